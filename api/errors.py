@@ -1,0 +1,54 @@
+"""The one exception that users see: what failed, why, and what to do about it.
+
+Anything else that reaches a user is a defect. api/status.py carries it over gRPC, the command
+line prints it.
+"""
+
+import enum
+
+
+class Code(enum.Enum):
+    """The kind of failure, named for what the caller can do about it."""
+
+    INVALID = "invalid"  # the request itself is wrong; sending it again will not help
+    NOT_FOUND = "not found"
+    EXISTS = "exists"
+    CONFLICT = "conflict"  # somebody changed it meanwhile: read again, decide again
+    REFUSED = "refused"  # fine by itself, but not in the present state of the cluster
+    DENIED = "denied"  # this identity may not do this
+    UNAUTHENTICATED = "unauthenticated"  # no valid identity
+    UNAVAILABLE = "unavailable"  # nobody answers, or no leader; trying again may help
+    DEADLINE = "deadline"
+    EXHAUSTED = "exhausted"
+    UNSUPPORTED = "unsupported"  # known, and has no effect yet
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+
+class SwarmError(Exception):
+    """`what` failed, in a few words; `why`; `remedy`: what to do next; `field`: path of the culprit."""
+
+    def __init__(
+        self, code: Code, what: str, *, why: str = "", remedy: str = "", field: str = ""
+    ) -> None:
+        super().__init__(code, what)
+        self.code = code
+        self.what = what
+        self.why = why
+        self.remedy = remedy
+        self.field = field
+
+    def __str__(self) -> str:
+        text = self.what
+        if self.field and self.field not in self.what:
+            text = f"{self.field}: {text}"
+        if self.why:
+            text += f": {self.why}"
+        if self.remedy:
+            text += f". {self.remedy[0].upper()}{self.remedy[1:]}"
+        return text
+
+
+def invalid(field: str, what: str, *, why: str = "", remedy: str = "") -> SwarmError:
+    """Refuses a request because of one field; `field` is its path, as `task.container.image`."""
+    return SwarmError(Code.INVALID, what, why=why, remedy=remedy, field=field)

@@ -1,0 +1,46 @@
+"""The states of a task as an order, and the words people see.
+
+The observed state works like a Lamport clock: a report with a smaller state is stale and dropped.
+Orchestrators write NEW, the allocator PENDING, the scheduler ASSIGNED, agents everything from
+ACCEPTED to REJECTED, the dispatcher ORPHANED. Desired states are written by managers only
+(SwarmKit, design/task_model.md).
+"""
+
+from api.v1 import objects_pb2, types_pb2
+
+NEW = types_pb2.TASK_STATE_NEW
+PENDING = types_pb2.TASK_STATE_PENDING
+ASSIGNED = types_pb2.TASK_STATE_ASSIGNED
+ACCEPTED = types_pb2.TASK_STATE_ACCEPTED
+PREPARING = types_pb2.TASK_STATE_PREPARING
+READY = types_pb2.TASK_STATE_READY
+STARTING = types_pb2.TASK_STATE_STARTING
+RUNNING = types_pb2.TASK_STATE_RUNNING
+COMPLETE = types_pb2.TASK_STATE_COMPLETE
+SHUTDOWN = types_pb2.TASK_STATE_SHUTDOWN
+FAILED = types_pb2.TASK_STATE_FAILED
+REJECTED = types_pb2.TASK_STATE_REJECTED
+REMOVE = types_pb2.TASK_STATE_REMOVE
+ORPHANED = types_pb2.TASK_STATE_ORPHANED
+
+TaskState = types_pb2.TaskState.ValueType
+
+
+def state_name(state: TaskState) -> str:
+    """The state as `ps` shows it: Running, Failed."""
+    return types_pb2.TaskState.Name(state).removeprefix("TASK_STATE_").capitalize()
+
+
+def is_terminal(task: objects_pb2.Task) -> bool:
+    """Whether the task will never run again, by what was observed."""
+    return task.status.state > RUNNING
+
+
+def is_live(task: objects_pb2.Task) -> bool:
+    """Whether the task counts towards its service: wanted to run, and not ended."""
+    return task.desired_state <= RUNNING and not is_terminal(task)
+
+
+def task_name(task: objects_pb2.Task) -> str:
+    """The name people see: `web.3` of a replicated service, `web.NODE_ID` of a global one."""
+    return f"{task.service_name}.{task.slot or task.node_id or task.id}"

@@ -1,0 +1,54 @@
+"""SwarmError over gRPC: as a status code with an ErrorDetail in the trailing metadata, and back.
+
+A remote side that is not ours, or a broken connection, still becomes a SwarmError with a cause.
+"""
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from api.errors import Code, SwarmError
+from api.v1 import types_pb2
+
+DETAIL_KEY = "swarm-error-bin"
+
+_TO_GRPC = {
+    Code.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Code.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Code.EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Code.CONFLICT: grpc.StatusCode.ABORTED,
+    Code.REFUSED: grpc.StatusCode.FAILED_PRECONDITION,
+    Code.DENIED: grpc.StatusCode.PERMISSION_DENIED,
+    Code.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Code.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Code.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Code.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Code.UNSUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
+    Code.CANCELLED: grpc.StatusCode.CANCELLED,
+    Code.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+_FROM_GRPC = {status: code for code, status in _TO_GRPC.items()}
+
+Trailers = tuple[tuple[str, str | bytes], ...]
+
+
+def to_grpc(error: SwarmError) -> tuple[grpc.StatusCode, str, Trailers]:
+    """Status code, message and trailing metadata that carry `error`."""
+    detail = types_pb2.ErrorDetail(
+        what=error.what, why=error.why, remedy=error.remedy, field=error.field
+    )
+    return _TO_GRPC[error.code], str(error), ((DETAIL_KEY, detail.SerializeToString()),)
+
+
+def from_grpc(error: grpc.aio.AioRpcError, doing: str) -> SwarmError:
+    """The SwarmError in a failed call; `doing` says what was tried, where no detail came along."""
+    code = _FROM_GRPC.get(error.code(), Code.INTERNAL)
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAIL_KEY:
+            try:
+                detail = types_pb2.ErrorDetail.FromString(value)
+            except DecodeError:
+                break
+            return SwarmError(
+                code, detail.what, why=detail.why, remedy=detail.remedy, field=detail.field
+            )
+    return SwarmError(code, f"{doing} failed", why=error.details() or str(error.code()))

@@ -1,0 +1,17 @@
+"""The two clocks, and the only place that reads them. Cores are handed `now` instead."""
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+"""Seconds: since the epoch for a wall clock, since some fixed moment for a monotonic one."""
+
+
+def wall() -> float:
+    """Seconds since the epoch, for what people read and for the dates of certificates."""
+    return time.time()
+
+
+def monotonic() -> float:
+    """Seconds that never jump, for timeouts, leases and delays within one process."""
+    return time.monotonic()
