@@ -26,7 +26,7 @@ class Code(enum.Enum):
 
 
 class SwarmError(Exception):
-    """`what` failed, in a few words; `why`; `remedy`: what to do next; `field`: path of the culprit."""
+    """`what` failed, in a few words; `why`; `remedy`: what to do; `field`: path of the culprit."""
 
     def __init__(
         self, code: Code, what: str, *, why: str = "", remedy: str = "", field: str = ""

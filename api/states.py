@@ -23,12 +23,14 @@ REJECTED = types_pb2.TASK_STATE_REJECTED
 REMOVE = types_pb2.TASK_STATE_REMOVE
 ORPHANED = types_pb2.TASK_STATE_ORPHANED
 
-TaskState = types_pb2.TaskState.ValueType
 
-
-def state_name(state: TaskState) -> str:
+def state_name(state: int) -> str:
     """The state as `ps` shows it: Running, Failed."""
-    return types_pb2.TaskState.Name(state).removeprefix("TASK_STATE_").capitalize()
+    return (
+        types_pb2.TaskState.Name(types_pb2.TaskState.ValueType(state))
+        .removeprefix("TASK_STATE_")
+        .capitalize()
+    )
 
 
 def is_terminal(task: objects_pb2.Task) -> bool:

@@ -43,7 +43,7 @@ def from_grpc(error: grpc.aio.AioRpcError, doing: str) -> SwarmError:
     """The SwarmError in a failed call; `doing` says what was tried, where no detail came along."""
     code = _FROM_GRPC.get(error.code(), Code.INTERNAL)
     for key, value in error.trailing_metadata() or ():
-        if key == DETAIL_KEY:
+        if key == DETAIL_KEY and isinstance(value, bytes):
             try:
                 detail = types_pb2.ErrorDetail.FromString(value)
             except DecodeError:

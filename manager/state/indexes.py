@@ -1,0 +1,74 @@
+"""Secondary indexes of the store: from a key to the objects that have it. Pure bookkeeping."""
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from api.v1 import objects_pb2
+from manager.state.changes import StoredObject
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Index(Generic[K, V]):
+    """Objects by a key that `key_of` finds; objects whose key is None are left out."""
+
+    def __init__(self, key_of: Callable[[V], K | None], id_of: Callable[[V], str]) -> None:
+        self._key_of = key_of
+        self._id_of = id_of
+        self._by_key: dict[K, dict[str, V]] = {}
+
+    def replace(self, old: V | None, new: V | None) -> None:
+        """Takes `old` out and puts `new` in; either may be missing."""
+        old_key = None if old is None else self._key_of(old)
+        new_key = None if new is None else self._key_of(new)
+        if old is not None and old_key is not None and old_key != new_key:
+            members = self._by_key[old_key]
+            del members[self._id_of(old)]
+            if not members:
+                del self._by_key[old_key]
+        if old is not None and old_key is not None and new is None:
+            return
+        if new is not None and new_key is not None:
+            self._by_key.setdefault(new_key, {})[self._id_of(new)] = new
+
+    def get(self, key: K) -> list[V]:
+        """The objects with this key, oldest first."""
+        return list(self._by_key.get(key, {}).values())
+
+    def count(self, key: K) -> int:
+        """How many objects have this key."""
+        return len(self._by_key.get(key, ()))
+
+    def keys(self) -> Iterator[K]:
+        """The keys that any object has."""
+        return iter(self._by_key)
+
+
+def name_of(obj: StoredObject) -> str | None:
+    """The name that is unique within the object's kind, or None for kinds without one."""
+    if isinstance(obj, objects_pb2.Service):
+        return obj.spec.annotations.name
+    if isinstance(obj, objects_pb2.Operator):
+        return obj.name
+    return None
+
+
+class TaskIndexes:
+    """Tasks by service, by node and by slot."""
+
+    def __init__(self) -> None:
+        self.by_service: Index[str, objects_pb2.Task] = Index(
+            lambda t: t.service_id or None, lambda t: t.id
+        )
+        self.by_node: Index[str, objects_pb2.Task] = Index(
+            lambda t: t.node_id or None, lambda t: t.id
+        )
+        self.by_slot: Index[tuple[str, int], objects_pb2.Task] = Index(
+            lambda t: (t.service_id, t.slot) if t.slot else None, lambda t: t.id
+        )
+
+    def replace(self, old: objects_pb2.Task | None, new: objects_pb2.Task | None) -> None:
+        """Takes `old` out of every index and puts `new` in."""
+        for index in (self.by_service, self.by_node, self.by_slot):
+            index.replace(old, new)

@@ -1,0 +1,252 @@
+"""The desired and observed state of the cluster, in memory, as the log made it.
+
+`apply` is a pure function of the log: every manager that applied the same entries holds the same
+objects. Versions are checked here, where order is settled, so a stale decision changes nothing on
+any of them. Knows no disk, clock or network; what it hands out is read-only.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from api.errors import Code, SwarmError
+from api.v1 import objects_pb2, raft_pb2
+from manager.state.changes import (
+    KINDS,
+    Action,
+    Applied,
+    Batch,
+    Change,
+    Event,
+    StoredObject,
+    T,
+    unwrap,
+    wrap,
+)
+from manager.state.indexes import TaskIndexes, name_of
+
+REMEMBERED_REQUESTS = 10_000
+"""How many requests are known by their request_id; older ones would be carried out again."""
+
+
+class View(Protocol):
+    """What a decision may read. Everything that it returns is read-only."""
+
+    @property
+    def version(self) -> int:
+        """The log index that the state is at."""
+
+    def get(self, kind: type[T], object_id: str) -> T | None:
+        """The object with this id."""
+
+    def named(self, kind: type[T], name: str) -> T | None:
+        """The object with this name, of a kind whose names are unique."""
+
+    def all(self, kind: type[T]) -> Iterator[T]:
+        """Every object of the kind, oldest first."""
+
+    def count(self, kind: type[T]) -> int:
+        """How many objects of the kind there are."""
+
+    def tasks_of_service(self, service_id: str) -> list[objects_pb2.Task]:
+        """Every task that was made for the service and is not reaped yet."""
+
+    def tasks_of_node(self, node_id: str) -> list[objects_pb2.Task]:
+        """Every task that was assigned to the node and is not reaped yet."""
+
+    def tasks_of_slot(self, service_id: str, slot: int) -> list[objects_pb2.Task]:
+        """The present task of a slot and its history, oldest first."""
+
+
+class Store:
+    """All objects by kind and id, with their indexes. One writer; fulfils View."""
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._version = 0
+        self._tables: dict[type[StoredObject], dict[str, StoredObject]] = {k: {} for k in KINDS}
+        self._names: dict[tuple[type[StoredObject], str], str] = {}
+        self._tasks = TaskIndexes()
+        self._requests: dict[str, raft_pb2.AppliedRequest] = {}
+
+    @property
+    def version(self) -> int:
+        """The log index of the last applied command."""
+        return self._version
+
+    def get(self, kind: type[T], object_id: str) -> T | None:
+        """The object with this id, or None."""
+        found = self._tables[kind].get(object_id)
+        return found if isinstance(found, kind) else None
+
+    def named(self, kind: type[T], name: str) -> T | None:
+        """The object with this name, or None."""
+        object_id = self._names.get((kind, name))
+        return None if object_id is None else self.get(kind, object_id)
+
+    def all(self, kind: type[T]) -> Iterator[T]:
+        """Every object of the kind, oldest first; stays valid while the store changes."""
+        for found in list(self._tables[kind].values()):
+            assert isinstance(found, kind)  # noqa: S101 - tables are keyed by type
+            yield found
+
+    def count(self, kind: type[T]) -> int:
+        """How many objects of the kind there are."""
+        return len(self._tables[kind])
+
+    def tasks_of_service(self, service_id: str) -> list[objects_pb2.Task]:
+        """Tasks of the service, oldest first."""
+        return self._tasks.by_service.get(service_id)
+
+    def tasks_of_node(self, node_id: str) -> list[objects_pb2.Task]:
+        """Tasks assigned to the node, oldest first."""
+        return self._tasks.by_node.get(node_id)
+
+    def tasks_of_slot(self, service_id: str, slot: int) -> list[objects_pb2.Task]:
+        """Tasks of the slot, oldest first."""
+        return self._tasks.by_slot.get((service_id, slot))
+
+    def applied_request(self, request_id: str) -> raft_pb2.AppliedRequest | None:
+        """What the request came to, if it was applied and is still remembered."""
+        return self._requests.get(request_id)
+
+    def apply(
+        self,
+        index: int,
+        at: Timestamp,
+        batches: Sequence[Batch],
+        *,
+        request_id: str = "",
+        object_id: str = "",
+    ) -> Applied:
+        """Applies one command of the log; takes over the objects in `batches`.
+
+        `at` is the proposer's wall clock. A request that was applied before changes nothing and
+        gets its first answer again. Indexes must grow; ValueError otherwise.
+        """
+        if index <= self._version:
+            raise ValueError(f"entry {index} comes after {self._version} was applied")
+        self._version = index
+        known = self._requests.get(request_id) if request_id else None
+        if known is not None:
+            none = (None,) * len(batches)
+            return Applied(known.index, none, object_id=known.object_id, repeated=True)
+        results: list[SwarmError | None] = []
+        events: list[Event] = []
+        for each in batches:
+            refusal = self._refusal(each)
+            results.append(refusal)
+            if refusal is None:
+                events += [self._put(index, at, change) for change in each.changes]
+        if request_id and not any(results):
+            self._remember(request_id, index, object_id)
+        return Applied(index, tuple(results), tuple(events), object_id)
+
+    def capture(self) -> "Capture":
+        """The whole state as it is now, in the time that copying references takes."""
+        objects = [obj for table in self._tables.values() for obj in table.values()]
+        return Capture(self._version, objects, list(self._requests.values()))
+
+    def restore(self, snapshot: raft_pb2.StoreSnapshot) -> None:
+        """Replaces everything by the snapshot."""
+        self._clear()
+        self._version = snapshot.index
+        for wrapped in snapshot.objects:
+            self._replace(None, unwrap(wrapped))
+        self._requests = {request.request_id: request for request in snapshot.requests}
+
+    def _refusal(self, each: Batch) -> SwarmError | None:
+        for change in each.changes:
+            refusal = self._refuse_change(change)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _refuse_change(self, change: Change) -> SwarmError | None:
+        obj = change.object
+        kind, word = type(obj), KINDS[type(obj)]
+        stored = self._tables[kind].get(obj.id)
+        if change.action is Action.CREATE:
+            name = name_of(obj)
+            if stored is not None:
+                return SwarmError(Code.EXISTS, f"{word} {obj.id} exists")
+            if name is not None and (kind, name) in self._names:
+                return SwarmError(
+                    Code.EXISTS,
+                    f"name {name} is in use by another {word}",
+                    remedy="choose another name, or update the existing one",
+                )
+            return None
+        if stored is None:
+            return SwarmError(Code.NOT_FOUND, f"{word} {obj.id} does not exist any more")
+        if stored.meta.version != obj.meta.version:
+            return SwarmError(
+                Code.CONFLICT,
+                f"{word} {obj.id} was changed meanwhile",
+                why=f"it is at version {stored.meta.version}, not {obj.meta.version}",
+                remedy="read it again and repeat the change",
+            )
+        return None
+
+    def _put(self, index: int, at: Timestamp, change: Change) -> Event:
+        obj = change.object
+        old = self._tables[type(obj)].get(obj.id)
+        if change.action is Action.DELETE:
+            self._replace(old, None)
+            return Event(old, None)
+        obj.meta.version = index
+        obj.meta.updated_at.CopyFrom(at)
+        obj.meta.created_at.CopyFrom(at if old is None else old.meta.created_at)
+        self._replace(old, obj)
+        return Event(old, obj)
+
+    def _replace(self, old: StoredObject | None, new: StoredObject | None) -> None:
+        obj = new if new is not None else old
+        if obj is None:
+            return
+        table = self._tables[type(obj)]
+        if old is not None and (name := name_of(old)) is not None:
+            self._names.pop((type(old), name), None)
+        if new is None:
+            table.pop(obj.id, None)
+        else:
+            table[obj.id] = new
+            if (name := name_of(new)) is not None:
+                self._names[type(new), name] = new.id
+        if isinstance(obj, objects_pb2.Task):
+            self._tasks.replace(
+                old if isinstance(old, objects_pb2.Task) else None,
+                new if isinstance(new, objects_pb2.Task) else None,
+            )
+
+    def _remember(self, request_id: str, index: int, object_id: str) -> None:
+        self._requests[request_id] = raft_pb2.AppliedRequest(
+            request_id=request_id, index=index, object_id=object_id
+        )
+        if len(self._requests) > REMEMBERED_REQUESTS:
+            del self._requests[next(iter(self._requests))]
+
+
+class Capture:
+    """The state at one moment, to be encoded at leisure, in another thread if need be."""
+
+    def __init__(
+        self,
+        version: int,
+        objects: list[StoredObject],
+        requests: list[raft_pb2.AppliedRequest],
+    ) -> None:
+        self.version = version
+        self._objects = objects
+        self._requests = requests
+
+    def encode(self) -> raft_pb2.StoreSnapshot:
+        """The snapshot message. Safe beside a writer: objects in the store never change."""
+        return raft_pb2.StoreSnapshot(
+            index=self.version,
+            objects=[wrap(obj) for obj in self._objects],
+            requests=self._requests,
+        )
