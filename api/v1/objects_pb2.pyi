@@ -305,7 +305,7 @@ class Service(message.Message):
     UPDATE_STATUS_FIELD_NUMBER: builtins.int
     id: builtins.str
     spec_version: builtins.int
-    """grows with each change of the spec; tasks carry the one they were made from"""
+    """grows with each change of spec.task; tasks carry the one they were made from"""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property

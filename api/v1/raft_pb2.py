@@ -26,7 +26,7 @@ from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/raft.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x05\x45ntry\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\"\n\x04type\x18\x03 \x01(\x0e\x32\x14.swarm.v1.Entry.Type\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\".\n\x04Type\x12\x10\n\x0cTYPE_COMMAND\x10\x00\x12\x14\n\x10TYPE_CONF_CHANGE\x10\x01\"7\n\tHardState\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0c\n\x04vote\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\"q\n\tConfState\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12\x17\n\x0fvoters_outgoing\x18\x03 \x03(\x04\x12\x15\n\rlearners_next\x18\x04 \x03(\x04\x12\x12\n\nauto_leave\x18\x05 \x01(\x08\"R\n\x10SnapshotMetadata\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12!\n\x04\x63onf\x18\x03 \x01(\x0b\x32\x13.swarm.v1.ConfState\"F\n\x08Snapshot\x12,\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.swarm.v1.SnapshotMetadata\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"g\n\x07\x43ommand\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12 \n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x0f.swarm.v1.Batch\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"*\n\x05\x42\x61tch\x12!\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x10.swarm.v1.Change\"\x96\x01\n\x06\x43hange\x12\'\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x17.swarm.v1.Change.Action\x12 \n\x06object\x18\x02 \x01(\x0b\x32\x10.swarm.v1.Object\"A\n\x06\x41\x63tion\x12\x11\n\rACTION_CREATE\x10\x00\x12\x11\n\rACTION_UPDATE\x10\x01\x12\x11\n\rACTION_DELETE\x10\x02\"m\n\rStoreSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12!\n\x07objects\x18\x02 \x03(\x0b\x32\x10.swarm.v1.Object\x12*\n\x08requests\x18\x03 \x03(\x0b\x32\x18.swarm.v1.AppliedRequest\"F\n\x0e\x41ppliedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/raft.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x05\x45ntry\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\"\n\x04type\x18\x03 \x01(\x0e\x32\x14.swarm.v1.Entry.Type\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\".\n\x04Type\x12\x10\n\x0cTYPE_COMMAND\x10\x00\x12\x14\n\x10TYPE_CONF_CHANGE\x10\x01\"7\n\tHardState\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0c\n\x04vote\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\"q\n\tConfState\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12\x17\n\x0fvoters_outgoing\x18\x03 \x03(\x04\x12\x15\n\rlearners_next\x18\x04 \x03(\x04\x12\x12\n\nauto_leave\x18\x05 \x01(\x08\"R\n\x10SnapshotMetadata\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12!\n\x04\x63onf\x18\x03 \x01(\x0b\x32\x13.swarm.v1.ConfState\"F\n\x08Snapshot\x12,\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.swarm.v1.SnapshotMetadata\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"z\n\x07\x43ommand\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12 \n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x0f.swarm.v1.Batch\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tobject_id\x18\x04 \x01(\t\"*\n\x05\x42\x61tch\x12!\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x10.swarm.v1.Change\"\x96\x01\n\x06\x43hange\x12\'\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x17.swarm.v1.Change.Action\x12 \n\x06object\x18\x02 \x01(\x0b\x32\x10.swarm.v1.Object\"A\n\x06\x41\x63tion\x12\x11\n\rACTION_CREATE\x10\x00\x12\x11\n\rACTION_UPDATE\x10\x01\x12\x11\n\rACTION_DELETE\x10\x02\"m\n\rStoreSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12!\n\x07objects\x18\x02 \x03(\x0b\x32\x10.swarm.v1.Object\x12*\n\x08requests\x18\x03 \x03(\x0b\x32\x18.swarm.v1.AppliedRequest\"F\n\x0e\x41ppliedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,15 +46,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SNAPSHOT']._serialized_start=479
   _globals['_SNAPSHOT']._serialized_end=549
   _globals['_COMMAND']._serialized_start=551
-  _globals['_COMMAND']._serialized_end=654
-  _globals['_BATCH']._serialized_start=656
-  _globals['_BATCH']._serialized_end=698
-  _globals['_CHANGE']._serialized_start=701
-  _globals['_CHANGE']._serialized_end=851
-  _globals['_CHANGE_ACTION']._serialized_start=786
-  _globals['_CHANGE_ACTION']._serialized_end=851
-  _globals['_STORESNAPSHOT']._serialized_start=853
-  _globals['_STORESNAPSHOT']._serialized_end=962
-  _globals['_APPLIEDREQUEST']._serialized_start=964
-  _globals['_APPLIEDREQUEST']._serialized_end=1034
+  _globals['_COMMAND']._serialized_end=673
+  _globals['_BATCH']._serialized_start=675
+  _globals['_BATCH']._serialized_end=717
+  _globals['_CHANGE']._serialized_start=720
+  _globals['_CHANGE']._serialized_end=870
+  _globals['_CHANGE_ACTION']._serialized_start=805
+  _globals['_CHANGE_ACTION']._serialized_end=870
+  _globals['_STORESNAPSHOT']._serialized_start=872
+  _globals['_STORESNAPSHOT']._serialized_end=981
+  _globals['_APPLIEDREQUEST']._serialized_start=983
+  _globals['_APPLIEDREQUEST']._serialized_end=1053
 # @@protoc_insertion_point(module_scope)

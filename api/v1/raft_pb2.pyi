@@ -174,8 +174,11 @@ class Command(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     BATCHES_FIELD_NUMBER: builtins.int
     AT_FIELD_NUMBER: builtins.int
+    OBJECT_ID_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """of the call that asked for it; empty: asked for by the system itself"""
+    object_id: builtins.str
+    """what a retry of the request is told"""
     @builtins.property
     def batches(self) -> containers.RepeatedCompositeFieldContainer[Batch]: ...
     @builtins.property
@@ -188,10 +191,11 @@ class Command(message.Message):
         request_id: builtins.str = ...,
         batches: abc.Iterable[Batch] | None = ...,
         at: timestamp_pb2.Timestamp | None = ...,
+        object_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "batches", b"batches", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "batches", b"batches", "object_id", b"object_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

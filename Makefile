@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down quick test check proto bench clean
+
+# Which tests: unit, sim, cluster (make test ONLY=unit); which figure (make bench ONLY=create_100).
+ONLY ?=
+PYTHON := .venv/bin/python
+
+help: ## what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: setup-host ## a swarm of four hosts on this machine, a service on it, a node lost and healed
+	@$(PYTHON) examples/demo.py up
+
+demo-down: ## removes every trace of the demo
+	@$(PYTHON) examples/demo.py down
+
+quick: setup ## unit tests that need neither root nor containers, under 90 s
+	@$(PYTHON) -m pytest -q -m 'not root and not cluster' tests/unit
+
+test: setup-host ## every test; ends with a table of the cluster scenarios
+	@.ci/test $(ONLY)
+
+check: setup ## lint, types, layers, generated code (make check quick: the same, and unit tests)
+	@.ci/check
+
+proto: setup ## generates the Python code of api/v1
+	@.ci/proto
+
+bench: setup-host ## measures the figures of docs/reference/figures.md (ONLY=create_100 for one)
+	@$(PYTHON) -m benchmarks $(ONLY)
+
+clean: ## removes the virtual environment and caches
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: setup setup-host
+setup:
+	@.ci/setup
+setup-host:
+	@.ci/setup host

@@ -1,0 +1,242 @@
+"""Whether a spec makes sense by itself. Pure; knows no cluster and no host.
+
+Every refusal names the field by its path in the request. Limits are SwarmKit's
+(manager/controlapi/service.go) unless a comment says otherwise.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from google.protobuf.duration_pb2 import Duration
+
+from api.errors import invalid
+from api.times import seconds_of
+from api.v1 import specs_pb2, types_pb2
+
+SERVICE_NAME_LENGTH = 63
+MINIMUM_NANO_CPUS = 1_000_000
+MINIMUM_MEMORY = 4 << 20
+MAXIMUM_REPLICAS = 100_000
+"""Ours: a slip of the finger must not fill the store."""
+
+_NAME = re.compile(r"[a-zA-Z0-9](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?")
+_CAPABILITY = re.compile(r"(?:CAP_)?[A-Z_]+|ALL", re.IGNORECASE)
+_SYSCTL = re.compile(r"[a-z0-9_]+(?:[./][A-Za-z0-9_*-]+)+")
+_HOST_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?")
+_ULIMITS = (
+    *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc"),
+    *("rss", "rtprio", "rttime", "sigpending", "stack"),
+)
+_SIGNAL = re.compile(r"(?:SIG)?[A-Z][A-Z0-9+-]*|[1-9][0-9]?", re.IGNORECASE)
+
+
+def service_spec(spec: specs_pb2.ServiceSpec) -> None:
+    """Refuses a service spec that no cluster could run."""
+    annotations(spec.annotations)
+    if spec.WhichOneof("mode") is None:
+        raise invalid(
+            "mode", "a mode is needed", remedy="choose --mode replicated or --mode global"
+        )
+    if spec.replicated.replicas > MAXIMUM_REPLICAS:
+        raise invalid(
+            "replicated.replicas",
+            f"{spec.replicated.replicas} replicas are too many",
+            remedy=f"ask for {MAXIMUM_REPLICAS} at most",
+        )
+    _task(spec.task)
+    _update("update", spec.update)
+    _update("rollback", spec.rollback)
+    _ports(spec.endpoint)
+
+
+def annotations(given: types_pb2.Annotations) -> None:
+    """Refuses names that could not be a host name in DNS, and empty label keys."""
+    field = "annotations.name"
+    if not given.name:
+        raise invalid(field, "a name is needed")
+    if len(given.name) > SERVICE_NAME_LENGTH:
+        raise invalid(field, f"the name is longer than {SERVICE_NAME_LENGTH} characters")
+    if not _NAME.fullmatch(given.name):
+        raise invalid(
+            field,
+            f"{given.name!r} is no valid name",
+            remedy="use letters, digits, - and _, with a letter or digit at both ends",
+        )
+    labels("annotations.labels", given.labels)
+
+
+def labels(field: str, given: Mapping[str, str]) -> None:
+    """Refuses empty label keys and keys with white space or control characters."""
+    for key in given:
+        if not key or key != key.strip() or not key.isprintable():
+            raise invalid(field, f"{key!r} is no valid label key")
+
+
+def node_spec(spec: specs_pb2.NodeSpec) -> None:
+    """Refuses a node spec with bad labels."""
+    labels("annotations.labels", spec.annotations.labels)
+
+
+def cluster_spec(spec: specs_pb2.ClusterSpec) -> None:
+    """Refuses a cluster spec with impossible periods."""
+    labels("annotations.labels", spec.annotations.labels)
+    _at_least("heartbeat_period", spec.heartbeat_period, 0.1)
+    _at_least("node_cert_expiry", spec.node_cert_expiry, 3600)
+
+
+def _at_least(field: str, given: Duration, minimum: float) -> None:
+    if (given.seconds or given.nanos) and seconds_of(given) < minimum:
+        raise invalid(field, f"{seconds_of(given):g} s is too short", remedy=f"use {minimum:g} s")
+
+
+def _task(task: specs_pb2.TaskSpec) -> None:
+    container = "task.container"
+    _container(container, task.container)
+    _resources("task.resources", task.resources)
+    restart = "task.restart"
+    _not_negative(f"{restart}.delay", task.restart.delay)
+    _not_negative(f"{restart}.window", task.restart.window)
+    targets = [network.target for network in task.networks]
+    for index, target in enumerate(targets):
+        if not target:
+            raise invalid(f"task.networks[{index}].target", "a network's name is needed")
+    if len(targets) > 1 and {"none", "host"} & set(targets):
+        raise invalid(
+            "task.networks",
+            "networks none and host cannot be combined with another",
+            remedy="give one --network only",
+        )
+
+
+def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
+    if not spec.image or any(c.isspace() for c in spec.image):
+        raise invalid(f"{path}.image", "an image is needed" if not spec.image else "bad image name")
+    _each(f"{path}.env", spec.env, _environment)
+    _each(f"{path}.cap_add", spec.cap_add, _capability)
+    _each(f"{path}.cap_drop", spec.cap_drop, _capability)
+    _each(f"{path}.hosts", spec.hosts, _host_line)
+    _each(f"{path}.dns.nameservers", spec.dns.nameservers, _address)
+    _each(f"{path}.sysctls", spec.sysctls, _sysctl)
+    for index, ulimit in enumerate(spec.ulimits):
+        _ulimit(f"{path}.ulimits[{index}]", ulimit)
+    if spec.hostname and not _HOST_NAME.fullmatch(spec.hostname):
+        raise invalid(f"{path}.hostname", f"{spec.hostname!r} is no valid host name")
+    if spec.dir and not spec.dir.startswith("/"):
+        raise invalid(f"{path}.dir", f"{spec.dir!r} is not an absolute path")
+    if spec.stop_signal and not _SIGNAL.fullmatch(spec.stop_signal):
+        raise invalid(f"{path}.stop_signal", f"{spec.stop_signal!r} is no signal")
+    _not_negative(f"{path}.stop_grace_period", spec.stop_grace_period)
+    labels(f"{path}.labels", spec.labels)
+    _mounts(f"{path}.mounts", spec.mounts)
+    _memory_behaviour(path, spec)
+    for name in ("interval", "timeout", "start_period", "start_interval"):
+        _not_negative(f"{path}.health.{name}", getattr(spec.health, name))
+
+
+def _memory_behaviour(path: str, spec: specs_pb2.ContainerSpec) -> None:
+    if spec.memory_swap_bytes < -1:
+        raise invalid(f"{path}.memory_swap_bytes", "must be -1 (unlimited), 0 or a size")
+    if spec.HasField("memory_swappiness") and not 0 <= spec.memory_swappiness <= 100:  # noqa: PLR2004
+        raise invalid(f"{path}.memory_swappiness", "must be between 0 and 100")
+    if not -1000 <= spec.oom_score_adj <= 1000:  # noqa: PLR2004 - the kernel's own bounds
+        raise invalid(f"{path}.oom_score_adj", "must be between -1000 and 1000")
+
+
+def _each(path: str, values: Iterable[str], check: Callable[[str], str]) -> None:
+    for index, value in enumerate(values):
+        if complaint := check(value):
+            raise invalid(f"{path}[{index}]", f"{value!r} {complaint}")
+
+
+def _environment(value: str) -> str:
+    name = value.partition("=")[0]
+    return "has no name" if not name else "holds a NUL character" if "\0" in value else ""
+
+
+def _capability(value: str) -> str:
+    return "" if _CAPABILITY.fullmatch(value) else "is no capability"
+
+
+def _sysctl(value: str) -> str:
+    return "" if _SYSCTL.fullmatch(value) else "is no sysctl"
+
+
+def _host_line(value: str) -> str:
+    parts = value.split()
+    if len(parts) < 2:  # noqa: PLR2004 - an address and a name
+        return 'is not of the form "address name"'
+    return _address(parts[0])
+
+
+def _address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return "is no IP address"
+    return ""
+
+
+def _ulimit(path: str, ulimit: specs_pb2.Ulimit) -> None:
+    if ulimit.name not in _ULIMITS:
+        raise invalid(path, f"{ulimit.name!r} is no ulimit", remedy=f"use {', '.join(_ULIMITS)}")
+    if ulimit.hard >= 0 and (ulimit.soft > ulimit.hard or ulimit.soft < 0):
+        raise invalid(path, f"the soft limit of {ulimit.name} is above the hard limit")
+
+
+def _mounts(path: str, mounts: Iterable[specs_pb2.Mount]) -> None:
+    targets: set[str] = set()
+    for index, mount in enumerate(mounts):
+        here = f"{path}[{index}]"
+        if not mount.target.startswith("/") or ".." in mount.target.split("/"):
+            raise invalid(f"{here}.target", f"{mount.target!r} is not an absolute path")
+        if mount.target.rstrip("/") in targets or not mount.target.strip("/"):
+            raise invalid(f"{here}.target", f"{mount.target!r} is mounted upon already")
+        targets.add(mount.target.rstrip("/"))
+        if mount.type == specs_pb2.Mount.TYPE_BIND and not mount.source.startswith("/"):
+            raise invalid(f"{here}.source", "a bind mount needs an absolute path as its source")
+        if mount.type == specs_pb2.Mount.TYPE_TMPFS and mount.source:
+            raise invalid(f"{here}.source", "a tmpfs mount has no source")
+        if mount.tmpfs_size_bytes < 0:
+            raise invalid(f"{here}.tmpfs_size_bytes", "must not be negative")
+
+
+def _resources(path: str, given: specs_pb2.ResourceRequirements) -> None:
+    for name, resources in (("reservations", given.reservations), ("limits", given.limits)):
+        if resources.nano_cpus and resources.nano_cpus < MINIMUM_NANO_CPUS:
+            raise invalid(f"{path}.{name}.nano_cpus", "must be at least 0.001 cpus")
+        if resources.memory_bytes and resources.memory_bytes < MINIMUM_MEMORY:
+            raise invalid(f"{path}.{name}.memory_bytes", "must be at least 4 MiB")
+    for name in ("nano_cpus", "memory_bytes"):
+        limit, reservation = getattr(given.limits, name), getattr(given.reservations, name)
+        if limit and reservation > limit:
+            raise invalid(f"{path}.reservations.{name}", "is more than the limit")
+    if given.pids_limit < 0:
+        raise invalid(f"{path}.pids_limit", "must not be negative")
+
+
+def _update(path: str, given: specs_pb2.UpdateConfig) -> None:
+    _not_negative(f"{path}.delay", given.delay)
+    _not_negative(f"{path}.monitor", given.monitor)
+    if not 0 <= given.max_failure_ratio <= 1:
+        raise invalid(f"{path}.max_failure_ratio", "must be between 0 and 1")
+
+
+def _ports(endpoint: specs_pb2.EndpointSpec) -> None:
+    seen: set[tuple[int, int, int, str]] = set()
+    for index, port in enumerate(endpoint.ports):
+        path = f"endpoint.ports[{index}]"
+        for name in ("target_port", "published_port"):
+            if not 0 <= getattr(port, name) <= 65535:  # noqa: PLR2004
+                raise invalid(f"{path}.{name}", f"{getattr(port, name)} is no port")
+        if not port.target_port:
+            raise invalid(f"{path}.target_port", "a target port is needed")
+        key = (port.published_port, port.protocol, port.mode, port.host_ip)
+        if port.published_port and key in seen:
+            raise invalid(f"{path}.published_port", f"{port.published_port} is published twice")
+        seen.add(key)
+
+
+def _not_negative(path: str, given: Duration) -> None:
+    if seconds_of(given) < 0:
+        raise invalid(path, "must not be negative")

@@ -1,0 +1,197 @@
+"""Fields of a service spec that have no effect yet. They are refused, never ignored. Pure.
+
+A field leaves this table in the change that gives it its effect.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from api.errors import Code, SwarmError
+from api.v1 import specs_pb2
+
+Spec = specs_pb2.ServiceSpec
+Mount = specs_pb2.Mount
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """One field: whether a spec sets it, its path, the flag that users know, and why it waits."""
+
+    path: str
+    flag: str
+    why: str
+    is_set: Callable[[Spec], object]
+
+
+_NETWORKS = "overlay networks are not built yet: a task has network none or host"
+_VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
+
+_TABLE: tuple[NotYet, ...] = (
+    NotYet(
+        "global",
+        "--mode global",
+        "only replicated services run yet",
+        lambda s: s.HasField("global"),
+    ),
+    NotYet(
+        "replicated_job",
+        "--mode replicated-job",
+        "only replicated services run yet",
+        lambda s: s.HasField("replicated_job"),
+    ),
+    NotYet(
+        "global_job",
+        "--mode global-job",
+        "only replicated services run yet",
+        lambda s: s.HasField("global_job"),
+    ),
+    NotYet(
+        "update.failure_action",
+        "--update-failure-action rollback",
+        "rollbacks are not built yet: use pause or continue",
+        lambda s: s.update.failure_action == specs_pb2.UpdateConfig.FAILURE_ACTION_ROLLBACK,
+    ),
+    NotYet(
+        "rollback", "--rollback-*", "rollbacks are not built yet", lambda s: s.rollback.ByteSize()
+    ),
+    NotYet("endpoint.mode", "--endpoint-mode", _NETWORKS, lambda s: s.endpoint.mode),
+    NotYet("endpoint.ports", "--publish", _NETWORKS, lambda s: s.endpoint.ports),
+    NotYet(
+        "task.networks",
+        "--network",
+        _NETWORKS,
+        lambda s: any(n.target not in ("none", "host") for n in s.task.networks),
+    ),
+    NotYet(
+        "task.networks.aliases",
+        "--network alias=",
+        _NETWORKS,
+        lambda s: any(n.aliases or n.driver_options for n in s.task.networks),
+    ),
+    NotYet(
+        "task.placement.constraints",
+        "--constraint",
+        "constraints are not built yet",
+        lambda s: s.task.placement.constraints,
+    ),
+    NotYet(
+        "task.placement.spread",
+        "--placement-pref",
+        "spread preferences are not built yet",
+        lambda s: s.task.placement.spread,
+    ),
+    NotYet(
+        "task.placement.max_replicas_per_node",
+        "--replicas-max-per-node",
+        "this limit is not built yet",
+        lambda s: s.task.placement.max_replicas_per_node,
+    ),
+    NotYet(
+        "task.resources.reservations.generic",
+        "--generic-resource",
+        "generic resources are not built yet",
+        lambda s: s.task.resources.reservations.generic,
+    ),
+    NotYet(
+        "task.log_driver.name",
+        "--log-driver",
+        "only the driver local is built yet",
+        lambda s: s.task.log_driver.name not in ("", "local"),
+    ),
+    NotYet(
+        "task.log_driver.options",
+        "--log-opt",
+        "log options are not built yet",
+        lambda s: s.task.log_driver.options,
+    ),
+    NotYet(
+        "task.container.isolation",
+        "--isolation",
+        "it is for Windows containers, and nodes run Linux",
+        lambda s: s.task.container.isolation not in ("", "default"),
+    ),
+    NotYet(
+        "task.container.privileges.credential_spec",
+        "--credential-spec",
+        "it is for Windows containers, and nodes run Linux",
+        lambda s: s.task.container.privileges.credential_spec,
+    ),
+    NotYet(
+        "task.container.privileges.apparmor_profile",
+        "",
+        "AppArmor profiles are not applied yet",
+        lambda s: s.task.container.privileges.apparmor_profile,
+    ),
+    NotYet(
+        "task.container.privileges.selinux_label",
+        "",
+        "SELinux labels are not applied yet",
+        lambda s: s.task.container.privileges.selinux_label,
+    ),
+    NotYet(
+        "task.container.init",
+        "--init",
+        "an init process inside the container is not built yet",
+        lambda s: s.task.container.init,
+    ),
+    NotYet(
+        "task.container.registry_auth",
+        "--with-registry-auth",
+        "registry credentials are not handed to nodes yet",
+        lambda s: s.task.container.registry_auth,
+    ),
+    NotYet(
+        "task.container.no_resolve_image",
+        "--no-resolve-image",
+        "images are not pinned to a digest yet, so every node resolves the tag by itself",
+        lambda s: s.task.container.no_resolve_image,
+    ),
+    NotYet(
+        "task.container.secrets",
+        "--secret",
+        "secrets are not built yet",
+        lambda s: s.task.container.secrets,
+    ),
+    NotYet(
+        "task.container.configs",
+        "--config",
+        "configs are not built yet",
+        lambda s: s.task.container.configs,
+    ),
+    NotYet(
+        "task.container.health",
+        "--health-*",
+        "health checks are not built yet",
+        lambda s: s.task.container.health.ByteSize(),
+    ),
+)
+
+_BIND_FIELDS = {"type", "source", "target", "read_only", "bind_propagation"}
+_TMPFS_FIELDS = {"type", "target", "read_only", "tmpfs_size_bytes", "tmpfs_mode"}
+_MOUNT_FIELDS = {Mount.TYPE_BIND: _BIND_FIELDS, Mount.TYPE_TMPFS: _TMPFS_FIELDS}
+
+
+def refuse_not_yet(spec: Spec) -> None:
+    """Refuses a spec that sets a field without effect: UNSUPPORTED, with the field and why."""
+    for row in _TABLE:
+        if row.is_set(spec):
+            raise _refusal(row.path, row.flag, row.why)
+    for path, why in _mounts(spec.task.container.mounts):
+        raise _refusal(path, "--mount", why)
+
+
+def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:
+    for index, mount in enumerate(mounts):
+        path = f"task.container.mounts[{index}]"
+        known = _MOUNT_FIELDS.get(mount.type)
+        if known is None:
+            yield f"{path}.type", _VOLUMES
+            continue
+        for field, _ in mount.ListFields():
+            if field.name not in known:
+                yield f"{path}.{field.name}", "this key has no effect on this type of mount yet"
+
+
+def _refusal(path: str, flag: str, why: str) -> SwarmError:
+    what = f"{flag} is not supported yet" if flag else "not supported yet"
+    return SwarmError(Code.UNSUPPORTED, what, why=why, remedy="leave it out", field=path)

@@ -1,0 +1,159 @@
+"""The Control service of api/v1/control.proto: from a call to the function that serves it.
+
+Roles are checked before a call gets here (manager/ca/authorize.py). Keys of the cluster's CA leave
+in no answer, join tokens only towards operators and managers.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+
+import grpc
+
+from api.serving import caller
+from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from manager.control import listing
+from manager.control.cluster import ClusterAffairs
+from manager.control.resolve import resolve
+from manager.control.services import Services
+from manager.control.watching import watch
+from manager.state.changes import StoredObject, copy
+from manager.state.store import Store
+from manager.state.watch import WatchHub
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class ControlService(control_pb2_grpc.ControlServicer):
+    """Serves operators."""
+
+    def __init__(
+        self, store: Store, hub: WatchHub, services: Services, affairs: ClusterAffairs
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._services = services
+        self._affairs = affairs
+
+    async def CreateService(
+        self, request: control_pb2.CreateServiceRequest, context: Context
+    ) -> objects_pb2.Service:
+        """Creates a service."""
+        return await self._services.create(request)
+
+    async def GetService(
+        self, request: control_pb2.GetRequest, context: Context
+    ) -> objects_pb2.Service:
+        """One service."""
+        return resolve(self._store, objects_pb2.Service, request.key)
+
+    async def ListServices(
+        self, request: control_pb2.ListServicesRequest, context: Context
+    ) -> control_pb2.ListServicesResponse:
+        """Services with their counts of tasks."""
+        found = listing.services(self._store, request)
+        return control_pb2.ListServicesResponse(
+            services=found,
+            counts={service.id: listing.counts(self._store, service) for service in found},
+        )
+
+    async def UpdateService(
+        self, request: control_pb2.UpdateServiceRequest, context: Context
+    ) -> objects_pb2.Service:
+        """Replaces a service's spec."""
+        return await self._services.update(request)
+
+    async def RemoveService(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Removes a service."""
+        return await self._services.remove(request)
+
+    async def GetTask(self, request: control_pb2.GetRequest, context: Context) -> objects_pb2.Task:
+        """One task."""
+        return resolve(self._store, objects_pb2.Task, request.key)
+
+    async def ListTasks(
+        self, request: control_pb2.ListTasksRequest, context: Context
+    ) -> control_pb2.ListTasksResponse:
+        """Tasks, with the history that is kept."""
+        return control_pb2.ListTasksResponse(tasks=listing.tasks(self._store, request))
+
+    async def GetNode(self, request: control_pb2.GetRequest, context: Context) -> objects_pb2.Node:
+        """One node; `self` is the node that asks."""
+        key = caller().id if request.key == "self" else request.key
+        return resolve(self._store, objects_pb2.Node, key)
+
+    async def ListNodes(
+        self, request: control_pb2.ListNodesRequest, context: Context
+    ) -> control_pb2.ListNodesResponse:
+        """Nodes."""
+        return control_pb2.ListNodesResponse(nodes=listing.nodes(self._store, request))
+
+    async def UpdateNode(
+        self, request: control_pb2.UpdateNodeRequest, context: Context
+    ) -> objects_pb2.Node:
+        """Replaces a node's spec."""
+        return await self._affairs.update_node(request)
+
+    async def RemoveNode(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Removes a node."""
+        return await self._affairs.remove_node(request)
+
+    async def GetCluster(
+        self, request: control_pb2.GetClusterRequest, context: Context
+    ) -> objects_pb2.Cluster:
+        """The cluster."""
+        return _without_secrets(self._affairs.cluster())
+
+    async def RotateJoinToken(
+        self, request: control_pb2.RotateJoinTokenRequest, context: Context
+    ) -> objects_pb2.Cluster:
+        """Replaces a join token."""
+        return _without_secrets(await self._affairs.rotate_token(request))
+
+    async def CreateOperator(
+        self, request: control_pb2.CreateOperatorRequest, context: Context
+    ) -> control_pb2.OperatorCredentials:
+        """Signs an operator's certificate."""
+        return await self._affairs.create_operator(request)
+
+    async def ListOperators(
+        self, request: control_pb2.ListOperatorsRequest, context: Context
+    ) -> control_pb2.ListOperatorsResponse:
+        """Operators whose certificates are valid."""
+        return control_pb2.ListOperatorsResponse(operators=self._store.all(objects_pb2.Operator))
+
+    async def RemoveOperator(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Revokes an operator's certificates."""
+        return await self._affairs.remove_operator(request)
+
+    async def Watch(
+        self, request: control_pb2.WatchRequest, context: Context
+    ) -> AsyncIterator[control_pb2.WatchMessage]:
+        """Follows the state."""
+        role = caller().role
+        async for message in watch(
+            self._store, self._hub, request, lambda obj: _redacted(obj, role)
+        ):
+            yield message
+
+
+def _redacted(obj: StoredObject, role: str) -> StoredObject:
+    return _stripped(obj, role) if isinstance(obj, objects_pb2.Cluster) else obj
+
+
+def _without_secrets(cluster: objects_pb2.Cluster) -> objects_pb2.Cluster:
+    return _stripped(cluster, caller().role)
+
+
+def _stripped(cluster: objects_pb2.Cluster, role: str) -> objects_pb2.Cluster:
+    shown = copy(cluster)
+    shown.root_ca.ClearField("key_pem")
+    if role == "worker":
+        shown.root_ca.ClearField("worker_token")
+        shown.root_ca.ClearField("manager_token")
+    return shown

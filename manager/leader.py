@@ -1,0 +1,43 @@
+"""What runs only while this manager leads: the loops that decide, and the dispatcher's clock."""
+
+import asyncio
+from collections.abc import Callable
+
+from api.ids import IdSource
+from manager.allocator.decide import AllocatorLoop
+from manager.decision import Loop
+from manager.dispatcher.service import DispatcherService
+from manager.loops import LoopTask
+from manager.orchestrator.reaper import ReaperLoop
+from manager.orchestrator.replicated import ReplicatedLoop
+from manager.scheduler.decide import SchedulerLoop
+from manager.state.proposer import Proposer
+from manager.state.store import Store
+from manager.state.watch import WatchHub
+
+
+class Leader:
+    """All duties of a leader. `run` works until cancelled; then nothing of it goes on."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        hub: WatchHub,
+        proposer: Proposer,
+        dispatcher: DispatcherService,
+        ids: IdSource,
+        clock: Callable[[], float],
+    ) -> None:
+        loops: list[Loop] = [ReplicatedLoop(ids), AllocatorLoop(), SchedulerLoop(), ReaperLoop()]
+        self._tasks = [
+            LoopTask(loop, store=store, hub=hub, proposer=proposer, clock=clock) for loop in loops
+        ]
+        self._dispatcher = dispatcher
+
+    async def run(self) -> None:
+        """Runs every duty; if one fails, all stop and its error is raised."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._dispatcher.run())
+            for task in self._tasks:
+                group.create_task(task.run())

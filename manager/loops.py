@@ -1,0 +1,84 @@
+"""The one driver of every manager loop: watch, debounce, decide, propose, apply, watch.
+
+A thin shell around manager.runner.Runner. One loop's proposal is settled before it decides again,
+so a loop always sees its own last decision applied.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from api.errors import SwarmError
+from manager.decision import Loop
+from manager.runner import Runner
+from manager.state.proposer import Proposer
+from manager.state.store import Store
+from manager.state.watch import Subscription, WatchHub
+
+logger = logging.getLogger(__name__)
+
+
+class LoopTask:
+    """Keeps one loop going until cancelled."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        *,
+        store: Store,
+        hub: WatchHub,
+        proposer: Proposer,
+        clock: Callable[[], float],
+    ) -> None:
+        self._runner = Runner(loop)
+        self._store = store
+        self._hub = hub
+        self._proposer = proposer
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Runs while this manager leads."""
+        woken = asyncio.Event()
+        subscription = self._hub.subscribe(woken.set)
+        try:
+            self._runner.reset(self._store, self._clock())
+            while True:
+                await self._wait(woken)
+                woken.clear()
+                self._take(subscription)
+                await self._step()
+                # Other loops and calls get their turn even when this one is never done.
+                await asyncio.sleep(0)
+        finally:
+            self._hub.unsubscribe(subscription)
+
+    async def _wait(self, woken: asyncio.Event) -> None:
+        due = self._runner.due()
+        delay = None if due is None else max(0.0, due - self._clock())
+        if delay == 0.0:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await woken.wait()
+
+    def _take(self, subscription: Subscription) -> None:
+        commits = subscription.take()
+        now = self._clock()
+        if commits is None:
+            self._runner.reset(self._store, now)
+            return
+        for commit in commits:
+            self._runner.observe(commit.events, now)
+
+    async def _step(self) -> None:
+        proposal = self._runner.step(self._store, self._clock())
+        if not proposal:
+            return
+        try:
+            applied = await self._proposer.propose(proposal)
+        except SwarmError as error:
+            logger.warning("%s: a proposal failed: %s", self._runner.name, error)
+            self._runner.failed(self._store, self._clock())
+            return
+        self._runner.settled(proposal, applied.results, self._clock())

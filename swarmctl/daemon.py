@@ -1,0 +1,83 @@
+"""`swarmd`: the daemon of a host. Reads its settings, composes the node, keeps it going until it is
+told to stop. Containers live on when it stops, and when it is killed.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.errors import SwarmError
+from swarmctl.node import Node
+from swarmctl.settings import DEFAULT_FILE, load
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> dict[str, str]:  # noqa: ANN401
+    pairs = [value.partition("=") for value in values]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise click.BadParameter("must be of the form KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+@click.command(context_settings={"auto_envvar_prefix": "SWARMD"})
+@click.option("--config", type=click.Path(path_type=Path), help=f"Settings file [{DEFAULT_FILE}].")
+@click.option("--state-dir", type=click.Path(), help="What survives a reboot [/var/lib/swarm].")
+@click.option("--run-dir", type=click.Path(), help="Sockets; a short path [/run/swarm].")
+@click.option("--cgroup-parent", help="Cgroup that all containers live under [/swarm].")
+@click.option(
+    "--insecure-registry",
+    "insecure_registries",
+    multiple=True,
+    help="HOST[:PORT] or CIDR of a registry without TLS; may be repeated.",
+)
+@click.option(
+    "--registry-ca",
+    "registry_cas",
+    multiple=True,
+    callback=_pairs,
+    metavar="HOST[:PORT]=FILE",
+    help="Certificate authority of a registry; may be repeated.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    callback=_pairs,
+    metavar="KEY=VALUE",
+    help="Engine label of this node; may be repeated.",
+)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option
+    """The daemon of a swarm's node, manager or worker."""
+    try:
+        settings = load(config, {name: value for name, value in flags.items() if value})
+        logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+        # One line per request of the registry client is its own debugging, not ours.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        asyncio.run(_run(Node(settings)))
+    except SwarmError as error:
+        print(f"swarmd: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+async def _run(node: Node) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await node.start()
+    failed = asyncio.create_task(node.failure())
+    told = asyncio.create_task(stopping.wait())
+    await asyncio.wait({failed, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    await node.stop()
+    if failed.done():
+        raise failed.result()
+    failed.cancel()

@@ -1,0 +1,166 @@
+"""The Host service of api/v1/host.proto: what one host does for its own operator, on the socket.
+
+Translates calls; the work is done by the node, the image store and the container driver.
+"""
+
+import asyncio
+import json
+import platform
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import grpc
+
+from api.times import timestamp
+from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
+from runtime.driver import ContainerDriver
+from runtime.image.reference import parse
+from runtime.image.store import ImageStore, StoredImage
+from swarmctl.node import Node
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class HostService(host_pb2_grpc.HostServicer):
+    """Serves the operator on this host."""
+
+    def __init__(self, node: Node, images: ImageStore, driver: ContainerDriver) -> None:
+        self._node = node
+        self._images = images
+        self._driver = driver
+
+    async def Info(self, request: host_pb2.InfoRequest, context: Context) -> host_pb2.InfoResponse:
+        """This host, its swarm, its containers."""
+        containers = await self._driver.list()
+        description = await self._node.describe()
+        return host_pb2.InfoResponse(
+            version=version("swarmctl"),
+            python=platform.python_version(),
+            kernel=platform.release(),
+            os=_os_name(),
+            description=description,
+            swarm=self._node.swarm_info(),
+            state_dir=str(self._node.settings.state_dir),
+            images=len(self._images.list()),
+            containers=len(containers),
+            containers_running=sum(each.phase == "running" for each in containers),
+            warnings=_warnings(description),
+        )
+
+    async def InitSwarm(
+        self, request: host_pb2.InitSwarmRequest, context: Context
+    ) -> host_pb2.InitSwarmResponse:
+        """Makes this host the first manager of a new swarm."""
+        return await self._node.init(request)
+
+    async def JoinSwarm(
+        self, request: host_pb2.JoinSwarmRequest, context: Context
+    ) -> host_pb2.JoinSwarmResponse:
+        """Makes this host a node of an existing swarm."""
+        return await self._node.join(request)
+
+    async def LeaveSwarm(
+        self, request: host_pb2.LeaveSwarmRequest, context: Context
+    ) -> host_pb2.LeaveSwarmResponse:
+        """Takes this host out of its swarm."""
+        await self._node.leave(force=request.force)
+        return host_pb2.LeaveSwarmResponse()
+
+    async def PullImage(
+        self, request: host_pb2.PullImageRequest, context: Context
+    ) -> AsyncIterator[host_pb2.ImageProgress]:
+        """Pulls an image and tells how far it is."""
+        messages: asyncio.Queue[host_pb2.ImageProgress | None] = asyncio.Queue()
+        wanted = request.platform if request.HasField("platform") else None
+        pull = asyncio.create_task(
+            self._images.pull(request.reference, platform=wanted, progress=messages.put_nowait)
+        )
+        pull.add_done_callback(lambda _: messages.put_nowait(None))
+        try:
+            while (message := await messages.get()) is not None:
+                yield message
+            image = await pull
+            yield host_pb2.ImageProgress(
+                status="done", digest=image.digests[0] if image.digests else image.id
+            )
+        finally:
+            pull.cancel()
+
+    async def LoadImage(
+        self, request_iterator: AsyncIterator[host_pb2.LoadImageRequest], context: Context
+    ) -> host_pb2.LoadImageResponse:
+        """Takes images out of an archive."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            async for request in request_iterator:
+                yield request.chunk
+
+        return host_pb2.LoadImageResponse(references=await self._images.load(chunks()))
+
+    async def ListImages(
+        self, request: host_pb2.ListImagesRequest, context: Context
+    ) -> host_pb2.ListImagesResponse:
+        """Images on this host, newest first."""
+        images = sorted(self._images.list(), key=lambda image: image.created_at, reverse=True)
+        return host_pb2.ListImagesResponse(
+            images=[
+                _image(image)
+                for image in images
+                if not request.reference or _is_called(image, request.reference)
+            ]
+        )
+
+    async def GetImage(self, request: host_pb2.GetImageRequest, context: Context) -> host_pb2.Image:
+        """One image with its configuration."""
+        return _image(self._images.get(request.reference), with_config=True)
+
+    async def RemoveImage(
+        self, request: host_pb2.RemoveImageRequest, context: Context
+    ) -> host_pb2.RemoveImageResponse:
+        """Removes a name of an image, and with its last name the image."""
+        in_use = [each.labels.get("image-id", "") for each in await self._driver.list()]
+        untagged, deleted = await self._images.remove(
+            request.reference, force=request.force, in_use=in_use
+        )
+        return host_pb2.RemoveImageResponse(untagged=untagged, deleted=deleted)
+
+
+def _image(image: StoredImage, *, with_config: bool = False) -> host_pb2.Image:
+    return host_pb2.Image(
+        id=image.id,
+        references=image.references,
+        digests=image.digests,
+        size_bytes=image.size_bytes,
+        created_at=timestamp(image.created_at),
+        platform=types_pb2.Platform(
+            architecture=image.config.get("architecture", ""), os=image.config.get("os", "")
+        ),
+        config_json=json.dumps(image.config) if with_config else "",
+    )
+
+
+def _is_called(image: StoredImage, text: str) -> bool:
+    wanted = parse(text)
+    tagged = ":" in text.rpartition("/")[2]
+    return any(
+        (each.domain, each.path) == (wanted.domain, wanted.path)
+        and (not tagged or each.tag == wanted.tag)
+        for each in map(parse, image.references)
+    )
+
+
+def _warnings(description: objects_pb2.NodeDescription) -> list[str]:
+    return [
+        f"this host has no {name} controller: tasks with such a limit are not placed here"
+        for name in description.missing_controllers
+    ]
+
+
+def _os_name() -> str:
+    for line in Path("/etc/os-release").read_text().splitlines():
+        key, _, value = line.partition("=")
+        if key == "PRETTY_NAME":
+            return value.strip('"')
+    return platform.system()

@@ -1,0 +1,69 @@
+"""What a daemon is told at its start: flags, their environment twins, and an optional file.
+
+A flag wins over the environment, the environment over the file. Holds no state of the swarm.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from api.errors import Code, SwarmError
+
+DEFAULT_FILE = Path("/etc/swarm/swarmd.toml")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one daemon. Paths are absolute."""
+
+    state_dir: Path = Path("/var/lib/swarm")
+    """What survives a reboot: membership, log, images, containers' files. On a real file system."""
+    run_dir: Path = Path("/run/swarm")
+    """Sockets and the state of running containers. Short: socket paths end at 107 bytes."""
+    cgroup_parent: str = "/swarm"
+    insecure_registries: tuple[str, ...] = ()
+    """Registries, as HOST[:PORT] or CIDR, that may be spoken to over plain HTTP."""
+    registry_cas: Mapping[str, Path] = field(default_factory=dict)
+    """Own certificate authorities, by registry."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Engine labels of this node."""
+    log_level: str = "info"
+
+    @property
+    def socket(self) -> Path:
+        """Where the operator on this host speaks to the daemon."""
+        return self.run_dir / "swarmd.sock"
+
+
+def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """Settings from the file (DEFAULT_FILE if None and present) and from what flags gave."""
+    given: dict[str, Any] = _read(path)
+    unknown = set(given) - {each.name for each in fields(Settings)}
+    if unknown:
+        raise SwarmError(
+            Code.INVALID,
+            f"{path or DEFAULT_FILE}: unknown setting {', '.join(sorted(unknown))}",
+            remedy=f"known are: {', '.join(each.name for each in fields(Settings))}",
+        )
+    given |= overrides
+    for name in ("state_dir", "run_dir"):
+        if name in given:
+            given[name] = Path(given[name]).absolute()
+    if "registry_cas" in given:
+        given["registry_cas"] = {k: Path(v) for k, v in given["registry_cas"].items()}
+    if "insecure_registries" in given:
+        given["insecure_registries"] = tuple(given["insecure_registries"])
+    return Settings(**given)
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None and not DEFAULT_FILE.exists():
+        return {}
+    try:
+        return tomllib.loads((path or DEFAULT_FILE).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SwarmError(
+            Code.INVALID, f"cannot read {path or DEFAULT_FILE}", why=str(error)
+        ) from error

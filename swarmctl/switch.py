@@ -1,0 +1,121 @@
+"""Sends each cluster call that arrives on the local socket to whoever can serve it just now.
+
+On a manager that is the manager in this process, on a worker a manager elsewhere, on a node that is
+in no swarm an error that says what to do. Messages pass through as bytes; nothing is decoded here.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor
+
+from api.errors import Code, SwarmError
+from api.status import from_grpc
+from api.v1 import control_pb2, logs_pb2
+
+PASSED_ON = ("swarm.v1.Control", "swarm.v1.Logs")
+RELAY_TIMEOUT = 60.0
+"""Seconds that a call with one answer may take, if the caller set no deadline."""
+
+
+class Collector:
+    """Takes the handlers that generated code would add to a server."""
+
+    def __init__(self) -> None:
+        self.handlers: list[grpc.GenericRpcHandler] = []
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Keeps the handlers for the switch."""
+        self.handlers += handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:  # noqa: ANN401
+        """A second form of the same handlers, which grpc.aio does not use."""
+
+
+class Switch(grpc.GenericRpcHandler):
+    """The handler of a server whose services come and go while it runs."""
+
+    def __init__(self) -> None:
+        self._local: list[grpc.GenericRpcHandler] = []
+        self._channel: Callable[[], grpc.aio.Channel] | None = None
+        self._reason = SwarmError(
+            Code.REFUSED,
+            "this node is not part of a swarm",
+            remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
+        )
+        self._streaming = _streaming_methods()
+
+    def serve_locally(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Serves cluster calls in this process."""
+        self._local = list(handlers)
+        self._channel = None
+
+    def pass_on(self, channel: Callable[[], grpc.aio.Channel]) -> None:
+        """Sends cluster calls over the channel that the callable gives at that moment."""
+        self._local = []
+        self._channel = channel
+
+    def refuse(self, reason: SwarmError) -> None:
+        """Answers every cluster call with `reason`."""
+        self._local = []
+        self._channel = None
+        self._reason = reason
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """The handler of one call."""
+        for handler in self._local:
+            found = handler.service(handler_call_details)
+            if found is not None:
+                return found
+        method = str(handler_call_details.method)
+        if method.strip("/").rpartition("/")[0] not in PASSED_ON:
+            return None
+        if method in self._streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream_of(method))
+        return grpc.unary_unary_rpc_method_handler(self._call_of(method))
+
+    def _target(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            raise self._reason
+        return self._channel()
+
+    def _call_of(self, method: str) -> Any:  # noqa: ANN401 - grpc's handlers have no narrower type
+        async def call(request: bytes, context: Any) -> bytes:  # noqa: ANN401
+            remote: Any = self._target().unary_unary(method)
+            try:
+                answer: bytes = await remote(request, timeout=_timeout(context))
+            except grpc.aio.AioRpcError as error:
+                raise from_grpc(error, "passing the call on to a manager") from error
+            return answer
+
+        return call
+
+    def _stream_of(self, method: str) -> Any:  # noqa: ANN401
+        async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
+            remote: Any = self._target().unary_stream(method)
+            try:
+                async for message in remote(request):
+                    yield message
+            except grpc.aio.AioRpcError as error:
+                raise from_grpc(error, "passing the call on to a manager") from error
+
+        return stream
+
+
+def _timeout(context: Any) -> float:  # noqa: ANN401
+    remaining = context.time_remaining()
+    return RELAY_TIMEOUT if remaining is None else float(remaining)
+
+
+def _streaming_methods() -> frozenset[str]:
+    files: tuple[FileDescriptor, ...] = (control_pb2.DESCRIPTOR, logs_pb2.DESCRIPTOR)
+    return frozenset(
+        f"/{service.full_name}/{method.name}"
+        for file in files
+        for service in file.services_by_name.values()
+        for method in service.methods
+        if method.server_streaming
+    )

@@ -1,0 +1,60 @@
+"""Fixtures and hooks of every test: who may run what, and the table of cluster scenarios."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT_MARKS = ("root", "cluster")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--scenario-report", help="write the table of cluster scenarios to this file")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() == 0:
+        return
+    skip = pytest.mark.skip(reason="needs root")
+    for item in items:
+        if any(item.get_closest_marker(mark) for mark in ROOT_MARKS):
+            item.add_marker(skip)
+
+
+class ScenarioTable:
+    """Collects one row per cluster test: what it shows, and how it went."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[str, str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if "/cluster/" not in report.nodeid:
+            return
+        name = report.nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            self.rows[name] = ("skipped", reason.removeprefix("Skipped: "))
+        elif report.failed:
+            self.rows[name] = ("FAILED", f"in {report.when}")
+        elif report.when == "call":
+            self.rows[name] = ("passed", f"{report.duration:.1f} s")
+
+    def lines(self) -> Iterator[str]:
+        width = max((len(name) for name in self.rows), default=0)
+        for name, (outcome, note) in self.rows.items():
+            yield f"  {name:<{width}}  {outcome:<8}{note}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    target = config.getoption("--scenario-report")
+    if target:
+        table = ScenarioTable()
+        config.pluginmanager.register(table, "scenario-table")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    table = session.config.pluginmanager.get_plugin("scenario-table")
+    if isinstance(table, ScenarioTable):
+        path = Path(session.config.getoption("--scenario-report"))
+        path.write_text("".join(f"{line}\n" for line in table.lines()))

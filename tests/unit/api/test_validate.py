@@ -1,0 +1,126 @@
+"""Specs that make no sense are refused with the path of the field to blame."""
+
+from collections.abc import Callable
+
+import pytest
+
+from api import validate
+from api.errors import Code, SwarmError
+from api.times import duration
+from api.v1 import specs_pb2
+
+Spec = specs_pb2.ServiceSpec
+Mount = specs_pb2.Mount
+Container = specs_pb2.ContainerSpec
+Resources = specs_pb2.ResourceRequirements
+
+
+def good() -> Spec:
+    spec = Spec()
+    spec.annotations.name = "web"
+    spec.replicated.replicas = 3
+    spec.task.container.image = "nginx"
+    return spec
+
+
+def container(spec: Spec, **fields: object) -> None:
+    spec.task.container.MergeFrom(Container(**fields))  # type: ignore[arg-type]
+
+
+def mount(spec: Spec, **fields: object) -> Spec:
+    spec.task.container.mounts.append(Mount(**fields))  # type: ignore[arg-type]
+    return spec
+
+
+def reserve(spec: Spec, name: str, nano_cpus: int = 0, memory: int = 0) -> Spec:
+    resources = getattr(spec.task.resources, name)
+    resources.nano_cpus, resources.memory_bytes = nano_cpus, memory
+    return spec
+
+
+def name(spec: Spec, value: str) -> None:
+    spec.annotations.name = value
+
+
+BAD: list[tuple[str, Callable[[Spec], object]]] = [
+    ("annotations.name", lambda s: name(s, "")),
+    ("annotations.name", lambda s: name(s, "-web")),
+    ("annotations.name", lambda s: name(s, "we b")),
+    ("annotations.name", lambda s: name(s, "w" * 64)),
+    ("annotations.labels", lambda s: s.annotations.labels.update({"": "x"})),
+    ("mode", lambda s: s.ClearField("replicated")),
+    ("replicated.replicas", lambda s: s.replicated.MergeFrom(type(s.replicated)(replicas=10**6))),
+    ("task.container.image", lambda s: s.task.container.ClearField("image")),
+    ("task.container.image", lambda s: container(s, image="ng inx")),
+    ("task.container.env[1]", lambda s: container(s, env=["A=1", "=2"])),
+    ("task.container.env[0]", lambda s: container(s, env=["A=\0"])),
+    ("task.container.cap_add[0]", lambda s: container(s, cap_add=["NET ADMIN"])),
+    ("task.container.cap_drop[0]", lambda s: container(s, cap_drop=[""])),
+    ("task.container.hosts[0]", lambda s: container(s, hosts=["name 10.0.0.1"])),
+    ("task.container.hosts[0]", lambda s: container(s, hosts=["10.0.0.1"])),
+    ("task.container.dns.nameservers[0]", lambda s: s.task.container.dns.nameservers.append("x")),
+    ("task.container.sysctls[0]", lambda s: s.task.container.sysctls.update({"bad key": "1"})),
+    ("task.container.hostname", lambda s: container(s, hostname="a_b!")),
+    ("task.container.dir", lambda s: container(s, dir="relative")),
+    ("task.container.stop_signal", lambda s: container(s, stop_signal="SIG TERM")),
+    ("task.container.stop_grace_period", lambda s: container(s, stop_grace_period=duration(-1))),
+    ("task.container.memory_swap_bytes", lambda s: container(s, memory_swap_bytes=-2)),
+    ("task.container.memory_swappiness", lambda s: container(s, memory_swappiness=101)),
+    ("task.container.oom_score_adj", lambda s: container(s, oom_score_adj=1001)),
+    ("task.container.mounts[0].target", lambda s: mount(s, type=0, source="/a", target="b")),
+    ("task.container.mounts[0].target", lambda s: mount(s, type=0, source="/a", target="/b/../c")),
+    ("task.container.mounts[0].target", lambda s: mount(s, type=0, source="/a", target="/")),
+    ("task.container.mounts[0].source", lambda s: mount(s, type=0, source="a", target="/b")),
+    ("task.container.mounts[0].source", lambda s: mount(s, type=2, source="a", target="/b")),
+    (
+        "task.container.mounts[1].target",
+        lambda s: [mount(s, type=2, target="/b"), mount(s, type=2, target="/b/")],
+    ),
+    ("task.resources.limits.memory_bytes", lambda s: reserve(s, "limits", memory=1)),
+    ("task.resources.limits.nano_cpus", lambda s: reserve(s, "limits", nano_cpus=1)),
+    (
+        "task.resources.reservations.memory_bytes",
+        lambda s: [
+            reserve(s, "limits", memory=8 << 20),
+            reserve(s, "reservations", memory=9 << 20),
+        ],
+    ),
+    ("task.resources.pids_limit", lambda s: s.task.resources.MergeFrom(Resources(pids_limit=-1))),
+    ("task.restart.delay", lambda s: s.task.restart.delay.CopyFrom(duration(-5))),
+    ("update.max_failure_ratio", lambda s: s.update.MergeFrom(type(s.update)(max_failure_ratio=2))),
+    ("update.delay", lambda s: s.update.delay.CopyFrom(duration(-1))),
+    ("endpoint.ports[0].target_port", lambda s: s.endpoint.ports.add(published_port=80)),
+    ("endpoint.ports[0].published_port", lambda s: s.endpoint.ports.add(published_port=99999)),
+    (
+        "endpoint.ports[1].published_port",
+        lambda s: [s.endpoint.ports.add(published_port=80, target_port=1) for _ in range(2)],
+    ),
+    (
+        "task.networks",
+        lambda s: [s.task.networks.add(target="host"), s.task.networks.add(target="none")],
+    ),
+    ("task.container.ulimits[0]", lambda s: s.task.container.ulimits.add(name="files")),
+    (
+        "task.container.ulimits[0]",
+        lambda s: s.task.container.ulimits.add(name="nofile", soft=20, hard=10),
+    ),
+]
+
+
+def test_a_plain_spec_is_accepted() -> None:
+    validate.service_spec(good())
+
+
+@pytest.mark.parametrize(("field", "spoil"), BAD)
+def test_each_mistake_names_its_field(field: str, spoil: Callable[[Spec], object]) -> None:
+    spec = good()
+    spoil(spec)
+    with pytest.raises(SwarmError) as refused:
+        validate.service_spec(spec)
+    assert (refused.value.code, refused.value.field) == (Code.INVALID, field)
+
+
+def test_a_cluster_needs_possible_periods() -> None:
+    validate.cluster_spec(specs_pb2.ClusterSpec(heartbeat_period=duration(2)))
+    with pytest.raises(SwarmError, match="heartbeat_period"):
+        validate.cluster_spec(specs_pb2.ClusterSpec(heartbeat_period=duration(0.01)))

@@ -1,0 +1,99 @@
+"""A field without effect is refused when it is set, and a plain spec is not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from api.errors import Code, SwarmError
+from api.v1 import specs_pb2
+from manager.control.not_yet import _TABLE, refuse_not_yet
+
+Spec = specs_pb2.ServiceSpec
+Mount = specs_pb2.Mount
+
+
+def container(**fields: object) -> Spec:
+    made = Spec()
+    made.task.container.MergeFrom(specs_pb2.ContainerSpec(**fields))  # type: ignore[arg-type]
+    return made
+
+
+def build(fill: Callable[[Spec], object]) -> Spec:
+    made = Spec()
+    fill(made)
+    return made
+
+
+REFUSED = {
+    "global": build(lambda s: s.__getattribute__("global").SetInParent()),
+    "replicated_job": build(lambda s: s.replicated_job.SetInParent()),
+    "global_job": build(lambda s: s.global_job.SetInParent()),
+    "update.failure_action": build(
+        lambda s: s.update.MergeFrom(specs_pb2.UpdateConfig(failure_action=2))  # type: ignore[arg-type]
+    ),
+    "rollback": build(lambda s: s.rollback.MergeFrom(specs_pb2.UpdateConfig(parallelism=2))),
+    "endpoint.mode": build(lambda s: s.endpoint.MergeFrom(specs_pb2.EndpointSpec(mode=1))),  # type: ignore[arg-type]
+    "endpoint.ports": build(lambda s: s.endpoint.ports.add(target_port=80)),
+    "task.networks": build(lambda s: s.task.networks.add(target="front")),
+    "task.networks.aliases": build(lambda s: s.task.networks.add(target="none", aliases=["a"])),
+    "task.placement.constraints": build(lambda s: s.task.placement.constraints.append("a==b")),
+    "task.placement.spread": build(lambda s: s.task.placement.spread.append("node.labels.a")),
+    "task.placement.max_replicas_per_node": build(
+        lambda s: s.task.placement.MergeFrom(specs_pb2.Placement(max_replicas_per_node=1))
+    ),
+    "task.resources.reservations.generic": build(
+        lambda s: s.task.resources.reservations.generic.add(kind="gpu", count=1)
+    ),
+    "task.log_driver.name": build(
+        lambda s: s.task.log_driver.MergeFrom(specs_pb2.LogDriver(name="syslog"))
+    ),
+    "task.log_driver.options": build(lambda s: s.task.log_driver.options.update({"a": "b"})),
+    "task.container.isolation": container(isolation="hyperv"),
+    "task.container.privileges.credential_spec": container(
+        privileges=specs_pb2.Privileges(credential_spec="file://x")
+    ),
+    "task.container.privileges.apparmor_profile": container(
+        privileges=specs_pb2.Privileges(apparmor_profile="x")
+    ),
+    "task.container.privileges.selinux_label": container(
+        privileges=specs_pb2.Privileges(selinux_label="x")
+    ),
+    "task.container.init": container(init=True),
+    "task.container.registry_auth": container(registry_auth="x"),
+    "task.container.no_resolve_image": container(no_resolve_image=True),
+    "task.container.secrets": container(secrets=[specs_pb2.FileReference(source="x")]),
+    "task.container.configs": container(configs=[specs_pb2.FileReference(source="x")]),
+    "task.container.health": container(health=specs_pb2.HealthCheck(retries=3)),
+    "task.container.mounts[0].type": container(mounts=[Mount(type=Mount.TYPE_VOLUME, target="/a")]),
+    "task.container.mounts[0].volume_driver": container(
+        mounts=[Mount(type=Mount.TYPE_BIND, source="/a", target="/a", volume_driver="x")]
+    ),
+    "task.container.mounts[0].bind_propagation": container(
+        mounts=[Mount(type=Mount.TYPE_TMPFS, target="/a", bind_propagation="shared")]
+    ),
+}
+
+
+def test_every_row_of_the_table_has_its_case() -> None:
+    assert {row.path for row in _TABLE} <= set(REFUSED)
+
+
+@pytest.mark.parametrize(("field", "spec"), REFUSED.items())
+def test_a_field_without_effect_is_refused(field: str, spec: Spec) -> None:
+    with pytest.raises(SwarmError) as refused:
+        refuse_not_yet(spec)
+    assert (refused.value.code, refused.value.field) == (Code.UNSUPPORTED, field)
+    assert refused.value.why
+
+
+def test_what_has_an_effect_passes() -> None:
+    refuse_not_yet(
+        container(
+            image="nginx",
+            mounts=[
+                Mount(type=Mount.TYPE_BIND, source="/a", target="/a", read_only=True),
+                Mount(type=Mount.TYPE_TMPFS, target="/b", tmpfs_size_bytes=1 << 20),
+            ],
+        )
+    )
+    refuse_not_yet(build(lambda s: s.task.networks.add(target="host")))
