@@ -3,6 +3,8 @@
 A remote side that is not ours, or a broken connection, still becomes a SwarmError with a cause.
 """
 
+from typing import Any, Protocol
+
 import grpc
 from google.protobuf.message import DecodeError
 
@@ -31,6 +33,19 @@ _FROM_GRPC = {status: code for code, status in _TO_GRPC.items()}
 Trailers = tuple[tuple[str, str | bytes], ...]
 
 
+class FailedCall(Protocol):
+    """What an error of grpc and one of grpc.aio have in common."""
+
+    def code(self) -> grpc.StatusCode | None:
+        """The status."""
+
+    def details(self) -> str | None:
+        """The message of the status."""
+
+    def trailing_metadata(self) -> Any:  # noqa: ANN401 - two unrelated types, both of pairs
+        """Pairs that came with the status."""
+
+
 def to_grpc(error: SwarmError) -> tuple[grpc.StatusCode, str, Trailers]:
     """Status code, message and trailing metadata that carry `error`."""
     detail = types_pb2.ErrorDetail(
@@ -39,9 +54,10 @@ def to_grpc(error: SwarmError) -> tuple[grpc.StatusCode, str, Trailers]:
     return _TO_GRPC[error.code], str(error), ((DETAIL_KEY, detail.SerializeToString()),)
 
 
-def from_grpc(error: grpc.aio.AioRpcError, doing: str) -> SwarmError:
+def from_grpc(error: FailedCall, doing: str) -> SwarmError:
     """The SwarmError in a failed call; `doing` says what was tried, where no detail came along."""
-    code = _FROM_GRPC.get(error.code(), Code.INTERNAL)
+    status = error.code()
+    code = Code.INTERNAL if status is None else _FROM_GRPC.get(status, Code.INTERNAL)
     for key, value in error.trailing_metadata() or ():
         if key == DETAIL_KEY and isinstance(value, bytes):
             try:
@@ -51,4 +67,4 @@ def from_grpc(error: grpc.aio.AioRpcError, doing: str) -> SwarmError:
             return SwarmError(
                 code, detail.what, why=detail.why, remedy=detail.remedy, field=detail.field
             )
-    return SwarmError(code, f"{doing} failed", why=error.details() or str(error.code()))
+    return SwarmError(code, f"{doing} failed", why=error.details() or str(status))

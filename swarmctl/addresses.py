@@ -1,5 +1,5 @@
-"""Addresses that users give to `swarm init` and `swarm join`, made complete. Reads the host's own
-addresses through netlink; changes nothing.
+"""Which address of this host other nodes are told. Reads the host's addresses through netlink;
+changes nothing.
 """
 
 import ipaddress
@@ -7,28 +7,10 @@ import socket
 
 from pyroute2 import IPRoute
 
+from api.address import CONTROL_PORT, join_address, split_address
 from api.errors import invalid
 
-DEFAULT_PORT = 2377
-DEFAULT_LISTEN = f"0.0.0.0:{DEFAULT_PORT}"
-
-
-def split(field: str, text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int]:
-    """Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`; INVALID with `field`."""
-    host, port = text, str(default_port)
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or port
-    elif text.count(":") == 1:
-        host, port = text.split(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65535:  # noqa: PLR2004
-        raise invalid(field, f"{text!r} is no address", remedy="use HOST or HOST:PORT")
-    return host, int(port)
-
-
-def join(host: str, port: int) -> str:
-    """`host:port`, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+DEFAULT_LISTEN = f"0.0.0.0:{CONTROL_PORT}"
 
 
 def advertised(text: str, listen: str) -> str:
@@ -38,15 +20,15 @@ def advertised(text: str, listen: str) -> str:
     INVALID, naming the choices, where several addresses would do (as Docker refuses to guess).
     """
     field = "advertise_address"
-    listen_host, port = split("listen_address", listen)
+    listen_host, port = split_address(listen, field="listen_address")
     if text:
-        host, port = split(field, text, port)
-        return join(_of_interface(field, host) or host, port)
+        host, port = split_address(text, field=field, default_port=port)
+        return join_address(_of_interface(field, host) or host, port)
     if not ipaddress.ip_address(listen_host).is_unspecified:
-        return join(listen_host, port)
+        return join_address(listen_host, port)
     candidates = sorted({address for _, address in host_addresses()})
     if len(candidates) == 1:
-        return join(candidates[0], port)
+        return join_address(candidates[0], port)
     raise invalid(
         field,
         "this host has no address that others could use"

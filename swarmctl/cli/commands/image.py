@@ -1,0 +1,159 @@
+"""`swarmctl image`: the images on the daemon's host."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import click
+
+from api.times import seconds_of
+from api.v1 import host_pb2, types_pb2
+from swarmctl.cli.client import Client
+from swarmctl.cli.completion import completes
+from swarmctl.cli.documents import document
+from swarmctl.cli.options import (
+    Parsed,
+    format_option,
+    inspect_format,
+    no_trunc_option,
+    quiet_option,
+)
+from swarmctl.cli.render import Listing, Row, inspect
+from swarmctl.cli.units import ago, size
+
+CHUNK = 1 << 20
+SHORT_ID = 12
+LOAD_TIMEOUT = 600.0
+_NONE = "<none>"
+_LISTING = Listing(
+    columns=(
+        ("Repository", "REPOSITORY"),
+        ("Tag", "TAG"),
+        ("ID", "IMAGE ID"),
+        ("CreatedSince", "CREATED"),
+        ("Size", "SIZE"),
+    ),
+    quiet="ID",
+    more=(("Digest", "DIGEST"),),
+)
+
+
+def _platform(text: str) -> types_pb2.Platform:
+    system, slash, architecture = text.partition("/")
+    if not slash or not system or not architecture:
+        raise ValueError(f"{text!r} is no platform; write it as linux/arm64")
+    return types_pb2.Platform(os=system, architecture=architecture)
+
+
+@click.group()
+def image() -> None:
+    """Manage the images on this host."""
+
+
+@image.command("pull")
+@click.argument("reference")
+@click.option("--platform", type=Parsed("platform", _platform), help="As linux/arm64")
+@click.option("-q", "--quiet", is_flag=True, help="Only print the reference")
+@click.pass_obj
+def pull(client: Client, reference: str, platform: types_pb2.Platform | None, quiet: bool) -> None:
+    """Pull an image from a registry."""
+    request = host_pb2.PullImageRequest(reference=reference, platform=platform)
+    seen: dict[str, str] = {}
+    digest = ""
+    for message in client.stream(client.host.PullImage, request, f"pulling {reference}"):
+        digest = message.digest or digest
+        if not quiet and message.item and seen.get(message.item) != message.status:
+            seen[message.item] = message.status
+            short = message.item.partition(":")[2][:SHORT_ID]
+            click.echo(f"{short}: {message.status}", err=True)
+    if not quiet:
+        click.echo(f"Digest: {digest}", err=True)
+    click.echo(reference)
+
+
+@image.command("load")
+@click.option("-i", "--input", "source", type=click.File("rb"), default="-", help="A tar file")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing")
+@click.pass_obj
+def load(client: Client, source: BinaryIO, quiet: bool) -> None:
+    """Load images from an OCI layout or a docker-archive, from a file or standard input."""
+    if source is sys.stdin.buffer and sys.stdin.isatty():
+        raise click.UsageError("give a file with -i, or redirect one to standard input")
+    chunks = _chunks(source)
+    answer = client.send(client.host.LoadImage, chunks, "loading images", timeout=LOAD_TIMEOUT)
+    for reference in answer.references:
+        if not quiet:
+            click.echo(f"Loaded image: {reference}")
+
+
+def _chunks(source: BinaryIO) -> Iterator[host_pb2.LoadImageRequest]:
+    while chunk := source.read(CHUNK):
+        yield host_pb2.LoadImageRequest(chunk=chunk)
+
+
+@image.command("ls")
+@click.argument("reference", default="")
+@format_option
+@no_trunc_option
+@quiet_option
+@click.option("--digests", is_flag=True, help="Also show digests")
+@click.pass_obj
+def ls(
+    client: Client, reference: str, form: str, no_trunc: bool, quiet: bool, digests: bool
+) -> None:
+    """List images, newest first."""
+    if digests and form == "table":
+        form = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+    _LISTING.check(form)
+    request = host_pb2.ListImagesRequest(reference=reference)
+    found = client.call(client.host.ListImages, request, "listing images").images
+    now = time.time()  # noqa: TID251 - a program's shell
+    rows = [row for each in found for row in _rows(each, now, full=no_trunc)]
+    click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
+
+
+@image.command("inspect")
+@click.argument("references", nargs=-1, required=True, shell_complete=completes("image"))
+@inspect_format
+@click.pass_obj
+def inspect_(client: Client, references: tuple[str, ...], form: str) -> None:
+    """Show images in full."""
+    found = [
+        client.call(
+            client.host.GetImage,
+            host_pb2.GetImageRequest(reference=reference),
+            f"looking up image {reference}",
+        )
+        for reference in references
+    ]
+    click.echo(inspect([document(each) for each in found], form), nl=False)
+
+
+@image.command("rm")
+@click.argument("references", nargs=-1, required=True, shell_complete=completes("image"))
+@click.option("-f", "--force", is_flag=True, help="Also an image that containers use")
+@click.pass_obj
+def rm(client: Client, references: tuple[str, ...], force: bool) -> None:
+    """Remove names of images, and images with their last name."""
+    for reference in references:
+        request = host_pb2.RemoveImageRequest(reference=reference, force=force)
+        answer = client.call(client.host.RemoveImage, request, f"removing image {reference}")
+        for name in answer.untagged:
+            click.echo(f"Untagged: {name}")
+        for name in answer.deleted:
+            click.echo(f"Deleted: {name}")
+
+
+def _rows(each: host_pb2.Image, now: float, *, full: bool) -> Iterator[Row]:
+    digests = {text.partition("@")[0]: text.partition("@")[2] for text in each.digests}
+    for reference in each.references or [f"{next(iter(digests), _NONE)}:{_NONE}"]:
+        repository, _, tag = reference.rpartition(":")
+        yield {
+            "Repository": repository,
+            "Tag": tag,
+            "Digest": digests.get(repository, _NONE),
+            "ID": each.id if full else each.id.partition(":")[2][:SHORT_ID],
+            "CreatedSince": ago(now - seconds_of(each.created_at)),
+            "Size": size(each.size_bytes),
+        }

@@ -1,0 +1,173 @@
+"""`swarmctl service logs`: what the tasks of a service wrote, from every node at once."""
+
+import sys
+import time
+from collections.abc import Callable
+
+import click
+
+from api.errors import Code, SwarmError
+from api.states import task_name
+from api.times import timestamp
+from api.v1 import control_pb2, logs_pb2, objects_pb2
+from swarmctl.cli.client import Client
+from swarmctl.cli.completion import completes
+from swarmctl.cli.log_lines import Joiner, Line, padded
+from swarmctl.cli.options import Parsed
+from swarmctl.cli.units import parse_moment
+
+SHORT_ID = 12
+ALL = -1
+_COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
+
+
+def _tail(text: str) -> int:
+    if text == "all":
+        return ALL
+    if not text.isdigit():
+        raise ValueError(f"{text!r} is no number of lines; write a number or all")
+    return int(text)
+
+
+def _moment(text: str) -> float:
+    return parse_moment(text, time.time())  # noqa: TID251 - the shell of a whole program
+
+
+@click.command("logs")
+@click.argument("name", metavar="SERVICE|TASK", shell_complete=completes("service"))
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on")
+@click.option("-n", "--tail", type=Parsed("lines", _tail), default="all", help="Lines per task")
+@click.option("--since", type=Parsed("time", _moment), default=0.0, help="As 10m or RFC 3339")
+@click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written")
+@click.option("--raw", is_flag=True, help="Only the lines themselves")
+@click.option("--no-task-ids", is_flag=True, help="Leave the task's id out")
+@click.option("--no-resolve", is_flag=True, help="Show ids instead of names")
+@click.option("--no-trunc", is_flag=True, help="Do not cut ids")
+@click.option("--details", is_flag=True, help="Show the labels of the service")
+@click.pass_obj
+def logs(
+    client: Client,
+    name: str,
+    follow: bool,
+    tail: int,
+    since: float,
+    timestamps: bool,
+    raw: bool,
+    no_task_ids: bool,
+    no_resolve: bool,
+    no_trunc: bool,
+    details: bool,
+) -> None:
+    """Show what the tasks of a service, or one task, wrote."""
+    options = logs_pb2.LogOptions(follow=follow, tail=tail)
+    if since:
+        options.since.CopyFrom(timestamp(since))
+    prefix: Callable[[logs_pb2.LogMessage], str] = lambda _: ""  # noqa: E731
+    if not raw:
+        prefix = _Prefixes(
+            client,
+            resolve=not no_resolve,
+            task_ids=not no_task_ids,
+            full=no_trunc,
+            details=details,
+        )
+    joiner = Joiner(prefix, timestamps)
+    request = logs_pb2.SubscribeLogsRequest(selector=_selector(client, name), options=options)
+    colours: dict[str, str] = {}
+    for batch in client.stream(client.logs.Subscribe, request, f"reading the logs of {name}"):
+        for warning in batch.warnings:
+            click.echo(f"swarmctl: {warning}", err=True)
+        for message in batch.messages:
+            line = joiner.take(message)
+            if line is not None:
+                _print(line, colours)
+
+
+def _print(line: Line, colours: dict[str, str]) -> None:
+    stream = sys.stderr if line.is_error else sys.stdout
+    head, bar, rest = line.text.partition("| ")
+    if bar and stream.isatty():
+        colour = colours.setdefault(line.task_id, _COLOURS[len(colours) % len(_COLOURS)])
+        head = click.style(head, fg=colour)
+    click.echo(f"{head}{bar}{rest}", file=stream)
+
+
+def _selector(client: Client, name: str) -> logs_pb2.LogSelector:
+    key = control_pb2.GetRequest(key=name)
+    try:
+        found = client.call(client.control.GetService, key, f"looking up service {name}")
+        return logs_pb2.LogSelector(service_ids=[found.id])
+    except SwarmError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+    try:
+        task = client.call(client.control.GetTask, key, f"looking up task {name}")
+    except SwarmError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        raise SwarmError(
+            Code.NOT_FOUND,
+            f"there is no service or task {name!r}",
+            remedy="see: swarmctl service ls",
+        ) from error
+    return logs_pb2.LogSelector(task_ids=[task.id])
+
+
+class _Prefixes:
+    """Names of tasks and hosts, looked up once each."""
+
+    def __init__(
+        self, client: Client, *, resolve: bool, task_ids: bool, full: bool, details: bool
+    ) -> None:
+        self._client = client
+        self._resolve = resolve
+        self._task_ids = task_ids
+        self._full = full
+        self._details = details
+        self._names: dict[str, str] = {}
+        self._widths: dict[str, int] = {}
+
+    def __call__(self, message: logs_pb2.LogMessage) -> str:
+        """The prefix of one message."""
+        if message.task_id not in self._names:
+            self._names[message.task_id] = self._name(message)
+        return padded(self._names[message.task_id], self._widths)
+
+    def _name(self, message: logs_pb2.LogMessage) -> str:
+        short_id = message.task_id if self._full else message.task_id[:SHORT_ID]
+        if not self._resolve:
+            return f"{message.task_id}@{message.node_id}"
+        task = self._task(message.task_id)
+        name = task_name(task) if task is not None else short_id
+        if task is not None and self._task_ids:
+            name = f"{name}.{short_id}"
+        labels = ""
+        if self._details and task is not None:
+            labels = ",".join(f"{k}={v}" for k, v in sorted(task.service_labels.items())) + " "
+        return f"{labels.lstrip()}{name}@{self._host(message.node_id)}"
+
+    def _task(self, task_id: str) -> objects_pb2.Task | None:
+        try:
+            return self._client.call(
+                self._client.control.GetTask,
+                control_pb2.GetRequest(key=task_id),
+                f"looking up task {task_id}",
+            )
+        except SwarmError as error:
+            # Reaped since its line was read: its id has to do.
+            if error.code is Code.NOT_FOUND:
+                return None
+            raise
+
+    def _host(self, node_id: str) -> str:
+        try:
+            node = self._client.call(
+                self._client.control.GetNode,
+                control_pb2.GetRequest(key=node_id),
+                f"looking up node {node_id}",
+            )
+        except SwarmError as error:
+            if error.code is Code.NOT_FOUND:
+                return node_id
+            raise
+        return node.description.hostname or node_id

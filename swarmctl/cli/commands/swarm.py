@@ -1,0 +1,202 @@
+"""`swarmctl swarm`: making a swarm, joining and leaving it, and who may steer it from elsewhere."""
+
+from pathlib import Path
+
+import click
+
+from api.identity import make_csr, new_key
+from api.ids import new_id
+from api.times import duration, seconds_of
+from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
+from swarmctl.cli import contexts
+from swarmctl.cli.client import Client
+from swarmctl.cli.files import write_private
+from swarmctl.cli.options import DURATION, choice
+from swarmctl.cli.render import table
+from swarmctl.cli.units import rfc3339
+
+JOIN_TIMEOUT = 60.0
+_AVAILABILITY = {
+    "active": types_pb2.NODE_AVAILABILITY_ACTIVE,
+    "pause": types_pb2.NODE_AVAILABILITY_PAUSE,
+    "drain": types_pb2.NODE_AVAILABILITY_DRAIN,
+}
+_ROLES = {"worker": types_pb2.NODE_ROLE_WORKER, "manager": types_pb2.NODE_ROLE_MANAGER}
+_availability = click.option(
+    "--availability", type=choice(_AVAILABILITY), default="active", help="active, pause or drain"
+)
+_advertise = click.option(
+    "--advertise-addr", default="", metavar="ADDR", help="Address or interface others use [:PORT]"
+)
+_listen = click.option("--listen-addr", default="", metavar="ADDR", help="[0.0.0.0:2377]")
+
+
+@click.group()
+def swarm() -> None:
+    """Make, join and leave a swarm."""
+
+
+@swarm.command("init")
+@_advertise
+@_listen
+@_availability
+@click.option("--cert-expiry", type=DURATION, help="Life of nodes' certificates [2160h]")
+@click.option("--dispatcher-heartbeat", type=DURATION, help="Period of heartbeats [2s]")
+@click.option("--task-history-limit", type=int, help="Ended tasks kept per slot [5]")
+@click.option("--snapshot-interval", type=click.IntRange(1), help="Log entries a snapshot [10000]")
+@click.pass_obj
+def init(
+    client: Client,
+    advertise_addr: str,
+    listen_addr: str,
+    availability: types_pb2.NodeAvailability.ValueType,
+    cert_expiry: float | None,
+    dispatcher_heartbeat: float | None,
+    task_history_limit: int | None,
+    snapshot_interval: int | None,
+) -> None:
+    """Make this host the first manager of a new swarm."""
+    spec = specs_pb2.ClusterSpec(
+        task_history_limit=task_history_limit,
+        snapshot_interval=snapshot_interval or 0,
+        node_cert_expiry=None if cert_expiry is None else duration(cert_expiry),
+        heartbeat_period=None if dispatcher_heartbeat is None else duration(dispatcher_heartbeat),
+    )
+    request = host_pb2.InitSwarmRequest(
+        advertise_address=advertise_addr,
+        listen_address=listen_addr,
+        availability=availability,
+        spec=spec,
+    )
+    made = client.call(client.host.InitSwarm, request, "making a swarm", timeout=JOIN_TIMEOUT)
+    click.echo(f"Swarm initialized: this node ({made.node_id}) is its manager.\n")
+    click.echo("To add a worker, run on its host:\n")
+    click.echo(f"    swarmctl swarm join --token {made.worker_token} {made.address}\n")
+
+
+@swarm.command("join")
+@click.argument("managers", nargs=-1, required=True, metavar="HOST:PORT...")
+@click.option("--token", required=True, help="Join token, from: swarm join-token worker")
+@_advertise
+@_listen
+@_availability
+@click.pass_obj
+def join(
+    client: Client,
+    managers: tuple[str, ...],
+    token: str,
+    advertise_addr: str,
+    listen_addr: str,
+    availability: types_pb2.NodeAvailability.ValueType,
+) -> None:
+    """Make this host a node of an existing swarm."""
+    request = host_pb2.JoinSwarmRequest(
+        token=token,
+        managers=managers,
+        advertise_address=advertise_addr,
+        listen_address=listen_addr,
+        availability=availability,
+    )
+    joined = client.call(client.host.JoinSwarm, request, "joining", timeout=JOIN_TIMEOUT)
+    role = "a manager" if joined.role == types_pb2.NODE_ROLE_MANAGER else "a worker"
+    click.echo(f"This node joined a swarm as {role} ({joined.node_id}).")
+
+
+@swarm.command("leave")
+@click.option("-f", "--force", is_flag=True, help="Also if the swarm is lost by it")
+@click.pass_obj
+def leave(client: Client, force: bool) -> None:
+    """Take this host out of its swarm; its tasks are stopped."""
+    request = host_pb2.LeaveSwarmRequest(force=force)
+    client.call(client.host.LeaveSwarm, request, "leaving", timeout=JOIN_TIMEOUT)
+    click.echo("Node left the swarm.")
+
+
+@swarm.command("join-token")
+@click.argument("role", type=click.Choice(list(_ROLES)))
+@click.option("--rotate", is_flag=True, help="Make a new token; the old one is void")
+@click.option("-q", "--quiet", is_flag=True, help="Only print the token")
+@click.pass_obj
+def join_token(client: Client, role: str, rotate: bool, quiet: bool) -> None:
+    """Show the token with which hosts join as workers or managers."""
+    if rotate:
+        request = control_pb2.RotateJoinTokenRequest(role=_ROLES[role], request_id=new_id())
+        cluster = client.call(client.control.RotateJoinToken, request, "rotating the token")
+    else:
+        cluster = client.call(
+            client.control.GetCluster, control_pb2.GetClusterRequest(), "asking for the token"
+        )
+    ca = cluster.root_ca
+    token = ca.manager_token if role == "manager" else ca.worker_token
+    if quiet:
+        click.echo(token)
+        return
+    if rotate:
+        click.echo(f"The {role} token was rotated; the old one is refused now.\n")
+    addresses = " ".join(_managers(client))
+    click.echo(f"To add a {role}, run on its host:\n")
+    click.echo(f"    swarmctl swarm join --token {token} {addresses}\n")
+
+
+def _managers(client: Client) -> list[str]:
+    request = control_pb2.ListNodesRequest(roles=[types_pb2.NODE_ROLE_MANAGER])
+    found = client.call(client.control.ListNodes, request, "listing managers").nodes
+    return [each.manager.address for each in found]
+
+
+@swarm.command("client-cert")
+@click.argument("name", required=False)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="New folder for the certificate [NAME]"
+)
+@click.option("--context", "context_name", help="Also save a context of this name")
+@click.option("--ls", "listing", is_flag=True, help="List the operators that have certificates")
+@click.option("--rm", "removing", is_flag=True, help="Revoke the certificates of NAME")
+@click.pass_obj
+def client_cert(
+    client: Client,
+    name: str | None,
+    out: Path | None,
+    context_name: str | None,
+    listing: bool,
+    removing: bool,
+) -> None:
+    """Make a certificate with which NAME steers the swarm from elsewhere."""
+    if listing:
+        _list_operators(client)
+        return
+    if not name:
+        raise click.UsageError("a NAME is needed")
+    if removing:
+        request = control_pb2.RemoveRequest(key=name, request_id=new_id())
+        client.call(client.control.RemoveOperator, request, f"revoking {name}")
+        click.echo(name)
+        return
+    folder = (out or Path(name)).absolute()
+    managers = _make_certificate(client, name, folder)
+    click.echo(f"Wrote ca.pem, cert.pem and key.pem to {folder}.")
+    if context_name:
+        hosts = tuple(f"tcp://{address}" for address in managers)
+        contexts.save(contexts.Context(context_name, hosts, str(folder)))
+        click.echo(f"Context {context_name} points there: swarmctl context use {context_name}")
+
+
+def _make_certificate(client: Client, name: str, folder: Path) -> list[str]:
+    if folder.exists() and any(folder.iterdir()):
+        raise click.BadParameter(f"{folder} is not empty", param_hint="--out")
+    # The key is made here and never leaves this host.
+    key = new_key()
+    request = control_pb2.CreateOperatorRequest(
+        name=name, csr_pem=make_csr(key), request_id=new_id()
+    )
+    made = client.call(client.control.CreateOperator, request, f"certifying {name}")
+    write_private(folder, {"ca.pem": made.ca_pem, "cert.pem": made.certificate_pem, "key.pem": key})
+    return list(made.managers)
+
+
+def _list_operators(client: Client) -> None:
+    found = client.call(
+        client.control.ListOperators, control_pb2.ListOperatorsRequest(), "listing operators"
+    ).operators
+    rows = [[each.id, each.name, rfc3339(seconds_of(each.expires_at))] for each in found]
+    click.echo(table(["ID", "NAME", "EXPIRES"], rows), nl=False)

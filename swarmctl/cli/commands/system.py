@@ -1,0 +1,100 @@
+"""`swarmctl system`: what this host and its swarm are."""
+
+import platform
+from importlib.metadata import version as installed_version
+
+import click
+
+from api.times import seconds_of
+from api.v1 import host_pb2, types_pb2
+from swarmctl.cli.client import Client
+from swarmctl.cli.documents import document
+from swarmctl.cli.options import inspect_format
+from swarmctl.cli.render import inspect, pretty
+from swarmctl.cli.units import binary_size, rfc3339
+
+_STATES = {
+    host_pb2.SwarmInfo.STATE_INACTIVE: "inactive",
+    host_pb2.SwarmInfo.STATE_ACTIVE: "active",
+    host_pb2.SwarmInfo.STATE_PENDING: "pending",
+}
+
+
+@click.group()
+def system() -> None:
+    """Show what this host and swarm are."""
+
+
+@system.command("info")
+@inspect_format
+@click.pass_obj
+def info(client: Client, form: str) -> None:
+    """Show the daemon's host, its runtime and its swarm."""
+    found = client.call(client.host.Info, host_pb2.InfoRequest(), "asking the daemon")
+    if form:
+        documents = [document(found)]
+        text = inspect(documents, form) if form != "json" else inspect(documents, "{{json .}}")
+        click.echo(text, nl=False)
+        return
+    click.echo(pretty(_lines(found)), nl=False)
+    for warning in found.warnings:
+        click.echo(f"WARNING: {warning}", err=True)
+
+
+@system.command("version")
+@inspect_format
+@click.pass_obj
+def version(client: Client, form: str) -> None:
+    """Show the versions of this program and of the daemon."""
+    found = client.call(client.host.Info, host_pb2.InfoRequest(), "asking the daemon")
+    versions = {
+        "Client": {"Version": installed_version("swarmctl"), "Python": platform.python_version()},
+        "Server": {
+            "Version": found.version,
+            "Python": found.python,
+            "Runtime": found.description.engine.runtime,
+            "Kernel": found.kernel,
+        },
+    }
+    if form:
+        click.echo(inspect([versions], "{{json .}}" if form == "json" else form), nl=False)
+        return
+    lines = []
+    for side, values in versions.items():
+        lines.append((side, ""))
+        lines += [(f" {name}", value) for name, value in values.items()]
+    click.echo(pretty(lines), nl=False)
+
+
+def _lines(found: host_pb2.InfoResponse) -> list[tuple[str, str]]:
+    description = found.description
+    return [
+        ("Server Version", found.version),
+        ("Containers", str(found.containers)),
+        (" Running", str(found.containers_running)),
+        ("Images", str(found.images)),
+        ("Runtime", description.engine.runtime),
+        *_swarm_lines(found.swarm),
+        ("Kernel Version", found.kernel),
+        ("Operating System", found.os),
+        ("Architecture", description.platform.architecture),
+        ("CPUs", f"{description.resources.nano_cpus / 1e9:g}"),
+        ("Total Memory", binary_size(description.resources.memory_bytes)),
+        ("Name", description.hostname),
+        ("State Directory", found.state_dir),
+        *((f"Label {key}", value) for key, value in sorted(description.engine.labels.items())),
+    ]
+
+
+def _swarm_lines(swarm: host_pb2.SwarmInfo) -> list[tuple[str, str]]:
+    lines = [("Swarm", _STATES[swarm.state])]
+    if swarm.state == host_pb2.SwarmInfo.STATE_INACTIVE:
+        return lines
+    return [
+        *lines,
+        (" Node ID", swarm.node_id),
+        (" Cluster ID", swarm.cluster_id),
+        (" Is Manager", str(swarm.role == types_pb2.NODE_ROLE_MANAGER).lower()),
+        (" Managers", ", ".join(swarm.managers)),
+        (" Certificate Expires", rfc3339(seconds_of(swarm.certificate_expires_at))),
+    ]

@@ -1,0 +1,201 @@
+"""How far a service is, as lines: a pure function of what was watched. Draws nothing.
+
+Follows Docker's display (docker/cli, service/progress): a count, a bar per slot up to 20 of them
+with the nine ordered states, then a wait until all has been stable for 5 seconds. Unlike Docker's
+it says why a task waits, and of which task an error is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from api.states import (
+    ACCEPTED,
+    ASSIGNED,
+    NEW,
+    PENDING,
+    PREPARING,
+    READY,
+    REMOVE,
+    RUNNING,
+    STARTING,
+    is_live,
+    is_terminal,
+    state_name,
+)
+from api.v1 import control_pb2, objects_pb2
+from swarmctl.cli.render import shortened
+
+MAX_BARS = 20
+STABLE_SECONDS = 5.0
+ERROR_LENGTH = 75
+_BAR_WIDTH = 50
+_STAGES = (NEW, PENDING, ASSIGNED, ACCEPTED, PREPARING, READY, STARTING, RUNNING)
+_CONVERGED = "Service converged"
+
+
+@dataclass
+class Watched:
+    """What the watch has told so far of one service."""
+
+    service: objects_pb2.Service
+    tasks: dict[str, objects_pb2.Task] = field(default_factory=dict)
+    removed: bool = False
+
+    def take(self, message: control_pb2.WatchMessage) -> None:
+        """Takes a message of the watch in."""
+        if message.resync:
+            self.tasks.clear()
+        for event in message.events:
+            gone = event.action == control_pb2.WatchEvent.ACTION_DELETE
+            kind = event.object.WhichOneof("kind")
+            if kind == "service":
+                self.service = event.object.service
+                self.removed = gone
+            elif kind == "task" and gone:
+                self.tasks.pop(event.object.task.id, None)
+            elif kind == "task":
+                self.tasks[event.object.task.id] = event.object.task
+
+    def slots(self) -> list[objects_pb2.Task | None]:
+        """The task that stands for each slot that should run, by slot; None where there is none."""
+        best: dict[int, objects_pb2.Task] = {}
+        for task in self.tasks.values():
+            if task.desired_state < REMOVE:
+                best[task.slot] = max(best.get(task.slot, task), task, key=_precedence)
+        wanted = self.service.spec.replicated.replicas
+        numbers = sorted(best)[:wanted]
+        missing = [n for n in range(1, wanted + len(best) + 1) if n not in best]
+        return [best[n] for n in numbers] + [None for _ in missing[: wanted - len(numbers)]]
+
+    def done(self) -> int:
+        """How many slots run the service as it is specified now."""
+        return sum(_is_up(task, self.service) for task in self.slots())
+
+    def is_converged(self) -> bool:
+        """Whether every slot is up and no update is under way."""
+        updating = self.service.update_status.state == objects_pb2.UpdateStatus.STATE_UPDATING
+        return not updating and self.done() == self.service.spec.replicated.replicas
+
+    def stopped(self) -> str:
+        """Why there is no use in waiting on, or nothing."""
+        if self.removed:
+            return "the service was removed"
+        status = self.service.update_status
+        if status.state == objects_pb2.UpdateStatus.STATE_PAUSED:
+            return f"the update is paused: {status.message}"
+        return ""
+
+    def reasons(self) -> list[str]:
+        """Why slots are not up, the most common reason first."""
+        counts: dict[str, int] = {}
+        for task in self.slots():
+            if not _is_up(task, self.service):
+                reason = _reason(task)
+                counts[reason] = counts.get(reason, 0) + 1
+        ordered = sorted(counts, key=lambda r: -counts[r])
+        return [f"{reason} ({counts[reason]} tasks)" for reason in ordered]
+
+
+@dataclass
+class Stability:
+    """Since when everything has been up; times in seconds of any steady clock."""
+
+    since: float | None = None
+
+    def update(self, converged: bool, now: float) -> bool:
+        """Whether it has been up for long enough; a setback starts the wait anew."""
+        if not converged:
+            self.since = None
+        elif self.since is None:
+            self.since = now
+        return self.since is not None and now - self.since >= STABLE_SECONDS
+
+    def remaining(self, now: float) -> float:
+        """Seconds until it counts as stable."""
+        return STABLE_SECONDS if self.since is None else max(0.0, STABLE_SECONDS - now + self.since)
+
+
+def lines(watched: Watched, stability: Stability, now: float, width: int) -> list[str]:
+    """What a terminal shows: the count, the bars, what is waited for."""
+    slots = watched.slots()
+    shown = [f"overall progress: {watched.done()} out of {len(slots)} tasks"]
+    if len(slots) <= MAX_BARS:
+        shown += [_bar(number, task, watched.service) for number, task in _numbered(slots)]
+    else:
+        shown += watched.reasons()[:3]
+    shown.append(_verification(watched, stability, now))
+    return [line[:width] for line in shown]
+
+
+def changes(before: Iterable[str], after: Iterable[str]) -> list[str]:
+    """The lines that were not there before: what a log shows where no terminal is."""
+    known = set(before)
+    return [line for line in after if line not in known]
+
+
+def log_lines(watched: Watched) -> list[str]:
+    """What a log shows: one line a slot with its state in words."""
+    slots = watched.slots()
+    shown = [f"{watched.done()} out of {len(slots)} tasks are up"]
+    if len(slots) <= MAX_BARS:
+        for number, task in _numbered(slots):
+            shown.append(f"{watched.service.spec.annotations.name}.{number} {_sentence(task)}")
+    return shown
+
+
+def _sentence(task: objects_pb2.Task | None) -> str:
+    if task is None:
+        return "is not created yet"
+    error = shortened(task.status.error, ERROR_LENGTH)
+    return f"is {state_name(task.status.state).lower()}" + (f": {error}" if error else "")
+
+
+def _numbered(
+    slots: list[objects_pb2.Task | None],
+) -> list[tuple[int, objects_pb2.Task | None]]:
+    return [(task.slot if task else index, task) for index, task in enumerate(slots, 1)]
+
+
+def _bar(number: int, task: objects_pb2.Task | None, service: objects_pb2.Service) -> str:
+    total = len(_STAGES)
+    state = NEW if task is None else task.status.state
+    stage = total if _is_up(task, service) else sum(state >= each for each in _STAGES[:-1])
+    filled = _BAR_WIDTH * stage // total
+    bar = "=" * (filled - 1) + ">" + " " * (_BAR_WIDTH - filled)
+    text = "" if task is None else shortened(task.status.error, ERROR_LENGTH)
+    word = state_name(state).lower()
+    return f"{number}/{service.spec.replicated.replicas}: {word:<9} [{bar}] {text}".rstrip()
+
+
+def _verification(watched: Watched, stability: Stability, now: float) -> str:
+    if stability.since is None:
+        reasons = watched.reasons()
+        return f"waiting: {reasons[0]}" if reasons else "waiting for the update"
+    left = stability.remaining(now)
+    return f"verify: {_CONVERGED}" if left == 0 else f"verify: stable for {left:.0f} more seconds"
+
+
+def _is_up(task: objects_pb2.Task | None, service: objects_pb2.Service) -> bool:
+    return (
+        task is not None
+        and task.spec_version == service.spec_version
+        and task.desired_state == RUNNING
+        and task.status.state == RUNNING
+    )
+
+
+def _precedence(task: objects_pb2.Task) -> tuple[bool, bool, int, int]:
+    # Of the tasks of one slot, the live one of the newest spec stands for it.
+    return (
+        is_live(task),
+        not is_terminal(task),
+        task.spec_version,
+        task.meta.created_at.ToNanoseconds(),
+    )
+
+
+def _reason(task: objects_pb2.Task | None) -> str:
+    if task is None:
+        return "not created yet"
+    word = state_name(task.status.state).lower()
+    return shortened(task.status.error, ERROR_LENGTH) or task.status.message or word

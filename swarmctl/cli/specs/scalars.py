@@ -1,0 +1,268 @@
+"""Flags of `service create` and `service update` that set one value of a spec. A table: each row
+is a flag, how its text is read, and where its value goes. A flag that is not given leaves the
+spec alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from google.protobuf.duration_pb2 import Duration
+
+from api.times import duration
+from api.v1 import specs_pb2
+from swarmctl.cli.options import BYTES, CPUS, DURATION, Parsed, choice
+
+Spec = specs_pb2.ServiceSpec
+Setter = Callable[[Spec, Any], object]
+Update = specs_pb2.UpdateConfig
+Restart = specs_pb2.RestartPolicy
+
+CREATE_ONLY = frozenset({"--mode", "--max-concurrent", "--name"})
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """One flag. `kind`: a click type, or bool for a switch that needs no value."""
+
+    flag: str
+    kind: Any
+    set: Setter
+    help: str
+
+    def option(self) -> Callable[[Any], Any]:
+        """The click option; without a value it is None."""
+        names = self.flag.split("/")
+        if self.kind is bool:
+            return click.option(*names, is_flag=True, default=None, help=self.help)
+        return click.option(*names, type=self.kind, help=self.help)
+
+    @property
+    def parameter(self) -> str:
+        """The name under which click hands the value over."""
+        return self.flag.rpartition("/")[2].lstrip("-").replace("-", "_")
+
+
+def _swap(text: str) -> int:
+    return -1 if text == "-1" else BYTES.convert(text, None, None)
+
+
+def _set_duration(field: Callable[[Spec], Duration]) -> Setter:
+    return lambda spec, value: field(spec).CopyFrom(duration(value))
+
+
+def _set(parent: Callable[[Spec], Any], field: str) -> Setter:
+    return lambda spec, value: setattr(parent(spec), field, value)
+
+
+def _container(spec: Spec) -> specs_pb2.ContainerSpec:
+    return spec.task.container
+
+
+def _health(spec: Spec) -> specs_pb2.HealthCheck:
+    return spec.task.container.health
+
+
+def _health_command(spec: Spec, command: str) -> None:
+    _health(spec).test[:] = ["CMD-SHELL", command]
+
+
+def _entrypoint(spec: Spec, text: str) -> None:
+    import shlex  # noqa: PLC0415 - rarely used, and start-up time counts
+
+    _container(spec).command[:] = shlex.split(text)
+
+
+def _ratio(text: str) -> float:
+    return float(text)
+
+
+_ORDERS = {"stop-first": Update.ORDER_STOP_FIRST, "start-first": Update.ORDER_START_FIRST}
+_ACTIONS = {
+    "pause": Update.FAILURE_ACTION_PAUSE,
+    "continue": Update.FAILURE_ACTION_CONTINUE,
+    "rollback": Update.FAILURE_ACTION_ROLLBACK,
+}
+_CONDITIONS = {
+    "none": Restart.CONDITION_NONE,
+    "on-failure": Restart.CONDITION_ON_FAILURE,
+    "any": Restart.CONDITION_ANY,
+}
+_ENDPOINT_MODES = {
+    "vip": specs_pb2.EndpointSpec.MODE_VIP,
+    "dnsrr": specs_pb2.EndpointSpec.MODE_DNSRR,
+}
+_COUNT = click.IntRange(min=0)
+
+
+def _update_flags(word: str, config: Callable[[Spec], Update]) -> list[Scalar]:
+    actions = {k: v for k, v in _ACTIONS.items() if word == "update" or k != "rollback"}
+    return [
+        Scalar(f"--{word}-parallelism", _COUNT, _set(config, "parallelism"), "Tasks at once [1]"),
+        Scalar(
+            f"--{word}-delay",
+            DURATION,
+            _set_duration(lambda s: config(s).delay),
+            f"Pause between {word}s [0s]",
+        ),
+        Scalar(
+            f"--{word}-monitor",
+            DURATION,
+            _set_duration(lambda s: config(s).monitor),
+            "How long a task is watched for failure [5s]",
+        ),
+        Scalar(
+            f"--{word}-failure-action",
+            choice(actions),
+            _set(config, "failure_action"),
+            f"{', '.join(actions)} [pause]",
+        ),
+        Scalar(
+            f"--{word}-max-failure-ratio",
+            Parsed("ratio", _ratio),
+            _set(config, "max_failure_ratio"),
+            "Failures to tolerate, 0 to 1 [0]",
+        ),
+        Scalar(
+            f"--{word}-order", choice(_ORDERS), _set(config, "order"), "stop-first, start-first"
+        ),
+    ]
+
+
+PROCESS = [
+    Scalar("--entrypoint", str, _entrypoint, "Replace the image's entrypoint"),
+    Scalar("-u/--user", str, _set(_container, "user"), "User or uid, with :group"),
+    Scalar("-w/--workdir", str, _set(_container, "dir"), "Working directory"),
+    Scalar("--hostname", str, _set(_container, "hostname"), "Host name of the containers"),
+    Scalar("-t/--tty", bool, _set(_container, "tty"), "Give it a terminal"),
+    Scalar("--init", bool, _set(_container, "init"), "Run an init that reaps processes"),
+    Scalar("--read-only", bool, _set(_container, "read_only"), "No writes to the root"),
+    Scalar("--stop-signal", str, _set(_container, "stop_signal"), "Signal to stop with"),
+    Scalar(
+        "--stop-grace-period",
+        DURATION,
+        _set_duration(lambda s: _container(s).stop_grace_period),
+        "Time to stop before it is killed [10s]",
+    ),
+    Scalar("--isolation", str, _set(_container, "isolation"), "Of Windows containers"),
+    Scalar(
+        "--credential-spec",
+        str,
+        _set(lambda s: _container(s).privileges, "credential_spec"),
+        "Of Windows containers",
+    ),
+    Scalar(
+        "--no-resolve-image", bool, _set(_container, "no_resolve_image"), "Do not pin the image"
+    ),
+]
+RESOURCES = [
+    Scalar(
+        "--limit-cpu", CPUS, _set(lambda s: s.task.resources.limits, "nano_cpus"), "CPUs at most"
+    ),
+    Scalar(
+        "--limit-memory",
+        BYTES,
+        _set(lambda s: s.task.resources.limits, "memory_bytes"),
+        "Memory at most",
+    ),
+    Scalar(
+        "--limit-pids", _COUNT, _set(lambda s: s.task.resources, "pids_limit"), "Processes at most"
+    ),
+    Scalar(
+        "--reserve-cpu",
+        CPUS,
+        _set(lambda s: s.task.resources.reservations, "nano_cpus"),
+        "CPUs set aside",
+    ),
+    Scalar(
+        "--reserve-memory",
+        BYTES,
+        _set(lambda s: s.task.resources.reservations, "memory_bytes"),
+        "Memory set aside",
+    ),
+    Scalar(
+        "--memory-swap",
+        Parsed("bytes", _swap),
+        _set(_container, "memory_swap_bytes"),
+        "Memory and swap together; -1 is unlimited",
+    ),
+    Scalar(
+        "--memory-swappiness",
+        int,
+        _set(_container, "memory_swappiness"),
+        "0 to 100; -1 is the kernel's own",
+    ),
+    Scalar("--oom-score-adj", int, _set(_container, "oom_score_adj"), "-1000 to 1000"),
+]
+PLACEMENT = [
+    Scalar(
+        "--replicas-max-per-node",
+        _COUNT,
+        _set(lambda s: s.task.placement, "max_replicas_per_node"),
+        "Tasks per node at most",
+    ),
+    Scalar(
+        "--endpoint-mode", choice(_ENDPOINT_MODES), _set(lambda s: s.endpoint, "mode"), "vip, dnsrr"
+    ),
+    Scalar("--log-driver", str, _set(lambda s: s.task.log_driver, "name"), "Log driver"),
+]
+RESTART = [
+    Scalar(
+        "--restart-condition",
+        choice(_CONDITIONS),
+        _set(lambda s: s.task.restart, "condition"),
+        "none, on-failure, any",
+    ),
+    Scalar(
+        "--restart-delay",
+        DURATION,
+        _set_duration(lambda s: s.task.restart.delay),
+        "Pause before a restart [5s]",
+    ),
+    Scalar(
+        "--restart-max-attempts",
+        _COUNT,
+        _set(lambda s: s.task.restart, "max_attempts"),
+        "Restarts at most; 0 is no limit",
+    ),
+    Scalar(
+        "--restart-window",
+        DURATION,
+        _set_duration(lambda s: s.task.restart.window),
+        "Time in which attempts count",
+    ),
+]
+HEALTH = [
+    Scalar("--health-cmd", str, _health_command, "Command that tells whether it is well"),
+    Scalar(
+        "--health-interval",
+        DURATION,
+        _set_duration(lambda s: _health(s).interval),
+        "Between checks",
+    ),
+    Scalar("--health-timeout", DURATION, _set_duration(lambda s: _health(s).timeout), "Of a check"),
+    Scalar(
+        "--health-start-period",
+        DURATION,
+        _set_duration(lambda s: _health(s).start_period),
+        "Time to start in",
+    ),
+    Scalar(
+        "--health-start-interval",
+        DURATION,
+        _set_duration(lambda s: _health(s).start_interval),
+        "Between checks while it starts",
+    ),
+    Scalar("--health-retries", _COUNT, _set(_health, "retries"), "Failures that count"),
+    Scalar("--no-healthcheck", bool, _set(_health, "disabled"), "No health check at all"),
+]
+SCALARS: tuple[Scalar, ...] = (
+    *PROCESS,
+    *RESOURCES,
+    *PLACEMENT,
+    *RESTART,
+    *HEALTH,
+    *_update_flags("update", lambda s: s.update),
+    *_update_flags("rollback", lambda s: s.rollback),
+)

@@ -1,0 +1,128 @@
+"""Sizes, durations and moments, as people write and read them. Pure; `now` is an argument.
+
+Writes and reads what Docker's command line does: 1.5g, 1m30s, 2 minutes ago.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from api.times import NANOS
+
+_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_AGES = (
+    (60, 1, "second"),
+    (3600, 60, "minute"),
+    (48 * 3600, 3600, "hour"),
+    (14 * 86400, 86400, "day"),
+    (60 * 86400, 7 * 86400, "week"),
+    (2 * 365 * 86400, 30 * 86400, "month"),
+)
+_YEAR = 365 * 86400
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of 512, 64m, 1.5g; ValueError otherwise. Units are powers of 1024, as Docker's."""
+    match = _BYTES.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no size; write it as 512m or 1.5g")
+    return int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
+
+
+def parse_nano_cpus(text: str) -> int:
+    """Billionths of a CPU of 0.5 or 2; ValueError otherwise."""
+    try:
+        nanos = float(text) * NANOS
+    except ValueError:
+        nanos = -1
+    if not 0 <= nanos < 2**63:
+        raise ValueError(f"{text!r} is no number of cpus; write it as 0.5")
+    return round(nanos)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of 90s, 1m30s, 1.5h as Go writes them; ValueError otherwise."""
+    if text == "0":
+        return 0.0
+    total, end = 0.0, 0
+    for match in _DURATION.finditer(text):
+        if match.start() != end:
+            break
+        total += float(match[1]) * _UNIT_SECONDS[match[2]]
+        end = match.end()
+    if not text or end != len(text):
+        raise ValueError(f"{text!r} is no duration; write it as 10s or 1m30s")
+    return total
+
+
+def parse_moment(text: str, now: float) -> float:
+    """Seconds since the epoch of RFC 3339, a date, a Unix time, or a duration before `now`."""
+    try:
+        return now - parse_duration(text) if text != "0" else 0.0
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no time; write 10m or 2026-01-31T12:00:00Z") from error
+    return (moment if moment.tzinfo else moment.astimezone()).timestamp()
+
+
+def age(seconds: float) -> str:
+    """How long ago, in Docker's words: 5 seconds, About a minute, 2 hours, 3 weeks."""
+    seconds = max(0.0, seconds)
+    if seconds < 1:
+        return "Less than a second"
+    for limit, unit, word in _AGES:
+        if seconds < limit:
+            count = int(seconds // unit)
+            if count == 1 and word in ("minute", "hour"):
+                return f"About a{'n' if word == 'hour' else ''} {word}"
+            return f"{count} {word}{'' if count == 1 else 's'}"
+    return f"{int(seconds // _YEAR)} years"
+
+
+def ago(seconds: float) -> str:
+    """The age as a phrase: 5 seconds ago."""
+    return f"{age(seconds)} ago"
+
+
+def size(count: int) -> str:
+    """Bytes as Docker's `image ls` shows them: 4.31MB, in powers of 1000 and three figures."""
+    value, units = float(count), iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while value >= 1000:  # noqa: PLR2004
+        value, unit = value / 1000, next(units)
+    return f"{value:.3g}{unit}"
+
+
+def binary_size(count: int) -> str:
+    """Bytes in powers of 1024, as limits are given: 64MiB."""
+    value, units = float(count), iter(("B", "KiB", "MiB", "GiB", "TiB"))
+    unit = next(units)
+    while value >= 1024:  # noqa: PLR2004
+        value, unit = value / 1024, next(units)
+    return f"{value:.4g}{unit}"
+
+
+def go_duration(seconds: float) -> str:
+    """Seconds as Go writes a duration: 1m30s, 500ms, 0s."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    whole = timedelta(seconds=int(seconds))
+    hours, rest = divmod(int(whole.total_seconds()), 3600)
+    minutes, left = divmod(rest, 60)
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes}m" if hours or minutes else ""
+    return f"{text}{left + seconds % 1:g}s"
+
+
+def rfc3339(seconds: float) -> str:
+    """A moment in UTC with microseconds: 2026-01-31T12:00:00.000000Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"

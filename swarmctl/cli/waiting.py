@@ -1,0 +1,162 @@
+"""Shows a service's progress until it is stable, or time runs out. The shell around progress.py."""
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import click
+
+from api.errors import Code, SwarmError
+from api.v1 import control_pb2, objects_pb2
+from swarmctl.cli import progress
+from swarmctl.cli.client import Client
+from swarmctl.cli.failures import INTERRUPTED, NotConvergedError
+from swarmctl.cli.progress import Stability, Watched
+from swarmctl.cli.units import go_duration, rfc3339
+
+REDRAW = 0.2
+"""Seconds between two pictures on a terminal, and between two looks at the clock."""
+
+Selector = control_pb2.WatchSelector
+
+
+def wait_for(
+    client: Client, service: objects_pb2.Service, *, quiet: bool, timeout: float | None
+) -> None:
+    """Returns when the service is stable. NotConvergedError after `timeout` seconds.
+
+    Ctrl-C ends the wait only: the service goes on.
+    """
+    name = service.spec.annotations.name
+    try:
+        with _display(quiet) as show:
+            _wait(_Feed(client, service), Watched(service), show, timeout)
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nOperation continuing in background.\nSee: swarmctl service ps {name}", err=True
+        )
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _wait(feed: "_Feed", watched: Watched, show: "_Display", timeout: float | None) -> None:
+    stability = Stability()
+    started = _now()
+    while True:
+        for message in feed.take(REDRAW):
+            watched.take(message)
+        now = _now()
+        stable = stability.update(watched.is_converged(), now)
+        show(watched, stability, now)
+        if stable:
+            return
+        if stopped := watched.stopped():
+            raise SwarmError(Code.REFUSED, "the service did not converge", why=stopped)
+        if timeout is not None and now - started >= timeout:
+            raise _too_late(watched, timeout)
+
+
+def _too_late(watched: Watched, timeout: float) -> NotConvergedError:
+    name = watched.service.spec.annotations.name
+    return NotConvergedError(
+        Code.DEADLINE,
+        f"service {name} did not converge within {go_duration(timeout)}",
+        why="; ".join(watched.reasons()) or "it has not been up for long enough",
+        remedy=f"it goes on in the background; see: swarmctl service ps --no-trunc {name}",
+    )
+
+
+class _Feed:
+    """Messages of the watch, taken by a thread so that the wait can also look at the clock."""
+
+    def __init__(self, client: Client, service: objects_pb2.Service) -> None:
+        self._messages: queue.Queue[control_pb2.WatchMessage | SwarmError] = queue.Queue()
+        request = control_pb2.WatchRequest(
+            selectors=[
+                Selector(kind=Selector.KIND_SERVICE, id=service.id),
+                Selector(kind=Selector.KIND_TASK, service_id=service.id),
+            ]
+        )
+        self._stream = client.stream(client.control.Watch, request, "watching the service")
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            for message in self._stream:
+                self._messages.put(message)
+        except SwarmError as error:
+            self._messages.put(error)
+
+    def take(self, limit: float) -> Iterator[control_pb2.WatchMessage]:
+        """What came within `limit` seconds; returns early once something did."""
+        try:
+            message = self._messages.get(timeout=limit)
+            while True:
+                if isinstance(message, SwarmError):
+                    raise message
+                yield message
+                message = self._messages.get_nowait()
+        except queue.Empty:
+            return
+
+
+class _Display:
+    """Shows nothing; what --quiet asks for."""
+
+    def __enter__(self) -> "_Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __call__(self, watched: Watched, stability: Stability, now: float) -> None:
+        return None
+
+
+class _Log(_Display):
+    """One timestamped line for each change: what a log file or a pipe gets."""
+
+    def __init__(self) -> None:
+        self._before: list[str] = []
+
+    def __call__(self, watched: Watched, stability: Stability, now: float) -> None:
+        after = progress.log_lines(watched)
+        moment = rfc3339(time.time())  # noqa: TID251 - the shell of a whole program
+        for line in progress.changes(self._before, after):
+            click.echo(f"{moment} {line}", err=True)
+        self._before = after
+
+
+class _Picture(_Display):
+    """A picture that is redrawn in place."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - costs start-up time
+        from rich.live import Live  # noqa: PLC0415
+
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, auto_refresh=False)
+
+    def __enter__(self) -> "_Display":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, watched: Watched, stability: Stability, now: float) -> None:
+        from rich.text import Text  # noqa: PLC0415
+
+        shown = progress.lines(watched, stability, now, self._console.width)
+        self._live.update(Text("\n".join(shown)), refresh=True)
+
+
+def _display(quiet: bool) -> _Display:
+    if quiet:
+        return _Display()
+    return _Picture() if sys.stderr.isatty() else _Log()
+
+
+def _now() -> float:
+    return time.monotonic()  # noqa: TID251 - the shell of a whole program
