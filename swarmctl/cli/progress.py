@@ -5,8 +5,10 @@ with the nine ordered states, then a wait until all has been stable for 5 second
 it says why a task waits, and of which task an error is.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from api.states import (
     ACCEPTED,
@@ -86,14 +88,10 @@ class Watched:
         return ""
 
     def reasons(self) -> list[str]:
-        """Why slots are not up, the most common reason first."""
-        counts: dict[str, int] = {}
-        for task in self.slots():
-            if not _is_up(task, self.service):
-                reason = _reason(task)
-                counts[reason] = counts.get(reason, 0) + 1
-        ordered = sorted(counts, key=lambda r: -counts[r])
-        return [f"{reason} ({counts[reason]} tasks)" for reason in ordered]
+        """Why slots are not up: errors before mere steps, the most common first."""
+        counts = Counter(_reason(task) for task in self.slots() if not _is_up(task, self.service))
+        ordered = sorted(counts, key=lambda reason: (not reason.is_error, -counts[reason]))
+        return [f"{reason.text} ({_tasks(counts[reason])})" for reason in ordered]
 
 
 @dataclass
@@ -194,8 +192,18 @@ def _precedence(task: objects_pb2.Task) -> tuple[bool, bool, int, int]:
     )
 
 
-def _reason(task: objects_pb2.Task | None) -> str:
+class _Reason(NamedTuple):
+    text: str
+    is_error: bool
+
+
+def _reason(task: objects_pb2.Task | None) -> _Reason:
     if task is None:
-        return "not created yet"
-    word = state_name(task.status.state).lower()
-    return shortened(task.status.error, ERROR_LENGTH) or task.status.message or word
+        return _Reason("not created yet", False)
+    if task.status.error:
+        return _Reason(shortened(task.status.error, ERROR_LENGTH), True)
+    return _Reason(task.status.message or state_name(task.status.state).lower(), False)
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"

@@ -1,0 +1,100 @@
+"""Sizes, durations and moments, both ways."""
+
+import pytest
+
+from swarmctl.cli import units
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("512", 512), ("64m", 64 << 20), ("1g", 1 << 30), ("1.5KiB", 1536), ("2TB", 2 << 40)],
+)
+def test_bytes(text: str, count: int) -> None:
+    assert units.parse_bytes(text) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("10s", 10), ("1m30s", 90), ("1.5h", 5400), ("250ms", 0.25), ("2160h0m0s", 7776000)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert units.parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (units.parse_bytes, "many"),
+        (units.parse_bytes, "-1"),
+        (units.parse_nano_cpus, "x"),
+        (units.parse_nano_cpus, "-1"),
+        (units.parse_nano_cpus, "nan"),
+        (units.parse_duration, ""),
+        (units.parse_duration, "10"),
+        (units.parse_duration, "10s x"),
+        (units.parse_duration, "x10s"),
+        (lambda text: units.parse_moment(text, NOW), "yesterday"),
+    ],
+)
+def test_what_cannot_be_read_says_how_to_write_it(parse, text) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    with pytest.raises(ValueError, match=r"write|no number"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("10m", NOW - 600),
+        ("1700000000", 1_700_000_000),
+        ("2027-01-15T08:00:00Z", NOW),
+        ("2027-01-15T09:00:00+01:00", NOW),
+        ("0", 0),
+    ],
+)
+def test_moments(text: str, moment: float) -> None:
+    assert units.parse_moment(text, NOW) == moment
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "Less than a second"),
+        (0.2, "Less than a second"),
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (60, "About a minute"),
+        (150, "2 minutes"),
+        (3600, "About an hour"),
+        (7200, "2 hours"),
+        (3 * 86400, "3 days"),
+        (21 * 86400, "3 weeks"),
+        (90 * 86400, "3 months"),
+        (3 * 365 * 86400, "3 years"),
+    ],
+)
+def test_ages_are_dockers(seconds: float, words: str) -> None:
+    assert units.age(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.5, "500ms"), (5, "5s"), (1.5, "1.5s"), (90, "1m30s"), (3600, "1h0m0s")],
+)
+def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
+    assert units.go_duration(seconds) == text
+
+
+def test_sizes() -> None:
+    assert [units.size(n) for n in (0, 999, 4_310_000, 12_000_000_000)] == [
+        "0B",
+        "999B",
+        "4.31MB",
+        "12GB",
+    ]
+    assert [units.binary_size(n) for n in (512, 64 << 20)] == ["512B", "64MiB"]
+
+
+def test_moments_are_written_in_utc() -> None:
+    assert units.rfc3339(NOW) == "2027-01-15T08:00:00.000000Z"
