@@ -1,0 +1,62 @@
+"""The tasks of a replicated service by slot: the present one, its successor, and their history."""
+
+from collections.abc import Iterable
+
+from api import states
+from api.v1 import objects_pb2
+from manager.orchestrator.tasks import Fate, Fates, is_wanted, was_placed
+
+
+class Slot:
+    """One of the service's numbered places. Tasks that are to be removed no longer fill it."""
+
+    __slots__ = ("number", "removing", "tasks")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.tasks: list[objects_pb2.Task] = []  # oldest first
+        self.removing: list[objects_pb2.Task] = []  # desired REMOVE
+
+    @property
+    def newest(self) -> objects_pb2.Task:
+        """The task that was made last."""
+        return self.tasks[-1]
+
+    @property
+    def wanted(self) -> list[objects_pb2.Task]:
+        """The tasks that are meant to run, oldest first; two while an update starts first."""
+        return [task for task in self.tasks if is_wanted(task)]
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the slot counts: it has a task, if only one that ended for good."""
+        return bool(self.tasks)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a task that is meant to run does run."""
+        return any(t.status.state == states.RUNNING for t in self.tasks if is_wanted(t))
+
+    def stopping(self, fates: Fates) -> list[objects_pb2.Task]:
+        """The tasks that were told to stop, and may still be running."""
+        return [
+            task
+            for task in (*self.tasks, *self.removing)
+            if not is_wanted(task) and may_be_running(task, fates)
+        ]
+
+
+def may_be_running(task: objects_pb2.Task, fates: Fates) -> bool:
+    """Whether an agent that we can reach has, or may have, the task's container."""
+    return was_placed(task) and not states.is_terminal(task) and fates.of(task) is not Fate.LOST
+
+
+def slots_of(tasks: Iterable[objects_pb2.Task]) -> dict[int, Slot]:
+    """The slots by number that have any task; `tasks` come oldest first."""
+    slots: dict[int, Slot] = {}
+    for task in tasks:
+        slot = slots.get(task.slot)
+        if slot is None:
+            slot = slots[task.slot] = Slot(task.slot)
+        (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)
+    return slots

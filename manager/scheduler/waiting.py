@@ -1,0 +1,116 @@
+"""The tasks that wait for a node: those that are yet to be tried, and those that fit nowhere.
+
+Tasks are taken oldest first, together with all others of their group. Those that fit nowhere are
+kept by their needs, because tasks with equal needs share the verdict and the words for it.
+"""
+
+import heapq
+from dataclasses import dataclass, field
+
+from api import states
+from api.v1 import objects_pb2
+from manager.scheduler.nodes import GroupKey
+from manager.scheduler.pipeline import Needs, needs_of
+
+Age = tuple[int, int, str]
+"""Order among tasks: moment of creation in seconds and nanoseconds, then id."""
+
+
+def is_waiting(task: objects_pb2.Task) -> bool:
+    """Whether the scheduler is to find a node for the task."""
+    return (
+        task.status.state == states.PENDING
+        and task.desired_state <= states.RUNNING
+        and not task.node_id
+    )
+
+
+@dataclass(slots=True)
+class Entry:
+    """A waiting task, without what changes while it waits."""
+
+    id: str
+    age: Age
+    group: GroupKey
+    needs: Needs
+
+    @classmethod
+    def of(cls, task: objects_pb2.Task) -> "Entry":
+        """What is to be remembered of the task."""
+        created = task.meta.created_at
+        group = (task.service_id or task.id, task.spec_version)
+        return cls(task.id, (created.seconds, created.nanos, task.id), group, needs_of(task))
+
+
+@dataclass(slots=True)
+class Stuck:
+    """Tasks with the same needs, which no node can meet."""
+
+    text: str = ""
+    entries: dict[str, Entry] = field(default_factory=dict)
+    unsaid: dict[str, None] = field(default_factory=dict)  # those that may not say why yet
+
+
+class Waiting:
+    """All waiting tasks."""
+
+    def __init__(self) -> None:
+        self.stuck: dict[Needs, Stuck] = {}
+        self._needs_of_stuck: dict[str, Needs] = {}
+        self._untried: dict[str, Entry] = {}
+        self._oldest: list[Age] = []
+        self._groups: dict[GroupKey, list[Age]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._untried)
+
+    def add(self, task: objects_pb2.Task) -> None:
+        """A task to be tried; one that waits already stays where it is."""
+        if task.id not in self._untried and task.id not in self._needs_of_stuck:
+            self._push(Entry.of(task))
+
+    def discard(self, task_id: str) -> None:
+        """Forgets the task, if it waits."""
+        self._untried.pop(task_id, None)
+        needs = self._needs_of_stuck.pop(task_id, None)
+        if needs is not None:
+            stuck = self.stuck[needs]
+            del stuck.entries[task_id]
+            stuck.unsaid.pop(task_id, None)
+            if not stuck.entries:
+                del self.stuck[needs]
+
+    def retry(self, needs: Needs) -> None:
+        """All tasks with these needs are to be tried again."""
+        for entry in self.stuck.pop(needs).entries.values():
+            del self._needs_of_stuck[entry.id]
+            self._push(entry)
+
+    def give_up(self, entry: Entry) -> None:
+        """The task, just taken, fits nowhere."""
+        stuck = self.stuck.setdefault(entry.needs, Stuck())
+        stuck.entries[entry.id] = entry
+        stuck.unsaid[entry.id] = None
+        self._needs_of_stuck[entry.id] = entry.needs
+
+    def take_group(self, limit: int) -> list[Entry]:
+        """The oldest untried task and the others of its group, oldest first, at most `limit`."""
+        first = None
+        while self._oldest and first is None:
+            first = self._untried.get(heapq.heappop(self._oldest)[2])
+        if first is None:
+            return []
+        taken: list[Entry] = []
+        ages = self._groups[first.group]
+        while ages and len(taken) < limit:
+            entry = self._untried.pop(heapq.heappop(ages)[2], None)
+            if entry is not None:
+                taken.append(entry)
+        if not ages:
+            del self._groups[first.group]
+        return taken
+
+    def _push(self, entry: Entry) -> None:
+        self._untried[entry.id] = entry
+        heapq.heappush(self._oldest, entry.age)
+        heapq.heappush(self._groups.setdefault(entry.group, []), entry.age)

@@ -1,0 +1,82 @@
+"""What must hold after every single write, whatever happens."""
+
+from api import states
+from api.times import seconds_of
+from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.restart import OLD_TASK_WAIT
+from manager.state.changes import Event
+from manager.state.store import View
+from tests.support.builders import DOWN
+
+ROUNDING = 1e-6
+"""Seconds by which a time may differ after its way through a Timestamp."""
+DESIRED = (states.READY, states.RUNNING, states.SHUTDOWN, states.REMOVE)
+
+
+class Watchdog:
+    """Checks each event against the store as it is after it. AssertionError says what broke."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def check(self, event: Event, now: float) -> None:
+        """All invariants that the event could have broken."""
+        old, new = event.old, event.new
+        if isinstance(new, objects_pb2.Task):
+            was_told = states.READY
+            if isinstance(old, objects_pb2.Task):
+                self._states_only_grow(old, new)
+                was_told = old.desired_state
+            if was_told < states.RUNNING and new.desired_state == states.RUNNING:
+                self._start_waits_for_the_old_task(new, now)
+            self._one_task_per_slot(new)
+            self._nothing_overcommitted(new)
+        elif isinstance(old, objects_pb2.Task):
+            self._only_dead_tasks_are_deleted(old)
+
+    def _states_only_grow(self, old: objects_pb2.Task, new: objects_pb2.Task) -> None:
+        assert new.status.state >= old.status.state, f"{new.id} went back in its life"
+        assert new.desired_state >= old.desired_state, f"{new.id} is wanted again"
+        assert new.desired_state in DESIRED
+        assert not old.node_id or new.node_id == old.node_id, f"{new.id} moved between nodes"
+        assert new.spec == old.spec, f"the spec of {new.id} was rewritten"
+
+    def _start_waits_for_the_old_task(self, new: objects_pb2.Task, now: float) -> None:
+        assert now + ROUNDING >= seconds_of(new.start_after), (
+            f"{new.id} was started before its delay"
+        )
+        if now >= seconds_of(new.meta.created_at) + OLD_TASK_WAIT:
+            return
+        for other in self._view.tasks_of_slot(new.service_id, new.slot):
+            if other.desired_state > states.RUNNING and self._holds_its_node(other):
+                raise AssertionError(f"{new.id} was started while {other.id} still stops")
+
+    def _one_task_per_slot(self, task: objects_pb2.Task) -> None:
+        if task.desired_state != states.RUNNING or states.is_terminal(task):
+            return
+        tasks = self._view.tasks_of_slot(task.service_id, task.slot)
+        live = [t for t in tasks if states.is_live(t) and t.desired_state == states.RUNNING]
+        service = self._view.get(objects_pb2.Service, task.service_id)
+        start_first = specs_pb2.UpdateConfig.ORDER_START_FIRST
+        two = len({t.spec_version for t in live}) > 1 and (
+            service is None or service.spec.update.order == start_first
+        )
+        assert len(live) <= 1 + two, f"{[t.id for t in live]} share a slot"
+
+    def _nothing_overcommitted(self, task: objects_pb2.Task) -> None:
+        node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None
+        if node is None:
+            return
+        held = [t for t in self._view.tasks_of_node(node.id) if not states.is_terminal(t)]
+        for name in ("nano_cpus", "memory_bytes"):
+            reserved = sum(getattr(t.spec.resources.reservations, name) for t in held)
+            offered = getattr(node.description.resources, name)
+            assert reserved <= offered, f"{name} of {node.id} is overcommitted by {task.id}"
+
+    def _only_dead_tasks_are_deleted(self, task: objects_pb2.Task) -> None:
+        never_ran = task.status.state < states.ASSIGNED and task.desired_state == states.REMOVE
+        assert states.is_terminal(task) or never_ran, f"{task.id} was deleted alive"
+
+    def _holds_its_node(self, task: objects_pb2.Task) -> bool:
+        node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None
+        return node is not None and node.status.state != DOWN and not states.is_terminal(task)

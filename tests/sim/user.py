@@ -1,0 +1,146 @@
+"""What people do to a cluster, and what happens to its hosts, at random."""
+
+from collections.abc import Callable
+
+from api.v1 import objects_pb2, specs_pb2
+from manager.state.changes import copy, create, delete, update
+from tests.sim.virtual_cluster import VirtualCluster
+from tests.support.builders import (
+    ACTIVE,
+    DOWN,
+    DRAIN,
+    GIB,
+    PAUSE,
+    READY,
+    UNKNOWN,
+    node,
+    service,
+    task_spec,
+    update_config,
+)
+
+CONDITIONS = specs_pb2.RestartPolicy.Condition
+
+
+class User:
+    """Does random things to a cluster: what people do, and what happens to hosts."""
+
+    def __init__(self, cluster: VirtualCluster) -> None:
+        self.cluster = cluster
+        self.random = cluster.random
+        self.start_first = self.random.random() < 0.4
+        self.services = 0
+        self.nodes = 0
+        for _ in range(4):
+            self.add_node()
+
+    def act(self) -> None:
+        """One action."""
+        actions: list[tuple[Callable[[], None], int]] = [
+            (self.create_service, 2),
+            (self.scale, 3),
+            (self.roll_out, 3),
+            (self.remove_service, 1),
+            (self.change_node_state, 4),
+            (self.change_availability, 2),
+            (self.add_node, 1),
+            (self.remove_node, 1),
+            (self.cluster.change_leader, 2),
+        ]
+        names, weights = zip(*actions, strict=True)
+        self.random.choices(names, weights)[0]()
+
+    def add_node(self) -> None:
+        if self.cluster.store.count(objects_pb2.Node) < 6:
+            self.nodes += 1
+            name = f"n{self.nodes}"
+            self.cluster.write([create(node(name, cpus=4, memory=4 * GIB))])
+            self.cluster.reachable.add(name)
+
+    def remove_node(self) -> None:
+        if self.cluster.store.count(objects_pb2.Node) > 2:
+            self.cluster.remove_node(self._some_node())
+
+    def change_node_state(self) -> None:
+        self.cluster.set_node_state(self._some_node(), self.random.choice([READY, DOWN, UNKNOWN]))
+
+    def change_availability(self) -> None:
+        chosen = self.random.choice([ACTIVE, ACTIVE, PAUSE, DRAIN])
+        self.cluster.node_changed(
+            self._some_node(), lambda found: setattr(found.spec, "availability", chosen)
+        )
+
+    def create_service(self) -> None:
+        if self.cluster.store.count(objects_pb2.Service) < 4:
+            self.services += 1
+            self.cluster.write([create(service(f"s{self.services}", self._replicas()))])
+
+    def remove_service(self) -> None:
+        found = self._some_service()
+        if found is not None:
+            self.cluster.write([delete(found)])
+
+    def scale(self) -> None:
+        replicas = self._replicas()
+        self._respec(lambda spec: setattr(spec.replicated, "replicas", replicas))
+
+    def roll_out(self) -> None:
+        random = self.random
+        kind = random.choices(["app", "broken", "huge"], [6, 2, 1])[0]
+        fresh = task_spec(
+            f"{kind}:{random.randrange(1000)}",
+            cpus=64 if kind == "huge" else random.choice([0, 0, 0.5, 1]),
+            memory=random.choice([0, GIB // 4, GIB]),
+            delay=random.choice([0, 1, 5]),
+            condition=random.choice(CONDITIONS.values()),
+            max_attempts=random.choice([0, 0, 2]),
+        )
+        config = update_config(
+            random.choice([None, 0, 1, 2]),
+            delay=random.choice([0, 2]),
+            monitor=random.choice([0, 5]),
+            start_first=self.start_first,
+            goes_on=random.random() < 0.5,
+        )
+
+        def change(spec: specs_pb2.ServiceSpec) -> None:
+            spec.task.CopyFrom(fresh)
+            spec.update.CopyFrom(config)
+
+        self._respec(change)
+
+    def _respec(self, change: Callable[[specs_pb2.ServiceSpec], None]) -> None:
+        found = self._some_service()
+        if found is not None:
+            changed = copy(found)
+            change(changed.spec)
+            changed.spec_version += 1
+            changed.ClearField("update_status")
+            self.cluster.write([update(changed)])
+
+    def repair(self) -> None:
+        """Ends all faults; services that no node could run are given a spec that fits."""
+        cluster = self.cluster
+        cluster.refusal_rate = cluster.crash_rate = 0.0
+        for found in cluster.store.all(objects_pb2.Node):
+            cluster.node_changed(found.id, lambda n: setattr(n.spec, "availability", ACTIVE))
+            cluster.set_node_state(found.id, READY)
+        while cluster.store.count(objects_pb2.Node) < 4:
+            self.add_node()
+        for found_service in cluster.store.all(objects_pb2.Service):
+            changed = copy(found_service)
+            changed.spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
+            changed.spec.update.CopyFrom(update_config(2, start_first=self.start_first))
+            changed.spec_version += 1
+            changed.ClearField("update_status")
+            cluster.write([update(changed)])
+
+    def _replicas(self) -> int:
+        return self.random.randrange(7)
+
+    def _some_node(self) -> str:
+        return self.random.choice(list(self.cluster.store.all(objects_pb2.Node))).id
+
+    def _some_service(self) -> objects_pb2.Service | None:
+        found = list(self.cluster.store.all(objects_pb2.Service))
+        return self.random.choice(found) if found else None

@@ -1,0 +1,153 @@
+"""Small objects for tests: what a test does not name is unremarkable."""
+
+from typing import Any
+
+from api import states
+from api.times import duration, timestamp
+from api.v1 import objects_pb2, specs_pb2, types_pb2
+
+GIB = 1 << 30
+CPU = 1_000_000_000
+EPOCH = 1_000_000.0
+"""A moment well after zero, so that an unset time is never mistaken for one."""
+
+READY = types_pb2.NODE_STATE_READY
+DOWN = types_pb2.NODE_STATE_DOWN
+UNKNOWN = types_pb2.NODE_STATE_UNKNOWN
+ACTIVE = types_pb2.NODE_AVAILABILITY_ACTIVE
+PAUSE = types_pb2.NODE_AVAILABILITY_PAUSE
+DRAIN = types_pb2.NODE_AVAILABILITY_DRAIN
+
+
+def node(
+    node_id: str,
+    *,
+    state: types_pb2.NodeState.ValueType = READY,
+    availability: types_pb2.NodeAvailability.ValueType = ACTIVE,
+    cpus: float = 4,
+    memory: int = 8 * GIB,
+    architecture: str = "amd64",
+    missing: tuple[str, ...] = (),
+) -> objects_pb2.Node:
+    """A node of `cpus` processors and `memory` bytes."""
+    made = objects_pb2.Node(id=node_id)
+    made.spec.annotations.name = node_id
+    made.spec.availability = availability
+    made.status.state = state
+    made.description.hostname = node_id
+    made.description.platform.os = "linux"
+    made.description.platform.architecture = architecture
+    made.description.resources.nano_cpus = round(cpus * CPU)
+    made.description.resources.memory_bytes = memory
+    made.description.missing_controllers.extend(missing)
+    return made
+
+
+def task_spec(
+    image: str = "app:1",
+    *,
+    cpus: float = 0,
+    memory: int = 0,
+    condition: specs_pb2.RestartPolicy.Condition.ValueType = (
+        specs_pb2.RestartPolicy.CONDITION_ANY
+    ),
+    delay: float | None = None,
+    max_attempts: int = 0,
+    window: float | None = None,
+) -> specs_pb2.TaskSpec:
+    """A task spec that reserves so much, with this restart policy."""
+    spec = specs_pb2.TaskSpec()
+    spec.container.image = image
+    if cpus or memory:
+        spec.resources.reservations.nano_cpus = round(cpus * CPU)
+        spec.resources.reservations.memory_bytes = memory
+    spec.restart.condition = condition
+    spec.restart.max_attempts = max_attempts
+    if delay is not None:
+        spec.restart.delay.CopyFrom(duration(delay))
+    if window is not None:
+        spec.restart.window.CopyFrom(duration(window))
+    return spec
+
+
+def service(
+    service_id: str = "web",
+    replicas: int = 1,
+    *,
+    spec: specs_pb2.TaskSpec | None = None,
+    version: int = 1,
+    update: specs_pb2.UpdateConfig | None = None,
+) -> objects_pb2.Service:
+    """A replicated service, named by its id."""
+    made = objects_pb2.Service(id=service_id, spec_version=version)
+    made.spec.annotations.name = service_id
+    made.spec.task.CopyFrom(task_spec() if spec is None else spec)
+    made.spec.replicated.replicas = replicas
+    if update is not None:
+        made.spec.update.CopyFrom(update)
+    return made
+
+
+def update_config(
+    parallelism: int | None = None,
+    *,
+    delay: float = 0,
+    monitor: float | None = None,
+    start_first: bool = False,
+    goes_on: bool = False,
+    ratio: float = 0,
+) -> specs_pb2.UpdateConfig:
+    """How to roll out; `goes_on` is failure action continue."""
+    config = specs_pb2.UpdateConfig(max_failure_ratio=ratio)
+    if parallelism is not None:
+        config.parallelism = parallelism
+    if delay:
+        config.delay.CopyFrom(duration(delay))
+    if monitor is not None:
+        config.monitor.CopyFrom(duration(monitor))
+    if start_first:
+        config.order = specs_pb2.UpdateConfig.ORDER_START_FIRST
+    if goes_on:
+        config.failure_action = specs_pb2.UpdateConfig.FAILURE_ACTION_CONTINUE
+    return config
+
+
+def task(
+    task_id: str,
+    service_id: str = "web",
+    slot: int = 1,
+    *,
+    state: types_pb2.TaskState.ValueType = states.RUNNING,
+    desired: types_pb2.TaskState.ValueType = states.RUNNING,
+    node_id: str = "",
+    spec: specs_pb2.TaskSpec | None = None,
+    version: int = 1,
+    at: float = EPOCH,
+    start_after: float | None = None,
+    **status: Any,
+) -> objects_pb2.Task:
+    """A task as it was created and last changed at `at`."""
+    made = objects_pb2.Task(
+        id=task_id,
+        service_id=service_id,
+        service_name=service_id,
+        slot=slot,
+        node_id=node_id,
+        spec=task_spec() if spec is None else spec,
+        spec_version=version,
+        desired_state=desired,
+        status=objects_pb2.TaskStatus(state=state, at=timestamp(at), **status),
+    )
+    made.meta.created_at.CopyFrom(timestamp(at))
+    made.meta.updated_at.CopyFrom(timestamp(at))
+    if start_after is not None:
+        made.start_after.CopyFrom(timestamp(start_after))
+    return made
+
+
+def cluster(history_limit: int | None = None) -> objects_pb2.Cluster:
+    """A cluster; without a limit its spec says nothing of the history."""
+    made = objects_pb2.Cluster(id="cluster")
+    if history_limit is not None:
+        made.spec.task_history_limit = history_limit
+    return made

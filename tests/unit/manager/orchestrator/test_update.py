@@ -1,0 +1,261 @@
+"""Rolling updates, step by step, with a hand that plays scheduler and agents."""
+
+import pytest
+
+from api import states
+from api.v1 import specs_pb2
+from manager.orchestrator.replicated import ReplicatedLoop
+from manager.orchestrator.update import (
+    COMPLETED,
+    DEFAULT_MONITOR,
+    PAUSED,
+    STEP_DEADLINE,
+    UPDATING,
+    step_deadline,
+)
+from tests.support.builders import DOWN, EPOCH, service, task, task_spec, update_config
+from tests.support.counter import counter
+from tests.support.loop_driver import LoopDriver
+from tests.support.rollout import (
+    FRESH,
+    get_fresh,
+    rollout,
+    start,
+    state,
+    stop_old,
+    updated,
+)
+
+FAILED, NEW, READY, RUNNING, SHUTDOWN = (
+    states.FAILED,
+    states.NEW,
+    states.READY,
+    states.RUNNING,
+    states.SHUTDOWN,
+)
+
+
+def test_one_slot_at_a_time_by_default() -> None:
+    driver = rollout(3)
+    assert state(driver) == UPDATING
+    assert driver.service().update_status.message == "update in progress"
+    assert updated(driver) == [1]
+    assert driver.task("old1").desired_state == SHUTDOWN
+    assert get_fresh(driver, 1).desired_state == READY, "stop first: the old one still runs"
+    for slot in (1, 2, 3):
+        assert updated(driver) == list(range(1, slot + 1))
+        start(driver, slot)
+    assert state(driver) == UPDATING, "the last one is still watched"
+    driver.run(seconds=DEFAULT_MONITOR)
+    assert state(driver) == COMPLETED
+    assert driver.service().update_status.message == "update completed"
+    assert driver.service().update_status.HasField("completed_at")
+    assert driver.run(seconds=1000) == 0
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "expected"), [(2, [1, 2]), (0, [1, 2, 3, 4]), (9, [1, 2, 3, 4])]
+)
+def test_parallelism(parallelism: int, expected: list[int]) -> None:
+    assert updated(rollout(4, update_config(parallelism))) == expected
+
+
+def test_a_place_that_becomes_free_is_used() -> None:
+    driver = rollout(4, update_config(2))
+    start(driver, 2)
+    assert updated(driver) == [1, 2, 3]
+
+
+def test_the_delay_comes_after_each_step() -> None:
+    driver = rollout(2, update_config(delay=10))
+    start(driver, 1)
+    assert updated(driver) == [1]
+    assert driver.wake_at == EPOCH + 10
+    driver.run(seconds=9.9)
+    assert updated(driver) == [1]
+    driver.run(seconds=0.1)
+    assert updated(driver) == [1, 2]
+
+
+@pytest.mark.parametrize("start_first", [False, True])
+def test_a_failure_pauses_and_the_rest_stays_as_it_is(start_first: bool) -> None:
+    driver = rollout(3, update_config(start_first=start_first))
+    stop_old(driver)
+    trial = get_fresh(driver, 1)
+    driver.report(trial.id, FAILED, node_id="n2")
+    driver.run()
+    assert state(driver) == PAUSED
+    assert driver.service().update_status.message == (
+        f"update paused due to failure or early termination of task {trial.id}"
+    )
+    assert driver.task("old2").desired_state == RUNNING
+    live = [t for t in driver.tasks() if states.is_live(t) and t.slot == 1]
+    assert [t.spec_version for t in live] == [1 if start_first else 2]
+    assert driver.run(seconds=1000) == 0
+
+
+def test_a_paused_update_does_not_creep_on_through_restarts() -> None:
+    driver = rollout(2)
+    stop_old(driver)
+    driver.report(get_fresh(driver, 1).id, FAILED, node_id="n2")
+    driver.run()
+    driver.report("old2", FAILED)
+    driver.run()
+    newest = driver.store.tasks_of_slot("web", 2)[-1]
+    assert (newest.id != "old2", newest.spec_version) == (True, 1)
+    assert newest.spec.container.image == "app:1"
+
+
+def test_the_next_change_resumes_a_paused_update() -> None:
+    driver = rollout(2)
+    stop_old(driver)
+    driver.report(get_fresh(driver, 1).id, FAILED, node_id="n2")
+    driver.run()
+    driver.change_service(spec=task_spec("app:3"))
+    driver.run()
+    assert state(driver) == UPDATING
+    assert updated(driver) == [1]
+
+
+def test_failures_within_the_monitor_period_count() -> None:
+    driver = rollout(2, update_config(monitor=30))
+    start(driver, 1)
+    assert updated(driver) == [1, 2]
+    driver.now += 29
+    driver.report(get_fresh(driver, 1).id, FAILED)
+    driver.run()
+    assert state(driver) == PAUSED
+
+
+def test_failures_after_the_monitor_period_do_not_count() -> None:
+    driver = rollout(2, update_config(monitor=30))
+    start(driver, 1)
+    driver.run(seconds=30)
+    driver.report(get_fresh(driver, 1).id, FAILED)
+    driver.run()
+    assert state(driver) == UPDATING
+    assert get_fresh(driver, 1).status.state == NEW, "it is restarted as ever"
+
+
+def test_the_ratio_allows_for_some_failures() -> None:
+    driver = rollout(4, update_config(0, ratio=0.25))
+    stop_old(driver)
+    driver.report(get_fresh(driver, 1).id, FAILED, node_id="n2")
+    driver.run()
+    assert state(driver) == UPDATING
+    driver.report(get_fresh(driver, 2).id, FAILED, node_id="n2")
+    driver.run()
+    assert state(driver) == PAUSED
+
+
+def test_continue_goes_on_and_completes() -> None:
+    driver = rollout(2, update_config(goes_on=True, monitor=0))
+    stop_old(driver)
+    driver.report(get_fresh(driver, 1).id, states.REJECTED, node_id="n2")
+    driver.run()
+    assert updated(driver) == [1, 2]
+    start(driver, 2)
+    assert state(driver) == COMPLETED
+
+
+def test_a_lost_node_is_not_the_updates_fault() -> None:
+    driver = rollout(2)
+    start(driver, 1)
+    first = get_fresh(driver, 1)
+    driver.change_node("n2", state=DOWN)
+    driver.run()
+    assert state(driver) == UPDATING
+    again = get_fresh(driver, 1)
+    assert again.id != first.id
+    driver.report(again.id, FAILED, node_id="n1")
+    driver.run()
+    assert state(driver) == PAUSED, "its replacement is on trial"
+
+
+def test_a_task_that_cannot_be_placed_does_not_hang_the_update() -> None:
+    driver = rollout(2)
+    stop_old(driver)
+    assert driver.wake_at == EPOCH + STEP_DEADLINE
+    driver.run(seconds=STEP_DEADLINE - 1)
+    assert state(driver) == UPDATING
+    driver.run(seconds=1)
+    assert state(driver) == PAUSED
+    assert driver.task("old2").desired_state == RUNNING
+
+
+def test_with_continue_a_stuck_step_gives_way_to_the_next() -> None:
+    driver = rollout(2, update_config(goes_on=True))
+    stop_old(driver)
+    driver.run(seconds=STEP_DEADLINE)
+    assert updated(driver) == [1, 2]
+
+
+def test_deadlines() -> None:
+    waiting = task("t", state=states.PENDING)
+    assert step_deadline(waiting) == EPOCH + STEP_DEADLINE
+    delayed = task("t", state=states.PENDING, start_after=EPOCH + 40)
+    assert step_deadline(delayed) == EPOCH + 40 + STEP_DEADLINE
+    held_back = task("t", state=READY, start_after=EPOCH + 900)
+    assert step_deadline(held_back) == EPOCH + 900 + STEP_DEADLINE
+    pulling = task("t", state=states.PREPARING)
+    pulling.meta.updated_at.seconds += 100
+    assert step_deadline(pulling) == EPOCH + 100 + STEP_DEADLINE
+    checked = task("t", state=states.STARTING)
+    checked.spec.container.health.test.append("true")
+    assert step_deadline(checked) == EPOCH + STEP_DEADLINE + 90
+    checked.spec.container.health.start_period.seconds = 600
+    checked.spec.container.health.interval.seconds = 2
+    checked.spec.container.health.retries = 5
+    assert step_deadline(checked) == EPOCH + STEP_DEADLINE + 610
+    checked.spec.container.health.disabled = True
+    assert step_deadline(checked) == EPOCH + STEP_DEADLINE
+
+
+def test_a_change_of_leader_in_the_middle_of_each_step_changes_nothing() -> None:
+    driver = rollout(3, update_config(monitor=2))
+    for slot in (1, 2, 3):
+        driver.loop = ReplicatedLoop(counter(f"leader{slot}-"))
+        driver.loop.reset(driver.store)
+        driver.run()
+        assert updated(driver) == list(range(1, slot + 1))
+        start(driver, slot)
+    driver.loop = ReplicatedLoop(counter("last-"))
+    driver.loop.reset(driver.store)
+    driver.run(seconds=2)
+    assert state(driver) == COMPLETED
+    assert len(driver.tasks()) == 6
+
+
+def test_scaling_during_an_update_uses_the_new_spec() -> None:
+    driver = rollout(2)
+    driver.change_service(replicas=3)
+    driver.run()
+    assert get_fresh(driver, 3).spec == FRESH
+    assert state(driver) == UPDATING
+
+
+def test_an_update_of_nothing_completes() -> None:
+    driver = rollout(1)
+    driver.change_service(replicas=0)
+    driver.run()
+    assert state(driver) == 0
+    assert all(t.desired_state == states.REMOVE for t in driver.tasks())
+
+
+def test_a_slot_that_ended_for_good_is_updated_too() -> None:
+    once = task_spec("app:1", condition=specs_pb2.RestartPolicy.CONDITION_NONE)
+    driver = LoopDriver(
+        ReplicatedLoop(counter()),
+        service(spec=once),
+        task("old", state=states.COMPLETE, desired=SHUTDOWN, spec=once),
+    )
+    assert driver.run() == 0
+    driver.change_service(spec=task_spec("app:2"))
+    driver.run()
+    assert updated(driver) == [1]
+
+
+def test_force_is_an_update() -> None:
+    forced = task_spec("app:1", delay=0)
+    forced.force_update = 1
+    assert updated(rollout(2, fresh=forced)) == [1]

@@ -1,0 +1,96 @@
+import pytest
+
+from api import states
+from api.v1.types_pb2 import TaskState
+from manager.scheduler.nodes import FAILURE_WINDOW, MAX_FAILURES, NodeInfo, NodeSet
+from tests.support.builders import CPU, DOWN, EPOCH, GIB, node, task, task_spec
+
+SPEC = task_spec(cpus=1, memory=GIB)
+
+
+def with_node() -> NodeSet:
+    nodes = NodeSet()
+    nodes.describe("n", node("n"))
+    return nodes
+
+
+def of(nodes: NodeSet, node_id: str = "n") -> NodeInfo:
+    found = nodes.get(node_id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "cpus", "tasks"),
+    [
+        (states.ASSIGNED, states.RUNNING, CPU, 1),
+        (states.RUNNING, states.READY, CPU, 1),
+        (states.RUNNING, states.SHUTDOWN, CPU, 0),  # still holds, no longer counts
+        (states.SHUTDOWN, states.SHUTDOWN, 0, 0),
+    ],
+)
+def test_what_a_task_means_to_its_node(
+    state: TaskState.ValueType, desired: TaskState.ValueType, cpus: int, tasks: int
+) -> None:
+    nodes = with_node()
+    nodes.put(task("t", node_id="n", spec=SPEC, state=state, desired=desired))
+    info = of(nodes)
+    assert info.reserved_nano_cpus == cpus
+    assert info.free_memory_bytes == 8 * GIB - (GIB if cpus else 0)
+    assert info.tasks == tasks
+    assert info.of_service == ({"web": 1} if tasks else {})
+
+
+def test_put_counts_a_task_once_however_often() -> None:
+    nodes = with_node()
+    placed = task("t", node_id="n", spec=SPEC)
+    assert nodes.put(placed) == ["n"]
+    assert nodes.put(placed) == []
+    assert of(nodes).tasks == 1
+    assert nodes.drop("t") == ["n"]
+    assert nodes.drop("t") == []
+    assert (of(nodes).tasks, of(nodes).reserved_nano_cpus) == (0, 0)
+
+
+def test_describe_says_what_is_news() -> None:
+    nodes = with_node()
+    assert not nodes.describe("n", node("n"))
+    assert nodes.describe("n", node("n", state=DOWN))
+    assert nodes.describe("n", node("n", missing=("cpu",)))
+    assert nodes.describe("n", None)
+    assert not nodes.describe("n", None)
+    assert nodes.get("n") is None
+    assert nodes.all() == []
+
+
+def test_a_node_that_returns_finds_its_tasks_counted() -> None:
+    nodes = with_node()
+    nodes.put(task("t", node_id="n", spec=SPEC, desired=states.SHUTDOWN))
+    nodes.put(task("weightless", node_id="n", desired=states.SHUTDOWN))
+    nodes.describe("n", None)
+    nodes.drop("weightless")
+    nodes.describe("n", node("n"))
+    assert of(nodes).reserved_memory_bytes == GIB
+
+
+def test_tasks_of_unknown_nodes_are_kept_until_the_node_appears() -> None:
+    nodes = NodeSet()
+    nodes.put(task("t", node_id="n", spec=SPEC))
+    assert nodes.get("n") is None
+    nodes.describe("n", node("n"))
+    assert of(nodes).tasks == 1
+
+
+def test_recent_failures_of_one_version_make_a_node_faulty() -> None:
+    nodes = with_node()
+    for number in range(MAX_FAILURES):
+        assert not of(nodes).is_faulty(("web", 1), EPOCH)
+        state = states.FAILED if number % 2 else states.REJECTED
+        nodes.put(task(f"t{number}", node_id="n", state=state, at=EPOCH))
+    info = of(nodes)
+    assert info.is_faulty(("web", 1), EPOCH + FAILURE_WINDOW - 1)
+    assert not info.is_faulty(("web", 1), EPOCH + FAILURE_WINDOW)
+    assert not info.is_faulty(("web", 2), EPOCH)
+    assert not info.is_faulty(("db", 1), EPOCH)
+    nodes.drop("t0")
+    assert not info.is_faulty(("web", 1), EPOCH)
