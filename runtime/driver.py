@@ -1,0 +1,153 @@
+"""What a container driver promises, and the words in which it is asked and answers.
+
+Callers hold on to this Protocol; `conmon_driver` is the implementation. Nothing here, or below,
+knows of clusters, services or tasks. All times are seconds since the epoch.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+from api.v1 import specs_pb2
+
+Phase = Literal["created", "running", "exited"]
+Stream = Literal["stdout", "stderr"]
+
+MONITOR_LOST = "monitor lost"
+MONITOR_LOST_CODE = 255
+
+
+@dataclass(frozen=True)
+class ContainerRequest:
+    """One container to make.
+
+    `spec.secrets`, `spec.configs` and volume mounts are the caller's to turn into bind mounts.
+    """
+
+    id: str
+    name: str
+    spec: specs_pb2.ContainerSpec
+    resources: specs_pb2.ResourceRequirements
+    image_config: Mapping[str, Any]  # the OCI image configuration
+    layers: tuple[Path, ...]  # unpacked layers, lowest first
+    hostname: str
+    network: str  # "none", "host", or "netns:/path/of/a/netns"
+    labels: Mapping[str, str]  # opaque, kept, and given back by `list`
+
+
+@dataclass(frozen=True)
+class ExitResult:
+    """How a container ended: 128 + signal if by one, 255 and `message` if nobody knows."""
+
+    code: int
+    oom_killed: bool  # the kernel killed some process of it for want of memory
+    at: float
+    message: str
+
+
+@dataclass(frozen=True)
+class ContainerState:
+    """One container as last seen; `pid` is 0 and `started_at` 0.0 where there is none."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    phase: Phase
+    pid: int
+    started_at: float
+    exit: ExitResult | None
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What runs containers on this host, and which of memory, cpu and pids it cannot limit."""
+
+    runtime: str
+    cgroup_version: int
+    missing_controllers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line, or with `partial` a piece of one; `data` has no newline at its end."""
+
+    at: float
+    stream: Stream
+    data: bytes
+    partial: bool
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a container uses: CPU since its start, memory without reclaimable file cache."""
+
+    cpu_ns: int
+    memory_bytes: int
+    memory_limit_bytes: int  # 0: none
+    pids: int
+
+
+States: TypeAlias = list[ContainerState]
+
+
+class ContainerDriver(Protocol):
+    """Runs containers that outlive it. Every call raises SwarmError with a cause for people."""
+
+    async def fingerprint(self) -> Fingerprint:
+        """Finds the OCI runtime that works here; SwarmError UNAVAILABLE if none does."""
+        ...
+
+    async def create(self, request: ContainerRequest) -> None:
+        """Makes everything short of starting the process; on failure leaves nothing behind."""
+        ...
+
+    async def start(self, id: str) -> int:
+        """Starts a created container; the pid of its first process."""
+        ...
+
+    async def wait(self, id: str) -> ExitResult:
+        """Returns when the container has ended, at once if it did before."""
+        ...
+
+    async def signal(self, id: str, number: int) -> None:
+        """Signals the first process; nothing happens if the container has ended."""
+        ...
+
+    async def stop(self, id: str, grace: float) -> ExitResult:
+        """Sends the container's stop signal, and KILL after `grace` seconds."""
+        ...
+
+    async def kill(self, id: str) -> ExitResult:
+        """Kills all processes of the container and waits for its end."""
+        ...
+
+    async def remove(self, id: str) -> None:
+        """Kills if need be and deletes every trace; also of what is not there."""
+        ...
+
+    async def state(self, id: str) -> ContainerState:
+        """One container; SwarmError NOT_FOUND."""
+        ...
+
+    async def list(self) -> States:
+        """All containers of this driver."""
+        ...
+
+    def logs(
+        self, id: str, *, follow: bool, tail: int = -1, since: float = 0.0, until: float = 0.0
+    ) -> AsyncIterator[LogLine]:
+        """Lines in order: the last `tail` (-1: all) between the times; `follow` until the end."""
+        ...
+
+    async def recover(self) -> States:
+        """Once, before anything else: adopts what runs, settles what ended, removes half-made."""
+        ...
+
+    async def stats(self, id: str) -> Stats:
+        """What a container uses at present."""
+        ...
+
+    async def close(self) -> None:
+        """Stops watching; the containers live on."""
+        ...

@@ -1,0 +1,300 @@
+"""The steps of a container's life, one blocking function each: for worker threads.
+
+Each leaves the disk such that a successor can go on after a crash at any point: a record says what
+was being done, and the making and unmaking of a container can be repeated. Keeps no state in
+memory but what it found out about the host.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from api.errors import Code, SwarmError, invalid
+from hostkit import cgroup, mount, pidfd
+from hostkit.clock import Clock
+from runtime import (
+    bpf,
+    bundle,
+    conmon,
+    ending,
+    etc_files,
+    inside,
+    mounts,
+    probe,
+    process,
+    record,
+    rootfs,
+    user,
+)
+from runtime.driver import ContainerRequest, ExitResult
+from runtime.host import gather
+from runtime.layout import ContainerPaths, Layout
+from runtime.oci import OciError
+from runtime.record import Record
+
+log = logging.getLogger(__name__)
+
+_ETC = ("hosts", "resolv.conf", "hostname")
+_MONITOR_GRACE = 5.0
+_DEATH_GRACE = 10.0
+# conmon itself cuts the log off, losing up to one file of lines, each time it has written so many
+# times the limit for rotation: seldom enough to lose little, and an end to growth without a daemon.
+_LOG_BACKSTOP = 64
+
+
+class Lifecycle:
+    """Makes, starts, settles and unmakes containers of one driver. Construction probes the host."""
+
+    def __init__(self, layout: Layout, cgroup_parent: str, log_limit: int, clock: Clock) -> None:
+        self.layout = layout
+        self.hierarchies = cgroup.detect()
+        self.host = gather(cgroup_parent, self.hierarchies)
+        layout.make()
+        self.conmon = probe.find_conmon()
+        self.runtime = probe.find(layout, self.host, self.hierarchies)
+        self._monitor_group = cgroup_parent.rstrip("/") + "-conmon"
+        self._log_limit = log_limit
+        self._clock = clock
+        self._boot = record.boot_id()
+
+    # --- creating ---------------------------------------------------------------------------
+
+    def make(self, request: ContainerRequest) -> Record:
+        """Everything up to state "created"; on failure all is taken away again."""
+        paths = self.layout.container(request.id)
+        etc = {f"/etc/{name}": paths.etc(name) for name in _ETC}
+        config = bundle.build(request, self.host, paths.merged, etc)
+        made = Record(
+            id=request.id,
+            name=request.name,
+            labels=dict(request.labels),
+            stop_signal=bundle.stop_signal(request),
+            cgroup=bundle.cgroup_of(self.host, request.id),
+            boot=self._boot,
+        )
+        try:
+            _check_binds(request)
+            paths.bundle.mkdir(mode=0o700)
+        except FileExistsError:
+            raise SwarmError(Code.EXISTS, f"container {request.id} exists") from None
+        except OSError as error:
+            raise _refused(request, error) from None
+        try:
+            return self._make(request, made, paths, config)
+        except BaseException as error:
+            self.destroy(made)
+            if isinstance(error, conmon.ConmonError | OSError):
+                raise _refused(request, error) from None
+            raise
+
+    def _make(
+        self, request: ContainerRequest, made: Record, paths: ContainerPaths, config: bundle.Config
+    ) -> Record:
+        paths.persist.mkdir()
+        record.save(paths.record, made)
+        rootfs.mount_layers(request.layers, paths, self.layout)
+        self._write_etc(request, paths)
+        process.set_user(config["process"], self._user(request, paths))
+        if self.runtime.takes_bpf:
+            bpf.apply(config)
+        paths.config.write_text(json.dumps(config))
+        launch = conmon.Launch(
+            id=request.id,
+            name=request.name,
+            tty=request.spec.tty,
+            stdin=request.spec.open_stdin,
+            log_limit=_LOG_BACKSTOP * self._log_limit,
+        )
+        command = conmon.arguments(self.conmon, launch, self.runtime, self.layout, paths)
+        groups = cgroup.make(self.hierarchies, self._monitor_group)
+        launched = conmon.launch(command, paths, groups)
+        made = replace(made, step="created", process=launched.container, monitor=launched.monitor)
+        record.save(paths.record, made)
+        return made
+
+    def _user(self, request: ContainerRequest, paths: ContainerPaths) -> user.User:
+        return user.resolve(
+            process.user_text(request.spec, bundle.image_section(request)),
+            request.spec.groups,
+            inside.read_text(paths.merged, "/etc/passwd"),
+            inside.read_text(paths.merged, "/etc/group"),
+        )
+
+    def _write_etc(self, request: ContainerRequest, paths: ContainerPaths) -> None:
+        name = bundle.host_name(request)
+        shares = request.network == "host"
+        alone = request.network == "none"
+        hosts = etc_files.hosts(
+            request.spec.hosts,
+            base=_text_of(Path("/etc/hosts")) if shares else "",
+            own_name=name if alone else "",
+        )
+        dns = etc_files.resolv_conf(request.spec.dns, _text_of(Path("/etc/resolv.conf")))
+        texts = {"hosts": hosts, "resolv.conf": dns, "hostname": name + "\n"}
+        for which, text in texts.items():
+            file = paths.etc(which)
+            file.write_text(text)
+            file.chmod(0o644)
+
+    # --- running ----------------------------------------------------------------------------
+
+    def start(self, made: Record) -> Record:
+        """Lets the process run; SwarmError if the runtime refuses."""
+        now = self._clock()  # before: the process may have ended when the runtime returns
+        try:
+            record.save(self.layout.container(made.id).record, replace(made, step="starting"))
+            self.runtime.start(made.id)
+        except (OciError, OSError) as error:
+            raise SwarmError(
+                Code.REFUSED, f"container {made.name} cannot be started", why=str(error)
+            ) from None
+        started = replace(made, step="running", started_at=now)
+        self._note(started)
+        return started
+
+    def _note(self, made: Record) -> None:
+        """Records what has happened; where the disk does not let us, a successor finds it out."""
+        try:
+            record.save(self.layout.container(made.id).record, made)
+        except OSError as error:
+            log.warning("container %s: its state cannot be written: %s", made.name, error)
+
+    def settle(self, made: Record) -> Record:
+        """After the monitor is gone: the record with the container's end, however that came."""
+        result = ending.read(self.layout.container(made.id))
+        ended = made.ended(self._abandoned(made) if result is None else result)
+        self._note(ended)
+        return ended
+
+    def _abandoned(self, made: Record) -> ExitResult:
+        """Kills a container that nobody monitors: its end would never be known."""
+        rebooted = made.boot != self._boot
+        if made.process is not None and not rebooted:
+            log.warning("container %s lost its monitor and is killed", made.name)
+            pidfd.kill(made.process, _DEATH_GRACE)
+        return ending.lost(self._clock(), rebooted=rebooted)
+
+    # --- recovering and removing ------------------------------------------------------------
+
+    def recover(self, id: str) -> Record | None:
+        """What is left of a container after the driver's own death; None: it was half-made."""
+        paths = self.layout.container(id)
+        found = record.load(paths.record)
+        if found is None or found.step in ("creating", "created"):
+            self._destroy_half_made(id, found)
+            return None
+        if found.step == "exited":
+            return found
+        alive = (
+            found.boot == self._boot and found.monitor is not None and pidfd.is_alive(found.monitor)
+        )
+        if not alive:
+            return self.settle(found)
+        if found.step == "starting":
+            return self._recover_starting(found)
+        return found
+
+    def _recover_starting(self, found: Record) -> Record | None:
+        """Cut off between the order to start and the note that it was done."""
+        if self.runtime.status(found.id) != "running":
+            self._destroy_half_made(found.id, found)
+            return None
+        started = replace(found, step="running", started_at=self._clock())
+        self._note(started)
+        return started
+
+    def _destroy_half_made(self, id: str, found: Record | None) -> None:
+        log.warning("container %s was never started and is removed", found.name if found else id)
+        group = bundle.cgroup_of(self.host, id)
+        self.destroy(found or Record(id, id, {}, 0, group, self._boot))
+
+    def destroy(self, made: Record) -> ExitResult | None:
+        """Deletes every trace; how the container ended, if it ever ran. Can be repeated."""
+        paths = self.layout.container(made.id)
+        try:
+            self._end_processes(made, paths)
+            result = ending.read(paths)
+            rootfs.unmount(paths)
+            for file in (paths.exit_file, paths.socket_link):
+                file.unlink(missing_ok=True)
+            for directory in (paths.runtime_state, paths.bundle):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(directory)
+        except OSError as error:
+            raise SwarmError(
+                Code.UNAVAILABLE, f"container {made.name} cannot be removed", why=str(error)
+            ) from None
+        if not cgroup.remove(self.hierarchies, made.cgroup):
+            log.warning("the control group %s is still in use", made.cgroup)
+        return result
+
+    def _end_processes(self, made: Record, paths: ContainerPaths) -> None:
+        """Kills the container, has the runtime forget it, and waits for the monitor's end.
+
+        The first process takes all others of its pid namespace along, so that a runtime that
+        fails, or another than the one that made the container, is no reason to give up.
+        """
+        present = made.boot == self._boot
+        if made.process is not None and present:
+            pidfd.kill(made.process, _DEATH_GRACE)
+        if paths.runtime_state.exists():
+            try:
+                self.runtime.delete(made.id)
+            except OciError as error:
+                log.warning("%s cannot delete %s: %s", self.runtime.kind, made.name, error)
+        # It still writes to the bundle: only after its end can that be deleted for good.
+        monitor = made.monitor if present else None
+        monitor = monitor or conmon.find_monitor(paths, made.id)
+        if monitor is not None and not pidfd.wait(monitor, _MONITOR_GRACE):
+            pidfd.kill(monitor, _MONITOR_GRACE)
+
+    def ids_on_disk(self) -> list[str]:
+        """Every container that left a directory."""
+        return sorted(entry.name for entry in os.scandir(self.layout.containers))
+
+    def sweep(self, known: set[str]) -> None:
+        """Takes away what belongs to no container: stray exit files, links and mounts."""
+        for directory in (self.layout.exits, self.layout.sockets):
+            for entry in os.scandir(directory):
+                if entry.name not in known:
+                    os.unlink(entry.path)
+        merged = {self.layout.container(id).merged for id in known}
+        for point in mount.mount_points(self.layout.containers):
+            if point not in merged:
+                mount.unmount(point)
+
+    def leave(self) -> None:
+        """Removes the control groups if nothing is in them any more."""
+        cgroup.remove_empty(self.hierarchies, self._monitor_group)
+        cgroup.remove_empty(self.hierarchies, self.host.cgroup_parent)
+
+
+def _check_binds(request: ContainerRequest) -> None:
+    for field, source, make in mounts.binds_to_check(request.spec):
+        if source.exists():
+            continue
+        if not make:
+            raise invalid(
+                field,
+                f"{source} does not exist on this host",
+                remedy="make it, or have it made with bind-create-src",
+            )
+        try:
+            source.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise invalid(field, f"{source} cannot be made", why=str(error)) from None
+
+
+def _refused(request: ContainerRequest, error: Exception) -> SwarmError:
+    return SwarmError(Code.REFUSED, f"container {request.name} cannot be created", why=str(error))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,75 @@
+"""What the driver keeps about a container on disk, so that its successor knows it again.
+
+Written by rename, so that a reader sees the old or the new record, never half of one. A record
+that cannot be read counts as none: the container was never finished.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from hostkit.pidfd import ProcessId
+from runtime.driver import ContainerState, ExitResult, Phase
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+Step = Literal["creating", "created", "starting", "running", "exited"]
+"""`creating` and `starting` are on disk only while the call is under way, or if it was cut off."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One container; `process` and `monitor` are set from step `created` on."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    stop_signal: int
+    cgroup: str
+    boot: str  # of the kernel that the pids belong to
+    step: Step = "creating"
+    process: ProcessId | None = None
+    monitor: ProcessId | None = None
+    started_at: float = 0.0
+    exit: ExitResult | None = field(default=None)
+
+    def state(self) -> ContainerState:
+        """The record as callers see it."""
+        phases: Mapping[Step, Phase] = {"running": "running", "exited": "exited"}
+        phase = phases.get(self.step, "created")
+        pid = self.process.pid if self.process is not None and phase != "exited" else 0
+        return ContainerState(
+            self.id, self.name, self.labels, phase, pid, self.started_at, self.exit
+        )
+
+    def ended(self, result: ExitResult) -> "Record":
+        """The same container after its end, which no coarse file time puts before its start."""
+        at = max(result.at, self.started_at)
+        return replace(self, step="exited", exit=replace(result, at=at))
+
+
+def boot_id() -> str:
+    """Names the present run of the kernel."""
+    return BOOT_ID.read_text().strip()
+
+
+def save(path: Path, record: Record) -> None:
+    """Replaces the record at `path`."""
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(asdict(record)))
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> Record | None:
+    """The record at `path`; None if there is none that can be read."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        for name, kind in (("process", ProcessId), ("monitor", ProcessId), ("exit", ExitResult)):
+            if found[name] is not None:
+                found[name] = kind(**found[name])
+        return Record(**found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

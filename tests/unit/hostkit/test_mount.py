@@ -1,0 +1,63 @@
+"""Overlay options, the mount table, and real mounts."""
+
+from pathlib import Path
+
+import pytest
+
+from hostkit import mount
+
+
+def test_the_lowest_layer_comes_last() -> None:
+    options = mount.overlay_options([Path("/a"), Path("/b")], Path("/u"), Path("/w"))
+    assert options == "lowerdir=/b:/a,upperdir=/u,workdir=/w"
+    assert mount.overlay_options([Path("/a")], Path("/u"), Path("/w"), volatile=True).endswith(
+        ",volatile"
+    )
+
+
+def test_separators_in_names_are_escaped() -> None:
+    options = mount.overlay_options([Path("/a:b,c")], Path("/u:v,x"), Path("/w\\y"))
+    assert options == "lowerdir=/a\\:b\\,c,upperdir=/u:v\\,x,workdir=/w\\\\y"
+
+
+def test_mount_points_youngest_first_and_unescaped() -> None:
+    table = "a /x ext4 rw 0 0\nb /x/y\\040z ext4 rw 0 0\nc /xy ext4 rw 0 0\nd /x/y ext4 rw 0 0\n"
+    assert mount.mount_points(Path("/x"), table) == [
+        Path("/x/y"),
+        Path("/x/y z"),
+        Path("/x"),
+    ]
+
+
+def test_options_beyond_a_page_are_refused_before_the_kernel_cuts_them(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="exceed one page"):
+        mount.mount("overlay", tmp_path, "overlay", 0, "x" * 4096)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["plain", "with:colon", "with,comma", "with blank"])
+def test_overlay(tmp_path: Path, name: str) -> None:
+    base = tmp_path / name
+    low, high, upper, work, merged = (base / n for n in ("low", "high", "upper", "work", "m"))
+    for directory in (low, high, upper, work, merged):
+        directory.mkdir(parents=True)
+    (low / "f").write_text("low")
+    (high / "f").write_text("high")
+    options = mount.overlay_options([low, high], upper, work, volatile=True)
+    mount.mount("overlay", merged, "overlay", 0, options)
+    try:
+        assert (merged / "f").read_text() == "high"
+        (merged / "new").write_text("x")
+        assert (upper / "new").exists()
+        assert mount.mount_points(base) == [merged]
+    finally:
+        assert mount.unmount(merged)
+    assert not mount.unmount(merged)
+    assert not mount.unmount(tmp_path / "nowhere")
+    assert mount.mount_points(tmp_path) == []
+
+
+@pytest.mark.root
+def test_the_kernel_s_refusal_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=str(tmp_path)):
+        mount.mount("none", tmp_path, "no-such-file-system")
