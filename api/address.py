@@ -1,4 +1,7 @@
-"""Addresses of managers as users write them: `host`, `host:port`, `[v6]:port`. Pure; resolves nothing."""
+"""Addresses of managers as users write them: `host`, `host:port`, `[v6]:port`.
+
+Pure; resolves nothing.
+"""
 
 import ipaddress
 

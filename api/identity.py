@@ -1,12 +1,12 @@
 """Who a node or an operator is: its key, its certificate, and how both are kept on disk.
 
-A certificate is ECDSA P-256: CN is the id, OU the role, O the cluster id; its server names (SAN) are
-the id and, of managers, `swarm-manager` and `swarm-ca`. This module holds that format, for those who
-issue certificates and for those who read them. It signs none, and reads no clock.
+A certificate is ECDSA P-256: CN is the id, OU the role, O the cluster id; its server names (SAN)
+are the id and, of managers, `swarm-manager` and `swarm-ca`. This module holds that format, for
+those who issue certificates and for those who read them. It signs none, and reads no clock.
 
 On disk key, certificate and root are one file, so that one rename replaces all three: whatever
-moment the power fails, a reader finds the old set or the new one, never a key beside the certificate
-of another. Only its owner may read the file or enter its directory.
+moment the power fails, a reader finds the old set or the new one, never a key beside another's
+certificate. Only its owner may read the file or enter its directory.
 """
 
 import functools
@@ -15,7 +15,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -116,7 +116,7 @@ def identity_of(certificate: bytes) -> Identity:
     if role not in EVERY_ROLE:
         raise unreadable(f"it gives its owner the unknown role {role!r}")
     return Identity(
-        role=cast(Role, role),
+        role=role,
         id=_attribute(parsed, NameOID.COMMON_NAME),
         cluster_id=_attribute(parsed, NameOID.ORGANIZATION_NAME),
         serial=parsed.serial_number,

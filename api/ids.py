@@ -1,10 +1,9 @@
 """Ids of objects: 25 characters of base 36 that begin with a random letter or digit, as Swarm's do.
 
-Holds the format and the production path; a core never calls `new_id`, it takes an `IdSource`.
+Holds the format alone; fresh ones are made in api/new_ids.py, and cores take an `IdSource`.
 """
 
 import re
-import secrets
 from collections.abc import Callable
 
 IdSource = Callable[[], str]
@@ -12,11 +11,6 @@ IdSource = Callable[[], str]
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 LENGTH = 25
 _PATTERN = re.compile(rf"[0-9a-z]{{{LENGTH}}}")
-
-
-def new_id() -> str:
-    """A fresh id of 128 random bits."""
-    return base36(secrets.randbits(128), LENGTH)
 
 
 def is_id(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Join tokens: SWMTKN-1-DIGEST-SECRET, as Docker Swarm's. Pure: format, parse, compare.
 
-The digest is the SHA-256 of the root certificate (DER), 50 characters of base 36: it lets a joiner
-tell the cluster's root from an impostor's. The secret is 16 random bytes, 25 characters: it lets the
-cluster tell a joiner from a stranger, and whether it comes as a worker or a manager.
+The digest is the SHA-256 of the root certificate (DER), 50 characters of base 36: it lets a
+joiner tell the cluster's root from an impostor's. The secret is 16 random bytes, 25 characters: it
+lets the cluster tell a joiner from a stranger, and whether it comes as a worker or a manager.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ import grpc
 
 from api.channel import CA_SERVER_OPTIONS, SERVER_OPTIONS
 from api.identity import Credentials, Role, make_csr, new_key
-from api.ids import new_id
+from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.v1 import ca_pb2_grpc, objects_pb2, specs_pb2, types_pb2
 from manager.ca.authority import sign
@@ -115,6 +115,11 @@ async def serving(
         yield port
     finally:
         await server.stop(0)
+
+
+def add_handlers(service: tuple[str, dict[str, Any]], server: grpc.aio.Server) -> None:
+    """Adds single RPCs: the service's full name, and handlers of api.serving by RPC."""
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(*service),))
 
 
 def add_ca(service: CaService, server: grpc.aio.Server) -> None:

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import ids, states, status, times
+from api import ids, new_ids, states, status, times
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2
 
 
 def test_ids_have_swarms_form() -> None:
-    made = {ids.new_id() for _ in range(100)}
+    made = {new_ids.new_id() for _ in range(100)}
     assert len(made) == 100
     assert all(ids.is_id(each) for each in made)
     assert not ids.is_id("x")

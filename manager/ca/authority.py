@@ -1,0 +1,151 @@
+"""The cluster's certificate authority: makes the root and signs what it is told to sign.
+
+Decides nothing about who may have a certificate, and reads no clock. Keys, serials and signatures
+are random, as cryptography wants them; everything else follows from the arguments.
+"""
+
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from api.certificates import is_p256, load_certificate, load_key
+from api.errors import SwarmError, invalid
+from api.identity import BACKDATE, CA_NAME, Role, new_key, server_names, subject_of
+from api.times import seconds_of
+from api.v1 import objects_pb2, specs_pb2
+
+YEAR = 365 * 86400.0
+ROOT_EXPIRY = 20 * YEAR
+NODE_EXPIRY = 90 * 86400.0
+"""What Swarm gives a node's certificate: 2160 h."""
+OPERATOR_EXPIRY = YEAR
+_CSR_LIMIT = 8 << 10
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+def new_root(cluster_id: str, now: float) -> objects_pb2.RootCa:
+    """A fresh root, certificate and key, for 20 years from `now`; tokens are left empty."""
+    key_pem = new_key()
+    key = load_key(key_pem)
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, cluster_id),
+            x509.NameAttribute(NameOID.COMMON_NAME, CA_NAME),
+        ]
+    )
+    certificate = (
+        _builder(name, name, key.public_key(), now, now + ROOT_EXPIRY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return objects_pb2.RootCa(certificate_pem=_pem(certificate), key_pem=key_pem)
+
+
+def sign(
+    root: objects_pb2.RootCa,
+    csr_pem: bytes,
+    *,
+    node_id: str,
+    role: Role,
+    cluster_id: str,
+    now: float,
+    expiry: float,
+) -> bytes:
+    """A certificate (PEM) for the key in the request, valid for `expiry` seconds from `now`.
+
+    Of the request only the public key is used. INVALID (field `csr_pem`) unless it is a P-256 key
+    whose owner signed the request. `node_id` is the operator's id for role operator. A certificate
+    begins an hour early and never outlives the root.
+    """
+    public_key = public_key_of(csr_pem)
+    issuer = load_certificate(root.certificate_pem)
+    end = min(now + expiry, issuer.not_valid_after_utc.timestamp())
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
+    if role == "manager":
+        usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
+    names = [x509.DNSName(name) for name in server_names(role, node_id)]
+    subject = subject_of(role, node_id, cluster_id)
+    certificate = (
+        _builder(subject, issuer.subject, public_key, now, end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(load_key(root.key_pem).public_key()),
+            critical=False,
+        )
+        .sign(load_key(root.key_pem), hashes.SHA256())
+    )
+    return _pem(certificate)
+
+
+def public_key_of(csr_pem: bytes) -> ec.EllipticCurvePublicKey:
+    """The public key in a signing request; INVALID (field `csr_pem`) if it is not acceptable."""
+    if len(csr_pem) > _CSR_LIMIT:
+        raise _bad_request(f"it has more than {_CSR_LIMIT} bytes")
+    try:
+        request = x509.load_pem_x509_csr(csr_pem)
+        signed, key = request.is_signature_valid, request.public_key()
+    except ValueError as error:
+        raise _bad_request("it is no PKCS #10 request in PEM form") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not is_p256(key):
+        raise _bad_request("its key is not of the curve P-256")
+    if not signed:
+        raise _bad_request("its signature does not match its key")
+    return key
+
+
+def node_expiry(spec: specs_pb2.ClusterSpec) -> float:
+    """Seconds that the certificates of nodes live in this cluster."""
+    return seconds_of(spec.node_cert_expiry) or NODE_EXPIRY
+
+
+def root_der(root: objects_pb2.RootCa) -> bytes:
+    """The root certificate in the form whose digest is in join tokens."""
+    return load_certificate(root.certificate_pem).public_bytes(serialization.Encoding.DER)
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    now: float,
+    end: float,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.fromtimestamp(int(now - BACKDATE), UTC))
+        .not_valid_after(datetime.fromtimestamp(int(end), UTC))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _key_usage(*usages: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{usage: usage in usages for usage in _USAGES})
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _bad_request(why: str) -> SwarmError:
+    return invalid("csr_pem", "the signing request is not acceptable", why=why)

@@ -1,0 +1,114 @@
+"""Lets a call pass or refuses it: identity from the peer, membership from the state, role by table.
+
+The shell around api/serving.py's guard. What a handler does with its caller is the handler's.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import grpc
+
+from api.errors import Code, SwarmError
+from api.identity import Identity, Role, identity_of
+from api.serving import Caller, Context, guarded, set_caller
+from manager.ca.roles import SOCKET_ONLY
+
+_NOBODY: frozenset[Role] = frozenset()
+
+
+class Authorizer(grpc.aio.ServerInterceptor):
+    """Stands before every service but Ca; put api.serving.ErrorInterceptor in front of it.
+
+    `is_member` is asked on every call, so a removal counts at once even on open connections;
+    `role_of` may lower what a certificate is worth. manager.ca.members.Members answers both.
+    """
+
+    def __init__(
+        self,
+        roles: Mapping[str, frozenset[Role]],
+        is_member: Callable[[Identity], bool],
+        *,
+        role_of: Callable[[Identity], Role] = lambda identity: identity.role,
+    ) -> None:
+        self._roles = roles
+        self._is_member = is_member
+        self._role_of = role_of
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:  # noqa: ANN401 - a handler of any request and response, or None
+        """Wraps the handler of one call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        return guarded(handler, partial(self._admit, handler_call_details.method))
+
+    @asynccontextmanager
+    async def _admit(self, method: str, context: Context) -> AsyncIterator[None]:
+        who = self._caller(context)
+        refusal = refuse_call(self._roles, method, who)
+        if refusal is not None:
+            raise refusal
+        set_caller(who)
+        yield
+
+    def _caller(self, context: Context) -> Caller:
+        certificate = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
+        if certificate is None:
+            if context.peer().startswith("unix:"):
+                # Who may open the socket, root or a member of its group, was decided by the kernel.
+                return Caller(role="operator", id="", cluster_id="", via="socket")
+            raise SwarmError(
+                Code.UNAUTHENTICATED,
+                "this call needs a certificate of the cluster",
+                remedy="join the swarm, or get one with `swarmctl swarm client-cert`",
+            )
+        identity = identity_of(certificate)
+        if not self._is_member(identity):
+            raise _no_member(identity)
+        return Caller(self._role_of(identity), identity.id, identity.cluster_id, "tls")
+
+
+def refuse_call(
+    roles: Mapping[str, frozenset[Role]], method: str, who: Caller
+) -> SwarmError | None:
+    """Why this caller may not call this RPC, or None. Pure."""
+    if method in SOCKET_ONLY and who.via != "socket":
+        return SwarmError(
+            Code.DENIED,
+            f"{_short(method)} is served on the host itself only",
+            remedy="run the command there",
+        )
+    allowed = roles.get(method, _NOBODY)
+    if who.role in allowed:
+        return None
+    return SwarmError(
+        Code.DENIED,
+        f"{_short(method)} is not for the role {who.role}",
+        why=f"it serves {', '.join(sorted(allowed)) or 'nobody'}",
+        remedy="run the command on a manager, or with an operator's certificate",
+    )
+
+
+def _short(method: str) -> str:
+    return method.rpartition(".")[2].replace("/", ".")
+
+
+def _no_member(identity: Identity) -> SwarmError:
+    if identity.role == "operator":
+        return SwarmError(
+            Code.UNAUTHENTICATED,
+            f"operator {identity.id} is not known to this cluster",
+            why="it was removed, or its certificate is of another cluster",
+            remedy="ask for a new certificate with `swarmctl swarm client-cert`",
+        )
+    return SwarmError(
+        Code.UNAUTHENTICATED,
+        f"node {identity.id} is not a member of this cluster",
+        why="it was removed, or its certificate is of another cluster",
+        remedy="leave the swarm on that node with `swarmctl swarm leave --force`, then join again",
+    )

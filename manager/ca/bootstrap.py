@@ -1,0 +1,73 @@
+"""The first objects of a new cluster: itself, its root and tokens, and its first manager. Pure."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from api.times import timestamp
+from api.token import SECRET_BYTES, new_token
+from api.v1 import objects_pb2, specs_pb2, types_pb2
+from manager.ca.authority import new_root, node_expiry, root_der, sign
+from manager.state.changes import Batch, batch, create
+
+
+class FirstObjects(NamedTuple):
+    """What `swarm init` writes, and the certificate (PEM) that the first manager keeps."""
+
+    cluster: objects_pb2.Cluster
+    node: objects_pb2.Node
+    certificate_pem: bytes
+
+    def batch(self) -> Batch:
+        """The change that makes a cluster out of an empty store."""
+        return batch(create(self.cluster), create(self.node))
+
+
+def first_objects(
+    spec: specs_pb2.ClusterSpec,
+    *,
+    cluster_id: str,
+    node_id: str,
+    csr_pem: bytes,
+    now: float,
+    secret: Callable[[int], bytes],
+    address: str = "",
+    availability: types_pb2.NodeAvailability.ValueType = types_pb2.NODE_AVAILABILITY_ACTIVE,
+) -> FirstObjects:
+    """A cluster of one manager at `address` (host:port) whose key signed the request.
+
+    `secret(n)` gives n random bytes, as secrets.token_bytes does. INVALID for a bad `csr_pem`; the
+    spec is taken as it is: check it first.
+    """
+    root = new_root(cluster_id, now)
+    certificate = sign(
+        root,
+        csr_pem,
+        node_id=node_id,
+        role="manager",
+        cluster_id=cluster_id,
+        now=now,
+        expiry=node_expiry(spec),
+    )
+    der = root_der(root)
+    root.worker_token = str(new_token(der, secret(SECRET_BYTES)))
+    root.manager_token = str(new_token(der, secret(SECRET_BYTES)))
+    node = new_node(node_id, types_pb2.NODE_ROLE_MANAGER, availability, now)
+    node.manager.address = address
+    return FirstObjects(
+        objects_pb2.Cluster(id=cluster_id, spec=spec, root_ca=root), node, certificate
+    )
+
+
+def new_node(
+    node_id: str,
+    role: types_pb2.NodeRole.ValueType,
+    availability: types_pb2.NodeAvailability.ValueType,
+    now: float,
+) -> objects_pb2.Node:
+    """A node that has a certificate and was not heard of yet."""
+    return objects_pb2.Node(
+        id=node_id,
+        spec=specs_pb2.NodeSpec(role=role, availability=availability),
+        role=role,
+        status=objects_pb2.NodeStatus(state=types_pb2.NODE_STATE_UNKNOWN, since=timestamp(now)),
+    )

@@ -1,0 +1,76 @@
+"""Every RPC of api/v1 and the roles it serves. What is not in the table is served to nobody."""
+
+from collections.abc import Mapping
+
+from api.identity import EVERY_ROLE, Role
+
+_WRITERS: frozenset[Role] = frozenset({"operator", "manager"})
+_NODES: frozenset[Role] = frozenset({"worker", "manager"})
+_OPERATORS: frozenset[Role] = frozenset({"operator"})
+
+_TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
+    # A worker passes the reads of its own operators on; writes need somebody whom to name.
+    "Control": {
+        EVERY_ROLE: (
+            "GetService",
+            "ListServices",
+            "GetTask",
+            "ListTasks",
+            "GetNode",
+            "ListNodes",
+            "GetCluster",
+            "Watch",
+        ),
+        _WRITERS: (
+            "CreateService",
+            "UpdateService",
+            "RemoveService",
+            "UpdateNode",
+            "RemoveNode",
+            "RotateJoinToken",
+            "CreateOperator",
+            "ListOperators",
+            "RemoveOperator",
+        ),
+    },
+    "Logs": {EVERY_ROLE: ("Subscribe",)},
+    "LogBroker": {_NODES: ("Listen", "Publish")},
+    "Dispatcher": {_NODES: ("Session", "Heartbeat", "Assignments", "UpdateTaskStatus")},
+    "CaRenewal": {_NODES: ("Renew",)},
+    # Served on the identity port, where callers have no certificate and no Authorizer stands
+    # before the service: what it checks is the proof in the request.
+    "Ca": {EVERY_ROLE: ("GetRoot", "Issue")},
+    "Host": {
+        _OPERATORS: (
+            "Info",
+            "InitSwarm",
+            "JoinSwarm",
+            "LeaveSwarm",
+            "PullImage",
+            "LoadImage",
+            "ListImages",
+            "GetImage",
+            "RemoveImage",
+        ),
+    },
+    "Health": {EVERY_ROLE: ("Check",)},
+}
+
+
+def method(service: str, rpc: str) -> str:
+    """The RPC as gRPC names it on the wire."""
+    return f"/swarm.v1.{service}/{rpc}"
+
+
+ROLES: Mapping[str, frozenset[Role]] = {
+    method(service, rpc): roles
+    for service, rows in _TABLE.items()
+    for roles, rpcs in rows.items()
+    for rpc in rpcs
+}
+"""Roles by RPC, as in `/swarm.v1.Control/GetService`."""
+
+SOCKET_ONLY: frozenset[str] = frozenset(
+    name for name in ROLES if name.startswith(method("Host", ""))
+)
+"""What a host does for its own operators alone, whatever certificate others show."""
