@@ -6,18 +6,25 @@ identity port (one above) serves those that have no valid certificate.
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from api.channel import SERVER_OPTIONS, ca_server_credentials, node_server_credentials
+from api.address import identity_address, join_address, split_address
+from api.channel import (
+    CA_SERVER_OPTIONS,
+    SERVER_OPTIONS,
+    ca_server_credentials,
+    node_server_credentials,
+)
 from api.errors import Code, SwarmError
-from api.identity import Credentials, Identity
-from api.ids import new_id
+from api.health import HealthService
+from api.identity import Credentials, make_csr, new_key
+from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.v1 import (
     ca_pb2_grpc,
@@ -26,33 +33,36 @@ from api.v1 import (
     health_pb2_grpc,
     logs_pb2_grpc,
     objects_pb2,
+    types_pb2,
 )
 from hostkit.clock import Clock
 from manager.ca.authorize import Authorizer
+from manager.ca.bootstrap import FirstObjects
+from manager.ca.members import Members
 from manager.ca.roles import ROLES
-from manager.ca.service import CaRenewalService, CaService
+from manager.ca.service import CaRenewalService, CaService, Issuer
 from manager.control.cluster import ClusterAffairs
-from manager.control.health import HealthService
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
 from manager.leader import Leader
-from manager.raft.disk import RealDisk
+from manager.raft.disk import DirectoryDisk
 from manager.raft.keyring import FileKeys
 from manager.raft.snapshots import SnapshotStore
 from manager.raft.solo import Solo
 from manager.raft.wal import Wal
-from manager.state.changes import StoredObject, batch, create
+from manager.state.changes import batch, copy, update
 from manager.state.machine import LogProposer, StoreMachine
+from manager.state.proposer import propose_one
 from manager.state.store import Store
 from manager.state.watch import WatchHub
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_SNAPSHOT_INTERVAL = 10_000
-STOP_GRACE = 1.0
-"""Seconds that calls under way get when the manager stops."""
+STOP_GRACE = 0.5
+"""Seconds that calls under way get when the manager stops; streams never end by themselves."""
 
 
 @dataclass(frozen=True)
@@ -70,38 +80,184 @@ class ManagerConfig:
 
 
 class Manager:
-    """One manager. `start` it, keep `run` running, then `stop` it."""
+    """One manager. `start` it, watch `failure`, `stop` it."""
 
     def __init__(self, config: ManagerConfig) -> None:
         self._config = config
+        self._credentials = config.credentials
         self._hub = WatchHub()
         self.store = Store()
-        self._solo = self._open_log()
+        self._disk = DirectoryDisk(config.directory)
+        self._wal, self._solo = self._open_log()
         self._proposer = LogProposer(self._solo, config.clock)
-        self._servers: list[grpc.aio.Server] = []
-        self._log_task: asyncio.Task[None] | None = None
-        store, hub, proposer = self.store, self._hub, self._proposer
         self._dispatcher = DispatcherService(
-            store=store,
-            hub=hub,
-            proposer=proposer,
+            store=self.store,
+            hub=self._hub,
+            proposer=self._proposer,
             clock=config.clock,
             monotonic=config.monotonic,
             ids=new_id,
-            chance=random.SystemRandom(),
+            chance=secrets.SystemRandom(),
         )
-        self._logs = LogsService(store=store, hub=hub, monotonic=config.monotonic, ids=new_id)
-        self._control = ControlService(
-            store,
-            hub,
-            Services(store, proposer, new_id),
-            ClusterAffairs(store, proposer, ids=new_id, clock=config.clock),
+        self._logs = LogsService(
+            store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
         )
-        self._leader = Leader(
-            store=store,
-            hub=hub,
-            proposer=proposer,
+        self._servers: list[grpc.aio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        """Done with what ended this manager against its will."""
+
+    def replace_credentials(self, credentials: Credentials) -> None:
+        """New connections see the new certificate; present ones go on."""
+        self._credentials = credentials
+
+    async def start(self, first: FirstObjects | None = None) -> None:
+        """Listens and leads; `first` makes a new cluster. UNAVAILABLE if a port is taken."""
+        self._spawn(self._solo.run())
+        try:
+            self._servers = [self._control_server(), self._identity_server()]
+            if first is not None:
+                await propose_one(self._proposer, first.batch())
+            await self._announce()
+            for server in self._servers:
+                await server.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._spawn(self._lead())
+
+    async def certify(self, present: Credentials) -> Credentials:
+        """A new key and certificate for this very node, which may have been away too long to ask.
+
+        Only for the node itself: no proof is asked for.
+        """
+        key = new_key()
+        issuer = Issuer(self.store, self._proposer, self._config.clock)
+        issued = await issuer.issue(self._config.node_id, make_csr(key))
+        return Credentials(key, issued.certificate_pem, present.ca_pem)
+
+    async def stop(self) -> None:
+        """Stops serving and leading, makes the log durable, and gives the folder up."""
+        self._logs.end()
+        await asyncio.gather(*(server.stop(STOP_GRACE) for server in self._servers))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._wal.close()
+        self._disk.release()
+
+    def add_operator_services(self, server: Any) -> None:  # noqa: ANN401 - a server or a collector
+        """Adds what the local socket offers to operators of this host."""
+        affairs = ClusterAffairs(self.store, self._proposer, ids=new_id, clock=self._config.clock)
+        services = Services(self.store, self._proposer, new_id)
+        control_pb2_grpc.add_ControlServicer_to_server(
+            ControlService(self.store, self._hub, services, affairs), server
+        )
+        logs_pb2_grpc.add_LogsServicer_to_server(self._logs, server)
+
+    def _open_log(self) -> tuple[Wal, Solo]:
+        cluster_id, node_id = self._config.cluster_id, self._config.node_id
+        keys = FileKeys(self._config.directory.with_suffix(".key"))
+        wal, recovered = Wal.open(self._disk, cluster_id=cluster_id, node_id=node_id, keys=keys)
+        solo = Solo(
+            wal,
+            SnapshotStore(self._disk, cluster_id=cluster_id, node_id=node_id, keys=keys),
+            StoreMachine(self.store, self._hub),
+            snapshot_interval=self._snapshot_interval,
+        )
+        solo.recover(recovered)
+        return wal, solo
+
+    def _snapshot_interval(self) -> int:
+        for cluster in self.store.all(objects_pb2.Cluster):
+            return cluster.spec.snapshot_interval or DEFAULT_SNAPSHOT_INTERVAL
+        return DEFAULT_SNAPSHOT_INTERVAL
+
+    def _control_server(self) -> grpc.aio.Server:
+        members = Members(self.store)
+        server = grpc.aio.server(
+            interceptors=[
+                ErrorInterceptor(),
+                Authorizer(ROLES, members.is_member, role_of=members.role_of),
+            ],
+            options=SERVER_OPTIONS,
+        )
+        self.add_operator_services(server)
+        dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, server)
+        logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), server)
+        ca_pb2_grpc.add_CaRenewalServicer_to_server(
+            CaRenewalService(self.store, self._proposer, wall=self._config.clock), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(HealthService({"manager": lambda: ""}), server)
+        _listen(
+            server,
+            self._config.listen_address,
+            node_server_credentials(lambda: self._credentials),
+        )
+        return server
+
+    def _identity_server(self) -> grpc.aio.Server:
+        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=CA_SERVER_OPTIONS)
+        ca_pb2_grpc.add_CaServicer_to_server(
+            CaService(
+                self.store,
+                self._proposer,
+                wall=self._config.clock,
+                monotonic=self._config.monotonic,
+                new_id=new_id,
+                joinable=(types_pb2.NODE_ROLE_WORKER,),
+            ),
+            server,
+        )
+        _listen(
+            server,
+            identity_address(self._config.listen_address),
+            ca_server_credentials(lambda: self._credentials),
+        )
+        return server
+
+    async def _announce(self) -> None:
+        """Writes into the own node where this manager is reached, and that it leads."""
+        node = self.store.get(objects_pb2.Node, self._config.node_id)
+        status = objects_pb2.ManagerStatus(
+            address=self._config.advertise_address, leader=True, reachable=True
+        )
+        if node is None or node.manager == status:
+            return
+        changed = copy(node)
+        changed.manager.CopyFrom(status)
+        await propose_one(self._proposer, batch(update(changed)))
+
+    async def _lead(self) -> None:
+        leader = Leader(
+            store=self.store,
+            hub=self._hub,
+            proposer=self._proposer,
             dispatcher=self._dispatcher,
             ids=new_id,
-            clock=config.clock,
+            clock=self._config.clock,
         )
+        await leader.run()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self.failure.done():
+            error = task.exception() or RuntimeError("a duty of this manager ended by itself")
+            logger.critical("this manager cannot go on", exc_info=error)
+            self.failure.set_result(error)
+
+
+def _listen(server: grpc.aio.Server, address: str, secured: grpc.ServerCredentials) -> None:
+    try:
+        server.add_secure_port(join_address(*split_address(address)), secured)
+    except RuntimeError as error:
+        raise SwarmError(
+            Code.UNAVAILABLE,
+            f"cannot listen on {address}",
+            why="the port is in use, or the address is not of this host",
+            remedy="free the port, or choose another with --listen-addr",
+        ) from error

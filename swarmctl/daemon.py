@@ -13,7 +13,7 @@ import click
 
 from api.errors import SwarmError
 from swarmctl.node import Node
-from swarmctl.settings import DEFAULT_FILE, load
+from swarmctl.settings import DEFAULT_FILE, Settings, load
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -55,19 +55,20 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option
-    """The daemon of a swarm's node, manager or worker."""
+    """The daemon of a node of the swarm, manager or worker."""
     try:
         settings = load(config, {name: value for name, value in flags.items() if value})
         logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
         # One line per request of the registry client is its own debugging, not ours.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        asyncio.run(_run(Node(settings)))
+        asyncio.run(_run(settings))
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-async def _run(node: Node) -> None:
+async def _run(settings: Settings) -> None:
+    node = Node(settings)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,18 +9,36 @@ import platform
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Protocol
 
-import grpc
-
+from api.serving import Context
 from api.times import timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
 from runtime.driver import ContainerDriver
 from runtime.image.reference import parse
 from runtime.image.store import ImageStore, StoredImage
-from swarmctl.node import Node
+from swarmctl.settings import Settings
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+class Node(Protocol):
+    """What this service asks of the node; swarmctl/node.py is one."""
+
+    settings: Settings
+
+    async def init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
+        """Makes a new swarm."""
+
+    async def join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
+        """Joins an existing one."""
+
+    async def leave(self, *, force: bool) -> None:
+        """Leaves it."""
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        """What this host is and has."""
+
+    def swarm_info(self) -> host_pb2.SwarmInfo:
+        """Its place in a swarm."""
 
 
 class HostService(host_pb2_grpc.HostServicer):

@@ -49,11 +49,12 @@ class MembershipStore:
         content["managers"] = tuple(content["managers"])
         return Membership(**content), credentials
 
-    def save(self, membership: Membership, credentials: Credentials | None = None) -> None:
-        """Writes both, or the membership alone where the certificate stays."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if credentials is not None:
-            save_credentials(self.directory, credentials)
+    def save_credentials(self, credentials: Credentials) -> None:
+        """Writes the certificate, its key and the root to believe."""
+        save_credentials(self.directory, credentials)
+
+    def save(self, membership: Membership) -> None:
+        """Writes the membership; the certificate has been written before."""
         temporary = self._file.with_suffix(".new")
         with temporary.open("w") as out:
             json.dump({"format": FORMAT, **asdict(membership)}, out, indent=1)
@@ -61,6 +62,12 @@ class MembershipStore:
             os.fsync(out.fileno())
         temporary.replace(self._file)
         _sync(self.directory)
+
+    def resign(self) -> None:
+        """Ends the membership, durably, while its files are still needed."""
+        self._file.unlink(missing_ok=True)
+        if self.directory.exists():
+            _sync(self.directory)
 
     def clear(self) -> None:
         """Forgets the swarm: certificate, key, log and all."""

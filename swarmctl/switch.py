@@ -39,11 +39,6 @@ class Switch(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         self._local: list[grpc.GenericRpcHandler] = []
         self._channel: Callable[[], grpc.aio.Channel] | None = None
-        self._reason = SwarmError(
-            Code.REFUSED,
-            "this node is not part of a swarm",
-            remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
-        )
         self._streaming = _streaming_methods()
 
     def serve_locally(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
@@ -56,15 +51,14 @@ class Switch(grpc.GenericRpcHandler):
         self._local = []
         self._channel = channel
 
-    def refuse(self, reason: SwarmError) -> None:
-        """Answers every cluster call with `reason`."""
+    def refuse(self) -> None:
+        """Answers every cluster call with how to get into a swarm."""
         self._local = []
         self._channel = None
-        self._reason = reason
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """The handler of one call."""
         for handler in self._local:
             found = handler.service(handler_call_details)
@@ -79,7 +73,11 @@ class Switch(grpc.GenericRpcHandler):
 
     def _target(self) -> grpc.aio.Channel:
         if self._channel is None:
-            raise self._reason
+            raise SwarmError(
+                Code.REFUSED,
+                "this node is not part of a swarm",
+                remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
+            )
         return self._channel()
 
     def _call_of(self, method: str) -> Any:  # noqa: ANN401 - grpc's handlers have no narrower type

@@ -5,6 +5,7 @@ The shell around authority, tokens, limiter and members: it reads the store, pro
 
 import hashlib
 import logging
+from collections.abc import Collection
 
 from api.certificates import is_issued_by, is_signed_by
 from api.errors import Code, SwarmError, invalid
@@ -93,7 +94,9 @@ class CaService(ca_pb2_grpc.CaServicer):
         monotonic: Clock,
         new_id: IdSource,
         limiter: RateLimiter | None = None,
+        joinable: Collection[types_pb2.NodeRole.ValueType] = tuple(ROLE_OF_NODE),
     ) -> None:
+        """`joinable`: the roles for which the cluster takes new nodes."""
         self._issuer = Issuer(view, proposer, wall)
         self._view = view
         self._proposer = proposer
@@ -101,6 +104,7 @@ class CaService(ca_pb2_grpc.CaServicer):
         self._monotonic = monotonic
         self._new_id = new_id
         self._limiter = limiter or RateLimiter()
+        self._joinable = joinable
 
     async def GetRoot(
         self, request: ca_pb2.GetRootRequest, context: Context
@@ -124,6 +128,14 @@ class CaService(ca_pb2_grpc.CaServicer):
     async def _join(self, request: ca_pb2.IssueRequest) -> str:
         """Makes the node, or finds the one that an earlier try of this request made."""
         role = role_of_token(the_cluster(self._view).root_ca, request.token)
+        if role not in self._joinable:
+            raise SwarmError(
+                Code.UNSUPPORTED,
+                "this swarm takes no further managers yet",
+                why="it has one manager until managers replicate their state",
+                remedy="join with the worker token",
+                field="token",
+            )
         if request.availability not in types_pb2.NodeAvailability.values():
             raise invalid("availability", f"{request.availability} is no availability")
         node_id = self._new_id()

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from api import validate
 from api.errors import Code, SwarmError
 from api.ids import IdSource
+from api.token import SECRET_BYTES
 from api.v1 import control_pb2, objects_pb2, types_pb2
-from manager.ca.operators import issue_operator
-from manager.ca.tokens import new_token
+from manager.ca.operators import issue_operator, the_cluster
+from manager.ca.tokens import rotated
 from manager.control.resolve import resolve
 from manager.control.services import needed_request_id, stale
-from manager.state.changes import batch, copy, create, delete, update
+from manager.state.changes import batch, copy, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
-
-TOKEN_SECRET_BYTES = 16
 
 
 class ClusterAffairs:
@@ -35,12 +34,6 @@ class ClusterAffairs:
         self._ids = ids
         self._clock = clock
         self._secret = secret
-
-    def cluster(self) -> objects_pb2.Cluster:
-        """The cluster object; there is exactly one."""
-        for found in self._store.all(objects_pb2.Cluster):
-            return found
-        raise SwarmError(Code.UNAVAILABLE, "the cluster's state is not loaded yet")
 
     async def update_node(self, request: control_pb2.UpdateNodeRequest) -> objects_pb2.Node:
         """Replaces a node's spec: availability, labels. Changing the role is not built yet."""
@@ -97,46 +90,32 @@ class ClusterAffairs:
         """A new join token for the role; the old one is refused from now on."""
         request_id = needed_request_id(request.request_id)
         if self._store.applied_request(request_id) is not None:
-            return self.cluster()
-        changed = copy(self.cluster())
-        token = new_token(changed.root_ca.certificate_pem, self._secret(TOKEN_SECRET_BYTES))
-        if request.role == types_pb2.NODE_ROLE_MANAGER:
-            changed.root_ca.manager_token = token
-        else:
-            changed.root_ca.worker_token = token
+            return the_cluster(self._store)
+        changed = rotated(the_cluster(self._store), request.role, self._secret(SECRET_BYTES))
         await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=changed.id
         )
-        return self.cluster()
+        return the_cluster(self._store)
 
     async def create_operator(
         self, request: control_pb2.CreateOperatorRequest
     ) -> control_pb2.OperatorCredentials:
         """Signs a certificate for an operator of this name."""
-        request_id = needed_request_id(request.request_id)
-        validate.annotations(types_pb2.Annotations(name=request.name))
-        done = self._store.applied_request(request_id)
-        operator_id = self._ids() if done is None else done.object_id
-        cluster = self.cluster()
-        operator, certificate = issue_operator(
-            cluster, request.csr_pem, operator_id=operator_id, name=request.name, now=self._clock()
+        issued = await issue_operator(
+            self._store,
+            self._proposer,
+            name=request.name,
+            csr_pem=request.csr_pem,
+            operator_id=self._ids(),
+            request_id=needed_request_id(request.request_id),
+            now=self._clock(),
         )
-        if done is None:
-            await propose_one(
-                self._proposer,
-                batch(create(operator)),
-                request_id=request_id,
-                object_id=operator_id,
-            )
+        nodes = self._store.all(objects_pb2.Node)
         return control_pb2.OperatorCredentials(
-            operator=operator,
-            certificate_pem=certificate,
-            ca_pem=cluster.root_ca.certificate_pem,
-            managers=[
-                node.manager.address
-                for node in self._store.all(objects_pb2.Node)
-                if node.manager.address
-            ],
+            operator=issued.operator,
+            certificate_pem=issued.certificate_pem,
+            ca_pem=issued.ca_pem,
+            managers=[node.manager.address for node in nodes if node.manager.address],
         )
 
     async def remove_operator(

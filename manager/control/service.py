@@ -5,12 +5,10 @@ in no answer, join tokens only towards operators and managers.
 """
 
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
 
-import grpc
-
-from api.serving import caller
+from api.serving import Context, caller
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
 from manager.control.resolve import resolve
@@ -19,8 +17,6 @@ from manager.control.watching import watch
 from manager.state.changes import StoredObject, copy
 from manager.state.store import Store
 from manager.state.watch import WatchHub
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class ControlService(control_pb2_grpc.ControlServicer):
@@ -79,9 +75,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
         return control_pb2.ListTasksResponse(tasks=listing.tasks(self._store, request))
 
     async def GetNode(self, request: control_pb2.GetRequest, context: Context) -> objects_pb2.Node:
-        """One node; `self` is the node that asks."""
-        key = caller().id if request.key == "self" else request.key
-        return resolve(self._store, objects_pb2.Node, key)
+        """One node."""
+        return resolve(self._store, objects_pb2.Node, request.key)
 
     async def ListNodes(
         self, request: control_pb2.ListNodesRequest, context: Context
@@ -105,7 +100,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.GetClusterRequest, context: Context
     ) -> objects_pb2.Cluster:
         """The cluster."""
-        return _without_secrets(self._affairs.cluster())
+        return _without_secrets(the_cluster(self._store))
 
     async def RotateJoinToken(
         self, request: control_pb2.RotateJoinTokenRequest, context: Context

@@ -1,0 +1,157 @@
+"""What one node is to be told of its tasks: everything once, then what changed. Pure.
+
+A node is told of every task that the scheduler gave it, until the task is gone from the store: it
+must stop those with desired state `shutdown` or `remove`, and may hold ended ones so that their
+logs can still be read. A change of the observed status alone is no news to it, since it was the
+node that reported it (SwarmKit, manager/dispatcher/assignments.go).
+
+Messages form a chain: each applies to the state that the one before results in. A message stays
+under MAX_BYTES. Where the complete set does not fit, the tasks that do not fit are in the COMPLETE
+message without their spec, so that a node which holds them keeps them, and follow whole in
+INCREMENTAL messages.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from api.states import ASSIGNED, RUNNING
+from api.v1 import dispatcher_pb2, objects_pb2
+from manager.state.changes import copy
+
+MAX_CHANGES = 100
+"""Changes in one incremental message (SwarmKit)."""
+QUIET = 0.005
+LONGEST_WAIT = 0.1
+"""Seconds without further news after which news goes out, and how long it waits at most."""
+MAX_BYTES = 3 << 20
+"""Task bytes in one message; gRPC receives 4 MiB at most unless told otherwise."""
+
+Message = dispatcher_pb2.AssignmentsMessage
+Change = dispatcher_pb2.AssignmentChange
+Task = objects_pb2.Task
+
+
+class Assignments:
+    """What one node was told so far, and what it has yet to be told."""
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._told: dict[str, Task] = {}
+        self._news: dict[str, Task | None] = {}
+        self._sequence = 0
+        self._first_at = 0.0
+        self._last_at = 0.0
+
+    def due(self) -> float | None:
+        """When to `flush` (0: at once); None while there is no news. Times as in `observe`."""
+        if not self._news:
+            return None
+        if len(self._news) >= MAX_CHANGES:
+            return 0.0
+        return min(self._last_at + QUIET, self._first_at + LONGEST_WAIT)
+
+    def complete(self, tasks: Iterable[Task]) -> list[Message]:
+        """The messages that begin the stream, from all tasks that the store has for the node."""
+        wanted = sorted((task for task in tasks if self._concerns(task)), key=_urgency)
+        self._told = {task.id: task for task in wanted}
+        self._news.clear()
+        message = Message(type=Message.TYPE_COMPLETE)
+        room = MAX_BYTES - sum(_outline(task).ByteSize() for task in wanted)
+        late: list[Change] = []
+        for task in wanted:
+            room -= task.ByteSize()
+            whole = Change(action=Change.ACTION_UPDATE, task=task)
+            if room >= 0:
+                message.changes.append(whole)
+            else:
+                message.changes.add(action=Change.ACTION_UPDATE, task=_outline(task))
+                late.append(whole)
+        return [self._chained(message), *self._incremental(late)]
+
+    def observe(self, task_id: str, task: Task | None, now: float) -> None:
+        """Takes note of a task as it is now; None: it was deleted. `now`: monotonic seconds."""
+        told = self._told.get(task_id)
+        present = task if task is not None and self._concerns(task) else None
+        if _is_news(told, present):
+            self._first_at = self._first_at if self._news else now
+            self._last_at = now
+            self._news[task_id] = present
+        else:
+            # The node may have been about to hear of a change that was taken back since.
+            self._news.pop(task_id, None)
+
+    def resync(self, tasks: Iterable[Task], now: float) -> None:
+        """As `observe` of everything, after events were lost; `tasks`: all the store has of it."""
+        present = {task.id: task for task in tasks}
+        for task_id in (self._told.keys() | self._news.keys()) - present.keys():
+            self.observe(task_id, None, now)
+        for task_id, task in present.items():
+            self.observe(task_id, task, now)
+
+    def flush(self) -> list[Message]:
+        """Messages with everything that the node has yet to be told."""
+        changes = []
+        for task_id, task in self._news.items():
+            if task is None:
+                del self._told[task_id]
+                changes.append(Change(action=Change.ACTION_REMOVE, task=Task(id=task_id)))
+            else:
+                self._told[task_id] = task
+                changes.append(Change(action=Change.ACTION_UPDATE, task=task))
+        self._news.clear()
+        return list(self._incremental(changes))
+
+    def _concerns(self, task: Task) -> bool:
+        # A global service's task has its node from birth, but is the node's only once assigned.
+        return task.node_id == self._node_id and task.status.state >= ASSIGNED
+
+    def _incremental(self, changes: Iterable[Change]) -> Iterator[Message]:
+        message, size = Message(type=Message.TYPE_INCREMENTAL), 0
+        for change in changes:
+            size += change.ByteSize()
+            if message.changes and (len(message.changes) >= MAX_CHANGES or size > MAX_BYTES):
+                yield self._chained(message)
+                message, size = Message(type=Message.TYPE_INCREMENTAL), change.ByteSize()
+            message.changes.append(change)
+        if message.changes:
+            yield self._chained(message)
+
+    def _chained(self, message: Message) -> Message:
+        message.applies_to = str(self._sequence) if self._sequence else ""
+        self._sequence += 1
+        message.results_in = str(self._sequence)
+        return message
+
+
+def _is_news(told: Task | None, present: Task | None) -> bool:
+    if told is None or present is None:
+        return told is not present
+    return not same_for_agent(told, present)
+
+
+def same_for_agent(one: Task, other: Task) -> bool:
+    """Whether two versions of a task differ only in what the agent itself observes."""
+    if one.desired_state != other.desired_state or one.spec_version != other.spec_version:
+        return False
+    return _stable(one) == _stable(other)
+
+
+def _stable(task: Task) -> Task:
+    stable = copy(task)
+    stable.ClearField("status")
+    stable.ClearField("meta")
+    return stable
+
+
+def _outline(task: Task) -> Task:
+    """The task as far as a node needs it that holds its spec already."""
+    outline = copy(task)
+    outline.ClearField("spec")
+    outline.ClearField("service_labels")
+    return outline
+
+
+def _urgency(task: Task) -> int:
+    """What must be whole first: tasks to start, then those that run, then those that ended."""
+    if task.status.state <= ASSIGNED:
+        return 0
+    return 1 if task.status.state <= RUNNING else 2

@@ -1,0 +1,101 @@
+"""The open streams of one session: what wakes them, and what ends them."""
+
+import asyncio
+from collections.abc import Iterable
+
+from api.errors import SwarmError
+from api.v1 import dispatcher_pb2, objects_pb2
+from hostkit.clock import Clock
+from manager.dispatcher.assignments import Assignments
+from manager.dispatcher.sessions import Session
+from manager.waiting import until_due
+
+
+class Feed:
+    """One assignment stream."""
+
+    def __init__(self, node_id: str, monotonic: Clock) -> None:
+        self._assignments = Assignments(node_id)
+        self._monotonic = monotonic
+        self._woken = asyncio.Event()
+        self._ended: SwarmError | None = None
+
+    def begin(self, tasks: Iterable[objects_pb2.Task]) -> list[dispatcher_pb2.AssignmentsMessage]:
+        """The first messages, from all tasks of the node."""
+        return self._assignments.complete(tasks)
+
+    def observe(self, task_id: str, task: objects_pb2.Task | None) -> None:
+        """A task of the node changed, came or went (None)."""
+        self._assignments.observe(task_id, task, self._monotonic())
+        self._woken.set()
+
+    def resync(self, tasks: Iterable[objects_pb2.Task]) -> None:
+        """Any task of the node may have changed."""
+        self._assignments.resync(tasks, self._monotonic())
+        self._woken.set()
+
+    async def next(self) -> list[dispatcher_pb2.AssignmentsMessage]:
+        """Waits for news and gathers it for a moment; raises what ended the stream."""
+        await until_due(self._woken, self._due, self._monotonic)
+        if self._ended is not None:
+            raise self._ended
+        return self._assignments.flush()
+
+    def end(self, error: SwarmError) -> None:
+        """Ends the stream with `error`."""
+        self._ended = error
+        self._woken.set()
+
+    def _due(self) -> float | None:
+        return 0.0 if self._ended is not None else self._assignments.due()
+
+
+class Link:
+    """One session as the service holds it; a second assignment stream ends the first."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._feed: Feed | None = None
+        self._woken = asyncio.Event()
+        self._ended: SwarmError | None = None
+
+    @property
+    def feed(self) -> Feed | None:
+        """The assignment stream, if it is open."""
+        return self._feed
+
+    def greet(self) -> None:
+        """What the agent is told of the cluster may have changed."""
+        self._woken.set()
+
+    async def changed(self) -> None:
+        """Returns after `greet`; raises what ended the session."""
+        await self._woken.wait()
+        self._woken.clear()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what ended the session."""
+        if self._ended is not None:
+            raise self._ended
+
+    def attach(self, feed: Feed, replaced: SwarmError) -> None:
+        """Makes `feed` the assignment stream; the one before ends with `replaced`."""
+        self.check()
+        if self._feed is not None:
+            self._feed.end(replaced)
+        self._feed = feed
+
+    def detach(self, feed: Feed) -> None:
+        """The assignment stream was left."""
+        if self._feed is feed:
+            self._feed = None
+
+    def end(self, error: SwarmError) -> None:
+        """Ends every stream of the session with `error`, unless something ended it before."""
+        if self._ended is not None:
+            return
+        self._ended = error
+        self._woken.set()
+        if self._feed is not None:
+            self._feed.end(error)

@@ -1,0 +1,247 @@
+"""The dispatcher while this manager leads: it ties sessions, streams and writes to the store.
+
+Holds no rule of its own: what ends a lease is in sessions, what a node is told in assignments and
+nodes, what is written in statuses and nodes. One reader of the store's events serves all streams,
+so that the cost of an event does not grow with the number of nodes (swarmkit#1209).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable
+
+from api.errors import SwarmError
+from api.ids import IdSource
+from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
+from hostkit.clock import Clock
+from manager.dispatcher import endings, nodes, statuses
+from manager.dispatcher.links import Feed, Link
+from manager.dispatcher.sessions import Chance, Sessions
+from manager.dispatcher.writer import Writer
+from manager.state.changes import Event
+from manager.state.proposer import Proposer
+from manager.state.store import Store
+from manager.state.watch import WatchHub
+from manager.waiting import until_due
+
+logger = logging.getLogger(__name__)
+
+Node = objects_pb2.Node
+Task = objects_pb2.Task
+
+
+class Term:
+    """One time of leading. `run` begins it and ends it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        hub: WatchHub,
+        proposer: Proposer,
+        clock: Clock,
+        monotonic: Clock,
+        ids: IdSource,
+        chance: Chance,
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sessions = Sessions(ids, chance)
+        self._links: dict[str, Link] = {}
+        self._look_at: float | None = None
+        self._lease_changed = asyncio.Event()
+        self._node_reports = nodes.NodeReports()
+        self._task_reports = statuses.Gathered()
+        self._node_writer = Writer(
+            "states of nodes",
+            self._node_reports,
+            view=store,
+            proposer=proposer,
+            monotonic=monotonic,
+        )
+        self._task_writer = Writer(
+            "states of tasks",
+            self._task_reports,
+            view=store,
+            proposer=proposer,
+            monotonic=monotonic,
+        )
+
+    async def run(self) -> None:
+        """Leads until cancelled; then every stream ends with UNAVAILABLE."""
+        woken = asyncio.Event()
+        subscription = self._hub.subscribe(woken.set)
+        self._begin()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._node_writer.run())
+                group.create_task(self._task_writer.run())
+                group.create_task(self._end_leases())
+                while True:
+                    await woken.wait()
+                    woken.clear()
+                    commits = subscription.take()
+                    if commits is None:
+                        self._resync()
+                        continue
+                    for commit in commits:
+                        for event in commit.events:
+                            self._route(event)
+        finally:
+            self._hub.unsubscribe(subscription)
+            for link in list(self._links.values()):
+                link.end(endings.not_leading())
+
+    def _begin(self) -> None:
+        up = [
+            node.id
+            for node in self._store.all(Node)
+            if node.status.state != types_pb2.NODE_STATE_DOWN
+        ]
+        period = nodes.heartbeat_period(self._store)
+        for finding in self._sessions.lead(up, self._monotonic(), period):
+            self._node_reports.found(finding, self._clock())
+        self._look_again()
+
+    # --- what agents call
+
+    async def register(
+        self, node_id: str, description: objects_pb2.NodeDescription, address: str
+    ) -> Link:
+        """A session; returns when the node is durably `ready`."""
+        self._member(node_id)
+        period = nodes.heartbeat_period(self._store)
+        session = self._sessions.register(node_id, self._monotonic(), period)
+        self._end(node_id, endings.replaced(node_id))
+        link = self._links[node_id] = Link(session)
+        self._look_again()
+        self._node_reports.registered(node_id, description, address, self._clock())
+        try:
+            await self._node_writer.durable()
+        except BaseException:
+            self.leave(link)
+            raise
+        return link
+
+    def leave(self, link: Link) -> None:
+        """The session's stream ended."""
+        finding = self._sessions.broke(link.session.id)
+        if finding is not None:
+            self._node_reports.found(finding, self._clock())
+            self._node_writer.wake()
+            self._end(finding.node_id, endings.broke())
+
+    async def greetings(self, link: Link) -> AsyncGenerator[dispatcher_pb2.SessionMessage]:
+        """What the agent is told of itself and the cluster, now and whenever that changes."""
+        told: dispatcher_pb2.SessionMessage | None = None
+        while True:
+            link.check()
+            node = self._member(link.session.node_id)
+            message = nodes.greeting(self._store, node, link.session.id)
+            if not nodes.is_old_news(told, message):
+                told = message
+                yield message
+            await link.changed()
+
+    def heartbeat(self, session_id: str, node_id: str) -> float:
+        """Renews the session; seconds until the next heartbeat."""
+        self._member(node_id)
+        period = nodes.heartbeat_period(self._store)
+        return self._sessions.heartbeat(session_id, node_id, self._monotonic(), period)
+
+    async def assignments(
+        self, session_id: str, node_id: str
+    ) -> AsyncGenerator[dispatcher_pb2.AssignmentsMessage]:
+        """The tasks of the node, now and whenever they change."""
+        self._member(node_id)
+        self._sessions.check(session_id, node_id)
+        link = self._links[node_id]
+        feed = Feed(node_id, self._monotonic)
+        link.attach(feed, endings.second_stream())
+        try:
+            for message in feed.begin(self._store.tasks_of_node(node_id)):
+                yield message
+            while True:
+                for message in await feed.next():
+                    yield message
+        finally:
+            link.detach(feed)
+
+    async def report(
+        self, session_id: str, node_id: str, updates: Iterable[dispatcher_pb2.TaskStatusUpdate]
+    ) -> None:
+        """Takes what an agent observed of its tasks; returns when it is durable."""
+        self._member(node_id)
+        self._sessions.check(session_id, node_id)
+        checked = list(updates)
+        statuses.check(self._store, node_id, checked)
+        self._task_reports.add(checked)
+        await self._task_writer.durable()
+
+    # --- what the store and the clock say
+
+    def _route(self, event: Event) -> None:
+        if isinstance(event.object, Task):
+            self._route_task(event.object.id, {_node_of(event.old), _node_of(event.new)})
+            return
+        if isinstance(event.object, Node):
+            if event.new is None:
+                self._removed(event.object.id)
+            elif (link := self._links.get(event.object.id)) is not None:
+                link.greet()
+        if nodes.concerns_all_agents(event):
+            for link in self._links.values():
+                link.greet()
+
+    def _route_task(self, task_id: str, node_ids: Iterable[str]) -> None:
+        # The task as it is by now: a stream that has just begun may have told a later version
+        # than that of the event.
+        task = self._store.get(Task, task_id)
+        for node_id in node_ids:
+            link = self._links.get(node_id)
+            if link is not None and link.feed is not None:
+                link.feed.observe(task_id, task)
+
+    def _resync(self) -> None:
+        for node_id in self._sessions.nodes():
+            if self._store.get(Node, node_id) is None:
+                self._removed(node_id)
+        for node_id, link in self._links.items():
+            link.greet()
+            if link.feed is not None:
+                link.feed.resync(self._store.tasks_of_node(node_id))
+
+    def _removed(self, node_id: str) -> None:
+        self._sessions.forget(node_id)
+        self._end(node_id, endings.removed(node_id))
+
+    async def _end_leases(self) -> None:
+        while True:
+            await until_due(self._lease_changed, lambda: self._look_at, self._monotonic)
+            tick = self._sessions.tick(self._monotonic())
+            self._look_at = tick.next_at
+            for finding in tick.findings:
+                logger.warning("node %s is down: %s", finding.node_id, finding.message)
+                self._node_reports.found(finding, self._clock())
+                self._end(finding.node_id, endings.expired(finding.message))
+            self._node_writer.wake()
+
+    def _look_again(self) -> None:
+        self._look_at = self._monotonic()
+        self._lease_changed.set()
+
+    def _end(self, node_id: str, error: SwarmError) -> None:
+        link = self._links.pop(node_id, None)
+        if link is not None:
+            link.end(error)
+
+    def _member(self, node_id: str) -> Node:
+        node = self._store.get(Node, node_id)
+        if node is None:
+            raise endings.removed(node_id)
+        return node
+
+
+def _node_of(obj: object) -> str:
+    return obj.node_id if isinstance(obj, Task) else ""

@@ -1,0 +1,270 @@
+"""A host of a swarm: what its daemon does from start to stop. The composition root: the only place
+that knows manager, worker and runtime at once.
+
+A host has one of three lives: in no swarm only the local socket answers; in a worker an agent runs
+beside it; in a manager log, store and servers do too. `init`, `join` and `leave` lead from one to
+the other while the daemon runs, and a life is on the disk before the call that began it is
+answered.
+"""
+
+import asyncio
+import grp
+import logging
+import os
+import secrets
+from importlib.metadata import version
+
+import grpc
+
+from api import validate
+from api.address import split_address
+from api.channel import SERVER_OPTIONS, socket_target
+from api.enroll import enroll
+from api.errors import Code, SwarmError
+from api.health import HealthService
+from api.identity import Credentials, make_csr, new_key
+from api.new_ids import new_id
+from api.serving import ErrorInterceptor
+from api.token import parse_token
+from api.v1 import health_pb2_grpc, host_pb2, host_pb2_grpc, objects_pb2, types_pb2
+from hostkit.clock import wall
+from manager.ca.authorize import Authorizer
+from manager.ca.bootstrap import FirstObjects, first_objects
+from manager.ca.roles import ROLES
+from runtime.conmon_driver import ConmonDriver
+from runtime.image.registry import RegistryOptions
+from runtime.image.store import ImageStore
+from swarmctl.addresses import DEFAULT_LISTEN, advertised
+from swarmctl.host_service import HostService
+from swarmctl.life import Life
+from swarmctl.membership import Membership, MembershipStore
+from swarmctl.settings import Settings
+from swarmctl.switch import Switch
+from worker.container import ContainerExecutor
+
+logger = logging.getLogger(__name__)
+
+SOCKET_GROUP = "swarm"
+STOP_GRACE = 0.5
+"""Seconds that calls on the socket get when the daemon stops."""
+
+
+def role_of(*, manager: bool) -> types_pb2.NodeRole.ValueType:
+    """The role of a node, as a number of the API."""
+    return types_pb2.NODE_ROLE_MANAGER if manager else types_pb2.NODE_ROLE_WORKER
+
+
+class Node:
+    """The node of this host."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._memberships = MembershipStore(settings.state_dir)
+        self._images = ImageStore(
+            settings.state_dir / "images",
+            options=RegistryOptions(
+                insecure=settings.insecure_registries, ca_files=settings.registry_cas
+            ),
+            clock=wall,
+        )
+        self._driver = ConmonDriver(
+            state_dir=settings.state_dir / "containers",
+            run_dir=settings.run_dir / "c",
+            cgroup_parent=settings.cgroup_parent,
+            clock=wall,
+        )
+        self._executor = ContainerExecutor(
+            self._driver, self._images, version=version("swarmctl"), labels=settings.labels
+        )
+        self._switch = Switch()
+        self._life: Life | None = None
+        self._changing = asyncio.Lock()
+        self._server: grpc.aio.Server | None = None
+        self._failed: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
+
+    async def start(self) -> None:
+        """Adopts the containers that run, goes on with the membership, opens the socket."""
+        self.settings.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        await self._driver.recover()
+        found = self._memberships.load()
+        if found is not None:
+            await self._begin(*found)
+        self._server = await self._open_socket()
+        logger.info("swarmd listens on %s", self.settings.socket)
+
+    async def stop(self) -> None:
+        """Stops serving. Containers live on."""
+        if self._server is not None:
+            await self._server.stop(STOP_GRACE)
+        if self._life is not None:
+            await self._life.stop()
+        await self._driver.close()
+
+    async def failure(self) -> SwarmError:
+        """Returns what makes it pointless to go on, once something does."""
+        return await asyncio.shield(self._failed)
+
+    async def init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
+        """Makes a new swarm with this host as its first manager."""
+        async with self._changing:
+            self._check_free()
+            validate.cluster_spec(request.spec)
+            listen = request.listen_address or DEFAULT_LISTEN
+            address = advertised(request.advertise_address, listen)
+            key = new_key()
+            first = first_objects(
+                request.spec,
+                cluster_id=new_id(),
+                node_id=new_id(),
+                csr_pem=make_csr(key),
+                now=wall(),
+                secret=secrets.token_bytes,
+                address=address,
+                availability=request.availability,
+            )
+            credentials = Credentials(
+                key, first.certificate_pem, first.cluster.root_ca.certificate_pem
+            )
+            membership = Membership(
+                node_id=first.node.id,
+                cluster_id=first.cluster.id,
+                manager=True,
+                advertise_address=address,
+                listen_address=listen,
+                managers=(address,),
+            )
+            token = first.cluster.root_ca.worker_token
+            await self._enter(membership, credentials, first)
+            return host_pb2.InitSwarmResponse(
+                node_id=membership.node_id, worker_token=token, address=address
+            )
+
+    async def join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
+        """Makes this host a node of the swarm that the token belongs to."""
+        async with self._changing:
+            self._check_free()
+            parse_token(request.token)
+            for address in request.managers:
+                split_address(address)
+            listen = request.listen_address or DEFAULT_LISTEN
+            address = advertised(request.advertise_address, listen)
+            joined = await enroll(
+                list(request.managers), request.token, availability=request.availability
+            )
+            membership = Membership(
+                node_id=joined.node_id,
+                cluster_id=joined.cluster_id,
+                manager=joined.role == "manager",
+                advertise_address=address,
+                listen_address=listen,
+                managers=tuple(request.managers),
+            )
+            await self._enter(membership, joined.credentials, None)
+            return host_pb2.JoinSwarmResponse(
+                node_id=joined.node_id, role=role_of(manager=membership.manager)
+            )
+
+    async def leave(self, *, force: bool) -> None:
+        """Stops this host's tasks and forgets the swarm. A manager needs `force`."""
+        async with self._changing:
+            if self._life is None:
+                raise SwarmError(Code.REFUSED, "this node is not part of a swarm")
+            if self._life.membership.manager and not force:
+                raise SwarmError(
+                    Code.REFUSED,
+                    "this node is the last manager of its swarm",
+                    why="the swarm's whole state is lost when it leaves",
+                    remedy="leave with --force if that is what you want",
+                )
+            self._memberships.resign()
+            await self._life.leave()
+            self._life = None
+            self._memberships.clear()
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        """What this host is and has."""
+        return await self._executor.describe()
+
+    def swarm_info(self) -> host_pb2.SwarmInfo:
+        """This host's place in its swarm, if it has one."""
+        return host_pb2.SwarmInfo() if self._life is None else self._life.info()
+
+    def _check_free(self) -> None:
+        if self._life is not None:
+            raise SwarmError(
+                Code.REFUSED,
+                "this node is already part of a swarm",
+                remedy="leave it first: swarmctl swarm leave",
+            )
+
+    async def _enter(
+        self, membership: Membership, credentials: Credentials, first: FirstObjects | None
+    ) -> None:
+        """Begins a life, then writes it down: a crash in between leaves a node in no swarm."""
+        self._memberships.clear()
+        self._memberships.save_credentials(credentials)
+        try:
+            await self._begin(membership, credentials, first)
+            self._memberships.save(membership)
+        except BaseException:
+            if self._life is not None:
+                await self._life.stop()
+                self._life = None
+            self._memberships.clear()
+            raise
+
+    async def _begin(
+        self,
+        membership: Membership,
+        credentials: Credentials,
+        first: FirstObjects | None = None,
+    ) -> None:
+        life = Life(
+            membership,
+            credentials,
+            executor=self._executor,
+            memberships=self._memberships,
+            state_dir=self.settings.state_dir,
+            switch=self._switch,
+            failed=self._fail,
+        )
+        await life.start(first)
+        self._life = life
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
+            known = error if isinstance(error, SwarmError) else None
+            self._failed.set_result(
+                known or SwarmError(Code.INTERNAL, "the node cannot go on", why=repr(error))
+            )
+
+    async def _open_socket(self) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            interceptors=[ErrorInterceptor(), Authorizer(ROLES, lambda _: False)],
+            options=SERVER_OPTIONS,
+        )
+        server.add_generic_rpc_handlers((self._switch,))
+        host_pb2_grpc.add_HostServicer_to_server(
+            HostService(self, self._images, self._driver), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(
+            HealthService({"daemon": lambda: "", "swarm": self._complaint}), server
+        )
+        path = self.settings.socket
+        path.unlink(missing_ok=True)
+        # The socket is made closed to all, and opened to its group once that is set.
+        before = os.umask(0o177)
+        try:
+            server.add_insecure_port(socket_target(path))
+        finally:
+            os.umask(before)
+        try:
+            os.chown(path, 0, grp.getgrnam(SOCKET_GROUP).gr_gid)
+        except KeyError:
+            logger.info("there is no group %s: only root may use the socket", SOCKET_GROUP)
+        path.chmod(0o660)
+        await server.start()
+        return server
+
+    def _complaint(self) -> str:
+        return "" if self._life is None else self._life.complaint()
