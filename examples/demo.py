@@ -60,7 +60,7 @@ def up(session: Session) -> None:
     """The demo itself."""
     manager = ("--context", f"{LAB}/m1")
     session.say("One manager, three workers and a registry: five hosts made of namespaces")
-    session.run("lab", "up", "--managers", "1", "--workers", "3")
+    session.run("lab", "up", "--managers", "1", "--workers", "3", "--heartbeat", "2")
     session.run(*manager, "node", "ls")
     session.say("A service of real containers, spread over the hosts")
     session.run(

@@ -5,7 +5,6 @@ whose caller is cancelled, is killed and reaped.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +74,7 @@ async def run(
             Code.DEADLINE, f"{_shown(argv)} took too long", why=f"killed after {timeout:g} s"
         ) from None
     finally:
-        if child.returncode is None:
-            await _end(child)
+        await _end(child)
     assert child.returncode is not None  # noqa: S101 - communicate() returned
     completed = Completed(tuple(argv), child.returncode, out, err)
     if check and completed.code != 0:
@@ -85,11 +83,10 @@ async def run(
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        child.kill()
-    # Pipes may be held open by grandchildren: wait for the child, not for the end of its output.
+    """Kill and reap what still runs, and let go of its pipes, which grandchildren may hold open."""
+    # asyncio has no public way: `wait` returns only once every pipe is closed at both ends.
+    child._transport.close()  # type: ignore[attr-defined]
     await asyncio.shield(child.wait())
-    child._transport.close()  # type: ignore[attr-defined] # else its pipes warn at collection
 
 
 def _not_runnable(program: str, error: OSError) -> SwarmError:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from api.ids import IdSource
 from manager.allocator.decide import AllocatorLoop
 from manager.decision import Loop
+from manager.dispatcher.orphans import OrphansLoop
 from manager.dispatcher.service import DispatcherService
 from manager.loops import LoopTask
 from manager.orchestrator.reaper import ReaperLoop
@@ -29,7 +30,13 @@ class Leader:
         ids: IdSource,
         clock: Callable[[], float],
     ) -> None:
-        loops: list[Loop] = [ReplicatedLoop(ids), AllocatorLoop(), SchedulerLoop(), ReaperLoop()]
+        loops: list[Loop] = [
+            ReplicatedLoop(ids),
+            AllocatorLoop(),
+            SchedulerLoop(),
+            ReaperLoop(),
+            OrphansLoop(),
+        ]
         self._tasks = [
             LoopTask(loop, store=store, hub=hub, proposer=proposer, clock=clock) for loop in loops
         ]

@@ -110,7 +110,7 @@ class Node:
             self._check_free()
             validate.cluster_spec(request.spec)
             listen = request.listen_address or DEFAULT_LISTEN
-            address = advertised(request.advertise_address, listen)
+            address = await asyncio.to_thread(advertised, request.advertise_address, listen)
             key = new_key()
             first = first_objects(
                 request.spec,
@@ -147,7 +147,7 @@ class Node:
             for address in request.managers:
                 split_address(address)
             listen = request.listen_address or DEFAULT_LISTEN
-            address = advertised(request.advertise_address, listen)
+            address = await asyncio.to_thread(advertised, request.advertise_address, listen)
             joined = await enroll(
                 list(request.managers), request.token, availability=request.availability
             )

@@ -57,7 +57,8 @@ def tend(slot: Slot, scene: Scene) -> Steps:
     wanted = slot.wanted
     unfit = [t for t in wanted if states.is_terminal(t) or scene.fates.of(t) is not Fate.STAYS]
     if unfit:
-        return Steps(_replace(slot, unfit, scene))
+        held = _held_until(unfit, scene)
+        return Steps(wake_at=held) if held else Steps(_replace(slot, unfit, scene))
     surplus = _surplus(wanted) if len(wanted) > 1 else []
     if surplus:
         return Steps([update(retired(task, scene.now)) for task in surplus])
@@ -129,6 +130,19 @@ def _restarts(tasks: list[objects_pb2.Task], window: float) -> int:
 def _lifetime(task: objects_pb2.Task) -> float:
     start = max(seconds_of(task.meta.created_at), seconds_of(task.start_after))
     return max(0.0, seconds_of(task.meta.updated_at) - start)
+
+
+def _held_until(unfit: list[objects_pb2.Task], scene: Scene) -> float:
+    """When to follow a task that ended before its own delay was over; 0 for at once.
+
+    A task is prepared during its delay, and a missing image fails it then and there: were the next
+    one made at once, the delay would never be waited for (SwarmKit, restart.go, waitRestart).
+    """
+    until = max(seconds_of(task.start_after) for task in unfit)
+    ended_here = all(
+        states.is_terminal(task) and scene.fates.of(task) is Fate.STAYS for task in unfit
+    )
+    return until if ended_here and until > scene.now else 0.0
 
 
 def _replace(slot: Slot, unfit: list[objects_pb2.Task], scene: Scene) -> list[Change]:

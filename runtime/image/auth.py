@@ -15,11 +15,15 @@ from api.errors import invalid
 
 DEFAULT_LIFETIME = 60.0
 """Seconds that a token lives where the server does not say."""
+_MAX_LIFETIME = 86_400
 MAX_TOKEN = 1 << 20
 """Bytes of an answer with a token, at most."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"\s*,?\s*({_WORD})(?:\s+(?={_WORD}\s*=)|\s*(?=,|$)|\s+[A-Za-z0-9._~+/-]+=*)")
+_SCHEME = re.compile(
+    rf"\s*,?\s*({_WORD})"
+    rf'(?:\s+(?={_WORD}\s*=\s*(?:"|{_WORD}))|\s*(?=,|$)|\s+[A-Za-z0-9._~+/-]+=*\s*(?=,|$))'
+)
 _PARAMETER = re.compile(rf'\s*,?\s*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))\s*(?=,|$)')
 
 
@@ -126,4 +130,4 @@ def parse_token(body: bytes) -> Token | None:
     lifetime = document.get("expires_in")
     if not isinstance(lifetime, int | float) or lifetime <= 0:
         lifetime = DEFAULT_LIFETIME
-    return Token(value, float(lifetime))
+    return Token(value, float(min(lifetime, _MAX_LIFETIME)))

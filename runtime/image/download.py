@@ -17,7 +17,7 @@ from runtime.image.transport import Call, Transport
 _OK = 200
 _PARTIAL = 206
 _OUT_OF_RANGE = 416
-_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_RANGE = re.compile(r"bytes (\d{1,20})-\d{1,20}/(?:\d{1,20}|\*)", re.ASCII)
 
 Report = Callable[[int], None]
 """Told how many bytes are there, again and again."""

@@ -25,6 +25,7 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 
 INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
 ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+_MAX_BLOB = 1 << 50
 _LAYER_PREFIXES = (
     OCI_LAYER,
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
@@ -199,7 +200,7 @@ def _descriptor(value: object, what: str) -> Descriptor:
         raise malformed(what, "a descriptor has no mediaType")
     if not isinstance(digest, str) or not digests.is_valid(digest):
         raise malformed(what, f"{digest!r} is not a digest")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_BLOB:
         raise malformed(what, f"{size!r} is not a size")
     notes = value.get("annotations")
     annotations = {k: v for k, v in notes.items() if isinstance(v, str)} if (

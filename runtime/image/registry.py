@@ -8,7 +8,7 @@ from types import TracebackType
 
 import httpx
 
-from api.errors import SwarmError, invalid
+from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock
 from runtime.image import digest as digests
 from runtime.image import endpoint, faults
@@ -112,13 +112,23 @@ class Registry:
             ) as response:
                 if response.status_code != _ACCEPTED:
                     raise await self._transport.fail(response, what)
-                upload = response.request.url.join(response.headers.get("location", ""))
+                upload = self._upload_url(response, digest)
             await self._put(
-                str(upload.copy_set_param("digest", digest)),
+                upload,
                 path,
                 {"Content-Type": "application/octet-stream"},
                 what,
             )
+
+    def _upload_url(self, response: httpx.Response, digest: str) -> str:
+        location = response.headers.get("location", "")
+        try:
+            return str(response.request.url.join(location).copy_set_param("digest", digest))
+        except httpx.InvalidURL as error:
+            why = "it does not say where to upload to"
+            raise SwarmError(
+                Code.UNAVAILABLE, f"{self._transport.registry} takes no upload", why=why
+            ) from error
 
     async def push_manifest(self, path: Path, name: str, media_type: str) -> None:
         """Uploads a manifest or an index under a tag or its digest."""

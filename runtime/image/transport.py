@@ -117,6 +117,8 @@ class Transport:
             attempt += 1
             try:
                 response = await self._authorised(call)
+            except httpx.InvalidURL as error:  # httpx itself reads the Location of a redirect
+                raise self._bad_redirect(call.what, "an invalid URL") from error
             except httpx.TransportError as error:
                 certain = faults.tls_cause(error) is not None
                 if certain or not await self.pause(attempt):

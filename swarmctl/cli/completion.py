@@ -2,56 +2,91 @@
 shell must not hang on the Tab key.
 """
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import click
-import grpc
 
 from api.errors import SwarmError
-from api.v1 import control_pb2, host_pb2
-from swarmctl.cli.client import Client
+
+if TYPE_CHECKING:  # the whole program imports this module, and few runs of it complete a name
+    from swarmctl.cli.client import Client
 
 LIMIT = 0.3
-"""Seconds that a completion may take."""
+"""Seconds that a completion may take: half to connect, half to ask."""
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-def completes(noun: str) -> Complete:
+def completes(noun: str, *, suffix: str = "") -> Complete:
     """A completion function for the names of services, nodes or images."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-        root = ctx.find_root()
-        client = root.obj or Client(
-            host=root.params.get("host") or "",
-            context=root.params.get("context_name") or "",
-            cert_path=root.params.get("cert_path") or "",
-        )
-        try:
-            names = list(_NAMES[noun](client))
-        except (SwarmError, grpc.RpcError):
-            return []
-        return sorted(name for name in names if name.startswith(incomplete))
+        given = ctx.params.get(param.name or "") or ()
+        names = (f"{name}{suffix}" for name in _ask(ctx, noun))
+        return sorted(n for n in set(names) if n.startswith(incomplete) and n not in given)
 
     return complete
 
 
-def _services(client: Client) -> Iterator[str]:
-    answer = client.control.ListServices(control_pb2.ListServicesRequest(), timeout=LIMIT)
+def context_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The completion function for contexts."""
+    from swarmctl.cli import contexts  # noqa: PLC0415
+    from swarmctl.cli.client import DEFAULT_CONTEXT  # noqa: PLC0415
+
+    try:
+        names = [DEFAULT_CONTEXT, *contexts.load_all()]
+    except SwarmError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _ask(ctx: click.Context, noun: str) -> Iterable[str]:
+    from swarmctl.cli.client import Client  # noqa: PLC0415
+
+    settings = ctx.find_root().params
+    client = Client(
+        host=settings.get("host") or "",
+        context=settings.get("context_name") or "",
+        cert_path=settings.get("cert_path") or "",
+        timeout=LIMIT / 2,
+        retry=False,
+    )
+    try:
+        return list(_NAMES[noun](client))
+    except SwarmError:
+        return []
+    finally:
+        client.close()
+
+
+def _services(client: Client) -> Iterable[str]:
+    from api.v1 import control_pb2  # noqa: PLC0415
+
+    request = control_pb2.ListServicesRequest()
+    answer = client.call(client.control.ListServices, request, "listing services")
     return (each.spec.annotations.name for each in answer.services)
 
 
-def _nodes(client: Client) -> Iterator[str]:
-    answer = client.control.ListNodes(control_pb2.ListNodesRequest(), timeout=LIMIT)
+def _nodes(client: Client) -> Iterable[str]:
+    from api.v1 import control_pb2  # noqa: PLC0415
+
+    request = control_pb2.ListNodesRequest()
+    answer = client.call(client.control.ListNodes, request, "listing nodes")
     return (each.description.hostname for each in answer.nodes)
 
 
-def _images(client: Client) -> Iterator[str]:
-    answer = client.host.ListImages(host_pb2.ListImagesRequest(), timeout=LIMIT)
+def _images(client: Client) -> Iterable[str]:
+    from api.v1 import host_pb2  # noqa: PLC0415
+
+    request = host_pb2.ListImagesRequest()
+    answer = client.call(client.host.ListImages, request, "listing images")
     return (name for each in answer.images for name in each.references)
 
 
-_NAMES: dict[str, Callable[[Client], Iterator[str]]] = {
+_NAMES: dict[str, Callable[[Client], Iterable[str]]] = {
     "image": _images,
     "node": _nodes,
     "service": _services,

@@ -1,9 +1,11 @@
 """Messages as documents for `inspect` and JSON: Docker's way of writing keys, people's way of
 writing values. Pure. The one place that fixes these names.
 
-Keys are in upper camel case with Docker's initialisms (ID, ServiceID, NanoCPUs); enums are
-lower-case words (running); moments are RFC 3339 in UTC; durations are written as on the command
-line (10s); bytes are text where they are text. Unset fields are left out; labels keep their keys.
+Keys are in upper camel case with Docker's initialisms (ID, ServiceID, NanoCPUs); what `meta` and
+`annotations` hold stands beside what it belongs to (CreatedAt, Spec.Name), as in Docker's API;
+enums are lower-case words (running); moments are RFC 3339 in UTC; durations are written as on the
+command line (10s); bytes are text where they are text. Unset fields are left out of JSON, and are
+empty in templates; labels keep their keys.
 """
 
 import base64
@@ -12,6 +14,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from api.times import seconds_of
@@ -35,14 +38,59 @@ _INITIALISMS = {
 }
 
 
-def document(message: Message) -> dict[str, Any]:
+_INLINED = frozenset({"annotations", "meta"})
+
+
+class Document(dict[str, Any]):
+    """The set fields of a message by their keys; knows which further ones its kind has."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__()
+        self._kind: Any = message.DESCRIPTOR
+        for field, value in message.ListFields():
+            if field.name in _INLINED:
+                self.update(Document(value))
+            else:
+                self[key(field.name)] = _value(field, value)
+
+    def known(self) -> list[str]:
+        """Every key that a document of this kind may have."""
+        return list(_fields(self._kind))
+
+    def value(self, name: str) -> Any:  # noqa: ANN401 - any field of any message
+        """The value of a key, which is empty if it is not set; KeyError for an unknown one."""
+        return self[name] if name in self else _empty(_fields(self._kind)[name])
+
+
+def document(message: Message) -> Document:
     """The set fields of a message, by the keys that users see."""
-    return {key(field.name): _value(field, value) for field, value in message.ListFields()}
+    return Document(message)
 
 
 def key(field_name: str) -> str:
     """The key of a field: service_id is ServiceID."""
     return "".join(_INITIALISMS.get(part, part.capitalize()) for part in field_name.split("_"))
+
+
+def _fields(kind: Any) -> dict[str, FieldDescriptor]:  # noqa: ANN401 - of upb or of Python
+    found: dict[str, FieldDescriptor] = {}
+    for field in kind.fields:
+        if field.name in _INLINED and field.message_type is not None:
+            found.update(_fields(field.message_type))
+        else:
+            found[key(field.name)] = field
+    return found
+
+
+def _empty(field: FieldDescriptor) -> Any:  # noqa: ANN401
+    kind = field.message_type
+    if field.is_repeated:
+        return {} if kind is not None and kind.GetOptions().map_entry else []
+    if kind is None:
+        return _single(field, field.default_value)
+    if kind.full_name in (Timestamp.DESCRIPTOR.full_name, Duration.DESCRIPTOR.full_name):
+        return ""
+    return Document(GetMessageClass(kind)())
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:  # noqa: ANN401 - any field of any message

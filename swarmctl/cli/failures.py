@@ -6,7 +6,9 @@ unreachable or no leader, 130 interrupted. A traceback is shown with --debug onl
 import os
 import sys
 import traceback
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -18,39 +20,108 @@ NOT_CONVERGED = 3
 UNREACHABLE = 4
 INTERRUPTED = 130
 
+PROGRAM = "swarmctl"
 _UNREACHABLE_CODES = (Code.UNAVAILABLE, Code.DEADLINE)
+_tracebacks: ContextVar[bool] = ContextVar("tracebacks", default=False)
+
+T = TypeVar("T")
 
 
 class NotConvergedError(SwarmError):
     """A service did not become stable within the time that the user gave it."""
 
 
-def run(command: click.Command) -> NoReturn:
-    """Runs a command as the whole program."""
-    debug = "--debug" in sys.argv[1:]
+class RemoteError(SwarmError):
+    """What a daemon answered, as opposed to what was found wrong before one was asked."""
+
+
+def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command as the whole program, with `args` instead of the process's own."""
     try:
-        result = command.main(standalone_mode=False)
-        # click answers the code of an Exit, as after --help, instead of leaving.
+        code = _code_of(command, args)
         sys.stdout.flush()
-        sys.exit(result if isinstance(result, int) else 0)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
-    except SwarmError as error:
-        if debug:
-            traceback.print_exc()
-        click.echo(f"swarmctl: {error}", err=True)
-        sys.exit(exit_code(error))
     except BrokenPipeError:
         # The reader of our output left, as `| head` does. Keep the interpreter from complaining.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
+        code = FAILED
+    sys.exit(code)
+
+
+def show_tracebacks(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """The callback of --debug."""
+    _tracebacks.set(value)
+
+
+def tell(error: SwarmError) -> None:
+    """Says on stderr what failed, why, and what to do."""
+    click.echo(f"{PROGRAM}: {error}", err=True)
+
+
+def for_each(names: Iterable[str], act: Callable[[str], T]) -> tuple[list[T], bool]:
+    """Acts on each name, in order, and goes on with the others if one fails, as Docker does.
+
+    Answers what succeeded and whether all did; failures were told. A daemon that cannot be reached
+    ends it at once.
+    """
+    done, complete = [], True
+    for name in names:
+        try:
+            done.append(act(name))
+        except SwarmError as error:
+            if exit_code(error) != FAILED:
+                raise
+            tell(error)
+            complete = False
+    return done, complete
+
+
+def end(complete: bool) -> None:
+    """Ends the command with the exit code for a partial failure that was told already."""
+    if not complete:
+        raise click.exceptions.Exit(FAILED)
 
 
 def exit_code(error: SwarmError) -> int:
     """The exit code for an error."""
     if isinstance(error, NotConvergedError):
         return NOT_CONVERGED
+    if error.code is Code.INVALID and not isinstance(error, RemoteError):
+        return USAGE
     return UNREACHABLE if error.code in _UNREACHABLE_CODES else FAILED
+
+
+def _code_of(command: click.Command, args: Sequence[str] | None) -> int:
+    try:
+        result = command.main(
+            args,
+            prog_name=PROGRAM,
+            complete_var=f"_{PROGRAM.upper()}_COMPLETE",
+            standalone_mode=False,
+        )
+        # click answers the code of an Exit, as after --help, instead of leaving.
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except SwarmError as error:
+        _trace()
+        tell(error)
+        return exit_code(error)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        # The outermost boundary: whatever it is, a user gets a sentence.
+        if not _trace():
+            cause = f"{type(error).__name__}: {error}".rstrip(": ")
+            click.echo(
+                f"{PROGRAM}: internal error: {cause}, run again with {PROGRAM} --debug", err=True
+            )
+        return FAILED
+
+
+def _trace() -> bool:
+    if _tracebacks.get():
+        traceback.print_exc()
+    return _tracebacks.get()

@@ -1,5 +1,5 @@
-"""Files with keys in them: a folder of their own, readable by their owner alone, whole or not
-there.
+"""Files with keys in them: in a folder of their own, readable by their owner alone; a file that is
+there already is never replaced.
 """
 
 import os
@@ -10,9 +10,10 @@ from api.errors import Code, SwarmError
 
 
 def write_private(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes the files 0600 into the folder 0700, which is made if need be."""
+    """Writes the files 0600 into the folder, which is made if need be and is 0700 from then on."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
         for name, content in files.items():
             handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as out:

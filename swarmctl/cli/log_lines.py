@@ -1,6 +1,7 @@
-"""Log messages of tasks as lines of text: parts joined, prefixed, dated. Pure.
+"""Log messages of tasks as lines: parts joined, prefixed, dated. Pure.
 
 Forms are Docker's: `web.1.abcdef@host | line`, with -t the time first, with --raw the line alone.
+What a task wrote stays as it is, byte for byte.
 """
 
 from collections.abc import Callable
@@ -17,9 +18,10 @@ MAX_LINE = 1 << 20
 
 @dataclass(frozen=True)
 class Line:
-    """One line and whether the task wrote it to its standard error."""
+    """One line: what we put before it, what the task wrote, and whether to its standard error."""
 
-    text: str
+    prefix: str
+    data: bytes
     is_error: bool
     task_id: str
 
@@ -30,22 +32,28 @@ class Joiner:
 
     prefix: Callable[[logs_pb2.LogMessage], str]
     timestamps: bool = False
-    _open: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    _open: dict[tuple[str, int], logs_pb2.LogMessage] = field(default_factory=dict)
 
     def take(self, message: logs_pb2.LogMessage) -> Line | None:
         """The line that the message completes, or None if it goes on."""
         key = (message.task_id, message.stream)
-        data = self._open.pop(key, b"") + message.data
-        if message.partial and len(data) < MAX_LINE:
-            self._open[key] = data
+        begun = self._open.pop(key, None)
+        if begun is not None:
+            begun.data += message.data
+        whole = begun or message
+        if message.partial and len(whole.data) < MAX_LINE:
+            self._open[key] = whole
             return None
-        moment = f"{rfc3339(seconds_of(message.at))} " if self.timestamps else ""
-        text = moment + self.prefix(message) + data.decode(errors="replace")
-        return Line(text, message.stream == STDERR, message.task_id)
+        return self._line(whole)
 
-    def rest(self) -> list[bytes]:
-        """Beginnings of lines whose end never came."""
-        return list(self._open.values())
+    def rest(self) -> list[Line]:
+        """The beginnings of lines whose end never came."""
+        return [self._line(message) for message in self._open.values()]
+
+    def _line(self, message: logs_pb2.LogMessage) -> Line:
+        moment = f"{rfc3339(seconds_of(message.at))} " if self.timestamps else ""
+        prefix = moment + self.prefix(message)
+        return Line(prefix, message.data, message.stream == STDERR, message.task_id)
 
 
 def padded(name: str, widths: dict[str, int]) -> str:

@@ -1,13 +1,17 @@
 """Options that many commands share, and the checks that turn their texts into values."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from swarmctl.cli import units
 
 F = TypeVar("F", bound=Callable[..., Any])
+MAX_COUNT = 2**63 - 1
+MAX_UINT32 = 2**32 - 1
 
 format_option = click.option(
     "--format", "form", default="table", metavar="FORMAT", help="table, json, or a template"
@@ -15,6 +19,7 @@ format_option = click.option(
 inspect_format = click.option(
     "-f", "--format", "form", default="", metavar="FORMAT", help="json, or a template"
 )
+pretty_option = click.option("--pretty", "as_text", is_flag=True, help="Print for people")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only print ids")
 no_trunc_option = click.option("--no-trunc", is_flag=True, help="Do not cut long values")
 filter_option = click.option(
@@ -34,6 +39,15 @@ def parse_filters(given: Iterable[str], known: Iterable[str]) -> dict[str, list[
             )
         parsed.setdefault(key, []).append(value)
     return parsed
+
+
+def one_of(values: Mapping[str, Any], word: str, key: str) -> Any:  # noqa: ANN401 - as choice's
+    """What the word of a filter stands for; a usage error for an unknown one."""
+    if word not in values:
+        raise click.BadParameter(
+            f"{word!r}: use one of {', '.join(values)}", param_hint=f"--filter {key}"
+        )
+    return values[word]
 
 
 def pairs(values: Iterable[str], flag: str) -> dict[str, str]:
@@ -74,12 +88,37 @@ BYTES = Parsed("bytes", units.parse_bytes)
 CPUS = Parsed("decimal", units.parse_nano_cpus)
 
 
-def choice(values: Mapping[str, Any], name: str = "choice") -> Parsed:
+class Words(Parsed):
+    """One of some words, as what it stands for. `values` gives them; the words complete."""
+
+    def __init__(self, values: Mapping[str, Any], name: str = "choice") -> None:
+        super().__init__(name, self._find)
+        self._values = values
+
+    def _find(self, text: str) -> Any:  # noqa: ANN401 - whatever the word stands for
+        if text not in self._values:
+            raise ValueError(f"{text!r} is none of {', '.join(self._values)}")
+        return self._values[text]
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The words that begin so."""
+        return [CompletionItem(word) for word in self._values if word.startswith(incomplete)]
+
+
+def choice(values: Mapping[str, Any]) -> Words:
     """One of these words, as what it stands for."""
+    return Words(values)
 
-    def parse(text: str) -> Any:  # noqa: ANN401
-        if text not in values:
-            raise ValueError(f"{text!r} is none of {', '.join(values)}")
-        return values[text]
 
-    return Parsed(name, parse)
+def whole(least: int, most: int = MAX_COUNT) -> Parsed:
+    """A whole number that fits into its field of a spec."""
+    wanted = f"{least} or more" if most >= MAX_UINT32 else f"from {least} to {most}"
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"-?\d{1,19}", text) or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} is not a whole number, {wanted}")
+        return int(text)
+
+    return Parsed("number", parse)

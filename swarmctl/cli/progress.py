@@ -27,12 +27,22 @@ from api.states import (
 from api.v1 import control_pb2, objects_pb2
 from swarmctl.cli.render import shortened
 
+Update = objects_pb2.UpdateStatus
 MAX_BARS = 20
 STABLE_SECONDS = 5.0
 ERROR_LENGTH = 75
+MAX_REASONS = 3
 _BAR_WIDTH = 50
 _STAGES = (NEW, PENDING, ASSIGNED, ACCEPTED, PREPARING, READY, STARTING, RUNNING)
 _CONVERGED = "Service converged"
+_UPDATING = {
+    Update.STATE_UPDATING: "the update is under way",
+    Update.STATE_ROLLBACK_STARTED: "the service is being rolled back",
+}
+_PAUSED = {
+    Update.STATE_PAUSED: "the update is paused",
+    Update.STATE_ROLLBACK_PAUSED: "the rollback is paused",
+}
 
 
 @dataclass
@@ -42,21 +52,34 @@ class Watched:
     service: objects_pb2.Service
     tasks: dict[str, objects_pb2.Task] = field(default_factory=dict)
     removed: bool = False
+    _is_whole: bool = True
+    """Whether the next message begins with the whole state, as the first of a stream does."""
+
+    def restart(self) -> None:
+        """Says that a new stream begins, since the old one broke."""
+        self._is_whole = True
 
     def take(self, message: control_pb2.WatchMessage) -> None:
         """Takes a message of the watch in."""
-        if message.resync:
+        if message.resync or self._is_whole:
             self.tasks.clear()
+            # A manager that lags behind may not know yet what was just created.
+            self.removed = message.version >= self.service.meta.version
+        self._is_whole = False
         for event in message.events:
-            gone = event.action == control_pb2.WatchEvent.ACTION_DELETE
-            kind = event.object.WhichOneof("kind")
-            if kind == "service":
+            self._take(event)
+
+    def _take(self, event: control_pb2.WatchEvent) -> None:
+        gone = event.action == control_pb2.WatchEvent.ACTION_DELETE
+        kind = event.object.WhichOneof("kind")
+        if kind == "service":
+            self.removed = gone
+            if event.object.service.meta.version >= self.service.meta.version:
                 self.service = event.object.service
-                self.removed = gone
-            elif kind == "task" and gone:
-                self.tasks.pop(event.object.task.id, None)
-            elif kind == "task":
-                self.tasks[event.object.task.id] = event.object.task
+        elif kind == "task" and gone:
+            self.tasks.pop(event.object.task.id, None)
+        elif kind == "task":
+            self.tasks[event.object.task.id] = event.object.task
 
     def slots(self) -> list[objects_pb2.Task | None]:
         """The task that stands for each slot that should run, by slot; None where there is none."""
@@ -75,17 +98,20 @@ class Watched:
 
     def is_converged(self) -> bool:
         """Whether every slot is up and no update is under way."""
-        updating = self.service.update_status.state == objects_pb2.UpdateStatus.STATE_UPDATING
+        updating = self.service.update_status.state in _UPDATING
         return not updating and self.done() == self.service.spec.replicated.replicas
 
     def stopped(self) -> str:
         """Why there is no use in waiting on, or nothing."""
         if self.removed:
             return "the service was removed"
+        return _PAUSED.get(self.service.update_status.state, "") and self.update()
+
+    def update(self) -> str:
+        """What is to say of an update that is under way or was stopped."""
         status = self.service.update_status
-        if status.state == objects_pb2.UpdateStatus.STATE_PAUSED:
-            return f"the update is paused: {status.message}"
-        return ""
+        words = _UPDATING.get(status.state) or _PAUSED.get(status.state, "")
+        return f"{words}: {status.message}" if words and status.message else words
 
     def reasons(self) -> list[str]:
         """Why slots are not up: errors before mere steps, the most common first."""
@@ -117,10 +143,12 @@ def lines(watched: Watched, stability: Stability, now: float, width: int) -> lis
     """What a terminal shows: the count, the bars, what is waited for."""
     slots = watched.slots()
     shown = [f"overall progress: {watched.done()} out of {len(slots)} tasks"]
+    if update := watched.update():
+        shown.append(update)
     if len(slots) <= MAX_BARS:
         shown += [_bar(number, task, watched.service) for number, task in _numbered(slots)]
     else:
-        shown += watched.reasons()[:3]
+        shown += watched.reasons()[:MAX_REASONS]
     shown.append(_verification(watched, stability, now))
     return [line[:width] for line in shown]
 
@@ -132,12 +160,16 @@ def changes(before: Iterable[str], after: Iterable[str]) -> list[str]:
 
 
 def log_lines(watched: Watched) -> list[str]:
-    """What a log shows: one line a slot with its state in words."""
+    """What a log shows: one line a slot with its state in words; the reasons if slots are many."""
     slots = watched.slots()
-    shown = [f"{watched.done()} out of {len(slots)} tasks are up"]
+    name = watched.service.spec.annotations.name
+    shown = [f"{name}: {watched.done()} out of {len(slots)} tasks are up"]
+    if update := watched.update():
+        shown.append(f"{name}: {update}")
     if len(slots) <= MAX_BARS:
-        for number, task in _numbered(slots):
-            shown.append(f"{watched.service.spec.annotations.name}.{number} {_sentence(task)}")
+        shown += [f"{name}.{number} {_sentence(task)}" for number, task in _numbered(slots)]
+    else:
+        shown += [f"{name}: {reason}" for reason in watched.reasons()[:MAX_REASONS]]
     return shown
 
 

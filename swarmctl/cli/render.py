@@ -1,14 +1,17 @@
 """Lists and single objects as text: Docker's tables, JSON, or a template. Pure."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from api.errors import invalid
 from swarmctl.cli import templates
 
 Row = Mapping[str, str]
 GAP = 3
-"""Spaces between columns, as Docker's."""
+MIN_WIDTH = 10
+"""Spaces after a column and its least width with them: Docker's settings of Go's tabwriter."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,10 @@ class Listing:
         )
 
     def _table_of(self, template: str, rows: Sequence[Row]) -> str:
-        headings = [self._headings[field] for field in templates.fields(template)]
-        return table(headings, [templates.render(template, row).split("\t") for row in rows])
+        headings = templates.headings(template, self._headings).split("\t")
+        # A tab inside a value would be taken for the end of a cell.
+        clean = [{field: printable(value) for field, value in row.items()} for row in rows]
+        return table(headings, [templates.render(template, row).split("\t") for row in clean])
 
     @property
     def _headings(self) -> dict[str, str]:
@@ -58,12 +63,11 @@ class Listing:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns under headings; the last column is not padded."""
-    cells = [[_clean(cell) for cell in row] for row in (headings, *rows)]
-    widths = [max(map(len, column)) + GAP for column in zip(*cells, strict=True)]
-    if widths:
-        widths[-1] = 0
+    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(MIN_WIDTH, max(map(len, column)) + GAP) for column in zip(*cells, strict=True)]
+    widths[-1] = 0
     return "".join(
-        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + "\n"
         for row in cells
     )
 
@@ -71,7 +75,17 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def pretty(pairs: Sequence[tuple[str, str]]) -> str:
     """`inspect --pretty`: a label and a value a line; a label with spaces before it is nested."""
     width = max((len(label) for label, _ in pairs), default=0) + 1
-    return "".join(f"{label + ':':<{width}} {value}".rstrip() + "\n" for label, value in pairs)
+    return "".join(
+        f"{label + ':':<{width}} {printable(value)}".rstrip() + "\n" for label, value in pairs
+    )
+
+
+def check_inspect(form: str, known: Mapping[str, object], *, pretty: bool = False) -> None:
+    """Refuses a template that `inspect` could not fill, before anything is asked."""
+    if pretty and form:
+        raise invalid("format", "--format and --pretty exclude each other", remedy="give one")
+    if form not in ("", "json"):
+        templates.check(form, known)
 
 
 def inspect(documents: Sequence[Mapping[str, object]], form: str) -> str:
@@ -82,10 +96,23 @@ def inspect(documents: Sequence[Mapping[str, object]], form: str) -> str:
 
 
 def shortened(text: str, length: int, *, full: bool = False) -> str:
-    """The text, cut to `length` with an ellipsis unless `full`."""
+    """The text, cut to `length` with an ellipsis unless `full`, fit for a terminal."""
+    text = printable(text)
     return text if full or len(text) <= length else f"{text[: length - 1]}…"
 
 
-def _clean(cell: str) -> str:
-    # What a task says of itself must not draw on the terminal.
-    return "".join(c if c.isprintable() else " " for c in cell)
+def short_image(name: str) -> str:
+    """An image without its digest where it has a tag, as in Docker's lists."""
+    reference, at, _ = name.partition("@")
+    return reference if at and ":" in reference.rpartition("/")[2] else name
+
+
+def printable(text: str) -> str:
+    """The text without control characters: what a task says must not draw on the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A sort key in which web2 comes before web10, as in Docker's lists."""
+    parts = re.findall(r"\d+|\D+", text)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]

@@ -9,53 +9,70 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.errors import Code, SwarmError
+from swarmctl.cli.documents import Document
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\||[^\s|]+')
 _ESCAPES = {r"\t": "\t", r"\n": "\n"}
+
+Functions = Mapping[str, Callable[..., Any]]
 
 
 def render(template: str, row: Any) -> str:  # noqa: ANN401 - any document
     """The template filled from a document or a row of texts."""
-    for escape, character in _ESCAPES.items():
-        template = template.replace(escape, character)
-    return _ACTION.sub(lambda match: _text(_action(match[1], row)), template)
+    return _filled(template, row, _FUNCTIONS)
 
 
 def check(template: str, known: Mapping[str, Any]) -> None:
-    """Refuses a template that names unknown fields, before anything is asked of anybody."""
+    """Refuses a template that cannot be filled, before anything is asked of anybody."""
     render(template, known)
 
 
-def fields(template: str) -> list[str]:
-    """The fields that a template shows, in order: what heads a table's columns."""
-    return [
-        word.rpartition(".")[2]
-        for action in _ACTION.findall(template)
-        for word in _WORD.findall(action)
-        if word.startswith(".") and len(word) > 1
-    ]
+def headings(template: str, names: Mapping[str, str]) -> str:
+    """The template filled with the headings of its fields, which no function changes."""
+    return _filled(template, names, dict.fromkeys(_FUNCTIONS, _unchanged))
 
 
-def _action(text: str, row: Any) -> Any:  # noqa: ANN401
-    value: Any = None
-    for number, stage in enumerate(text.split("|")):
-        words = _WORD.findall(stage)
-        if not words:
-            raise _bad(text, "an empty action")
+def _filled(template: str, row: Any, functions: Functions) -> str:  # noqa: ANN401
+    for escape, character in _ESCAPES.items():
+        template = template.replace(escape, character)
+    return _ACTION.sub(lambda match: _text(_action(match[1], row, functions)), template)
+
+
+def _action(text: str, row: Any, functions: Functions) -> Any:  # noqa: ANN401
+    piped: list[Any] = []
+    for words in _stages(text):
         arguments = [_argument(word, row) for word in words[1:]]
-        if number:
-            arguments.append(value)
-        value = _stage(words[0], arguments, row, text)
-    return value
+        piped = [_stage(words[0], [*arguments, *piped], row, text, functions)]
+    return piped[0]
 
 
-def _stage(word: str, arguments: list[Any], row: Any, text: str) -> Any:  # noqa: ANN401
+def _stages(text: str) -> list[list[str]]:
+    stages: list[list[str]] = [[]]
+    for word in _WORD.findall(text):
+        if word == "|":
+            stages.append([])
+        else:
+            stages[-1].append(word)
+    if not all(stages):
+        raise _bad(text, "an empty action")
+    return stages
+
+
+def _stage(
+    word: str,
+    arguments: list[Any],
+    row: Any,  # noqa: ANN401
+    text: str,
+    functions: Functions,
+) -> Any:  # noqa: ANN401
     if word.startswith((".", '"')):
+        if arguments:
+            raise _bad(text, f"{word} is no function and takes no arguments")
         return _argument(word, row)
-    function = _FUNCTIONS.get(word)
+    function = functions.get(word)
     if function is None:
-        raise _bad(text, f"no function {word!r}", f"known are: {', '.join(sorted(_FUNCTIONS))}")
+        raise _bad(text, f"no function {word!r}", f"known are: {', '.join(sorted(functions))}")
     try:
         return function(*arguments)
     except (TypeError, AttributeError) as error:
@@ -64,21 +81,31 @@ def _stage(word: str, arguments: list[Any], row: Any, text: str) -> Any:  # noqa
 
 def _argument(word: str, row: Any) -> Any:  # noqa: ANN401
     if word.startswith('"'):
-        return json.loads(word)
+        try:
+            return json.loads(word)
+        except ValueError as error:
+            raise _bad(word, "a text in double quotes is not well formed") from error
     if not word.startswith("."):
         raise _bad(word, f"{word!r} is neither a .Field nor a text in double quotes")
     value = row
     for name in filter(None, word.split(".")):
-        if not isinstance(value, Mapping) or name not in value:
-            known = ", ".join(value) if isinstance(value, Mapping) else "none"
-            raise _bad(word, f"no field {name!r}", f"known here are: {known}")
-        value = value[name]
+        value = _field(value, name, word)
     return value
 
 
+def _field(value: Any, name: str, word: str) -> Any:  # noqa: ANN401
+    try:
+        if isinstance(value, Document):
+            return value.value(name)
+        if isinstance(value, Mapping):
+            return value[name]
+        known = "none"
+    except KeyError:
+        known = ", ".join(value.known() if isinstance(value, Document) else value) or "none"
+    raise _bad(word, f"no field {name!r}", f"known here are: {known}")
+
+
 def _text(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, bool):
-        return str(value).lower()
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -86,9 +113,17 @@ def _split(text: str, separator: str) -> list[str]:
     return text.split(separator)
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+def _join(values: Any, separator: str) -> str:  # noqa: ANN401
+    return separator.join([] if values == "" else values)
+
+
+def _unchanged(value: Any, *_: Any) -> Any:  # noqa: ANN401
+    return value
+
+
+_FUNCTIONS: Functions = {
     "json": json.dumps,
-    "join": lambda values, separator: separator.join(values),
+    "join": _join,
     "lower": str.lower,
     "upper": str.upper,
     "title": str.title,

@@ -13,22 +13,23 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _AGES = (
-    (60, 1, "second"),
-    (3600, 60, "minute"),
-    (48 * 3600, 3600, "hour"),
-    (14 * 86400, 86400, "day"),
-    (60 * 86400, 7 * 86400, "week"),
-    (2 * 365 * 86400, 30 * 86400, "month"),
+    (48, 1, "hour"),
+    (14 * 24, 24, "day"),
+    (60 * 24, 7 * 24, "week"),
+    (2 * 365 * 24, 30 * 24, "month"),
 )
-_YEAR = 365 * 86400
+_YEAR_HOURS = 365 * 24
+_LIMIT = 2**63
+"""Of what fits into a field: bytes, nano-CPUs and, as in Go, nanoseconds."""
 
 
 def parse_bytes(text: str) -> int:
     """Bytes of 512, 64m, 1.5g; ValueError otherwise. Units are powers of 1024, as Docker's."""
     match = _BYTES.fullmatch(text.strip())
-    if match is None:
+    count = -1 if match is None else int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
+    if not 0 <= count < _LIMIT:
         raise ValueError(f"{text!r} is no size; write it as 512m or 1.5g")
-    return int(float(match[1]) * 1024 ** _POWERS[match[2].lower()])
+    return count
 
 
 def parse_nano_cpus(text: str) -> int:
@@ -37,7 +38,7 @@ def parse_nano_cpus(text: str) -> int:
         nanos = float(text) * NANOS
     except ValueError:
         nanos = -1
-    if not 0 <= nanos < 2**63:
+    if not 0 <= nanos < _LIMIT:
         raise ValueError(f"{text!r} is no number of cpus; write it as 0.5")
     return round(nanos)
 
@@ -52,7 +53,7 @@ def parse_duration(text: str) -> float:
             break
         total += float(match[1]) * _UNIT_SECONDS[match[2]]
         end = match.end()
-    if not text or end != len(text):
+    if not text or end != len(text) or total * NANOS >= _LIMIT:
         raise ValueError(f"{text!r} is no duration; write it as 10s or 1m30s")
     return total
 
@@ -63,10 +64,8 @@ def parse_moment(text: str, now: float) -> float:
         return now - parse_duration(text) if text != "0" else 0.0
     except ValueError:
         pass
-    try:
+    if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
         return float(text)
-    except ValueError:
-        pass
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -76,16 +75,24 @@ def parse_moment(text: str, now: float) -> float:
 
 def age(seconds: float) -> str:
     """How long ago, in Docker's words: 5 seconds, About a minute, 2 hours, 3 weeks."""
-    seconds = max(0.0, seconds)
-    if seconds < 1:
+    whole = max(0, int(seconds))
+    if whole < 1:
         return "Less than a second"
+    if whole < 60:  # noqa: PLR2004
+        return _counted(whole, "second")
+    if whole < 3600:  # noqa: PLR2004
+        return "About a minute" if whole < 120 else f"{whole // 60} minutes"  # noqa: PLR2004
+    hours = int(seconds / 3600 + 0.5)
+    if hours == 1:
+        return "About an hour"
     for limit, unit, word in _AGES:
-        if seconds < limit:
-            count = int(seconds // unit)
-            if count == 1 and word in ("minute", "hour"):
-                return f"About a{'n' if word == 'hour' else ''} {word}"
-            return f"{count} {word}{'' if count == 1 else 's'}"
-    return f"{int(seconds // _YEAR)} years"
+        if hours < limit:
+            return _counted(hours // unit, word)
+    return _counted(int(seconds / 3600) // _YEAR_HOURS, "year")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def ago(seconds: float) -> str:

@@ -18,6 +18,8 @@ from swarmctl.cli.units import go_duration, rfc3339
 
 REDRAW = 0.2
 """Seconds between two pictures on a terminal, and between two looks at the clock."""
+PATIENCE = 30.0
+"""Seconds for which a watch that broke is begun anew before the wait is given up."""
 
 Selector = control_pb2.WatchSelector
 
@@ -45,14 +47,24 @@ def _wait(feed: "_Feed", watched: Watched, show: "_Display", timeout: float | No
     started = _now()
     while True:
         for message in feed.take(REDRAW):
-            watched.take(message)
+            if isinstance(message, Broken):
+                watched.restart()
+            else:
+                watched.take(message)
         now = _now()
         stable = stability.update(watched.is_converged(), now)
         show(watched, stability, now)
         if stable:
+            show.end(watched)
             return
         if stopped := watched.stopped():
-            raise SwarmError(Code.REFUSED, "the service did not converge", why=stopped)
+            name = watched.service.spec.annotations.name
+            raise SwarmError(
+                Code.REFUSED,
+                f"service {name} did not converge",
+                why=stopped,
+                remedy=f"see: swarmctl service ps --no-trunc {name}",
+            )
         if timeout is not None and now - started >= timeout:
             raise _too_late(watched, timeout)
 
@@ -67,38 +79,55 @@ def _too_late(watched: Watched, timeout: float) -> NotConvergedError:
     )
 
 
+class Broken(SwarmError):
+    """The stream broke; another one begins."""
+
+
 class _Feed:
-    """Messages of the watch, taken by a thread so that the wait can also look at the clock."""
+    """Messages of the watch, taken by a thread so that the wait can also look at the clock.
+
+    A stream that breaks, as when its manager is lost, is begun anew for as long as PATIENCE.
+    """
 
     def __init__(self, client: Client, service: objects_pb2.Service) -> None:
         self._messages: queue.Queue[control_pb2.WatchMessage | SwarmError] = queue.Queue()
-        request = control_pb2.WatchRequest(
+        self._client = client
+        self._request = control_pb2.WatchRequest(
             selectors=[
                 Selector(kind=Selector.KIND_SERVICE, id=service.id),
                 Selector(kind=Selector.KIND_TASK, service_id=service.id),
             ]
         )
-        self._stream = client.stream(client.control.Watch, request, "watching the service")
         threading.Thread(target=self._read, daemon=True).start()
 
-    def _read(self) -> None:
-        try:
-            for message in self._stream:
-                self._messages.put(message)
-        except SwarmError as error:
-            self._messages.put(error)
-
-    def take(self, limit: float) -> Iterator[control_pb2.WatchMessage]:
+    def take(self, limit: float) -> Iterator["control_pb2.WatchMessage | Broken"]:
         """What came within `limit` seconds; returns early once something did."""
         try:
             message = self._messages.get(timeout=limit)
             while True:
-                if isinstance(message, SwarmError):
+                if isinstance(message, SwarmError) and not isinstance(message, Broken):
                     raise message
                 yield message
                 message = self._messages.get_nowait()
         except queue.Empty:
             return
+
+    def _read(self) -> None:
+        method = self._client.control.Watch
+        heard = _now()
+        while True:
+            try:
+                for message in self._client.stream(method, self._request, "watching the service"):
+                    self._messages.put(message)
+                    heard = _now()
+                broken = Broken(Code.UNAVAILABLE, "the watch of the service ended")
+            except SwarmError as error:
+                if error.code is not Code.UNAVAILABLE or _now() - heard >= PATIENCE:
+                    self._messages.put(error)
+                    return
+                broken = Broken(error.code, error.what, why=error.why)
+            self._messages.put(broken)
+            time.sleep(REDRAW)
 
 
 class _Display:
@@ -113,6 +142,9 @@ class _Display:
     def __call__(self, watched: Watched, stability: Stability, now: float) -> None:
         return None
 
+    def end(self, watched: Watched) -> None:
+        """Says that it is done."""
+
 
 class _Log(_Display):
     """One timestamped line for each change: what a log file or a pipe gets."""
@@ -122,10 +154,16 @@ class _Log(_Display):
 
     def __call__(self, watched: Watched, stability: Stability, now: float) -> None:
         after = progress.log_lines(watched)
-        moment = rfc3339(time.time())  # noqa: TID251 - the shell of a whole program
         for line in progress.changes(self._before, after):
-            click.echo(f"{moment} {line}", err=True)
+            self._say(line)
         self._before = after
+
+    def end(self, watched: Watched) -> None:
+        self._say(f"{watched.service.spec.annotations.name}: converged")
+
+    def _say(self, line: str) -> None:
+        moment = rfc3339(time.time())  # noqa: TID251 - the shell of a whole program
+        click.echo(f"{moment} {line}", err=True)
 
 
 class _Picture(_Display):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from api import ids
+from api import new_ids
 from api.v1 import specs_pb2
 from hostkit import cgroup, clock, mount
 from runtime.conmon_driver import LOG_LIMIT, ConmonDriver
@@ -24,7 +24,7 @@ def make_request(*command: str, **changes: Any) -> ContainerRequest:
     spec = {name: value for name, value in changes.items() if name not in fields}
     given = {name: value for name, value in changes.items() if name in fields}
     base = ContainerRequest(
-        id=ids.new_id(),
+        id=new_ids.new_id(),
         name="test",
         spec=specs_pb2.ContainerSpec(command=command, **spec),
         resources=specs_pb2.ResourceRequirements(),

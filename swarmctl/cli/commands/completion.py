@@ -3,10 +3,12 @@
 import click
 from click.shell_completion import get_completion_class
 
+from swarmctl.cli.grammar import Verb
+
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

@@ -2,14 +2,15 @@
 
 import click
 
-from api.errors import invalid
+from api.errors import Code, SwarmError
 from swarmctl.cli import contexts
-from swarmctl.cli.client import DEFAULT_HOST
-from swarmctl.cli.options import format_option, quiet_option
-from swarmctl.cli.render import Listing, inspect
+from swarmctl.cli.client import DEFAULT_CONTEXT, DEFAULT_HOST
+from swarmctl.cli.completion import context_names
+from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.grammar import Noun
+from swarmctl.cli.options import format_option, inspect_format, quiet_option
+from swarmctl.cli.render import Listing, check_inspect, inspect
 
-DEFAULT = "default"
-"""The name that stands for no context: the local socket."""
 _LISTING = Listing(
     columns=(
         ("Name", "NAME"),
@@ -21,7 +22,7 @@ _LISTING = Listing(
 )
 
 
-@click.group()
+@click.group(cls=Noun)
 def context() -> None:
     """Manage which swarm is spoken to."""
 
@@ -31,8 +32,9 @@ def context() -> None:
 @quiet_option
 def ls(form: str, quiet: bool) -> None:
     """List contexts; the current one is marked with a star."""
-    current = contexts.current() or DEFAULT
-    known = [contexts.Context(DEFAULT, (DEFAULT_HOST,)), *contexts.load_all().values()]
+    _LISTING.check(form)
+    current = contexts.current() or DEFAULT_CONTEXT
+    known = [contexts.Context(DEFAULT_CONTEXT, (DEFAULT_HOST,)), *contexts.load_all().values()]
     marked = "" if quiet or form != "table" else " *"
     rows = [
         {
@@ -54,42 +56,62 @@ def ls(form: str, quiet: bool) -> None:
 @click.option("--cert-path", default="", help="Folder with ca.pem, cert.pem and key.pem")
 def create(name: str, hosts: tuple[str, ...], cert_path: str) -> None:
     """Create a context."""
-    if name == DEFAULT or name in contexts.load_all():
-        raise invalid("name", f"there is a context {name} already", remedy="choose another name")
+    if name == DEFAULT_CONTEXT or name in contexts.load_all():
+        raise SwarmError(
+            Code.EXISTS, f"there is a context {name} already", remedy="choose another name"
+        )
     contexts.save(contexts.Context(name, hosts, cert_path))
     click.echo(name)
 
 
 @context.command("use")
-@click.argument("name")
+@click.argument("name", shell_complete=context_names)
 def use(name: str) -> None:
     """Make a context the current one; `default` is the local socket."""
-    contexts.use("" if name == DEFAULT else contexts.get(name).name)
+    contexts.use("" if name == DEFAULT_CONTEXT else contexts.get(name).name)
     click.echo(name)
 
 
 @context.command("show")
 def show() -> None:
     """Print the name of the current context."""
-    click.echo(contexts.current() or DEFAULT)
+    click.echo(contexts.current() or DEFAULT_CONTEXT)
 
 
 @context.command("inspect")
-@click.argument("names", nargs=-1)
-def inspect_(names: tuple[str, ...]) -> None:
-    """Show contexts in full."""
-    found = [contexts.get(name) for name in names or filter(None, [contexts.current()])]
-    documents = [
-        {"Name": each.name, "Hosts": list(each.hosts), "CertPath": each.cert_dir} for each in found
-    ]
-    click.echo(inspect(documents, ""), nl=False)
+@click.argument("names", nargs=-1, shell_complete=context_names)
+@inspect_format
+def inspect_(names: tuple[str, ...], form: str) -> None:
+    """Show contexts in full, by default the current one."""
+    check_inspect(form, _document(contexts.Context("", ())))
+    found, complete = for_each(names or (contexts.current(),), _get)
+    click.echo(inspect([_document(each) for each in found], form), nl=False)
+    end(complete)
 
 
 @context.command("rm")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=context_names)
 def rm(names: tuple[str, ...]) -> None:
     """Remove contexts; certificates stay where they are."""
-    for name in names:
+
+    def remove(name: str) -> None:
+        if name == DEFAULT_CONTEXT:
+            raise SwarmError(
+                Code.REFUSED, f"context {name} cannot be removed", why="it is the local socket"
+            )
         contexts.get(name)
         contexts.remove(name)
         click.echo(name)
+
+    _, complete = for_each(names, remove)
+    end(complete)
+
+
+def _get(name: str) -> contexts.Context:
+    if name in ("", DEFAULT_CONTEXT):
+        return contexts.Context(DEFAULT_CONTEXT, (DEFAULT_HOST,))
+    return contexts.get(name)
+
+
+def _document(each: contexts.Context) -> dict[str, object]:
+    return {"Name": each.name, "Hosts": list(each.hosts), "CertPath": each.cert_dir}

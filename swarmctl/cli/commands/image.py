@@ -7,11 +7,14 @@ from typing import BinaryIO
 
 import click
 
+from api.errors import SwarmError, invalid
 from api.times import seconds_of
 from api.v1 import host_pb2, types_pb2
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
+from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
     Parsed,
     format_option,
@@ -19,7 +22,7 @@ from swarmctl.cli.options import (
     no_trunc_option,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, Row, inspect
+from swarmctl.cli.render import Listing, Row, check_inspect, inspect
 from swarmctl.cli.units import ago, size
 
 CHUNK = 1 << 20
@@ -46,7 +49,7 @@ def _platform(text: str) -> types_pb2.Platform:
     return types_pb2.Platform(os=system, architecture=architecture)
 
 
-@click.group()
+@click.group(cls=Noun)
 def image() -> None:
     """Manage the images on this host."""
 
@@ -73,23 +76,44 @@ def pull(client: Client, reference: str, platform: types_pb2.Platform | None, qu
 
 
 @image.command("load")
-@click.option("-i", "--input", "source", type=click.File("rb"), default="-", help="A tar file")
+@click.option(
+    "-i", "--input", "source", type=click.File("rb"), default="-", help="A tar file [stdin]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing")
 @click.pass_obj
 def load(client: Client, source: BinaryIO, quiet: bool) -> None:
     """Load images from an OCI layout or a docker-archive, from a file or standard input."""
     if source is sys.stdin.buffer and sys.stdin.isatty():
         raise click.UsageError("give a file with -i, or redirect one to standard input")
-    chunks = _chunks(source)
-    answer = client.send(client.host.LoadImage, chunks, "loading images", timeout=LOAD_TIMEOUT)
-    for reference in answer.references:
-        if not quiet:
-            click.echo(f"Loaded image: {reference}")
+    archive = _Archive(source)
+    try:
+        answer = client.send(client.host.LoadImage, archive, "loading images", timeout=LOAD_TIMEOUT)
+    except SwarmError as error:
+        if archive.failure is not None:
+            raise invalid(
+                "input", "cannot read the archive", why=str(archive.failure)
+            ) from archive.failure
+        raise error
+    for reference in [] if quiet else answer.references:
+        click.echo(f"Loaded image: {reference}")
 
 
-def _chunks(source: BinaryIO) -> Iterator[host_pb2.LoadImageRequest]:
-    while chunk := source.read(CHUNK):
-        yield host_pb2.LoadImageRequest(chunk=chunk)
+class _Archive(Iterator[host_pb2.LoadImageRequest]):
+    """The archive in chunks. gRPC reads it in a thread of its own and would hide why it failed."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.failure: OSError | None = None
+
+    def __next__(self) -> host_pb2.LoadImageRequest:
+        try:
+            chunk = self._source.read(CHUNK)
+        except OSError as error:
+            self.failure = error
+            raise
+        if not chunk:
+            raise StopIteration
+        return host_pb2.LoadImageRequest(chunk=chunk)
 
 
 @image.command("ls")
@@ -110,6 +134,8 @@ def ls(
     found = client.call(client.host.ListImages, request, "listing images").images
     now = time.time()  # noqa: TID251 - a program's shell
     rows = [row for each in found for row in _rows(each, now, full=no_trunc)]
+    if quiet:  # an image with several names is one image
+        rows = list({row["ID"]: row for row in rows}.values())
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
 
 
@@ -119,15 +145,15 @@ def ls(
 @click.pass_obj
 def inspect_(client: Client, references: tuple[str, ...], form: str) -> None:
     """Show images in full."""
-    found = [
-        client.call(
-            client.host.GetImage,
-            host_pb2.GetImageRequest(reference=reference),
-            f"looking up image {reference}",
-        )
-        for reference in references
-    ]
+    check_inspect(form, document(host_pb2.Image()))
+
+    def get(reference: str) -> host_pb2.Image:
+        request = host_pb2.GetImageRequest(reference=reference)
+        return client.call(client.host.GetImage, request, f"looking up image {reference}")
+
+    found, complete = for_each(references, get)
     click.echo(inspect([document(each) for each in found], form), nl=False)
+    end(complete)
 
 
 @image.command("rm")
@@ -136,24 +162,41 @@ def inspect_(client: Client, references: tuple[str, ...], form: str) -> None:
 @click.pass_obj
 def rm(client: Client, references: tuple[str, ...], force: bool) -> None:
     """Remove names of images, and images with their last name."""
-    for reference in references:
+
+    def remove(reference: str) -> None:
         request = host_pb2.RemoveImageRequest(reference=reference, force=force)
-        answer = client.call(client.host.RemoveImage, request, f"removing image {reference}")
+        doing = f"removing image {reference}"
+        answer = client.call(client.host.RemoveImage, request, doing, once=True)
         for name in answer.untagged:
             click.echo(f"Untagged: {name}")
         for name in answer.deleted:
             click.echo(f"Deleted: {name}")
 
+    _, complete = for_each(references, remove)
+    end(complete)
+
 
 def _rows(each: host_pb2.Image, now: float, *, full: bool) -> Iterator[Row]:
     digests = {text.partition("@")[0]: text.partition("@")[2] for text in each.digests}
-    for reference in each.references or [f"{next(iter(digests), _NONE)}:{_NONE}"]:
-        repository, _, tag = reference.rpartition(":")
+    tagged = [_split(text) for text in each.references]
+    for repository, tag in tagged or [(next(iter(digests), _NONE), _NONE)]:
         yield {
-            "Repository": repository,
+            "Repository": _familiar(repository),
             "Tag": tag,
             "Digest": digests.get(repository, _NONE),
             "ID": each.id if full else each.id.partition(":")[2][:SHORT_ID],
             "CreatedSince": ago(now - seconds_of(each.created_at)),
             "Size": size(each.size_bytes),
         }
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Repository and tag."""
+    name = reference.partition("@")[0]
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, _NONE)
+
+
+def _familiar(repository: str) -> str:
+    # Docker hides the registry that it takes by default.
+    return repository.removeprefix("docker.io/").removeprefix("library/")

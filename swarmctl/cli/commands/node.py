@@ -1,25 +1,33 @@
 """`swarmctl node`: the hosts of the swarm."""
 
+from collections.abc import Callable, Iterable
+
 import click
 
-from api.ids import new_id
+from api.errors import Code, SwarmError
+from api.new_ids import new_id
 from api.times import seconds_of
-from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
+from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands.task import TASKS, list_tasks
+from swarmctl.cli.commands.task import TASKS, list_tasks, own_node
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
+from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
     choice,
     filter_option,
     format_option,
     inspect_format,
     no_trunc_option,
+    one_of,
     pairs,
     parse_filters,
+    pretty_option,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, inspect, pretty
+from swarmctl.cli.render import Listing, check_inspect, inspect, natural, pretty
 from swarmctl.cli.units import binary_size, rfc3339
 
 ROLES = {"worker": types_pb2.NODE_ROLE_WORKER, "manager": types_pb2.NODE_ROLE_MANAGER}
@@ -28,7 +36,10 @@ AVAILABILITIES = {
     "pause": types_pb2.NODE_AVAILABILITY_PAUSE,
     "drain": types_pb2.NODE_AVAILABILITY_DRAIN,
 }
-_FILTERS = ("id", "label", "name", "node.label", "role")
+_FILTERS = ("id", "label", "membership", "name", "node.label", "role")
+_MEMBERSHIPS = {"accepted": True, "pending": False}
+"""Whether nodes are: who has joined was accepted by that, so none is pending."""
+_TASK_FILTERS = ("desired-state", "id", "label", "name")
 _LISTING = Listing(
     columns=(
         ("ID", "ID"),
@@ -39,11 +50,15 @@ _LISTING = Listing(
         ("EngineVersion", "ENGINE VERSION"),
     ),
     quiet="ID",
-    more=(("Self", "SELF"), ("Address", "ADDRESS"), ("Message", "MESSAGE")),
+    more=(("Self", "SELF"), ("Star", ""), ("Address", "ADDRESS"), ("Message", "MESSAGE")),
+)
+_WITH_STAR = (
+    "table {{.ID}} {{.Star}}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}"
+    "\t{{.ManagerStatus}}\t{{.EngineVersion}}"
 )
 
 
-@click.group()
+@click.group(cls=Noun)
 def node() -> None:
     """Manage the nodes of the swarm."""
 
@@ -54,33 +69,41 @@ def node() -> None:
 @quiet_option
 @click.pass_obj
 def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None:
-    """List nodes."""
+    """List nodes; the one of this host is marked with a star."""
     _LISTING.check(form)
     asked = parse_filters(filters, _FILTERS)
     request = control_pb2.ListNodesRequest(
         ids=asked.get("id", []),
         names=asked.get("name", []),
-        engine_labels=pairs(asked.get("label", []), "--filter"),
-        node_labels=pairs(asked.get("node.label", []), "--filter"),
-        roles=[choice(ROLES).convert(r, None, None) for r in asked.get("role", [])],
+        engine_labels=pairs(asked.get("label", []), "--filter label"),
+        node_labels=pairs(asked.get("node.label", []), "--filter node.label"),
+        roles=[one_of(ROLES, word, "role") for word in asked.get("role", [])],
     )
+    memberships = [one_of(_MEMBERSHIPS, m, "membership") for m in asked.get("membership", [])]
     found = client.call(client.control.ListNodes, request, "listing nodes").nodes
-    rows = [_row(each) for each in sorted(found, key=lambda n: n.description.hostname)]
-    click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
+    if memberships and not any(memberships):
+        del found[:]
+    own = "" if quiet or not client.is_local() else own_node(client)
+    ordered = sorted(found, key=lambda n: natural(n.description.hostname))
+    rows = [_row(each, own) for each in ordered]
+    shown = _WITH_STAR if form == "table" else form
+    click.echo(_LISTING.render(rows, shown, quiet=quiet), nl=False)
 
 
 @node.command("inspect")
 @click.argument("names", nargs=-1, required=True, shell_complete=completes("node"))
 @inspect_format
-@click.option("--pretty", "as_text", is_flag=True, help="Print for people")
+@pretty_option
 @click.pass_obj
 def inspect_(client: Client, names: tuple[str, ...], form: str, as_text: bool) -> None:
     """Show nodes in full. `self` is the node of this host."""
-    found = [_get(client, name) for name in names]
+    check_inspect(form, document(objects_pb2.Node()), pretty=as_text)
+    found, complete = for_each(names, lambda name: _get(client, name))
     if as_text:
         click.echo("\n".join(_pretty(each) for each in found), nl=False)
     else:
         click.echo(inspect([document(each) for each in found], form), nl=False)
+    end(complete)
 
 
 @node.command("ps")
@@ -102,16 +125,19 @@ def ps(
 ) -> None:
     """List the tasks of nodes, by default of this one."""
     TASKS.check(form)
-    nodes = [_get(client, name).id for name in names or ("self",)]
-    list_tasks(
-        client,
-        control_pb2.ListTasksRequest(node_keys=nodes),
-        filters,
-        form,
-        no_trunc=no_trunc,
-        quiet=quiet,
-        resolve=not no_resolve,
-    )
+    asked = parse_filters(filters, _TASK_FILTERS)
+    nodes, complete = for_each(names or ("self",), lambda name: _get(client, name).id)
+    if nodes:
+        list_tasks(
+            client,
+            control_pb2.ListTasksRequest(node_keys=nodes),
+            asked,
+            form,
+            no_trunc=no_trunc,
+            quiet=quiet,
+            resolve=not no_resolve,
+        )
+    end(complete)
 
 
 @node.command("rm")
@@ -120,14 +146,18 @@ def ps(
 @click.pass_obj
 def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
     """Remove nodes from the swarm; their certificates are void at once."""
-    for name in names:
+
+    def remove(name: str) -> None:
         request = control_pb2.RemoveRequest(key=name, force=force, request_id=new_id())
         client.call(client.control.RemoveNode, request, f"removing node {name}")
         click.echo(name)
 
+    _, complete = for_each(names, remove)
+    end(complete)
+
 
 @node.command("update")
-@click.argument("name", shell_complete=completes("node"))
+@click.argument("name", metavar="NODE", shell_complete=completes("node"))
 @click.option("--availability", type=choice(AVAILABILITIES), help="active, pause or drain")
 @click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Add or change a label")
 @click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label")
@@ -142,34 +172,77 @@ def update(
     role: types_pb2.NodeRole.ValueType | None,
 ) -> None:
     """Change a node's availability, labels or role."""
-    present = _get(client, name)
-    request = control_pb2.UpdateNodeRequest(
-        key=present.id, spec=present.spec, version=present.meta.version, request_id=new_id()
-    )
-    if availability is not None:
-        request.spec.availability = availability
-    if role is not None:
-        request.spec.role = role
-    labels = request.spec.annotations.labels
-    for label in label_rm:
-        if label not in labels:
-            raise click.BadParameter(f"the node has no label {label!r}", param_hint="--label-rm")
-        del labels[label]
-    labels.update(pairs(label_add, "--label-add"))
-    client.call(client.control.UpdateNode, request, f"updating node {name}")
+    added = pairs(label_add, "--label-add")
+
+    def edit(spec: specs_pb2.NodeSpec) -> None:
+        if availability is not None:
+            spec.availability = availability
+        if role is not None:
+            spec.role = role
+        for label in label_rm:
+            if label not in spec.annotations.labels:
+                raise SwarmError(
+                    Code.NOT_FOUND,
+                    f"node {name} has no label {label!r}",
+                    remedy=f"see them with swarmctl node inspect --pretty {name}",
+                )
+            del spec.annotations.labels[label]
+        spec.annotations.labels.update(added)
+
+    _change(client, name, edit)
     click.echo(name)
 
 
+@node.command("promote")
+@click.argument("names", nargs=-1, required=True, shell_complete=completes("node"))
+@click.pass_obj
+def promote(client: Client, names: tuple[str, ...]) -> None:
+    """Make nodes managers."""
+    _set_role(client, names, types_pb2.NODE_ROLE_MANAGER, "promoted to a manager in the swarm.")
+
+
+@node.command("demote")
+@click.argument("names", nargs=-1, required=True, shell_complete=completes("node"))
+@click.pass_obj
+def demote(client: Client, names: tuple[str, ...]) -> None:
+    """Make managers mere workers."""
+    _set_role(client, names, types_pb2.NODE_ROLE_WORKER, "demoted in the swarm.")
+
+
+def _set_role(
+    client: Client, names: Iterable[str], role: types_pb2.NodeRole.ValueType, done: str
+) -> None:
+    def edit(spec: specs_pb2.NodeSpec) -> None:
+        spec.role = role
+
+    def set_one(name: str) -> None:
+        _change(client, name, edit)
+        click.echo(f"Node {name} {done}")
+
+    _, complete = for_each(names, set_one)
+    end(complete)
+
+
+def _change(
+    client: Client, name: str, edit: Callable[[specs_pb2.NodeSpec], None]
+) -> objects_pb2.Node:
+    def write(present: objects_pb2.Node) -> objects_pb2.Node:
+        edit(present.spec)
+        request = control_pb2.UpdateNodeRequest(
+            key=present.id, spec=present.spec, version=present.meta.version, request_id=new_id()
+        )
+        return client.call(client.control.UpdateNode, request, f"updating node {name}")
+
+    return change(lambda: _get(client, name), write)
+
+
 def _get(client: Client, name: str) -> objects_pb2.Node:
-    if name == "self":
-        name = client.call(
-            client.host.Info, host_pb2.InfoRequest(), "asking this host"
-        ).swarm.node_id
-    request = control_pb2.GetRequest(key=name)
+    key = own_node(client) if name == "self" else name
+    request = control_pb2.GetRequest(key=key)
     return client.call(client.control.GetNode, request, f"looking up node {name}")
 
 
-def _row(each: objects_pb2.Node) -> dict[str, str]:
+def _row(each: objects_pb2.Node, own: str = "") -> dict[str, str]:
     return {
         "ID": each.id,
         "Hostname": each.description.hostname,
@@ -179,7 +252,8 @@ def _row(each: objects_pb2.Node) -> dict[str, str]:
         ),
         "ManagerStatus": _manager_status(each),
         "EngineVersion": each.description.engine.version,
-        "Self": "false",
+        "Self": str(each.id == own).lower(),
+        "Star": "*" if each.id == own else " ",
         "Address": each.status.address,
         "Message": each.status.message,
     }
@@ -219,7 +293,7 @@ def _pretty(each: objects_pb2.Node) -> str:
             (" Address", each.manager.address),
             (" Status", row["ManagerStatus"]),
         ]
-    lines += [(f" Label {key}", value) for key, value in each.spec.annotations.labels.items()]
+    lines += [(f"Label {key}", value) for key, value in sorted(each.spec.annotations.labels.items())]
     return pretty(lines)
 
 

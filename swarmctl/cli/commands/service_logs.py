@@ -1,5 +1,6 @@
 """`swarmctl service logs`: what the tasks of a service wrote, from every node at once."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from api.times import timestamp
 from api.v1 import control_pb2, logs_pb2, objects_pb2
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
+from swarmctl.cli.grammar import Verb
 from swarmctl.cli.log_lines import Joiner, Line, padded
-from swarmctl.cli.options import Parsed
+from swarmctl.cli.options import MAX_COUNT, Parsed
 from swarmctl.cli.units import parse_moment
 
 SHORT_ID = 12
@@ -24,7 +26,7 @@ _COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
 def _tail(text: str) -> int:
     if text == "all":
         return ALL
-    if not text.isdigit():
+    if not text.isdecimal() or int(text) > MAX_COUNT:
         raise ValueError(f"{text!r} is no number of lines; write a number or all")
     return int(text)
 
@@ -33,11 +35,12 @@ def _moment(text: str) -> float:
     return parse_moment(text, time.time())  # noqa: TID251 - the shell of a whole program
 
 
-@click.command("logs")
+@click.command("logs", cls=Verb)
 @click.argument("name", metavar="SERVICE|TASK", shell_complete=completes("service"))
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on")
 @click.option("-n", "--tail", type=Parsed("lines", _tail), default="all", help="Lines per task")
 @click.option("--since", type=Parsed("time", _moment), default=0.0, help="As 10m or RFC 3339")
+@click.option("--until", type=Parsed("time", _moment), default=0.0, help="As 10m or RFC 3339")
 @click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written")
 @click.option("--raw", is_flag=True, help="Only the lines themselves")
 @click.option("--no-task-ids", is_flag=True, help="Leave the task's id out")
@@ -51,6 +54,7 @@ def logs(
     follow: bool,
     tail: int,
     since: float,
+    until: float,
     timestamps: bool,
     raw: bool,
     no_task_ids: bool,
@@ -62,6 +66,8 @@ def logs(
     options = logs_pb2.LogOptions(follow=follow, tail=tail)
     if since:
         options.since.CopyFrom(timestamp(since))
+    if until:
+        options.until.CopyFrom(timestamp(until))
     prefix: Callable[[logs_pb2.LogMessage], str] = lambda _: ""  # noqa: E731
     if not raw:
         prefix = _Prefixes(
@@ -81,15 +87,18 @@ def logs(
             line = joiner.take(message)
             if line is not None:
                 _print(line, colours)
+    for line in joiner.rest():
+        _print(line, colours)
 
 
 def _print(line: Line, colours: dict[str, str]) -> None:
     stream = sys.stderr if line.is_error else sys.stdout
-    head, bar, rest = line.text.partition("| ")
-    if bar and stream.isatty():
+    prefix = line.prefix
+    if prefix and stream.isatty() and not os.environ.get("NO_COLOR"):
         colour = colours.setdefault(line.task_id, _COLOURS[len(colours) % len(_COLOURS)])
-        head = click.style(head, fg=colour)
-    click.echo(f"{head}{bar}{rest}", file=stream)
+        prefix = click.style(prefix, fg=colour)
+    # Bytes, since click would take escape sequences out of a text that goes to a file.
+    click.echo(prefix.encode() + line.data, file=stream)
 
 
 def _selector(client: Client, name: str) -> logs_pb2.LogSelector:
@@ -135,16 +144,15 @@ class _Prefixes:
 
     def _name(self, message: logs_pb2.LogMessage) -> str:
         short_id = message.task_id if self._full else message.task_id[:SHORT_ID]
-        if not self._resolve:
-            return f"{message.task_id}@{message.node_id}"
         task = self._task(message.task_id)
-        name = task_name(task) if task is not None else short_id
-        if task is not None and self._task_ids:
-            name = f"{name}.{short_id}"
-        labels = ""
-        if self._details and task is not None:
-            labels = ",".join(f"{k}={v}" for k, v in sorted(task.service_labels.items())) + " "
-        return f"{labels.lstrip()}{name}@{self._host(message.node_id)}"
+        if task is None:
+            return f"{short_id}@{self._host(message.node_id)}"
+        if not self._resolve:
+            task.service_name = task.service_id
+        name = f"{task_name(task)}.{short_id}" if self._task_ids else task_name(task)
+        labels = ",".join(f"{k}={v}" for k, v in sorted(task.service_labels.items()))
+        details = f"{labels} " if self._details and labels else ""
+        return f"{details}{name}@{self._host(message.node_id)}"
 
     def _task(self, task_id: str) -> objects_pb2.Task | None:
         try:
@@ -160,6 +168,8 @@ class _Prefixes:
             raise
 
     def _host(self, node_id: str) -> str:
+        if not self._resolve:
+            return node_id
         try:
             node = self._client.call(
                 self._client.control.GetNode,

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import click
 
-from api.identity import make_csr, new_key
-from api.ids import new_id
+from api.errors import Code, SwarmError
+from api.new_ids import new_id
 from api.times import duration, seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
 from swarmctl.cli import contexts
 from swarmctl.cli.client import Client
 from swarmctl.cli.files import write_private
-from swarmctl.cli.options import DURATION, choice
+from swarmctl.cli.grammar import Noun
+from swarmctl.cli.options import DURATION, choice, whole
 from swarmctl.cli.render import table
 from swarmctl.cli.units import rfc3339
 
@@ -31,7 +32,7 @@ _advertise = click.option(
 _listen = click.option("--listen-addr", default="", metavar="ADDR", help="[0.0.0.0:2377]")
 
 
-@click.group()
+@click.group(cls=Noun)
 def swarm() -> None:
     """Make, join and leave a swarm."""
 
@@ -42,8 +43,8 @@ def swarm() -> None:
 @_availability
 @click.option("--cert-expiry", type=DURATION, help="Life of nodes' certificates [2160h]")
 @click.option("--dispatcher-heartbeat", type=DURATION, help="Period of heartbeats [2s]")
-@click.option("--task-history-limit", type=int, help="Ended tasks kept per slot [5]")
-@click.option("--snapshot-interval", type=click.IntRange(1), help="Log entries a snapshot [10000]")
+@click.option("--task-history-limit", type=whole(-1), help="Ended tasks kept per slot, -1: all [5]")
+@click.option("--snapshot-interval", type=whole(1), help="Log entries a snapshot [10000]")
 @click.pass_obj
 def init(
     client: Client,
@@ -68,7 +69,9 @@ def init(
         availability=availability,
         spec=spec,
     )
-    made = client.call(client.host.InitSwarm, request, "making a swarm", timeout=JOIN_TIMEOUT)
+    made = client.call(
+        client.host.InitSwarm, request, "making a swarm", at_least=JOIN_TIMEOUT, once=True
+    )
     click.echo(f"Swarm initialized: this node ({made.node_id}) is its manager.\n")
     click.echo("To add a worker, run on its host:\n")
     click.echo(f"    swarmctl swarm join --token {made.worker_token} {made.address}\n")
@@ -97,7 +100,9 @@ def join(
         listen_address=listen_addr,
         availability=availability,
     )
-    joined = client.call(client.host.JoinSwarm, request, "joining", timeout=JOIN_TIMEOUT)
+    joined = client.call(
+        client.host.JoinSwarm, request, "joining", at_least=JOIN_TIMEOUT, once=True
+    )
     role = "a manager" if joined.role == types_pb2.NODE_ROLE_MANAGER else "a worker"
     click.echo(f"This node joined a swarm as {role} ({joined.node_id}).")
 
@@ -108,7 +113,7 @@ def join(
 def leave(client: Client, force: bool) -> None:
     """Take this host out of its swarm; its tasks are stopped."""
     request = host_pb2.LeaveSwarmRequest(force=force)
-    client.call(client.host.LeaveSwarm, request, "leaving", timeout=JOIN_TIMEOUT)
+    client.call(client.host.LeaveSwarm, request, "leaving", at_least=JOIN_TIMEOUT, once=True)
     click.echo("Node left the swarm.")
 
 
@@ -172,6 +177,7 @@ def client_cert(
         client.call(client.control.RemoveOperator, request, f"revoking {name}")
         click.echo(name)
         return
+    _check_context(context_name)
     folder = (out or Path(name)).absolute()
     managers = _make_certificate(client, name, folder)
     click.echo(f"Wrote ca.pem, cert.pem and key.pem to {folder}.")
@@ -181,9 +187,29 @@ def client_cert(
         click.echo(f"Context {context_name} points there: swarmctl context use {context_name}")
 
 
+def _check_context(name: str | None) -> None:
+    if name is None:
+        return
+    try:
+        contexts.get(name)
+    except SwarmError as error:
+        if error.code is Code.NOT_FOUND:
+            return
+        raise
+    raise SwarmError(
+        Code.EXISTS,
+        f"there is a context {name} already",
+        remedy="choose another name, or remove it with swarmctl context rm",
+    )
+
+
 def _make_certificate(client: Client, name: str, folder: Path) -> list[str]:
-    if folder.exists() and any(folder.iterdir()):
-        raise click.BadParameter(f"{folder} is not empty", param_hint="--out")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.BadParameter(f"{folder} is no empty folder", param_hint="--out")
+    write_private(folder, {})  # where it cannot be written, nobody is certified
+    # Few commands need keys, and cryptography costs start-up time.
+    from api.identity import make_csr, new_key  # noqa: PLC0415
+
     # The key is made here and never leaves this host.
     key = new_key()
     request = control_pb2.CreateOperatorRequest(

@@ -1,6 +1,7 @@
 """`swarmctl system`: what this host and its swarm are."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version as installed_version
 
 import click
@@ -9,8 +10,9 @@ from api.times import seconds_of
 from api.v1 import host_pb2, types_pb2
 from swarmctl.cli.client import Client
 from swarmctl.cli.documents import document
+from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import inspect_format
-from swarmctl.cli.render import inspect, pretty
+from swarmctl.cli.render import check_inspect, inspect, pretty
 from swarmctl.cli.units import binary_size, rfc3339
 
 _STATES = {
@@ -20,7 +22,7 @@ _STATES = {
 }
 
 
-@click.group()
+@click.group(cls=Noun)
 def system() -> None:
     """Show what this host and swarm are."""
 
@@ -30,11 +32,10 @@ def system() -> None:
 @click.pass_obj
 def info(client: Client, form: str) -> None:
     """Show the daemon's host, its runtime and its swarm."""
+    check_inspect(form, document(host_pb2.InfoResponse()))
     found = client.call(client.host.Info, host_pb2.InfoRequest(), "asking the daemon")
     if form:
-        documents = [document(found)]
-        text = inspect(documents, form) if form != "json" else inspect(documents, "{{json .}}")
-        click.echo(text, nl=False)
+        click.echo(inspect([document(found)], _single(form)), nl=False)
         return
     click.echo(pretty(_lines(found)), nl=False)
     for warning in found.warnings:
@@ -46,24 +47,42 @@ def info(client: Client, form: str) -> None:
 @click.pass_obj
 def version(client: Client, form: str) -> None:
     """Show the versions of this program and of the daemon."""
-    found = client.call(client.host.Info, host_pb2.InfoRequest(), "asking the daemon")
-    versions = {
-        "Client": {"Version": installed_version("swarmctl"), "Python": platform.python_version()},
-        "Server": {
-            "Version": found.version,
-            "Python": found.python,
-            "Runtime": found.description.engine.runtime,
-            "Kernel": found.kernel,
-        },
+    check_inspect(form, {"Client": _client(), "Server": _server(host_pb2.InfoResponse())})
+    versions = {"Client": _client()}
+    try:
+        found = client.call(client.host.Info, host_pb2.InfoRequest(), "asking the daemon")
+        versions["Server"] = _server(found)
+    finally:
+        # Which version this program has is known even if no daemon answers.
+        if "Server" in versions or not form:
+            click.echo(_versions(versions, form), nl=False)
+
+
+def _client() -> dict[str, str]:
+    return {"Version": installed_version("swarmctl"), "Python": platform.python_version()}
+
+
+def _server(found: host_pb2.InfoResponse) -> dict[str, str]:
+    return {
+        "Version": found.version,
+        "Python": found.python,
+        "Runtime": found.description.engine.runtime,
+        "Kernel": found.kernel,
     }
+
+
+def _versions(versions: Mapping[str, Mapping[str, str]], form: str) -> str:
     if form:
-        click.echo(inspect([versions], "{{json .}}" if form == "json" else form), nl=False)
-        return
+        return inspect([versions], _single(form))
     lines = []
     for side, values in versions.items():
-        lines.append((side, ""))
-        lines += [(f" {name}", value) for name, value in values.items()]
-    click.echo(pretty(lines), nl=False)
+        lines += [(side, ""), *((f" {name}", value) for name, value in values.items())]
+    return pretty(lines)
+
+
+def _single(form: str) -> str:
+    # One object, not an array of one, as in Docker.
+    return "{{json .}}" if form == "json" else form
 
 
 def _lines(found: host_pb2.InfoResponse) -> list[tuple[str, str]]:

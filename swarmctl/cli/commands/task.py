@@ -1,28 +1,42 @@
 """`swarmctl task`, and the table of tasks that `service ps` and `node ps` share."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import click
 
+from api.errors import Code, SwarmError
 from api.states import state_name, task_name
 from api.times import seconds_of
-from api.v1 import control_pb2, objects_pb2, types_pb2
+from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
 from swarmctl.cli.client import Client
 from swarmctl.cli.documents import document
+from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
     filter_option,
     format_option,
     inspect_format,
     no_trunc_option,
+    one_of,
+    pairs,
     parse_filters,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, Row, inspect, shortened
+from swarmctl.cli.render import (
+    Listing,
+    Row,
+    check_inspect,
+    inspect,
+    natural,
+    short_image,
+    shortened,
+)
 from swarmctl.cli.units import ago
 
 SHORT_ID = 12
 SHORT_TEXT = 60
+"""Characters of an error; Docker's 30 cut off just why a task waits."""
 _FILTERS = ("desired-state", "id", "label", "name", "node", "service")
 _DESIRED = {
     "running": (types_pb2.TASK_STATE_READY, types_pb2.TASK_STATE_RUNNING),
@@ -46,7 +60,7 @@ TASKS = Listing(
 )
 
 
-@click.group()
+@click.group(cls=Noun)
 def task() -> None:
     """Look at single tasks."""
 
@@ -71,7 +85,7 @@ def ls(
     list_tasks(
         client,
         control_pb2.ListTasksRequest(),
-        filters,
+        parse_filters(filters, _FILTERS),
         form,
         no_trunc=no_trunc,
         quiet=quiet,
@@ -85,44 +99,52 @@ def ls(
 @click.pass_obj
 def inspect_(client: Client, names: tuple[str, ...], form: str) -> None:
     """Show tasks in full."""
-    found = [
-        client.call(
-            client.control.GetTask, control_pb2.GetRequest(key=name), f"looking up task {name}"
-        )
-        for name in names
-    ]
+    check_inspect(form, document(objects_pb2.Task()))
+
+    def get(name: str) -> objects_pb2.Task:
+        request = control_pb2.GetRequest(key=name)
+        return client.call(client.control.GetTask, request, f"looking up task {name}")
+
+    found, complete = for_each(names, get)
     click.echo(inspect([document(each) for each in found], form), nl=False)
+    end(complete)
 
 
 def list_tasks(
     client: Client,
     request: control_pb2.ListTasksRequest,
-    filters: Iterable[str],
+    asked: Mapping[str, Sequence[str]],
     form: str,
     *,
     no_trunc: bool,
     quiet: bool,
     resolve: bool,
 ) -> None:
-    """Asks for tasks and prints their table; `filters` are those of the command line."""
-    asked = parse_filters(filters, _FILTERS)
+    """Asks for tasks and prints their table; `asked` are the parsed filters."""
     request.ids.extend(asked.get("id", []))
     request.names.extend(asked.get("name", []))
-    request.node_keys.extend(asked.get("node", []))
     request.service_keys.extend(asked.get("service", []))
-    for text in asked.get("label", []):
-        key, _, value = text.partition("=")
-        request.labels[key] = value
+    request.labels.update(pairs(asked.get("label", []), "--filter label"))
     for word in asked.get("desired-state", []):
-        if word not in _DESIRED:
-            raise click.BadParameter(
-                f"{word!r}: use one of {', '.join(_DESIRED)}", param_hint="--filter desired-state"
-            )
-        request.desired_states.extend(_DESIRED[word])
+        request.desired_states.extend(one_of(_DESIRED, word, "desired-state"))
+    nodes = asked.get("node", [])
+    request.node_keys.extend(own_node(client) if name == "self" else name for name in nodes)
     found = client.call(client.control.ListTasks, request, "listing tasks").tasks
     hosts = _hostnames(client) if resolve and not quiet else {}
     rows = task_rows(found, hosts, time.time(), full=no_trunc)  # noqa: TID251 - a program's shell
     click.echo(TASKS.render(rows, form, quiet=quiet), nl=False)
+
+
+def own_node(client: Client) -> str:
+    """The id of the node on the daemon's host, which people call self."""
+    swarm = client.call(client.host.Info, host_pb2.InfoRequest(), "asking this host").swarm
+    if not swarm.node_id:
+        raise SwarmError(
+            Code.REFUSED,
+            "this node is not part of a swarm",
+            remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
+        )
+    return swarm.node_id
 
 
 def task_rows(
@@ -130,7 +152,7 @@ def task_rows(
 ) -> list[Row]:
     """Rows of the table of tasks: by service and slot, newest first, history indented."""
     ordered = sorted(tasks, key=lambda t: -seconds_of(t.meta.created_at))
-    ordered.sort(key=lambda t: (t.service_name, t.slot, t.node_id if not t.slot else ""))
+    ordered.sort(key=lambda t: (natural(t.service_name), t.slot, "" if t.slot else t.node_id))
     rows: list[Row] = []
     previous = ""
     for each in ordered:
@@ -141,15 +163,16 @@ def task_rows(
 
 
 def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, full: bool) -> Row:
+    error = shortened(each.status.error, SHORT_TEXT, full=full)
     since = ago(now - seconds_of(each.status.at or each.meta.updated_at))
     return {
         "ID": each.id if full else each.id[:SHORT_ID],
         "Name": name,
-        "Image": each.spec.container.image,
+        "Image": each.spec.container.image if full else short_image(each.spec.container.image),
         "Node": hosts.get(each.node_id, each.node_id),
         "DesiredState": state_name(each.desired_state),
         "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}",
-        "Error": shortened(each.status.error, SHORT_TEXT, full=full),
+        "Error": f'"{error}"' if error else "",
         "Ports": "",
     }
 

@@ -1,5 +1,6 @@
-"""From the flags of `service create` and `service update` to a spec. Pure, given the files that
---env-file names. The two commands share every row of the tables in scalars.py and lists.py.
+"""From the flags of `service create` and `service update` to a spec. Pure: files and variables
+that flags name are read before. The two commands share every row of the tables in scalars.py and
+lists.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,8 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from api.v1 import specs_pb2
+from swarmctl.cli.specs import capabilities
 from swarmctl.cli.specs.lists import MANY, UNSUFFIXED
-from swarmctl.cli.specs.scalars import SCALARS
+from swarmctl.cli.specs.scalars import HEALTH, SCALARS, split_words
 
 F = TypeVar("F", bound=Callable[..., Any])
 Given = Mapping[str, Any]
@@ -21,7 +23,7 @@ def create_options(command: F) -> F:
     for many in reversed((*MANY, *UNSUFFIXED)):
         option = click.option(*many.flag.split("/"), help=many.help, **_MANY_TEXTS)
         command = option(command)
-    return _with_scalars(command)
+    return _with_common(command)
 
 
 def update_options(command: F) -> F:
@@ -32,7 +34,7 @@ def update_options(command: F) -> F:
         for suffix, verb in (("rm", "Remove"), ("add", "Add or replace")):
             text = f"{verb}: {many.help}"
             command = click.option(f"--{many.name}-{suffix}", help=text, **_MANY_TEXTS)(command)
-    return _with_scalars(command)
+    return _with_common(command)
 
 
 def created(given: Given, *, name: str, image: str, args: Iterable[str]) -> specs_pb2.ServiceSpec:
@@ -42,32 +44,46 @@ def created(given: Given, *, name: str, image: str, args: Iterable[str]) -> spec
     spec.task.container.image = image
     spec.task.container.args.extend(args)
     _set_mode(spec, given)
-    _set_scalars(spec, given)
+    _set_common(spec, given)
     for many in (*MANY, *UNSUFFIXED):
         many.add(spec, given[_parameter(many.name)], f"--{many.name}")
     return spec
 
 
 def updated(spec: specs_pb2.ServiceSpec, given: Given) -> None:
-    """Changes a spec as the flags of `service update` say."""
-    _set_scalars(spec, given)
+    """Changes a spec as the flags of `service update` say, in place."""
+    container = spec.task.container
+    _update_mode(spec, given)
+    if given["image"] is not None:
+        container.image = given["image"]
+    if given["args"] is not None:
+        try:
+            container.args[:] = split_words(given["args"])
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--args") from error
+    if given["force"]:
+        spec.task.force_update += 1
+    _set_common(spec, given)
     for many in MANY:
-        many.remove(spec, given[_parameter(f"{many.name}-rm")])
-        many.add(spec, given[_parameter(f"{many.name}-add")], f"--{many.name}-add")
+        for suffix, change in (("rm", many.remove), ("add", many.add)):
+            change(spec, given[_parameter(f"{many.name}-{suffix}")], f"--{many.name}-{suffix}")
     for many in UNSUFFIXED:
         many.add(spec, given[_parameter(many.name)], f"--{many.name}")
 
 
 def environment_of(lines: Iterable[str], present: Mapping[str, str]) -> list[str]:
-    """The variables of an --env-file: NAME=value, or NAME alone to take it from `present`."""
+    """The variables of an --env-file, as those of --env; empty lines and comments are skipped."""
+    texts = (line.strip() for line in lines)
+    return variables((text for text in texts if text and not text.startswith("#")), present)
+
+
+def variables(texts: Iterable[str], present: Mapping[str, str]) -> list[str]:
+    """NAME=value as it is, and for a NAME alone its value in `present`, or nothing, as Docker."""
     found = []
-    for raw in lines:
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        name, equals, _ = line.partition("=")
-        if equals:
-            found.append(line)
+    for text in texts:
+        name, equals, _ = text.partition("=")
+        if equals or not name:
+            found.append(text)
         elif name in present:
             found.append(f"{name}={present[name]}")
     return found
@@ -89,14 +105,44 @@ def _set_mode(spec: specs_pb2.ServiceSpec, given: Given) -> None:
         getattr(spec, mode.replace("-", "_")).SetInParent()
 
 
-def _set_scalars(spec: specs_pb2.ServiceSpec, given: Given) -> None:
+def _update_mode(spec: specs_pb2.ServiceSpec, given: Given) -> None:
+    # The mode itself cannot change; a flag of another mode would change it without a word.
+    for flag, mode, field in (
+        ("replicas", "replicated", "replicas"),
+        ("max_concurrent", "replicated_job", "max_concurrent"),
+    ):
+        present = spec.WhichOneof("mode") or ""
+        if given[flag] is None:
+            continue
+        if present != mode:
+            raise click.BadParameter(
+                f"has no meaning with mode {present.replace('_', '-')}",
+                param_hint=f"--{flag.replace('_', '-')}",
+            )
+        setattr(getattr(spec, mode), field, given[flag])
+
+
+def _set_common(spec: specs_pb2.ServiceSpec, given: Given) -> None:
+    if given["no_healthcheck"] and any(given[s.parameter] is not None for s in HEALTH[1:]):
+        raise click.BadParameter(
+            "cannot be combined with --health-* flags", param_hint="--no-healthcheck"
+        )
     for scalar in SCALARS:
         value = given[scalar.parameter]
         if value is not None:
-            scalar.set(spec, value)
+            scalar.apply(spec, value)
+    if given["cap_add"] or given["cap_drop"]:
+        capabilities.change(spec.task.container, given["cap_add"], given["cap_drop"])
+    if given["with_registry_auth"]:
+        spec.task.container.registry_auth = "stored"
 
 
-def _with_scalars(command: F) -> F:
+def _with_common(command: F) -> F:
+    command = click.option(
+        "--with-registry-auth", is_flag=True, help="Send registry credentials to nodes"
+    )(command)
+    command = click.option("--cap-drop", help="Take a capability", **_MANY_TEXTS)(command)
+    command = click.option("--cap-add", help="Give a capability", **_MANY_TEXTS)(command)
     for scalar in reversed(SCALARS):
         command = scalar.option()(command)
     return command

@@ -4,10 +4,12 @@ with what to write instead. Forms and keys are Docker's (docker/cli, opts/).
 
 import csv
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.v1 import specs_pb2, types_pb2
+from swarmctl.cli.options import MAX_COUNT
 from swarmctl.cli.units import parse_bytes
 
 Mount = specs_pb2.Mount
@@ -27,12 +29,18 @@ _PROTOCOLS = {
     "sctp": Port.PROTOCOL_SCTP,
 }
 _PUBLISH_MODES = {"ingress": Port.PUBLISH_MODE_INGRESS, "host": Port.PUBLISH_MODE_HOST}
+_PORT_RANGES = re.compile(
+    r"(?P<address>.*:)??(?:(?P<published>[\d-]*):)?(?P<target>\d+-\d+)(?P<protocol>/.*)?"
+)
 _TRUE, _FALSE = ("", "1", "true"), ("0", "false")
 
 
 def keyed(text: str) -> list[tuple[str, str]]:
     """Pairs of `key=value,key,...` in the CSV form that Docker reads: values may be quoted."""
-    fields = next(csv.reader([text]), [])
+    try:
+        fields = next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        raise ValueError(f"{text!r} is not well formed: {error}") from error
     pairs = [field.partition("=") for field in fields]
     if not pairs or not all(key.strip() for key, _, _ in pairs):
         raise ValueError(f"{text!r} is not of the form key=value,key=value")
@@ -130,6 +138,28 @@ def port(text: str) -> specs_pb2.PortConfig:
     return made
 
 
+def single_ports(text: str) -> list[str]:
+    """A short form with ranges, 8000-8002:80-82/tcp, as one short form for each port."""
+    match = None if "=" in text else _PORT_RANGES.fullmatch(text)
+    if match is None:
+        return [text]
+    targets = _range(match["target"])
+    published = _range(match["published"]) if match["published"] else [""] * len(targets)
+    if len(published) != len(targets):
+        raise ValueError(f"{text!r} has ranges of different lengths")
+    head, tail = match["address"] or "", match["protocol"] or ""
+    middle = ":" if match["published"] or head else ""
+    return [f"{head}{p}{middle}{t}{tail}" for p, t in zip(published, targets, strict=True)]
+
+
+def _range(text: str) -> list[str]:
+    first, _, last = text.partition("-")
+    start, end = _port_number(first), _port_number(last or first)
+    if end < start:
+        raise ValueError(f"{text!r} is a range that ends before it begins")
+    return [str(number) for number in range(start, end + 1)]
+
+
 def _short_port(text: str) -> specs_pb2.PortConfig:
     rest, _, protocol = text.partition("/")
     head, _, target = rest.rpartition(":")
@@ -182,6 +212,8 @@ def network(text: str) -> specs_pb2.NetworkAttachmentSpec:
             made.driver_options[option] = content
         else:
             raise ValueError(f"no key {key!r}; known are: alias, driver-opt, name")
+    if not made.target:
+        raise ValueError(f"{text!r} has no name")
     return made
 
 
@@ -191,22 +223,36 @@ def ulimit(text: str) -> specs_pb2.Ulimit:
     soft, _, hard = limits.partition(":")
     try:
         return specs_pb2.Ulimit(name=name, soft=int(soft), hard=int(hard or soft))
-    except ValueError as error:
+    except ValueError as error:  # of int, or of protobuf for more than 64 bits
         raise ValueError(f"{text!r} is not of the form name=soft[:hard]") from error
 
 
 def host(text: str) -> str:
-    """name:address, as --host takes it, as a line of a hosts file: address name."""
-    name, colon, address = text.partition(":")
-    if not colon or not name or not address:
+    """name:address or name=address, as --host takes it, as a line of a hosts file: address name."""
+    name, address = _host_parts(text)
+    if not name or not address:
         raise ValueError(f"{text!r} is not of the form name:address")
-    return f"{address} {name}"
+    try:
+        return f"{ipaddress.ip_address(address)} {name}"
+    except ValueError as error:
+        raise ValueError(f"{address!r} is no IP address") from error
+
+
+def host_named(text: str) -> Callable[[str], bool]:
+    """Which lines of a hosts file --host-rm means, which takes name or name:address."""
+    name, address = _host_parts(text)
+    return lambda line: line.split()[1:] == [name] and address in ("", line.split()[0])
+
+
+def _host_parts(text: str) -> tuple[str, str]:
+    name, _, address = text.partition("=" if "=" in text else ":")
+    return name, address.removeprefix("[").removesuffix("]")
 
 
 def generic_resource(text: str) -> types_pb2.GenericResource:
     """A generic resource: kind=count."""
     kind, _, count = text.partition("=")
-    if not kind or not count.isdigit():
+    if not kind or not count.isdecimal() or int(count) > MAX_COUNT:
         raise ValueError(f"{text!r} is not of the form kind=count")
     return types_pb2.GenericResource(kind=kind, count=int(count))
 
@@ -234,13 +280,12 @@ def _truth(text: str) -> bool:
 
 
 def _octal(text: str) -> int:
-    try:
-        return int(text, 8)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no file mode; write it as 0644") from error
+    if not re.fullmatch("[0-7]{1,5}", text):
+        raise ValueError(f"{text!r} is no file mode; write it as 0644")
+    return int(text, 8)
 
 
 def _port_number(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:  # noqa: PLR2004
+    if not text.isdecimal() or not 0 < int(text) < 65536:  # noqa: PLR2004
         raise ValueError(f"{text!r} is no port")
     return int(text)

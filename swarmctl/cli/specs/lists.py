@@ -3,13 +3,14 @@ FLAG any number of times, update takes FLAG-add and FLAG-rm. Adding an element r
 with the same key; removing one that is not there is harmless, as in Docker.
 """
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from api.v1 import specs_pb2
+from api.v1 import specs_pb2, types_pb2
 from swarmctl.cli.specs import elements
 
 Spec = specs_pb2.ServiceSpec
@@ -17,14 +18,20 @@ Spec = specs_pb2.ServiceSpec
 
 @dataclass(frozen=True)
 class Many:
-    """One list flag: `parse` reads an element, `field` is where they go, `key` tells them apart."""
+    """One list flag.
+
+    `parse` reads an element, `field` is where they go. An added element takes the place of one
+    with the same `key`; -rm takes a key, or `named` tells of its text which elements are meant.
+    `expand` makes several texts of one.
+    """
 
     flag: str
     parse: Callable[[str], Any]
     field: Callable[[Spec], Any]
     key: Callable[[Any], str]
     help: str
-    removal_key: Callable[[str], str] = str
+    named: Callable[[str], Callable[[Any], bool]] | None = None
+    expand: Callable[[str], list[str]] = lambda text: [text]
 
     @property
     def name(self) -> str:
@@ -34,25 +41,25 @@ class Many:
     def add(self, spec: Spec, texts: Iterable[str], flag: str) -> None:
         """Adds or replaces elements; a usage error for a text that cannot be read."""
         for text in texts:
-            self._put(self.field(spec), self._read(text, flag))
+            with _naming(flag):
+                for single in self.expand(text):
+                    self._put(self.field(spec), self.parse(single))
 
-    def remove(self, spec: Spec, texts: Iterable[str]) -> None:
-        """Removes the elements with these keys."""
-        gone = {self.removal_key(text) for text in texts}
+    def remove(self, spec: Spec, texts: Iterable[str], flag: str) -> None:
+        """Removes the elements that the texts name."""
         target = self.field(spec)
-        if isinstance(target, MutableMapping):
-            for key in gone:
-                target.pop(key, None)
-            return
-        kept = [each for each in target if self.key(each) not in gone]
-        del target[:]
-        target.extend(kept)
+        for text in texts:
+            with _naming(flag):
+                if isinstance(target, MutableMapping):
+                    target.pop(text, None)
+                    continue
+                is_named = self._by_key(text) if self.named is None else self.named(text)
+                kept = [each for each in target if not is_named(each)]
+                del target[:]
+                target.extend(kept)
 
-    def _read(self, text: str, flag: str) -> Any:  # noqa: ANN401 - text, pair or message
-        try:
-            return self.parse(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint=flag) from error
+    def _by_key(self, text: str) -> Callable[[Any], bool]:
+        return lambda element: self.key(element) == text
 
     def _put(self, target: Any, element: Any) -> None:  # noqa: ANN401
         if isinstance(target, MutableMapping):
@@ -67,6 +74,15 @@ class Many:
         target.append(element)
 
 
+@contextmanager
+def _naming(flag: str) -> Iterator[None]:
+    """Turns a ValueError into a usage error that names the flag."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=flag) from error
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, _, value = text.partition("=")
     if not key:
@@ -79,12 +95,32 @@ def _before_equals(text: str) -> str:
 
 
 def _port_key(port: specs_pb2.PortConfig) -> str:
-    return f"{port.target_port}/{port.protocol}/{port.mode}"
+    return f"{port.host_ip}:{port.published_port}:{port.target_port}/{port.protocol}/{port.mode}"
 
 
-def _published(text: str) -> str:
-    # `--publish-rm` names the target port, with its protocol: 80 or 80/udp.
-    return _port_key(elements.port(text.rpartition(":")[2]))
+def _same_target(text: str) -> Callable[[specs_pb2.PortConfig], bool]:
+    # `--publish-rm` names the target port, its protocol and mode: 80, 80/udp, target=80,mode=host.
+    named = elements.port(text)
+    wanted = (named.target_port, named.protocol, named.mode)
+    return lambda port: (port.target_port, port.protocol, port.mode) == wanted
+
+
+def _same_source(text: str) -> Callable[[specs_pb2.FileReference], bool]:
+    return lambda file: file.source == text
+
+
+def _file_key(file: specs_pb2.FileReference) -> str:
+    return file.target
+
+
+def _same_label(text: str) -> Callable[[str], bool]:
+    label = elements.spread(text)
+    return lambda present: present == label
+
+
+def _same_kind(text: str) -> Callable[[types_pb2.GenericResource], bool]:
+    kind = _before_equals(text)
+    return lambda resource: resource.kind == kind
 
 
 _TEXT = str
@@ -113,22 +149,25 @@ MANY: tuple[Many, ...] = (
         lambda s: s.endpoint.ports,
         _port_key,
         "Publish a port",
-        _published,
+        _same_target,
+        elements.single_ports,
     ),
     Many("--network", elements.network, lambda s: s.task.networks, lambda n: n.target, "A network"),
     Many(
         "--secret",
         elements.file_reference,
         lambda s: s.task.container.secrets,
-        lambda f: f.source,
+        _file_key,
         "A secret",
+        _same_source,
     ),
     Many(
         "--config",
         elements.file_reference,
         lambda s: s.task.container.configs,
-        lambda f: f.source,
+        _file_key,
         "A config",
+        _same_source,
     ),
     Many(
         "--constraint", _TEXT, lambda s: s.task.placement.constraints, _itself, "node.role==worker"
@@ -139,7 +178,7 @@ MANY: tuple[Many, ...] = (
         lambda s: s.task.placement.spread,
         _itself,
         "spread=node.labels.NAME",
-        elements.spread,
+        _same_label,
     ),
     Many(
         "--generic-resource",
@@ -147,6 +186,7 @@ MANY: tuple[Many, ...] = (
         lambda s: s.task.resources.reservations.generic,
         lambda r: r.kind,
         "kind=count",
+        _same_kind,
     ),
     Many("--group", _TEXT, lambda s: s.task.container.groups, _itself, "A further group"),
     Many(
@@ -155,7 +195,7 @@ MANY: tuple[Many, ...] = (
         lambda s: s.task.container.hosts,
         _itself,
         "name:address for /etc/hosts",
-        elements.host,
+        elements.host_named,
     ),
     Many("--dns", _TEXT, lambda s: s.task.container.dns.nameservers, _itself, "A name server"),
     Many("--dns-option", _TEXT, lambda s: s.task.container.dns.options, _itself, "DNS option"),
@@ -170,8 +210,6 @@ MANY: tuple[Many, ...] = (
     Many("--sysctl", _pair, lambda s: s.task.container.sysctls, _itself, "name=value"),
 )
 UNSUFFIXED: tuple[Many, ...] = (
-    Many("--cap-add", _TEXT, lambda s: s.task.container.cap_add, _itself, "Give a capability"),
-    Many("--cap-drop", _TEXT, lambda s: s.task.container.cap_drop, _itself, "Take a capability"),
     Many("--log-opt", _pair, lambda s: s.task.log_driver.options, _itself, "Log option"),
 )
 """List flags whose name is the same in create and update; there they add."""

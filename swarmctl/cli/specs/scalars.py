@@ -12,14 +12,13 @@ from google.protobuf.duration_pb2 import Duration
 
 from api.times import duration
 from api.v1 import specs_pb2
-from swarmctl.cli.options import BYTES, CPUS, DURATION, Parsed, choice
+from swarmctl.cli.options import BYTES, CPUS, DURATION, MAX_UINT32, Parsed, choice, whole
+from swarmctl.cli.units import parse_bytes
 
 Spec = specs_pb2.ServiceSpec
 Setter = Callable[[Spec, Any], object]
 Update = specs_pb2.UpdateConfig
 Restart = specs_pb2.RestartPolicy
-
-CREATE_ONLY = frozenset({"--mode", "--max-concurrent", "--name"})
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,26 @@ class Scalar:
             return click.option(*names, is_flag=True, default=None, help=self.help)
         return click.option(*names, type=self.kind, help=self.help)
 
+    def apply(self, spec: Spec, value: Any) -> None:  # noqa: ANN401 - what click made of it
+        """Sets the value; a usage error for one that its field cannot hold."""
+        try:
+            self.set(spec, value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint=f"--{self.name}") from error
+
+    @property
+    def name(self) -> str:
+        """The flag's word: limit-memory."""
+        return self.flag.rpartition("/")[2].lstrip("-")
+
     @property
     def parameter(self) -> str:
         """The name under which click hands the value over."""
-        return self.flag.rpartition("/")[2].lstrip("-").replace("-", "_")
+        return self.name.replace("-", "_")
 
 
 def _swap(text: str) -> int:
-    return -1 if text == "-1" else BYTES.convert(text, None, None)
+    return -1 if text == "-1" else parse_bytes(text)
 
 
 def _set_duration(field: Callable[[Spec], Duration]) -> Setter:
@@ -64,18 +75,65 @@ def _health(spec: Spec) -> specs_pb2.HealthCheck:
     return spec.task.container.health
 
 
+def _set_health(field: str) -> Setter:
+    def set_value(spec: Spec, value: Any) -> None:  # noqa: ANN401
+        # A check that was switched off is wanted again as soon as something is said of it.
+        _health(spec).disabled = False
+        if isinstance(value, float):
+            getattr(_health(spec), field).CopyFrom(duration(value))
+        else:
+            setattr(_health(spec), field, value)
+
+    return set_value
+
+
 def _health_command(spec: Spec, command: str) -> None:
-    _health(spec).test[:] = ["CMD-SHELL", command]
+    _health(spec).disabled = False
+    _health(spec).test[:] = ["CMD-SHELL", command] if command else []
+
+
+def _no_health_check(spec: Spec, disabled: bool) -> None:
+    spec.task.container.ClearField("health")
+    if disabled:
+        _health(spec).disabled = True
 
 
 def _entrypoint(spec: Spec, text: str) -> None:
+    _container(spec).command[:] = split_words(text)
+
+
+def split_words(text: str) -> list[str]:
+    """The words of one text, split as a shell would; ValueError if a quote is not closed."""
     import shlex  # noqa: PLC0415 - rarely used, and start-up time counts
 
-    _container(spec).command[:] = shlex.split(text)
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} cannot be split into words: {error}") from error
+
+
+def _swappiness(spec: Spec, value: int) -> None:
+    if value < 0:
+        _container(spec).ClearField("memory_swappiness")
+    else:
+        _container(spec).memory_swappiness = value
+
+
+def _log_driver(spec: Spec, name: str) -> None:
+    # Options belong to a driver: those of another one go with it.
+    if name != spec.task.log_driver.name:
+        spec.task.ClearField("log_driver")
+    spec.task.log_driver.name = name
 
 
 def _ratio(text: str) -> float:
-    return float(text)
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"{text!r} is no ratio; write a number from 0 to 1")
+    return ratio
 
 
 _ORDERS = {"stop-first": Update.ORDER_STOP_FIRST, "start-first": Update.ORDER_START_FIRST}
@@ -93,7 +151,7 @@ _ENDPOINT_MODES = {
     "vip": specs_pb2.EndpointSpec.MODE_VIP,
     "dnsrr": specs_pb2.EndpointSpec.MODE_DNSRR,
 }
-_COUNT = click.IntRange(min=0)
+_COUNT = whole(0)
 
 
 def _update_flags(word: str, config: Callable[[Spec], Update]) -> list[Scalar]:
@@ -189,11 +247,13 @@ RESOURCES = [
     ),
     Scalar(
         "--memory-swappiness",
-        int,
-        _set(_container, "memory_swappiness"),
+        whole(-1, 100),
+        _swappiness,
         "0 to 100; -1 is the kernel's own",
     ),
-    Scalar("--oom-score-adj", int, _set(_container, "oom_score_adj"), "-1000 to 1000"),
+    Scalar(
+        "--oom-score-adj", whole(-1000, 1000), _set(_container, "oom_score_adj"), "-1000 to 1000"
+    ),
 ]
 PLACEMENT = [
     Scalar(
@@ -205,7 +265,7 @@ PLACEMENT = [
     Scalar(
         "--endpoint-mode", choice(_ENDPOINT_MODES), _set(lambda s: s.endpoint, "mode"), "vip, dnsrr"
     ),
-    Scalar("--log-driver", str, _set(lambda s: s.task.log_driver, "name"), "Log driver"),
+    Scalar("--log-driver", str, _log_driver, "Log driver"),
 ]
 RESTART = [
     Scalar(
@@ -234,28 +294,28 @@ RESTART = [
     ),
 ]
 HEALTH = [
+    Scalar("--no-healthcheck", bool, _no_health_check, "No health check at all"),
     Scalar("--health-cmd", str, _health_command, "Command that tells whether it is well"),
     Scalar(
         "--health-interval",
         DURATION,
-        _set_duration(lambda s: _health(s).interval),
+        _set_health("interval"),
         "Between checks",
     ),
-    Scalar("--health-timeout", DURATION, _set_duration(lambda s: _health(s).timeout), "Of a check"),
+    Scalar("--health-timeout", DURATION, _set_health("timeout"), "Of a check"),
     Scalar(
         "--health-start-period",
         DURATION,
-        _set_duration(lambda s: _health(s).start_period),
+        _set_health("start_period"),
         "Time to start in",
     ),
     Scalar(
         "--health-start-interval",
         DURATION,
-        _set_duration(lambda s: _health(s).start_interval),
+        _set_health("start_interval"),
         "Between checks while it starts",
     ),
-    Scalar("--health-retries", _COUNT, _set(_health, "retries"), "Failures that count"),
-    Scalar("--no-healthcheck", bool, _set(_health, "disabled"), "No health check at all"),
+    Scalar("--health-retries", whole(0, MAX_UINT32), _set_health("retries"), "Failures that count"),
 ]
 SCALARS: tuple[Scalar, ...] = (
     *PROCESS,

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.root
 HOLDER = """
 import asyncio, json, sys
 from pathlib import Path
-from api import ids
+from api import new_ids
 from api.v1 import specs_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
@@ -40,7 +40,7 @@ async def hold(state, run, group, layer, *scripts):
     for script in scripts:
         spec = specs_pb2.ContainerSpec(command=["sh", "-c", script])
         request = ContainerRequest(
-            ids.new_id(), script, spec, specs_pb2.ResourceRequirements(), {}, (Path(layer),),
+            new_ids.new_id(), script, spec, specs_pb2.ResourceRequirements(), {}, (Path(layer),),
             "box", "none", {"k": "v"},
         )
         await driver.create(request)

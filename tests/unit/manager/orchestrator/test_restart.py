@@ -142,6 +142,19 @@ def test_a_new_leader_keeps_the_delay() -> None:
     assert newest(driver).desired_state == RUNNING
 
 
+def test_a_task_that_fails_while_it_waits_is_followed_only_after_its_delay() -> None:
+    driver = driver_with(task("old", node_id="n1"))
+    driver.report("old", FAILED)
+    driver.run()
+    waiting = newest(driver)
+    driver.report(waiting.id, REJECTED, node_id="n2")
+    assert driver.run(seconds=1) == 0
+    assert driver.wake_at == EPOCH + DEFAULT_DELAY
+    driver.run(seconds=DEFAULT_DELAY - 1)
+    assert len(driver.tasks()) == 3
+    assert seconds_of(newest(driver).start_after) == EPOCH + 2 * DEFAULT_DELAY
+
+
 def test_an_end_for_good_keeps_its_slot_filled() -> None:
     driver = driver_with(task("old", node_id="n1", spec=task_spec(condition=ON_FAILURE)))
     driver.report("old", COMPLETE)

@@ -113,7 +113,7 @@ def test_the_wait_for_stability_is_counted_down() -> None:
 def test_a_log_gets_a_line_for_each_change_only() -> None:
     before = progress.log_lines(watched(2, task(1), task(2, states.PREPARING)))
     after = progress.log_lines(watched(2, task(1), task(2, states.FAILED, error="exit code 1")))
-    assert before == ["1 out of 2 tasks are up", "web.1 is running", "web.2 is preparing"]
+    assert before == ["web: 1 out of 2 tasks are up", "web.1 is running", "web.2 is preparing"]
     assert progress.changes(before, after) == ["web.2 is failed: exit code 1"]
 
 

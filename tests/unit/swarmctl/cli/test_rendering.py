@@ -16,7 +16,7 @@ ROWS = [{"ID": "a1", "Name": "web", "Extra": "x"}, {"ID": "b2", "Name": "databas
 @pytest.mark.parametrize(
     ("form", "quiet", "text"),
     [
-        ("table", False, "ID   NAME\na1   web\nb2   database\n"),
+        ("table", False, "ID        NAME\na1        web\nb2        database\n"),
         ("table", True, "a1\nb2\n"),
         ("{{.Name}}: {{.Extra}}", False, "web: x\ndatabase: y\n"),
         (r"table {{.Name}}\t{{.ID}}", False, "NAME       ID\nweb        a1\ndatabase   b2\n"),
@@ -38,7 +38,7 @@ def test_a_template_with_an_unknown_field_lists_the_known_ones() -> None:
 
 
 def test_an_empty_list_still_has_its_headings() -> None:
-    assert LISTING.render([], "table") == "ID   NAME\n"
+    assert LISTING.render([], "table") == "ID        NAME\n"
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
@@ -86,9 +86,10 @@ def test_a_document_reads_as_dockers() -> None:
     service.spec.update.order = specs_pb2.UpdateConfig.ORDER_START_FIRST
     assert document(service) == {
         "ID": "s1",
-        "Meta": {"CreatedAt": "2027-01-15T08:00:00.000000Z"},
+        "CreatedAt": "2027-01-15T08:00:00.000000Z",
         "Spec": {
-            "Annotations": {"Name": "web", "Labels": {"some_key": "value"}},
+            "Name": "web",
+            "Labels": {"some_key": "value"},
             "Task": {
                 "Container": {
                     "StopGracePeriod": "10s",

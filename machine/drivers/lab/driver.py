@@ -1,0 +1,247 @@
+"""The lab driver: a swarm's worth of hosts out of namespaces on this one machine.
+
+A lab is recorded before anything of it is made, and each host before it is; whatever crashes,
+`down` finds all there is. Several labs may be up at once. It knows nothing of swarms (form.py).
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from api.errors import Code, SwarmError, invalid
+from hostkit import cgroup, netns, process
+from machine.drivers.lab import cgroups, command, cuts, etc, naming, network, record, registry
+from machine.drivers.lab.host import LabHost
+from machine.drivers.lab.naming import LabPaths
+from machine.drivers.lab.record import HostRecord, LabRecord
+
+_FORWARD_TIMEOUT = 15.0
+
+
+class LabDriver:
+    """One lab, made by `make` or found by `open`; fulfils machine.driver.Driver."""
+
+    def __init__(self, paths: LabPaths, lab: LabRecord) -> None:
+        self.paths = paths
+        self._lab = lab
+
+    @classmethod
+    def make(
+        cls,
+        name: str = naming.DEFAULT_LAB,
+        *,
+        base: Path = naming.DEFAULT_BASE,
+        daemon: Sequence[str] | None = None,
+        expose: str = "",
+    ) -> "LabDriver":
+        """Record a new lab, as yet without hosts. EXISTS if there is one of that name.
+
+        `daemon` is the template of the hosts' daemon (command.py), else swarmd beside this Python.
+        """
+        need_root()
+        paths = record.lab_paths(name, base)
+        if expose:
+            naming.check_expose(expose)
+        template = tuple(daemon) if daemon else command.swarmd(Path(sys.executable).parent)
+        with record.locked(base, f"the list of labs in {base}"):
+            _refuse_taken_names(paths)
+            subnet = naming.free_subnet(_taken_subnets(base))
+            lab = LabRecord(name, subnet, template, expose)
+            record.save(paths, lab)
+        return cls(paths, lab)
+
+    @classmethod
+    def open(
+        cls, name: str = naming.DEFAULT_LAB, *, base: Path = naming.DEFAULT_BASE
+    ) -> "LabDriver":
+        """A lab that was made before, be it by another process. NOT_FOUND if there is none."""
+        need_root()
+        paths = record.lab_paths(name, base)
+        lab = record.load(paths)
+        if lab is None and not paths.directory.is_dir():
+            raise SwarmError(
+                Code.NOT_FOUND,
+                f"there is no lab {name}",
+                remedy="make one with swarmctl lab up, or see them with swarmctl lab ls",
+            )
+        # A crash before the record leaves an empty directory: a lab of nothing.
+        return cls(paths, lab or LabRecord(name, 0, ()))
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self._lab.name
+
+    @property
+    def expose(self) -> str:
+        """ADDR:PORT at which the first manager is reachable from this machine, or empty."""
+        return self._lab.expose
+
+    def hosts(self) -> list[LabHost]:
+        """Every host, in the order in which they were made."""
+        return [self._host(host) for host in self._lab.hosts]
+
+    def host(self, name: str) -> LabHost:
+        """The host of that name; NOT_FOUND if the lab has none."""
+        return self._host(self._lab.host(name))
+
+    async def create(self, name: str) -> LabHost:
+        """Make and start one more host: m1, w1, registry and so on."""
+        (host,) = await self.create_all([name])
+        return host
+
+    async def create_all(self, names: Sequence[str]) -> list[LabHost]:
+        """Make those hosts that are not there, start all at once. A rerun after a crash goes on."""
+        self._record([name for name in names if name not in self._names()])
+        await asyncio.to_thread(network.make_bridge, self.name, self._lab.subnet)
+        hosts = [self.host(name) for name in names]
+        await all_of(host.start() for host in hosts)
+        return hosts
+
+    async def remove(self, name: str) -> None:
+        """Kill a host and delete every trace of it."""
+        host = self.host(name)
+        await cuts.rejoin(self.name, name)
+        await host.erase()
+        self._save(tuple(each for each in self._lab.hosts if each.name != name))
+
+    async def partition(self, first: str, second: str) -> None:
+        """Keep two hosts from one another, until healed; restarts do not end it."""
+        if first == second:
+            raise invalid("host", f"{first} cannot be parted from itself")
+        await cuts.part(self.name, self.host(first).name, self.host(second).name)
+
+    async def heal(self, first: str = "", second: str = "") -> None:
+        """Mend the link of `first` and end its partitions; with `second` only the one between
+        the two; without hosts everything.
+        """
+        for name in filter(None, (first, second)):
+            self.host(name)
+        await cuts.rejoin(self.name, first, second)
+        if not second:
+            for name in (await cuts.current(self.name)).alone:
+                if first in ("", name):
+                    await self.host(name).heal()
+
+    async def links(self) -> dict[str, bool]:
+        """Whether the link is whole, for every host that runs."""
+        plugged = await asyncio.to_thread(network.plugged, self.name)
+        alone = (await cuts.current(self.name)).alone
+        return {name: name not in alone for name in sorted(plugged)}
+
+    async def partitions(self) -> list[tuple[str, str]]:
+        """Every pair of hosts that is kept apart."""
+        return sorted((await cuts.current(self.name)).parted)
+
+    async def start_forwarder(self) -> None:
+        """Make the first manager reachable at `expose`, if the lab was made with one."""
+        hierarchies = cgroup.detect()
+        if not self.expose or cgroups.processes(hierarchies, self.paths.cgroup):
+            return
+        address, port = naming.check_expose(self.expose)
+        cgroups.make(hierarchies, self.paths.cgroup)
+        arguments = (
+            address,
+            str(port),
+            str(netns.path(naming.bridge_namespace(self.name))),
+            self.host("m1").address,
+            str(naming.SWARM_PORT),
+            self.paths.cgroup,
+            str(self.paths.forwarder_log),
+        )
+        argv = [sys.executable, "-m", "machine.drivers.lab.forward", *arguments]
+        started = await process.run(argv, timeout=_FORWARD_TIMEOUT, check=False, cwd="/")
+        if started.code != 0:
+            why = started.err.decode(errors="replace").strip()
+            raise SwarmError(Code.UNAVAILABLE, f"cannot listen on {self.expose}", why=why)
+
+    async def down(self) -> None:
+        """Remove every trace of the lab, whatever state it is in. The record goes last."""
+        await all_of(host.erase() for host in self.hosts())
+        await cgroups.remove(cgroup.detect(), self.paths.cgroup)
+        await asyncio.to_thread(network.remove_bridge, self.name)
+        with record.locked(self.paths.base, f"the list of labs in {self.paths.base}"):
+            await asyncio.to_thread(shutil.rmtree, self.paths.directory)
+
+    def _host(self, host: HostRecord) -> LabHost:
+        return LabHost(self.paths.base, self._lab, host)
+
+    def _names(self) -> set[str]:
+        return {host.name for host in self._lab.hosts}
+
+    def _record(self, names: Iterable[str]) -> None:
+        """Put new hosts on record, give them their directory, and tell all hosts their names."""
+        fresh = tuple(
+            HostRecord(
+                name,
+                naming.host_address(self._lab.subnet, name),
+                registry.COMMAND if name == naming.REGISTRY else self._lab.command,
+            )
+            for name in names
+        )
+        if not fresh:
+            return
+        if any(host.name == naming.REGISTRY for host in fresh):
+            registry.check_installed()
+        self._save((*self._lab.hosts, *fresh))
+        for host in self.hosts():
+            host.paths.directory.mkdir(mode=0o755, exist_ok=True)
+            etc.write(host.paths, self._lab.hosts)
+            if host.name == naming.REGISTRY:
+                registry.configure(host.paths)
+
+    def _save(self, hosts: tuple[HostRecord, ...]) -> None:
+        with record.locked(self.paths.directory, f"lab {self.name}"):
+            self._lab = replace(record.load(self.paths) or self._lab, hosts=hosts)
+            record.save(self.paths, self._lab)
+
+
+def labs(base: Path = naming.DEFAULT_BASE) -> list[str]:
+    """The names of all labs on this machine that are kept in `base`."""
+    return record.labs(base)
+
+
+def need_root() -> None:
+    """DENIED, plainly, for anybody but root."""
+    if os.geteuid() != 0:
+        raise SwarmError(
+            Code.DENIED,
+            "a lab needs root",
+            why="it makes namespaces, mounts and control groups",
+            remedy="run this with sudo",
+        )
+
+
+async def all_of(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Do all at once and to the end, then raise the first failure: no half is left running."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _refuse_taken_names(paths: LabPaths) -> None:
+    if paths.directory.exists():
+        raise SwarmError(
+            Code.EXISTS,
+            f"there is a lab {paths.lab}",
+            remedy=f"take it down with swarmctl lab down --name {paths.lab}",
+        )
+    bridge = naming.bridge_namespace(paths.lab)
+    if netns.exists(bridge):
+        raise SwarmError(
+            Code.EXISTS,
+            f"network namespace {bridge} exists",
+            why=f"it belongs to no lab in {paths.base}",
+            remedy="choose another name for the lab",
+        )
+
+
+def _taken_subnets(base: Path) -> list[int]:
+    found = (record.load(LabPaths(base, name)) for name in record.labs(base))
+    return [lab.subnet for lab in found if lab is not None]

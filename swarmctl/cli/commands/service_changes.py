@@ -1,0 +1,214 @@
+"""`swarmctl service create`, `scale` and `update`: what makes and changes a service."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.errors import Code, SwarmError
+from api.new_ids import new_id
+from api.v1 import control_pb2, objects_pb2, specs_pb2
+from swarmctl.cli import names as service_names
+from swarmctl.cli.changing import change
+from swarmctl.cli.client import Client
+from swarmctl.cli.commands.service import get, mode_of
+from swarmctl.cli.completion import completes
+from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.grammar import Verb
+from swarmctl.cli.options import DURATION, MAX_COUNT, whole
+from swarmctl.cli.specs.build import (
+    create_options,
+    created,
+    environment_of,
+    update_options,
+    updated,
+    variables,
+)
+from swarmctl.cli.waiting import wait_for
+
+MODES = ("replicated", "global", "replicated-job", "global-job")
+NAME_TRIES = 10
+_detach = click.option("-d", "--detach", is_flag=True, help="Do not wait until it is stable")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress")
+_wait_timeout = click.option(
+    "--wait-timeout", type=DURATION, help="Stop waiting after this long, with exit code 3"
+)
+
+
+@click.command("create", cls=Verb, context_settings={"allow_interspersed_args": False})
+@click.argument("image")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.option("--name", help="Name of the service [a made-up one]")
+@click.option("--mode", type=click.Choice(MODES), default="replicated", show_default=True)
+@click.option("--replicas", type=whole(0), help="Number of tasks [1]")
+@click.option("--max-concurrent", type=whole(0), help="Tasks of a job at once")
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of NAME=value lines",
+)
+@create_options
+@_detach
+@_quiet
+@_wait_timeout
+@click.pass_obj
+def create(
+    client: Client,
+    /,
+    image: str,
+    args: tuple[str, ...],
+    name: str | None,
+    env_files: tuple[Path, ...],
+    detach: bool,
+    quiet: bool,
+    wait_timeout: float | None,
+    **given: Any,  # noqa: ANN401 - one keyword for each row of the flag tables
+) -> None:
+    """Create a service of containers made from IMAGE; ARGS replace the image's command."""
+    given["env"] = (*_of_files(env_files), *variables(given["env"], os.environ))
+    spec = created(given, name=name or "", image=image, args=args)
+    made = _create(client, spec) if name else _create_with_any_name(client, spec)
+    click.echo(made.id)
+    if not detach:
+        wait_for(client, made, quiet=quiet, timeout=wait_timeout)
+
+
+@click.command("scale", cls=Verb)
+@click.argument(
+    "targets",
+    nargs=-1,
+    required=True,
+    metavar="SERVICE=REPLICAS...",
+    shell_complete=completes("service", suffix="="),
+)
+@_detach
+@_wait_timeout
+@click.pass_obj
+def scale(
+    client: Client, targets: tuple[str, ...], detach: bool, wait_timeout: float | None
+) -> None:
+    """Change how many tasks services have."""
+    wanted = dict(map(_target, targets))
+
+    def scale_one(name: str) -> objects_pb2.Service:
+        scaled = _change(client, name, lambda present: _set_replicas(present, wanted[name]))
+        click.echo(f"{name} scaled to {wanted[name]}")
+        return scaled
+
+    scaled, complete = for_each(wanted, scale_one)
+    for each in [] if detach else scaled:
+        wait_for(client, each, quiet=False, timeout=wait_timeout)
+    end(complete)
+
+
+@click.command("update", cls=Verb)
+@click.argument("name", metavar="SERVICE", shell_complete=completes("service"))
+@click.option("--image", help="New image")
+@click.option("--args", help="New command, as one text that is split as a shell would")
+@click.option("--replicas", type=whole(0), help="Number of tasks")
+@click.option("--max-concurrent", type=whole(0), help="Tasks of a job at once")
+@click.option("--force", is_flag=True, help="Replace tasks even if nothing changed")
+@click.option("--rollback", is_flag=True, help="Go back to the previous spec")
+@update_options
+@_detach
+@_quiet
+@_wait_timeout
+@click.pass_obj
+def update(
+    client: Client,
+    /,
+    name: str,
+    detach: bool,
+    quiet: bool,
+    wait_timeout: float | None,
+    **given: Any,  # noqa: ANN401
+) -> None:
+    """Change a service; what is not mentioned stays as it is."""
+    if given["rollback"]:
+        raise SwarmError(
+            Code.UNSUPPORTED,
+            "--rollback is not supported yet",
+            why="rollbacks are not built yet",
+            remedy="update the service back by its flags",
+        )
+    given["env_add"] = variables(given["env_add"], os.environ)
+    # Bad flags are found before anybody is asked; this spec is thrown away.
+    updated(_any_spec(given), given)
+    changed = _change(client, name, lambda present: updated(present.spec, given))
+    click.echo(name)
+    if not detach:
+        wait_for(client, changed, quiet=quiet, timeout=wait_timeout)
+
+
+def _any_spec(given: dict[str, Any]) -> specs_pb2.ServiceSpec:
+    if given["max_concurrent"] is not None and given["replicas"] is None:
+        return specs_pb2.ServiceSpec(replicated_job=specs_pb2.ReplicatedJobMode())
+    return specs_pb2.ServiceSpec(replicated=specs_pb2.ReplicatedMode())
+
+
+def _create(client: Client, spec: specs_pb2.ServiceSpec) -> objects_pb2.Service:
+    request = control_pb2.CreateServiceRequest(spec=spec, request_id=new_id())
+    name = spec.annotations.name
+    return client.call(client.control.CreateService, request, f"creating service {name}")
+
+
+def _create_with_any_name(client: Client, spec: specs_pb2.ServiceSpec) -> objects_pb2.Service:
+    for attempt in range(1, NAME_TRIES + 1):
+        spec.annotations.name = service_names.generate(secrets.choice)
+        try:
+            return _create(client, spec)
+        except SwarmError as error:
+            if error.code is not Code.EXISTS or attempt == NAME_TRIES:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _change(
+    client: Client, name: str, edit: Callable[[objects_pb2.Service], None]
+) -> objects_pb2.Service:
+    def write(present: objects_pb2.Service) -> objects_pb2.Service:
+        edit(present)
+        request = control_pb2.UpdateServiceRequest(
+            key=present.id,
+            spec=present.spec,
+            version=present.meta.version,
+            request_id=new_id(),
+        )
+        return client.call(client.control.UpdateService, request, f"updating service {name}")
+
+    return change(lambda: get(client, name), write)
+
+
+def _target(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not name or not count.isdecimal() or int(count) > MAX_COUNT:
+        raise click.BadParameter(f"{text!r}: use SERVICE=REPLICAS", param_hint="SERVICE")
+    return name, int(count)
+
+
+def _set_replicas(present: objects_pb2.Service, count: int) -> None:
+    if present.spec.WhichOneof("mode") != "replicated":
+        raise SwarmError(
+            Code.REFUSED,
+            f"service {present.spec.annotations.name} cannot be scaled",
+            why=f"its mode is {mode_of(present)}",
+            remedy="only replicated services have a number of replicas",
+        )
+    present.spec.replicated.replicas = count
+
+
+def _of_files(files: Iterable[Path]) -> list[str]:
+    found = []
+    for path in files:
+        try:
+            found += environment_of(path.read_text("utf-8-sig").splitlines(), os.environ)
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(
+                f"cannot read {path}: {error}", param_hint="--env-file"
+            ) from error
+    return found

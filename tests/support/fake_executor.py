@@ -1,0 +1,150 @@
+"""An executor without containers: obeys scripts, counts calls, and outlives its agents."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
+
+from api.errors import Code, SwarmError
+from api.times import timestamp
+from api.v1 import logs_pb2, objects_pb2
+from worker.executor import ExitResult
+
+Task = objects_pb2.Task
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a container ended."""
+
+    code: int = 0
+    oom_killed: bool = False
+    at: float = 0.0
+    message: str = ""
+
+
+@dataclass
+class FakeContainer:
+    """A container that does as the test says."""
+
+    started: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    exit: Exit | None = None
+    lines: list[bytes] = field(default_factory=list)
+    wrote: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self, exit: Exit) -> None:
+        self.exit = exit
+        self.ended.set()
+        self.wrote.set()
+
+    def write(self, line: bytes) -> None:
+        self.lines.append(line)
+        self.wrote.set()
+
+
+class FakeExecutor:
+    """Fulfils Executor. `failures[step]` are raised one after another; `gates[step]` block it."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, FakeContainer] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.failures: dict[str, list[Exception]] = defaultdict(list)
+        self.gates: dict[str, asyncio.Event] = {}
+        self.description = objects_pb2.NodeDescription(hostname="box")
+        self.under_way = 0
+        self.most_under_way = 0
+
+    def run(self, task_id: str, **changes: object) -> FakeContainer:
+        """A container as a former daemon left it."""
+        found = self.containers[task_id] = FakeContainer(started=True)
+        for name, value in changes.items():
+            setattr(found, name, value)
+        return found
+
+    def steps(self, task_id: str) -> list[str]:
+        """The steps that were asked for with a task, in order."""
+        return [step for step, called_for in self.calls if called_for == task_id]
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        copy = objects_pb2.NodeDescription()
+        copy.CopyFrom(self.description)
+        return copy
+
+    async def recover(self) -> Collection[str]:
+        return list(self.containers)
+
+    async def prepare(self, task: Task) -> None:
+        await self._step("prepare", task)
+        self.containers.setdefault(task.id, FakeContainer())
+
+    async def start(self, task: Task) -> objects_pb2.ContainerStatus:
+        await self._step("start", task)
+        container = self.containers.setdefault(task.id, FakeContainer())
+        container.started = True
+        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711)
+
+    async def wait(self, task: Task) -> ExitResult:
+        await self._step("wait", task)
+        container = self.containers.get(task.id)
+        if container is None:
+            raise SwarmError(Code.NOT_FOUND, f"no container {task.id}")
+        await container.ended.wait()
+        assert container.exit is not None
+        return container.exit
+
+    async def shutdown(self, task: Task) -> ExitResult | None:
+        await self._step("shutdown", task)
+        return self._end(task, Exit(143))
+
+    async def terminate(self, task: Task) -> ExitResult | None:
+        await self._step("terminate", task)
+        return self._end(task, Exit(137))
+
+    async def remove(self, task: Task) -> None:
+        await self._step("remove", task)
+        self.containers.pop(task.id, None)
+
+    async def logs(
+        self, task: Task, options: logs_pb2.LogOptions
+    ) -> AsyncIterator[logs_pb2.LogMessage]:
+        await self._step("logs", task)
+        container = self.containers.get(task.id)
+        if container is None:
+            raise SwarmError(Code.NOT_FOUND, f"no container {task.id}")
+        sent = 0
+        while True:
+            container.wrote.clear()
+            for line in container.lines[sent:]:
+                yield logs_pb2.LogMessage(
+                    service_id=task.service_id,
+                    task_id=task.id,
+                    node_id=task.node_id,
+                    at=timestamp(1.0),
+                    stream=logs_pb2.LogOptions.STREAM_STDOUT,
+                    data=line,
+                )
+            sent = len(container.lines)
+            if not options.follow or container.ended.is_set():
+                return
+            await container.wrote.wait()
+
+    async def _step(self, step: str, task: Task) -> None:
+        self.calls.append((step, task.id))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if (gate := self.gates.get(step)) is not None:
+                await gate.wait()
+        finally:
+            self.under_way -= 1
+        if self.failures[step]:
+            raise self.failures[step].pop(0)
+
+    def _end(self, task: Task, exit: Exit) -> Exit | None:
+        container = self.containers.get(task.id)
+        if container is None or not container.started:
+            return None
+        if container.exit is None:
+            container.end(exit)
+        return container.exit

@@ -1,0 +1,128 @@
+"""Completion: candidates come out of the very protocol that shells speak, and never late."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from api.v1 import control_pb2, host_pb2
+from swarmctl.cli import contexts
+from swarmctl.cli.completion import LIMIT
+from tests.support import builders
+from tests.support.command_line import CommandLine
+from tests.support.scripted_daemon import SILENCE, ScriptedDaemon
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@pytest.fixture(autouse=True)
+def _known(daemon: ScriptedDaemon) -> None:
+    services = [builders.service(name) for name in ("web", "worker", "db")]
+    daemon.on("ListServices", control_pb2.ListServicesResponse(services=services))
+    nodes = [builders.node("host1"), builders.node("host2")]
+    daemon.on("ListNodes", control_pb2.ListNodesResponse(nodes=nodes))
+    images = host_pb2.ListImagesResponse(images=[host_pb2.Image(references=["app:1", "app:2"])])
+    daemon.on("ListImages", images)
+
+
+def candidates(shell: str, address: str, *words: str) -> list[str]:
+    """The candidates for the last word."""
+    line = ["swarmctl", "-H", address, *words]
+    environment = {**os.environ, "_SWARMCTL_COMPLETE": f"{shell}_complete"}
+    if shell == "fish":
+        environment |= {"COMP_WORDS": " ".join(line[:-1]), "COMP_CWORD": line[-1]}
+    else:
+        environment |= {"COMP_WORDS": " ".join(line), "COMP_CWORD": str(len(line) - 1)}
+    done = subprocess.run(
+        CommandLine().command(),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.stderr == ""
+    return values(shell, done.stdout)
+
+
+def values(shell: str, text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if line]
+    if shell == "zsh":  # three lines each: kind, value, help
+        return lines[1::3]
+    # kind,value and for fish a tab and help
+    return [line.split(",", 1)[1].partition("\t")[0] for line in lines]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_each_shell_gets_names_and_words(shell: str, daemon: ScriptedDaemon) -> None:
+    assert candidates(shell, daemon.address, "service", "ps", "w") == ["web", "worker"]
+    assert candidates(shell, daemon.address, "service", "in") == ["inspect"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("ser",), ["service"]),
+        (("service", "rm", "web", "w"), ["worker"]),
+        (("service", "scale", "w"), ["web=", "worker="]),
+        (("service", "update", "--restart-condition", "o"), ["on-failure"]),
+        (("service", "update", "--limit-m"), ["--limit-memory"]),
+        (("service", "create", "--mode", "g"), ["global", "global-job"]),
+        (("service", "logs", "d"), ["db"]),
+        (("node", "update", "--availability", "d"), ["drain"]),
+        (("node", "ps", "host"), ["host1", "host2"]),
+        (("image", "rm", "app"), ["app:1", "app:2"]),
+        (("swarm", "join-token", "m"), ["manager"]),
+        (("completion", "z"), ["zsh"]),
+        (("service", "rm", "nothing"), []),
+    ],
+)
+def test_what_is_completed(
+    daemon: ScriptedDaemon, words: tuple[str, ...], found: list[str]
+) -> None:
+    assert candidates("bash", daemon.address, *words) == found
+
+
+def test_contexts_are_completed(daemon: ScriptedDaemon) -> None:
+    contexts.save(contexts.Context("production", ("unix:///x",)))
+    assert candidates("bash", daemon.address, "context", "use", "p") == ["production"]
+    assert candidates("bash", daemon.address, "--context", "d") == ["default"]
+
+
+def test_nobody_there_is_silence(tmp_path: Path) -> None:
+    assert candidates("bash", f"unix://{tmp_path}/none.sock", "service", "ps", "w") == []
+    assert candidates("bash", "nonsense", "service", "ps", "w") == []
+    assert candidates("bash", "tcp://127.0.0.1:1", "service", "ps", "w") == []
+
+
+def test_a_daemon_that_hangs_is_left_in_time(daemon: ScriptedDaemon) -> None:
+    from swarmctl.cli import completion  # noqa: PLC0415
+    from swarmctl.cli.client import Client  # noqa: PLC0415
+
+    daemon.on("ListServices", SILENCE)
+    assert candidates("bash", daemon.address, "service", "ps", "w") == []
+    # The limit that the client was given holds: the call is over when half of it is.
+    client = Client(host=daemon.address, timeout=LIMIT / 2, retry=False)
+    began = time.monotonic()
+    with pytest.raises(Exception, match="no answer within 0.15 s"):
+        completion._services(client)
+    assert time.monotonic() - began < 10
+    client.close()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_code_for_a_shell_is_accepted_by_it(
+    shell: str, cli: CommandLine, tmp_path: Path
+) -> None:
+    result = cli("completion", shell)
+    assert (result.code, result.err) == (0, "")
+    assert f"_SWARMCTL_COMPLETE={shell}_complete" in result.out
+    program = shutil.which(shell)
+    if program is not None:
+        script = tmp_path / "completion"
+        script.write_text(result.out)
+        subprocess.run([program, "-n", str(script)], check=True)
+    assert cli("completion", "tcsh").code == 2

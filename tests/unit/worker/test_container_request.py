@@ -1,0 +1,81 @@
+"""What the container driver is asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from api.errors import SwarmError
+from api.states import RUNNING
+from api.times import duration
+from api.v1 import objects_pb2
+from runtime.driver import ContainerRequest
+from worker.container_request import container_request, grace_of
+
+ID = "0123456789abcdefghijklmno"
+
+
+def task(*networks: str, slot: int = 2) -> objects_pb2.Task:
+    made = objects_pb2.Task(
+        id=ID, service_id="sid", service_name="web", node_id="nid", slot=slot, desired_state=RUNNING
+    )
+    made.spec.container.image = "app:1"
+    made.spec.container.labels["mine"] = "1"
+    for network in networks:
+        made.spec.networks.add(target=network)
+    return made
+
+
+def request(given: objects_pb2.Task) -> ContainerRequest:
+    layers = (Path("/layer"),)
+    return container_request(given, image_config={"os": "linux"}, layers=layers, host_name="box")
+
+
+def test_names_and_labels_are_dockers() -> None:
+    given = task()
+    given.spec.container.labels["com.docker.swarm.task.id"] = "forged"
+    found = request(given)
+    assert (found.id, found.name, found.hostname) == (ID, f"web.2.{ID}", "0123456789ab")
+    assert found.labels == {
+        "mine": "1",
+        "com.docker.swarm.node.id": "nid",
+        "com.docker.swarm.service.id": "sid",
+        "com.docker.swarm.service.name": "web",
+        "com.docker.swarm.task": "",
+        "com.docker.swarm.task.id": ID,
+        "com.docker.swarm.task.name": f"web.2.{ID}",
+    }
+    assert (found.image_config, found.layers) == ({"os": "linux"}, (Path("/layer"),))
+    assert (found.spec, found.resources) == (given.spec.container, given.spec.resources)
+
+
+def test_a_global_task_is_named_after_its_node() -> None:
+    assert request(task(slot=0)).name == f"web.nid.{ID}"
+
+
+def test_a_hostname_of_its_own() -> None:
+    given = task("host")
+    assert request(given).hostname == "box"
+    given.spec.container.hostname = "db"
+    assert request(given).hostname == "db"
+
+
+@pytest.mark.parametrize(
+    ("networks", "expected"), [((), "none"), (("none",), "none"), (("host",), "host")]
+)
+def test_network(networks: tuple[str, ...], expected: str) -> None:
+    assert request(task(*networks)).network == expected
+
+
+@pytest.mark.parametrize("networks", [("web",), ("host", "web"), ("web", "none")])
+def test_a_network_that_is_not_there_is_named(networks: tuple[str, ...]) -> None:
+    with pytest.raises(SwarmError, match="network web is not available"):
+        request(task(*networks))
+
+
+def test_grace() -> None:
+    given = task()
+    assert grace_of(given.spec) == 10
+    given.spec.container.stop_grace_period.CopyFrom(duration(0))
+    assert grace_of(given.spec) == 0
+    given.spec.container.stop_grace_period.CopyFrom(duration(2.5))
+    assert grace_of(given.spec) == 2.5

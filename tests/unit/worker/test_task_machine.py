@@ -1,0 +1,179 @@
+"""Every state and desired state, and what each outcome makes of each."""
+
+import pytest
+
+from api import states
+from api.states import (
+    ACCEPTED,
+    COMPLETE,
+    FAILED,
+    PREPARING,
+    READY,
+    REJECTED,
+    RUNNING,
+    SHUTDOWN,
+    STARTING,
+)
+from api.times import seconds_of, timestamp
+from api.v1 import objects_pb2, types_pb2
+from tests.support.fake_executor import Exit
+from worker import task_machine
+from worker.task_machine import Action, Advance, Ended, Failure, Perform, Prepared, Started, Step
+
+NOW = 1_000_000.0
+
+# What follows from the observed state (rows) under each desired state (columns).
+STEPS = """
+            READY      RUNNING    COMPLETE   SHUTDOWN   REMOVE
+NEW         >accepted  >accepted  >accepted  shutdown   shutdown
+PENDING     >accepted  >accepted  >accepted  shutdown   shutdown
+ASSIGNED    >accepted  >accepted  >accepted  shutdown   shutdown
+ACCEPTED    >preparing >preparing >preparing shutdown   shutdown
+PREPARING   prepare    prepare    prepare    shutdown   shutdown
+READY       -          >starting  >starting  shutdown   shutdown
+STARTING    -          start      start      shutdown   shutdown
+RUNNING     -          wait       wait       shutdown   shutdown
+COMPLETE    -          -          -          -          -
+SHUTDOWN    -          -          -          -          -
+FAILED      -          -          -          -          -
+REJECTED    -          -          -          -          -
+ORPHANED    -          -          -          -          -
+"""
+
+
+def status(state: types_pb2.TaskState.ValueType, message: str = "before") -> objects_pb2.TaskStatus:
+    made = objects_pb2.TaskStatus(state=state, message=message, error="old")
+    made.at.CopyFrom(timestamp(NOW - 50))
+    return made
+
+
+def rows() -> list[tuple[str, str, str]]:
+    head, *lines = STEPS.strip().splitlines()
+    return [
+        (state, desired, expected)
+        for line in lines
+        for state, *cells in [line.split()]
+        for desired, expected in zip(head.split(), cells, strict=True)
+    ]
+
+
+def told(step: Step) -> str:
+    match step:
+        case Advance(status=after):
+            assert after.message == states.state_name(after.state).lower()
+            assert after.error == ""
+            assert seconds_of(after.at) == NOW
+            return f">{after.message}"
+        case Perform(action=action):
+            return action.value
+    return "-"
+
+
+@pytest.mark.parametrize(("state", "desired", "expected"), rows())
+def test_step(state: str, desired: str, expected: str) -> None:
+    before = status(getattr(states, state))
+    untouched = before.SerializeToString()
+    assert told(task_machine.next_step(getattr(states, desired), before, NOW)) == expected
+    assert before.SerializeToString() == untouched
+
+
+def test_every_state_is_in_the_table() -> None:
+    assert {row[0] for row in rows()} == {
+        name.removeprefix("TASK_STATE_")
+        for name in types_pb2.TaskState.keys()  # noqa: SIM118
+    } - {"REMOVE"}
+
+
+RUNS = objects_pb2.ContainerStatus(container_id="c", pid=7)
+PREPARE, START, WAIT, STOP = Action.PREPARE, Action.START, Action.WAIT, Action.SHUTDOWN
+
+
+@pytest.mark.parametrize(
+    ("before", "action", "outcome", "after", "message", "error"),
+    [
+        (PREPARING, PREPARE, Prepared(), READY, "prepared", ""),
+        (STARTING, START, Started(RUNS), RUNNING, "started", ""),
+        (RUNNING, WAIT, Ended(Exit(0)), COMPLETE, "finished", ""),
+        (RUNNING, WAIT, Ended(Exit(1)), FAILED, "before", "task: non-zero exit (1)"),
+        (
+            RUNNING,
+            WAIT,
+            Ended(Exit(137, oom_killed=True)),
+            FAILED,
+            "before",
+            "task: non-zero exit (137): out of memory",
+        ),
+        (RUNNING, WAIT, Ended(Exit(0, oom_killed=True)), COMPLETE, "finished", ""),
+        (
+            RUNNING,
+            WAIT,
+            Ended(Exit(255, message="monitor lost")),
+            FAILED,
+            "before",
+            "task: non-zero exit (255): monitor lost",
+        ),
+        (RUNNING, WAIT, Ended(None), FAILED, "before", "task: its container is gone"),
+        (RUNNING, STOP, Ended(Exit(143)), SHUTDOWN, "shutdown", ""),
+        (RUNNING, STOP, Ended(Exit(0)), SHUTDOWN, "shutdown", ""),
+        *[
+            (state, STOP, Ended(None), SHUTDOWN, "shutdown", "")
+            for state in (ACCEPTED, PREPARING, READY, STARTING)
+        ],
+        *[
+            (state, action, Failure("it broke"), REJECTED, "before", "it broke")
+            for state, action in ((PREPARING, PREPARE), (ACCEPTED, STOP), (READY, STOP))
+        ],
+        *[
+            (state, action, Failure("it broke"), FAILED, "before", "it broke")
+            for state, action in ((STARTING, START), (RUNNING, WAIT), (RUNNING, STOP))
+        ],
+        *[
+            (state, action, Failure("not now", temporary=True), state, "before", "not now")
+            for state, action in (
+                (PREPARING, PREPARE),
+                (STARTING, START),
+                (RUNNING, WAIT),
+                (RUNNING, STOP),
+            )
+        ],
+    ],
+)
+def test_outcome(
+    before: types_pb2.TaskState.ValueType,
+    action: Action,
+    outcome: task_machine.Outcome,
+    after: types_pb2.TaskState.ValueType,
+    message: str,
+    error: str,
+) -> None:
+    found = task_machine.conclude(status(before), outcome, stopping=action is STOP, now=NOW)
+    assert (found.state, found.message, found.error) == (after, message, error)
+    assert after >= before
+
+
+def test_a_started_task_says_which_container_and_an_ended_one_how() -> None:
+    running = task_machine.conclude(status(STARTING), Started(RUNS), stopping=False, now=NOW)
+    assert (running.container.container_id, running.container.pid) == ("c", 7)
+    ended = task_machine.conclude(running, Ended(Exit(9, True)), stopping=False, now=NOW)
+    assert ended.container == objects_pb2.ContainerStatus(
+        container_id="c", exit_code=9, oom_killed=True
+    )
+    stopped = task_machine.conclude(running, Ended(Exit(143)), stopping=True, now=NOW)
+    assert stopped.container.exit_code == 143
+
+
+@pytest.mark.parametrize(
+    ("ended_at", "reported_at"),
+    [(NOW - 20, NOW - 20), (NOW - 90, NOW - 50), (NOW + 90, NOW)],
+    ids=["while away", "clock behind the step before", "clock ahead"],
+)
+def test_an_end_bears_its_own_time(ended_at: float, reported_at: float) -> None:
+    end = Ended(Exit(1, at=ended_at))
+    found = task_machine.conclude(status(RUNNING), end, stopping=False, now=NOW)
+    assert seconds_of(found.at) == reported_at
+
+
+def test_retries_become_rarer() -> None:
+    delays = [task_machine.retry_delay(failures) for failures in range(1, 8)]
+    assert delays == [1, 2, 4, 8, 16, 30, 30]
+    assert task_machine.retry_delay(10_000) == 30

@@ -1,0 +1,143 @@
+"""The agent of a node: puts the parts of `worker` together, and is their one face.
+
+Tasks go on whatever happens here: while managers are away, while the daemon restarts, when it
+stops. The agent decides nothing about them; managers do, and `task_machine` says how to follow.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+import grpc
+
+from api.errors import SwarmError
+from api.v1 import dispatcher_pb2, objects_pb2
+from hostkit.clock import Clock
+from worker.alongside import alongside
+from worker.assigned import AssignedTasks
+from worker.backoff import Chance
+from worker.connection import Connect, Connection
+from worker.executor import Executor
+from worker.logs import LogPublisher
+from worker.managers import ManagerAddress, Managers
+from worker.reporter import Reporter, Send
+from worker.session import Timing
+from worker.storage import Storage
+
+log = logging.getLogger(__name__)
+
+SessionMessage = dispatcher_pb2.SessionMessage
+OnSession = Callable[[SessionMessage], None]
+
+
+def _ignore(_: SessionMessage) -> None:
+    """What becomes of a manager's word that nobody wants to hear."""
+
+
+class Agent:
+    """One node's agent.
+
+    `managers`: where to begin, beside those that `storage` knows; `connect`: a new channel to a
+    manager's address with the node's present credentials; `on_session`: called with each message
+    of the session stream (the node's role and availability, the managers, the root certificate).
+    Storage and executor are the caller's, to be closed after `run` has returned.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        executor: Executor,
+        storage: Storage,
+        managers: Iterable[ManagerAddress],
+        connect: Connect,
+        wall: Clock,
+        chance: Chance,
+        timing: Timing | None = None,
+        on_session: OnSession = _ignore,
+    ) -> None:
+        self._executor = executor
+        self._storage = storage
+        self._seeds = list(managers)
+        self._managers = Managers(self._seeds)
+        self._on_session = on_session
+        self._reporter = Reporter(storage)
+        self._logs = LogPublisher(executor, chance)
+        self._tasks = AssignedTasks(
+            node_id=node_id,
+            executor=executor,
+            storage=storage,
+            reporter=self._reporter,
+            wall=wall,
+            chance=chance,
+            on_readable=self._logs.offer,
+        )
+        self._connection = Connection(self._managers, self, connect, chance, timing or Timing())
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Recovers, then follows the managers until `stop`. SwarmError if it cannot recover.
+
+        Containers are adopted first, and go on being driven before any manager is heard.
+        """
+        self._stopped.clear()
+        try:
+            await self._recover()
+            await alongside(self._stopping.wait(), self._reporter.save(), self._connection.run())
+        finally:
+            await self._tasks.close()
+            self._stopped.set()
+
+    async def stop(self) -> None:
+        """Makes `run` return, and waits for it. Containers are left running."""
+        self._stopping.set()
+        await self._stopped.wait()
+
+    def reconnect(self) -> None:
+        """Opens a new session, with the credentials of now."""
+        self._connection.reopen()
+
+    def tasks(self) -> Mapping[str, objects_pb2.Task]:
+        """The tasks of this node by id, with the status that was last observed here."""
+        return self._tasks.snapshot()
+
+    def managers(self) -> list[ManagerAddress]:
+        """The managers that the node knows of."""
+        return list(self._managers.known)
+
+    async def _recover(self) -> None:
+        containers = await self._executor.recover()
+        saved = await self._storage.load()
+        self._managers.replace([*saved.managers, *self._seeds])
+        self._reporter.restore({i: saved.statuses[i] for i in saved.unacknowledged})
+        self._tasks.restore(saved, containers)
+        log.info("%d tasks and %d of their containers found", len(saved.tasks), len(containers))
+
+    # --- session.Work -----------------------------------------------------------------------
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        """The node as it is now."""
+        return await self._executor.describe()
+
+    async def greet(self, message: SessionMessage) -> None:
+        """Keeps the list of managers, and passes the message on."""
+        if self._managers.replace(message.managers):
+            try:
+                await self._storage.keep_managers(message.managers)
+            except SwarmError as error:
+                log.warning("the new list of managers is not kept: %s", error)
+        self._on_session(message)
+
+    async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
+        """Follows the managers."""
+        await self._tasks.assign(message)
+
+    async def deliver(self, send: Send) -> None:
+        """Reports statuses until `send` fails."""
+        await self._reporter.deliver(send)
+
+    async def serve_logs(self, channel: grpc.aio.Channel) -> None:
+        """Answers wishes for logs until it is cancelled."""
+        await self._logs.serve(channel, self._tasks.readable)

@@ -1,0 +1,69 @@
+"""Sessions one after another: a lost one is followed by one with whichever manager answers."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import NoReturn
+
+import grpc
+
+from api.errors import SwarmError
+from worker.backoff import Backoff, Chance
+from worker.managers import ManagerAddress, Managers
+from worker.session import ReopenSession, Session, Timing, Work
+
+log = logging.getLogger(__name__)
+
+Connect = Callable[[str], grpc.aio.Channel]
+"""A new channel to a manager's address, with the node's present credentials. Does not wait."""
+
+
+class Connection:
+    """Keeps a session open for as long as it runs."""
+
+    def __init__(
+        self, managers: Managers, work: Work, connect: Connect, chance: Chance, timing: Timing
+    ) -> None:
+        self._managers = managers
+        self._work = work
+        self._connect = connect
+        self._chance = chance
+        self._timing = timing
+        self._backoff = Backoff(chance)
+        self._reopen = asyncio.Event()
+
+    def reopen(self) -> None:
+        """Wants a new session, as after a renewal of the node's certificate."""
+        self._reopen.set()
+
+    async def run(self) -> NoReturn:
+        """Opens sessions until it is cancelled."""
+        while True:
+            manager = self._managers.choose(self._chance)
+            if manager is None:
+                log.error("this node knows of no manager: it goes on with the tasks that it has")
+                await asyncio.sleep(self._backoff.next())
+            elif not await self._one_session(manager):
+                await asyncio.sleep(self._backoff.next())
+
+    async def _one_session(self, manager: ManagerAddress) -> bool:
+        """Holds one session to its end; whether the next may follow at once."""
+        channel = self._connect(manager.address)
+        session = Session(
+            channel, self._work, timing=self._timing, chance=self._chance, reopen=self._reopen
+        )
+        try:
+            await session.run()
+        except ReopenSession:
+            return True
+        except SwarmError as error:
+            log.warning("no session with the manager at %s: %s", manager.address, error)
+        except Exception:  # the boundary of the session: tasks go on, and a new one is tried
+            log.exception("the session with the manager at %s broke down", manager.address)
+        finally:
+            await channel.close()
+            if session.registered:
+                self._backoff.reset()
+                self._managers.succeeded(manager.address)
+        self._managers.failed(manager.address)
+        return False

@@ -1,0 +1,215 @@
+"""The executor over containers: each task is one container, whose id is the task's.
+
+Every step looks at what there is before it does anything, so that a step may be repeated after a
+crash at any moment. Only containers that bear a task's label are ever touched: a node runs others
+beside them. Knows nothing of managers, and decides no step.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
+
+from api.errors import Code, SwarmError
+from api.times import seconds_of, timestamp
+from api.v1 import logs_pb2, objects_pb2, specs_pb2, types_pb2
+from runtime.driver import ContainerDriver, ContainerState, ExitResult, LogLine
+from runtime.image.auth import parse_registry_auth
+from runtime.image.store import ImageStore, StoredImage
+from worker import host
+from worker.container_request import TASK_ID_LABEL, container_request, grace_of
+from worker.executor import TemporaryError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Task = objects_pb2.Task
+LogOptions = logs_pb2.LogOptions
+
+_TEMPORARY = frozenset({Code.DEADLINE, Code.EXHAUSTED})
+_STREAMS: dict[str, LogOptions.Stream.ValueType] = {
+    "stdout": LogOptions.STREAM_STDOUT,
+    "stderr": LogOptions.STREAM_STDERR,
+}
+
+
+class ContainerExecutor:
+    """Executor over a driver and an image store.
+
+    `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
+    `generic`: resources that the node's owner declared.
+    """
+
+    def __init__(
+        self,
+        driver: ContainerDriver,
+        images: ImageStore,
+        *,
+        version: str,
+        labels: Mapping[str, str] | None = None,
+        address: str = "",
+        generic: Collection[types_pb2.GenericResource] = (),
+    ) -> None:
+        self._driver = driver
+        self._images = images
+        self._version = version
+        self._labels = dict(labels or {})
+        self._address = address
+        self._generic = tuple(generic)
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        """See Executor."""
+        found = await self._driver.fingerprint()
+        resources = host.resources()
+        resources.generic.extend(self._generic)
+        return objects_pb2.NodeDescription(
+            hostname=host.hostname(),
+            platform=host.platform(),
+            resources=resources,
+            engine=objects_pb2.EngineDescription(
+                version=self._version, labels=self._labels, runtime=found.runtime
+            ),
+            address=self._address,
+            missing_controllers=found.missing_controllers,
+        )
+
+    async def recover(self) -> Collection[str]:
+        """See Executor."""
+        states = await self._driver.recover()
+        return [state.id for state in states if TASK_ID_LABEL in state.labels]
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def prepare(self, task: Task) -> None:
+        """See Executor."""
+        with _sorted():
+            if await self._find(task) is None:
+                await self._create(task)
+
+    async def start(self, task: Task) -> objects_pb2.ContainerStatus:
+        """See Executor."""
+        with _sorted():
+            state = await self._find(task)
+            if state is None:  # made, but lost with a daemon that died before it was started
+                await self._create(task)
+            if state is None or state.phase == "created":
+                pid = await _uninterrupted(self._driver.start(task.id))
+                return objects_pb2.ContainerStatus(container_id=task.id, pid=pid)
+            return objects_pb2.ContainerStatus(container_id=task.id, pid=state.pid)
+
+    async def wait(self, task: Task) -> ExitResult:
+        """See Executor."""
+        with _sorted():
+            return await self._driver.wait(task.id)
+
+    async def shutdown(self, task: Task) -> ExitResult | None:
+        """See Executor."""
+        with _sorted():
+            state = await self._find(task)
+            if state is None or state.phase != "running":
+                return state.exit if state else None
+            return await self._driver.stop(task.id, grace_of(task.spec))
+
+    async def terminate(self, task: Task) -> ExitResult | None:
+        """See Executor."""
+        with _sorted():
+            state = await self._find(task)
+            if state is None or state.phase != "running":
+                return state.exit if state else None
+            return await self._driver.kill(task.id)
+
+    async def remove(self, task: Task) -> None:
+        """See Executor."""
+        with _sorted():
+            await self._driver.remove(task.id)
+
+    async def _create(self, task: Task) -> None:
+        image = await self._image(task.spec.container)
+        request = container_request(
+            task,
+            image_config=image.config,
+            layers=image.layers,
+            host_name=host.hostname(),
+        )
+        await _uninterrupted(self._driver.create(request))
+
+    async def _image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
+        try:
+            return self._images.get(spec.image)
+        except SwarmError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+        log.info("pulling %s", spec.image)
+        try:
+            credentials = parse_registry_auth(spec.registry_auth)
+            return await self._images.pull(spec.image, credentials=credentials)
+        except SwarmError as error:
+            # Never temporary: another node may be able to get it, and Docker says it so.
+            why = f"{error.what}: {error.why}" if error.why else error.what
+            raise SwarmError(
+                Code.NOT_FOUND, f"No such image: {spec.image}", why=why, remedy=error.remedy
+            ) from error
+
+    async def _find(self, task: Task) -> ContainerState | None:
+        try:
+            return await self._driver.state(task.id)
+        except SwarmError as error:
+            if error.code is Code.NOT_FOUND:
+                return None
+            raise
+
+    # --- logs -------------------------------------------------------------------------------
+
+    async def logs(self, task: Task, options: LogOptions) -> AsyncIterator[logs_pb2.LogMessage]:
+        """See Executor."""
+        lines = self._driver.logs(
+            task.id,
+            follow=options.follow,
+            tail=options.tail if options.tail >= 0 else -1,
+            since=seconds_of(options.since) if options.HasField("since") else 0.0,
+            until=seconds_of(options.until) if options.HasField("until") else 0.0,
+        )
+        wanted = frozenset(options.streams) or frozenset(_STREAMS.values())
+        async for line in lines:
+            if _STREAMS[line.stream] in wanted:
+                yield _message(task, line)
+
+
+def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:
+    return logs_pb2.LogMessage(
+        service_id=task.service_id,
+        task_id=task.id,
+        node_id=task.node_id,
+        at=timestamp(line.at),
+        stream=_STREAMS[line.stream],
+        data=line.data,
+        partial=line.partial,
+    )
+
+
+@contextlib.contextmanager
+def _sorted() -> Iterator[None]:
+    """Marks failures of the driver that say nothing of the task as temporary."""
+    try:
+        yield
+    except TemporaryError:
+        raise
+    except SwarmError as error:
+        if error.code not in _TEMPORARY:
+            raise
+        raise TemporaryError(
+            error.code, error.what, why=error.why, remedy=error.remedy, field=error.field
+        ) from error
+
+
+async def _uninterrupted(step: Coroutine[Any, Any, T]) -> T:
+    """A short step that goes on to its end even if its caller is cancelled meanwhile."""
+    running = asyncio.ensure_future(step)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        if not running.cancelled() and (error := running.exception()) is not None:
+            log.info("a step that was broken off had failed: %s", error)
+        raise

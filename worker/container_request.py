@@ -1,0 +1,78 @@
+"""From a task to what the container driver is asked for. Pure.
+
+Names, labels and host names are Docker's (daemon/cluster/executor/container/container.go).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from api.errors import Code, SwarmError
+from api.states import task_name
+from api.times import seconds_of
+from api.v1 import objects_pb2, specs_pb2
+from runtime.driver import ContainerRequest
+
+TASK_ID_LABEL = "com.docker.swarm.task.id"
+DEFAULT_GRACE = 10.0
+_HOSTNAME_LENGTH = 12
+
+Task = objects_pb2.Task
+
+
+def container_request(
+    task: Task, *, image_config: Mapping[str, Any], layers: tuple[Path, ...], host_name: str
+) -> ContainerRequest:
+    """The container of a task. REFUSED if it asks for a network that this node cannot give.
+
+    `host_name`: what a container without a hostname of its own is called in the host's network.
+    """
+    network = network_of(task.spec)
+    default = host_name if network == "host" else task.id[:_HOSTNAME_LENGTH]
+    return ContainerRequest(
+        id=task.id,
+        name=f"{task_name(task)}.{task.id}",
+        spec=task.spec.container,
+        resources=task.spec.resources,
+        image_config=image_config,
+        layers=layers,
+        hostname=task.spec.container.hostname or default,
+        network=network,
+        labels=labels_of(task),
+    )
+
+
+def labels_of(task: Task) -> dict[str, str]:
+    """The user's labels and Swarm's own, which win."""
+    return dict(task.spec.container.labels) | {
+        "com.docker.swarm.node.id": task.node_id,
+        "com.docker.swarm.service.id": task.service_id,
+        "com.docker.swarm.service.name": task.service_name,
+        "com.docker.swarm.task": "",
+        TASK_ID_LABEL: task.id,
+        "com.docker.swarm.task.name": f"{task_name(task)}.{task.id}",
+    }
+
+
+def network_of(spec: specs_pb2.TaskSpec) -> str:
+    """The one network: "none" where nothing is asked for, or "host"."""
+    targets = [network.target for network in spec.networks]
+    if not targets:
+        return "none"
+    if len(targets) > 1 or targets[0] not in ("none", "host"):
+        other = next(target for target in targets if target not in ("none", "host"))
+        raise SwarmError(
+            Code.REFUSED,
+            f"network {other} is not available on this node",
+            remedy="use --network none or --network host",
+            field="task.networks",
+        )
+    return targets[0]
+
+
+def grace_of(spec: specs_pb2.TaskSpec) -> float:
+    """Seconds between the stop signal and KILL."""
+    container = spec.container
+    if not container.HasField("stop_grace_period"):
+        return DEFAULT_GRACE
+    return seconds_of(container.stop_grace_period)

@@ -1,0 +1,72 @@
+"""What the agent asks of whatever runs its tasks, and the words in which it is answered.
+
+The agent holds on to this Protocol; `container` is the implementation over containers. Nothing
+here decides when a step is due: `task_machine` does.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Protocol
+
+from api.errors import SwarmError
+from api.v1 import logs_pb2, objects_pb2
+
+
+class ExitResult(Protocol):
+    """How a container ended, as `runtime.driver` says it too."""
+
+    @property
+    def code(self) -> int:
+        """128 + signal if it was ended by one."""
+
+    @property
+    def oom_killed(self) -> bool:
+        """Whether the kernel killed a process of it for want of memory."""
+
+    @property
+    def at(self) -> float:
+        """When, in seconds since the epoch."""
+
+    @property
+    def message(self) -> str:
+        """Why nobody knows more, as "monitor lost"; mostly empty."""
+
+
+class TemporaryError(SwarmError):
+    """A failure that says nothing of the task: the same step may succeed a little later."""
+
+
+class Executor(Protocol):
+    """Runs tasks. Every step may be asked for again: what is done already is left as it is.
+
+    Steps raise SwarmError with a cause for people, TemporaryError where they are worth another
+    try. A step that is cancelled leaves nothing half done that would outlive the next step.
+    """
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        """What this host is and has."""
+
+    async def recover(self) -> Collection[str]:
+        """Once, before anything else: adopts what a former daemon left; ids of tasks found."""
+
+    async def prepare(self, task: objects_pb2.Task) -> None:
+        """Makes everything short of starting the process; may take as long as a pull."""
+
+    async def start(self, task: objects_pb2.Task) -> objects_pb2.ContainerStatus:
+        """Starts what was prepared; what runs or ran already is not started again."""
+
+    async def wait(self, task: objects_pb2.Task) -> ExitResult:
+        """Returns when the task has ended, at once if it did before; NOT_FOUND."""
+
+    async def shutdown(self, task: objects_pb2.Task) -> ExitResult | None:
+        """Asks the task to end and kills it after its grace period; None: it never ran."""
+
+    async def terminate(self, task: objects_pb2.Task) -> ExitResult | None:
+        """Kills the task without asking; None: it never ran."""
+
+    async def remove(self, task: objects_pb2.Task) -> None:
+        """Deletes every trace of the task, its logs too; also of one that is not there."""
+
+    def logs(
+        self, task: objects_pb2.Task, options: logs_pb2.LogOptions
+    ) -> AsyncIterator[logs_pb2.LogMessage]:
+        """What the task wrote, in order; with `follow` until it ends. NOT_FOUND."""
