@@ -6,7 +6,7 @@ from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.control.resolve import resolve
-from manager.state.changes import batch, create
+from manager.state.changes import StoredObject, batch, create
 from manager.state.store import Store
 
 Service = objects_pb2.Service
@@ -29,7 +29,7 @@ def node(object_id: str, hostname: str) -> Node:
 @pytest.fixture
 def store() -> Store:
     filled = Store()
-    objects = [
+    objects: list[StoredObject] = [
         service("aaa1", "web"),
         service("aab2", "aaa"),
         service("web9", "db"),

@@ -1,0 +1,165 @@
+"""Nodes, join tokens and operators, as operators of the cluster may change them."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from api.errors import Code, SwarmError
+from api.identity import identity_of, make_csr, new_key
+from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from manager.ca.bootstrap import first_objects
+from manager.ca.tokens import role_of_token
+from manager.control.cluster import ClusterAffairs
+from manager.state.changes import batch, copy, create, update
+from manager.state.store import Store
+from tests.support.builders import node
+from tests.support.counter import counter
+from tests.support.direct_proposer import DirectProposer
+
+NOW = 1_800_000_000.0
+Node = objects_pb2.Node
+T = TypeVar("T")
+
+
+async def _await(call: Awaitable[T]) -> T:
+    return await call
+
+
+def run(call: Awaitable[T]) -> T:
+    return asyncio.run(_await(call))
+
+
+class Town:
+    """A cluster of one manager and one worker, `w`."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        secrets = itertools.count()
+        self.proposer = DirectProposer(self.store, lambda: NOW)
+        first = first_objects(
+            specs_pb2.ClusterSpec(),
+            cluster_id="c" * 25,
+            node_id="m" * 25,
+            csr_pem=make_csr(new_key()),
+            now=NOW,
+            secret=lambda count: bytes([next(secrets)]) * count,
+            address="10.0.0.1:2377",
+        )
+        run(self.proposer.propose([first.batch(), batch(create(node("w")))]))
+        self.affairs = ClusterAffairs(
+            self.store,
+            self.proposer,
+            ids=counter("operator-"),
+            clock=lambda: NOW,
+            secret=lambda count: b"\x07" * count,
+        )
+
+    @property
+    def cluster(self) -> objects_pb2.Cluster:
+        return next(self.store.all(objects_pb2.Cluster))
+
+    def node(self, key: str = "w") -> Node:
+        found = self.store.get(Node, key)
+        assert found is not None
+        return found
+
+    def set_state(self, state: types_pb2.NodeState.ValueType) -> None:
+        changed = copy(self.node())
+        changed.status.state = state
+        run(self.proposer.propose([batch(update(changed))]))
+
+    def update_node(self, edit: Callable[[specs_pb2.NodeSpec], object], request_id: str) -> Node:
+        present = self.node()
+        request = control_pb2.UpdateNodeRequest(
+            key="w", spec=present.spec, version=present.meta.version, request_id=request_id
+        )
+        edit(request.spec)
+        return run(self.affairs.update_node(request))
+
+    def remove_node(self, key: str, *, force: bool = False, request_id: str = "d") -> str:
+        request = control_pb2.RemoveRequest(key=key, force=force, request_id=request_id)
+        return run(self.affairs.remove_node(request)).id
+
+
+def refusal(call: Callable[[], object]) -> SwarmError:
+    with pytest.raises(SwarmError) as refused:
+        call()
+    return refused.value
+
+
+def test_a_node_is_drained_and_labelled() -> None:
+    town = Town()
+    drained = town.update_node(
+        lambda s: s.MergeFrom(specs_pb2.NodeSpec(availability=types_pb2.NODE_AVAILABILITY_DRAIN)),
+        "u1",
+    )
+    assert drained.spec.availability == types_pb2.NODE_AVAILABILITY_DRAIN
+    labelled = town.update_node(lambda s: s.annotations.labels.update({"rack": "a"}), "u2")
+    assert labelled.spec.annotations.labels["rack"] == "a"
+
+
+def test_a_role_cannot_change_yet() -> None:
+    town = Town()
+    promote = specs_pb2.NodeSpec(role=types_pb2.NODE_ROLE_MANAGER)
+    error = refusal(lambda: town.update_node(lambda s: s.MergeFrom(promote), "u1"))
+    assert (error.code, error.field) == (Code.UNSUPPORTED, "role")
+
+
+def test_an_update_from_an_old_version_is_refused() -> None:
+    town = Town()
+    request = control_pb2.UpdateNodeRequest(key="w", spec=town.node().spec, request_id="u")
+    assert refusal(lambda: run(town.affairs.update_node(request))).code is Code.CONFLICT
+
+
+def test_only_a_node_that_is_down_is_removed_without_force() -> None:
+    town = Town()
+    town.set_state(types_pb2.NODE_STATE_READY)
+    assert refusal(lambda: town.remove_node("w")).code is Code.REFUSED
+    town.set_state(types_pb2.NODE_STATE_DOWN)
+    assert town.remove_node("w") == "w"
+    assert town.remove_node("w") == "w"
+    assert town.store.get(Node, "w") is None
+
+
+def test_force_removes_a_node_that_is_up_but_never_the_last_manager() -> None:
+    town = Town()
+    town.set_state(types_pb2.NODE_STATE_READY)
+    assert town.remove_node("w", force=True) == "w"
+    error = refusal(lambda: town.remove_node("m" * 25, force=True, request_id="d2"))
+    assert (error.code, "swarm leave --force" in error.remedy) == (Code.REFUSED, True)
+
+
+@pytest.mark.parametrize("role", types_pb2.NodeRole.values())
+def test_a_rotated_token_replaces_the_old_one(role: types_pb2.NodeRole.ValueType) -> None:
+    town = Town()
+    manager = role == types_pb2.NODE_ROLE_MANAGER
+    field, other = ("manager", "worker") if manager else ("worker", "manager")
+    old, kept = (getattr(town.cluster.root_ca, f"{word}_token") for word in (field, other))
+    request = control_pb2.RotateJoinTokenRequest(role=role, request_id="r")
+    changed = run(town.affairs.rotate_token(request))
+    new = getattr(changed.root_ca, f"{field}_token")
+    assert new != old
+    assert getattr(changed.root_ca, f"{other}_token") == kept
+    assert role_of_token(changed.root_ca, new) == role
+    assert refusal(lambda: role_of_token(changed.root_ca, old)).code is Code.UNAUTHENTICATED
+    assert run(town.affairs.rotate_token(request)) == changed
+
+
+def test_an_operator_gets_a_certificate_until_it_is_removed() -> None:
+    town = Town()
+    request = control_pb2.CreateOperatorRequest(
+        name="alice", csr_pem=make_csr(new_key()), request_id="o"
+    )
+    made = run(town.affairs.create_operator(request))
+    identity = identity_of(made.certificate_pem)
+    assert (identity.role, identity.id) == ("operator", made.operator.id)
+    assert list(made.managers) == ["10.0.0.1:2377"]
+    assert made.ca_pem == town.cluster.root_ca.certificate_pem
+
+    removal = control_pb2.RemoveRequest(key="alice", request_id="o2")
+    assert run(town.affairs.remove_operator(removal)).id == made.operator.id
+    assert run(town.affairs.remove_operator(removal)).id == made.operator.id
+    assert town.store.count(objects_pb2.Operator) == 0

@@ -1,0 +1,46 @@
+"""Settings: what wins over what, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from api.errors import SwarmError
+from swarmctl.settings import Settings, load
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "swarmd.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
+    path = written(tmp_path, 'state_dir = "/a"\nrun_dir = "/b"\n[labels]\nrack = "x"\n')
+    settings = load(path, {"run_dir": "/c"})
+    assert (settings.state_dir, settings.run_dir) == (Path("/a"), Path("/c"))
+    assert settings.labels == {"rack": "x"}
+    assert settings.cgroup_parent == Settings().cgroup_parent
+    assert settings.socket == Path("/c/swarmd.sock")
+
+
+def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, 'insecure_registries = ["r:5000"]\n[registry_cas]\n"r:5001" = "/etc/r.pem"\n'
+    )
+    settings = load(path, {})
+    assert settings.insecure_registries == ("r:5000",)
+    assert settings.registry_cas == {"r:5001": Path("/etc/r.pem")}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("stat_dir = 1", "unknown setting stat_dir"), ("= broken", "cannot read")],
+)
+def test_a_bad_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SwarmError, match=words):
+        load(written(tmp_path, text), {})
+
+
+def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SwarmError, match="cannot read"):
+        load(tmp_path / "none.toml", {})
