@@ -80,6 +80,7 @@ class Node:
         self._life: Life | None = None
         self._changing = asyncio.Lock()
         self._server: grpc.aio.Server | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -90,10 +91,14 @@ class Node:
         if found is not None:
             await self._begin(*found)
         self._server = await self._open_socket()
+        self._tidying = asyncio.create_task(self._tidy())
         logger.info("swarmd listens on %s", self.settings.socket)
 
     async def stop(self) -> None:
         """Stops serving. Containers live on."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
         if self._server is not None:
             await self._server.stop(STOP_GRACE)
         if self._life is not None:
@@ -230,6 +235,16 @@ class Node:
         )
         await life.start(first)
         self._life = life
+
+    async def _tidy(self) -> None:
+        """Frees what interrupted pulls of former runs left on the disk."""
+        try:
+            freed = await self._images.collect_garbage()
+        except (OSError, SwarmError) as error:
+            logger.warning("remains of interrupted pulls stay on the disk: %s", error)
+        else:
+            if freed:
+                logger.info("freed %d bytes that interrupted pulls had left", freed)
 
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():

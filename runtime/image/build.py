@@ -6,7 +6,6 @@ so the upper directory of a container is a tree that can be built from. Runs no 
 
 import asyncio
 import contextlib
-import gzip
 import hashlib
 import io
 import json
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import zstandard
+from isal import igzip
 
 from runtime.image import digest as digests
 from runtime.image import platforms
@@ -161,7 +161,7 @@ class _Hashed(io.RawIOBase):
 @contextlib.contextmanager
 def _compressor(compression: Compression, file: IO[bytes]) -> Iterator[IO[bytes]]:
     if compression is Compression.GZIP:
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+        with igzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # type: ignore[no-untyped-call]
             yield cast(IO[bytes], packed)
     elif compression is Compression.ZSTD:
         with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as writer:

@@ -42,7 +42,7 @@ class Content:
         self._run = secrets.token_hex(4)  # tells what this process makes from what a crash left
         self._numbers = itertools.count(1)
         for directory in (root, self._blobs, self._layers, self._ingest, self._scratch):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_directory(directory)
 
     # Names
 
@@ -109,7 +109,7 @@ class Content:
     def write_blob(self, digest: str, body: bytes) -> None:
         """Stores a small blob, which the caller has verified."""
         target = self.blob(digest)
-        target.parent.mkdir(mode=0o700, exist_ok=True)
+        _make_directory(target.parent)
         write_atomic(target, body, self._fresh("blob"))
 
     def write_catalogue(self, body: bytes) -> None:
@@ -203,6 +203,13 @@ def write_atomic(target: Path, body: bytes, temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_directory(target.parent)
+
+
+def _make_directory(path: Path) -> None:
+    """Makes a private directory where it is missing; a crash does not take it away again."""
+    if not path.exists():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fsync_directory(path.parent)
 
 
 def fsync_directory(path: Path) -> None:

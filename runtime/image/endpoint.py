@@ -26,10 +26,12 @@ class RegistryOptions:
 
     `insecure`: host, host:port or CIDR that may be spoken to in plain HTTP, and whose certificate
     is not checked. `ca_files`: host or host:port to a PEM file of CAs, trusted beside the system's.
+    `retry_delay`: seconds before a failed request is sent again for the first time.
     """
 
     insecure: tuple[str, ...] = ()
     ca_files: Mapping[str, Path] = field(default_factory=dict)
+    retry_delay: float = 0.25
 
 
 @dataclass(frozen=True)

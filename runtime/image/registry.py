@@ -55,7 +55,10 @@ class Registry:
         self._scope = f"repository:{reference.path}:{actions}"
         self._prefix = f"/v2/{reference.path}"
         self._transport = Transport(
-            endpoint.resolve(reference.domain, options), credentials=credentials, clock=clock
+            endpoint.resolve(reference.domain, options),
+            credentials=credentials,
+            clock=clock,
+            retry_delay=options.retry_delay,
         )
         self._gate = asyncio.Semaphore(_PARALLEL)
 

@@ -8,7 +8,6 @@ ATTEMPTS = 5
 MAX_DELAY = 30.0
 """Seconds between two attempts, at most; a server that wants more is reported instead."""
 
-_BASE = 0.25
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 Chance = Callable[[], float]
@@ -20,16 +19,17 @@ def is_transient(status: int) -> bool:
     return status in _AGAIN
 
 
-def delay(attempt: int, retry_after: float | None, chance: Chance) -> float | None:
+def delay(attempt: int, retry_after: float | None, chance: Chance, base: float) -> float | None:
     """Seconds to wait after the failed attempt number `attempt` (from 1); None: give up.
 
-    The server's own wish comes first; else the delay doubles, less up to a half by chance.
+    The server's own wish comes first; else the delay begins with `base` and doubles, less up to a
+    half by chance.
     """
     if attempt >= ATTEMPTS:
         return None
     if retry_after is not None:
         return retry_after if retry_after <= MAX_DELAY else None
-    doubled: float = _BASE * 2 ** (attempt - 1)
+    doubled: float = base * 2 ** (attempt - 1)
     return min(MAX_DELAY, doubled) * (1 - chance() / 2)
 
 

@@ -163,11 +163,17 @@ class ImageStore:
                 return await asyncio.to_thread(self._content.empty_trash)
 
     def list(self) -> list[StoredImage]:
-        """All images, the newest first."""
+        """All images, the newest first; a damaged one is left out, and `get` tells why."""
         newest = sorted(
             self._catalogue.images.values(), key=lambda image: (-image.created, image.id)
         )
-        return [self._stored(record) for record in newest]
+        images = []
+        for record in newest:
+            try:
+                images.append(self._stored(record))
+            except SwarmError as error:  # the others are still worth a list
+                _LOG.error("%s", error)
+        return images
 
     # Pulling and loading
 
@@ -210,11 +216,11 @@ class ImageStore:
             return None
         try:
             record = self._catalogue.find(str(name))
+            offered = self._config(record.id).platform
         except SwarmError:
             return None
         if not all(self._content.has_layer(layer) for layer in record.layers):
             return None
-        offered = self._config(record.id).platform
         return self._stored(record) if offered is None or platforms.runs_on(offered, want) else None
 
     async def _load(self, found: archive.Found) -> None:

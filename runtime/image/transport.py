@@ -54,6 +54,7 @@ class Transport:
         *,
         credentials: Credentials | None,
         clock: Clock,
+        retry_delay: float,
         chance: retry.Chance = _CHANCE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -61,6 +62,7 @@ class Transport:
         self._endpoint = endpoint
         self._credentials = credentials
         self._clock = clock
+        self._retry_delay = retry_delay
         self._chance = chance
         self._sleep = sleep
         self._client: httpx.AsyncClient
@@ -105,7 +107,7 @@ class Transport:
 
     async def pause(self, attempt: int) -> bool:
         """Waits after the failed attempt number `attempt`; False: that was the last."""
-        seconds = retry.delay(attempt, None, self._chance)
+        seconds = retry.delay(attempt, None, self._chance, self._retry_delay)
         if seconds is None:
             return False
         await self._sleep(seconds)
@@ -127,7 +129,7 @@ class Transport:
             if not retry.is_transient(response.status_code):
                 return response
             wish = retry.parse_retry_after(response.headers.get("retry-after"), self._clock())
-            seconds = retry.delay(attempt, wish, self._chance)
+            seconds = retry.delay(attempt, wish, self._chance, self._retry_delay)
             if seconds is None:
                 return response
             await response.aclose()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from hostkit import clock
 from runtime.image import build, registry
@@ -105,6 +106,8 @@ def running_registry(
     directory: Path, *, tls: tuple[Path, Path] | None = None, host: str = "127.0.0.1"
 ) -> Iterator[RegistryProcess]:
     """Debian's docker-registry on a free port; `tls`: certificate and key."""
+    if not Path(REGISTRY).exists():
+        pytest.skip(f"{REGISTRY} is not installed (Debian: docker-registry)")
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port(host)
     lines = [

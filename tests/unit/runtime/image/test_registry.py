@@ -35,7 +35,7 @@ NOW = {"Retry-After": "0"}
 def client(registry: ScriptedRegistry, **how: Any) -> Registry:
     return Registry(
         parse(f"{registry.address}/team/app:1"),
-        how.pop("options", RegistryOptions()),
+        how.pop("options", RegistryOptions(retry_delay=0.01)),
         clock=clock.wall,
         **how,
     )

@@ -8,14 +8,16 @@ NOW = 1_700_000_000.0
 
 
 def test_delays_double_and_end() -> None:
-    assert [retry.delay(n, None, lambda: 0.0) for n in range(1, 6)] == [0.25, 0.5, 1.0, 2.0, None]
-    assert retry.delay(1, None, lambda: 1.0) == 0.125
+    delays = [retry.delay(n, None, lambda: 0.0, 0.25) for n in range(1, 6)]
+    assert delays == [0.25, 0.5, 1.0, 2.0, None]
+    assert retry.delay(1, None, lambda: 1.0, 0.25) == 0.125
+    assert retry.delay(4, None, lambda: 0.0, 60.0) == retry.MAX_DELAY
 
 
 def test_the_wish_of_the_server_counts_up_to_a_limit() -> None:
-    assert retry.delay(1, 7.0, lambda: 1.0) == 7.0
-    assert retry.delay(1, retry.MAX_DELAY + 1, lambda: 0.0) is None
-    assert retry.delay(retry.ATTEMPTS, 0.0, lambda: 0.0) is None
+    assert retry.delay(1, 7.0, lambda: 1.0, 0.25) == 7.0
+    assert retry.delay(1, retry.MAX_DELAY + 1, lambda: 0.0, 0.25) is None
+    assert retry.delay(retry.ATTEMPTS, 0.0, lambda: 0.0, 0.25) is None
 
 
 @pytest.mark.parametrize(

@@ -451,3 +451,18 @@ def test_a_damaged_catalogue_is_not_overwritten(stores: Stores) -> None:
     with pytest.raises(SwarmError, match="unreadable"):
         stores.open()
     assert catalogue.read_text() == "{"
+
+
+def test_a_damaged_image_hides_no_other(scripted: ScriptedRegistry, stores: Stores) -> None:
+    for tag in "12":
+        scripted.add_layout(stores.layout(tag, stores.source(tag)), tag)
+    good, bad = (f"{scripted.address}/team/app:{tag}" for tag in "12")
+    kept, damaged = pull(stores.open(), good, bad)
+    blobs = stores.directory / "store/blobs/sha256"
+    (blobs / damaged.id.removeprefix("sha256:")).write_bytes(b"{}")
+    store = stores.open()
+    assert store.list() == [kept]
+    with pytest.raises(SwarmError, match="damaged"):
+        store.get(bad)
+    assert pull(store, f"{bad}@{damaged.digests[0].partition('@')[2]}")[0].layers == damaged.layers
+    assert len(store.list()) == 2
