@@ -4,43 +4,54 @@ blocks and needs a thread without an event loop. Changes nothing.
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 from pyroute2 import IPRoute
 
 from api.address import CONTROL_PORT, join_address, split_address
-from api.errors import invalid
+from api.errors import SwarmError, invalid
 
 DEFAULT_LISTEN = f"0.0.0.0:{CONTROL_PORT}"
+_FIELD = "advertise_address"
+
+Own = Sequence[tuple[str, str]]
+"""(interface, address) of a host's global addresses."""
 
 
 def advertised(text: str, listen: str) -> str:
-    """The address that other nodes are told, as host:port.
+    """The address of this host that other nodes are told; see `choose`."""
+    return choose(text, listen, host_addresses())
+
+
+def choose(text: str, listen: str, own: Own) -> str:
+    """The address that other nodes are told, as host:port. Pure.
 
     `text` is an address, the name of an interface, or empty: then the host's only global address.
     INVALID, naming the choices, where several addresses would do (as Docker refuses to guess).
     """
-    field = "advertise_address"
     listen_host, port = split_address(listen, field="listen_address")
     if text:
-        host, port = split_address(text, field=field, default_port=port)
-        return join_address(_of_interface(field, host) or host, port)
-    if not ipaddress.ip_address(listen_host).is_unspecified:
+        host, port = split_address(text, field=_FIELD, default_port=port)
+        of_interface = sorted({address for name, address in own if name == host})
+        if len(of_interface) > 1:
+            raise _several(f"interface {host} has several addresses", of_interface)
+        return join_address(of_interface[0] if of_interface else host, port)
+    if not _is_unspecified(listen_host):
         return join_address(listen_host, port)
-    candidates = sorted({address for _, address in host_addresses()})
+    candidates = sorted({address for _, address in own})
     if len(candidates) == 1:
         return join_address(candidates[0], port)
+    if candidates:
+        raise _several("this host has several addresses", candidates)
     raise invalid(
-        field,
-        "this host has no address that others could use"
-        if not candidates
-        else "this host has several addresses",
-        why=", ".join(candidates),
-        remedy="choose one with --advertise-addr",
+        _FIELD,
+        "this host has no address that others could use",
+        remedy="give it one, or name one with --advertise-addr",
     )
 
 
-def host_addresses() -> list[tuple[str, str]]:
-    """(interface, address) of every global address of this host; IPv6 only where no IPv4 is."""
+def host_addresses() -> Own:
+    """This host's global addresses; those of IPv6 only where there is none of IPv4."""
     with IPRoute() as netlink:
         names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
         found = [
@@ -56,13 +67,14 @@ def host_addresses() -> list[tuple[str, str]]:
     return four or [(name, address) for name, address, _ in usable]
 
 
-def _of_interface(field: str, name: str) -> str | None:
-    matches = [address for interface, address in host_addresses() if interface == name]
-    if len(matches) > 1:
-        raise invalid(
-            field,
-            f"interface {name} has several addresses",
-            why=", ".join(matches),
-            remedy="give the address itself",
-        )
-    return matches[0] if matches else None
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _several(what: str, addresses: Sequence[str]) -> SwarmError:
+    return invalid(
+        _FIELD, what, why=", ".join(addresses), remedy="choose one with --advertise-addr"
+    )
