@@ -8,8 +8,8 @@ beside them. Knows nothing of managers, and decides no step.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 from api.errors import Code, SwarmError
 from api.times import seconds_of, timestamp
@@ -36,6 +36,9 @@ _STREAMS: dict[str, LogOptions.Stream.ValueType] = {
 
 class ContainerExecutor:
     """Executor over a driver and an image store.
+
+    The driver is shared with containers that are no tasks: its owner recovers it, before the
+    executor is used, and closes it.
 
     `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
     `generic`: resources that the node's owner declared.
@@ -76,7 +79,7 @@ class ContainerExecutor:
 
     async def recover(self) -> Collection[str]:
         """See Executor."""
-        states = await self._driver.recover()
+        states = await self._driver.list()
         return [state.id for state in states if TASK_ID_LABEL in state.labels]
 
     # --- life -------------------------------------------------------------------------------
@@ -161,7 +164,9 @@ class ContainerExecutor:
 
     # --- logs -------------------------------------------------------------------------------
 
-    async def logs(self, task: Task, options: LogOptions) -> AsyncIterator[logs_pb2.LogMessage]:
+    async def logs(
+        self, task: Task, options: LogOptions
+    ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """See Executor."""
         lines = self._driver.logs(
             task.id,
@@ -171,9 +176,11 @@ class ContainerExecutor:
             until=seconds_of(options.until) if options.HasField("until") else 0.0,
         )
         wanted = frozenset(options.streams) or frozenset(_STREAMS.values())
-        async for line in lines:
-            if _STREAMS[line.stream] in wanted:
-                yield _message(task, line)
+        # The driver's iterator is a generator, whose open file is closed with it.
+        async with contextlib.aclosing(cast(AsyncGenerator[LogLine, None], lines)):
+            async for line in lines:
+                if _STREAMS[line.stream] in wanted:
+                    yield _message(task, line)
 
 
 def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:

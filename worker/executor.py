@@ -4,7 +4,7 @@ The agent holds on to this Protocol; `container` is the implementation over cont
 here decides when a step is due: `task_machine` does.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import Protocol
 
 from api.errors import SwarmError
@@ -46,7 +46,7 @@ class Executor(Protocol):
         """What this host is and has."""
 
     async def recover(self) -> Collection[str]:
-        """Once, before anything else: adopts what a former daemon left; ids of tasks found."""
+        """Once, before any step: takes over what a former agent left; ids of the tasks found."""
 
     async def prepare(self, task: objects_pb2.Task) -> None:
         """Makes everything short of starting the process; may take as long as a pull."""
@@ -68,5 +68,5 @@ class Executor(Protocol):
 
     def logs(
         self, task: objects_pb2.Task, options: logs_pb2.LogOptions
-    ) -> AsyncIterator[logs_pb2.LogMessage]:
+    ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """What the task wrote, in order; with `follow` until it ends. NOT_FOUND."""

@@ -153,7 +153,7 @@ class _Publication:
     async def _read_one(self, task: Task) -> None:
         try:
             lines = self._executor.logs(task, self._subscription.options)
-            async with contextlib.aclosing(lines):  # type: ignore[type-var]
+            async with contextlib.aclosing(lines):
                 async for line in lines:
                     await self._queue.put(line)
         except SwarmError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
@@ -107,7 +107,7 @@ class FakeExecutor:
 
     async def logs(
         self, task: Task, options: logs_pb2.LogOptions
-    ) -> AsyncIterator[logs_pb2.LogMessage]:
+    ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         await self._step("logs", task)
         container = self.containers.get(task.id)
         if container is None:

@@ -44,6 +44,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.subscriptions: list[logs_pb2.Subscription] = []
         self.published: dict[str, list[logs_pb2.PublishLogsMessage]] = defaultdict(list)
         self.hold_publish: asyncio.Event | None = None
+        self.hold_assignments: asyncio.Event | None = None
         self._changed = asyncio.Condition()
         self._sequence = 0
         self._streams: list[asyncio.Queue[Message | None]] = []
@@ -137,6 +138,8 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         return dispatcher_pb2.HeartbeatResponse(period=times.duration(self.period))
 
     async def Assignments(self, request: Any, context: Any) -> AsyncIterator[Message]:
+        if self.hold_assignments is not None:
+            await self.hold_assignments.wait()
         stream: asyncio.Queue[Message | None] = asyncio.Queue()
         self._streams.append(stream)
         self.completes += 1

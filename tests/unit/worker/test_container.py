@@ -2,100 +2,23 @@
 
 import asyncio
 import dataclasses
-import random
-import shutil
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api import channel
 from api.errors import Code, SwarmError
-from api.new_ids import new_id
-from api.states import ASSIGNED, COMPLETE, FAILED, REJECTED, RUNNING, SHUTDOWN
 from api.times import duration
-from api.v1 import dispatcher_pb2, logs_pb2, objects_pb2
+from api.v1 import logs_pb2, objects_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
-from runtime.image.registry import RegistryOptions
-from runtime.image.store import ImageStore
-from tests.support.containers import Box
-from tests.support.fake_manager import FakeManager
-from tests.support.images import busybox_source, running_registry
+from tests.support.task_host import OBEYS, Host
 from worker import container
-from worker.agent import Agent
 from worker.container import ContainerExecutor
 from worker.executor import TemporaryError
-from worker.storage import Storage
 
 pytestmark = pytest.mark.root
 
-Scenario = Callable[[ContainerExecutor], Awaitable[Any]]
 SLEEP = ("sleep", "1000")
-OBEYS = ("sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done")
-
-
-@dataclasses.dataclass
-class Host:
-    """A box for containers, an image store, and the name of an image in a registry."""
-
-    box: Box
-    images: Path
-    reference: str
-
-    def executor(self, driver: ConmonDriver) -> ContainerExecutor:
-        store = ImageStore(self.images, options=RegistryOptions(), clock=clock.wall)
-        return ContainerExecutor(
-            driver, store, version="1.2", labels={"disk": "ssd"}, address="10.0.0.1"
-        )
-
-    def run(self, scenario: Scenario, *, leave: bool = False) -> Any:
-        return self.box.run(lambda driver: scenario(self.executor(driver)), leave=leave)
-
-    def task(self, *command: str, **changes: Any) -> objects_pb2.Task:
-        made = objects_pb2.Task(
-            id=new_id(), service_id="s", service_name="web", slot=1, node_id="n"
-        )
-        made.spec.container.image = self.reference
-        made.spec.container.command.extend(command)
-        made.status.state = ASSIGNED
-        made.desired_state = RUNNING
-        for name, value in changes.items():
-            setattr(made.spec.container, name, value)
-        return made
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("registry")
-    with running_registry(directory / "data") as registry:
-        source = busybox_source(directory / "source")
-        asyncio.run(registry.push(directory / "workspace", "box:1", source))
-        yield registry.reference("box:1")
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("images")
-
-
-@pytest.fixture
-def host(tmp_path: Path, images: Path, reference: str) -> Iterator[Host]:
-    run_dir = Path(tempfile.mkdtemp(prefix="r"))
-    box = Box(tmp_path / "state", run_dir, tmp_path)
-    try:
-        yield Host(box, images, reference)
-    finally:
-        box.run(_nothing)
-        left = box.leftovers()
-        shutil.rmtree(run_dir)
-    assert left == []
-
-
-async def _nothing(_driver: ConmonDriver) -> None:
-    pass
 
 
 async def lines(executor: ContainerExecutor, task: objects_pb2.Task, **options: Any) -> list[bytes]:
@@ -270,6 +193,7 @@ def test_a_new_daemon_finds_only_the_containers_of_tasks(host: Host) -> None:
     async def after() -> None:
         driver = host.box.driver()
         try:
+            await driver.recover()
             executor = host.executor(driver)
             found = set(await executor.recover())
             assert found == {runs.id, ended.id}
@@ -296,60 +220,3 @@ def test_which_failures_are_worth_another_try(code: Code, temporary: bool) -> No
         raise SwarmError(code, "what", why="why")
     assert isinstance(caught.value, TemporaryError) is temporary
     assert str(caught.value) == "what: why"
-
-
-def test_an_agent_over_real_containers(host: Host, tmp_path: Path) -> None:
-    manager = FakeManager(tmp_path / "m.sock")
-    good, bad, lost = (
-        host.task(*OBEYS),
-        host.task("sh", "-c", "exit 5"),
-        host.task(image="x.invalid/y"),
-    )
-    job = host.task("true")
-    job.desired_state = COMPLETE
-    manager.tasks = {task.id: task for task in (good, bad, lost, job)}
-
-    async def life(driver: ConmonDriver, scenario: Callable[[], Awaitable[None]]) -> None:
-        storage = await Storage.open(tmp_path / "tasks.db")
-        agent = Agent(
-            node_id="n",
-            executor=host.executor(driver),
-            storage=storage,
-            managers=[dispatcher_pb2.ManagerAddress(node_id="m", address="m")],
-            connect=lambda _: channel.unix_channel(tmp_path / "m.sock"),
-            wall=clock.wall,
-            chance=random.Random(1),
-        )
-        running = asyncio.create_task(agent.run())
-        try:
-            await scenario()
-        finally:
-            await agent.stop()
-            await running
-            await storage.close()
-            await driver.close()
-
-    async def first() -> None:
-        assert (await manager.reported(bad.id, FAILED)).error == "task: non-zero exit (5)"
-        assert (await manager.reported(lost.id, REJECTED)).error.startswith("No such image: ")
-        await manager.reported(job.id, COMPLETE)
-        assert (await manager.reported(good.id, RUNNING)).container.pid > 1
-
-    async def second() -> None:
-        await manager.want(good.id, SHUTDOWN)
-        stopped = await manager.reported(good.id, SHUTDOWN)
-        assert stopped.container.exit_code == 3
-
-    async def all_of_it() -> None:
-        await manager.start()
-        try:
-            await life(host.box.driver(), first)
-            await life(host.box.driver(), second)
-        finally:
-            await manager.stop()
-            driver = host.box.driver()
-            for state in await driver.recover():
-                await driver.remove(state.id)
-            await driver.close()
-
-    asyncio.run(all_of_it())

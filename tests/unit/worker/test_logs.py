@@ -100,6 +100,28 @@ def test_following_takes_in_later_lines_and_later_tasks_until_it_is_closed(node:
     node.run(scenario)
 
 
+def test_without_follow_later_tasks_are_left_out(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks["a"] = task("a")
+        gate = node.executor.gates["logs"] = asyncio.Event()
+        async with node.agent():
+            await manager.reported("a", RUNNING)
+            node.executor.containers["a"].lines = [b"mine"]
+            await manager.subscribe(subscription())
+            async with asyncio.timeout(20):
+                while not node.executor.under_way:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            await manager.assign(task("b"))
+            await manager.reported("b", RUNNING)
+            gate.set()
+            await manager.until(lambda: any(m.done for m in manager.published["x"]))
+        assert manager.lines("x") == [b"mine"]
+        assert "logs" not in node.executor.steps("b")
+
+    node.run(scenario)
+
+
 def test_a_task_that_cannot_be_read_is_named_and_one_without_a_container_is_not(
     node: Node,
 ) -> None:

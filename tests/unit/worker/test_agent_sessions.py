@@ -1,0 +1,255 @@
+"""What an agent does when sessions break, managers are away, and the daemon starts again."""
+
+import asyncio
+
+import pytest
+
+from api.errors import Code, SwarmError
+from api.states import (
+    ACCEPTED,
+    FAILED,
+    PREPARING,
+    READY,
+    RUNNING,
+)
+from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
+from tests.support.fake_executor import Exit
+from tests.support.fake_manager import UNAVAILABLE
+from tests.support.paper_node import Node, State, gone, task, until
+from worker.session import Timing
+from worker.storage import Storage
+
+
+def test_the_manager_hears_of_the_node_and_gets_heartbeats(node: Node) -> None:
+    async def scenario() -> None:
+        node.manager.period = 0.01
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.heartbeats >= 3)
+        assert [d.hostname for d in node.manager.descriptions] == ["box"]
+        assert node.heard[0].session_id == "session-1"
+
+    node.run(scenario)
+
+
+def test_a_manager_that_is_away_changes_nothing_and_hears_all_on_return(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks |= {"a": task("a"), "b": task("b")}
+        async with node.agent() as agent:
+            await manager.reported("a", RUNNING)
+            await manager.reported("b", RUNNING)
+            await manager.stop()
+            node.executor.containers["a"].end(Exit(5))
+            await until(lambda: agent.tasks()["a"].status.state == FAILED)
+            await manager.start()
+            failed = await manager.reported("a", FAILED)
+            assert failed.container.exit_code == 5
+            assert manager.sessions == 2
+        assert node.executor.steps("b") == ["prepare", "start", "wait"]
+
+    node.run(scenario)
+
+
+def test_statuses_that_were_not_acknowledged_are_sent_again(node: Node) -> None:
+    async def scenario() -> None:
+        node.manager.tasks["a"] = task("a")
+        node.manager.refuse["UpdateTaskStatus"] = [UNAVAILABLE, UNAVAILABLE]
+        async with node.agent():
+            await node.manager.reported("a", RUNNING)
+            assert node.manager.sessions == 3
+
+    node.run(scenario)
+
+
+def test_a_refused_session_is_tried_again(node: Node) -> None:
+    async def scenario() -> None:
+        node.manager.refuse["Session"] = [UNAVAILABLE, UNAVAILABLE]
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.sessions == 1)
+
+    node.run(scenario)
+
+
+def test_a_failed_heartbeat_ends_the_session(node: Node) -> None:
+    async def scenario() -> None:
+        node.manager.refuse["Heartbeat"] = [SwarmError(Code.REFUSED, "no such session")]
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.sessions == 2)
+
+    node.run(scenario)
+
+
+def test_restart_with_tasks_running_ended_and_unreported(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks |= {name: task(name) for name in ("runs", "ended", "gone")}
+        async with node.agent():
+            for name in manager.tasks:
+                await manager.reported(name, RUNNING)
+        node.executor.containers["ended"].end(Exit(7))
+        del node.executor.containers["gone"]
+        node.executor.calls.clear()
+        async with node.agent():
+            ended = await manager.reported("ended", FAILED)
+            assert ended.container.exit_code == 7
+            lost = await manager.reported("gone", FAILED)
+            assert lost.error == "no container gone"
+            assert manager.state("runs") == RUNNING
+        assert node.executor.steps("runs") == ["wait"]
+        assert node.executor.steps("ended") == ["wait"]
+
+    node.run(scenario)
+
+
+def test_restart_while_no_manager_is_there(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks["a"] = task("a")
+        async with node.agent():
+            await manager.reported("a", RUNNING)
+        await manager.stop()
+        node.executor.containers["a"].end(Exit(9))
+        async with node.agent() as agent:
+            await until(lambda: agent.tasks().get("a", task("a")).status.state == FAILED)
+        # The report that nobody took is on disk, and waits for no assignments.
+        manager.hold_assignments = asyncio.Event()
+        async with node.agent():
+            await manager.start()
+            failed = await manager.reported("a", FAILED)
+            assert failed.container.exit_code == 9
+
+    node.run(scenario)
+
+
+@pytest.mark.parametrize("state", [ACCEPTED, PREPARING, READY, types_pb2.TASK_STATE_STARTING])
+def test_a_task_that_was_cut_off_before_it_ran_is_done_again(node: Node, state: State) -> None:
+    async def scenario() -> None:
+        storage = await Storage.open(node.directory / "tasks.db")
+        await storage.assign([task("a")], [])
+        await storage.record({"a": objects_pb2.TaskStatus(state=state)})
+        await storage.close()
+        node.manager.tasks["a"] = task("a", state=state)
+        async with node.agent():
+            await node.manager.reported("a", RUNNING)
+
+    node.run(scenario)
+
+
+def test_containers_of_unassigned_tasks_go_only_once_a_manager_has_spoken(node: Node) -> None:
+    async def scenario() -> None:
+        node.executor.run("stray")
+        node.executor.run("mine")
+        node.manager.tasks["mine"] = task("mine")
+        node.manager.refuse["Session"] = [UNAVAILABLE]
+        async with node.agent() as agent:
+            await gone(node, "stray")
+            await node.manager.reported("mine", RUNNING)
+            await node.manager.until(lambda: node.manager.completes == 1)
+            agent.reconnect()
+            await node.manager.assign(task("later"))
+            await node.manager.reported("later", RUNNING)
+            assert node.manager.completes == 2
+        assert node.executor.steps("stray") == ["shutdown", "remove"]
+        assert not node.executor.containers["mine"].ended.is_set()
+
+    node.run(scenario)
+
+
+def test_a_stray_container_is_kept_while_managers_are_away(node: Node) -> None:
+    async def scenario() -> None:
+        node.executor.run("stray")
+        node.manager.refuse["Session"] = [UNAVAILABLE] * 3
+        async with node.agent():
+            await until(lambda: len(node.manager.refuse["Session"]) <= 1)
+        assert node.executor.calls == []
+
+    node.run(scenario)
+
+
+def test_a_gap_in_the_assignments_asks_for_all_of_them(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks["a"] = task("a")
+        async with node.agent():
+            await manager.reported("a", RUNNING)
+            manager.lose_a_message()
+            manager.tasks["lost"] = task("lost")
+            await manager.assign(task("b"))
+            await manager.reported("lost", RUNNING)
+            await manager.reported("b", RUNNING)
+            assert (manager.completes, manager.sessions) == (2, 1)
+
+    node.run(scenario)
+
+
+def test_an_assignment_stream_that_ends_ends_the_session(node: Node) -> None:
+    async def scenario() -> None:
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.completes == 1)
+            await node.manager.end_assignments()
+            await node.manager.until(lambda: node.manager.completes == 2)
+            assert node.manager.sessions == 2
+
+    node.run(scenario)
+
+
+def test_managers_that_know_less_than_the_node_are_told(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks["a"] = task("a")
+        async with node.agent() as agent:
+            await manager.reported("a", RUNNING)
+            await until(lambda: not agent._reporter._unsent)
+            manager.tasks["a"] = task("a")  # as after the restoring of an old backup
+            manager.reports.clear()
+            agent.reconnect()
+            await manager.reported("a", RUNNING)
+            assert manager.sessions == 2
+        assert node.executor.steps("a") == ["prepare", "start", "wait"]
+
+    node.run(scenario)
+
+
+def test_a_node_that_changes_opens_a_new_session(node: Node) -> None:
+    async def scenario() -> None:
+        node.timing = Timing(description_check=0.02)
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.sessions == 1)
+            node.executor.description.resources.memory_bytes = 1 << 30
+            await node.manager.until(lambda: node.manager.sessions == 2)
+        assert node.manager.descriptions[-1].resources.memory_bytes == 1 << 30
+
+    node.run(scenario)
+
+
+def test_new_managers_are_remembered(node: Node) -> None:
+    async def scenario() -> None:
+        first = dispatcher_pb2.ManagerAddress(node_id="m", address="m.sock", weight=1)
+        second = dispatcher_pb2.ManagerAddress(node_id="o", address="o.sock", weight=1)
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.sessions == 1)
+            await node.manager.announce(first, second)
+            await until(lambda: len(node.heard) == 2)
+        await node.manager.stop()
+        node.seeds = []
+        node.manager.path = node.directory / "o.sock"
+        await node.manager.start()
+        async with node.agent() as agent:
+            assert node.manager.sessions == 1
+            await node.manager.until(lambda: node.manager.sessions == 2)
+            assert [m.node_id for m in agent.managers()] == ["m", "o"]
+
+    node.run(scenario)
+
+
+def test_a_dead_manager_is_left_for_one_that_lives(node: Node) -> None:
+    async def scenario() -> None:
+        dead = dispatcher_pb2.ManagerAddress(node_id="d", address="dead.sock", weight=64)
+        node.seeds[0].weight = 1
+        node.seeds.append(dead)
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.sessions == 1)
+        assert node.dialled.count("m.sock") == 1
+        assert 1 <= node.dialled.count("dead.sock") <= 6
+
+    node.run(scenario)
