@@ -14,6 +14,8 @@ from api.v1 import specs_pb2
 Phase = Literal["created", "running", "exited"]
 Stream = Literal["stdout", "stderr"]
 
+IMAGE_LABEL = "swarm.image.id"
+"""The label in which callers say what image a container is made of, so that it is not removed."""
 MONITOR_LOST = "monitor lost"
 MONITOR_LOST_CODE = 255
 

@@ -1,5 +1,5 @@
-"""Which address of this host other nodes are told. Reads the host's addresses through netlink, which
-blocks and needs a thread without an event loop. Changes nothing.
+"""Which address of this host other nodes are told. Reads the host's addresses through netlink,
+which blocks and needs a thread without an event loop. Changes nothing.
 """
 
 import ipaddress

@@ -14,7 +14,7 @@ from typing import Protocol
 from api.serving import Context
 from api.times import timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
-from runtime.driver import ContainerDriver
+from runtime.driver import IMAGE_LABEL, ContainerDriver
 from runtime.image.reference import parse
 from runtime.image.store import ImageStore, StoredImage
 from swarmctl.settings import Settings
@@ -138,7 +138,7 @@ class HostService(host_pb2_grpc.HostServicer):
         self, request: host_pb2.RemoveImageRequest, context: Context
     ) -> host_pb2.RemoveImageResponse:
         """Removes a name of an image, and with its last name the image."""
-        in_use = [each.labels.get("image-id", "") for each in await self._driver.list()]
+        in_use = [each.labels.get(IMAGE_LABEL, "") for each in await self._driver.list()]
         untagged, deleted = await self._images.remove(
             request.reference, force=request.force, in_use=in_use
         )

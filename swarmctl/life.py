@@ -95,9 +95,12 @@ class Life:
 
     async def leave(self) -> None:
         """Stops everything, the tasks of this host too, and deletes what the agent remembers."""
-        tasks = [] if self._agent is None else list(self._agent.tasks().values())
+        tasks = {} if self._agent is None else dict(self._agent.tasks())
         await self.stop()
-        await asyncio.gather(*(self._end_task(task) for task in tasks))
+        # Containers whose removal was under way are no longer among the agent's tasks.
+        for task_id in await self._executor.recover():
+            tasks.setdefault(task_id, objects_pb2.Task(id=task_id))
+        await asyncio.gather(*(self._end_task(task) for task in tasks.values()))
         for file in self._state_dir.glob(f"{AGENT_FILE}*"):
             file.unlink()
 

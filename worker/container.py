@@ -131,6 +131,7 @@ class ContainerExecutor:
         image = await self._image(task.spec.container)
         request = container_request(
             task,
+            image_id=image.id,
             image_config=image.config,
             layers=image.layers,
             host_name=host.hostname(),

@@ -11,7 +11,7 @@ from api.errors import Code, SwarmError
 from api.states import task_name
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
-from runtime.driver import ContainerRequest
+from runtime.driver import IMAGE_LABEL, ContainerRequest
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 DEFAULT_GRACE = 10.0
@@ -21,7 +21,12 @@ Task = objects_pb2.Task
 
 
 def container_request(
-    task: Task, *, image_config: Mapping[str, Any], layers: tuple[Path, ...], host_name: str
+    task: Task,
+    *,
+    image_id: str,
+    image_config: Mapping[str, Any],
+    layers: tuple[Path, ...],
+    host_name: str,
 ) -> ContainerRequest:
     """The container of a task. REFUSED if it asks for a network that this node cannot give.
 
@@ -38,11 +43,11 @@ def container_request(
         layers=layers,
         hostname=task.spec.container.hostname or default,
         network=network,
-        labels=labels_of(task),
+        labels=labels_of(task, image_id),
     )
 
 
-def labels_of(task: Task) -> dict[str, str]:
+def labels_of(task: Task, image_id: str) -> dict[str, str]:
     """The user's labels and Swarm's own, which win."""
     return dict(task.spec.container.labels) | {
         "com.docker.swarm.node.id": task.node_id,
@@ -50,6 +55,7 @@ def labels_of(task: Task) -> dict[str, str]:
         "com.docker.swarm.service.name": task.service_name,
         "com.docker.swarm.task": "",
         TASK_ID_LABEL: task.id,
+        IMAGE_LABEL: image_id,
         "com.docker.swarm.task.name": f"{task_name(task)}.{task.id}",
     }
 

@@ -5,7 +5,7 @@ import pytest
 from api.errors import Code, SwarmError
 from swarmctl.addresses import choose, host_addresses
 
-ANY = "0.0.0.0:2377"  # noqa: S104
+ANY = "0.0.0.0:2377"
 ONE = [("eth0", "10.0.0.1")]
 TWO = [("eth0", "10.0.0.1"), ("eth1", "10.1.0.1")]
 TWICE = [("eth0", "10.0.0.1"), ("eth0", "10.0.0.2")]

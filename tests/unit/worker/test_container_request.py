@@ -27,7 +27,9 @@ def task(*networks: str, slot: int = 2) -> objects_pb2.Task:
 
 def request(given: objects_pb2.Task) -> ContainerRequest:
     layers = (Path("/layer"),)
-    return container_request(given, image_config={"os": "linux"}, layers=layers, host_name="box")
+    return container_request(
+        given, image_id="sha256:1", image_config={"os": "linux"}, layers=layers, host_name="box"
+    )
 
 
 def test_names_and_labels_are_dockers() -> None:
@@ -43,6 +45,7 @@ def test_names_and_labels_are_dockers() -> None:
         "com.docker.swarm.task": "",
         "com.docker.swarm.task.id": ID,
         "com.docker.swarm.task.name": f"web.2.{ID}",
+        "swarm.image.id": "sha256:1",
     }
     assert (found.image_config, found.layers) == ({"os": "linux"}, (Path("/layer"),))
     assert (found.spec, found.resources) == (given.spec.container, given.spec.resources)
