@@ -13,7 +13,7 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from api.errors import Code
+from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1 import control_pb2_grpc, host_pb2_grpc, logs_pb2_grpc
 from swarmctl.cli import contexts
@@ -141,10 +141,18 @@ class Client:
     def target(self) -> contexts.Context:
         """Where calls go: -H, then --context, then the current context, then the local socket."""
         local = contexts.Context("", (self._host or DEFAULT_HOST,), self._cert_path)
-        name = "" if self._host else self._context or contexts.current()
-        if name in ("", DEFAULT_CONTEXT):
+        if self._host:
             return local
-        found = contexts.get(name)
+        try:
+            name = self._context or contexts.current()
+            found = local if name in ("", DEFAULT_CONTEXT) else contexts.get(name)
+        except OSError as error:
+            raise SwarmError(
+                Code.REFUSED,
+                "cannot read the contexts",
+                why=f"{error.strerror}: {error.filename}",
+                remedy="mend that, or say which daemon with -H",
+            ) from error
         return dataclasses.replace(found, cert_dir=self._cert_path or found.cert_dir)
 
     def is_local(self) -> bool:

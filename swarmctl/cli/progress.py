@@ -208,9 +208,10 @@ def _verification(watched: Watched, stability: Stability, now: float) -> str:
 def _is_up(task: objects_pb2.Task | None, service: objects_pb2.Service) -> bool:
     return (
         task is not None
-        and task.spec_version == service.spec_version
         and task.desired_state == RUNNING
         and task.status.state == RUNNING
+        # A spec that was changed and changed back asks for nothing new of an old task.
+        and (task.spec_version == service.spec_version or task.spec == service.spec.task)
     )
 
 

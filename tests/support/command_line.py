@@ -1,4 +1,4 @@
-"""Runs the command line in this process, as the program would run it: same exit codes, same text."""
+"""Runs the command line in this process, as the program would: same exit codes, same text."""
 
 import contextlib
 import io

@@ -293,7 +293,8 @@ def _pretty(each: objects_pb2.Node) -> str:
             (" Address", each.manager.address),
             (" Status", row["ManagerStatus"]),
         ]
-    lines += [(f"Label {key}", value) for key, value in sorted(each.spec.annotations.labels.items())]
+    labels = sorted(each.spec.annotations.labels.items())
+    lines += [(f"Label {key}", value) for key, value in labels]
     return pretty(lines)
 
 

@@ -106,7 +106,7 @@ def _lines(found: host_pb2.InfoResponse) -> list[tuple[str, str]]:
 
 
 def _swarm_lines(swarm: host_pb2.SwarmInfo) -> list[tuple[str, str]]:
-    lines = [("Swarm", _STATES[swarm.state])]
+    lines = [("Swarm", _STATES.get(swarm.state, "unknown"))]
     if swarm.state == host_pb2.SwarmInfo.STATE_INACTIVE:
         return lines
     return [

@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
+from api.errors import SwarmError
 from api.v1 import control_pb2, host_pb2
-from swarmctl.cli import contexts
+from swarmctl.cli import completion, contexts
+from swarmctl.cli.client import Client
 from swarmctl.cli.completion import LIMIT
 from tests.support import builders
 from tests.support.command_line import CommandLine
@@ -99,17 +100,12 @@ def test_nobody_there_is_silence(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_hangs_is_left_in_time(daemon: ScriptedDaemon) -> None:
-    from swarmctl.cli import completion  # noqa: PLC0415
-    from swarmctl.cli.client import Client  # noqa: PLC0415
-
     daemon.on("ListServices", SILENCE)
     assert candidates("bash", daemon.address, "service", "ps", "w") == []
-    # The limit that the client was given holds: the call is over when half of it is.
+    # It was the client's own limit that ended the call.
     client = Client(host=daemon.address, timeout=LIMIT / 2, retry=False)
-    began = time.monotonic()
-    with pytest.raises(Exception, match="no answer within 0.15 s"):
+    with pytest.raises(SwarmError, match=r"no answer within 0\.15 s"):
         completion._services(client)
-    assert time.monotonic() - began < 10
     client.close()
 
 

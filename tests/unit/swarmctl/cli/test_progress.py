@@ -29,6 +29,7 @@ def task(
     )
     made.status.state = state  # type: ignore[assignment]
     made.status.error = error
+    made.spec.container.image = f"web:{version}"
     made.meta.created_at.CopyFrom(timestamp(at))
     return made
 
@@ -37,6 +38,7 @@ def watched(replicas: int, *tasks: Task, version: int = 1) -> Watched:
     service = objects_pb2.Service(id="s", spec_version=version)
     service.spec.annotations.name = "web"
     service.spec.replicated.replicas = replicas
+    service.spec.task.container.image = f"web:{version}"
     return Watched(service, {each.id: each for each in tasks})
 
 
@@ -55,6 +57,13 @@ def watched(replicas: int, *tasks: Task, version: int = 1) -> Watched:
 )
 def test_when_a_service_has_converged(seen: Watched, done: int, converged: bool) -> None:
     assert (seen.done(), seen.is_converged()) == (done, converged)
+
+
+def test_a_spec_that_was_changed_back_is_met_by_the_old_task() -> None:
+    seen = watched(1, task(1, version=1), version=3)
+    assert not seen.is_converged()
+    seen.service.spec.task.container.image = "web:1"
+    assert seen.is_converged()
 
 
 def test_an_update_under_way_has_not_converged() -> None:

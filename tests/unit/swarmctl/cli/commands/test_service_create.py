@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, specs_pb2
@@ -60,7 +61,10 @@ CONTAINER = [
     ("--oom-score-adj -500", {"oom_score_adj": -500}),
     ("--no-resolve-image", {"no_resolve_image": True}),
     ("--with-registry-auth", {"registry_auth": "stored"}),
-    ("--health-cmd 'true' --health-retries 3", {"health": {"test": ["CMD-SHELL", "true"], "retries": 3}}),
+    (
+        "--health-cmd 'true' --health-retries 3",
+        {"health": {"test": ["CMD-SHELL", "true"], "retries": 3}},
+    ),
     ("--health-interval 5s", {"health": {"interval": "5s"}}),
     ("--no-healthcheck", {"health": {"disabled": True}}),
     ("--mount type=tmpfs,dst=/t", {"mounts": [{"type": "TYPE_TMPFS", "target": "/t"}]}),
@@ -69,13 +73,19 @@ CONTAINER = [
         "--config source=c,target=/a --config source=c,target=/b",
         {"configs": [{"source": "c", "target": "/a"}, {"source": "c", "target": "/b"}]},
     ),
-]  # fmt: skip
+]
 TASK = [
-    ("--limit-cpu 0.5 --limit-memory 64m", {"limits": {"nano_cpus": "500000000", "memory_bytes": str(64 << 20)}}),
-    ("--reserve-cpu 2 --reserve-memory 1.5g", {"reservations": {"nano_cpus": "2000000000", "memory_bytes": str(3 << 29)}}),
+    (
+        "--limit-cpu 0.5 --limit-memory 64m",
+        {"limits": {"nano_cpus": "500000000", "memory_bytes": str(64 << 20)}},
+    ),
+    (
+        "--reserve-cpu 2 --reserve-memory 1.5g",
+        {"reservations": {"nano_cpus": "2000000000", "memory_bytes": str(3 << 29)}},
+    ),
     ("--limit-pids 100", {"pids_limit": "100"}),
     ("--generic-resource gpu=2", {"reservations": {"generic": [{"kind": "gpu", "count": "2"}]}}),
-]  # fmt: skip
+]
 SERVICE = [
     ("--label a=b -l c", {"annotations": {"name": "web", "labels": {"a": "b", "c": ""}}}),
     ("--replicas 3", {"replicated": {"replicas": "3"}}),
@@ -143,8 +153,8 @@ PARTS = [
 ]
 
 
-def as_dict(message: object) -> dict[str, object]:
-    made: dict[str, object] = MessageToDict(message, preserving_proto_field_name=True)  # type: ignore[arg-type]
+def as_dict(message: Message) -> dict[str, object]:
+    made: dict[str, object] = MessageToDict(message, preserving_proto_field_name=True)
     return made
 
 
@@ -186,9 +196,9 @@ def test_flags_of_the_service(
 ) -> None:
     spec = created(cli, daemon, *options(text), "--name", "web", "app:1")
     spec.ClearField("task")
-    default = {"annotations": {"name": "web"}}
+    default: dict[str, object] = {"annotations": {"name": "web"}}
     if not any("job" in key or key == "global" for key in made):
-        default["replicated"] = {"replicas": "1"}  # type: ignore[dict-item]
+        default["replicated"] = {"replicas": "1"}
     assert as_dict(spec) == {**default, **made}
 
 

@@ -69,10 +69,8 @@ def difference(spec: specs_pb2.ServiceSpec) -> dict[str, object]:
     """What a spec holds other than the present one, as dotted paths."""
     before, after = flat(present().spec), flat(spec)
     return {
-        path: after.get(path)
-        for path in {*before, *after}
-        if before.get(path) != after.get(path)
-    }  # fmt: skip
+        path: after.get(path) for path in {*before, *after} if before.get(path) != after.get(path)
+    }
 
 
 def flat(spec: specs_pb2.ServiceSpec) -> dict[str, object]:
@@ -123,7 +121,10 @@ CHANGES = [
     ),
     ("--secret-rm key", {f"{C}.secrets": None}),
     ("--config-add c", {f"{C}.configs": [{"source": "c", "target": "c"}]}),
-    ("--dns-rm 1.1.1.1 --dns-search-add a", {f"{C}.dns.nameservers": None, f"{C}.dns.search": ["a"]}),
+    (
+        "--dns-rm 1.1.1.1 --dns-search-add a",
+        {f"{C}.dns.nameservers": None, f"{C}.dns.search": ["a"]},
+    ),
     ("--network-add back", {"task.networks": [{"target": "front"}, {"target": "back"}]}),
     ("--network-rm front", {"task.networks": None}),
     ("--constraint-rm node.role==worker", {"task.placement.constraints": None}),
@@ -131,20 +132,30 @@ CHANGES = [
     ("--generic-resource-rm gpu", {"task.resources.reservations.generic": None}),
     (
         "--publish-rm 80",
-        {"endpoint.ports": [{"target_port": 80, "published_port": 80, "mode": "PUBLISH_MODE_HOST"}]},
+        {
+            "endpoint.ports": [
+                {"target_port": 80, "published_port": 80, "mode": "PUBLISH_MODE_HOST"}
+            ]
+        },
     ),
     (
         "--publish-rm target=80,mode=host",
         {"endpoint.ports": [{"target_port": 80, "published_port": 8080}]},
     ),
-    ("--log-driver other", {"task.log_driver.name": "other", "task.log_driver.options.max-size": None}),
+    (
+        "--log-driver other",
+        {"task.log_driver.name": "other", "task.log_driver.options.max-size": None},
+    ),
     ("--log-driver local --log-opt a=b", {"task.log_driver.options.a": "b"}),
-    ("--health-cmd true", {f"{C}.health.disabled": None, f"{C}.health.test": ["CMD-SHELL", "true"]}),
+    (
+        "--health-cmd true",
+        {f"{C}.health.disabled": None, f"{C}.health.test": ["CMD-SHELL", "true"]},
+    ),
     ("--no-healthcheck=false", {f"{C}.health.disabled": None}),
     ("--update-delay 0", {"update.delay": "0s"}),
     ("--limit-memory 64m", {"task.resources.limits.memory_bytes": str(64 << 20)}),
     ("--container-label-add x=y", {f"{C}.labels.x": "y"}),
-]  # fmt: skip
+]
 
 
 def split(text: str) -> list[str]:

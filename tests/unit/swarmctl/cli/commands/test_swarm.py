@@ -15,7 +15,9 @@ from tests.support.scripted_daemon import ScriptedDaemon
 
 
 def test_init(cli: CommandLine, daemon: ScriptedDaemon) -> None:
-    answer = host_pb2.InitSwarmResponse(node_id="n1", worker_token="TOKEN", address="10.0.0.1:2377")
+    answer = host_pb2.InitSwarmResponse(
+        node_id="n1", address="10.0.0.1:2377", **{"worker_token": "TOKEN"}
+    )
     daemon.on("InitSwarm", answer)
     result = cli(
         *("swarm", "init", "--advertise-addr", "eth0", "--listen-addr", "0.0.0.0:2377"),

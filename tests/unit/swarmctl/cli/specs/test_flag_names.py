@@ -40,9 +40,10 @@ CREATE = " ".join(
 ).split()
 
 LISTS = (
-    "config constraint container-label dns dns-option dns-search env generic-resource group host"
-    " label mount network placement-pref publish secret sysctl ulimit"
-).split()
+    *("config", "constraint", "container-label", "dns", "dns-option", "dns-search", "env"),
+    *("generic-resource", "group", "host", "label", "mount", "network", "placement-pref"),
+    *("publish", "secret", "sysctl", "ulimit"),
+)
 SPLIT = {f"--{name}-{suffix}" for name in LISTS for suffix in ("add", "rm")}
 NOT_IN_UPDATE = {"--name", "--mode", "--env-file"}
 ONLY_IN_UPDATE = {"--args", "--image", "--force", "--rollback"}
