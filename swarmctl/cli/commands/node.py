@@ -10,7 +10,7 @@ from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands.task import TASKS, list_tasks, own_node
+from swarmctl.cli.commands.task import Shown, list_tasks, own_node, task_list_options
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
@@ -20,7 +20,6 @@ from swarmctl.cli.options import (
     filter_option,
     format_option,
     inspect_format,
-    no_trunc_option,
     one_of,
     pairs,
     parse_filters,
@@ -108,35 +107,13 @@ def inspect_(client: Client, names: tuple[str, ...], form: str, as_text: bool) -
 
 @node.command("ps")
 @click.argument("names", nargs=-1, shell_complete=completes("node"))
-@filter_option
-@format_option
-@no_trunc_option
-@quiet_option
-@click.option("--no-resolve", is_flag=True, help="Show ids instead of names")
+@task_list_options(_TASK_FILTERS)
 @click.pass_obj
-def ps(
-    client: Client,
-    names: tuple[str, ...],
-    filters: tuple[str, ...],
-    form: str,
-    no_trunc: bool,
-    quiet: bool,
-    no_resolve: bool,
-) -> None:
+def ps(client: Client, names: tuple[str, ...], shown: Shown) -> None:
     """List the tasks of nodes, by default of this one."""
-    TASKS.check(form)
-    asked = parse_filters(filters, _TASK_FILTERS)
     nodes, complete = for_each(names or ("self",), lambda name: _get(client, name).id)
     if nodes:
-        list_tasks(
-            client,
-            control_pb2.ListTasksRequest(node_keys=nodes),
-            asked,
-            form,
-            no_trunc=no_trunc,
-            quiet=quiet,
-            resolve=not no_resolve,
-        )
+        list_tasks(client, control_pb2.ListTasksRequest(node_keys=nodes), shown)
     end(complete)
 
 

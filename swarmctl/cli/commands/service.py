@@ -9,7 +9,7 @@ from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2
 from swarmctl.cli import ports
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands.task import TASKS, list_tasks
+from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document, enum_word
 from swarmctl.cli.failures import end, for_each
@@ -18,7 +18,6 @@ from swarmctl.cli.options import (
     filter_option,
     format_option,
     inspect_format,
-    no_trunc_option,
     pairs,
     parse_filters,
     pretty_option,
@@ -83,35 +82,13 @@ def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None
 
 @service.command("ps")
 @click.argument("names", nargs=-1, required=True, shell_complete=completes("service"))
-@filter_option
-@format_option
-@no_trunc_option
-@quiet_option
-@click.option("--no-resolve", is_flag=True, help="Show ids instead of names")
+@task_list_options(_TASK_FILTERS)
 @click.pass_obj
-def ps(
-    client: Client,
-    names: tuple[str, ...],
-    filters: tuple[str, ...],
-    form: str,
-    no_trunc: bool,
-    quiet: bool,
-    no_resolve: bool,
-) -> None:
+def ps(client: Client, names: tuple[str, ...], shown: Shown) -> None:
     """List the tasks of services, with their history."""
-    TASKS.check(form)
-    asked = parse_filters(filters, _TASK_FILTERS)
     found, complete = for_each(names, lambda name: get(client, name).id)
     if found:
-        list_tasks(
-            client,
-            control_pb2.ListTasksRequest(service_keys=found),
-            asked,
-            form,
-            no_trunc=no_trunc,
-            quiet=quiet,
-            resolve=not no_resolve,
-        )
+        list_tasks(client, control_pb2.ListTasksRequest(service_keys=found), shown)
     end(complete)
 
 

@@ -1,7 +1,10 @@
 """`swarmctl task`, and the table of tasks that `service ps` and `node ps` share."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 import click
 
@@ -65,32 +68,53 @@ def task() -> None:
     """Look at single tasks."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Which tasks a command is to show, and how: the options that all such commands have."""
+
+    asked: Mapping[str, Sequence[str]]
+    form: str
+    full: bool
+    quiet: bool
+    resolve: bool
+
+
+def task_list_options(filters: Sequence[str]) -> Callable[[Callable[..., None]], Any]:
+    """Adds the options of a command that lists tasks; it gets them, checked, as `shown`."""
+
+    known = tuple(filters)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def checked(
+            *args: Any,  # noqa: ANN401 - whatever the command has beside
+            filters: tuple[str, ...],
+            form: str,
+            no_trunc: bool,
+            quiet: bool,
+            no_resolve: bool,
+            **others: Any,  # noqa: ANN401
+        ) -> None:
+            TASKS.check(form)
+            asked = parse_filters(filters, known)
+            shown = Shown(asked, form, full=no_trunc, quiet=quiet, resolve=not no_resolve)
+            command(*args, shown=shown, **others)
+
+        no_resolve = click.option("--no-resolve", is_flag=True, help="Show ids instead of names")
+        with_options: Callable[..., None] = checked
+        for option in (no_resolve, quiet_option, no_trunc_option, format_option, filter_option):
+            with_options = option(with_options)
+        return with_options
+
+    return decorate
+
+
 @task.command("ls")
-@filter_option
-@format_option
-@no_trunc_option
-@quiet_option
-@click.option("--no-resolve", is_flag=True, help="Show ids instead of names")
+@task_list_options(_FILTERS)
 @click.pass_obj
-def ls(
-    client: Client,
-    filters: tuple[str, ...],
-    form: str,
-    no_trunc: bool,
-    quiet: bool,
-    no_resolve: bool,
-) -> None:
+def ls(client: Client, shown: Shown) -> None:
     """List all tasks of the swarm."""
-    TASKS.check(form)
-    list_tasks(
-        client,
-        control_pb2.ListTasksRequest(),
-        parse_filters(filters, _FILTERS),
-        form,
-        no_trunc=no_trunc,
-        quiet=quiet,
-        resolve=not no_resolve,
-    )
+    list_tasks(client, control_pb2.ListTasksRequest(), shown)
 
 
 @task.command("inspect")
@@ -110,17 +134,9 @@ def inspect_(client: Client, names: tuple[str, ...], form: str) -> None:
     end(complete)
 
 
-def list_tasks(
-    client: Client,
-    request: control_pb2.ListTasksRequest,
-    asked: Mapping[str, Sequence[str]],
-    form: str,
-    *,
-    no_trunc: bool,
-    quiet: bool,
-    resolve: bool,
-) -> None:
-    """Asks for tasks and prints their table; `asked` are the parsed filters."""
+def list_tasks(client: Client, request: control_pb2.ListTasksRequest, shown: Shown) -> None:
+    """Asks for tasks and prints their table."""
+    asked = shown.asked
     request.ids.extend(asked.get("id", []))
     request.names.extend(asked.get("name", []))
     request.service_keys.extend(asked.get("service", []))
@@ -130,9 +146,9 @@ def list_tasks(
     nodes = asked.get("node", [])
     request.node_keys.extend(own_node(client) if name == "self" else name for name in nodes)
     found = client.call(client.control.ListTasks, request, "listing tasks").tasks
-    hosts = _hostnames(client) if resolve and not quiet else {}
-    rows = task_rows(found, hosts, time.time(), full=no_trunc)  # noqa: TID251 - a program's shell
-    click.echo(TASKS.render(rows, form, quiet=quiet), nl=False)
+    hosts = _hostnames(client) if shown.resolve and not shown.quiet else {}
+    rows = task_rows(found, hosts, time.time(), full=shown.full)  # noqa: TID251 - a program's shell
+    click.echo(TASKS.render(rows, shown.form, quiet=shown.quiet), nl=False)
 
 
 def own_node(client: Client) -> str:
