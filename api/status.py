@@ -30,6 +30,11 @@ _TO_GRPC = {
 }
 _FROM_GRPC = {status: code for code, status in _TO_GRPC.items()}
 
+_TEXT_LIMIT = 800
+"""Characters of each text of an error. Trailers that are over the limit of a channel's metadata
+(32 KiB in api/channel.py) would cost the caller the whole error; these stay below it in any script.
+"""
+
 Trailers = tuple[tuple[str, str | bytes], ...]
 
 
@@ -49,9 +54,12 @@ class FailedCall(Protocol):
 def to_grpc(error: SwarmError) -> tuple[grpc.StatusCode, str, Trailers]:
     """Status code, message and trailing metadata that carry `error`."""
     detail = types_pb2.ErrorDetail(
-        what=error.what, why=error.why, remedy=error.remedy, field=error.field
+        what=_short(error.what),
+        why=_short(error.why),
+        remedy=_short(error.remedy),
+        field=_short(error.field),
     )
-    return _TO_GRPC[error.code], str(error), ((DETAIL_KEY, detail.SerializeToString()),)
+    return _TO_GRPC[error.code], _short(str(error)), ((DETAIL_KEY, detail.SerializeToString()),)
 
 
 def from_grpc(error: FailedCall, doing: str) -> SwarmError:
@@ -68,3 +76,11 @@ def from_grpc(error: FailedCall, doing: str) -> SwarmError:
                 code, detail.what, why=detail.why, remedy=detail.remedy, field=detail.field
             )
     return SwarmError(code, f"{doing} failed", why=error.details() or str(status))
+
+
+def _short(text: str) -> str:
+    """At most _TEXT_LIMIT characters, the middle left out: an error may quote a whole file."""
+    if len(text) <= _TEXT_LIMIT:
+        return text
+    half = _TEXT_LIMIT // 2 - 1
+    return f"{text[:half]}…{text[-half:]}"

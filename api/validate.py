@@ -6,6 +6,7 @@ Every refusal names the field by its path in the request. Limits are SwarmKit's
 
 import ipaddress
 import re
+import signal
 from collections.abc import Callable, Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
@@ -28,7 +29,9 @@ _ULIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc"),
     *("rss", "rtprio", "rttime", "sigpending", "stack"),
 )
-_SIGNAL = re.compile(r"(?:SIG)?[A-Z][A-Z0-9+-]*|[1-9][0-9]?", re.IGNORECASE)
+_REAL_TIME = re.compile(r"RTMIN\+\d{1,2}|RTMAX-\d{1,2}")
+_SIGNALS = frozenset(name.removeprefix("SIG") for name in signal.Signals.__members__)
+_LAST_SIGNAL = 64
 
 
 def service_spec(spec: specs_pb2.ServiceSpec) -> None:
@@ -78,6 +81,12 @@ def node_spec(spec: specs_pb2.NodeSpec) -> None:
     labels("annotations.labels", spec.annotations.labels)
 
 
+def availability(field: str, given: int) -> None:
+    """Refuses a number that is no availability of a node."""
+    if given not in types_pb2.NodeAvailability.values():
+        raise invalid(field, f"{given} is no availability")
+
+
 def cluster_spec(spec: specs_pb2.ClusterSpec) -> None:
     """Refuses a cluster spec with impossible periods."""
     labels("annotations.labels", spec.annotations.labels)
@@ -124,14 +133,23 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
         raise invalid(f"{path}.hostname", f"{spec.hostname!r} is no valid host name")
     if spec.dir and not spec.dir.startswith("/"):
         raise invalid(f"{path}.dir", f"{spec.dir!r} is not an absolute path")
-    if spec.stop_signal and not _SIGNAL.fullmatch(spec.stop_signal):
-        raise invalid(f"{path}.stop_signal", f"{spec.stop_signal!r} is no signal")
+    if spec.stop_signal and not _is_signal(spec.stop_signal.upper()):
+        raise invalid(
+            f"{path}.stop_signal", f"{spec.stop_signal!r} is no signal", remedy="see signal(7)"
+        )
     _not_negative(f"{path}.stop_grace_period", spec.stop_grace_period)
     labels(f"{path}.labels", spec.labels)
     _mounts(f"{path}.mounts", spec.mounts)
     _memory_behaviour(path, spec)
     for name in ("interval", "timeout", "start_period", "start_interval"):
         _not_negative(f"{path}.health.{name}", getattr(spec.health, name))
+
+
+def _is_signal(text: str) -> bool:
+    if text.isdecimal():
+        return 1 <= int(text) <= _LAST_SIGNAL
+    name = text.removeprefix("SIG")
+    return name in _SIGNALS or _REAL_TIME.fullmatch(name) is not None
 
 
 def _memory_behaviour(path: str, spec: specs_pb2.ContainerSpec) -> None:

@@ -1,31 +1,23 @@
-"""How long the scheduler takes to place one-off tasks on 1000 nodes, commits included.
+"""sched_1k, sched_10k and sched_100k: how long the scheduler takes to place one-off tasks on 1000
+nodes, commits included.
 
 Each task is a group of its own, as SwarmKit's benchmark has it. Timed: every decide(), applying its
-batches to a store, and showing the events to the loop. Prints a JSON line per figure.
-
-    python -m benchmarks.sched [sched_1k ...]
+batches to a store, and showing the events to the loop. Needs no lab.
 """
 
-import json
-import os
-import statistics
-import sys
 import time
 
 from api import states
 from api.times import timestamp
 from api.v1 import objects_pb2, types_pb2
+from benchmarks.figure import Measured
 from manager.scheduler.decide import SchedulerLoop
 from manager.state.changes import Batch, batch, create
 from manager.state.store import Store
 
 NODES = 1000
-FIGURES = {
-    "sched_1k": (1_000, 0.1, 9),
-    "sched_10k": (10_000, 0.5, 5),
-    "sched_100k": (100_000, 4, 5),
-}
-"""Tasks, floor in seconds, and runs to take the median of."""
+SIZES = {"sched_1k": (1_000, 9), "sched_10k": (10_000, 5), "sched_100k": (100_000, 5)}
+"""Tasks, and runs to take the median of."""
 NOW = 1_000_000.0
 
 
@@ -70,22 +62,9 @@ def place_all(tasks: int) -> tuple[float, float]:
     return elapsed, longest
 
 
-def main(names: list[str]) -> None:
-    """Prints the figures named, or all."""
-    for name in names or FIGURES:
-        tasks, floor, runs = FIGURES[name]
-        taken = [place_all(tasks) for _ in range(runs)]
-        line = {
-            "figure": name,
-            "value": round(statistics.median(elapsed for elapsed, _ in taken), 3),
-            "unit": "s",
-            "floor": floor,
-            "better": "lower",
-            "load": round(os.getloadavg()[0], 2),
-            "longest_step_ms": round(1000 * max(longest for _, longest in taken), 1),
-        }
-        print(json.dumps(line), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def measure(name: str) -> Measured:
+    """One of the figures; beside it the longest time that a decision held the event loop."""
+    tasks, runs = SIZES[name]
+    taken = [place_all(tasks) for _ in range(runs)]
+    longest = max(step for _, step in taken)
+    return Measured([elapsed for elapsed, _ in taken], {"longest_step_ms": 1000 * longest})

@@ -5,6 +5,7 @@ that pair and the few things done with it; starts no process and reaps only its 
 """
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -15,6 +16,10 @@ from pathlib import Path
 _STATE_FIELD = 0  # fields of /proc/PID/stat, counted behind the command's closing bracket
 _START_FIELD = 19
 _DEAD = ("Z", "X")
+_GONE = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
+"""Answers of pidfd_open where no process has that pid; the last two where a thread has it by now,
+ENOENT since Linux 6.9.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ def open_process(process: ProcessId) -> int | None:
     """A pidfd of exactly that process, to be closed by the caller; None if it is gone."""
     try:
         fd = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return None
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
     # Only now is the pid pinned: what it means from here on is what the descriptor means.
     if identify(process.pid) != process:
         os.close(fd)

@@ -43,8 +43,12 @@ class Leader:
         self._dispatcher = dispatcher
 
     async def run(self) -> None:
-        """Runs every duty; if one fails, all stop and its error is raised."""
+        """Runs every duty. A loop that fails is begun anew; if the dispatcher does, all stop."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._dispatcher.run())
             for task in self._tasks:
                 group.create_task(task.run())
+
+    def complaint(self) -> str:
+        """What is wrong with the duties, for the health service; empty if nothing is."""
+        return "; ".join(filter(None, (task.complaint() for task in self._tasks)))

@@ -1,7 +1,8 @@
 """The one driver of every manager loop: watch, debounce, decide, propose, apply, watch.
 
 A thin shell around manager.runner.Runner. One loop's proposal is settled before it decides again,
-so a loop always sees its own last decision applied.
+so a loop always sees its own last decision applied. A loop that fails is begun anew, later and
+later, and says so in its health; the other duties of the manager go on (docs/decisions/0008).
 """
 
 import asyncio
@@ -42,16 +43,30 @@ class LoopTask:
         woken = asyncio.Event()
         subscription = self._hub.subscribe(woken.set)
         try:
-            self._runner.reset(self._store, self._clock())
+            self._runner.reset(self._clock())
             while True:
                 await self._wait(woken)
                 woken.clear()
-                self._take(subscription)
-                await self._step()
+                await self._turn(subscription)
                 # Other loops and calls get their turn even when this one is never done.
                 await asyncio.sleep(0)
         finally:
             self._hub.unsubscribe(subscription)
+
+    def complaint(self) -> str:
+        """What is wrong with this loop, for the health service; empty if nothing is."""
+        return self._runner.complaint
+
+    async def _turn(self, subscription: Subscription) -> None:
+        try:
+            self._take(subscription)
+            await self._step()
+        except SwarmError as error:
+            logger.warning("%s: a proposal failed: %s", self._runner.name, error)
+            self._runner.failed(str(error), self._clock())
+        except Exception as error:  # the outermost boundary of a duty: the others go on
+            logger.exception("%s failed, and is begun anew", self._runner.name)
+            self._runner.failed(f"a defect, see the log: {error!r}", self._clock())
 
     async def _wait(self, woken: asyncio.Event) -> None:
         due = self._runner.due()
@@ -66,7 +81,7 @@ class LoopTask:
         commits = subscription.take()
         now = self._clock()
         if commits is None:
-            self._runner.reset(self._store, now)
+            self._runner.reset(now)
             return
         for commit in commits:
             self._runner.observe(commit.events, now)
@@ -75,10 +90,5 @@ class LoopTask:
         proposal = self._runner.step(self._store, self._clock())
         if not proposal:
             return
-        try:
-            applied = await self._proposer.propose(proposal)
-        except SwarmError as error:
-            logger.warning("%s: a proposal failed: %s", self._runner.name, error)
-            self._runner.failed(self._store, self._clock())
-            return
+        applied = await self._proposer.propose(proposal)
         self._runner.settled(proposal, applied.results, self._clock())

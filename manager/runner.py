@@ -12,9 +12,13 @@ from manager.state.store import View
 MAX_DEBOUNCE = 0.1
 """Seconds after which a steady stream of events no longer delays a decision."""
 MAX_BATCHES = 500
-"""Batches in one proposal, so that one entry of the log stays well under a megabyte."""
+"""Batches in one proposal: applying it must not hold up the event loop."""
+MAX_PROPOSAL_BYTES = 4 << 20
+"""Bytes of one proposal, unless a single batch has more: 500 large specs would fill the log."""
 RETRY_DELAY = 0.5
-"""Seconds to wait after a proposal that failed as a whole."""
+LONGEST_DELAY = 30.0
+"""Seconds to wait after a failure: twice as long after each in a row, whatever happens meanwhile.
+"""
 
 
 class Runner:
@@ -26,21 +30,32 @@ class Runner:
         self._last_event = 0.0
         self._wake_at: float | None = None
         self._backlog: list[Batch] = []
+        self._held_until = 0.0
+        self._delay = RETRY_DELAY
+        self._anew = False
+        self._complaint = ""
 
     @property
     def name(self) -> str:
         """The loop's name."""
         return self._loop.name
 
-    def reset(self, view: View, now: float) -> None:
-        """Takes everything as unseen."""
-        self._loop.reset(view)
-        self._backlog.clear()
+    @property
+    def complaint(self) -> str:
+        """What has failed and was not made good since, in a sentence; empty if nothing is wrong."""
+        return self._complaint
+
+    def reset(self, now: float) -> None:
+        """Takes everything as unseen, from the next step on."""
+        self._anew = True
+        self._backlog = []
         self._wake_at = now
         self._dirty_since = None
 
     def observe(self, events: Iterable[Event], now: float) -> None:
         """Takes note of what was applied."""
+        if self._anew:
+            return  # the reset that comes reads it from the state itself
         wanted = False
         for event in events:
             wanted |= self._loop.observe(event)
@@ -50,22 +65,28 @@ class Runner:
     def due(self) -> float | None:
         """When to call `step` next; None: only after an event."""
         if self._backlog:
-            return 0.0
+            return self._held_until
         moments = [] if self._wake_at is None else [self._wake_at]
         if self._dirty_since is not None:
             quiet = self._last_event + self._loop.debounce
             moments.append(min(quiet, self._dirty_since + MAX_DEBOUNCE))
-        return min(moments, default=None)
+        return max(self._held_until, min(moments)) if moments else None
 
     def step(self, view: View, now: float) -> Sequence[Batch]:
-        """What to propose now; nothing while nothing is due."""
+        """What to propose now; nothing while nothing is due. Raises what the loop raises."""
         due = self.due()
         if not self._backlog and due is not None and due <= now:
+            if self._anew:
+                self._loop.reset(view)
+                self._anew = False
             self._dirty_since = None
             decision = self._loop.decide(view, now)
             self._wake_at = now if decision.more else decision.wake_at
             self._backlog = decision.batches
-        proposal, self._backlog = self._backlog[:MAX_BATCHES], self._backlog[MAX_BATCHES:]
+            if not self._backlog:
+                self._recovered()
+        count = _fitting(self._backlog)
+        proposal, self._backlog = self._backlog[:count], self._backlog[count:]
         return proposal
 
     def settled(
@@ -76,13 +97,30 @@ class Runner:
             if refusal is not None:
                 self._loop.refused(each)
                 self._touch(now)
+        self._recovered()
 
-    def failed(self, view: View, now: float) -> None:
-        """The whole proposal failed, its outcome is unknown: everything anew, a bit later."""
-        self.reset(view, now)
-        self._wake_at = now + RETRY_DELAY
+    def failed(self, why: str, now: float) -> None:
+        """A step or its whole proposal failed, its outcome is unknown: everything anew, later."""
+        self.reset(now)
+        self._complaint = f"{self.name} failed: {why}"
+        self._held_until = now + self._delay
+        self._delay = min(LONGEST_DELAY, 2 * self._delay)
+
+    def _recovered(self) -> None:
+        self._complaint = ""
+        self._delay = RETRY_DELAY
 
     def _touch(self, now: float) -> None:
         self._last_event = now
         if self._dirty_since is None:
             self._dirty_since = now
+
+
+def _fitting(batches: Sequence[Batch]) -> int:
+    """How many of the first batches go into one proposal."""
+    size = 0
+    for count, each in enumerate(batches[:MAX_BATCHES]):
+        size += sum(change.object.ByteSize() for change in each.changes)
+        if count and size > MAX_PROPOSAL_BYTES:
+            return count
+    return min(len(batches), MAX_BATCHES)

@@ -103,6 +103,15 @@ class Manager:
             store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
         )
         self._servers: list[grpc.aio.Server] = []
+        self._leader = Leader(
+            store=self.store,
+            hub=self._hub,
+            proposer=self._proposer,
+            dispatcher=self._dispatcher,
+            ids=new_id,
+            clock=config.clock,
+        )
+        self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Done with what ended this manager against its will."""
@@ -112,10 +121,16 @@ class Manager:
         self._credentials = credentials
 
     async def start(self, first: FirstObjects | None = None) -> None:
-        """Listens and leads; `first` makes a new cluster. UNAVAILABLE if a port is taken."""
-        self._spawn(self._solo.run())
+        """Listens and leads; `first` makes a new cluster. On failure nothing is left running.
+
+        UNAVAILABLE if a port is taken, INTERNAL if the log of an existing cluster is gone.
+        """
         try:
-            self._servers = [self._control_server(), self._identity_server()]
+            if first is None and self.store.get(objects_pb2.Node, self._config.node_id) is None:
+                raise _log_is_gone(self._config.directory)
+            self._spawn(self._solo.run())
+            self._add_control_server()
+            self._add_identity_server()
             if first is not None:
                 await propose_one(self._proposer, first.batch())
             await self._announce()
@@ -124,7 +139,13 @@ class Manager:
         except BaseException:
             await self.stop()
             raise
-        self._spawn(self._lead())
+        self._spawn(self._leader.run())
+
+    def complaint(self) -> str:
+        """What is wrong with this manager, for the health service; empty if nothing is."""
+        if self.failure.done():
+            return f"this manager cannot go on: {self.failure.result()}"
+        return self._leader.complaint()
 
     async def certify(self, present: Credentials) -> Credentials:
         """A new key and certificate for this very node, which may have been away too long to ask.
@@ -137,14 +158,21 @@ class Manager:
         return Credentials(key, issued.certificate_pem, present.ca_pem)
 
     async def stop(self) -> None:
-        """Stops serving and leading, makes the log durable, and gives the folder up."""
+        """Stops serving and leading, and gives the folder up. All that was answered is durable."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._logs.end()
         await asyncio.gather(*(server.stop(STOP_GRACE) for server in self._servers))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._wal.close()
-        self._disk.release()
+        try:
+            self._wal.close()
+        except OSError as error:
+            logger.error("the log was not closed in order, the next start looks it over: %s", error)
+        finally:
+            self._disk.release()
 
     def add_operator_services(self, server: Any) -> None:  # noqa: ANN401 - a server or a collector
         """Adds what the local socket offers to operators of this host."""
@@ -157,15 +185,19 @@ class Manager:
 
     def _open_log(self) -> tuple[Wal, Solo]:
         cluster_id, node_id = self._config.cluster_id, self._config.node_id
-        keys = FileKeys(self._config.directory.with_suffix(".key"))
-        wal, recovered = Wal.open(self._disk, cluster_id=cluster_id, node_id=node_id, keys=keys)
-        solo = Solo(
-            wal,
-            SnapshotStore(self._disk, cluster_id=cluster_id, node_id=node_id, keys=keys),
-            StoreMachine(self.store, self._hub),
-            snapshot_interval=self._snapshot_interval,
-        )
-        solo.recover(recovered)
+        try:
+            keys = FileKeys(self._config.directory.with_suffix(".key"))
+            wal, recovered = Wal.open(self._disk, cluster_id=cluster_id, node_id=node_id, keys=keys)
+            solo = Solo(
+                wal,
+                SnapshotStore(self._disk, cluster_id=cluster_id, node_id=node_id, keys=keys),
+                StoreMachine(self.store, self._hub),
+                snapshot_interval=self._snapshot_interval,
+            )
+            solo.recover(recovered)
+        except BaseException:
+            self._disk.release()  # or a second try in this process would find it locked
+            raise
         return wal, solo
 
     def _snapshot_interval(self) -> int:
@@ -173,7 +205,7 @@ class Manager:
             return cluster.spec.snapshot_interval or DEFAULT_SNAPSHOT_INTERVAL
         return DEFAULT_SNAPSHOT_INTERVAL
 
-    def _control_server(self) -> grpc.aio.Server:
+    def _add_control_server(self) -> None:
         members = Members(self.store)
         server = grpc.aio.server(
             interceptors=[
@@ -182,22 +214,23 @@ class Manager:
             ],
             options=SERVER_OPTIONS,
         )
+        self._servers.append(server)
         self.add_operator_services(server)
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), server)
         ca_pb2_grpc.add_CaRenewalServicer_to_server(
             CaRenewalService(self.store, self._proposer, wall=self._config.clock), server
         )
-        health_pb2_grpc.add_HealthServicer_to_server(HealthService({"manager": lambda: ""}), server)
+        health_pb2_grpc.add_HealthServicer_to_server(HealthService({"manager": self.complaint}), server)
         _listen(
             server,
             self._config.listen_address,
             node_server_credentials(lambda: self._credentials),
         )
-        return server
 
-    def _identity_server(self) -> grpc.aio.Server:
+    def _add_identity_server(self) -> None:
         server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=CA_SERVER_OPTIONS)
+        self._servers.append(server)
         ca_pb2_grpc.add_CaServicer_to_server(
             CaService(
                 self.store,
@@ -214,7 +247,6 @@ class Manager:
             identity_address(self._config.listen_address),
             ca_server_credentials(lambda: self._credentials),
         )
-        return server
 
     async def _announce(self) -> None:
         """Writes into the own node where this manager is reached, and that it leads."""
@@ -228,26 +260,20 @@ class Manager:
         changed.manager.CopyFrom(status)
         await propose_one(self._proposer, batch(update(changed)))
 
-    async def _lead(self) -> None:
-        leader = Leader(
-            store=self.store,
-            hub=self._hub,
-            proposer=self._proposer,
-            dispatcher=self._dispatcher,
-            ids=new_id,
-            clock=self._config.clock,
-        )
-        await leader.run()
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and not self.failure.done():
-            error = task.exception() or RuntimeError("a duty of this manager ended by itself")
-            logger.critical("this manager cannot go on", exc_info=error)
+        if task.cancelled() or self._stopped:
+            return
+        error = task.exception() or RuntimeError("a duty of this manager ended by itself")
+        while isinstance(error, BaseExceptionGroup):  # the first that failed took the others along
+            error = error.exceptions[0]
+        if not self.failure.done():
+            known = isinstance(error, SwarmError)
+            logger.critical("this manager cannot go on: %s", error, exc_info=None if known else error)
             self.failure.set_result(error)
 
 
@@ -261,3 +287,12 @@ def _listen(server: grpc.aio.Server, address: str, secured: grpc.ServerCredentia
             why="the port is in use, or the address is not of this host",
             remedy="free the port, or choose another with --listen-addr",
         ) from error
+
+
+def _log_is_gone(directory: Path) -> SwarmError:
+    return SwarmError(
+        Code.INTERNAL,
+        f"the log in {directory} does not hold this manager's swarm",
+        why="it was emptied or replaced, or an old copy was restored",
+        remedy="restore the folder from a backup, or leave with --force and make a new swarm",
+    )

@@ -95,7 +95,6 @@ class Lifecycle:
         self, request: ContainerRequest, made: Record, paths: ContainerPaths, config: bundle.Config
     ) -> Record:
         paths.persist.mkdir()
-        record.save(paths.record, made)
         rootfs.mount_layers(request.layers, paths, self.layout)
         self._write_etc(request, paths)
         process.set_user(config["process"], self._user(request, paths))
@@ -112,7 +111,7 @@ class Lifecycle:
         command = conmon.arguments(self.conmon, launch, self.runtime, self.layout, paths)
         groups = cgroup.make(self.hierarchies, self._monitor_group)
         launched = conmon.launch(command, paths, groups)
-        made = replace(made, step="created", process=launched.container, monitor=launched.monitor)
+        made = replace(made, process=launched.container, monitor=launched.monitor)
         record.save(paths.record, made)
         return made
 
@@ -146,7 +145,6 @@ class Lifecycle:
         """Lets the process run; SwarmError if the runtime refuses."""
         now = self._clock()  # before: the process may have ended when the runtime returns
         try:
-            record.save(self.layout.container(made.id).record, replace(made, step="starting"))
             self.runtime.start(made.id)
         except (OciError, OSError) as error:
             raise SwarmError(
@@ -184,28 +182,34 @@ class Lifecycle:
         """What is left of a container after the driver's own death; None: it was half-made."""
         paths = self.layout.container(id)
         found = record.load(paths.record)
-        if found is None or found.step in ("creating", "created"):
-            self._destroy_half_made(id, found)
+        if found is None:
+            self._destroy_half_made(id, None)
             return None
         if found.step == "exited":
             return found
-        alive = (
-            found.boot == self._boot and found.monitor is not None and pidfd.is_alive(found.monitor)
-        )
-        if not alive:
-            return self.settle(found)
-        if found.step == "starting":
-            return self._recover_starting(found)
-        return found
+        if found.step == "created":
+            return self._recover_created(found)
+        return found if self._is_monitored(found) else self.settle(found)
 
-    def _recover_starting(self, found: Record) -> Record | None:
-        """Cut off between the order to start and the note that it was done."""
-        if self.runtime.status(found.id) != "running":
-            self._destroy_half_made(found.id, found)
-            return None
-        started = replace(found, step="running", started_at=self._clock())
-        self._note(started)
-        return started
+    def _recover_created(self, found: Record) -> Record | None:
+        """Cut off somewhere between the making and the note that the process was started."""
+        present = found.boot == self._boot
+        status = self.runtime.status(found.id) if present else ""
+        if status == "running" and self._is_monitored(found):
+            started = replace(found, step="running", started_at=self._clock())
+            self._note(started)
+            return started
+        if status == "stopped" and found.monitor is not None:
+            pidfd.wait(found.monitor, _MONITOR_GRACE)  # it is about to write the end
+        if status in ("running", "stopped") or ending.read(self.layout.container(found.id)):
+            return self.settle(found)
+        self._destroy_half_made(found.id, found)
+        return None
+
+    def _is_monitored(self, found: Record) -> bool:
+        if found.monitor is None or found.boot != self._boot:
+            return False
+        return pidfd.is_alive(found.monitor)
 
     def _destroy_half_made(self, id: str, found: Record | None) -> None:
         log.warning("container %s was never started and is removed", found.name if found else id)

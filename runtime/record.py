@@ -16,13 +16,13 @@ from runtime.driver import ContainerState, ExitResult, Phase
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-Step = Literal["creating", "created", "starting", "running", "exited"]
-"""`creating` and `starting` are on disk only while the call is under way, or if it was cut off."""
+Step = Literal["created", "running", "exited"]
+"""A start that was cut off leaves `created`: whether it was carried out, the OCI runtime knows."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One container; `process` and `monitor` are set from step `created` on."""
+    """One container; on disk from `created` on, when `process` and `monitor` are known."""
 
     id: str
     name: str
@@ -30,7 +30,7 @@ class Record:
     stop_signal: int
     cgroup: str
     boot: str  # of the kernel that the pids belong to
-    step: Step = "creating"
+    step: Step = "created"
     process: ProcessId | None = None
     monitor: ProcessId | None = None
     started_at: float = 0.0

@@ -6,8 +6,6 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 
-from pyroute2 import IPRoute
-
 from api.address import CONTROL_PORT, join_address, split_address
 from api.errors import SwarmError, invalid
 
@@ -52,6 +50,9 @@ def choose(text: str, listen: str, own: Own) -> str:
 
 def host_addresses() -> Own:
     """This host's global addresses; those of IPv6 only where there is none of IPv4."""
+    # Needed once in a node's life, and 10 MB of modules.
+    from pyroute2 import IPRoute  # noqa: PLC0415
+
     with IPRoute() as netlink:
         names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
         found = [

@@ -4,6 +4,7 @@ told to stop. Containers live on when it stops, and when it is killed.
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 
-from api.errors import SwarmError
+from api.errors import Code, SwarmError
 from swarmctl.node import Node
 from swarmctl.settings import DEFAULT_FILE, Settings, load
 
@@ -61,24 +62,52 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
         logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
         # One line per request of the registry client is its own debugging, not ours.
         logging.getLogger("httpx").setLevel(logging.WARNING)
+        _check_privileges()
         asyncio.run(_run(settings))
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)
         sys.exit(1)
 
 
+def _check_privileges() -> None:
+    if os.geteuid() != 0:
+        raise SwarmError(
+            Code.DENIED,
+            "swarmd needs root",
+            why="it makes mounts, namespaces and control groups for containers",
+            remedy="start it as root",
+        )
+
+
 async def _run(settings: Settings) -> None:
-    node = Node(settings)
+    """Runs the node until a signal, or until it fails; told to stop while starting, it gives up."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    await node.start()
-    failed = asyncio.create_task(node.failure())
+    node = Node(settings)
+    running = asyncio.create_task(_work(node))
     told = asyncio.create_task(stopping.wait())
-    await asyncio.wait({failed, told}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
-    await node.stop()
-    if failed.done():
-        raise failed.result()
-    failed.cancel()
+    try:
+        await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        await asyncio.wait({running})
+    finally:
+        told.cancel()
+        await node.stop()
+    if not running.cancelled():
+        running.result()
+
+
+async def _work(node: Node) -> None:
+    try:
+        await node.start()
+    except OSError as error:
+        logging.getLogger(__name__).debug("the start failed", exc_info=error)
+        raise SwarmError(
+            Code.UNAVAILABLE,
+            "swarmd cannot start",
+            why=str(error),
+            remedy="look after that file or the disk, then start it again",
+        ) from error
+    raise await node.failure()

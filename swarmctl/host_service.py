@@ -105,6 +105,8 @@ class HostService(host_pb2_grpc.HostServicer):
             )
         finally:
             pull.cancel()
+            # Its caller may have left before it heard of a failure.
+            await asyncio.gather(pull, return_exceptions=True)
 
     async def LoadImage(
         self, request_iterator: AsyncIterator[host_pb2.LoadImageRequest], context: Context

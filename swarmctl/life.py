@@ -16,16 +16,19 @@ import grpc
 
 from api.channel import node_channel
 from api.enroll import reenroll_expired
-from api.errors import SwarmError
+from api.errors import Code, SwarmError
 from api.identity import Credentials
 from api.times import timestamp
-from api.v1 import dispatcher_pb2, host_pb2, objects_pb2, types_pb2
+from api.v1 import dispatcher_pb2, host_pb2, types_pb2
 from hostkit.clock import monotonic, wall
 from manager.ca.bootstrap import FirstObjects
 from manager.server import Manager, ManagerConfig
+from swarmctl.departure import AGENT_FILE
 from swarmctl.membership import Membership, MembershipStore
+from swarmctl.relay import Relay
 from swarmctl.switch import Collector, Switch
 from worker.agent import Agent
+from worker.alongside import alongside
 from worker.backoff import Backoff
 from worker.executor import Executor
 from worker.renewal import Renewal
@@ -33,7 +36,12 @@ from worker.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-AGENT_FILE = "agent.db"
+CLOCK_CHECK = 300.0
+"""Seconds after which the wall clock is looked at again: it may have been set, the host suspended.
+"""
+REENROL_FIRST = 1.0
+REENROL_LONGEST = 60.0
+"""Seconds between tries to replace a certificate that has expired."""
 
 
 class Life:
@@ -62,24 +70,28 @@ class Life:
         self._manager: Manager | None = None
         self._storage: Storage | None = None
         self._agent: Agent | None = None
-        self._relay: grpc.aio.Channel | None = None
+        self._relay = Relay(self._addresses, self._connect)
         self._in_touch = False
+        self._renewals = 0
 
-    async def start(self, first: FirstObjects | None) -> None:
-        """Starts everything; on failure nothing is left running."""
-        try:
-            if self.membership.manager:
-                self._manager = await self._start_manager(first)
-            self._agent = await self._make_agent()
-        except BaseException:
-            await self.stop()
-            raise
+    async def prepare(self, first: FirstObjects | None) -> None:
+        """Does all that may fail: starts a manager, opens the agent's memory. No task runs yet.
+
+        `first` makes a new cluster. After a failure call `stop`.
+        """
+        if self.membership.manager:
+            await self._start_manager(first)
+        self._agent = await self._make_agent()
+
+    def begin(self) -> None:
+        """Begins to run tasks and to serve calls; `prepare` has been called."""
+        assert self._agent is not None  # noqa: S101 - made by prepare
         self._spawn(self._agent.run())
         self._spawn(self._keep_certificate())
         self._route_calls()
 
     async def stop(self) -> None:
-        """Stops everything; containers live on."""
+        """Stops everything, also after a failure; containers live on. May be called again."""
         self._switch.refuse()
         if self._agent is not None:
             await self._agent.stop()
@@ -88,21 +100,10 @@ class Life:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._manager is not None:
             await self._manager.stop()
-        if self._storage is not None:
-            await self._storage.close()
-        if self._relay is not None:
-            await self._relay.close()
-
-    async def leave(self) -> None:
-        """Stops everything, the tasks of this host too, and deletes what the agent remembers."""
-        tasks = {} if self._agent is None else dict(self._agent.tasks())
-        await self.stop()
-        # Containers whose removal was under way are no longer among the agent's tasks.
-        for task_id in await self._executor.recover():
-            tasks.setdefault(task_id, objects_pb2.Task(id=task_id))
-        await asyncio.gather(*(self._end_task(task) for task in tasks.values()))
-        for file in self._state_dir.glob(f"{AGENT_FILE}*"):
-            file.unlink()
+        storage, self._storage = self._storage, None
+        if storage is not None:
+            await storage.close()
+        await self._relay.close()
 
     def info(self) -> host_pb2.SwarmInfo:
         """What `system info` tells of the membership."""
@@ -121,10 +122,12 @@ class Life:
 
     def complaint(self) -> str:
         """What is wrong, for the health service; empty if nothing is."""
-        return "" if self._in_touch else "no manager has been reached yet"
+        missing = "" if self._in_touch else "no manager has been reached yet"
+        wrong = "" if self._manager is None else self._manager.complaint()
+        return "; ".join(filter(None, (missing, wrong)))
 
-    async def _start_manager(self, first: FirstObjects | None) -> Manager:
-        manager = Manager(
+    async def _start_manager(self, first: FirstObjects | None) -> None:
+        manager = self._manager = Manager(
             ManagerConfig(
                 directory=self._memberships.directory / "manager",
                 node_id=self.membership.node_id,
@@ -136,11 +139,11 @@ class Life:
                 monotonic=monotonic,
             )
         )
-        manager.failure.add_done_callback(lambda failure: self._failed(failure.result()))
         await manager.start(first)
+        # From here on: what fails before is raised, and ends the attempt, not the daemon.
+        manager.failure.add_done_callback(lambda failure: self._failed(failure.result()))
         if self._is_expired():
             await self._renewed(await manager.certify(self._credentials))
-        return manager
 
     async def _make_agent(self) -> Agent:
         self._storage = await Storage.open(self._state_dir / AGENT_FILE)
@@ -152,7 +155,7 @@ class Life:
                 dispatcher_pb2.ManagerAddress(address=address, weight=1)
                 for address in self.membership.managers
             ],
-            connect=lambda address: node_channel(address, self._credentials),
+            connect=self._connect,
             wall=wall,
             chance=self._chance,
             on_session=self._heard,
@@ -163,65 +166,91 @@ class Life:
         managers = tuple(each.address for each in message.managers)
         if managers and managers != self.membership.managers:
             self.membership = replace(self.membership, managers=managers)
-            self._memberships.save(self.membership)
+            try:
+                self._memberships.save(self.membership)
+            except OSError as error:
+                logger.warning("the new list of managers is not kept: %s", error)
 
     def _route_calls(self) -> None:
         if self._manager is None:
-            self._switch.pass_on(self._relay_channel)
+            self._switch.pass_on(self._relay)
             return
         collector = Collector()
         self._manager.add_operator_services(collector)
         self._switch.serve_locally(collector.handlers)
 
-    def _relay_channel(self) -> grpc.aio.Channel:
-        if self._relay is None:
-            self._relay = node_channel(self._addresses()[0], self._credentials)
-        return self._relay
+    def _connect(self, address: str) -> grpc.aio.Channel:
+        return node_channel(address, self._credentials)
 
     def _addresses(self) -> list[str]:
         known = [] if self._agent is None else [each.address for each in self._agent.managers()]
         return known or list(self.membership.managers)
 
     async def _keep_certificate(self) -> None:
-        backoff = Backoff(self._chance)
-        while self._is_expired():
+        """Renews in time; a certificate that expired all the same, as its managers or this host
+        were away for weeks, is replaced at the identity port, which asks for none.
+        """
+        while True:
+            if self._is_expired():
+                await self._replace_expired()
+            renewal = Renewal(
+                credentials=lambda: self._credentials,
+                connect=self._connect_in_turn,
+                renewed=self._renewed,
+                chance=self._chance,
+                wall=wall,
+            )
+            await alongside(renewal.run(), self._until_expired())
+
+    async def _replace_expired(self) -> None:
+        backoff = Backoff(self._chance, first=REENROL_FIRST, longest=REENROL_LONGEST)
+        while True:
             try:
-                fresh = await reenroll_expired(self._addresses(), self._credentials)
+                await self._renewed(await self._reenrolled())
             except SwarmError as error:
-                delay = backoff.next()
                 logger.warning("the expired certificate is not replaced yet: %s", error)
-                await asyncio.sleep(delay)
             else:
-                await self._renewed(fresh.credentials)
-        await Renewal(
-            credentials=lambda: self._credentials,
-            connect=lambda: node_channel(self._addresses()[0], self._credentials),
-            renewed=self._renewed,
-            chance=self._chance,
-            wall=wall,
-        ).run()
+                logger.info("the expired certificate was replaced")
+                return
+            await asyncio.sleep(backoff.next())
+
+    async def _reenrolled(self) -> Credentials:
+        if self._manager is not None:
+            return await self._manager.certify(self._credentials)
+        return (await reenroll_expired(self._addresses(), self._credentials)).credentials
+
+    async def _until_expired(self) -> None:
+        while not self._is_expired():
+            left = self._credentials.identity.not_after - wall()
+            await asyncio.sleep(max(0.0, min(left, CLOCK_CHECK)))
+
+    def _connect_in_turn(self) -> grpc.aio.Channel:
+        """To another manager at each try: one that is away must not keep a certificate from
+        being renewed.
+        """
+        addresses = self._addresses()
+        self._renewals += 1
+        return self._connect(addresses[self._renewals % len(addresses)])
 
     async def _renewed(self, credentials: Credentials) -> None:
-        self._memberships.save_credentials(credentials)
+        try:
+            await asyncio.to_thread(self._memberships.save_credentials, credentials)
+        except OSError as error:
+            raise SwarmError(
+                Code.UNAVAILABLE,
+                "the new certificate cannot be written",
+                why=str(error),
+                remedy="look after the disk and its free space",
+            ) from error
         self._credentials = credentials
         if self._manager is not None:
             self._manager.replace_credentials(credentials)
         if self._agent is not None:
             self._agent.reconnect()
-        # The next call that is passed on makes a channel with the new certificate.
-        old, self._relay = self._relay, None
-        if old is not None:
-            await old.close()
+        self._relay.renew()
 
     def _is_expired(self) -> bool:
         return self._credentials.identity.not_after <= wall()
-
-    async def _end_task(self, task: objects_pb2.Task) -> None:
-        try:
-            await self._executor.shutdown(task)
-            await self._executor.remove(task)
-        except SwarmError as error:
-            logger.warning("task %s is not removed: %s", task.id, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -230,5 +259,8 @@ class Life:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.critical("a part of this node failed", exc_info=error)
+            known = isinstance(error, SwarmError)
+            logger.critical(
+                "a part of this node failed: %s", error, exc_info=None if known else error
+            )
             self._failed(error)

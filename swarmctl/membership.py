@@ -1,17 +1,22 @@
 """What a node remembers of its swarm between two runs: one small file beside its certificate.
 
-Written whole and atomically. The file appears last when joining and goes first when leaving, so a
-crash in between leaves a node that is no member.
+Written whole and atomically. The file appears when a life can go on from what is on the disk, and
+gets another name when leaving begins: so a crash leaves a member, no member, or one that is leaving
+and does the rest at its next start.
 """
 
 import json
+import logging
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from api.errors import Code, SwarmError
 from api.identity import Credentials, load_credentials, save_credentials
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 
@@ -34,6 +39,7 @@ class MembershipStore:
     def __init__(self, state_dir: Path) -> None:
         self.directory = state_dir / "swarm"
         self._file = self.directory / "membership.json"
+        self._leaving = self.directory / "leaving.json"
 
     def load(self) -> tuple[Membership, Credentials] | None:
         """The membership and the certificate, or None for a node that is in no swarm."""
@@ -43,11 +49,14 @@ class MembershipStore:
             return None
         except (OSError, ValueError) as error:
             raise _damaged(self._file, str(error)) from error
+        membership = _membership(self._file, content)
         credentials = load_credentials(self.directory)
-        if content.pop("format", None) != FORMAT or credentials is None:
-            raise _damaged(self._file, "its format is unknown, or the certificate is gone")
-        content["managers"] = tuple(content["managers"])
-        return Membership(**content), credentials
+        if credentials is None:
+            raise _damaged(self._file, "the certificate beside it is gone")
+        identity = credentials.identity
+        if (identity.id, identity.cluster_id) != (membership.node_id, membership.cluster_id):
+            raise _damaged(self._file, "the certificate beside it is of another node or swarm")
+        return membership, credentials
 
     def save_credentials(self, credentials: Credentials) -> None:
         """Writes the certificate, its key and the root to believe."""
@@ -64,15 +73,46 @@ class MembershipStore:
         _sync(self.directory)
 
     def resign(self) -> None:
-        """Ends the membership, durably, while its files are still needed."""
-        self._file.unlink(missing_ok=True)
-        if self.directory.exists():
+        """Ends the membership, durably; what it needs to be wound up stays until `clear`."""
+        if self._file.exists():
+            self._file.replace(self._leaving)
             _sync(self.directory)
+
+    def is_leaving(self) -> bool:
+        """Whether a membership was resigned, and not yet forgotten."""
+        return self._leaving.exists()
 
     def clear(self) -> None:
         """Forgets the swarm: certificate, key, log and all."""
+        if not self.directory.exists():
+            return
+        # Durably first: the rest goes piece by piece, and a membership without it is damage.
         self._file.unlink(missing_ok=True)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        _sync(self.directory)
+        shutil.rmtree(self.directory, onerror=_not_removed)
+
+
+def _membership(path: Path, content: object) -> Membership:
+    """The membership in the content of its file; SwarmError if it is anything else."""
+    if not isinstance(content, dict):
+        raise _damaged(path, "it holds no JSON object")
+    if content.get("format") != FORMAT:
+        raise _damaged(path, f"its format is {content.get('format')!r}, known is {FORMAT}")
+    fields: dict[str, Any] = {name: content.get(name) for name in Membership.__dataclass_fields__}
+    for name, value in fields.items():
+        if name == "managers":
+            right = isinstance(value, list) and value and all(isinstance(m, str) for m in value)
+        else:
+            right = isinstance(value, bool if name == "manager" else str)
+        if not right:
+            raise _damaged(path, f"{name} is missing, or of another type")
+    fields["managers"] = tuple(fields["managers"])
+    return Membership(**fields)
+
+
+def _not_removed(function: object, path: str, error: Any) -> None:  # noqa: ANN401 - exc_info
+    if not isinstance(error[1], FileNotFoundError):
+        logger.error("%s, of a swarm that was left, cannot be removed: %s", path, error[1])
 
 
 def _sync(directory: Path) -> None:
@@ -88,5 +128,5 @@ def _damaged(path: Path, why: str) -> SwarmError:
         Code.INTERNAL,
         f"cannot read this node's membership in {path}",
         why=why,
-        remedy="restore the file, or empty the folder and join the swarm again",
+        remedy="restore it from a backup, or remove the folder it is in and join the swarm again",
     )

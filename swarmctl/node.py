@@ -3,8 +3,8 @@ that knows manager, worker and runtime at once.
 
 A host has one of three lives: in no swarm only the local socket answers; in a worker an agent runs
 beside it; in a manager log, store and servers do too. `init`, `join` and `leave` lead from one to
-the other while the daemon runs, and a life is on the disk before the call that began it is
-answered.
+the other while the daemon runs, one at a time, and go on to their end though their caller leaves
+(as `docker swarm join` does). A life is on the disk before the call that began it is answered.
 """
 
 import asyncio
@@ -12,7 +12,9 @@ import grp
 import logging
 import os
 import secrets
+from collections.abc import Coroutine
 from importlib.metadata import version
+from typing import Any, TypeVar
 
 import grpc
 
@@ -35,6 +37,8 @@ from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from swarmctl.addresses import DEFAULT_LISTEN, advertised
+from swarmctl.departure import depart, forget_tasks
+from swarmctl.folders import RUN_MODE, STATE_MODE, HeldFolder
 from swarmctl.host_service import HostService
 from swarmctl.life import Life
 from swarmctl.membership import Membership, MembershipStore
@@ -43,6 +47,7 @@ from swarmctl.switch import Switch
 from worker.container import ContainerExecutor
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SOCKET_GROUP = "swarm"
 STOP_GRACE = 0.5
@@ -79,31 +84,55 @@ class Node:
         self._switch = Switch()
         self._life: Life | None = None
         self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._held: list[HeldFolder] = []
         self._server: grpc.aio.Server | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
-        """Adopts the containers that run, goes on with the membership, opens the socket."""
-        self.settings.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        """Adopts the containers that run, goes on with the membership, serves on the socket.
+
+        After a failure, or where it was cancelled, call `stop`.
+        """
+        for path, mode in (
+            (self.settings.state_dir, STATE_MODE),
+            (self.settings.run_dir, RUN_MODE),
+        ):
+            self._held.append(HeldFolder.hold(path, mode))
         await self._driver.recover()
+        if self._memberships.is_leaving():
+            logger.warning(
+                "the daemon was stopped while this node left its swarm: it does the rest"
+            )
+            await depart(self._executor, self._memberships, self.settings.state_dir)
         found = self._memberships.load()
         if found is not None:
-            await self._begin(*found)
-        self._server = await self._open_socket()
+            self._life = self._new_life(*found)
+            await self._life.prepare(None)
+        # Bound when nothing can fail any more, and no thread runs that the umask would concern.
+        self._server = self._bound_server()
+        if self._life is not None:
+            self._life.begin()
+        await self._server.start()
         self._tidying = asyncio.create_task(self._tidy())
         logger.info("swarmd listens on %s", self.settings.socket)
 
     async def stop(self) -> None:
-        """Stops serving. Containers live on."""
+        """Stops serving, and what was started. Containers live on. May be called at any time."""
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
         if self._server is not None:
             await self._server.stop(STOP_GRACE)
+        for change in self._changes:
+            change.cancel()
+        await asyncio.gather(*self._changes, return_exceptions=True)
         if self._life is not None:
             await self._life.stop()
         await self._driver.close()
+        for folder in self._held:
+            folder.release()
 
     async def failure(self) -> SwarmError:
         """Returns what makes it pointless to go on, once something does."""
@@ -111,9 +140,34 @@ class Node:
 
     async def init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
         """Makes a new swarm with this host as its first manager."""
+        return await self._change("swarm init", self._init(request))
+
+    async def join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
+        """Makes this host a node of the swarm that the token belongs to."""
+        return await self._change("swarm join", self._join(request))
+
+    async def leave(self, *, force: bool) -> None:
+        """Stops this host's tasks and forgets the swarm. A manager needs `force`."""
+        await self._change("swarm leave", self._leave(force=force))
+
+    async def _change(self, name: str, work: Coroutine[Any, Any, T]) -> T:
+        """Leads from one life to another. Ended by `stop` alone, not by a caller that leaves."""
+
+        def ended(task: asyncio.Task[T]) -> None:
+            self._changes.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.warning("%s failed: %s", name, error)
+
+        task = asyncio.create_task(work)
+        self._changes.add(task)
+        task.add_done_callback(ended)
+        return await asyncio.shield(task)
+
+    async def _init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
         async with self._changing:
             self._check_free()
             validate.cluster_spec(request.spec)
+            validate.availability("availability", request.availability)
             listen = request.listen_address or DEFAULT_LISTEN
             address = await asyncio.to_thread(advertised, request.advertise_address, listen)
             key = new_key()
@@ -144,10 +198,10 @@ class Node:
                 node_id=membership.node_id, worker_token=token, address=address
             )
 
-    async def join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
-        """Makes this host a node of the swarm that the token belongs to."""
+    async def _join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
         async with self._changing:
             self._check_free()
+            validate.availability("availability", request.availability)
             parse_token(request.token)
             for address in request.managers:
                 split_address(address)
@@ -169,8 +223,7 @@ class Node:
                 node_id=joined.node_id, role=role_of(manager=membership.manager)
             )
 
-    async def leave(self, *, force: bool) -> None:
-        """Stops this host's tasks and forgets the swarm. A manager needs `force`."""
+    async def _leave(self, *, force: bool) -> None:
         async with self._changing:
             if self._life is None:
                 raise SwarmError(Code.REFUSED, "this node is not part of a swarm")
@@ -181,10 +234,10 @@ class Node:
                     why="the swarm's whole state is lost when it leaves",
                     remedy="leave with --force if that is what you want",
                 )
+            await self._life.stop()
             self._memberships.resign()
-            await self._life.leave()
             self._life = None
-            self._memberships.clear()
+            await depart(self._executor, self._memberships, self.settings.state_dir)
 
     async def describe(self) -> objects_pb2.NodeDescription:
         """What this host is and has."""
@@ -205,26 +258,34 @@ class Node:
     async def _enter(
         self, membership: Membership, credentials: Credentials, first: FirstObjects | None
     ) -> None:
-        """Begins a life, then writes it down: a crash in between leaves a node in no swarm."""
-        self._memberships.clear()
-        self._memberships.save_credentials(credentials)
+        """Prepares a life, writes it down, begins it: a crash before leaves a node in no swarm."""
+        life = self._new_life(membership, credentials)
         try:
-            await self._begin(membership, credentials, first)
-            self._memberships.save(membership)
-        except BaseException:
-            if self._life is not None:
-                await self._life.stop()
-                self._life = None
             self._memberships.clear()
+            forget_tasks(self.settings.state_dir)
+            self._memberships.save_credentials(credentials)
+            await life.prepare(first)
+            self._memberships.save(membership)
+        except OSError as error:
+            await self._undo(life)
+            raise SwarmError(
+                Code.UNAVAILABLE,
+                "this node's place in the swarm cannot be written down",
+                why=str(error),
+                remedy=f"look after the disk and its free space below {self.settings.state_dir}",
+            ) from error
+        except BaseException:
+            await self._undo(life)
             raise
+        life.begin()
+        self._life = life
 
-    async def _begin(
-        self,
-        membership: Membership,
-        credentials: Credentials,
-        first: FirstObjects | None = None,
-    ) -> None:
-        life = Life(
+    async def _undo(self, life: Life) -> None:
+        await life.stop()
+        self._memberships.clear()
+
+    def _new_life(self, membership: Membership, credentials: Credentials) -> Life:
+        return Life(
             membership,
             credentials,
             executor=self._executor,
@@ -233,8 +294,6 @@ class Node:
             switch=self._switch,
             failed=self._fail,
         )
-        await life.start(first)
-        self._life = life
 
     async def _tidy(self) -> None:
         """Frees what interrupted pulls of former runs left on the disk."""
@@ -253,7 +312,7 @@ class Node:
                 known or SwarmError(Code.INTERNAL, "the node cannot go on", why=repr(error))
             )
 
-    async def _open_socket(self) -> grpc.aio.Server:
+    def _bound_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(
             interceptors=[ErrorInterceptor(), Authorizer(ROLES, lambda _: False)],
             options=SERVER_OPTIONS,
@@ -266,11 +325,16 @@ class Node:
             HealthService({"daemon": lambda: "", "swarm": self._complaint}), server
         )
         path = self.settings.socket
-        path.unlink(missing_ok=True)
+        target = socket_target(path)
+        path.unlink(missing_ok=True)  # left behind by a daemon that was killed: the folder is ours
         # The socket is made closed to all, and opened to its group once that is set.
         before = os.umask(0o177)
         try:
-            server.add_insecure_port(socket_target(path))
+            server.add_insecure_port(target)
+        except RuntimeError as error:
+            raise SwarmError(
+                Code.UNAVAILABLE, f"cannot listen on {path}", why=str(error)
+            ) from error
         finally:
             os.umask(before)
         try:
@@ -278,7 +342,6 @@ class Node:
         except KeyError:
             logger.info("there is no group %s: only root may use the socket", SOCKET_GROUP)
         path.chmod(0o660)
-        await server.start()
         return server
 
     def _complaint(self) -> str:

@@ -48,6 +48,8 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
             remedy=f"known are: {', '.join(each.name for each in fields(Settings))}",
         )
     given |= overrides
+    for name, value in given.items():
+        _check(name, value)
     for name in ("state_dir", "run_dir"):
         if name in given:
             given[name] = Path(given[name]).absolute()
@@ -56,6 +58,32 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     if "insecure_registries" in given:
         given["insecure_registries"] = tuple(given["insecure_registries"])
     return Settings(**given)
+
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _check(name: str, value: object) -> None:
+    """Refuses a value of the wrong type: a file may hold anything."""
+    match name:
+        case "log_level":
+            right, wanted = value in _LEVELS, f"one of {', '.join(_LEVELS)}"
+        case "insecure_registries":
+            right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+            wanted = "a list of texts"
+        case "registry_cas" | "labels":
+            right = isinstance(value, Mapping) and all(_is_text(v) for v in value.values())
+            wanted = "a table of texts"
+        case _:
+            right, wanted = _is_text(value), "a text"
+    if not right:
+        raise SwarmError(
+            Code.INVALID, f"the setting {name} is {value!r}", why=f"it must be {wanted}"
+        )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str | Path) and bool(str(value))
 
 
 def _read(path: Path | None) -> dict[str, Any]:

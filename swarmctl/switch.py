@@ -1,18 +1,19 @@
 """Sends each cluster call that arrives on the local socket to whoever can serve it just now.
 
 On a manager that is the manager in this process, on a worker a manager elsewhere, on a node that is
-in no swarm an error that says what to do. Messages pass through as bytes; nothing is decoded here.
+in no swarm an error that says what to do. How calls reach a manager elsewhere is relay.py's affair.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 
 from api.errors import Code, SwarmError
-from api.status import from_grpc
 from api.v1 import control_pb2, logs_pb2
+from swarmctl.relay import Relay
 
 PASSED_ON = ("swarm.v1.Control", "swarm.v1.Logs")
 RELAY_TIMEOUT = 60.0
@@ -38,23 +39,23 @@ class Switch(grpc.GenericRpcHandler):
 
     def __init__(self) -> None:
         self._local: list[grpc.GenericRpcHandler] = []
-        self._channel: Callable[[], grpc.aio.Channel] | None = None
+        self._relay: Relay | None = None
         self._streaming = _streaming_methods()
 
     def serve_locally(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Serves cluster calls in this process."""
         self._local = list(handlers)
-        self._channel = None
+        self._relay = None
 
-    def pass_on(self, channel: Callable[[], grpc.aio.Channel]) -> None:
-        """Sends cluster calls over the channel that the callable gives at that moment."""
+    def pass_on(self, relay: Relay) -> None:
+        """Sends cluster calls to a manager elsewhere."""
         self._local = []
-        self._channel = channel
+        self._relay = relay
 
     def refuse(self) -> None:
         """Answers every cluster call with how to get into a swarm."""
         self._local = []
-        self._channel = None
+        self._relay = None
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -71,41 +72,32 @@ class Switch(grpc.GenericRpcHandler):
             return grpc.unary_stream_rpc_method_handler(self._stream_of(method))
         return grpc.unary_unary_rpc_method_handler(self._call_of(method))
 
-    def _target(self) -> grpc.aio.Channel:
-        if self._channel is None:
+    def _target(self) -> Relay:
+        if self._relay is None:
             raise SwarmError(
                 Code.REFUSED,
                 "this node is not part of a swarm",
                 remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
             )
-        return self._channel()
+        return self._relay
 
     def _call_of(self, method: str) -> Any:  # noqa: ANN401 - grpc's handlers have no narrower type
         async def call(request: bytes, context: Any) -> bytes:  # noqa: ANN401
-            remote: Any = self._target().unary_unary(method)
-            try:
-                answer: bytes = await remote(request, timeout=_timeout(context))
-            except grpc.aio.AioRpcError as error:
-                raise from_grpc(error, "passing the call on to a manager") from error
-            return answer
+            remaining = context.time_remaining()
+            timeout = RELAY_TIMEOUT if remaining is None else float(remaining)
+            return await self._target().call(method, request, timeout=timeout)
 
         return call
 
     def _stream_of(self, method: str) -> Any:  # noqa: ANN401
-        async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
-            remote: Any = self._target().unary_stream(method)
-            try:
-                async for message in remote(request):
+        async def stream(request: bytes, context: Any) -> AsyncGenerator[bytes, None]:  # noqa: ANN401
+            remaining = context.time_remaining()
+            answers = self._target().stream(method, request, timeout=remaining)
+            async with aclosing(answers) as messages:
+                async for message in messages:
                     yield message
-            except grpc.aio.AioRpcError as error:
-                raise from_grpc(error, "passing the call on to a manager") from error
 
         return stream
-
-
-def _timeout(context: Any) -> float:  # noqa: ANN401
-    remaining = context.time_remaining()
-    return RELAY_TIMEOUT if remaining is None else float(remaining)
 
 
 def _streaming_methods() -> frozenset[str]:

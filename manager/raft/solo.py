@@ -1,8 +1,9 @@
 """The log of a group of one manager: an entry is committed once it is on this manager's disk.
 
 Obeys the same order of duties as a Raft node does with a Ready: append and sync, then apply, then
-answer. Everything that waits while one sync is under way shares the next (group commit). A failed
-write ends it for good: what is on the disk then is unknown, and only a new start finds out.
+answer. Everything that waits while one sync is under way shares the next (group commit), up to
+ROUND_BYTES. A failed write ends it for good: what is on the disk then is unknown, and only a new
+start finds out.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from api.errors import Code, SwarmError
+from api.errors import Code, SwarmError, invalid
 from api.v1 import raft_pb2
 from manager.raft.machine import StateMachine
 from manager.raft.snapshots import SnapshotStore
@@ -24,6 +25,10 @@ R = TypeVar("R")
 SOLE_MEMBER = 1
 KEPT_ENTRIES = 500
 """Entries kept below a snapshot, for managers that will join and lag a little (SwarmKit: 500)."""
+ROUND_BYTES = 16 << 20
+"""Bytes of entries in one write: far below what the log takes in one piece (MAX_RECORD_BYTES)."""
+ENTRY_BYTES = 64 << 20
+"""Bytes of one entry. Larger ones are refused here, where only their proposer suffers for it."""
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class Solo:
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._failure: SwarmError | None = None
+        self._snapshot: asyncio.Task[None] | None = None
 
     @property
     def applied(self) -> int:
@@ -77,7 +83,10 @@ class Solo:
         """Makes `data` the next entry; returns the state machine's answer once it is durable.
 
         SwarmError UNAVAILABLE after a failed write: the entry may or may not be on the disk.
+        INVALID, and nothing was written, if it is too large.
         """
+        if len(data) > ENTRY_BYTES:
+            raise invalid("entry", f"an entry of {len(data)} bytes is too large for the log")
         if self._failure is not None:
             raise self._failure
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -86,23 +95,38 @@ class Solo:
         return await done
 
     async def run(self) -> None:
-        """Serves appends until cancelled, or until the disk fails."""
+        """Serves appends until cancelled; SwarmError UNAVAILABLE once the disk has failed."""
         try:
             while True:
                 await self._wake.wait()
-                self._wake.clear()
-                round_, self._waiting = self._waiting, []
-                await self._commit(round_)
-                if self._applied - self._snapshot_index >= self._snapshot_interval():
-                    await self._take_snapshot()
+                await self._commit(self._next_round())
+                self._look_after_snapshot()
         except OSError as error:
             self._fail(error)
-            raise
+            raise _stopped(error) from error
         finally:
             self._fail(None)
+            if self._snapshot is not None:
+                self._snapshot.cancel()
+                await asyncio.gather(self._snapshot, return_exceptions=True)
             self._disk.shutdown(wait=True)
 
+    def _next_round(self) -> Sequence[_Waiting]:
+        """What is written next, at least one; the rest waits for the round after it."""
+        size = count = 0
+        for waiting in self._waiting:
+            size += len(waiting.data)
+            if count and size > ROUND_BYTES:
+                break
+            count += 1
+        round_, self._waiting = self._waiting[:count], self._waiting[count:]
+        if not self._waiting:
+            self._wake.clear()
+        return round_
+
     async def _commit(self, round_: Sequence[_Waiting]) -> None:
+        if not round_:
+            return
         term = self._hard_state.term
         entries = [
             raft_pb2.Entry(term=term, index=self._applied + offset, data=waiting.data)
@@ -110,13 +134,13 @@ class Solo:
         ]
         try:
             await self._on_disk(lambda: self._wal.save(self._hard_state, entries, sync=True))
+            for entry, waiting in zip(entries, round_, strict=True):
+                _answer(waiting, self._apply(entry, waiting.local))
         except BaseException as error:
             lost = _stopped(error)
             for waiting in round_:
                 _answer(waiting, lost)
             raise
-        for entry, waiting in zip(entries, round_, strict=True):
-            _answer(waiting, self._apply(entry, waiting.local))
 
     def _apply(self, entry: raft_pb2.Entry, local: object | None) -> object:
         result = self._machine.apply(entry, local)
@@ -124,16 +148,27 @@ class Solo:
         self._hard_state.commit = entry.index
         return result
 
+    def _look_after_snapshot(self) -> None:
+        """Begins a snapshot when one is due, and fails with one that failed."""
+        if self._snapshot is not None and self._snapshot.done():
+            done, self._snapshot = self._snapshot, None
+            done.result()
+        due = self._applied - self._snapshot_index >= self._snapshot_interval()
+        if due and self._snapshot is None:
+            self._snapshot = asyncio.create_task(self._take_snapshot())
+            self._snapshot.add_done_callback(lambda _: self._wake.set())
+
     async def _take_snapshot(self) -> None:
-        encode = self._machine.capture()
         metadata = raft_pb2.SnapshotMetadata(
             index=self._applied,
             term=self._hard_state.term,
             conf=raft_pb2.ConfState(voters=[SOLE_MEMBER]),
         )
+        # Seconds of work in a large cluster: appends go on meanwhile, only the write holds them up.
+        data = await asyncio.to_thread(self._machine.capture())
 
         def write() -> None:
-            self._snapshots.save(raft_pb2.Snapshot(metadata=metadata, data=encode()))
+            self._snapshots.save(raft_pb2.Snapshot(metadata=metadata, data=data))
             self._wal.mark_snapshot(metadata)
             self._wal.compact(max(0, metadata.index - KEPT_ENTRIES))
             self._snapshots.prune(keep=1)

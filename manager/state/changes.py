@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
-from api.errors import SwarmError
+from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, raft_pb2
 
 StoredObject = (
@@ -126,10 +126,10 @@ def wrap(obj: StoredObject) -> objects_pb2.Object:
 
 
 def unwrap(wrapped: objects_pb2.Object) -> StoredObject:
-    """The object inside; ValueError if there is none, as from a newer version's log."""
+    """The object inside; SwarmError UNSUPPORTED if there is none, as from a newer version's log."""
     kind = wrapped.WhichOneof("kind")
     if kind is None:
-        raise ValueError("an object of a kind that this version does not know")
+        raise _newer("an object of an unknown kind")
     obj: StoredObject = getattr(wrapped, kind)
     return obj
 
@@ -145,8 +145,22 @@ def encode(batches: Sequence[Batch]) -> Iterable[raft_pb2.Batch]:
 
 
 def decode(batches: Iterable[raft_pb2.Batch]) -> list[Batch]:
-    """The batches of a log entry; ValueError where they hold what this version does not know."""
-    return [
-        Batch(tuple(Change(Action(c.action), unwrap(c.object)) for c in each.changes))
-        for each in batches
-    ]
+    """The batches of a log entry; SwarmError UNSUPPORTED where only a newer version knows them."""
+    return [Batch(tuple(_change(change) for change in each.changes)) for each in batches]
+
+
+def _change(change: raft_pb2.Change) -> Change:
+    try:
+        action = Action(change.action)
+    except ValueError:
+        raise _newer(f"an action {change.action}") from None
+    return Change(action, unwrap(change.object))
+
+
+def _newer(what: str) -> SwarmError:
+    return SwarmError(
+        Code.UNSUPPORTED,
+        f"this manager's log holds {what}",
+        why="a newer version of swarmd wrote it",
+        remedy="run that version, or a later one",
+    )

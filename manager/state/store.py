@@ -151,14 +151,25 @@ class Store:
         return Capture(self._version, objects, list(self._requests.values()))
 
     def restore(self, snapshot: raft_pb2.StoreSnapshot) -> None:
-        """Replaces everything by the snapshot."""
+        """Replaces everything by the snapshot; SwarmError, and no change, if it is of a newer kind.
+
+        UNSUPPORTED where it holds what only a later version knows.
+        """
+        objects = [unwrap(wrapped) for wrapped in snapshot.objects]
         self._clear()
         self._version = snapshot.index
-        for wrapped in snapshot.objects:
-            self._replace(None, unwrap(wrapped))
+        for obj in objects:
+            self._replace(None, obj)
         self._requests = {request.request_id: request for request in snapshot.requests}
 
     def _refusal(self, each: Batch) -> SwarmError | None:
+        if len(each.changes) > 1 and (twice := _changed_twice(each)):
+            return SwarmError(
+                Code.INTERNAL,
+                f"a change names {twice} twice",
+                why="which of the two holds could not be told",
+                remedy="report it as a defect",
+            )
         for change in each.changes:
             refusal = self._refuse_change(change)
             if refusal is not None:
@@ -167,19 +178,12 @@ class Store:
 
     def _refuse_change(self, change: Change) -> SwarmError | None:
         obj = change.object
-        kind, word = type(obj), KINDS[type(obj)]
-        stored = self._tables[kind].get(obj.id)
+        word = KINDS[type(obj)]
+        stored = self._tables[type(obj)].get(obj.id)
         if change.action is Action.CREATE:
-            name = name_of(obj)
             if stored is not None:
                 return SwarmError(Code.EXISTS, f"{word} {obj.id} exists")
-            if name is not None and (kind, name) in self._names:
-                return SwarmError(
-                    Code.EXISTS,
-                    f"name {name} is in use by another {word}",
-                    remedy="choose another name, or update the existing one",
-                )
-            return None
+            return self._refuse_name(obj)
         if stored is None:
             return SwarmError(Code.NOT_FOUND, f"{word} {obj.id} does not exist any more")
         if stored.meta.version != obj.meta.version:
@@ -189,7 +193,17 @@ class Store:
                 why=f"it is at version {stored.meta.version}, not {obj.meta.version}",
                 remedy="read it again and repeat the change",
             )
-        return None
+        return None if change.action is Action.DELETE else self._refuse_name(obj)
+
+    def _refuse_name(self, obj: StoredObject) -> SwarmError | None:
+        name = name_of(obj)
+        if name is None or self._names.get((type(obj), name), obj.id) == obj.id:
+            return None
+        return SwarmError(
+            Code.EXISTS,
+            f"name {name} is in use by another {KINDS[type(obj)]}",
+            remedy="choose another name, or update the existing one",
+        )
 
     def _put(self, index: int, at: Timestamp, change: Change) -> Event:
         obj = change.object
@@ -228,6 +242,22 @@ class Store:
         )
         if len(self._requests) > REMEMBERED_REQUESTS:
             del self._requests[next(iter(self._requests))]
+
+
+def _changed_twice(each: Batch) -> str:
+    """The object or new name that two changes of the batch are about; empty if there is none."""
+    seen: set[tuple[type[StoredObject], str, str]] = set()
+    for change in each.changes:
+        obj = change.object
+        kind, word, name = type(obj), KINDS[type(obj)], name_of(obj)
+        keys = [(kind, "", obj.id)]
+        if name is not None and change.action is not Action.DELETE:
+            keys.append((kind, "name ", name))
+        for key in keys:
+            if key in seen:
+                return f"{word} {key[1]}{key[2]}"
+            seen.add(key)
+    return ""
 
 
 class Capture:

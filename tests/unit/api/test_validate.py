@@ -63,6 +63,9 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("task.container.hostname", lambda s: container(s, hostname="a_b!")),
     ("task.container.dir", lambda s: container(s, dir="relative")),
     ("task.container.stop_signal", lambda s: container(s, stop_signal="SIG TERM")),
+    ("task.container.stop_signal", lambda s: container(s, stop_signal="SIGNOPE")),
+    ("task.container.stop_signal", lambda s: container(s, stop_signal="0")),
+    ("task.container.stop_signal", lambda s: container(s, stop_signal="65")),
     ("task.container.stop_grace_period", lambda s: container(s, stop_grace_period=duration(-1))),
     ("task.container.memory_swap_bytes", lambda s: container(s, memory_swap_bytes=-2)),
     ("task.container.memory_swappiness", lambda s: container(s, memory_swappiness=101)),
@@ -118,6 +121,15 @@ def test_each_mistake_names_its_field(field: str, spoil: Callable[[Spec], object
     with pytest.raises(SwarmError) as refused:
         validate.service_spec(spec)
     assert (refused.value.code, refused.value.field) == (Code.INVALID, field)
+
+
+@pytest.mark.parametrize(
+    "text", ["TERM", "SIGTERM", "sigusr1", "15", "64", "RTMIN+3", "SIGRTMAX-2"]
+)
+def test_signals_have_names_and_numbers(text: str) -> None:
+    given = good()
+    container(given, stop_signal=text)
+    validate.service_spec(given)
 
 
 def test_a_cluster_needs_possible_periods() -> None:

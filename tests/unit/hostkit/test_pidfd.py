@@ -5,6 +5,7 @@ import select
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,21 @@ def test_another_start_time_is_another_process(sleeper: subprocess.Popen[bytes])
     assert pidfd.open_process(earlier) is None
     assert not pidfd.send_signal(earlier, signal.SIGKILL)
     assert sleeper.poll() is None
+
+
+def test_a_pid_that_a_thread_has_by_now_is_no_process() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        reused = pidfd.ProcessId(thread.native_id, 1)
+        assert pidfd.open_process(reused) is None
+        assert not pidfd.send_signal(reused, signal.SIGKILL)
+        assert pidfd.kill(reused, 0)
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_signal_and_death(sleeper: subprocess.Popen[bytes]) -> None:

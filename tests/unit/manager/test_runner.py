@@ -3,7 +3,14 @@
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2
 from manager.decision import Decision
-from manager.runner import MAX_BATCHES, MAX_DEBOUNCE, RETRY_DELAY, Runner
+from manager.runner import (
+    LONGEST_DELAY,
+    MAX_BATCHES,
+    MAX_DEBOUNCE,
+    MAX_PROPOSAL_BYTES,
+    RETRY_DELAY,
+    Runner,
+)
 from manager.state.changes import Batch, Event, batch, create
 from manager.state.store import Store, View
 
@@ -43,7 +50,7 @@ def task(object_id: str) -> objects_pb2.Task:
 def started() -> tuple[ScriptedLoop, Runner, Store]:
     loop, store = ScriptedLoop(), Store()
     runner = Runner(loop)
-    runner.reset(store, 0.0)
+    runner.reset(0.0)
     runner.step(store, 0.0)
     loop.asked.clear()
     return loop, runner, store
@@ -52,7 +59,7 @@ def started() -> tuple[ScriptedLoop, Runner, Store]:
 def test_a_reset_decides_at_once() -> None:
     loop, store = ScriptedLoop(), Store()
     runner = Runner(loop)
-    runner.reset(store, 5.0)
+    runner.reset(5.0)
     assert runner.due() == 5.0
     runner.step(store, 5.0)
     assert (loop.asked, runner.due()) == ([5.0], None)
@@ -129,6 +136,59 @@ def test_after_a_failed_proposal_everything_is_new() -> None:
     loop.decisions = [Decision([batch(create(task(str(n)))) for n in range(MAX_BATCHES + 1)])]
     runner.observe([Event(None, task("a"))], 1.0)
     runner.step(store, 2.0)
-    runner.failed(store, 3.0)
+    runner.failed("no disk", 3.0)
+    assert (runner.due(), runner.complaint) == (3.0 + RETRY_DELAY, "scripted failed: no disk")
+    assert runner.step(store, 3.0 + RETRY_DELAY) == []
     assert loop.resets == 2
-    assert runner.due() == 3.0 + RETRY_DELAY
+
+
+def test_failures_in_a_row_are_further_and_further_apart_whatever_happens() -> None:
+    _, runner, store = started()
+    delays = []
+    now = 1.0
+    for _ in range(9):
+        runner.failed("a defect", now)
+        runner.observe([Event(None, task("a"))], now)
+        due = runner.due()
+        assert due is not None
+        assert runner.step(store, due - 0.01) == []
+        delays.append(due - now)
+        now = due
+    assert delays[:4] == [RETRY_DELAY, 1.0, 2.0, 4.0]
+    assert delays[-1] == LONGEST_DELAY
+
+
+def test_a_success_ends_the_complaint_and_the_delays() -> None:
+    loop, runner, store = started()
+    for _ in range(3):
+        runner.failed("a defect", 1.0)
+    loop.decisions = [Decision([batch(create(task("1")))])]
+    proposal = runner.step(store, 100.0)
+    assert runner.complaint
+    runner.settled(proposal, [None], 100.0)
+    assert runner.complaint == ""
+    runner.failed("another", 200.0)
+    assert runner.due() == 200.0 + RETRY_DELAY
+
+
+def test_a_decision_for_nothing_is_a_success_too() -> None:
+    _, runner, store = started()
+    runner.failed("a defect", 1.0)
+    runner.step(store, 9.0)
+    assert (runner.complaint, runner.due()) == ("", None)
+
+
+def test_large_batches_are_proposed_in_small_numbers() -> None:
+    loop, runner, store = started()
+    large = MAX_PROPOSAL_BYTES // 3
+    batches = [batch(create(large_task(str(n), large))) for n in range(4)]
+    batches.append(batch(create(large_task("huge", 2 * MAX_PROPOSAL_BYTES))))
+    loop.decisions = [Decision(batches)]
+    runner.observe([Event(None, task("a"))], 1.0)
+    assert [len(runner.step(store, 2.0)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def large_task(object_id: str, size: int) -> objects_pb2.Task:
+    made = task(object_id)
+    made.status.message = "x" * size
+    return made

@@ -50,7 +50,7 @@ def test_unreadable(tmp_path: Path, text: str) -> None:
     ("made", "phase", "pid"),
     [
         (NEW, "created", 0),
-        (replace(NEW, step="starting", process=ProcessId(5, 7)), "created", 5),
+        (replace(NEW, process=ProcessId(5, 7)), "created", 5),
         (RUNNING, "running", 5),
         (ENDED, "exited", 0),
     ],

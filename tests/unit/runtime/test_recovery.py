@@ -182,12 +182,18 @@ def test_after_a_reboot_pids_mean_nothing(box: Box) -> None:
         bystander.wait()
 
 
-def test_cut_off_during_the_start(box: Box) -> None:
-    request = box.request("sleep", "1000")
-    bundle = run_and_leave(box, request)
+def forget_the_start(bundle: Path) -> record.Record:
+    """As if the driver had been cut off before it noted that the process was started."""
     found = record.load(bundle / "record.json")
     assert found is not None
-    record.save(bundle / "record.json", replace(found, step="starting", started_at=0.0))
+    created = replace(found, step="created", started_at=0.0)
+    record.save(bundle / "record.json", created)
+    return created
+
+
+def test_cut_off_during_the_start(box: Box) -> None:
+    request = box.request("sleep", "1000")
+    forget_the_start(run_and_leave(box, request))
 
     async def scenario(driver: ConmonDriver) -> None:
         (state,) = await driver.list()
@@ -196,6 +202,53 @@ def test_cut_off_during_the_start(box: Box) -> None:
         assert (await driver.kill(request.id)).code == 137
 
     box.run(scenario)
+
+
+def test_cut_off_during_the_start_of_what_ended_meanwhile(box: Box) -> None:
+    request = box.shell("exit 7")
+    bundle = run_and_leave(box, request)
+    await_exit_file(box, request.id)
+    forget_the_start(bundle)
+
+    async def scenario(driver: ConmonDriver) -> None:
+        (state,) = await driver.list()
+        assert state.phase == "exited"
+        assert state.exit is not None
+        assert state.exit.code == 7
+
+    box.run(scenario)
+
+
+def test_cut_off_during_the_start_and_then_left_without_monitor(box: Box) -> None:
+    bundle = run_and_leave(box, box.request("sleep", "1000"))
+    created = forget_the_start(bundle)
+    assert created.monitor is not None
+    pidfd.kill(created.monitor, 60)
+
+    async def scenario(driver: ConmonDriver) -> None:
+        (state,) = await driver.list()
+        assert state.exit is not None
+        assert (state.exit.code, state.exit.message) == (255, "monitor lost")
+
+    box.run(scenario)
+    assert created.process is not None
+    assert not pidfd.is_alive(created.process)
+
+
+def test_a_start_that_a_power_failure_cut_off_never_was(box: Box) -> None:
+    bundle = run_and_leave(box, box.request("sleep", "1000"))
+    created = forget_the_start(bundle)
+    assert created.process is not None
+    assert created.monitor is not None
+    for process in (created.monitor, created.process):
+        pidfd.kill(process, 60)
+    record.save(bundle / "record.json", replace(created, boot="another"))
+
+    async def scenario(driver: ConmonDriver) -> None:
+        assert await driver.list() == []
+
+    box.run(scenario)
+    assert not bundle.exists()
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"id": "x"}', "[]"])

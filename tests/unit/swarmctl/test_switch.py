@@ -14,6 +14,7 @@ from api.errors import Code, SwarmError
 from api.serving import ErrorInterceptor
 from api.status import from_grpc
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from swarmctl.relay import Relay
 from swarmctl.switch import Collector, Switch
 
 Get = control_pb2.GetRequest
@@ -107,7 +108,7 @@ def test_a_worker_passes_calls_on_and_errors_back(tmp_path: Path) -> None:
             socket(tmp_path / "manager") as manager,
             socket(tmp_path / "s", switch) as channel,
         ):
-            switch.pass_on(lambda: manager)
+            switch.pass_on(Relay(lambda: ["m"], lambda _: manager))
             assert await asked(channel) == "remote"
             assert await watched(channel) == [1, 2, 3]
             error = error_of(await asked(channel, "gone"))
@@ -141,7 +142,7 @@ def test_only_cluster_calls_are_passed_on(tmp_path: Path, method: str) -> None:
             socket(tmp_path / "manager") as manager,
             socket(tmp_path / "s", switch) as channel,
         ):
-            switch.pass_on(lambda: manager)
+            switch.pass_on(Relay(lambda: ["m"], lambda _: manager))
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 call: Any = channel.unary_unary(method)
                 await call(b"", timeout=10)

@@ -1,11 +1,23 @@
 """The store: versions, names, atomic batches, requests that are repeated, snapshots, indexes."""
 
+from collections.abc import Callable
+
 import pytest
 
-from api.errors import Code
+from api.errors import Code, SwarmError
 from api.times import timestamp
-from api.v1 import objects_pb2
-from manager.state.changes import Batch, batch, copy, create, delete, update
+from api.v1 import objects_pb2, raft_pb2
+from manager.state.changes import (
+    Batch,
+    Change,
+    batch,
+    copy,
+    create,
+    decode,
+    delete,
+    update,
+    wrap,
+)
 from manager.state.store import REMEMBERED_REQUESTS, Store
 
 Service = objects_pb2.Service
@@ -172,3 +184,71 @@ def test_a_snapshot_brings_everything_back() -> None:
     assert restored.named(Service, "stale") is None
     assert [t.id for t in restored.tasks_of_node("n")] == ["1"]
     assert restored.applied_request("r") is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        (lambda s: (create(service("b")), create(service("b", "c"))), "service b"),
+        (lambda s: (create(service("b", "x")), create(service("c", "x"))), "name x"),
+        (lambda s: (update(held(s)), update(held(s))), "service a"),
+        (lambda s: (delete(held(s)), update(held(s))), "service a"),
+    ],
+)
+def test_a_batch_that_is_about_one_thing_twice_changes_nothing(
+    changes: Callable[[Store], tuple[Change, ...]], what: str
+) -> None:
+    store = Store()
+    applied(store, batch(create(service("a"))))
+    before = store.capture().encode().objects
+    outcome = store.apply(2, AT, [Batch(changes(store))])
+    (refusal,) = outcome.results
+    assert refusal is not None
+    assert (refusal.code, what in refusal.what, outcome.events) == (Code.INTERNAL, True, ())
+    assert store.capture().encode().objects == before
+
+
+def test_an_update_may_not_take_the_name_of_another() -> None:
+    store = Store()
+    applied(store, batch(create(service("a"))), batch(create(service("b"))))
+    changed = held(store)
+    changed.spec.annotations.name = "b"
+    assert applied(store, batch(update(changed))) == ["EXISTS"]
+    changed = held(store)
+    changed.spec.annotations.name = "c"
+    assert applied(store, batch(update(changed))) == [""]
+    assert store.named(Service, "a") is None
+    assert store.named(Service, "c") is store.get(Service, "a")
+
+
+def test_a_snapshot_of_a_newer_version_is_refused_and_changes_nothing() -> None:
+    store = Store()
+    applied(store, batch(create(service("a"))))
+    newer = raft_pb2.StoreSnapshot(index=9, objects=[objects_pb2.Object()])
+    with pytest.raises(SwarmError, match="unknown kind") as refused:
+        store.restore(newer)
+    assert (refused.value.code, "run that version" in refused.value.remedy) == (
+        Code.UNSUPPORTED,
+        True,
+    )
+    assert (store.version, store.count(Service)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        raft_pb2.Change(action=raft_pb2.Change.ACTION_CREATE),
+        raft_pb2.Change(action=7, object=wrap(service("a"))),  # type: ignore[arg-type]
+    ],
+)
+def test_a_command_of_a_newer_version_is_refused(change: raft_pb2.Change) -> None:
+    with pytest.raises(SwarmError) as refused:
+        decode([raft_pb2.Batch(changes=[change])])
+    assert refused.value.code is Code.UNSUPPORTED
+
+
+def held(store: Store) -> Service:
+    """A copy of service a."""
+    found = store.get(Service, "a")
+    assert found is not None
+    return copy(found)

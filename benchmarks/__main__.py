@@ -1,0 +1,110 @@
+"""Measures the figures of docs/reference/figures.md on this machine.
+
+    python -m benchmarks [FIGURE ...]
+
+Prints one JSON line per figure, keeps it in benchmarks/results.json, and makes the table anew.
+Nothing else uses the machine meanwhile that asks for its lock; the swarm is gone afterwards.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+)
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from api.errors import SwarmError
+from benchmarks import command, create, failover, hundred, idle, report, sched, update, writes
+from benchmarks.figure import Measured, line
+from benchmarks.figures import FIGURES
+from benchmarks.swarm import Swarm, running
+from machine.drivers.lab.lock import machine_lock
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Figures that are measured together, in a swarm of one manager and so many workers."""
+
+    figures: tuple[str, ...]
+    measure: Callable[[Swarm], Awaitable[dict[str, Measured]]]
+    workers: int = 0
+
+
+SUITES = (
+    Suite(("idle_rss",), idle.measure),
+    Suite(("create_1", "create_10"), create.measure),
+    Suite(("create_100", "cpu_per_start", "pss_per_task", "rm_100"), hundred.measure),
+    Suite(("update_20",), update.measure),
+    Suite(("cli_start",), command.measure),
+    Suite(("writes_1",), writes.measure),
+    Suite(("failover_worker",), failover.measure, workers=failover.WORKERS),
+)
+
+
+def main(names: list[str]) -> int:
+    """The whole program; the exit code."""
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        print(f"no such figure: {', '.join(unknown)}; known: {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    wanted = names or list(FIGURES)
+    lines = []
+    try:
+        with machine_lock("benchmarks"):
+            lines = asyncio.run(_gather(wanted))
+    except SwarmError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    report.keep(lines, FIGURES)
+    return 0
+
+
+async def _gather(wanted: Collection[str]) -> list[Mapping[str, Any]]:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    lines = []
+    async with aclosing(_lines(wanted)) as found:
+        async for each in found:
+            print(json.dumps(each), flush=True)
+            lines.append(each)
+    return lines
+
+
+async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], None]:
+    for name in filter(wanted.__contains__, sched.SIZES):
+        load = os.getloadavg()[0]
+        yield _line(name, sched.measure(name), load)
+    suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
+    for workers in sorted({suite.workers for suite in suites}):
+        async with running(workers) as swarm:
+            async for each in _in_swarm(swarm, [s for s in suites if s.workers == workers]):
+                if each["figure"] in wanted:
+                    yield each
+
+
+async def _in_swarm(swarm: Swarm, suites: Iterable[Suite]) -> AsyncIterator[Mapping[str, Any]]:
+    for suite in suites:
+        load = os.getloadavg()[0]
+        for name, measured in (await suite.measure(swarm)).items():
+            yield _line(name, measured, load)
+
+
+def _line(name: str, measured: Measured, load: float) -> Mapping[str, Any]:
+    return line(FIGURES[name], measured, load=load, on=time.strftime("%Y-%m-%d"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

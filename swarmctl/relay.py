@@ -1,0 +1,165 @@
+"""Passes cluster calls on to a manager elsewhere: what a worker does with calls on its socket.
+
+Managers are tried in turn when one is away. Messages pass through as bytes; nothing is decoded.
+Decides nothing about who may call: the manager does, by this node's certificate.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from api.errors import Code, SwarmError
+from api.status import from_grpc
+
+logger = logging.getLogger(__name__)
+
+Connect = Callable[[str], grpc.aio.Channel]
+"""A new channel to a manager's address, with the node's present credentials. Does not wait."""
+_DOING = "passing the call on to a manager"
+
+
+class _Line:
+    """A channel, and how many calls it carries."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.calls = 0
+        self.retired = False
+
+
+class Relay:
+    """One channel per manager, made when it is needed, kept until credentials change."""
+
+    def __init__(self, addresses: Callable[[], Sequence[str]], connect: Connect) -> None:
+        self._addresses = addresses
+        self._connect = connect
+        self._lines: dict[str, _Line] = {}
+        self._retired: set[_Line] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._answered = ""
+
+    async def call(self, method: str, request: bytes, *, timeout: float) -> bytes:
+        """The answer of the first manager that can be reached, within `timeout` seconds in all.
+
+        A call that fails on its way may have had its effect: it is safe to send it to the next
+        manager because whatever changes something carries a request_id.
+        """
+        end = asyncio.get_running_loop().time() + timeout
+        lost: SwarmError | None = None
+        for address in self._in_turn():
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            async with self._line(address) as channel:
+                remote: Any = channel.unary_unary(method)
+                try:
+                    answer: bytes = await remote(request, timeout=left)
+                except grpc.aio.AioRpcError as error:
+                    lost = self._failed(address, error)
+                    continue
+                except asyncio.CancelledError:
+                    raise self._cancelled() from None
+            self._answered = address
+            return answer
+        raise lost or _nobody()
+
+    async def stream(
+        self, method: str, request: bytes, *, timeout: float | None
+    ) -> AsyncGenerator[bytes, None]:
+        """The messages of the first manager that can be reached; a stream that breaks has ended."""
+        lost: SwarmError | None = None
+        for address in self._in_turn():
+            async with self._line(address) as channel:
+                method_of: Any = channel.unary_stream(method)
+                remote = method_of(request, timeout=timeout)
+                begun = False
+                try:
+                    async for message in remote:
+                        begun = True
+                        self._answered = address
+                        yield message
+                    return
+                except grpc.aio.AioRpcError as error:
+                    lost = self._failed(address, error)
+                    if begun:
+                        break
+                except asyncio.CancelledError:
+                    raise self._cancelled() from None
+                finally:
+                    remote.cancel()  # the caller may have left
+        raise lost or _nobody()
+
+    def renew(self) -> None:
+        """From the next call on, channels with the present credentials; calls under way go on."""
+        for line in self._lines.values():
+            line.retired = True
+            self._retired.add(line)
+            if not line.calls:
+                self._discard(line)
+        self._lines.clear()
+
+    async def close(self) -> None:
+        """Ends every call: UNAVAILABLE for those under way."""
+        lines = [*self._lines.values(), *self._retired]
+        self._lines.clear()
+        self._retired.clear()
+        await asyncio.gather(*(line.channel.close() for line in lines), *self._closing)
+
+    def _in_turn(self) -> list[str]:
+        """The managers, the one that answered last first."""
+        return sorted(self._addresses(), key=lambda address: address != self._answered)
+
+    @asynccontextmanager
+    async def _line(self, address: str) -> AsyncIterator[grpc.aio.Channel]:
+        line = self._lines.get(address)
+        if line is None:
+            line = self._lines[address] = _Line(self._connect(address))
+        line.calls += 1
+        try:
+            yield line.channel
+        finally:
+            line.calls -= 1
+            if line.retired and not line.calls:
+                self._discard(line)
+
+    def _discard(self, line: _Line) -> None:
+        if line in self._retired:
+            self._retired.remove(line)
+            self._spawn(line.channel.close())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _cancelled(self) -> BaseException:
+        """What a cancelled call ends with: its caller has left, or `close` ended it here."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return asyncio.CancelledError()
+        return SwarmError(
+            Code.UNAVAILABLE,
+            f"{_DOING} was broken off",
+            why="this node leaves, or its daemon stops",
+        )
+
+    def _failed(self, address: str, error: grpc.aio.AioRpcError) -> SwarmError:
+        """What the call failed with; raises it where another manager would say the same."""
+        lost = from_grpc(error, _DOING)
+        if lost.code is not Code.UNAVAILABLE:
+            raise lost from error
+        logger.info("the manager at %s cannot serve a call: %s", address, lost)
+        return lost
+
+
+def _nobody() -> SwarmError:
+    return SwarmError(
+        Code.UNAVAILABLE,
+        f"{_DOING} failed",
+        why="no manager answered in time",
+        remedy="check that the managers run and can be reached from here",
+    )

@@ -1,0 +1,41 @@
+"""What every cluster scenario has in common: what is shown of a failure, and what is left after."""
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+
+from machine.drivers.lab.lock import machine_lock
+from tests.support.cluster import Swarm
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A failed scenario shows the swarm as it stood."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+        swarm = getattr(item, "funcargs", {}).get("swarm")
+        if isinstance(swarm, Swarm):
+            report.sections.append(("the swarm", swarm.picture()))
+    return report
+
+
+@pytest.fixture(scope="module")
+def machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """This machine for one module alone."""
+    with machine_lock(request.module.__name__):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _swarm_is_left_empty(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each scenario the swarm is whole and empty, so that the next begins as the first."""
+    swarm = request.getfixturevalue("swarm") if "swarm" in request.fixturenames else None
+    yield
+    if isinstance(swarm, Swarm):
+        if request.node.stash.get(_FAILED, False):
+            swarm.mend()
+        swarm.clear()

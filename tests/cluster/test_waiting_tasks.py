@@ -1,0 +1,90 @@
+"""Tasks that cannot run: the reason is told, nobody runs in circles, and what waits is placed."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm, Task, a_swarm
+
+pytestmark = pytest.mark.cluster
+
+DELAY = 3.0
+
+
+@pytest.fixture(scope="module")
+def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+    with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
+        yield made
+
+
+MISSING = {
+    "image": (["registry:5000/demo/none:1"], "No such image: registry:5000/demo/none:1"),
+    "registry": (["registry:5001/demo/none:1"], "registry:5001"),
+    "command": ([TOOLS, "/bin/nothing"], "`/bin/nothing` not found"),
+    "user": (["--user", "nobody-at-all", TOOLS, "true"], "nobody-at-all"),
+    "source": (["--mount", "type=bind,source=/no/dir,target=/x", TOOLS, "true"], "/no/dir"),
+}
+"""Flags and image of services that cannot run, and what is told."""
+
+
+def test_what_is_missing_is_told_and_tried_again_after_the_restart_delay(swarm: Swarm) -> None:
+    delay = ("--restart-delay", f"{DELAY:g}s")
+    for name, (words, _) in MISSING.items():
+        swarm.ctl("service", "create", "--detach", "--name", name, *delay, *words)
+    swarm.until(
+        lambda: all(len(_rejected(swarm, name)) >= 4 for name in MISSING), "four attempts of each"
+    )
+    for name, (_, reason) in MISSING.items():
+        ended = _rejected(swarm, name)
+        assert all(reason in task.error for task in ended), ended
+        moments = sorted(_ended_at(swarm, task.id) for task in ended)
+        # The first successor is prepared at once, so that it could start when its delay is over.
+        pauses = [after - before for before, after in itertools.pairwise(moments)]
+        assert all(pause > DELAY - 0.5 for pause in pauses[1:]), (name, pauses)
+    assert not swarm.containers()
+
+
+def test_a_task_without_enough_memory_waits_says_why_and_is_placed_later(swarm: Swarm) -> None:
+    half = f"{_memory(swarm) * 6 // 10}"
+    swarm.create("first", "--reserve-memory", half, TOOLS, "sh", "-c", OBEDIENT, replicas=2)
+    words = ("--reserve-memory", half, "--wait-timeout", "2s", TOOLS, "sh", "-c", OBEDIENT)
+    late = swarm.ctl("service", "create", "--name", "second", *words, code=3)
+    reason = "no suitable node (insufficient memory on 2 nodes)"
+    assert reason in late.err
+    assert "did not converge within 2s" in late.err
+    (waiting,) = swarm.tasks("second")
+    assert (waiting.state, waiting.node, waiting.error) == ("Pending", "", reason)
+    swarm.ctl("service", "scale", "--detach", "first=1")
+    (placed,) = swarm.until_runs("second", 1)
+    assert placed.id == waiting.id
+    assert placed.error == ""
+
+
+def test_a_task_waits_while_every_node_is_drained(swarm: Swarm) -> None:
+    for host in swarm.hosts():
+        swarm.ctl("node", "update", "--availability", "drain", host)
+    try:
+        late = ("service", "create", "--name", "web", "--wait-timeout", "1s", TOOLS, "sleep", "100")
+        assert "not available for new tasks" in swarm.ctl(*late, code=3).err
+    finally:
+        for host in swarm.hosts():
+            swarm.ctl("node", "update", "--availability", "active", host)
+    swarm.until_runs("web", 1)
+
+
+def _rejected(swarm: Swarm, name: str) -> list[Task]:
+    return [task for task in swarm.tasks(name) if task.state == "Rejected"]
+
+
+def _memory(swarm: Swarm) -> int:
+    path = "{{.Description.Resources.MemoryBytes}}"
+    return int(swarm.ctl("node", "inspect", "-f", path, "w1").out)
+
+
+def _ended_at(swarm: Swarm, task_id: str) -> float:
+    (task,) = json.loads(swarm.ctl("task", "inspect", task_id).out)
+    moment = datetime.fromisoformat(task["Status"]["At"])
+    return moment.timestamp()

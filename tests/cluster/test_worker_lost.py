@@ -1,0 +1,125 @@
+"""A worker is lost and comes back. Heartbeats every second, so that nobody waits for long."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+
+pytestmark = pytest.mark.cluster
+
+COMMAND = (TOOLS, "sh", "-c", OBEDIENT)
+
+
+@pytest.fixture(scope="module")
+def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=1) as made:
+        yield made
+
+
+def _runs_without(swarm: Swarm, host: str, replicas: int) -> None:
+    """Until all tasks of `web` run elsewhere, and the host is down."""
+    swarm.until_node(host, "Down")
+    nodes = Counter(task.node for task in swarm.until_runs("web", replicas))
+    assert host not in nodes
+    others = [each for each in swarm.hosts() if each != host]
+    assert len(swarm.on("web", *others)) == replicas
+    assert max(nodes.values()) - min(nodes.values()) <= 1, "they are spread over the others"
+
+
+def test_the_tasks_of_a_worker_that_loses_power_run_elsewhere(swarm: Swarm) -> None:
+    swarm.create("web", *COMMAND, replicas=6)
+    kept = set(swarm.on("web", "m1", "w1"))
+    swarm.lab("kill", "w2")
+    _runs_without(swarm, "w2", 6)
+    assert kept < set(swarm.on("web", "m1", "w1")), "the others are not touched"
+    lost = [task for task in swarm.tasks("web") if task.node == "w2"]
+    assert len(lost) == 2
+    assert {task.desired for task in lost} == {"Shutdown"}
+    swarm.lab("start", "w2")
+    swarm.until_node("w2", "Ready")
+    assert not swarm.on("web", "w2"), "what was lost is not started again"
+    swarm.ctl("service", "scale", "-d", "web=9")
+    assert Counter(task.node for task in swarm.until_runs("web", 9))["w2"] == 3
+
+
+def test_a_worker_that_was_cut_off_stops_its_replaced_tasks_when_it_is_back(swarm: Swarm) -> None:
+    swarm.create("web", *COMMAND, replicas=6)
+    old = set(swarm.on("web", "w2"))
+    assert len(old) == 2
+    swarm.lab("cut", "w2")
+    _runs_without(swarm, "w2", 6)
+    assert set(swarm.on("web", "w2")) == old, "it goes on by itself"
+    swarm.lab("heal", "w2")
+    swarm.until(lambda: not swarm.on("web", "w2"), "its old tasks are stopped")
+    swarm.until_node("w2", "Ready")
+    assert swarm.doubled() == []
+    assert len(swarm.on("web")) == 6
+    states = {task.id: task.state for task in swarm.tasks("web")}
+    assert {states[each.task_id] for each in old} <= {"Shutdown", "Orphaned"}
+
+
+def test_a_worker_whose_daemon_is_gone_is_unknown_at_once_then_down_then_ready(
+    swarm: Swarm,
+) -> None:
+    swarm.create("web", *COMMAND, replicas=3)
+    (old,) = swarm.on("web", "w1")
+    swarm.kill_daemon("w1")
+    swarm.until_node("w1", "Unknown")
+    _runs_without(swarm, "w1", 3)
+    assert swarm.on("web", "w1") == [old], "its container runs on"
+    swarm.start_daemon("w1")
+    swarm.until(lambda: not swarm.on("web", "w1"), "the container that was replaced is stopped")
+    swarm.until_node("w1", "Ready")
+    assert swarm.doubled() == []
+
+
+def test_a_short_cut_costs_no_task(swarm: Swarm) -> None:
+    swarm.create("web", *COMMAND, replicas=3)
+    before = swarm.on("web")
+    swarm.lab("cut", "w1")
+    swarm.lab("heal", "w1")
+    swarm.until_node("w1", "Ready")
+    assert swarm.on("web") == before
+    assert len(swarm.tasks("web")) == 3
+
+
+def test_a_daemon_that_stands_still_is_replaced_and_catches_up_when_it_goes_on(
+    swarm: Swarm,
+) -> None:
+    swarm.create("web", *COMMAND, replicas=3)
+    swarm.lab("pause", "w1")
+    try:
+        _runs_without(swarm, "w1", 3)
+    finally:
+        swarm.lab("resume", "w1")
+    swarm.until(lambda: not swarm.on("web", "w1"), "its old task is stopped")
+    swarm.until_node("w1", "Ready")
+    assert len(swarm.on("web")) == 3
+    assert swarm.doubled() == []
+
+
+def test_what_is_changed_while_a_worker_is_away_holds_when_it_is_back(swarm: Swarm) -> None:
+    swarm.create("web", *COMMAND, replicas=3)
+    swarm.create("old", *COMMAND, replicas=3)
+    swarm.lab("cut", "w1")
+    swarm.until_node("w1", "Down")
+    swarm.ctl("service", "rm", "old")
+    swarm.ctl("service", "update", "-d", "--env-add", "COLOUR=red", "web")
+    swarm.until_runs("web", 3)
+    assert len(swarm.on("old", "w1")) == 1
+    swarm.lab("heal", "w1")
+    swarm.until(lambda: not swarm.containers("w1"), "nothing old is left on w1")
+    swarm.until_node("w1", "Ready")
+    assert len(swarm.on("web")) == 3
+
+
+def test_a_worker_that_never_comes_back_is_removed(swarm: Swarm) -> None:
+    swarm.create("web", *COMMAND, replicas=3)
+    swarm.lab("kill", "w1")
+    swarm.until_node("w1", "Down")
+    swarm.ctl("node", "rm", "w1")
+    assert sorted(swarm.nodes()) == ["m1", "w2"]
+    swarm.until_runs("web", 3)
+    assert {task.node for task in swarm.tasks("web", "-f", "desired-state=running")} == {"m1", "w2"}
