@@ -221,7 +221,9 @@ class Manager:
         ca_pb2_grpc.add_CaRenewalServicer_to_server(
             CaRenewalService(self.store, self._proposer, wall=self._config.clock), server
         )
-        health_pb2_grpc.add_HealthServicer_to_server(HealthService({"manager": self.complaint}), server)
+        health_pb2_grpc.add_HealthServicer_to_server(
+            HealthService({"manager": self.complaint}), server
+        )
         _listen(
             server,
             self._config.listen_address,
@@ -273,7 +275,9 @@ class Manager:
             error = error.exceptions[0]
         if not self.failure.done():
             known = isinstance(error, SwarmError)
-            logger.critical("this manager cannot go on: %s", error, exc_info=None if known else error)
+            logger.critical(
+                "this manager cannot go on: %s", error, exc_info=None if known else error
+            )
             self.failure.set_result(error)
 
 

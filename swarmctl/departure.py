@@ -24,7 +24,7 @@ async def depart(executor: Executor, memberships: MembershipStore, state_dir: Pa
 
     A task that cannot be removed is logged and left: the agent of a later swarm removes it.
     """
-    tasks = await _remembered(state_dir / AGENT_FILE)
+    tasks = await _remembered(state_dir / AGENT_FILE) if _is_remembered(state_dir) else {}
     # Containers whose removal was under way are no longer among the tasks that are remembered.
     for task_id in await executor.recover():
         tasks.setdefault(task_id, objects_pb2.Task(id=task_id))
@@ -39,9 +39,11 @@ def forget_tasks(state_dir: Path) -> None:
         file.unlink()
 
 
+def _is_remembered(state_dir: Path) -> bool:
+    return (state_dir / AGENT_FILE).exists()
+
+
 async def _remembered(path: Path) -> dict[str, objects_pb2.Task]:
-    if not path.exists():
-        return {}
     try:
         storage = await Storage.open(path)
         try:

@@ -40,7 +40,8 @@ def test_what_is_missing_is_told_and_tried_again_after_the_restart_delay(swarm: 
     for name, (_, reason) in MISSING.items():
         ended = _rejected(swarm, name)
         assert all(reason in task.error for task in ended), ended
-        moments = sorted(_ended_at(swarm, task.id) for task in ended)
+        moments = _ends(swarm, ended)
+        assert len(moments) >= 3, (name, moments)
         # The first successor is prepared at once, so that it could start when its delay is over.
         pauses = [after - before for before, after in itertools.pairwise(moments)]
         assert all(pause > DELAY - 0.5 for pause in pauses[1:]), (name, pauses)
@@ -84,7 +85,8 @@ def _memory(swarm: Swarm) -> int:
     return int(swarm.ctl("node", "inspect", "-f", path, "w1").out)
 
 
-def _ended_at(swarm: Swarm, task_id: str) -> float:
-    (task,) = json.loads(swarm.ctl("task", "inspect", task_id).out)
-    moment = datetime.fromisoformat(task["Status"]["At"])
-    return moment.timestamp()
+def _ends(swarm: Swarm, tasks: list[Task]) -> list[float]:
+    """When the tasks ended, in order. What was taken out of the history meanwhile is left out."""
+    shown = swarm.ctl("task", "inspect", *(task.id for task in tasks), code=None)
+    moments = [datetime.fromisoformat(task["Status"]["At"]) for task in json.loads(shown.out)]
+    return sorted(moment.timestamp() for moment in moments)

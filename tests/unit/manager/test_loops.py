@@ -1,7 +1,6 @@
 """The driver of loops: a defect in one is told and survived, and it is begun anew."""
 
 import asyncio
-from collections.abc import Callable
 
 from api.v1 import objects_pb2
 from manager.decision import Decision
@@ -11,6 +10,7 @@ from manager.state.changes import Batch, Event, batch, create
 from manager.state.store import Store, View
 from manager.state.watch import WatchHub
 from tests.support.direct_proposer import DirectProposer
+from tests.support.until import until
 
 
 class Clock:
@@ -54,11 +54,6 @@ class BrokenLoop:
 
     def refused(self, each: Batch) -> None:
         raise AssertionError("nothing is refused here")
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0)
 
 
 def check_survives(place: str) -> None:

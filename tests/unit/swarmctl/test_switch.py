@@ -143,8 +143,8 @@ def test_only_cluster_calls_are_passed_on(tmp_path: Path, method: str) -> None:
             socket(tmp_path / "s", switch) as channel,
         ):
             switch.pass_on(Relay(lambda: ["m"], lambda _: manager))
+            call: Any = channel.unary_unary(method)
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                call: Any = channel.unary_unary(method)
                 await call(b"", timeout=10)
             assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 

@@ -14,6 +14,7 @@ from manager.raft.snapshots import SnapshotStore
 from manager.raft.solo import Solo
 from manager.raft.wal import Wal
 from tests.support.sim_disk import Lost, SimDisk
+from tests.support.until import until
 
 
 class Words:
@@ -53,6 +54,10 @@ async def running(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def has_snapshot(disk: SimDisk) -> bool:
+    return any(name.endswith(".snap") for name in disk.list())
 
 
 def test_an_answered_word_survives_a_power_cut() -> None:
@@ -100,8 +105,7 @@ def test_a_snapshot_replaces_the_entries_below_it() -> None:
         async with running(disk, interval=10) as (solo, _):
             for number in range(25):
                 await solo.append(b"%d" % number)
-            while not any(name.endswith(".snap") for name in disk.list()):
-                await asyncio.sleep(0)
+            await until(lambda: has_snapshot(disk))
         async with running(disk.after_power_cut(Lost())) as (_, words):
             assert words.told == [b"%d" % n for n in range(25)]
 
@@ -146,10 +150,9 @@ def test_writing_goes_on_while_a_snapshot_is_encoded() -> None:
         async with running(disk, interval=10, words=Slow()) as (solo, _):
             for number in range(25):
                 await solo.append(b"%d" % number)
-            assert not any(name.endswith(".snap") for name in disk.list())
+            assert not has_snapshot(disk)
             released.set()
-            while not any(name.endswith(".snap") for name in disk.list()):
-                await asyncio.sleep(0)
+            await until(lambda: has_snapshot(disk))
             await solo.append(b"25")
         async with running(disk.after_power_cut(Lost())) as (_, words):
             assert words.told == [b"%d" % n for n in range(26)]
