@@ -1,12 +1,17 @@
 """Fixtures and hooks of every test: who may run what, and the table of cluster scenarios."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT_MARKS = ("root", "cluster")
+
+# Started in the background, as by a job of a shell, this process ignores SIGINT, and so would every
+# program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -36,6 +36,8 @@ from machine.drivers.lab.record import write_atomically
 
 _MS_SHARED = 1 << 20
 _CGROUPS = Path("/sys/fs/cgroup")
+_TMP = Path("/tmp")  # noqa: S108 - what is mounted over
+_PROGRAM = Path(__file__).resolve().parents[3]
 _NAMESPACES = netns.CLONE_NEWNS | netns.CLONE_NEWUTS | netns.CLONE_NEWIPC | netns.CLONE_NEWPID
 
 
@@ -137,7 +139,7 @@ def furnish(plan: Boot) -> None:
     unmount(Path("/proc"))
     mount("proc", Path("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("tmpfs", Path("/run"), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    mount("tmpfs", Path("/tmp"), "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108
+    _mount_tmp()
     mount("tmpfs", Path("/dev/shm"), "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108
     Path("/run/lock").mkdir(mode=0o755)
     _mount_sys()
@@ -147,6 +149,21 @@ def furnish(plan: Boot) -> None:
         mount(f"{plan.etc}/{name}", target, "none", MS_BIND)
     socket.sethostname(plan.name)
     mount("none", Path("/"), "none", MS_REC | _MS_SHARED)
+
+
+def _mount_tmp() -> None:
+    """A /tmp of the host's own; this program stays visible where it was installed below it."""
+    own = [path for path in (_PROGRAM, Path(sys.prefix)) if path.is_relative_to(_TMP)]
+    kept = {path: Path(f"/run/kept-{number}") for number, path in enumerate(own)}
+    for path, place in kept.items():
+        place.mkdir()
+        mount(str(path), place, "none", MS_BIND)
+    mount("tmpfs", _TMP, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    for path, place in kept.items():
+        path.mkdir(parents=True, exist_ok=True)
+        mount(str(place), path, "none", MS_BIND)
+        unmount(place)
+        place.rmdir()
 
 
 def _mount_sys() -> None:
