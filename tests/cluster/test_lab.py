@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -150,7 +151,9 @@ async def test_hosts_have_their_own_names_processes_and_network(lab: LabDriver) 
     m1 = lab.host("m1")
     seen = await m1.run(["sh", "-c", "hostname; cat /etc/hostname /proc/1/comm; ls /sys/class/net"])
     assert seen.text.split() == ["m1", "m1", os.path.basename(sys.executable), "eth0", "lo"]
-    assert (await m1.run(["ls", "/tmp", "/run/netns"], check=False)).out == b"/tmp:\n"
+    with tempfile.NamedTemporaryFile(dir="/tmp") as outside:
+        assert os.path.basename(outside.name) not in (await m1.run(["ls", "/tmp"])).text
+    assert (await m1.run(["ls", "/run/netns"], check=False)).code != 0
     for source in lab.hosts():
         for target in ("m1", "w1", "w2"):
             assert await reaches(source, target), f"{source.name} cannot reach {target}"
