@@ -47,7 +47,7 @@ CASES = {
     "groups": (["--user", "1234", "--group", "77"], "id -G", "0 77"),
     "workdir": (["--workdir", "/etc"], "pwd", "/etc"),
     "hostname": (["--hostname", "box"], "hostname", "box"),
-    "hosts": (["--host", "db:10.1.2.3"], "grep db /etc/hosts", "10.1.2.3 db"),
+    "hosts": (["--host", "db:10.1.2.3"], "grep -w db /etc/hosts", "10.1.2.3 db"),
     "dns": (["--dns", "10.9.8.7"], "grep nameserver /etc/resolv.conf", "nameserver 10.9.8.7"),
     "tmpfs": (
         ["--mount", "type=tmpfs,target=/scratch,tmpfs-size=1m"],
