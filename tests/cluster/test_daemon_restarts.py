@@ -132,7 +132,7 @@ def test_a_task_that_should_run_is_replaced_when_it_ended_under_a_dead_daemon(
     swarm: Swarm, shared: Path
 ) -> None:
     flags = ("--mount", f"type=bind,source={shared},target=/shared", "--restart-delay", "0s")
-    script = "while ! [ -e /shared/end ]; do sleep 0.05; done; exit 9"
+    script = "trap 'exit 0' TERM; while ! [ -e /shared/end ]; do sleep 0.05; done; exit 9"
     swarm.create("web", *flags, TOOLS, "sh", "-c", script)
     (first,) = swarm.tasks("web")
     swarm.kill_daemon(first.node)

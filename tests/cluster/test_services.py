@@ -35,7 +35,8 @@ def shared(swarm: Swarm) -> Path:
 
 
 def test_the_tasks_of_a_new_service_are_spread_over_the_hosts(swarm: Swarm) -> None:
-    made = swarm.ctl("service", "create", "--name", "web", "--replicas", "6", TOOLS, "sleep", "100")
+    command = (TOOLS, "sh", "-c", OBEDIENT)
+    made = swarm.ctl("service", "create", "--name", "web", "--replicas", "6", *command)
     assert "web: converged" in made.err
     assert Counter(task.node for task in swarm.tasks("web")) == {"m1": 2, "w1": 2, "w2": 2}
     running = swarm.on("web")
@@ -131,8 +132,9 @@ def test_a_drained_node_gives_its_tasks_away_and_gets_none_until_it_is_active(sw
         assert sorted(nodes.values()) == [1, 2], "they are spread over the two others"
     finally:
         swarm.ctl("node", "update", "--availability", "active", "w1")
-    swarm.ctl("service", "scale", "--detach", "web=5")
-    assert Counter(task.node for task in swarm.until_runs("web", 5))["w1"] == 2
+    swarm.ctl("service", "scale", "--detach", "web=6")
+    nodes = Counter(task.node for task in swarm.until_runs("web", 6))
+    assert nodes == {"m1": 2, "w1": 2, "w2": 2}
 
 
 def _remains(swarm: Swarm, host: str) -> list[str]:

@@ -112,7 +112,9 @@ class Swarm:
     @contextlib.contextmanager
     def running(self, *words: str, at: str = "m1") -> Iterator["Running"]:
         """`swarmctl WORDS` in the background; killed at the end if it still runs."""
-        argv = [str(SWARMCTL), "--context", f"{self.name}/{at}", *words]
+        # Whoever runs the tests in the background ignores Ctrl-C, and so would what they start.
+        argv = ["env", "--default-signal=INT", str(SWARMCTL)]
+        argv += ["--context", f"{self.name}/{at}", *words]
         with Running(argv, self.environment) as running:
             yield running
 
