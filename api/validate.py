@@ -1,4 +1,5 @@
-"""Whether a spec makes sense by itself. Pure; knows no cluster and no host.
+"""Whether a spec makes sense by itself. Pure; knows no cluster and no host. What holds for every
+message, whatever its fields mean, is api/wellformed.py's.
 
 Every refusal names the field by its path in the request. Limits are SwarmKit's
 (manager/controlapi/service.go) unless a comment says otherwise.
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
 
+from api import wellformed
 from api.errors import invalid
 from api.times import seconds_of
 from api.v1 import specs_pb2, types_pb2
@@ -18,6 +20,10 @@ from api.v1 import specs_pb2, types_pb2
 SERVICE_NAME_LENGTH = 63
 MINIMUM_NANO_CPUS = 1_000_000
 MINIMUM_MEMORY = 4 << 20
+LONGEST_HEARTBEAT = 3600
+LONGEST_EXPIRY = 10 * 365 * 86400
+"""Seconds. Ours: a node is missed after three heartbeats, and a certificate ends before its root.
+"""
 MAXIMUM_REPLICAS = 100_000
 """Ours: a slip of the finger must not fill the store."""
 
@@ -36,6 +42,7 @@ _LAST_SIGNAL = 64
 
 def service_spec(spec: specs_pb2.ServiceSpec) -> None:
     """Refuses a service spec that no cluster could run."""
+    wellformed.check(spec)
     annotations(spec.annotations)
     if spec.WhichOneof("mode") is None:
         raise invalid(
@@ -48,8 +55,9 @@ def service_spec(spec: specs_pb2.ServiceSpec) -> None:
             remedy=f"ask for {MAXIMUM_REPLICAS} at most",
         )
     _task(spec.task)
-    _update("update", spec.update)
-    _update("rollback", spec.rollback)
+    for path, given in (("update", spec.update), ("rollback", spec.rollback)):
+        if not 0 <= given.max_failure_ratio <= 1:
+            raise invalid(f"{path}.max_failure_ratio", "must be between 0 and 1")
     _ports(spec.endpoint)
 
 
@@ -77,7 +85,8 @@ def labels(field: str, given: Mapping[str, str]) -> None:
 
 
 def node_spec(spec: specs_pb2.NodeSpec) -> None:
-    """Refuses a node spec with bad labels."""
+    """Refuses a node spec with bad labels, or numbers that mean nothing."""
+    wellformed.check(spec)
     labels("annotations.labels", spec.annotations.labels)
 
 
@@ -89,27 +98,32 @@ def availability(field: str, given: int) -> None:
 
 def cluster_spec(spec: specs_pb2.ClusterSpec) -> None:
     """Refuses a cluster spec with impossible periods."""
+    wellformed.check(spec)
     labels("annotations.labels", spec.annotations.labels)
-    _at_least("heartbeat_period", spec.heartbeat_period, 0.1)
-    _at_least("node_cert_expiry", spec.node_cert_expiry, 3600)
+    _between("heartbeat_period", spec.heartbeat_period, 0.1, LONGEST_HEARTBEAT)
+    _between("node_cert_expiry", spec.node_cert_expiry, 3600, LONGEST_EXPIRY)
 
 
-def _at_least(field: str, given: Duration, minimum: float) -> None:
-    if (given.seconds or given.nanos) and seconds_of(given) < minimum:
-        raise invalid(field, f"{seconds_of(given):g} s is too short", remedy=f"use {minimum:g} s")
+def _between(field: str, given: Duration, least: float, most: float) -> None:
+    """Unset passes: it means the default."""
+    if given != Duration() and not least <= seconds_of(given) <= most:
+        raise invalid(
+            field,
+            f"{seconds_of(given):g} s are too {'few' if seconds_of(given) < least else 'many'}",
+            remedy=f"use {least:g} to {most:g} s",
+        )
 
 
 def _task(task: specs_pb2.TaskSpec) -> None:
     container = "task.container"
     _container(container, task.container)
     _resources("task.resources", task.resources)
-    restart = "task.restart"
-    _not_negative(f"{restart}.delay", task.restart.delay)
-    _not_negative(f"{restart}.window", task.restart.window)
     targets = [network.target for network in task.networks]
     for index, target in enumerate(targets):
         if not target:
             raise invalid(f"task.networks[{index}].target", "a network's name is needed")
+        if target in targets[:index]:
+            raise invalid(f"task.networks[{index}].target", f"{target!r} is given twice")
     if len(targets) > 1 and {"none", "host"} & set(targets):
         raise invalid(
             "task.networks",
@@ -129,7 +143,8 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
     _each(f"{path}.sysctls", spec.sysctls, _sysctl)
     for index, ulimit in enumerate(spec.ulimits):
         _ulimit(f"{path}.ulimits[{index}]", ulimit)
-    if spec.hostname and not _HOST_NAME.fullmatch(spec.hostname):
+    is_template = "{{" in spec.hostname  # whether it may be one is not this module's to say
+    if spec.hostname and not is_template and not _HOST_NAME.fullmatch(spec.hostname):
         raise invalid(f"{path}.hostname", f"{spec.hostname!r} is no valid host name")
     if spec.dir and not spec.dir.startswith("/"):
         raise invalid(f"{path}.dir", f"{spec.dir!r} is not an absolute path")
@@ -137,16 +152,13 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
         raise invalid(
             f"{path}.stop_signal", f"{spec.stop_signal!r} is no signal", remedy="see signal(7)"
         )
-    _not_negative(f"{path}.stop_grace_period", spec.stop_grace_period)
     labels(f"{path}.labels", spec.labels)
     _mounts(f"{path}.mounts", spec.mounts)
     _memory_behaviour(path, spec)
-    for name in ("interval", "timeout", "start_period", "start_interval"):
-        _not_negative(f"{path}.health.{name}", getattr(spec.health, name))
 
 
 def _is_signal(text: str) -> bool:
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(_LAST_SIGNAL)):
         return 1 <= int(text) <= _LAST_SIGNAL
     name = text.removeprefix("SIG")
     return name in _SIGNALS or _REAL_TIME.fullmatch(name) is not None
@@ -168,8 +180,7 @@ def _each(path: str, values: Iterable[str], check: Callable[[str], str]) -> None
 
 
 def _environment(value: str) -> str:
-    name = value.partition("=")[0]
-    return "has no name" if not name else "holds a NUL character" if "\0" in value else ""
+    return "" if value.partition("=")[0] else "has no name"
 
 
 def _capability(value: str) -> str:
@@ -233,13 +244,6 @@ def _resources(path: str, given: specs_pb2.ResourceRequirements) -> None:
         raise invalid(f"{path}.pids_limit", "must not be negative")
 
 
-def _update(path: str, given: specs_pb2.UpdateConfig) -> None:
-    _not_negative(f"{path}.delay", given.delay)
-    _not_negative(f"{path}.monitor", given.monitor)
-    if not 0 <= given.max_failure_ratio <= 1:
-        raise invalid(f"{path}.max_failure_ratio", "must be between 0 and 1")
-
-
 def _ports(endpoint: specs_pb2.EndpointSpec) -> None:
     seen: set[tuple[int, int, int, str]] = set()
     for index, port in enumerate(endpoint.ports):
@@ -253,8 +257,3 @@ def _ports(endpoint: specs_pb2.EndpointSpec) -> None:
         if port.published_port and key in seen:
             raise invalid(f"{path}.published_port", f"{port.published_port} is published twice")
         seen.add(key)
-
-
-def _not_negative(path: str, given: Duration) -> None:
-    if seconds_of(given) < 0:
-        raise invalid(path, "must not be negative")

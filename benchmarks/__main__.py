@@ -67,6 +67,9 @@ def main(names: list[str]) -> int:
     except SwarmError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        print("benchmarks: stopped", file=sys.stderr)
+        return 130
     report.keep(lines, FIGURES)
     return 0
 

@@ -51,4 +51,4 @@ def line(figure: Figure, measured: Measured, *, load: float, on: str) -> dict[st
 
 def _short(value: float) -> float:
     """Three digits are more than a noisy machine tells."""
-    return float(f"{value:.3g}") if abs(value) < 1000 else round(value)
+    return float(f"{value:.3g}") if abs(value) < 100 else round(value)

@@ -1,7 +1,7 @@
 """idle_rss: the memory of a node that is manager and worker and runs no task.
 
-Each run is a fresh daemon, a few seconds after its start. The PSS stands beside: pages that
-several processes share are counted once in it.
+Each run is a fresh daemon, a few seconds after its start, as after a boot of the host. The PSS
+stands beside: of pages that are shared with processes elsewhere it counts only a part.
 """
 
 import asyncio

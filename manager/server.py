@@ -24,6 +24,7 @@ from api.channel import (
 from api.errors import Code, SwarmError
 from api.health import HealthService
 from api.identity import Credentials, make_csr, new_key
+from api.listener import Listener
 from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.v1 import (
@@ -102,7 +103,7 @@ class Manager:
         self._logs = LogsService(
             store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
         )
-        self._servers: list[grpc.aio.Server] = []
+        self._listeners: list[Listener] = []
         self._leader = Leader(
             store=self.store,
             hub=self._hub,
@@ -134,8 +135,8 @@ class Manager:
             if first is not None:
                 await propose_one(self._proposer, first.batch())
             await self._announce()
-            for server in self._servers:
-                await server.start()
+            for listener in self._listeners:
+                await listener.start()
         except BaseException:
             await self.stop()
             raise
@@ -163,7 +164,7 @@ class Manager:
             return
         self._stopped = True
         self._logs.end()
-        await asyncio.gather(*(server.stop(STOP_GRACE) for server in self._servers))
+        await asyncio.gather(*(each.stop(STOP_GRACE) for each in self._listeners))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -214,7 +215,7 @@ class Manager:
             ],
             options=SERVER_OPTIONS,
         )
-        self._servers.append(server)
+        self._listeners.append(Listener(server))
         self.add_operator_services(server)
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), server)
@@ -232,7 +233,7 @@ class Manager:
 
     def _add_identity_server(self) -> None:
         server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=CA_SERVER_OPTIONS)
-        self._servers.append(server)
+        self._listeners.append(Listener(server))
         ca_pb2_grpc.add_CaServicer_to_server(
             CaService(
                 self.store,
@@ -298,5 +299,5 @@ def _log_is_gone(directory: Path) -> SwarmError:
         Code.INTERNAL,
         f"the log in {directory} does not hold this manager's swarm",
         why="it was emptied or replaced, or an old copy was restored",
-        remedy="restore the folder from a backup, or leave with --force and make a new swarm",
+        remedy=f"restore it from a backup, or remove {directory.parent} and make a new swarm",
     )

@@ -7,15 +7,22 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from api.errors import Code, SwarmError
+from swarmctl.folders import RUN_MODE, STATE_MODE, held
 from swarmctl.node import Node
 from swarmctl.settings import DEFAULT_FILE, Settings, load
 
+logger = logging.getLogger(__name__)
+
+CANCEL_AGAIN = 10.0
+"""Seconds after which a start that was told to end, and has not, is told once more."""
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
@@ -85,29 +92,37 @@ async def _run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    node = Node(settings)
-    running = asyncio.create_task(_work(node))
-    told = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
-        await asyncio.wait({running})
-    finally:
-        told.cancel()
-        await node.stop()
-    if not running.cancelled():
-        running.result()
+    with _disk_errors(), held({settings.state_dir: STATE_MODE, settings.run_dir: RUN_MODE}):
+        node = Node(settings)
+        running = asyncio.create_task(_work(node))
+        told = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            while not running.done():  # a cancellation may get lost on its way (asyncio in 3.11)
+                running.cancel()
+                await asyncio.wait({running}, timeout=CANCEL_AGAIN)
+            await node.stop()
+        if not running.cancelled():
+            running.result()
 
 
 async def _work(node: Node) -> None:
+    await node.start()
+    raise await node.failure()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What the operating system refuses at the start is the operator's affair, not a defect."""
     try:
-        await node.start()
+        yield
     except OSError as error:
-        logging.getLogger(__name__).debug("the start failed", exc_info=error)
+        logger.debug("the daemon ends", exc_info=error)
         raise SwarmError(
             Code.UNAVAILABLE,
-            "swarmd cannot start",
+            "swarmd cannot go on",
             why=str(error),
             remedy="look after that file or the disk, then start it again",
         ) from error
-    raise await node.failure()

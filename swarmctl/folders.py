@@ -6,6 +6,8 @@ containers. What is in the folders is the affair of those who own it.
 
 import fcntl
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -16,51 +18,46 @@ RUN_MODE = 0o755
 """Members of the group that may use the socket have to get to it."""
 
 
-class HeldFolder:
-    """A folder under an exclusive lock (flock), which the kernel drops when the process dies."""
+@contextmanager
+def held(folders: Mapping[Path, int]) -> Iterator[None]:
+    """Holds each folder, made with its mode if it is missing, under a lock (flock) meanwhile.
 
-    def __init__(self, path: Path, handle: int) -> None:
-        self.path = path
-        self._handle: int | None = handle
+    The kernel drops the locks when the process dies. SwarmError: REFUSED if another daemon holds
+    one of them, UNAVAILABLE if one cannot be made.
+    """
+    with ExitStack() as stack:
+        for path, mode in folders.items():
+            stack.callback(os.close, _hold(path, mode))
+        yield
 
-    @classmethod
-    def hold(cls, path: Path, mode: int) -> "HeldFolder":
-        """Takes the folder; makes it with `mode` if it is missing.
 
-        SwarmError: REFUSED if another daemon holds it, UNAVAILABLE if it cannot be made.
-        """
-        try:
-            _make(path, mode)
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise SwarmError(
-                Code.UNAVAILABLE,
-                f"cannot use the folder {path}",
-                why=error.strerror or str(error),
-                remedy="check the path, its owner and the disk, or name another folder",
-            ) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise SwarmError(
-                Code.REFUSED,
-                f"cannot use the folder {path}",
-                why="another swarmd uses it",
-                remedy="stop that one, or give this one its own --state-dir and --run-dir",
-            ) from error
-        return cls(path, handle)
-
-    def release(self) -> None:
-        """Gives the folder up; harmless if that was done already."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            os.close(handle)
+def _hold(path: Path, mode: int) -> int:
+    try:
+        _make(path, mode)
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SwarmError(
+            Code.UNAVAILABLE,
+            f"cannot use the folder {path}",
+            why=error.strerror or str(error),
+            remedy="check the path, its owner and the disk, or name another folder",
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise SwarmError(
+            Code.REFUSED,
+            f"cannot use the folder {path}",
+            why="another swarmd uses it",
+            remedy="stop that one, or give this one its own --state-dir and --run-dir",
+        ) from error
+    return handle
 
 
 def _make(path: Path, mode: int) -> None:
     """Makes the folder with exactly this mode; one that is there keeps its own."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.mkdir(mode=mode)
     except FileExistsError:

@@ -25,6 +25,7 @@ from api.enroll import enroll
 from api.errors import Code, SwarmError
 from api.health import HealthService
 from api.identity import Credentials, make_csr, new_key
+from api.listener import Listener
 from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.token import parse_token
@@ -38,7 +39,6 @@ from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from swarmctl.addresses import DEFAULT_LISTEN, advertised
 from swarmctl.departure import depart, forget_tasks
-from swarmctl.folders import RUN_MODE, STATE_MODE, HeldFolder
 from swarmctl.host_service import HostService
 from swarmctl.life import Life
 from swarmctl.membership import Membership, MembershipStore
@@ -60,7 +60,7 @@ def role_of(*, manager: bool) -> types_pb2.NodeRole.ValueType:
 
 
 class Node:
-    """The node of this host."""
+    """The node of this host. Its folders are its alone: swarmctl/folders.py holds them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -85,8 +85,7 @@ class Node:
         self._life: Life | None = None
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
-        self._held: list[HeldFolder] = []
-        self._server: grpc.aio.Server | None = None
+        self._listener: Listener | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
 
@@ -95,11 +94,6 @@ class Node:
 
         After a failure, or where it was cancelled, call `stop`.
         """
-        for path, mode in (
-            (self.settings.state_dir, STATE_MODE),
-            (self.settings.run_dir, RUN_MODE),
-        ):
-            self._held.append(HeldFolder.hold(path, mode))
         await self._driver.recover()
         if self._memberships.is_leaving():
             logger.warning(
@@ -111,10 +105,10 @@ class Node:
             self._life = self._new_life(*found)
             await self._life.prepare(None)
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
-        self._server = self._bound_server()
+        listener = self._bind()
         if self._life is not None:
             self._life.begin()
-        await self._server.start()
+        await listener.start()
         self._tidying = asyncio.create_task(self._tidy())
         logger.info("swarmd listens on %s", self.settings.socket)
 
@@ -123,16 +117,14 @@ class Node:
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
-        if self._server is not None:
-            await self._server.stop(STOP_GRACE)
+        if self._listener is not None:
+            await self._listener.stop(STOP_GRACE)
         for change in self._changes:
             change.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
         if self._life is not None:
             await self._life.stop()
         await self._driver.close()
-        for folder in self._held:
-            folder.release()
 
     async def failure(self) -> SwarmError:
         """Returns what makes it pointless to go on, once something does."""
@@ -312,11 +304,12 @@ class Node:
                 known or SwarmError(Code.INTERNAL, "the node cannot go on", why=repr(error))
             )
 
-    def _bound_server(self) -> grpc.aio.Server:
+    def _bind(self) -> Listener:
         server = grpc.aio.server(
             interceptors=[ErrorInterceptor(), Authorizer(ROLES, lambda _: False)],
             options=SERVER_OPTIONS,
         )
+        listener = self._listener = Listener(server)
         server.add_generic_rpc_handlers((self._switch,))
         host_pb2_grpc.add_HostServicer_to_server(
             HostService(self, self._images, self._driver), server
@@ -342,7 +335,7 @@ class Node:
         except KeyError:
             logger.info("there is no group %s: only root may use the socket", SOCKET_GROUP)
         path.chmod(0o660)
-        return server
+        return listener
 
     def _complaint(self) -> str:
         return "" if self._life is None else self._life.complaint()

@@ -7,7 +7,7 @@ import pytest
 from api import validate
 from api.errors import Code, SwarmError
 from api.times import duration
-from api.v1 import specs_pb2
+from api.v1 import specs_pb2, types_pb2
 
 Spec = specs_pb2.ServiceSpec
 Mount = specs_pb2.Mount
@@ -66,6 +66,7 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("task.container.stop_signal", lambda s: container(s, stop_signal="SIGNOPE")),
     ("task.container.stop_signal", lambda s: container(s, stop_signal="0")),
     ("task.container.stop_signal", lambda s: container(s, stop_signal="65")),
+    ("task.container.stop_signal", lambda s: container(s, stop_signal="9" * 5000)),
     ("task.container.stop_grace_period", lambda s: container(s, stop_grace_period=duration(-1))),
     ("task.container.memory_swap_bytes", lambda s: container(s, memory_swap_bytes=-2)),
     ("task.container.memory_swappiness", lambda s: container(s, memory_swappiness=101)),
@@ -130,6 +131,41 @@ def test_signals_have_names_and_numbers(text: str) -> None:
     given = good()
     container(given, stop_signal=text)
     validate.service_spec(given)
+
+
+def test_a_network_is_given_once() -> None:
+    given = good()
+    for _ in range(2):
+        given.task.networks.add(target="front")
+    with pytest.raises(SwarmError) as refused:
+        validate.service_spec(given)
+    assert refused.value.field == "task.networks[1].target"
+
+
+@pytest.mark.parametrize(
+    ("field", "spec"),
+    [
+        ("heartbeat_period", specs_pb2.ClusterSpec(heartbeat_period=duration(0.05))),
+        ("heartbeat_period", specs_pb2.ClusterSpec(heartbeat_period=duration(3601))),
+        ("node_cert_expiry", specs_pb2.ClusterSpec(node_cert_expiry=duration(3599))),
+        ("node_cert_expiry", specs_pb2.ClusterSpec(node_cert_expiry=duration(3.2e8))),
+        ("node_cert_expiry", specs_pb2.ClusterSpec(node_cert_expiry=duration(-1))),
+    ],
+)
+def test_a_cluster_has_bounds(field: str, spec: specs_pb2.ClusterSpec) -> None:
+    with pytest.raises(SwarmError) as refused:
+        validate.cluster_spec(spec)
+    assert refused.value.field == field
+
+
+def test_a_node_has_known_words_only() -> None:
+    validate.node_spec(specs_pb2.NodeSpec(availability=types_pb2.NODE_AVAILABILITY_DRAIN))
+    for field, number in (("role", 2), ("availability", 3)):
+        with pytest.raises(SwarmError) as refused:
+            validate.node_spec(specs_pb2.NodeSpec(**{field: number}))  # type: ignore[arg-type]
+        assert refused.value.field == field
+    with pytest.raises(SwarmError, match="5 is no availability"):
+        validate.availability("availability", 5)
 
 
 def test_a_cluster_needs_possible_periods() -> None:

@@ -1,36 +1,15 @@
 """Membership: whole or not there, at every moment of joining and leaving."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from api.errors import SwarmError
-from api.identity import Credentials, make_csr, new_key
-from api.v1 import specs_pb2
-from manager.ca.bootstrap import first_objects
-from swarmctl.membership import Membership, MembershipStore
-
-MEMBERSHIP = Membership(
-    node_id="n" * 25,
-    cluster_id="c" * 25,
-    manager=True,
-    advertise_address="10.0.0.1:2377",
-    listen_address="0.0.0.0:2377",
-    managers=("10.0.0.1:2377",),
-)
-
-
-def credentials() -> Credentials:
-    key = new_key()
-    first = first_objects(
-        specs_pb2.ClusterSpec(),
-        cluster_id=MEMBERSHIP.cluster_id,
-        node_id=MEMBERSHIP.node_id,
-        csr_pem=make_csr(key),
-        now=1_800_000_000.0,
-        secret=bytes,
-    )
-    return Credentials(key, first.certificate_pem, first.cluster.root_ca.certificate_pem)
+from api.errors import Code, SwarmError
+from swarmctl.membership import MembershipStore
+from tests.support.members import MEMBERSHIP, credentials
 
 
 def test_what_was_saved_is_found_again(tmp_path: Path) -> None:
@@ -52,9 +31,11 @@ def test_who_resigned_is_no_member_even_before_the_rest_is_gone(tmp_path: Path) 
     store.save_credentials(credentials())
     store.save(MEMBERSHIP)
     store.resign()
-    assert store.load() is None
+    assert (store.load(), store.is_leaving()) == (None, True)
+    store.resign()
     store.clear()
     store.clear()
+    assert not store.is_leaving()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,3 +56,41 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "swarm"
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "node.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"node_id": None},
+        {"manager": "yes"},
+        {"managers": []},
+        {"managers": "10.0.0.1:2377"},
+        {"managers": [1]},
+    ],
+)
+def test_a_file_of_another_shape_is_said_to_be_damaged(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    store = MembershipStore(tmp_path)
+    store.save_credentials(credentials())
+    store.save(MEMBERSHIP)
+    file = tmp_path / "swarm" / "membership.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(SwarmError, match=next(iter(change))) as refused:
+        store.load()
+    assert refused.value.code is Code.INTERNAL
+    file.write_text("[]")
+    with pytest.raises(SwarmError, match="no JSON object"):
+        store.load()
+
+
+def test_a_membership_and_a_certificate_of_two_nodes_do_not_pass(tmp_path: Path) -> None:
+    store = MembershipStore(tmp_path)
+    store.save_credentials(credentials())
+    store.save(replace(MEMBERSHIP, node_id="m" * 25))
+    with pytest.raises(SwarmError, match="of another node"):
+        store.load()
+    (tmp_path / "swarm" / "node.key").unlink()
+    with pytest.raises(SwarmError, match="is gone"):
+        store.load()

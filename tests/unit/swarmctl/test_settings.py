@@ -34,7 +34,19 @@ def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("stat_dir = 1", "unknown setting stat_dir"), ("= broken", "cannot read")],
+    [
+        ("stat_dir = 1", "unknown setting stat_dir"),
+        ("= broken", "cannot read"),
+        ("run_dir = 1", "run_dir is 1"),
+        ('state_dir = ""', "state_dir is ''"),
+        ("cgroup_parent = true", "cgroup_parent is True"),
+        ('log_level = "loud"', "one of debug, info"),
+        ('insecure_registries = "r:5000"', "a list of texts"),
+        ("insecure_registries = [5000]", "a list of texts"),
+        ("labels = 3", "a table of texts"),
+        ("[labels]\nrack = 1", "a table of texts"),
+        ('registry_cas = ["/etc/r.pem"]', "a table of texts"),
+    ],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(SwarmError, match=words):

@@ -1,0 +1,239 @@
+"""The daemon as a process: its starts and ends, its socket, its disk, and what each costs."""
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from api.v1 import control_pb2, control_pb2_grpc, host_pb2, host_pb2_grpc, specs_pb2
+from hostkit import mount
+from tests.support.ports import free_pair
+
+pytestmark = pytest.mark.root
+
+LIMIT = 30.0
+FREE_BYTES = 1 << 20
+
+
+class Daemon:
+    """One host's folders, and the daemon that runs in them from time to time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state, self.run = folder / "s", folder / "r"
+        self.log = folder / "log"
+        self.address = f"127.0.0.1:{free_pair()}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, run: Path | None = None, state: Path | None = None) -> None:
+        command = [sys.executable, "-c", "from swarmctl.daemon import main; main()"]
+        options = ["--state-dir", state or self.state, "--run-dir", run or self.run]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, *map(str, options), "--cgroup-parent", "/swarmtest"],
+                stdout=log,
+                stderr=log,
+            )
+
+    def ends(self) -> tuple[int, str]:
+        """Its exit code and last line."""
+        assert self.process is not None
+        code = self.process.wait(LIMIT)
+        return code, self.log.read_text().rstrip().rpartition("\n")[2]
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.ends()
+
+    @contextmanager
+    def channel(self) -> Iterator[grpc.Channel]:
+        with grpc.insecure_channel(f"unix:{self.run / 'swarmd.sock'}") as channel:
+            yield channel
+
+    def info(self) -> host_pb2.InfoResponse:
+        with self.channel() as channel:
+            ask = host_pb2_grpc.HostStub(channel).Info
+            return ask(host_pb2.InfoRequest(), timeout=LIMIT, wait_for_ready=True)
+
+    def init(self) -> None:
+        request = host_pb2.InitSwarmRequest(
+            advertise_address=self.address, listen_address=self.address
+        )
+        with self.channel() as channel:
+            ask = host_pb2_grpc.HostStub(channel).InitSwarm
+            ask(request, timeout=LIMIT, wait_for_ready=True)
+
+    def leave(self) -> None:
+        with self.channel() as channel:
+            ask = host_pb2_grpc.HostStub(channel).LeaveSwarm
+            ask(host_pb2.LeaveSwarmRequest(force=True), timeout=LIMIT)
+
+    def create(self, name: str, size: int = 0) -> None:
+        """A service without tasks whose spec has about `size` bytes."""
+        spec = specs_pb2.ServiceSpec(replicated=specs_pb2.ReplicatedMode())
+        spec.annotations.name = name
+        spec.task.container.image = "box"
+        spec.task.container.labels["x"] = "x" * size
+        request = control_pb2.CreateServiceRequest(spec=spec, request_id=name)
+        with self.channel() as channel:
+            control_pb2_grpc.ControlStub(channel).CreateService(request, timeout=LIMIT)
+
+    def services(self) -> int:
+        with self.channel() as channel:
+            ask = control_pb2_grpc.ControlStub(channel).ListServices
+            return len(ask(control_pb2.ListServicesRequest(), timeout=LIMIT).services)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="d") as path:  # short, for the socket's sake
+        yield Path(path)
+
+
+@pytest.fixture
+def daemon(folder: Path) -> Iterator[Daemon]:
+    made = Daemon(folder)
+    try:
+        yield made
+    finally:
+        if made.process is not None and made.process.poll() is None:
+            made.end()
+
+
+@contextmanager
+def another(folder: Path) -> Iterator[Daemon]:
+    (folder / "b").mkdir()
+    made = Daemon(folder / "b")
+    try:
+        yield made
+    finally:
+        if made.process is not None and made.process.poll() is None:
+            made.process.kill()
+            made.process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_daemon_that_is_told_to_ends_in_order(daemon: Daemon, number: int) -> None:
+    daemon.start()
+    assert daemon.info().swarm.state == host_pb2.SwarmInfo.STATE_INACTIVE
+    assert daemon.end(number)[0] == 0
+    assert not (daemon.run / "swarmd.sock").exists()
+
+
+def test_its_folders_and_its_socket_are_for_those_they_should_be_for(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.info()
+    modes = [p.stat().st_mode & 0o777 for p in (daemon.state, daemon.run, daemon.run / "c")]
+    assert modes == [0o700, 0o755, 0o700]
+    assert (daemon.run / "swarmd.sock").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.parametrize("shared", ["run", "state"])
+def test_a_second_daemon_in_the_same_folder_is_refused_and_harms_nobody(
+    daemon: Daemon, folder: Path, shared: str
+) -> None:
+    daemon.start()
+    daemon.info()
+    with another(folder) as second:
+        second.start(**{shared: getattr(daemon, shared)})
+        code, words = second.ends()
+    assert (code, "another swarmd uses it" in words) == (1, True)
+    daemon.info()
+
+
+def test_told_to_stop_while_it_starts_it_stops(daemon: Daemon) -> None:
+    daemon.start()
+    while not daemon.run.exists():  # from then on signals are heard
+        assert daemon.process is not None
+        assert daemon.process.poll() is None
+    assert daemon.end()[0] == 0
+
+
+def test_after_kill_9_the_socket_is_taken_over_and_the_swarm_goes_on(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.init()
+    daemon.create("web")
+    assert daemon.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert (daemon.run / "swarmd.sock").exists()
+    daemon.start()
+    daemon.info()
+    assert daemon.services() == 1
+
+
+def test_a_taken_port_at_the_start_is_said_and_nothing_is_left_half_started(
+    daemon: Daemon,
+) -> None:
+    daemon.start()
+    daemon.init()
+    daemon.end()
+    host, _, port = daemon.address.rpartition(":")
+    with socket.create_server((host, int(port) + 1)):
+        daemon.start()
+        code, words = daemon.ends()
+    assert (code, words.startswith("swarmd: cannot listen on")) == (1, True)
+    assert not (daemon.run / "swarmd.sock").exists()
+    daemon.start()
+    assert daemon.info().swarm.node_id
+
+
+def test_a_leave_that_a_crash_cut_off_is_done_at_the_next_start(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.init()
+    daemon.end(signal.SIGKILL)
+    swarm = daemon.state / "swarm"
+    (swarm / "membership.json").rename(swarm / "leaving.json")  # as far as the leave had come
+    daemon.start()
+    assert daemon.info().swarm.state == host_pb2.SwarmInfo.STATE_INACTIVE
+    assert [each.name for each in daemon.state.iterdir() if each.name.startswith("agent")] == []
+    assert not swarm.exists()
+    daemon.init()
+
+
+def test_a_full_disk_ends_a_manager_with_the_cause_and_loses_nothing(daemon: Daemon) -> None:
+    daemon.state.mkdir()
+    mount.mount("tmpfs", daemon.state, "tmpfs", options="size=16m")
+    try:
+        daemon.start()
+        daemon.init()
+        daemon.create("first")
+        fill(daemon.state / "ballast")
+        made, why = create_until_refused(daemon)
+        assert "No space left" in why
+        code, words = daemon.ends()
+        assert (code, os.strerror(errno.ENOSPC) in words) == (1, True)
+        (daemon.state / "ballast").unlink()
+        daemon.start()
+        daemon.info()
+        assert daemon.services() in (1 + made, 2 + made)  # the last one's fate was not known
+        daemon.end()
+    finally:
+        if daemon.process is not None and daemon.process.poll() is None:
+            daemon.end()
+        mount.unmount(daemon.state)
+
+
+def create_until_refused(daemon: Daemon) -> tuple[int, str]:
+    """How many large services could be created, and why no more."""
+    for number in range(100):
+        try:
+            daemon.create(f"s{number}", size=100_000)
+        except grpc.RpcError as error:
+            return number, str(error)
+    raise AssertionError("the disk does not fill")
+
+
+def fill(path: Path) -> None:
+    """Leaves FREE_BYTES on the file system of `path`."""
+    space = os.statvfs(path.parent)
+    with path.open("wb") as ballast:
+        size = space.f_bavail * space.f_frsize - FREE_BYTES
+        os.posix_fallocate(ballast.fileno(), 0, size)
