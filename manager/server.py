@@ -48,11 +48,11 @@ from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
 from manager.leader import Leader
-from manager.raft.disk import DirectoryDisk
-from manager.raft.keyring import FileKeys
-from manager.raft.snapshots import SnapshotStore
+from manager.raft.durable.disk import DirectoryDisk
+from manager.raft.durable.keyring import FileKeys
+from manager.raft.durable.snapshots import SnapshotStore
+from manager.raft.durable.wal import Wal
 from manager.raft.solo import Solo
-from manager.raft.wal import Wal
 from manager.state.changes import batch, copy, update
 from manager.state.machine import LogProposer, StoreMachine
 from manager.state.proposer import propose_one

@@ -6,6 +6,7 @@ from api.identity import EVERY_ROLE, Role
 
 _WRITERS: frozenset[Role] = frozenset({"operator", "manager"})
 _NODES: frozenset[Role] = frozenset({"worker", "manager"})
+_MANAGERS: frozenset[Role] = frozenset({"manager"})
 _OPERATORS: frozenset[Role] = frozenset({"operator"})
 
 _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
@@ -37,6 +38,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
     "LogBroker": {_NODES: ("Listen", "Publish")},
     "Dispatcher": {_NODES: ("Session", "Heartbeat", "Assignments", "UpdateTaskStatus")},
     "CaRenewal": {_NODES: ("Renew",)},
+    "Raft": {_MANAGERS: ("Exchange", "InstallSnapshot")},
+    "ManagerGroup": {_MANAGERS: ("Join", "Leave")},
     # Served on the identity port, where callers have no certificate and no Authorizer stands
     # before the service: what it checks is the proof in the request.
     "Ca": {EVERY_ROLE: ("GetRoot", "Issue")},

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from api.errors import Code, SwarmError, invalid
 from api.v1 import raft_pb2
+from manager.raft.durable.snapshots import SnapshotStore
+from manager.raft.durable.wal import Recovered, Wal
 from manager.raft.machine import StateMachine
-from manager.raft.snapshots import SnapshotStore
-from manager.raft.wal import Recovered, Wal
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from api.v1.raft_pb2 import Entry, HardState, SnapshotMetadata
-from manager.raft.wal import Recovered, Wal
+from manager.raft.durable.wal import Recovered, Wal
 from tests.support.sim_disk import Chance
 
 State = tuple[tuple[int, int, int], tuple[int, int] | None, list[tuple[int, int, bytes]]]

@@ -1,7 +1,7 @@
 """A disk in memory that loses power between any two operations, and fails on request.
 
-Obeys the contract of manager/raft/disk.py to the letter, in the worst way: appended bytes are lost
-unless synced, each name unless the folder was synced; a `Fate` decides what is left all the same.
+Obeys the contract of manager/raft/durable/disk.py to the letter, in the worst way: appended bytes
+are lost unless synced, each name unless the folder was synced; a `Fate` decides what is left.
 What was synced is never lost, torn or altered, except by `alter`.
 """
 

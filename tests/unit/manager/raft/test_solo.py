@@ -10,9 +10,9 @@ import pytest
 from api.errors import Code, SwarmError
 from api.v1 import raft_pb2
 from manager.raft import solo as solo_module
-from manager.raft.snapshots import SnapshotStore
+from manager.raft.durable.snapshots import SnapshotStore
+from manager.raft.durable.wal import Wal
 from manager.raft.solo import Solo
-from manager.raft.wal import Wal
 from tests.support.sim_disk import Lost, SimDisk
 from tests.support.until import until
 

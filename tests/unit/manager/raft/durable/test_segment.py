@@ -7,9 +7,9 @@ import pytest
 from isal.isal_zlib import crc32
 
 from api.errors import SwarmError
-from manager.raft.file_header import Owner
-from manager.raft.keyring import FileKeys, Keys
-from manager.raft.segment import SegmentWriter, scan
+from manager.raft.durable.file_header import Owner
+from manager.raft.durable.keyring import FileKeys, Keys
+from manager.raft.durable.segment import SegmentWriter, scan
 
 OWNER = Owner("c", "n")
 FRAME = 32

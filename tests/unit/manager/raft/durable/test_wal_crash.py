@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manager.raft.keyring import FileKeys, Keys
-from manager.raft.wal import Recovered, Wal
+from manager.raft.durable.keyring import FileKeys, Keys
+from manager.raft.durable.wal import Recovered, Wal
 from tests.support.log_model import Model, Work, model_of, state_of
 from tests.support.sim_disk import FATES, Dice, Fate, PowerCut, SimDisk
 

@@ -4,8 +4,8 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import ConfState, Entry, HardState, SnapshotMetadata
-from manager.raft import record
-from manager.raft.record import Record
+from manager.raft.durable import record
+from manager.raft.durable.record import Record
 
 
 def test_a_record_comes_back() -> None:

@@ -6,8 +6,8 @@ import pytest
 from isal.isal_zlib import crc32
 
 from api.errors import Code, SwarmError
-from manager.raft import file_header
-from manager.raft.file_header import Owner
+from manager.raft.durable import file_header
+from manager.raft.durable.file_header import Owner
 
 MAGIC = b"SWARMWAL"
 OWNER = Owner("cluster", "node")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import Code, SwarmError
-from manager.raft.keyring import FileKeys, KeyNotFoundError
+from manager.raft.durable.keyring import FileKeys, KeyNotFoundError
 
 KEY = bytes(range(32))
 

@@ -18,11 +18,11 @@ from isal.isal_zlib import crc32
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Snapshot, SnapshotMetadata
-from manager.raft import damage, file_header
-from manager.raft.disk import Disk
-from manager.raft.file_header import Header, Owner
-from manager.raft.keyring import Keys
-from manager.raft.sealing import TamperedError
+from manager.raft.durable import damage, file_header
+from manager.raft.durable.disk import Disk
+from manager.raft.durable.file_header import Header, Owner
+from manager.raft.durable.keyring import Keys
+from manager.raft.durable.sealing import TamperedError
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from api.errors import Code, SwarmError, invalid
 from api.v1.raft_pb2 import Entry, HardState, SnapshotMetadata
-from manager.raft import damage, record
-from manager.raft.disk import Disk
-from manager.raft.file_header import Owner
-from manager.raft.keyring import Keys
-from manager.raft.outline import Outline
-from manager.raft.recovery import TEMPORARY, Recovery, file_name, recover
-from manager.raft.segment import MAX_RECORD_BYTES, SegmentWriter
+from manager.raft.durable import damage, record
+from manager.raft.durable.disk import Disk
+from manager.raft.durable.file_header import Owner
+from manager.raft.durable.keyring import Keys
+from manager.raft.durable.outline import Outline
+from manager.raft.durable.recovery import TEMPORARY, Recovery, file_name, recover
+from manager.raft.durable.segment import MAX_RECORD_BYTES, SegmentWriter
 
 logger = logging.getLogger(__name__)
 

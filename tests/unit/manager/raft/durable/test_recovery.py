@@ -7,11 +7,11 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Entry, HardState, SnapshotMetadata
-from manager.raft import record
-from manager.raft.keyring import FileKeys, Keys
-from manager.raft.recovery import Replay
-from manager.raft.segment import Segment
-from manager.raft.wal import Recovered, Wal
+from manager.raft.durable import record
+from manager.raft.durable.keyring import FileKeys, Keys
+from manager.raft.durable.recovery import Replay
+from manager.raft.durable.segment import Segment
+from manager.raft.durable.wal import Recovered, Wal
 from tests.support.log_model import State, state_of
 from tests.support.sim_disk import SimDisk
 

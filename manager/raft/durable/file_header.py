@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from isal.isal_zlib import crc32
 
-from manager.raft import damage
-from manager.raft.keyring import KeyNotFoundError, Keys
-from manager.raft.sealing import Sealer, new_sealer, open_sealer
+from manager.raft.durable import damage
+from manager.raft.durable.keyring import KeyNotFoundError, Keys
+from manager.raft.durable.sealing import Sealer, new_sealer, open_sealer
 
 VERSION = 1
 SEALED = 1

@@ -12,7 +12,7 @@ from enum import IntEnum
 from google.protobuf.message import DecodeError
 
 from api.v1.raft_pb2 import Entry, HardState, SnapshotMetadata
-from manager.raft import damage
+from manager.raft.durable import damage
 
 _ITEM = struct.Struct(">BI")
 

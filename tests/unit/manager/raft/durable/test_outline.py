@@ -6,7 +6,7 @@ import pytest
 
 from api.errors import SwarmError
 from api.v1.raft_pb2 import Entry, HardState, SnapshotMetadata
-from manager.raft.outline import Outline
+from manager.raft.durable.outline import Outline
 
 Row = tuple[int, int]  # index, term
 

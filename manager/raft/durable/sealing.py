@@ -9,7 +9,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from manager.raft.keyring import KEY_BYTES, Keys
+from manager.raft.durable.keyring import KEY_BYTES, Keys
 
 _NONCE_BYTES = 12
 

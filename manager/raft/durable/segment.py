@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from isal.isal_zlib import crc32
 
-from manager.raft import damage, file_header
-from manager.raft.file_header import Header, Owner
-from manager.raft.keyring import Keys
-from manager.raft.sealing import TamperedError
+from manager.raft.durable import damage, file_header
+from manager.raft.durable.file_header import Header, Owner
+from manager.raft.durable.keyring import Keys
+from manager.raft.durable.sealing import TamperedError
 
 MAGIC = b"SWARMWAL"
 MAX_RECORD_BYTES = 256 << 20

@@ -12,12 +12,12 @@ from itertools import pairwise
 
 from api.errors import SwarmError
 from api.v1.raft_pb2 import Entry, HardState
-from manager.raft import damage, record
-from manager.raft.disk import Disk
-from manager.raft.file_header import Owner
-from manager.raft.keyring import Keys
-from manager.raft.outline import Outline
-from manager.raft.segment import Segment, scan
+from manager.raft.durable import damage, record
+from manager.raft.durable.disk import Disk
+from manager.raft.durable.file_header import Owner
+from manager.raft.durable.keyring import Keys
+from manager.raft.durable.outline import Outline
+from manager.raft.durable.segment import Segment, scan
 
 logger = logging.getLogger(__name__)
 

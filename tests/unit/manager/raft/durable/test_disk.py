@@ -11,19 +11,19 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import HardState, Snapshot, SnapshotMetadata
-from manager.raft.disk import DirectoryDisk
-from manager.raft.keyring import FileKeys
-from manager.raft.snapshots import SnapshotStore
-from manager.raft.wal import Wal
+from manager.raft.durable.disk import DirectoryDisk
+from manager.raft.durable.keyring import FileKeys
+from manager.raft.durable.snapshots import SnapshotStore
+from manager.raft.durable.wal import Wal
 
 ROOT = Path(__file__).parents[4]
 WRITER = """
 import resource, sys
 from pathlib import Path
 from api.v1.raft_pb2 import Entry, HardState
-from manager.raft.disk import DirectoryDisk
-from manager.raft.keyring import FileKeys
-from manager.raft.wal import Wal
+from manager.raft.durable.disk import DirectoryDisk
+from manager.raft.durable.keyring import FileKeys
+from manager.raft.durable.wal import Wal
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 wal, _ = Wal.open(DirectoryDisk(folder / "raft"), cluster_id="c", node_id="n",

@@ -7,9 +7,9 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import ConfState, Snapshot, SnapshotMetadata
-from manager.raft import snapshots as snapshots_module
-from manager.raft.keyring import FileKeys, Keys
-from manager.raft.snapshots import SnapshotStore, file_name
+from manager.raft.durable import snapshots as snapshots_module
+from manager.raft.durable.keyring import FileKeys, Keys
+from manager.raft.durable.snapshots import SnapshotStore, file_name
 from tests.support.sim_disk import FATES, Fate, PowerCut, SimDisk
 
 CHUNK = 64

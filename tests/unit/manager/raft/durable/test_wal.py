@@ -8,9 +8,9 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import ConfState, Entry, HardState, SnapshotMetadata
-from manager.raft import wal as wal_module
-from manager.raft.keyring import FileKeys, Keys
-from manager.raft.wal import Recovered, Wal
+from manager.raft.durable import wal as wal_module
+from manager.raft.durable.keyring import FileKeys, Keys
+from manager.raft.durable.wal import Recovered, Wal
 from tests.support.log_model import state_of
 from tests.support.sim_disk import Lost, PowerCut, SimDisk
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from api.v1.raft_pb2 import Entry, HardState, SnapshotMetadata
-from manager.raft import damage
+from manager.raft.durable import damage
 
 M = TypeVar("M", HardState, SnapshotMetadata)
 
