@@ -6,13 +6,15 @@ those who issue certificates and for those who read them. It signs none, and rea
 
 On disk key, certificate and root are one file, so that one rename replaces all three: whatever
 moment the power fails, a reader finds the old set or the new one, never a key beside another's
-certificate. Only its owner may read the file or enter its directory.
+certificate. Only its owner may read the file or enter its directory. Where the swarm is locked the
+private key in it is encrypted: PKCS #8 under a password that is not kept here.
 """
 
 import functools
 import logging
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -44,6 +46,7 @@ FILE_NAME = "node.key"
 """PEM blocks in this order: private key, certificate, root."""
 _FILE_LIMIT = 64 << 10
 _BLOCKS = 3
+_ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 logger = logging.getLogger(__name__)
 
@@ -135,14 +138,21 @@ def renewal_time(certificate: bytes, chance: float) -> float:
     return start + life * (_RENEWAL_BEGINS + (_RENEWAL_ENDS - _RENEWAL_BEGINS) * chance)
 
 
-def save_credentials(directory: Path, credentials: Credentials) -> None:
-    """Replaces what is kept in `directory`, durably and at once; makes the directory if missing."""
+def save_credentials(
+    directory: Path, credentials: Credentials, password: bytes | None = None
+) -> None:
+    """Replaces what is kept in `directory`, durably and at once; makes the directory if missing.
+
+    With a password the private key is encrypted in the file. OSError leaves the old file or the
+    new one.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
     path = directory / FILE_NAME
     fresh = directory / f".{FILE_NAME}.new"
     fresh.unlink(missing_ok=True)  # of a write that was cut off
-    blocks = (credentials.key_pem, credentials.certificate_pem, credentials.ca_pem)
+    key_pem = credentials.key_pem if password is None else _encrypted(credentials, password)
+    blocks = (key_pem, credentials.certificate_pem, credentials.ca_pem)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(fresh, flags, 0o600), "wb") as file:
         file.write(b"".join(block.strip() + b"\n" for block in blocks))
@@ -152,8 +162,10 @@ def save_credentials(directory: Path, credentials: Credentials) -> None:
     _sync_directory(directory)
 
 
-def load_credentials(directory: Path) -> Credentials | None:
-    """What is kept in `directory`, or None; REFUSED if it is damaged. Validity in time: TLS's."""
+def load_credentials(directory: Path, passwords: Iterable[bytes] = ()) -> Credentials | None:
+    """What is kept in `directory`, or None; REFUSED if it is damaged, DENIED if its private key is
+    encrypted under none of the passwords. Validity in time: TLS's.
+    """
     path = directory / FILE_NAME
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -162,13 +174,15 @@ def load_credentials(directory: Path) -> Credentials | None:
     with open(descriptor, "rb") as file:
         _tighten(path, descriptor)
         content = file.read(_FILE_LIMIT)
-    return _parse(path, content)
+    return _parse(path, content, passwords)
 
 
-def _parse(path: Path, content: bytes) -> Credentials:
+def _parse(path: Path, content: bytes, passwords: Iterable[bytes]) -> Credentials:
     blocks = _pem_blocks(content)
     if len(blocks) != _BLOCKS:
         raise _damaged(path, f"it holds {len(blocks)} PEM blocks instead of {_BLOCKS}")
+    if blocks[0].startswith(_ENCRYPTED):
+        blocks[0] = _decrypted(path, blocks[0], passwords)
     credentials = Credentials(*blocks)
     try:
         matches = is_key_of(credentials.key_pem, credentials.certificate_pem)
@@ -180,6 +194,33 @@ def _parse(path: Path, content: bytes) -> Credentials:
     if not issued:
         raise _damaged(path, "the certificate in it was not signed by the root in it")
     return credentials
+
+
+def _encrypted(credentials: Credentials, password: bytes) -> bytes:
+    return load_key(credentials.key_pem).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password),
+    )
+
+
+def _decrypted(path: Path, key_pem: bytes, passwords: Iterable[bytes]) -> bytes:
+    for password in passwords:
+        try:
+            key = serialization.load_pem_private_key(key_pem, password)
+        except ValueError:
+            continue
+        return key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    raise SwarmError(
+        Code.DENIED,
+        f"the private key in {path} cannot be decrypted",
+        why="the key file that it was encrypted with is not at hand, or one of the two was altered",
+        remedy="restore both files, or remove them and join the swarm again",
+    )
 
 
 def _pem_blocks(content: bytes) -> list[bytes]:

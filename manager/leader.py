@@ -1,13 +1,15 @@
-"""What runs only while this manager leads: the loops that decide, and the dispatcher's clock."""
+"""What runs only while this manager leads: the loops that decide, the dispatcher, the keeper."""
 
 import asyncio
 from collections.abc import Callable
 
 from api.ids import IdSource
 from manager.allocator.decide import AllocatorLoop
+from manager.control.logs import LogsService
 from manager.decision import Loop
 from manager.dispatcher.orphans import OrphansLoop
 from manager.dispatcher.service import DispatcherService
+from manager.group.keeper import Keeper
 from manager.loops import LoopTask
 from manager.orchestrator.reaper import ReaperLoop
 from manager.orchestrator.replicated import ReplicatedLoop
@@ -27,6 +29,8 @@ class Leader:
         hub: WatchHub,
         proposer: Proposer,
         dispatcher: DispatcherService,
+        logs: LogsService,
+        keeper: Keeper,
         ids: IdSource,
         clock: Callable[[], float],
     ) -> None:
@@ -41,13 +45,19 @@ class Leader:
             LoopTask(loop, store=store, hub=hub, proposer=proposer, clock=clock) for loop in loops
         ]
         self._dispatcher = dispatcher
+        self._logs = logs
+        self._keeper = keeper
 
     async def run(self) -> None:
-        """Runs every duty. A loop that fails is begun anew; if the dispatcher does, all stop."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._dispatcher.run())
-            for task in self._tasks:
-                group.create_task(task.run())
+        """Runs every duty. A loop that fails is begun anew; if another does, all stop."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._dispatcher.run())
+                group.create_task(self._keeper.run())
+                for task in self._tasks:
+                    group.create_task(task.run())
+        finally:
+            self._logs.end()
 
     def complaint(self) -> str:
         """What is wrong with the duties, for the health service; empty if nothing is."""

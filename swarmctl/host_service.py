@@ -31,6 +31,9 @@ class Node(Protocol):
     async def join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
         """Joins an existing one."""
 
+    async def unlock(self, request: host_pb2.UnlockSwarmRequest) -> None:
+        """Goes on in it with keys that were locked."""
+
     async def leave(self, *, force: bool) -> None:
         """Leaves it."""
 
@@ -85,6 +88,13 @@ class HostService(host_pb2_grpc.HostServicer):
         """Takes this host out of its swarm."""
         await self._node.leave(force=request.force)
         return host_pb2.LeaveSwarmResponse()
+
+    async def UnlockSwarm(
+        self, request: host_pb2.UnlockSwarmRequest, context: Context
+    ) -> host_pb2.UnlockSwarmResponse:
+        """Unlocks the keys of a manager, which goes on where it was stopped."""
+        await self._node.unlock(request)
+        return host_pb2.UnlockSwarmResponse()
 
     async def PullImage(
         self, request: host_pb2.PullImageRequest, context: Context

@@ -1,7 +1,7 @@
 """A host's life as a member of a swarm: the agent, and on a manager the manager beside it.
 
-Starts and stops them, keeps the certificate fresh, and says where cluster calls from the local
-socket go. Which life a host has, and when one begins and ends, is swarmctl/node.py's.
+Starts and stops them, follows the role that the swarm gives the node, and says where cluster calls
+from the local socket go. Which life a host has is the affair of swarmctl/node.py.
 """
 
 import asyncio
@@ -12,36 +12,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import grpc
-
-from api.channel import node_channel
-from api.enroll import reenroll_expired
 from api.errors import Code, SwarmError
 from api.identity import Credentials
 from api.times import timestamp
-from api.v1 import dispatcher_pb2, host_pb2, types_pb2
-from hostkit.clock import monotonic, wall
+from api.v1 import dispatcher_pb2, host_pb2, objects_pb2, types_pb2
+from hostkit.clock import wall
 from manager.ca.bootstrap import FirstObjects
-from manager.server import Manager, ManagerConfig
+from manager.server import Manager
+from swarmctl import safe as node_safe
+from swarmctl.certificate import CertificateKeeper
 from swarmctl.departure import AGENT_FILE
+from swarmctl.managership import Managership
 from swarmctl.membership import Membership, MembershipStore
 from swarmctl.relay import Relay
-from swarmctl.switch import Collector, Switch
+from swarmctl.safe import NodeSafe
+from swarmctl.switch import Switch
 from worker.agent import Agent
-from worker.alongside import alongside
 from worker.backoff import Backoff
 from worker.executor import Executor
-from worker.renewal import Renewal
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-CLOCK_CHECK = 300.0
-"""Seconds after which the wall clock is looked at again: it may have been set, the host suspended.
-"""
-REENROL_FIRST = 1.0
-REENROL_LONGEST = 60.0
-"""Seconds between tries to replace a certificate that has expired."""
+ROLE_FIRST = 0.5
+ROLE_LONGEST = 30.0
+"""Seconds between tries to take over a role."""
 
 
 class Life:
@@ -50,7 +45,7 @@ class Life:
     def __init__(
         self,
         membership: Membership,
-        credentials: Credentials,
+        safe: NodeSafe,
         *,
         executor: Executor,
         memberships: MembershipStore,
@@ -59,7 +54,6 @@ class Life:
         failed: Callable[[BaseException], None],
     ) -> None:
         self.membership = membership
-        self._credentials = credentials
         self._executor = executor
         self._memberships = memberships
         self._state_dir = state_dir
@@ -67,28 +61,55 @@ class Life:
         self._failed = failed
         self._chance = secrets.SystemRandom()
         self._tasks: list[asyncio.Task[None]] = []
-        self._manager: Manager | None = None
+        self.manager: Manager | None = None
+        """While this node is a manager."""
         self._storage: Storage | None = None
         self._agent: Agent | None = None
-        self._relay = Relay(self._addresses, self._connect)
+        self._certificate = CertificateKeeper(
+            safe,
+            addresses=self._addresses,
+            own=self._own_certificate,
+            changed=self._certificate_changed,
+            chance=self._chance,
+        )
+        self._managership = Managership(memberships)
+        self._relay = Relay(self._addresses, self._certificate.connect)
         self._in_touch = False
-        self._renewals = 0
+        self._told: objects_pb2.Node | None = None
+        self._role_told = asyncio.Event()
 
-    async def prepare(self, first: FirstObjects | None) -> None:
+    async def prepare(self, first: FirstObjects | None, *, joining: bool = False) -> None:
         """Does all that may fail: starts a manager, opens the agent's memory. No task runs yet.
 
-        `first` makes a new cluster. After a failure call `stop`.
+        `first` makes a new cluster; `joining`: a manager takes its seat in the group. After a
+        failure call `stop`.
         """
         if self.membership.manager:
-            await self._start_manager(first)
+            await self._start_manager(first, joining=joining)
         self._agent = await self._make_agent()
 
     def begin(self) -> None:
         """Begins to run tasks and to serve calls; `prepare` has been called."""
         assert self._agent is not None  # noqa: S101 - made by prepare
         self._spawn(self._agent.run())
-        self._spawn(self._keep_certificate())
+        self._spawn(self._certificate.run())
+        self._spawn(self._follow_role())
         self._route_calls()
+
+    async def leave(self, *, force: bool) -> None:
+        """Lets the swarm know, as far as it must: a manager gives up its seat.
+
+        REFUSED if too few managers would be left to agree, unless `force`.
+        """
+        if self.manager is None:
+            return
+        try:
+            await self.manager.leave(force=force)
+        except SwarmError as error:
+            if error.code is not Code.REFUSED:
+                raise
+            remedy = f"{error.remedy}; or leave with --force, if the swarm may be lost"
+            raise SwarmError(error.code, error.what, why=error.why, remedy=remedy) from error
 
     async def stop(self) -> None:
         """Stops everything, also after a failure; containers live on. May be called again."""
@@ -98,8 +119,8 @@ class Life:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._manager is not None:
-            await self._manager.stop()
+        if self.manager is not None:
+            await self.manager.stop()
         storage, self._storage = self._storage, None
         if storage is not None:
             await storage.close()
@@ -107,7 +128,7 @@ class Life:
 
     def info(self) -> host_pb2.SwarmInfo:
         """What `system info` tells of the membership."""
-        identity = self._credentials.identity
+        identity = self._certificate.credentials.identity
         state = host_pb2.SwarmInfo
         return host_pb2.SwarmInfo(
             state=state.STATE_ACTIVE if self._in_touch else state.STATE_PENDING,
@@ -123,27 +144,26 @@ class Life:
     def complaint(self) -> str:
         """What is wrong, for the health service; empty if nothing is."""
         missing = "" if self._in_touch else "no manager has been reached yet"
-        wrong = "" if self._manager is None else self._manager.complaint()
+        wrong = "" if self.manager is None else self.manager.complaint()
         return "; ".join(filter(None, (missing, wrong)))
 
-    async def _start_manager(self, first: FirstObjects | None) -> None:
-        manager = self._manager = Manager(
-            ManagerConfig(
-                directory=self._memberships.directory / "manager",
-                node_id=self.membership.node_id,
-                cluster_id=self.membership.cluster_id,
-                listen_address=self.membership.listen_address,
-                advertise_address=self.membership.advertise_address,
-                credentials=self._credentials,
-                clock=wall,
-                monotonic=monotonic,
+    async def _start_manager(self, first: FirstObjects | None, *, joining: bool) -> None:
+        membership, safe = self.membership, self._certificate.safe
+        if first is not None:
+            self.manager = await self._managership.found(membership, safe, first)
+        elif joining:
+            self.manager = await self._managership.join(
+                membership, safe, membership.managers, self._certificate.connect
             )
-        )
-        await manager.start(first)
+        else:
+            self.manager = await self._managership.resume(membership, safe)
+        self._watch(self.manager)
+        if self._certificate.is_expired():
+            await self._certificate.take(self.manager.certify(self._certificate.credentials))
+
+    def _watch(self, manager: Manager) -> None:
         # From here on: what fails before is raised, and ends the attempt, not the daemon.
         manager.failure.add_done_callback(lambda failure: self._failed(failure.result()))
-        if self._is_expired():
-            await self._renewed(await manager.certify(self._credentials))
 
     async def _make_agent(self) -> Agent:
         self._storage = await Storage.open(self._state_dir / AGENT_FILE)
@@ -155,7 +175,7 @@ class Life:
                 dispatcher_pb2.ManagerAddress(address=address, weight=1)
                 for address in self.membership.managers
             ],
-            connect=self._connect,
+            connect=self._certificate.connect,
             wall=wall,
             chance=self._chance,
             on_session=self._heard,
@@ -163,94 +183,100 @@ class Life:
 
     def _heard(self, message: dispatcher_pb2.SessionMessage) -> None:
         self._in_touch = True
+        self._told = message.node
+        self._role_told.set()
         managers = tuple(each.address for each in message.managers)
         if managers and managers != self.membership.managers:
-            self.membership = replace(self.membership, managers=managers)
+            self._keep(replace(self.membership, managers=managers))
+
+    def _keep(self, membership: Membership) -> None:
+        self.membership = membership
+        try:
+            self._memberships.save(membership)
+        except OSError as error:
+            logger.warning("the new list of managers is not kept: %s", error)
+
+    async def _follow_role(self) -> None:
+        """Becomes a manager or a worker when the swarm says so, and tries until it is."""
+        backoff = Backoff(self._chance, first=ROLE_FIRST, longest=ROLE_LONGEST)
+        while True:
+            await self._role_told.wait()
+            self._role_told.clear()
+            wished = wished_role(self._told, manager=self.membership.manager)
+            if wished is None:
+                continue
             try:
-                self._memberships.save(self.membership)
-            except OSError as error:
-                logger.warning("the new list of managers is not kept: %s", error)
+                await (self._become_manager() if wished == "manager" else self._become_worker())
+                backoff.reset()
+            except (OSError, SwarmError) as error:
+                logger.warning("this node is not yet the %s that it shall be: %s", wished, error)
+                self._role_told.set()
+                await asyncio.sleep(backoff.next())
+
+    async def _become_manager(self) -> None:
+        await self._certificate.renew()
+        credentials = self._certificate.credentials
+        if credentials.identity.role != "manager":
+            return  # it was demoted again meanwhile
+        membership = replace(self.membership, manager=True)
+        worker_safe = self._certificate.safe
+        safe = await asyncio.to_thread(node_safe.made, self._memberships, credentials, manager=True)
+        self._certificate.safe = safe  # from here on a lock may close, and covers both
+        try:
+            manager = await self._managership.join(
+                membership, safe, self._addresses(), self._certificate.connect
+            )
+        except BaseException:
+            self._certificate.safe = worker_safe
+            await asyncio.to_thread(worker_safe.save, credentials)
+            self._managership.forget()
+            raise
+        self.manager = manager
+        self._watch(manager)
+        self._take_place(manager=True)
+        logger.info("this node is a manager from now on")
+
+    async def _become_worker(self) -> None:
+        await self._certificate.renew()
+        credentials = self._certificate.credentials
+        if credentials.identity.role != "worker":
+            return
+        manager, self.manager = self.manager, None
+        self._route_calls()
+        if manager is not None:
+            await manager.stop()  # before its keys go: a lock that closes now would shut us out
+        self._certificate.safe = await asyncio.to_thread(
+            node_safe.made, self._memberships, credentials, manager=False
+        )
+        self._take_place(manager=False)
+        await asyncio.to_thread(self._managership.forget)
+        logger.info("this node is a worker from now on")
+
+    def _take_place(self, *, manager: bool) -> None:
+        membership = replace(self.membership, manager=manager)
+        self._memberships.save(membership)
+        self.membership = membership
+        self._route_calls()
 
     def _route_calls(self) -> None:
-        if self._manager is None:
+        if self.manager is None:
             self._switch.pass_on(self._relay)
-            return
-        collector = Collector()
-        self._manager.add_operator_services(collector)
-        self._switch.serve_locally(collector.handlers)
-
-    def _connect(self, address: str) -> grpc.aio.Channel:
-        return node_channel(address, self._credentials)
+        else:
+            self._switch.serve_locally(self.manager.operator_services())
 
     def _addresses(self) -> list[str]:
         known = [] if self._agent is None else [each.address for each in self._agent.managers()]
         return known or list(self.membership.managers)
 
-    async def _keep_certificate(self) -> None:
-        """Renews in time; a certificate that expired all the same, as its managers or this host
-        were away for weeks, is replaced at the identity port, which asks for none.
-        """
-        while True:
-            if self._is_expired():
-                await self._replace_expired()
-            renewal = Renewal(
-                credentials=lambda: self._credentials,
-                connect=self._connect_in_turn,
-                renewed=self._renewed,
-                chance=self._chance,
-                wall=wall,
-            )
-            await alongside(renewal.run(), self._until_expired())
+    def _own_certificate(self, present: Credentials) -> Credentials | None:
+        return None if self.manager is None else self.manager.certify(present)
 
-    async def _replace_expired(self) -> None:
-        backoff = Backoff(self._chance, first=REENROL_FIRST, longest=REENROL_LONGEST)
-        while True:
-            try:
-                await self._renewed(await self._reenrolled())
-            except SwarmError as error:
-                logger.warning("the expired certificate is not replaced yet: %s", error)
-            else:
-                logger.info("the expired certificate was replaced")
-                return
-            await asyncio.sleep(backoff.next())
-
-    async def _reenrolled(self) -> Credentials:
-        if self._manager is not None:
-            return await self._manager.certify(self._credentials)
-        return (await reenroll_expired(self._addresses(), self._credentials)).credentials
-
-    async def _until_expired(self) -> None:
-        while not self._is_expired():
-            left = self._credentials.identity.not_after - wall()
-            await asyncio.sleep(max(0.0, min(left, CLOCK_CHECK)))
-
-    def _connect_in_turn(self) -> grpc.aio.Channel:
-        """To another manager at each try: one that is away must not keep a certificate from
-        being renewed.
-        """
-        addresses = self._addresses()
-        self._renewals += 1
-        return self._connect(addresses[self._renewals % len(addresses)])
-
-    async def _renewed(self, credentials: Credentials) -> None:
-        try:
-            await asyncio.to_thread(self._memberships.save_credentials, credentials)
-        except OSError as error:
-            raise SwarmError(
-                Code.UNAVAILABLE,
-                "the new certificate cannot be written",
-                why=str(error),
-                remedy="look after the disk and its free space",
-            ) from error
-        self._credentials = credentials
-        if self._manager is not None:
-            self._manager.replace_credentials(credentials)
+    def _certificate_changed(self, credentials: Credentials) -> None:
+        if self.manager is not None:
+            self.manager.replace_credentials(credentials)
         if self._agent is not None:
             self._agent.reconnect()
         self._relay.renew()
-
-    def _is_expired(self) -> bool:
-        return self._credentials.identity.not_after <= wall()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -264,3 +290,18 @@ class Life:
                 "a part of this node failed: %s", error, exc_info=None if known else error
             )
             self._failed(error)
+
+
+def wished_role(node: objects_pb2.Node | None, *, manager: bool) -> str | None:
+    """The role that the node shall take over now, or None. Pure.
+
+    A manager that shall be a worker stays one until it has lost its seat, as its status tells.
+    """
+    if node is None:
+        return None
+    wanted = node.spec.role == types_pb2.NODE_ROLE_MANAGER
+    if wanted and not manager:
+        return "manager"
+    if manager and not wanted and not node.HasField("manager"):
+        return "worker"
+    return None

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,27 +41,41 @@ class MembershipStore:
         self.directory = state_dir / "swarm"
         self._file = self.directory / "membership.json"
         self._leaving = self.directory / "leaving.json"
+        self.log = self.directory / "manager"
+        """A manager's log."""
+        self.keys = self.directory / "manager.key"
+        """The keys that a manager's log is sealed with."""
 
-    def load(self) -> tuple[Membership, Credentials] | None:
-        """The membership and the certificate, or None for a node that is in no swarm."""
+    def read(self) -> Membership | None:
+        """The membership alone, which is never encrypted; None for a node that is in no swarm."""
         try:
             content = json.loads(self._file.read_text())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise _damaged(self._file, str(error)) from error
-        membership = _membership(self._file, content)
-        credentials = load_credentials(self.directory)
+        return _membership(self._file, content)
+
+    def load(self) -> tuple[Membership, Credentials] | None:
+        """The membership and a certificate whose key is not encrypted, or None for a node that is
+        in no swarm.
+        """
+        membership = self.read()
+        return None if membership is None else (membership, self.credentials(membership))
+
+    def credentials(self, membership: Membership, passwords: Iterable[bytes] = ()) -> Credentials:
+        """The certificate of this membership; its key may be encrypted under one of `passwords`."""
+        credentials = load_credentials(self.directory, passwords)
         if credentials is None:
             raise _damaged(self._file, "the certificate beside it is gone")
         identity = credentials.identity
         if (identity.id, identity.cluster_id) != (membership.node_id, membership.cluster_id):
             raise _damaged(self._file, "the certificate beside it is of another node or swarm")
-        return membership, credentials
+        return credentials
 
-    def save_credentials(self, credentials: Credentials) -> None:
-        """Writes the certificate, its key and the root to believe."""
-        save_credentials(self.directory, credentials)
+    def save_credentials(self, credentials: Credentials, password: bytes | None = None) -> None:
+        """Writes the certificate, its key (encrypted if there is a password) and the root."""
+        save_credentials(self.directory, credentials, password)
 
     def save(self, membership: Membership) -> None:
         """Writes the membership; the certificate has been written before."""

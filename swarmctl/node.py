@@ -2,16 +2,14 @@
 that knows manager, worker and runtime at once.
 
 A host has one of three lives: in no swarm only the local socket answers; in a worker an agent runs
-beside it; in a manager log, store and servers do too. `init`, `join` and `leave` lead from one to
-the other while the daemon runs, one at a time, and go on to their end though their caller leaves
-(as `docker swarm join` does). A life is on the disk before the call that began it is answered.
+beside it; in a manager log, store and servers do too, unless its keys are locked and it waits for
+`unlock`. `init`, `join`, `unlock` and `leave` lead from one to the other while the daemon runs, one
+at a time, and go on to their end though their caller leaves (as `docker swarm join` does). A life
+is on the disk before the call that began it is answered.
 """
 
 import asyncio
-import grp
 import logging
-import os
-import secrets
 from collections.abc import Coroutine
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -20,27 +18,32 @@ import grpc
 
 from api import validate
 from api.address import split_address
-from api.channel import SERVER_OPTIONS, socket_target
+from api.channel import SERVER_OPTIONS
 from api.enroll import enroll
 from api.errors import Code, SwarmError
 from api.health import HealthService
-from api.identity import Credentials, make_csr, new_key
+from api.identity import Credentials
 from api.listener import Listener
-from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.token import parse_token
+from api.unlock_key import parse_unlock_key
 from api.v1 import health_pb2_grpc, host_pb2, host_pb2_grpc, objects_pb2, types_pb2
 from hostkit.clock import wall
 from manager.ca.authorize import Authorizer
-from manager.ca.bootstrap import FirstObjects, first_objects
+from manager.ca.bootstrap import FirstObjects
 from manager.ca.roles import ROLES
+from manager.raft.durable.key_file import LockedError
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
+from swarmctl import safe
 from swarmctl.addresses import DEFAULT_LISTEN, advertised
 from swarmctl.departure import depart, forget_tasks
+from swarmctl.founding import found_swarm
 from swarmctl.host_service import HostService
 from swarmctl.life import Life
+from swarmctl.local_socket import add_socket
+from swarmctl.locked import LockedLife
 from swarmctl.membership import Membership, MembershipStore
 from swarmctl.settings import Settings
 from swarmctl.switch import Switch
@@ -49,7 +52,6 @@ from worker.container import ContainerExecutor
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SOCKET_GROUP = "swarm"
 STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
 
@@ -82,7 +84,7 @@ class Node:
             self._driver, self._images, version=version("swarmctl"), labels=settings.labels
         )
         self._switch = Switch()
-        self._life: Life | None = None
+        self._life: Life | LockedLife | None = None
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
         self._listener: Listener | None = None
@@ -100,9 +102,8 @@ class Node:
                 "the daemon was stopped while this node left its swarm: it does the rest"
             )
             await depart(self._executor, self._memberships, self.settings.state_dir)
-        found = self._memberships.load()
-        if found is not None:
-            self._life = self._new_life(*found)
+        self._life = self._found()
+        if self._life is not None:
             await self._life.prepare(None)
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
         listener = self._bind()
@@ -138,6 +139,10 @@ class Node:
         """Makes this host a node of the swarm that the token belongs to."""
         return await self._change("swarm join", self._join(request))
 
+    async def unlock(self, request: host_pb2.UnlockSwarmRequest) -> None:
+        """Goes on with the life of a manager that was found locked."""
+        await self._change("swarm unlock", self._unlock(request))
+
     async def leave(self, *, force: bool) -> None:
         """Stops this host's tasks and forgets the swarm. A manager needs `force`."""
         await self._change("swarm leave", self._leave(force=force))
@@ -162,28 +167,7 @@ class Node:
             validate.availability("availability", request.availability)
             listen = request.listen_address or DEFAULT_LISTEN
             address = await asyncio.to_thread(advertised, request.advertise_address, listen)
-            key = new_key()
-            first = first_objects(
-                request.spec,
-                cluster_id=new_id(),
-                node_id=new_id(),
-                csr_pem=make_csr(key),
-                now=wall(),
-                secret=secrets.token_bytes,
-                address=address,
-                availability=request.availability,
-            )
-            credentials = Credentials(
-                key, first.certificate_pem, first.cluster.root_ca.certificate_pem
-            )
-            membership = Membership(
-                node_id=first.node.id,
-                cluster_id=first.cluster.id,
-                manager=True,
-                advertise_address=address,
-                listen_address=listen,
-                managers=(address,),
-            )
+            membership, credentials, first = found_swarm(request, address=address, listen=listen)
             token = first.cluster.root_ca.worker_token
             await self._enter(membership, credentials, first)
             return host_pb2.InitSwarmResponse(
@@ -215,17 +199,29 @@ class Node:
                 node_id=joined.node_id, role=role_of(manager=membership.manager)
             )
 
+    async def _unlock(self, request: host_pb2.UnlockSwarmRequest) -> None:
+        async with self._changing:
+            waiting = self._life
+            if not isinstance(waiting, LockedLife):
+                raise SwarmError(Code.REFUSED, "this node is not locked")
+            kept = safe.found(self._memberships, waiting.membership, parse_unlock_key(request.key))
+            life = self._new_life(waiting.membership, kept)
+            try:
+                await life.prepare(None)
+            except BaseException as error:
+                await life.stop()
+                waiting.begin()
+                if isinstance(error, OSError):
+                    raise self._disk_failed("this manager cannot go on", error) from error
+                raise
+            life.begin()
+            self._life = life
+
     async def _leave(self, *, force: bool) -> None:
         async with self._changing:
             if self._life is None:
                 raise SwarmError(Code.REFUSED, "this node is not part of a swarm")
-            if self._life.membership.manager and not force:
-                raise SwarmError(
-                    Code.REFUSED,
-                    "this node is the last manager of its swarm",
-                    why="the swarm's whole state is lost when it leaves",
-                    remedy="leave with --force if that is what you want",
-                )
+            await self._life.leave(force=force)
             await self._life.stop()
             self._memberships.resign()
             self._life = None
@@ -239,6 +235,17 @@ class Node:
         """This host's place in its swarm, if it has one."""
         return host_pb2.SwarmInfo() if self._life is None else self._life.info()
 
+    def _found(self) -> Life | LockedLife | None:
+        """The life that the disk tells of."""
+        membership = self._memberships.read()
+        if membership is None:
+            return None
+        try:
+            kept = safe.found(self._memberships, membership)
+        except LockedError:
+            return LockedLife(membership, self._switch)
+        return self._new_life(membership, kept)
+
     def _check_free(self) -> None:
         if self._life is not None:
             raise SwarmError(
@@ -251,35 +258,42 @@ class Node:
         self, membership: Membership, credentials: Credentials, first: FirstObjects | None
     ) -> None:
         """Prepares a life, writes it down, begins it: a crash before leaves a node in no swarm."""
-        life = self._new_life(membership, credentials)
+        kek = None if first is None else first.cluster.unlock_key or None
+        life: Life | None = None
         try:
             self._memberships.clear()
             forget_tasks(self.settings.state_dir)
-            self._memberships.save_credentials(credentials)
-            await life.prepare(first)
+            kept = safe.made(self._memberships, credentials, manager=membership.manager, kek=kek)
+            life = self._new_life(membership, kept)
+            await life.prepare(first, joining=first is None)
             self._memberships.save(membership)
         except OSError as error:
             await self._undo(life)
-            raise SwarmError(
-                Code.UNAVAILABLE,
-                "this node's place in the swarm cannot be written down",
-                why=str(error),
-                remedy=f"look after the disk and its free space below {self.settings.state_dir}",
-            ) from error
+            what = "this node's place in the swarm cannot be written down"
+            raise self._disk_failed(what, error) from error
         except BaseException:
             await self._undo(life)
             raise
         life.begin()
         self._life = life
 
-    async def _undo(self, life: Life) -> None:
-        await life.stop()
+    def _disk_failed(self, what: str, error: OSError) -> SwarmError:
+        return SwarmError(
+            Code.UNAVAILABLE,
+            what,
+            why=str(error),
+            remedy=f"look after the disk and its free space below {self.settings.state_dir}",
+        )
+
+    async def _undo(self, life: Life | None) -> None:
+        if life is not None:
+            await life.stop()
         self._memberships.clear()
 
-    def _new_life(self, membership: Membership, credentials: Credentials) -> Life:
+    def _new_life(self, membership: Membership, kept: safe.NodeSafe) -> Life:
         return Life(
             membership,
-            credentials,
+            kept,
             executor=self._executor,
             memberships=self._memberships,
             state_dir=self.settings.state_dir,
@@ -317,24 +331,7 @@ class Node:
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"daemon": lambda: "", "swarm": self._complaint}), server
         )
-        path = self.settings.socket
-        target = socket_target(path)
-        path.unlink(missing_ok=True)  # left behind by a daemon that was killed: the folder is ours
-        # The socket is made closed to all, and opened to its group once that is set.
-        before = os.umask(0o177)
-        try:
-            server.add_insecure_port(target)
-        except RuntimeError as error:
-            raise SwarmError(
-                Code.UNAVAILABLE, f"cannot listen on {path}", why=str(error)
-            ) from error
-        finally:
-            os.umask(before)
-        try:
-            os.chown(path, 0, grp.getgrnam(SOCKET_GROUP).gr_gid)
-        except KeyError:
-            logger.info("there is no group %s: only root may use the socket", SOCKET_GROUP)
-        path.chmod(0o660)
+        add_socket(server, self.settings.socket)
         return listener
 
     def _complaint(self) -> str:

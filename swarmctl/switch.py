@@ -1,10 +1,11 @@
 """Sends each cluster call that arrives on the local socket to whoever can serve it just now.
 
-On a manager that is the manager in this process, on a worker a manager elsewhere, on a node that is
-in no swarm an error that says what to do. How calls reach a manager elsewhere is relay.py's affair.
+On a manager that is the manager in this process, on a worker a manager elsewhere; on a node that is
+in no swarm, or locked, an error that says what to do. How calls reach a manager elsewhere is
+relay.py's affair.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -20,26 +21,13 @@ RELAY_TIMEOUT = 60.0
 """Seconds that a call with one answer may take, if the caller set no deadline."""
 
 
-class Collector:
-    """Takes the handlers that generated code would add to a server."""
-
-    def __init__(self) -> None:
-        self.handlers: list[grpc.GenericRpcHandler] = []
-
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Keeps the handlers for the switch."""
-        self.handlers += handlers
-
-    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:  # noqa: ANN401
-        """A second form of the same handlers, which grpc.aio does not use."""
-
-
 class Switch(grpc.GenericRpcHandler):
     """The handler of a server whose services come and go while it runs."""
 
     def __init__(self) -> None:
         self._local: list[grpc.GenericRpcHandler] = []
         self._relay: Relay | None = None
+        self._refusal: Callable[[], SwarmError] = _no_swarm
         self._streaming = _streaming_methods()
 
     def serve_locally(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
@@ -52,10 +40,11 @@ class Switch(grpc.GenericRpcHandler):
         self._local = []
         self._relay = relay
 
-    def refuse(self) -> None:
-        """Answers every cluster call with how to get into a swarm."""
+    def refuse(self, refusal: Callable[[], SwarmError] | None = None) -> None:
+        """Answers every cluster call with this error; without one, with how to get into a swarm."""
         self._local = []
         self._relay = None
+        self._refusal = refusal or _no_swarm
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -74,11 +63,7 @@ class Switch(grpc.GenericRpcHandler):
 
     def _target(self) -> Relay:
         if self._relay is None:
-            raise SwarmError(
-                Code.REFUSED,
-                "this node is not part of a swarm",
-                remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
-            )
+            raise self._refusal()
         return self._relay
 
     def _call_of(self, method: str) -> Any:  # noqa: ANN401 - grpc's handlers have no narrower type
@@ -98,6 +83,14 @@ class Switch(grpc.GenericRpcHandler):
                     yield message
 
         return stream
+
+
+def _no_swarm() -> SwarmError:
+    return SwarmError(
+        Code.REFUSED,
+        "this node is not part of a swarm",
+        remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
+    )
 
 
 def _streaming_methods() -> frozenset[str]:

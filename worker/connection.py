@@ -10,10 +10,12 @@ import grpc
 from api.errors import SwarmError
 from worker.backoff import Backoff, Chance
 from worker.managers import ManagerAddress, Managers
-from worker.session import ReopenSession, Session, Timing, Work
+from worker.session import LeaderElsewhere, ReopenSession, Session, Timing, Work
 
 log = logging.getLogger(__name__)
 
+MOST_PASSED_ON = 3
+"""Managers in a row that may name another as the leader before the agent waits a moment."""
 Connect = Callable[[str], grpc.aio.Channel]
 """A new channel to a manager's address, with the node's present credentials. Does not wait."""
 
@@ -31,6 +33,7 @@ class Connection:
         self._timing = timing
         self._backoff = Backoff(chance)
         self._reopen = asyncio.Event()
+        self._passed_on = 0
 
     def reopen(self) -> None:
         """Wants a new session, as after a renewal of the node's certificate."""
@@ -56,6 +59,8 @@ class Connection:
             await session.run()
         except ReopenSession:
             return True
+        except LeaderElsewhere as elsewhere:
+            return self._pass_on(elsewhere.address)
         except SwarmError as error:
             log.warning("no session with the manager at %s: %s", manager.address, error)
         except Exception:  # the boundary of the session: tasks go on, and a new one is tried
@@ -64,6 +69,13 @@ class Connection:
             await channel.close()
             if session.registered:
                 self._backoff.reset()
+                self._passed_on = 0
                 self._managers.succeeded(manager.address)
         self._managers.failed(manager.address)
         return False
+
+    def _pass_on(self, leader: str) -> bool:
+        """Goes to the leader that was named; at once, unless they name each other in a circle."""
+        self._managers.name_leader(leader)
+        self._passed_on += 1
+        return self._passed_on % MOST_PASSED_ON != 0

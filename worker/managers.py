@@ -2,7 +2,8 @@
 
 The choice is weighted at random, so that the nodes of a cluster spread over its managers; each
 failure in a row makes a manager eight times less likely, so that a dead one is tried seldom, and
-one that is the last hope is tried still (SwarmKit, remotes/remotes.go).
+one that is the last hope is tried still (SwarmKit, remotes/remotes.go). Only the leader takes
+sessions: a manager that does not lead names it, and the choice is no choice then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ class Managers:
     def __init__(self, known: Iterable[ManagerAddress]) -> None:
         self._known = _distinct(known)
         self._failures: dict[str, int] = {}
+        self._named = ""
 
     @property
     def known(self) -> Sequence[ManagerAddress]:
@@ -38,8 +40,15 @@ class Managers:
         self._failures = {a: n for a, n in self._failures.items() if a in addresses}
         return True
 
+    def name_leader(self, address: str) -> None:
+        """A manager said that this one leads: it is tried next, once, known or not."""
+        self._named = address
+
     def choose(self, chance: Chance) -> ManagerAddress | None:
         """The manager to try now; None if none is known."""
+        if self._named:
+            named, self._named = self._named, ""
+            return ManagerAddress(address=named, weight=1)
         if not self._known:
             return None
         weights = [self._weight(manager) for manager in self._known]

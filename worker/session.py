@@ -64,6 +64,14 @@ class ReopenSession(Exception):
     """The session was in order, and a new one is wanted at once."""
 
 
+class LeaderElsewhere(Exception):
+    """The manager that was asked does not lead, and named the one that does."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+
 class Chain:
     """Whether messages of an assignment stream follow each other without a gap. Pure."""
 
@@ -101,12 +109,14 @@ class Session:
         self.registered = False
 
     async def run(self) -> NoReturn:
-        """Holds a session until it fails with a SwarmError, or ReopenSession."""
+        """Holds a session until it fails with a SwarmError, or ReopenSession or LeaderElsewhere."""
         description = await self._work.describe()
         self._reopen.clear()
         stream = self._dispatcher.Session(dispatcher_pb2.SessionRequest(description=description))
         try:
             first = await _next(stream, "registering", self._timing.rpc_timeout)
+            if first.leader:
+                raise LeaderElsewhere(first.leader)
             self._id, self.registered = first.session_id, True
             await self._work.greet(first)
             # Where several end at once, the first one named says why.

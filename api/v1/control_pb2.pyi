@@ -6,6 +6,7 @@ A mutating request carries a request_id: sent again with the same id it has the 
 """
 
 from api.v1 import objects_pb2 as objects_pb2
+from api.v1 import raft_pb2 as raft_pb2
 from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import types_pb2 as types_pb2
 from collections import abc as abc
@@ -465,6 +466,184 @@ class GetClusterRequest(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateClusterRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ROTATE_UNLOCK_KEY_FIELD_NUMBER: builtins.int
+    version: builtins.int
+    """the version that the new spec was made from"""
+    request_id: builtins.str
+    rotate_unlock_key: builtins.bool
+    @builtins.property
+    def spec(self) -> specs_pb2.ClusterSpec: ...
+    def __init__(
+        self,
+        *,
+        spec: specs_pb2.ClusterSpec | None = ...,
+        version: builtins.int = ...,
+        request_id: builtins.str = ...,
+        rotate_unlock_key: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "rotate_unlock_key", b"rotate_unlock_key", "spec", b"spec", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetUnlockKeyRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UnlockKey(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    """as operators type it; empty: managers are not locked"""
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetGroupRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ManagerGroupStatus(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: builtins.int
+    RAFT_ID_FIELD_NUMBER: builtins.int
+    LEADER_FIELD_NUMBER: builtins.int
+    TERM_FIELD_NUMBER: builtins.int
+    COMMIT_FIELD_NUMBER: builtins.int
+    APPLIED_FIELD_NUMBER: builtins.int
+    MEMBERS_FIELD_NUMBER: builtins.int
+    DETAILS_FIELD_NUMBER: builtins.int
+    group_id: builtins.int
+    raft_id: builtins.int
+    """of the manager that answers"""
+    leader: builtins.int
+    """raft id; 0: none is known"""
+    term: builtins.int
+    commit: builtins.int
+    applied: builtins.int
+    details: builtins.str
+    """all that the consensus core knows, for people"""
+    @builtins.property
+    def members(self) -> containers.RepeatedCompositeFieldContainer[GroupMember]: ...
+    def __init__(
+        self,
+        *,
+        group_id: builtins.int = ...,
+        raft_id: builtins.int = ...,
+        leader: builtins.int = ...,
+        term: builtins.int = ...,
+        commit: builtins.int = ...,
+        applied: builtins.int = ...,
+        members: abc.Iterable[GroupMember] | None = ...,
+        details: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["applied", b"applied", "commit", b"commit", "details", b"details", "group_id", b"group_id", "leader", b"leader", "members", b"members", "raft_id", b"raft_id", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GroupMember(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: builtins.int
+    VOTER_FIELD_NUMBER: builtins.int
+    ACTIVE_FIELD_NUMBER: builtins.int
+    MATCH_FIELD_NUMBER: builtins.int
+    voter: builtins.bool
+    active: builtins.bool
+    """heard of lately; known to the leader alone, as `match`"""
+    match: builtins.int
+    """the last entry that it is known to hold"""
+    @builtins.property
+    def member(self) -> raft_pb2.Member: ...
+    def __init__(
+        self,
+        *,
+        member: raft_pb2.Member | None = ...,
+        voter: builtins.bool = ...,
+        active: builtins.bool = ...,
+        match: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["active", b"active", "match", b"match", "member", b"member", "voter", b"voter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BackupRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    key: builtins.bytes
+    """32 bytes, from which the file is unsealed"""
+    def __init__(
+        self,
+        *,
+        key: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BackupChunk(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    def __init__(
+        self,
+        *,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

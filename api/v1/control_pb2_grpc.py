@@ -95,10 +95,30 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetClusterRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Cluster.FromString,
                 _registered_method=True)
+        self.UpdateCluster = channel.unary_unary(
+                '/swarm.v1.Control/UpdateCluster',
+                request_serializer=api_dot_v1_dot_control__pb2.UpdateClusterRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Cluster.FromString,
+                _registered_method=True)
         self.RotateJoinToken = channel.unary_unary(
                 '/swarm.v1.Control/RotateJoinToken',
                 request_serializer=api_dot_v1_dot_control__pb2.RotateJoinTokenRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Cluster.FromString,
+                _registered_method=True)
+        self.GetUnlockKey = channel.unary_unary(
+                '/swarm.v1.Control/GetUnlockKey',
+                request_serializer=api_dot_v1_dot_control__pb2.GetUnlockKeyRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.UnlockKey.FromString,
+                _registered_method=True)
+        self.GetGroup = channel.unary_unary(
+                '/swarm.v1.Control/GetGroup',
+                request_serializer=api_dot_v1_dot_control__pb2.GetGroupRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.ManagerGroupStatus.FromString,
+                _registered_method=True)
+        self.Backup = channel.unary_stream(
+                '/swarm.v1.Control/Backup',
+                request_serializer=api_dot_v1_dot_control__pb2.BackupRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.BackupChunk.FromString,
                 _registered_method=True)
         self.CreateOperator = channel.unary_unary(
                 '/swarm.v1.Control/CreateOperator',
@@ -197,8 +217,34 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateCluster(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RotateJoinToken(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUnlockKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGroup(self, request, context):
+        """How the managers agree, as the one that is asked sees it; the leader knows most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Backup(self, request, context):
+        """The whole state as one file, sealed under a key of the caller's. Any manager serves it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -291,10 +337,30 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetClusterRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Cluster.SerializeToString,
             ),
+            'UpdateCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCluster,
+                    request_deserializer=api_dot_v1_dot_control__pb2.UpdateClusterRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Cluster.SerializeToString,
+            ),
             'RotateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateJoinToken,
                     request_deserializer=api_dot_v1_dot_control__pb2.RotateJoinTokenRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Cluster.SerializeToString,
+            ),
+            'GetUnlockKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUnlockKey,
+                    request_deserializer=api_dot_v1_dot_control__pb2.GetUnlockKeyRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.UnlockKey.SerializeToString,
+            ),
+            'GetGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGroup,
+                    request_deserializer=api_dot_v1_dot_control__pb2.GetGroupRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.ManagerGroupStatus.SerializeToString,
+            ),
+            'Backup': grpc.unary_stream_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=api_dot_v1_dot_control__pb2.BackupRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.BackupChunk.SerializeToString,
             ),
             'CreateOperator': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateOperator,
@@ -652,6 +718,33 @@ class Control:
             _registered_method=True)
 
     @staticmethod
+    def UpdateCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/UpdateCluster',
+            api_dot_v1_dot_control__pb2.UpdateClusterRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Cluster.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RotateJoinToken(request,
             target,
             options=(),
@@ -668,6 +761,87 @@ class Control:
             '/swarm.v1.Control/RotateJoinToken',
             api_dot_v1_dot_control__pb2.RotateJoinTokenRequest.SerializeToString,
             api_dot_v1_dot_objects__pb2.Cluster.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUnlockKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/GetUnlockKey',
+            api_dot_v1_dot_control__pb2.GetUnlockKeyRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.UnlockKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/GetGroup',
+            api_dot_v1_dot_control__pb2.GetGroupRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.ManagerGroupStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Control/Backup',
+            api_dot_v1_dot_control__pb2.BackupRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.BackupChunk.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,7 +46,13 @@ class ControlStub:
     UpdateNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateNodeRequest, _objects_pb2.Node]
     RemoveNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     GetCluster: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetClusterRequest, _objects_pb2.Cluster]
+    UpdateCluster: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateClusterRequest, _objects_pb2.Cluster]
     RotateJoinToken: _grpc.UnaryUnaryMultiCallable[_control_pb2.RotateJoinTokenRequest, _objects_pb2.Cluster]
+    GetUnlockKey: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetUnlockKeyRequest, _control_pb2.UnlockKey]
+    GetGroup: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetGroupRequest, _control_pb2.ManagerGroupStatus]
+    """How the managers agree, as the one that is asked sees it; the leader knows most."""
+    Backup: _grpc.UnaryStreamMultiCallable[_control_pb2.BackupRequest, _control_pb2.BackupChunk]
+    """The whole state as one file, sealed under a key of the caller's. Any manager serves it."""
     CreateOperator: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateOperatorRequest, _control_pb2.OperatorCredentials]
     ListOperators: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListOperatorsRequest, _control_pb2.ListOperatorsResponse]
     RemoveOperator: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
@@ -68,7 +74,13 @@ class ControlAsyncStub(ControlStub):
     UpdateNode: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateNodeRequest, _objects_pb2.Node]  # type: ignore[assignment]
     RemoveNode: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     GetCluster: _aio.UnaryUnaryMultiCallable[_control_pb2.GetClusterRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
+    UpdateCluster: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateClusterRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
     RotateJoinToken: _aio.UnaryUnaryMultiCallable[_control_pb2.RotateJoinTokenRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
+    GetUnlockKey: _aio.UnaryUnaryMultiCallable[_control_pb2.GetUnlockKeyRequest, _control_pb2.UnlockKey]  # type: ignore[assignment]
+    GetGroup: _aio.UnaryUnaryMultiCallable[_control_pb2.GetGroupRequest, _control_pb2.ManagerGroupStatus]  # type: ignore[assignment]
+    """How the managers agree, as the one that is asked sees it; the leader knows most."""
+    Backup: _aio.UnaryStreamMultiCallable[_control_pb2.BackupRequest, _control_pb2.BackupChunk]  # type: ignore[assignment]
+    """The whole state as one file, sealed under a key of the caller's. Any manager serves it."""
     CreateOperator: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateOperatorRequest, _control_pb2.OperatorCredentials]  # type: ignore[assignment]
     ListOperators: _aio.UnaryUnaryMultiCallable[_control_pb2.ListOperatorsRequest, _control_pb2.ListOperatorsResponse]  # type: ignore[assignment]
     RemoveOperator: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
@@ -161,11 +173,41 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_objects_pb2.Cluster, _abc.Awaitable[_objects_pb2.Cluster]]: ...
 
     @_abc_1.abstractmethod
+    def UpdateCluster(
+        self,
+        request: _control_pb2.UpdateClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Cluster, _abc.Awaitable[_objects_pb2.Cluster]]: ...
+
+    @_abc_1.abstractmethod
     def RotateJoinToken(
         self,
         request: _control_pb2.RotateJoinTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_objects_pb2.Cluster, _abc.Awaitable[_objects_pb2.Cluster]]: ...
+
+    @_abc_1.abstractmethod
+    def GetUnlockKey(
+        self,
+        request: _control_pb2.GetUnlockKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.UnlockKey, _abc.Awaitable[_control_pb2.UnlockKey]]: ...
+
+    @_abc_1.abstractmethod
+    def GetGroup(
+        self,
+        request: _control_pb2.GetGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ManagerGroupStatus, _abc.Awaitable[_control_pb2.ManagerGroupStatus]]:
+        """How the managers agree, as the one that is asked sees it; the leader knows most."""
+
+    @_abc_1.abstractmethod
+    def Backup(
+        self,
+        request: _control_pb2.BackupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.BackupChunk], _abc.AsyncIterator[_control_pb2.BackupChunk]]:
+        """The whole state as one file, sealed under a key of the caller's. Any manager serves it."""
 
     @_abc_1.abstractmethod
     def CreateOperator(

@@ -47,8 +47,11 @@ class SessionMessage(message.Message):
     NODE_FIELD_NUMBER: builtins.int
     MANAGERS_FIELD_NUMBER: builtins.int
     ROOT_CA_PEM_FIELD_NUMBER: builtins.int
+    LEADER_FIELD_NUMBER: builtins.int
     session_id: builtins.str
     root_ca_pem: builtins.bytes
+    leader: builtins.str
+    """host:port of the manager to register with, where the one that was asked does not lead"""
     @builtins.property
     def node(self) -> objects_pb2.Node: ...
     @builtins.property
@@ -60,10 +63,11 @@ class SessionMessage(message.Message):
         node: objects_pb2.Node | None = ...,
         managers: abc.Iterable[ManagerAddress] | None = ...,
         root_ca_pem: builtins.bytes = ...,
+        leader: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["node", b"node"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["managers", b"managers", "node", b"node", "root_ca_pem", b"root_ca_pem", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["leader", b"leader", "managers", b"managers", "node", b"node", "root_ca_pem", b"root_ca_pem", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

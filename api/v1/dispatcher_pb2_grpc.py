@@ -61,6 +61,7 @@ class DispatcherServicer:
 
     def Session(self, request, context):
         """Registers the node; the stream lives as long as the session. A new session voids the node's old one.
+        A manager that does not lead answers with `leader` alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -32,7 +32,9 @@ class DispatcherStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DispatcherAsyncStub: ...
     Session: _grpc.UnaryStreamMultiCallable[_dispatcher_pb2.SessionRequest, _dispatcher_pb2.SessionMessage]
-    """Registers the node; the stream lives as long as the session. A new session voids the node's old one."""
+    """Registers the node; the stream lives as long as the session. A new session voids the node's old one.
+    A manager that does not lead answers with `leader` alone.
+    """
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.HeartbeatRequest, _dispatcher_pb2.HeartbeatResponse]
     Assignments: _grpc.UnaryStreamMultiCallable[_dispatcher_pb2.AssignmentsRequest, _dispatcher_pb2.AssignmentsMessage]
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
@@ -42,7 +44,9 @@ class DispatcherStub:
 class DispatcherAsyncStub(DispatcherStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Session: _aio.UnaryStreamMultiCallable[_dispatcher_pb2.SessionRequest, _dispatcher_pb2.SessionMessage]  # type: ignore[assignment]
-    """Registers the node; the stream lives as long as the session. A new session voids the node's old one."""
+    """Registers the node; the stream lives as long as the session. A new session voids the node's old one.
+    A manager that does not lead answers with `leader` alone.
+    """
     Heartbeat: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.HeartbeatRequest, _dispatcher_pb2.HeartbeatResponse]  # type: ignore[assignment]
     Assignments: _aio.UnaryStreamMultiCallable[_dispatcher_pb2.AssignmentsRequest, _dispatcher_pb2.AssignmentsMessage]  # type: ignore[assignment]
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
@@ -55,7 +59,9 @@ class DispatcherServicer(metaclass=_abc_1.ABCMeta):
         request: _dispatcher_pb2.SessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_dispatcher_pb2.SessionMessage], _abc.AsyncIterator[_dispatcher_pb2.SessionMessage]]:
-        """Registers the node; the stream lives as long as the session. A new session voids the node's old one."""
+        """Registers the node; the stream lives as long as the session. A new session voids the node's old one.
+        A manager that does not lead answers with `leader` alone.
+        """
 
     @_abc_1.abstractmethod
     def Heartbeat(

@@ -100,12 +100,16 @@ class SwarmInfo(message.Message):
         STATE_ACTIVE: SwarmInfo._State.ValueType  # 1
         STATE_PENDING: SwarmInfo._State.ValueType  # 2
         """a member whose managers cannot be reached now"""
+        STATE_LOCKED: SwarmInfo._State.ValueType  # 3
+        """a manager whose keys wait for UnlockSwarm"""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_INACTIVE: SwarmInfo.State.ValueType  # 0
     STATE_ACTIVE: SwarmInfo.State.ValueType  # 1
     STATE_PENDING: SwarmInfo.State.ValueType  # 2
     """a member whose managers cannot be reached now"""
+    STATE_LOCKED: SwarmInfo.State.ValueType  # 3
+    """a manager whose keys wait for UnlockSwarm"""
 
     STATE_FIELD_NUMBER: builtins.int
     NODE_ID_FIELD_NUMBER: builtins.int
@@ -145,10 +149,13 @@ class InitSwarmRequest(message.Message):
     LISTEN_ADDRESS_FIELD_NUMBER: builtins.int
     AVAILABILITY_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
+    FORCE_NEW_CLUSTER_FIELD_NUMBER: builtins.int
     advertise_address: builtins.str
     """address or interface, optionally with a port"""
     listen_address: builtins.str
     availability: types_pb2.NodeAvailability.ValueType
+    force_new_cluster: builtins.bool
+    """this manager, alone, goes on with the state that it holds; no spec"""
     @builtins.property
     def spec(self) -> specs_pb2.ClusterSpec: ...
     def __init__(
@@ -158,10 +165,11 @@ class InitSwarmRequest(message.Message):
         listen_address: builtins.str = ...,
         availability: types_pb2.NodeAvailability.ValueType = ...,
         spec: specs_pb2.ClusterSpec | None = ...,
+        force_new_cluster: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "availability", b"availability", "listen_address", b"listen_address", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "availability", b"availability", "force_new_cluster", b"force_new_cluster", "listen_address", b"listen_address", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,6 +275,84 @@ class LeaveSwarmResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UnlockSwarmRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UnlockSwarmResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RestoreSwarmRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    @builtins.property
+    def head(self) -> RestoreHead:
+        """first"""
+
+    def __init__(
+        self,
+        *,
+        head: RestoreHead | None = ...,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["data", b"data", "head", b"head", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data", "head", b"head", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = typing.Literal["head", "data"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+@typing.final
+class RestoreHead(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    ADVERTISE_ADDRESS_FIELD_NUMBER: builtins.int
+    LISTEN_ADDRESS_FIELD_NUMBER: builtins.int
+    key: builtins.bytes
+    advertise_address: builtins.str
+    listen_address: builtins.str
+    def __init__(
+        self,
+        *,
+        key: builtins.bytes = ...,
+        advertise_address: builtins.str = ...,
+        listen_address: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "key", b"key", "listen_address", b"listen_address"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,6 +54,16 @@ class HostStub:
                 request_serializer=api_dot_v1_dot_host__pb2.LeaveSwarmRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_host__pb2.LeaveSwarmResponse.FromString,
                 _registered_method=True)
+        self.UnlockSwarm = channel.unary_unary(
+                '/swarm.v1.Host/UnlockSwarm',
+                request_serializer=api_dot_v1_dot_host__pb2.UnlockSwarmRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_host__pb2.UnlockSwarmResponse.FromString,
+                _registered_method=True)
+        self.RestoreSwarm = channel.stream_unary(
+                '/swarm.v1.Host/RestoreSwarm',
+                request_serializer=api_dot_v1_dot_host__pb2.RestoreSwarmRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_host__pb2.InitSwarmResponse.FromString,
+                _registered_method=True)
         self.PullImage = channel.unary_stream(
                 '/swarm.v1.Host/PullImage',
                 request_serializer=api_dot_v1_dot_host__pb2.PullImageRequest.SerializeToString,
@@ -104,6 +114,20 @@ class HostServicer:
 
     def LeaveSwarm(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlockSwarm(self, request, context):
+        """For a manager whose keys are locked: it goes on where it was stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreSwarm(self, request_iterator, context):
+        """Makes this host the one manager of the swarm that a backup was made of.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -160,6 +184,16 @@ def add_HostServicer_to_server(servicer, server):
                     servicer.LeaveSwarm,
                     request_deserializer=api_dot_v1_dot_host__pb2.LeaveSwarmRequest.FromString,
                     response_serializer=api_dot_v1_dot_host__pb2.LeaveSwarmResponse.SerializeToString,
+            ),
+            'UnlockSwarm': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlockSwarm,
+                    request_deserializer=api_dot_v1_dot_host__pb2.UnlockSwarmRequest.FromString,
+                    response_serializer=api_dot_v1_dot_host__pb2.UnlockSwarmResponse.SerializeToString,
+            ),
+            'RestoreSwarm': grpc.stream_unary_rpc_method_handler(
+                    servicer.RestoreSwarm,
+                    request_deserializer=api_dot_v1_dot_host__pb2.RestoreSwarmRequest.FromString,
+                    response_serializer=api_dot_v1_dot_host__pb2.InitSwarmResponse.SerializeToString,
             ),
             'PullImage': grpc.unary_stream_rpc_method_handler(
                     servicer.PullImage,
@@ -295,6 +329,60 @@ class Host:
             '/swarm.v1.Host/LeaveSwarm',
             api_dot_v1_dot_host__pb2.LeaveSwarmRequest.SerializeToString,
             api_dot_v1_dot_host__pb2.LeaveSwarmResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlockSwarm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Host/UnlockSwarm',
+            api_dot_v1_dot_host__pb2.UnlockSwarmRequest.SerializeToString,
+            api_dot_v1_dot_host__pb2.UnlockSwarmResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreSwarm(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/swarm.v1.Host/RestoreSwarm',
+            api_dot_v1_dot_host__pb2.RestoreSwarmRequest.SerializeToString,
+            api_dot_v1_dot_host__pb2.InitSwarmResponse.FromString,
             options,
             channel_credentials,
             insecure,

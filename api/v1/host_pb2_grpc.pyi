@@ -35,6 +35,10 @@ class HostStub:
     InitSwarm: _grpc.UnaryUnaryMultiCallable[_host_pb2.InitSwarmRequest, _host_pb2.InitSwarmResponse]
     JoinSwarm: _grpc.UnaryUnaryMultiCallable[_host_pb2.JoinSwarmRequest, _host_pb2.JoinSwarmResponse]
     LeaveSwarm: _grpc.UnaryUnaryMultiCallable[_host_pb2.LeaveSwarmRequest, _host_pb2.LeaveSwarmResponse]
+    UnlockSwarm: _grpc.UnaryUnaryMultiCallable[_host_pb2.UnlockSwarmRequest, _host_pb2.UnlockSwarmResponse]
+    """For a manager whose keys are locked: it goes on where it was stopped."""
+    RestoreSwarm: _grpc.StreamUnaryMultiCallable[_host_pb2.RestoreSwarmRequest, _host_pb2.InitSwarmResponse]
+    """Makes this host the one manager of the swarm that a backup was made of."""
     PullImage: _grpc.UnaryStreamMultiCallable[_host_pb2.PullImageRequest, _host_pb2.ImageProgress]
     LoadImage: _grpc.StreamUnaryMultiCallable[_host_pb2.LoadImageRequest, _host_pb2.LoadImageResponse]
     ListImages: _grpc.UnaryUnaryMultiCallable[_host_pb2.ListImagesRequest, _host_pb2.ListImagesResponse]
@@ -48,6 +52,10 @@ class HostAsyncStub(HostStub):
     InitSwarm: _aio.UnaryUnaryMultiCallable[_host_pb2.InitSwarmRequest, _host_pb2.InitSwarmResponse]  # type: ignore[assignment]
     JoinSwarm: _aio.UnaryUnaryMultiCallable[_host_pb2.JoinSwarmRequest, _host_pb2.JoinSwarmResponse]  # type: ignore[assignment]
     LeaveSwarm: _aio.UnaryUnaryMultiCallable[_host_pb2.LeaveSwarmRequest, _host_pb2.LeaveSwarmResponse]  # type: ignore[assignment]
+    UnlockSwarm: _aio.UnaryUnaryMultiCallable[_host_pb2.UnlockSwarmRequest, _host_pb2.UnlockSwarmResponse]  # type: ignore[assignment]
+    """For a manager whose keys are locked: it goes on where it was stopped."""
+    RestoreSwarm: _aio.StreamUnaryMultiCallable[_host_pb2.RestoreSwarmRequest, _host_pb2.InitSwarmResponse]  # type: ignore[assignment]
+    """Makes this host the one manager of the swarm that a backup was made of."""
     PullImage: _aio.UnaryStreamMultiCallable[_host_pb2.PullImageRequest, _host_pb2.ImageProgress]  # type: ignore[assignment]
     LoadImage: _aio.StreamUnaryMultiCallable[_host_pb2.LoadImageRequest, _host_pb2.LoadImageResponse]  # type: ignore[assignment]
     ListImages: _aio.UnaryUnaryMultiCallable[_host_pb2.ListImagesRequest, _host_pb2.ListImagesResponse]  # type: ignore[assignment]
@@ -82,6 +90,22 @@ class HostServicer(metaclass=_abc_1.ABCMeta):
         request: _host_pb2.LeaveSwarmRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.LeaveSwarmResponse, _abc.Awaitable[_host_pb2.LeaveSwarmResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UnlockSwarm(
+        self,
+        request: _host_pb2.UnlockSwarmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.UnlockSwarmResponse, _abc.Awaitable[_host_pb2.UnlockSwarmResponse]]:
+        """For a manager whose keys are locked: it goes on where it was stopped."""
+
+    @_abc_1.abstractmethod
+    def RestoreSwarm(
+        self,
+        request_iterator: _MaybeAsyncIterator[_host_pb2.RestoreSwarmRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.InitSwarmResponse, _abc.Awaitable[_host_pb2.InitSwarmResponse]]:
+        """Makes this host the one manager of the swarm that a backup was made of."""
 
     @_abc_1.abstractmethod
     def PullImage(

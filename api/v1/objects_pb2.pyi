@@ -68,7 +68,10 @@ class Cluster(message.Message):
     META_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
     ROOT_CA_FIELD_NUMBER: builtins.int
+    UNLOCK_KEY_FIELD_NUMBER: builtins.int
     id: builtins.str
+    unlock_key: builtins.bytes
+    """while spec.autolock; control answers are stripped of it"""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -82,10 +85,11 @@ class Cluster(message.Message):
         meta: types_pb2.Meta | None = ...,
         spec: specs_pb2.ClusterSpec | None = ...,
         root_ca: RootCa | None = ...,
+        unlock_key: builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "root_ca", b"root_ca", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "root_ca", b"root_ca", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "root_ca", b"root_ca", "spec", b"spec", "unlock_key", b"unlock_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -164,20 +168,24 @@ class ManagerStatus(message.Message):
     ADDRESS_FIELD_NUMBER: builtins.int
     LEADER_FIELD_NUMBER: builtins.int
     REACHABLE_FIELD_NUMBER: builtins.int
+    RAFT_ID_FIELD_NUMBER: builtins.int
     address: builtins.str
     """host:port that other nodes use"""
     leader: builtins.bool
     reachable: builtins.bool
+    raft_id: builtins.int
+    """its id in the group of managers; another one each time that it joins"""
     def __init__(
         self,
         *,
         address: builtins.str = ...,
         leader: builtins.bool = ...,
         reachable: builtins.bool = ...,
+        raft_id: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "leader", b"leader", "reachable", b"reachable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "leader", b"leader", "raft_id", b"raft_id", "reachable", b"reachable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/raft.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x05\x45ntry\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\"\n\x04type\x18\x03 \x01(\x0e\x32\x14.swarm.v1.Entry.Type\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\".\n\x04Type\x12\x10\n\x0cTYPE_COMMAND\x10\x00\x12\x14\n\x10TYPE_CONF_CHANGE\x10\x01\"7\n\tHardState\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0c\n\x04vote\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\"q\n\tConfState\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12\x17\n\x0fvoters_outgoing\x18\x03 \x03(\x04\x12\x15\n\rlearners_next\x18\x04 \x03(\x04\x12\x12\n\nauto_leave\x18\x05 \x01(\x08\";\n\x06Member\x12\x0f\n\x07raft_id\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\xbf\x01\n\nConfChange\x12\x33\n\ntransition\x18\x01 \x01(\x0e\x32\x1f.swarm.v1.ConfChange.Transition\x12\'\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x16.swarm.v1.MemberChange\"S\n\nTransition\x12\x13\n\x0fTRANSITION_AUTO\x10\x00\x12\x17\n\x13TRANSITION_IMPLICIT\x10\x01\x12\x17\n\x13TRANSITION_EXPLICIT\x10\x02\"\xaf\x01\n\x0cMemberChange\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.swarm.v1.MemberChange.Type\x12 \n\x06member\x18\x02 \x01(\x0b\x32\x10.swarm.v1.Member\"R\n\x04Type\x12\x12\n\x0eTYPE_ADD_VOTER\x10\x00\x12\x0f\n\x0bTYPE_REMOVE\x10\x01\x12\x0f\n\x0bTYPE_UPDATE\x10\x02\x12\x14\n\x10TYPE_ADD_LEARNER\x10\x03\"\x86\x01\n\x10SnapshotMetadata\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12!\n\x04\x63onf\x18\x03 \x01(\x0b\x32\x13.swarm.v1.ConfState\x12!\n\x07members\x18\x04 \x03(\x0b\x32\x10.swarm.v1.Member\x12\x0f\n\x07removed\x18\x05 \x03(\x04\"F\n\x08Snapshot\x12,\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.swarm.v1.SnapshotMetadata\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"z\n\x07\x43ommand\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12 \n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x0f.swarm.v1.Batch\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tobject_id\x18\x04 \x01(\t\"*\n\x05\x42\x61tch\x12!\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x10.swarm.v1.Change\"\x96\x01\n\x06\x43hange\x12\'\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x17.swarm.v1.Change.Action\x12 \n\x06object\x18\x02 \x01(\x0b\x32\x10.swarm.v1.Object\"A\n\x06\x41\x63tion\x12\x11\n\rACTION_CREATE\x10\x00\x12\x11\n\rACTION_UPDATE\x10\x01\x12\x11\n\rACTION_DELETE\x10\x02\"m\n\rStoreSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12!\n\x07objects\x18\x02 \x03(\x0b\x32\x10.swarm.v1.Object\x12*\n\x08requests\x18\x03 \x03(\x0b\x32\x18.swarm.v1.AppliedRequest\"F\n\x0e\x41ppliedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\t\"\xe7\x04\n\x0bRaftMessage\x12(\n\x04type\x18\x01 \x01(\x0e\x32\x1a.swarm.v1.RaftMessage.Type\x12\n\n\x02to\x18\x02 \x01(\x04\x12\x0c\n\x04\x66rom\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\r\n\x05index\x18\x06 \x01(\x04\x12 \n\x07\x65ntries\x18\x07 \x03(\x0b\x32\x0f.swarm.v1.Entry\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\x04\x12$\n\x08snapshot\x18\t \x01(\x0b\x32\x12.swarm.v1.Snapshot\x12\x0e\n\x06reject\x18\n \x01(\x08\x12\x13\n\x0breject_hint\x18\x0b \x01(\x04\x12\x0f\n\x07\x63ontext\x18\x0c \x01(\x0c\"\xd6\x02\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cTYPE_PROPOSE\x10\x01\x12\x0f\n\x0bTYPE_APPEND\x10\x02\x12\x18\n\x14TYPE_APPEND_RESPONSE\x10\x03\x12\r\n\tTYPE_VOTE\x10\x04\x12\x16\n\x12TYPE_VOTE_RESPONSE\x10\x05\x12\x11\n\rTYPE_PRE_VOTE\x10\x06\x12\x1a\n\x16TYPE_PRE_VOTE_RESPONSE\x10\x07\x12\x11\n\rTYPE_SNAPSHOT\x10\x08\x12\x12\n\x0eTYPE_HEARTBEAT\x10\t\x12\x1b\n\x17TYPE_HEARTBEAT_RESPONSE\x10\n\x12\x18\n\x14TYPE_TRANSFER_LEADER\x10\x0b\x12\x14\n\x10TYPE_TIMEOUT_NOW\x10\x0c\x12\x13\n\x0fTYPE_READ_INDEX\x10\r\x12\x1c\n\x18TYPE_READ_INDEX_RESPONSE\x10\x0e\"K\n\x0cRaftGreeting\x12\x10\n\x08group_id\x18\x01 \x01(\x04\x12\x0c\n\x04\x66rom\x18\x02 \x01(\x04\x12\n\n\x02to\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\r\"^\n\tRaftBatch\x12(\n\x08greeting\x18\x01 \x01(\x0b\x32\x16.swarm.v1.RaftGreeting\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.swarm.v1.RaftMessage\"\r\n\x0bRaftReceipt\"z\n\rSnapshotChunk\x12(\n\x08greeting\x18\x01 \x01(\x0b\x32\x16.swarm.v1.RaftGreeting\x12#\n\x04head\x18\x02 \x01(\x0b\x32\x15.swarm.v1.RaftMessage\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"4\n\x10JoinGroupRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0f\n\x07raft_id\x18\x02 \x01(\x04\"Y\n\x11JoinGroupResponse\x12\x10\n\x08group_id\x18\x01 \x01(\x04\x12\x0f\n\x07raft_id\x18\x02 \x01(\x04\x12!\n\x07members\x18\x03 \x03(\x0b\x32\x10.swarm.v1.Member\"\"\n\x11LeaveGroupRequest\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\"\x14\n\x12LeaveGroupResponse2\x85\x01\n\x04Raft\x12\x38\n\x08\x45xchange\x12\x13.swarm.v1.RaftBatch\x1a\x15.swarm.v1.RaftReceipt(\x01\x12\x43\n\x0fInstallSnapshot\x12\x17.swarm.v1.SnapshotChunk\x1a\x15.swarm.v1.RaftReceipt(\x01\x32\x93\x01\n\x0cManagerGroup\x12?\n\x04Join\x12\x1a.swarm.v1.JoinGroupRequest\x1a\x1b.swarm.v1.JoinGroupResponse\x12\x42\n\x05Leave\x12\x1b.swarm.v1.LeaveGroupRequest\x1a\x1c.swarm.v1.LeaveGroupResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/raft.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x05\x45ntry\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\"\n\x04type\x18\x03 \x01(\x0e\x32\x14.swarm.v1.Entry.Type\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\".\n\x04Type\x12\x10\n\x0cTYPE_COMMAND\x10\x00\x12\x14\n\x10TYPE_CONF_CHANGE\x10\x01\"7\n\tHardState\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x0c\n\x04vote\x18\x02 \x01(\x04\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\x04\"q\n\tConfState\x12\x0e\n\x06voters\x18\x01 \x03(\x04\x12\x10\n\x08learners\x18\x02 \x03(\x04\x12\x17\n\x0fvoters_outgoing\x18\x03 \x03(\x04\x12\x15\n\rlearners_next\x18\x04 \x03(\x04\x12\x12\n\nauto_leave\x18\x05 \x01(\x08\";\n\x06Member\x12\x0f\n\x07raft_id\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\xbf\x01\n\nConfChange\x12\x33\n\ntransition\x18\x01 \x01(\x0e\x32\x1f.swarm.v1.ConfChange.Transition\x12\'\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x16.swarm.v1.MemberChange\"S\n\nTransition\x12\x13\n\x0fTRANSITION_AUTO\x10\x00\x12\x17\n\x13TRANSITION_IMPLICIT\x10\x01\x12\x17\n\x13TRANSITION_EXPLICIT\x10\x02\"\xaf\x01\n\x0cMemberChange\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.swarm.v1.MemberChange.Type\x12 \n\x06member\x18\x02 \x01(\x0b\x32\x10.swarm.v1.Member\"R\n\x04Type\x12\x12\n\x0eTYPE_ADD_VOTER\x10\x00\x12\x0f\n\x0bTYPE_REMOVE\x10\x01\x12\x0f\n\x0bTYPE_UPDATE\x10\x02\x12\x14\n\x10TYPE_ADD_LEARNER\x10\x03\"\x86\x01\n\x10SnapshotMetadata\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12!\n\x04\x63onf\x18\x03 \x01(\x0b\x32\x13.swarm.v1.ConfState\x12!\n\x07members\x18\x04 \x03(\x0b\x32\x10.swarm.v1.Member\x12\x0f\n\x07removed\x18\x05 \x03(\x04\"F\n\x08Snapshot\x12,\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.swarm.v1.SnapshotMetadata\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x8b\x01\n\x07\x43ommand\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12 \n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x0f.swarm.v1.Batch\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tobject_id\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\r\"*\n\x05\x42\x61tch\x12!\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x10.swarm.v1.Change\"\x96\x01\n\x06\x43hange\x12\'\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x17.swarm.v1.Change.Action\x12 \n\x06object\x18\x02 \x01(\x0b\x32\x10.swarm.v1.Object\"A\n\x06\x41\x63tion\x12\x11\n\rACTION_CREATE\x10\x00\x12\x11\n\rACTION_UPDATE\x10\x01\x12\x11\n\rACTION_DELETE\x10\x02\"~\n\rStoreSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12!\n\x07objects\x18\x02 \x03(\x0b\x32\x10.swarm.v1.Object\x12*\n\x08requests\x18\x03 \x03(\x0b\x32\x18.swarm.v1.AppliedRequest\x12\x0f\n\x07version\x18\x04 \x01(\r\"F\n\x0e\x41ppliedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x11\n\tobject_id\x18\x03 \x01(\t\"\xe7\x04\n\x0bRaftMessage\x12(\n\x04type\x18\x01 \x01(\x0e\x32\x1a.swarm.v1.RaftMessage.Type\x12\n\n\x02to\x18\x02 \x01(\x04\x12\x0c\n\x04\x66rom\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\r\n\x05index\x18\x06 \x01(\x04\x12 \n\x07\x65ntries\x18\x07 \x03(\x0b\x32\x0f.swarm.v1.Entry\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\x04\x12$\n\x08snapshot\x18\t \x01(\x0b\x32\x12.swarm.v1.Snapshot\x12\x0e\n\x06reject\x18\n \x01(\x08\x12\x13\n\x0breject_hint\x18\x0b \x01(\x04\x12\x0f\n\x07\x63ontext\x18\x0c \x01(\x0c\"\xd6\x02\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cTYPE_PROPOSE\x10\x01\x12\x0f\n\x0bTYPE_APPEND\x10\x02\x12\x18\n\x14TYPE_APPEND_RESPONSE\x10\x03\x12\r\n\tTYPE_VOTE\x10\x04\x12\x16\n\x12TYPE_VOTE_RESPONSE\x10\x05\x12\x11\n\rTYPE_PRE_VOTE\x10\x06\x12\x1a\n\x16TYPE_PRE_VOTE_RESPONSE\x10\x07\x12\x11\n\rTYPE_SNAPSHOT\x10\x08\x12\x12\n\x0eTYPE_HEARTBEAT\x10\t\x12\x1b\n\x17TYPE_HEARTBEAT_RESPONSE\x10\n\x12\x18\n\x14TYPE_TRANSFER_LEADER\x10\x0b\x12\x14\n\x10TYPE_TIMEOUT_NOW\x10\x0c\x12\x13\n\x0fTYPE_READ_INDEX\x10\r\x12\x1c\n\x18TYPE_READ_INDEX_RESPONSE\x10\x0e\"K\n\x0cRaftGreeting\x12\x10\n\x08group_id\x18\x01 \x01(\x04\x12\x0c\n\x04\x66rom\x18\x02 \x01(\x04\x12\n\n\x02to\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\r\"^\n\tRaftBatch\x12(\n\x08greeting\x18\x01 \x01(\x0b\x32\x16.swarm.v1.RaftGreeting\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.swarm.v1.RaftMessage\"\r\n\x0bRaftReceipt\"z\n\rSnapshotChunk\x12(\n\x08greeting\x18\x01 \x01(\x0b\x32\x16.swarm.v1.RaftGreeting\x12#\n\x04head\x18\x02 \x01(\x0b\x32\x15.swarm.v1.RaftMessage\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"4\n\x10JoinGroupRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0f\n\x07raft_id\x18\x02 \x01(\x04\"Y\n\x11JoinGroupResponse\x12\x10\n\x08group_id\x18\x01 \x01(\x04\x12\x0f\n\x07raft_id\x18\x02 \x01(\x04\x12!\n\x07members\x18\x03 \x03(\x0b\x32\x10.swarm.v1.Member\"\"\n\x11LeaveGroupRequest\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\"\x14\n\x12LeaveGroupResponse2\x85\x01\n\x04Raft\x12\x38\n\x08\x45xchange\x12\x13.swarm.v1.RaftBatch\x1a\x15.swarm.v1.RaftReceipt(\x01\x12\x43\n\x0fInstallSnapshot\x12\x17.swarm.v1.SnapshotChunk\x1a\x15.swarm.v1.RaftReceipt(\x01\x32\x93\x01\n\x0cManagerGroup\x12?\n\x04Join\x12\x1a.swarm.v1.JoinGroupRequest\x1a\x1b.swarm.v1.JoinGroupResponse\x12\x42\n\x05Leave\x12\x1b.swarm.v1.LeaveGroupRequest\x1a\x1c.swarm.v1.LeaveGroupResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,40 +55,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SNAPSHOTMETADATA']._serialized_end=963
   _globals['_SNAPSHOT']._serialized_start=965
   _globals['_SNAPSHOT']._serialized_end=1035
-  _globals['_COMMAND']._serialized_start=1037
-  _globals['_COMMAND']._serialized_end=1159
-  _globals['_BATCH']._serialized_start=1161
-  _globals['_BATCH']._serialized_end=1203
-  _globals['_CHANGE']._serialized_start=1206
-  _globals['_CHANGE']._serialized_end=1356
-  _globals['_CHANGE_ACTION']._serialized_start=1291
-  _globals['_CHANGE_ACTION']._serialized_end=1356
-  _globals['_STORESNAPSHOT']._serialized_start=1358
-  _globals['_STORESNAPSHOT']._serialized_end=1467
-  _globals['_APPLIEDREQUEST']._serialized_start=1469
-  _globals['_APPLIEDREQUEST']._serialized_end=1539
-  _globals['_RAFTMESSAGE']._serialized_start=1542
-  _globals['_RAFTMESSAGE']._serialized_end=2157
-  _globals['_RAFTMESSAGE_TYPE']._serialized_start=1815
-  _globals['_RAFTMESSAGE_TYPE']._serialized_end=2157
-  _globals['_RAFTGREETING']._serialized_start=2159
-  _globals['_RAFTGREETING']._serialized_end=2234
-  _globals['_RAFTBATCH']._serialized_start=2236
-  _globals['_RAFTBATCH']._serialized_end=2330
-  _globals['_RAFTRECEIPT']._serialized_start=2332
-  _globals['_RAFTRECEIPT']._serialized_end=2345
-  _globals['_SNAPSHOTCHUNK']._serialized_start=2347
-  _globals['_SNAPSHOTCHUNK']._serialized_end=2469
-  _globals['_JOINGROUPREQUEST']._serialized_start=2471
-  _globals['_JOINGROUPREQUEST']._serialized_end=2523
-  _globals['_JOINGROUPRESPONSE']._serialized_start=2525
-  _globals['_JOINGROUPRESPONSE']._serialized_end=2614
-  _globals['_LEAVEGROUPREQUEST']._serialized_start=2616
-  _globals['_LEAVEGROUPREQUEST']._serialized_end=2650
-  _globals['_LEAVEGROUPRESPONSE']._serialized_start=2652
-  _globals['_LEAVEGROUPRESPONSE']._serialized_end=2672
-  _globals['_RAFT']._serialized_start=2675
-  _globals['_RAFT']._serialized_end=2808
-  _globals['_MANAGERGROUP']._serialized_start=2811
-  _globals['_MANAGERGROUP']._serialized_end=2958
+  _globals['_COMMAND']._serialized_start=1038
+  _globals['_COMMAND']._serialized_end=1177
+  _globals['_BATCH']._serialized_start=1179
+  _globals['_BATCH']._serialized_end=1221
+  _globals['_CHANGE']._serialized_start=1224
+  _globals['_CHANGE']._serialized_end=1374
+  _globals['_CHANGE_ACTION']._serialized_start=1309
+  _globals['_CHANGE_ACTION']._serialized_end=1374
+  _globals['_STORESNAPSHOT']._serialized_start=1376
+  _globals['_STORESNAPSHOT']._serialized_end=1502
+  _globals['_APPLIEDREQUEST']._serialized_start=1504
+  _globals['_APPLIEDREQUEST']._serialized_end=1574
+  _globals['_RAFTMESSAGE']._serialized_start=1577
+  _globals['_RAFTMESSAGE']._serialized_end=2192
+  _globals['_RAFTMESSAGE_TYPE']._serialized_start=1850
+  _globals['_RAFTMESSAGE_TYPE']._serialized_end=2192
+  _globals['_RAFTGREETING']._serialized_start=2194
+  _globals['_RAFTGREETING']._serialized_end=2269
+  _globals['_RAFTBATCH']._serialized_start=2271
+  _globals['_RAFTBATCH']._serialized_end=2365
+  _globals['_RAFTRECEIPT']._serialized_start=2367
+  _globals['_RAFTRECEIPT']._serialized_end=2380
+  _globals['_SNAPSHOTCHUNK']._serialized_start=2382
+  _globals['_SNAPSHOTCHUNK']._serialized_end=2504
+  _globals['_JOINGROUPREQUEST']._serialized_start=2506
+  _globals['_JOINGROUPREQUEST']._serialized_end=2558
+  _globals['_JOINGROUPRESPONSE']._serialized_start=2560
+  _globals['_JOINGROUPRESPONSE']._serialized_end=2649
+  _globals['_LEAVEGROUPREQUEST']._serialized_start=2651
+  _globals['_LEAVEGROUPREQUEST']._serialized_end=2685
+  _globals['_LEAVEGROUPRESPONSE']._serialized_start=2687
+  _globals['_LEAVEGROUPRESPONSE']._serialized_end=2707
+  _globals['_RAFT']._serialized_start=2710
+  _globals['_RAFT']._serialized_end=2843
+  _globals['_MANAGERGROUP']._serialized_start=2846
+  _globals['_MANAGERGROUP']._serialized_end=2993
 # @@protoc_insertion_point(module_scope)

@@ -315,10 +315,13 @@ class Command(message.Message):
     BATCHES_FIELD_NUMBER: builtins.int
     AT_FIELD_NUMBER: builtins.int
     OBJECT_ID_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """of the call that asked for it; empty: asked for by the system itself"""
     object_id: builtins.str
     """what a retry of the request is told"""
+    version: builtins.int
+    """managers of this version or a later one can apply it; 0 means 1"""
     @builtins.property
     def batches(self) -> containers.RepeatedCompositeFieldContainer[Batch]: ...
     @builtins.property
@@ -332,10 +335,11 @@ class Command(message.Message):
         batches: abc.Iterable[Batch] | None = ...,
         at: timestamp_pb2.Timestamp | None = ...,
         object_id: builtins.str = ...,
+        version: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "batches", b"batches", "object_id", b"object_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "batches", b"batches", "object_id", b"object_id", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -404,7 +408,10 @@ class StoreSnapshot(message.Message):
     INDEX_FIELD_NUMBER: builtins.int
     OBJECTS_FIELD_NUMBER: builtins.int
     REQUESTS_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
     index: builtins.int
+    version: builtins.int
+    """as Command.version"""
     @builtins.property
     def objects(self) -> containers.RepeatedCompositeFieldContainer[objects_pb2.Object]: ...
     @builtins.property
@@ -415,10 +422,11 @@ class StoreSnapshot(message.Message):
         index: builtins.int = ...,
         objects: abc.Iterable[objects_pb2.Object] | None = ...,
         requests: abc.Iterable[AppliedRequest] | None = ...,
+        version: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["index", b"index", "objects", b"objects", "requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["index", b"index", "objects", b"objects", "requests", b"requests", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

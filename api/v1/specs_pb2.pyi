@@ -1045,10 +1045,16 @@ class ClusterSpec(message.Message):
     HEARTBEAT_PERIOD_FIELD_NUMBER: builtins.int
     NODE_CERT_EXPIRY_FIELD_NUMBER: builtins.int
     SNAPSHOT_INTERVAL_FIELD_NUMBER: builtins.int
+    MAX_SNAPSHOTS_FIELD_NUMBER: builtins.int
+    AUTOLOCK_FIELD_NUMBER: builtins.int
     task_history_limit: builtins.int
     """unset: 5 per slot; negative: keep all"""
     snapshot_interval: builtins.int
     """entries; 0: 10000"""
+    max_snapshots: builtins.int
+    """kept beside the newest"""
+    autolock: builtins.bool
+    """managers need the unlock key to start"""
     @builtins.property
     def annotations(self) -> types_pb2.Annotations: ...
     @builtins.property
@@ -1067,10 +1073,12 @@ class ClusterSpec(message.Message):
         heartbeat_period: duration_pb2.Duration | None = ...,
         node_cert_expiry: duration_pb2.Duration | None = ...,
         snapshot_interval: builtins.int = ...,
+        max_snapshots: builtins.int = ...,
+        autolock: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit", "annotations", b"annotations", "heartbeat_period", b"heartbeat_period", "node_cert_expiry", b"node_cert_expiry", "task_history_limit", b"task_history_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit", "annotations", b"annotations", "heartbeat_period", b"heartbeat_period", "node_cert_expiry", b"node_cert_expiry", "snapshot_interval", b"snapshot_interval", "task_history_limit", b"task_history_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit", "annotations", b"annotations", "autolock", b"autolock", "heartbeat_period", b"heartbeat_period", "max_snapshots", b"max_snapshots", "node_cert_expiry", b"node_cert_expiry", "snapshot_interval", b"snapshot_interval", "task_history_limit", b"task_history_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__task_history_limit: _TypeAlias = typing.Literal["task_history_limit"]  # noqa: Y015
     _WhichOneofArgType__task_history_limit: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit"]  # noqa: Y015

@@ -1,5 +1,7 @@
 """Lets a call pass or refuses it: identity from the peer, membership from the state, role by table.
 
+A call that a manager passes on has the rights of whoever it passes it on for.
+
 The shell around api/serving.py's guard. What a handler does with its caller is the handler's.
 """
 
@@ -13,7 +15,8 @@ import grpc
 from api.errors import Code, SwarmError
 from api.identity import Identity, Role, identity_of
 from api.serving import Caller, Context, guarded, set_caller
-from manager.ca.roles import SOCKET_ONLY
+from manager.ca.behalf import behind
+from manager.ca.roles import BETWEEN_MEMBERS, SOCKET_ONLY
 
 _NOBODY: frozenset[Role] = frozenset()
 
@@ -49,14 +52,14 @@ class Authorizer(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _admit(self, method: str, context: Context) -> AsyncIterator[None]:
-        who = self._caller(context)
+        who = self._caller(method, context)
         refusal = refuse_call(self._roles, method, who)
         if refusal is not None:
             raise refusal
         set_caller(who)
         yield
 
-    def _caller(self, context: Context) -> Caller:
+    def _caller(self, method: str, context: Context) -> Caller:
         certificate = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
         if certificate is None:
             if context.peer().startswith("unix:"):
@@ -68,9 +71,22 @@ class Authorizer(grpc.aio.ServerInterceptor):
                 remedy="join the swarm, or get one with `swarmctl swarm client-cert`",
             )
         identity = identity_of(certificate)
+        if method in BETWEEN_MEMBERS:
+            return Caller(identity.role, identity.id, identity.cluster_id, "tls")
         if not self._is_member(identity):
             raise _no_member(identity)
-        return Caller(self._role_of(identity), identity.id, identity.cluster_id, "tls")
+        peer = Caller(self._role_of(identity), identity.id, identity.cluster_id, "tls")
+        return self._asking(peer, context)
+
+    def _asking(self, peer: Caller, context: Context) -> Caller:
+        """Who asks through the peer, which is somebody else if a manager passes a call on."""
+        asking = behind(peer, context.invocation_metadata())
+        if asking is not peer and asking.role == "operator" and asking.id:
+            # The follower that let it in may not have heard of its removal yet.
+            identity = Identity("operator", asking.id, asking.cluster_id, 0, 0.0)
+            if not self._is_member(identity):
+                raise _no_member(identity)
+        return asking
 
 
 def refuse_call(

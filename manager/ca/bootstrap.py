@@ -1,4 +1,6 @@
-"""The first objects of a new cluster: itself, its root and tokens, and its first manager. Pure."""
+"""The first objects of a new cluster: itself, its root, tokens and, if its spec asks for one, its
+unlock key, and its first manager. Pure.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,6 +9,7 @@ from api.times import timestamp
 from api.token import SECRET_BYTES, new_token
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.ca.authority import new_root, node_expiry, root_der, sign
+from manager.ca.unlock import settle
 from manager.state.changes import Batch, batch, create
 
 
@@ -53,9 +56,9 @@ def first_objects(
     root.manager_token = str(new_token(der, secret(SECRET_BYTES)))
     node = new_node(node_id, types_pb2.NODE_ROLE_MANAGER, availability, now)
     node.manager.address = address
-    return FirstObjects(
-        objects_pb2.Cluster(id=cluster_id, spec=spec, root_ca=root), node, certificate
-    )
+    cluster = objects_pb2.Cluster(id=cluster_id, spec=spec, root_ca=root)
+    settle(cluster, secret)
+    return FirstObjects(cluster, node, certificate)
 
 
 def new_node(

@@ -20,6 +20,7 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetNode",
             "ListNodes",
             "GetCluster",
+            "GetGroup",
             "Watch",
         ),
         _WRITERS: (
@@ -28,7 +29,10 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "RemoveService",
             "UpdateNode",
             "RemoveNode",
+            "UpdateCluster",
             "RotateJoinToken",
+            "GetUnlockKey",
+            "Backup",
             "CreateOperator",
             "ListOperators",
             "RemoveOperator",
@@ -49,6 +53,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "InitSwarm",
             "JoinSwarm",
             "LeaveSwarm",
+            "UnlockSwarm",
+            "RestoreSwarm",
             "PullImage",
             "LoadImage",
             "ListImages",
@@ -72,6 +78,13 @@ ROLES: Mapping[str, frozenset[Role]] = {
     for rpc in rpcs
 }
 """Roles by RPC, as in `/swarm.v1.Control/GetService`."""
+
+BETWEEN_MEMBERS: frozenset[str] = frozenset(
+    name for name in ROLES if name.startswith(method("Raft", ""))
+)
+"""Raft's own calls: served by what the certificate says. The state may be behind, and can only
+catch up through them; Raft has its own list of members (manager.raft.node.node.RaftNode.admits).
+"""
 
 SOCKET_ONLY: frozenset[str] = frozenset(
     name for name in ROLES if name.startswith(method("Host", ""))

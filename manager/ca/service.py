@@ -5,7 +5,6 @@ The shell around authority, tokens, limiter and members: it reads the store, pro
 
 import hashlib
 import logging
-from collections.abc import Collection
 
 from api.certificates import is_issued_by, is_signed_by
 from api.errors import Code, SwarmError, invalid
@@ -15,6 +14,7 @@ from api.serving import Context, caller
 from api.v1 import ca_pb2, ca_pb2_grpc, objects_pb2, types_pb2
 from hostkit.clock import Clock
 from manager.ca.authority import node_expiry, public_key_of, sign
+from manager.ca.behalf import is_forwarded
 from manager.ca.bootstrap import new_node
 from manager.ca.limiter import RateLimiter, address_of_peer
 from manager.ca.members import granted_role
@@ -94,9 +94,7 @@ class CaService(ca_pb2_grpc.CaServicer):
         monotonic: Clock,
         new_id: IdSource,
         limiter: RateLimiter | None = None,
-        joinable: Collection[types_pb2.NodeRole.ValueType] = tuple(ROLE_OF_NODE),
     ) -> None:
-        """`joinable`: the roles for which the cluster takes new nodes."""
         self._issuer = Issuer(view, proposer, wall)
         self._view = view
         self._proposer = proposer
@@ -104,7 +102,6 @@ class CaService(ca_pb2_grpc.CaServicer):
         self._monotonic = monotonic
         self._new_id = new_id
         self._limiter = limiter or RateLimiter()
-        self._joinable = joinable
 
     async def GetRoot(
         self, request: ca_pb2.GetRootRequest, context: Context
@@ -114,7 +111,8 @@ class CaService(ca_pb2_grpc.CaServicer):
 
     async def Issue(self, request: ca_pb2.IssueRequest, context: Context) -> ca_pb2.IssueResponse:
         """A certificate for a new node with a token, or for a member whose old one has ended."""
-        self._limit(context.peer())
+        if not is_forwarded(context.invocation_metadata()) or not _is_from_manager():
+            self._limit(context.peer())  # a manager that passes a call on has limited it before
         public_key_of(request.csr_pem)
         match request.WhichOneof("proof"):
             case "token":
@@ -128,14 +126,6 @@ class CaService(ca_pb2_grpc.CaServicer):
     async def _join(self, request: ca_pb2.IssueRequest) -> str:
         """Makes the node, or finds the one that an earlier try of this request made."""
         role = role_of_token(the_cluster(self._view).root_ca, request.token)
-        if role not in self._joinable:
-            raise SwarmError(
-                Code.UNSUPPORTED,
-                "this swarm takes no further managers yet",
-                why="it has one manager until managers replicate their state",
-                remedy="join with the worker token",
-                field="token",
-            )
         if request.availability not in types_pb2.NodeAvailability.values():
             raise invalid("availability", f"{request.availability} is no availability")
         node_id = self._new_id()
@@ -171,6 +161,14 @@ class CaRenewalService(ca_pb2_grpc.CaRenewalServicer):
         """A new certificate for the caller, with the role that it has now."""
         public_key_of(request.csr_pem)
         return await self._issuer.issue(caller().id, request.csr_pem)
+
+
+def _is_from_manager() -> bool:
+    """Whether the call came over the control port, from a manager."""
+    try:
+        return caller().role == "manager"
+    except SwarmError:
+        return False
 
 
 def prove_expired(cluster: objects_pb2.Cluster, request: ca_pb2.IssueRequest) -> str:

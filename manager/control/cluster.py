@@ -1,24 +1,28 @@
-"""What operators may do with nodes, join tokens and other operators."""
+"""What operators may do with nodes, the cluster's settings and keys, and other operators."""
 
 import secrets
 from collections.abc import Callable
 
 from api import validate
-from api.errors import Code, SwarmError
+from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.token import SECRET_BYTES
+from api.unlock_key import format_unlock_key
 from api.v1 import control_pb2, objects_pb2, types_pb2
 from manager.ca.operators import issue_operator, the_cluster
 from manager.ca.tokens import rotated
+from manager.ca.unlock import settle
 from manager.control.resolve import resolve
 from manager.control.services import needed_request_id, stale
 from manager.state.changes import batch, copy, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
 
+_MANAGER = types_pb2.NODE_ROLE_MANAGER
+
 
 class ClusterAffairs:
-    """Nodes, tokens, operators."""
+    """Nodes, settings, tokens, operators."""
 
     def __init__(
         self,
@@ -27,30 +31,33 @@ class ClusterAffairs:
         *,
         ids: IdSource,
         clock: Callable[[], float],
+        needed: Callable[[str], SwarmError | None],
         secret: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        """`needed(node_id)`: why the managers cannot do without this one now, or None."""
         self._store = store
         self._proposer = proposer
         self._ids = ids
         self._clock = clock
+        self._needed = needed
         self._secret = secret
 
     async def update_node(self, request: control_pb2.UpdateNodeRequest) -> objects_pb2.Node:
-        """Replaces a node's spec: availability, labels. Changing the role is not built yet."""
+        """Replaces a node's spec: availability, labels, role. The node takes its new role later.
+
+        REFUSED if a manager is to become a worker, and too few would be left to agree.
+        """
         request_id = needed_request_id(request.request_id)
         node = resolve(self._store, objects_pb2.Node, request.key)
         if self._store.applied_request(request_id) is not None:
             return node
         validate.node_spec(request.spec)
-        if request.spec.role != node.spec.role:
-            raise SwarmError(
-                Code.UNSUPPORTED,
-                "the role of a node cannot change yet",
-                why="a swarm has one manager until managers are replicated",
-                field="role",
-            )
         if request.version != node.meta.version:
             raise stale(f"node {node.id}", node.meta.version)
+        if node.spec.role == _MANAGER != request.spec.role:
+            refusal = self._needed(node.id)
+            if refusal is not None:
+                raise refusal
         changed = copy(node)
         changed.spec.CopyFrom(request.spec)
         await propose_one(
@@ -66,12 +73,12 @@ class ClusterAffairs:
             return control_pb2.RemoveResponse(id=done.object_id)
         node = resolve(self._store, objects_pb2.Node, request.key)
         name = node.description.hostname or node.id
-        if node.role == types_pb2.NODE_ROLE_MANAGER:
+        if node.spec.role == _MANAGER or node.HasField("manager"):
             raise SwarmError(
                 Code.REFUSED,
                 f"node {name} is a manager",
-                why="removing the last manager would lose the swarm",
-                remedy=f"to end the swarm, run on {name}: swarmctl swarm leave --force",
+                why="its seat among the managers has to be free first",
+                remedy=f"make it a worker: swarmctl node demote {name}",
             )
         if node.status.state != types_pb2.NODE_STATE_DOWN and not request.force:
             raise SwarmError(
@@ -83,6 +90,35 @@ class ClusterAffairs:
             self._proposer, batch(delete(node)), request_id=request_id, object_id=node.id
         )
         return control_pb2.RemoveResponse(id=node.id)
+
+    async def update_cluster(
+        self, request: control_pb2.UpdateClusterRequest
+    ) -> objects_pb2.Cluster:
+        """Replaces the cluster's spec that has `version`, and its unlock key if that is asked for.
+
+        CONFLICT if somebody was faster; managers follow a changed unlock key one by one.
+        """
+        request_id = needed_request_id(request.request_id)
+        if self._store.applied_request(request_id) is not None:
+            return the_cluster(self._store)
+        if not request.HasField("spec"):
+            raise invalid("spec", "a spec is needed", why="an empty one would unlock the managers")
+        validate.cluster_spec(request.spec)
+        cluster = the_cluster(self._store)
+        if request.version != cluster.meta.version:
+            raise stale("the cluster", cluster.meta.version)
+        changed = copy(cluster)
+        changed.spec.CopyFrom(request.spec)
+        settle(changed, self._secret, rotate=request.rotate_unlock_key)
+        await propose_one(
+            self._proposer, batch(update(changed)), request_id=request_id, object_id=changed.id
+        )
+        return the_cluster(self._store)
+
+    def unlock_key(self) -> control_pb2.UnlockKey:
+        """What operators type to unlock a manager; empty while managers are not locked."""
+        key = the_cluster(self._store).unlock_key
+        return control_pb2.UnlockKey(key=format_unlock_key(key) if key else "")
 
     async def rotate_token(
         self, request: control_pb2.RotateJoinTokenRequest

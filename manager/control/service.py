@@ -1,10 +1,10 @@
 """The Control service of api/v1/control.proto: from a call to the function that serves it.
 
 Roles are checked before a call gets here (manager/ca/authorize.py). Keys of the cluster's CA leave
-in no answer, join tokens only towards operators and managers.
+in no answer, join tokens only towards operators and managers, the unlock key only in its own call.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from api.serving import Context, caller
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
@@ -23,12 +23,19 @@ class ControlService(control_pb2_grpc.ControlServicer):
     """Serves operators."""
 
     def __init__(
-        self, store: Store, hub: WatchHub, services: Services, affairs: ClusterAffairs
+        self,
+        store: Store,
+        hub: WatchHub,
+        services: Services,
+        affairs: ClusterAffairs,
+        group: Callable[[], control_pb2.ManagerGroupStatus],
     ) -> None:
+        """`group`: how the managers agree, as this one sees it."""
         self._store = store
         self._hub = hub
         self._services = services
         self._affairs = affairs
+        self._group = group
 
     async def CreateService(
         self, request: control_pb2.CreateServiceRequest, context: Context
@@ -102,6 +109,18 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """The cluster."""
         return _without_secrets(the_cluster(self._store))
 
+    async def UpdateCluster(
+        self, request: control_pb2.UpdateClusterRequest, context: Context
+    ) -> objects_pb2.Cluster:
+        """Replaces the cluster's spec."""
+        return _without_secrets(await self._affairs.update_cluster(request))
+
+    async def GetUnlockKey(
+        self, request: control_pb2.GetUnlockKeyRequest, context: Context
+    ) -> control_pb2.UnlockKey:
+        """The key that unlocks managers."""
+        return self._affairs.unlock_key()
+
     async def RotateJoinToken(
         self, request: control_pb2.RotateJoinTokenRequest, context: Context
     ) -> objects_pb2.Cluster:
@@ -126,6 +145,12 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """Revokes an operator's certificates."""
         return await self._affairs.remove_operator(request)
 
+    async def GetGroup(
+        self, request: control_pb2.GetGroupRequest, context: Context
+    ) -> control_pb2.ManagerGroupStatus:
+        """How the managers agree."""
+        return self._group()
+
     async def Watch(
         self, request: control_pb2.WatchRequest, context: Context
     ) -> AsyncIterator[control_pb2.WatchMessage]:
@@ -148,6 +173,7 @@ def _without_secrets(cluster: objects_pb2.Cluster) -> objects_pb2.Cluster:
 def _stripped(cluster: objects_pb2.Cluster, role: str) -> objects_pb2.Cluster:
     shown = copy(cluster)
     shown.root_ca.ClearField("key_pem")
+    shown.ClearField("unlock_key")
     if role == "worker":
         shown.root_ca.ClearField("worker_token")
         shown.root_ca.ClearField("manager_token")

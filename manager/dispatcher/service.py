@@ -1,10 +1,10 @@
 """The Dispatcher service of api/v1/dispatcher.proto: how agents meet the leader.
 
 A thin face: who calls comes from the connection, everything else is the Term's. While this manager
-does not lead, every call is UNAVAILABLE.
+does not lead, a new session is told who does, and every other call is UNAVAILABLE.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -27,7 +27,10 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
-    """Serves agents while `run` runs. `clock`: wall time; `monotonic`: for leases and delays."""
+    """Serves agents while `run` runs. `clock`: wall time; `monotonic`: for leases and delays.
+
+    `leader`: the address (host:port) of the manager that leads, empty if none is known.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,9 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         monotonic: Clock,
         ids: IdSource,
         chance: Chance,
+        leader: Callable[[], str],
     ) -> None:
+        self._leader = leader
         self._store = store
         self._hub = hub
         self._proposer = proposer
@@ -69,6 +74,9 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         self, request: dispatcher_pb2.SessionRequest, context: Context
     ) -> AsyncIterator[dispatcher_pb2.SessionMessage]:
         """Registers the calling node; the session lasts as long as the stream."""
+        if self._present is None and (leader := self._leader()):
+            yield dispatcher_pb2.SessionMessage(leader=leader)
+            return
         term = self._term()
         link = await term.register(caller().id, request.description, host_of(context.peer()))
         try:

@@ -6,22 +6,31 @@ Decodes commands, applies them and tells watchers. Decides nothing.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import raft_pb2
 from manager.state.changes import Applied, Batch, decode, encode
 from manager.state.store import Store
 from manager.state.watch import WatchHub
 
+COMMAND_VERSION = 1
+"""The newest commands that this version can apply. A leader proposes newer ones only once every
+manager has greeted with their version, so that managers can be upgraded one by one, and back.
+"""
+
 
 class Log(Protocol):
-    """What the proposer needs of a log; manager.raft.solo.Solo is one."""
+    """What the proposer needs of a log; manager.raft.node.node.RaftNode is one."""
 
     async def append(self, data: bytes, local: object | None = None) -> object:
         """Makes `data` an entry; the state machine's answer once it is committed and applied."""
 
 
 class StoreMachine:
-    """Fulfils manager.raft.machine.StateMachine for the store."""
+    """Fulfils manager.raft.node.machine.StateMachine for the store.
+
+    SwarmError UNSUPPORTED, which ends the manager, from what a later version wrote.
+    """
 
     def __init__(self, store: Store, hub: WatchHub) -> None:
         self._store = store
@@ -35,6 +44,7 @@ class StoreMachine:
             command, batches = local.command, local.batches
         else:
             command = raft_pb2.Command.FromString(entry.data)
+            _check_version(command.version, f"entry {entry.index} of the log")
             batches = decode(command.batches)
         applied = self._store.apply(
             entry.index,
@@ -51,10 +61,32 @@ class StoreMachine:
         captured = self._store.capture()
         return lambda: captured.encode().SerializeToString()
 
-    def restore(self, data: bytes) -> None:
-        """Replaces the store; every watcher starts anew."""
-        self._store.restore(raft_pb2.StoreSnapshot.FromString(data))
-        self._hub.resync()
+    def prepare(self, data: bytes) -> Callable[[], None]:
+        """Decodes a captured store, in any thread; the callable puts it in the store's place.
+
+        Every watcher starts anew then. SwarmError UNSUPPORTED as Store.restore.
+        """
+        snapshot = raft_pb2.StoreSnapshot.FromString(data)
+        _check_version(snapshot.version, "the snapshot of the state")
+        prepared = Store()
+        prepared.restore(snapshot)
+
+        def install() -> None:
+            self._store.adopt(prepared)
+            self._hub.resync()
+
+        return install
+
+
+def _check_version(version: int, what: str) -> None:
+    """Refuses what only a later version knows: applied half, the managers would differ."""
+    if version > COMMAND_VERSION:
+        raise SwarmError(
+            Code.UNSUPPORTED,
+            f"{what} cannot be applied",
+            why=f"it is of version {version}, this swarmd knows versions up to {COMMAND_VERSION}",
+            remedy="install the version of swarmd that the other managers run",
+        )
 
 
 class _Proposal:

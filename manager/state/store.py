@@ -162,6 +162,14 @@ class Store:
             self._replace(None, obj)
         self._requests = {request.request_id: request for request in snapshot.requests}
 
+    def adopt(self, other: "Store") -> None:
+        """Replaces everything by what `other` holds, at once; `other` is not used afterwards."""
+        self._version = other._version
+        self._tables = other._tables
+        self._names = other._names
+        self._tasks = other._tasks
+        self._requests = other._requests
+
     def _refusal(self, each: Batch) -> SwarmError | None:
         if len(each.changes) > 1 and (twice := _changed_twice(each)):
             return SwarmError(

@@ -3,7 +3,6 @@
 Beside the swarm stands a second one, `other`, whose papers are in order, but not here.
 """
 
-import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,8 @@ from api.identity import Credentials, load_credentials, make_csr, save_credentia
 from api.v1 import objects_pb2
 from hostkit import clock
 from manager.ca.authority import sign
-from manager.server import Manager, ManagerConfig
-from swarmctl.membership import MembershipStore
 from tests.support.cluster import OBEDIENT, TOOLS, Done, Swarm, a_swarm
+from tests.support.offline_store import store_of
 
 pytestmark = pytest.mark.cluster
 
@@ -179,7 +177,7 @@ def test_a_node_whose_certificate_has_expired_gets_a_new_one_with_its_old_key(sw
     before = swarm.on("web")
     for host in ("m1", "w1"):
         swarm.lab("daemon", host, "stop")
-    expired = asyncio.run(_expired_certificate(swarm, "w1"))
+    expired = _expired_certificate(swarm, "w1")
     papers = swarm.host("w1").paths.state / "swarm"
     save_credentials(papers, expired)
     for host in ("m1", "w1"):
@@ -196,7 +194,7 @@ def test_a_node_whose_certificate_has_expired_gets_a_new_one_with_its_old_key(sw
 def test_a_removed_node_whose_certificate_has_expired_gets_no_new_one(swarm: Swarm) -> None:
     for host in ("m1", "w2"):
         swarm.lab("daemon", host, "stop")
-    expired = asyncio.run(_expired_certificate(swarm, "w2"))
+    expired = _expired_certificate(swarm, "w2")
     papers = swarm.host("w2").paths.state / "swarm"
     save_credentials(papers, expired)
     swarm.start_daemon("m1")
@@ -214,39 +212,21 @@ def test_a_removed_node_whose_certificate_has_expired_gets_no_new_one(swarm: Swa
     swarm.until_node("w2", "Ready")
 
 
-async def _expired_certificate(swarm: Swarm, host: str) -> Credentials:
+def _expired_certificate(swarm: Swarm, host: str) -> Credentials:
     """The node's own certificate as if it were two days old; signed with the key of the cluster.
 
     That key leaves a manager in no other way than with its log: its daemon has to be stopped.
     """
-    found = MembershipStore(swarm.host("m1").paths.state).load()
     mine = load_credentials(swarm.host(host).paths.state / "swarm")
-    assert found is not None
     assert mine is not None
-    membership, credentials = found
-    manager = Manager(
-        ManagerConfig(
-            directory=swarm.host("m1").paths.state / "swarm" / "manager",
-            node_id=membership.node_id,
-            cluster_id=membership.cluster_id,
-            listen_address=membership.listen_address,
-            advertise_address=membership.advertise_address,
-            credentials=credentials,
-            clock=clock.wall,
-            monotonic=clock.monotonic,
-        )
+    (cluster,) = store_of(swarm.host("m1").paths.state).all(objects_pb2.Cluster)
+    certificate = sign(
+        cluster.root_ca,
+        make_csr(mine.key_pem),
+        node_id=mine.identity.id,
+        role="worker",
+        cluster_id=cluster.id,
+        now=clock.wall() - 2 * DAY,
+        expiry=DAY,
     )
-    try:
-        (cluster,) = manager.store.all(objects_pb2.Cluster)
-        certificate = sign(
-            cluster.root_ca,
-            make_csr(mine.key_pem),
-            node_id=mine.identity.id,
-            role="worker",
-            cluster_id=cluster.id,
-            now=clock.wall() - 2 * DAY,
-            expiry=DAY,
-        )
-    finally:
-        await manager.stop()
     return Credentials(mine.key_pem, certificate, mine.ca_pem)

@@ -35,6 +35,8 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.reports: dict[str, list[TaskStatus]] = defaultdict(list)
         self.batches: list[int] = []
         self.descriptions: list[objects_pb2.NodeDescription] = []
+        self.leader = ""  # the address of another manager: this one does not lead
+        self.passed_on = 0
         self.sessions = 0
         self.heartbeats = 0
         self.completes = 0
@@ -119,6 +121,10 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
 
     async def Session(self, request: Any, context: Any) -> AsyncIterator[Any]:
         await self._may_refuse("Session", context)
+        if self.leader:
+            self.passed_on += 1
+            yield dispatcher_pb2.SessionMessage(leader=self.leader)
+            return
         self.descriptions.append(request.description)
         self.sessions += 1
         stream: asyncio.Queue[Any] = asyncio.Queue()

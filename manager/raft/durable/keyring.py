@@ -1,26 +1,27 @@
 """The keys that seal the log: a data key (DEK) per node, which wraps one random key per file.
 
 Wrapping is AES-256-GCM under a random nonce: a file is one wrap, far below the 2^32 that NIST
-SP 800-38D allows. Never seals data itself. `FileKeys` keeps the DEK in a file of mode 0600; a
-keyring whose DEK is itself wrapped by a key-encryption key is another `Keys`.
+SP 800-38D allows. Never seals data itself. `FileKeys` keeps the DEKs in a file of mode 0600, which
+is itself encrypted while the swarm is locked: under a key-encryption key (KEK), the unlock key.
 """
 
 import hashlib
+import hmac
 import os
-import re
+import threading
 from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from api.errors import Code, SwarmError
+from manager.raft.durable import key_file
+from manager.raft.durable.key_file import KEY_BYTES, KeyFile
 
-KEY_BYTES = 32
+__all__ = ["KEY_BYTES", "FileKeys", "KeyNotFoundError", "Keys"]
+
 _ID_BYTES = 8
 _NONCE_BYTES = 12
-_OTHERS = 0o077
-_LINE = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
 
 
 class KeyNotFoundError(Exception):
@@ -38,19 +39,28 @@ class Keys(Protocol):
 
 
 class FileKeys:
-    """DEKs in a file, one per line in hex, the newest last; made with a random DEK if missing."""
+    """The DEKs in the file `path`; made with a random one, under `kek` if given, if it is missing.
 
-    def __init__(self, path: Path) -> None:
+    There is one of these for a file, which several threads may use. Errors: as of key_file.read.
+    """
+
+    def __init__(self, path: Path, kek: bytes | None = None) -> None:
         self._path = path
+        self._changing = threading.Lock()
         try:
-            self._keys = _read(path)
+            self._held = key_file.read(path, kek)
         except FileNotFoundError:
-            self._keys = [AESGCM.generate_key(KEY_BYTES * 8)]
-            _write(path, self._keys)
+            self._held = KeyFile((_fresh(),), kek)
+            key_file.write(path, self._held)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the file is encrypted, so that the next start will need the KEK."""
+        return self._held.kek is not None
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """Id of the DEK, nonce, sealed key."""
-        newest = self._keys[-1]
+        newest = self._held.keys[-1]
         nonce = os.urandom(_NONCE_BYTES)
         return _id(newest) + nonce + AESGCM(newest).encrypt(nonce, key, context)
 
@@ -58,7 +68,7 @@ class FileKeys:
         """The key again; older DEKs unwrap too."""
         wanted = wrapped[:_ID_BYTES]
         nonce = wrapped[_ID_BYTES : _ID_BYTES + _NONCE_BYTES]
-        for key in self._keys:
+        for key in self._held.keys:
             if _id(key) == wanted:
                 try:
                     return AESGCM(key).decrypt(nonce, wrapped[_ID_BYTES + _NONCE_BYTES :], context)
@@ -66,54 +76,55 @@ class FileKeys:
                     raise KeyNotFoundError("its header was altered") from None
         raise KeyNotFoundError(f"it is sealed under key {wanted.hex()}, not in {self._path}")
 
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """A secret (64 hex digits) for another use, out of each DEK, newest first: keep with the
+        first, open with any.
+        """
+        label = f"swarm.v1.{purpose}".encode()
+        return tuple(
+            hmac.digest(key, label, "sha256").hex().encode() for key in reversed(self._held.keys)
+        )
+
     def rotate(self) -> None:
         """Adds a new DEK, durable on return; files that are begun from now on are sealed under it.
 
         The older ones stay, for the files that they still open.
         """
-        keys = [*self._keys, AESGCM.generate_key(KEY_BYTES * 8)]
-        _write(self._path, keys)
-        self._keys = keys
+        with self._changing:
+            held = self._held
+            self._replace(KeyFile((*held.keys, _fresh()), held.kek, held.version))
+
+    def differs(self, kek: bytes | None, version: int) -> bool:
+        """Whether `relock` with the same arguments would change the file."""
+        held = self._held
+        return version >= held.version and not hmac.compare_digest(kek or b"", held.kek or b"")
+
+    def relock(self, kek: bytes | None, version: int) -> None:
+        """Encrypts the DEKs under `kek` (32 bytes), None: not at all; durable on return.
+
+        `version` is that of the cluster object that says so. An older one than the file's changes
+        nothing: a manager that restarts sees the past of its swarm again (SwarmKit keeps a version
+        with its key for the same reason). The log is not rewritten. OSError: the old file is still
+        there, or the new one already; both hold every DEK, and calling again is right.
+        """
+        with self._changing:
+            if not self.differs(kek, version):
+                return
+            keys = self._held.keys
+            if self._held.kek is None:
+                # The present ones lie on the disk in clear, and who copied them has them: files
+                # that are begun from now on get a key that never did.
+                keys = (*keys, _fresh())
+            self._replace(KeyFile(keys, kek, version))
+
+    def _replace(self, held: KeyFile) -> None:
+        key_file.write(self._path, held)
+        self._held = held
+
+
+def _fresh() -> bytes:
+    return AESGCM.generate_key(KEY_BYTES * 8)
 
 
 def _id(key: bytes) -> bytes:
     return hashlib.sha256(b"swarm.v1.dek-id" + key).digest()[:_ID_BYTES]
-
-
-def _read(path: Path) -> list[bytes]:
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(file, "r", encoding="ascii", errors="replace") as stream:
-        if os.fstat(file).st_mode & _OTHERS:
-            raise SwarmError(
-                Code.REFUSED,
-                f"the key file {path} is not used",
-                why="others than its owner may read or write it",
-                remedy=f"chmod 600 {path}",
-            )
-        lines = stream.read().split()
-    if not lines or not all(_LINE.fullmatch(line) for line in lines):
-        raise SwarmError(
-            Code.REFUSED,
-            f"the key file {path} is not used",
-            why=f"it is not a list of {KEY_BYTES}-byte keys in hex",
-            remedy="put back the key file that belongs to this state folder",
-        )
-    return [bytes.fromhex(line) for line in lines]
-
-
-def _write(path: Path, keys: list[bytes]) -> None:
-    """Replaces the file whole: a crash leaves the old keys or the new ones, never neither."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.unlink(missing_ok=True)
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w", encoding="ascii") as stream:
-        stream.writelines(f"{key.hex()}\n" for key in keys)
-        stream.flush()
-        os.fsync(file)
-    fresh.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,19 +1,24 @@
-"""`swarmctl swarm`: making a swarm, joining and leaving it, and who may steer it from elsewhere."""
+"""`swarmctl swarm`: making a swarm, joining and leaving it, and who may steer it from elsewhere.
+The verbs of its settings and its lock are those of swarm_settings.py.
+"""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from api.errors import Code, SwarmError
 from api.new_ids import new_id
-from api.times import duration, seconds_of
+from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
 from swarmctl.cli import contexts
 from swarmctl.cli.client import Client
+from swarmctl.cli.commands import swarm_settings
 from swarmctl.cli.files import write_private
 from swarmctl.cli.grammar import Noun
-from swarmctl.cli.options import DURATION, choice, whole
+from swarmctl.cli.options import choice
 from swarmctl.cli.render import table
+from swarmctl.cli.specs.cluster import apply, cluster_options
 from swarmctl.cli.units import rfc3339
 
 JOIN_TIMEOUT = 60.0
@@ -37,32 +42,27 @@ def swarm() -> None:
     """Make, join and leave a swarm."""
 
 
+for _verb in (swarm_settings.update, swarm_settings.unlock, swarm_settings.unlock_key):
+    swarm.add_command(_verb)
+
+
 @swarm.command("init")
 @_advertise
 @_listen
 @_availability
-@click.option("--cert-expiry", type=DURATION, help="Life of nodes' certificates [2160h]")
-@click.option("--dispatcher-heartbeat", type=DURATION, help="Period of heartbeats [2s]")
-@click.option("--task-history-limit", type=whole(-1), help="Ended tasks kept per slot, -1: all [5]")
-@click.option("--snapshot-interval", type=whole(1), help="Log entries a snapshot [10000]")
+@cluster_options
 @click.pass_obj
 def init(
     client: Client,
+    /,
     advertise_addr: str,
     listen_addr: str,
     availability: types_pb2.NodeAvailability.ValueType,
-    cert_expiry: float | None,
-    dispatcher_heartbeat: float | None,
-    task_history_limit: int | None,
-    snapshot_interval: int | None,
+    **settings: Any,  # noqa: ANN401 - one keyword for each row of the flag table
 ) -> None:
     """Make this host the first manager of a new swarm."""
-    spec = specs_pb2.ClusterSpec(
-        task_history_limit=task_history_limit,
-        snapshot_interval=snapshot_interval or 0,
-        node_cert_expiry=None if cert_expiry is None else duration(cert_expiry),
-        heartbeat_period=None if dispatcher_heartbeat is None else duration(dispatcher_heartbeat),
-    )
+    spec = specs_pb2.ClusterSpec()
+    apply(spec, settings)
     request = host_pb2.InitSwarmRequest(
         advertise_address=advertise_addr,
         listen_address=listen_addr,
@@ -75,6 +75,8 @@ def init(
     click.echo(f"Swarm initialized: this node ({made.node_id}) is its manager.\n")
     click.echo("To add a worker, run on its host:\n")
     click.echo(f"    swarmctl swarm join --token {made.worker_token} {made.address}\n")
+    if spec.autolock:
+        swarm_settings.tell_unlock_key(client)
 
 
 @swarm.command("join")

@@ -19,6 +19,7 @@ _STATES = {
     host_pb2.SwarmInfo.STATE_INACTIVE: "inactive",
     host_pb2.SwarmInfo.STATE_ACTIVE: "active",
     host_pb2.SwarmInfo.STATE_PENDING: "pending",
+    host_pb2.SwarmInfo.STATE_LOCKED: "locked",
 }
 
 
@@ -109,11 +110,13 @@ def _swarm_lines(swarm: host_pb2.SwarmInfo) -> list[tuple[str, str]]:
     lines = [("Swarm", _STATES.get(swarm.state, "unknown"))]
     if swarm.state == host_pb2.SwarmInfo.STATE_INACTIVE:
         return lines
-    return [
-        *lines,
+    lines += [
         (" Node ID", swarm.node_id),
         (" Cluster ID", swarm.cluster_id),
         (" Is Manager", str(swarm.role == types_pb2.NODE_ROLE_MANAGER).lower()),
         (" Managers", ", ".join(swarm.managers)),
-        (" Certificate Expires", rfc3339(seconds_of(swarm.certificate_expires_at))),
     ]
+    if swarm.HasField("certificate_expires_at"):  # a locked manager has not read it
+        expires = rfc3339(seconds_of(swarm.certificate_expires_at))
+        lines.append((" Certificate Expires", expires))
+    return lines

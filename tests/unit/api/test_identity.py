@@ -131,6 +131,36 @@ def test_credentials_are_kept_and_replaced(cluster: TrustedCluster, tmp_path: Pa
     assert stat.S_IMODE((directory / FILE_NAME).stat().st_mode) == 0o600
 
 
+def test_an_encrypted_key_needs_its_password(cluster: TrustedCluster, tmp_path: Path) -> None:
+    mine = cluster.manager
+    save_credentials(tmp_path, mine, b"right")
+    content = (tmp_path / FILE_NAME).read_bytes()
+    assert content.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    assert mine.key_pem.splitlines()[1] not in content
+    assert load_credentials(tmp_path, [b"wrong", b"right"]) == mine
+    for passwords in ((), (b"wrong",)):
+        with pytest.raises(SwarmError, match="cannot be decrypted") as caught:
+            load_credentials(tmp_path, passwords)
+        assert caught.value.code is Code.DENIED
+
+
+def test_a_key_in_clear_is_read_whatever_the_password(
+    cluster: TrustedCluster, tmp_path: Path
+) -> None:
+    save_credentials(tmp_path, cluster.manager, b"right")
+    save_credentials(tmp_path, cluster.manager)
+    assert load_credentials(tmp_path, [b"right"]) == cluster.manager
+
+
+def test_an_encrypted_key_of_another_certificate_is_damage(
+    cluster: TrustedCluster, tmp_path: Path
+) -> None:
+    mine, other = cluster.manager, cluster.credentials("worker", "n1")
+    save_credentials(tmp_path, Credentials(other.key_pem, mine.certificate_pem, mine.ca_pem), b"p")
+    with pytest.raises(SwarmError, match="not for the key"):
+        load_credentials(tmp_path, [b"p"])
+
+
 def test_a_write_that_was_cut_off_does_no_harm(cluster: TrustedCluster, tmp_path: Path) -> None:
     save_credentials(tmp_path, cluster.manager)
     (tmp_path / f".{FILE_NAME}.new").write_bytes(b"half of a key")

@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 
+from api.errors import Code, SwarmError
+from api.status import from_grpc
+from api.unlock_key import format_unlock_key
 from api.v1 import control_pb2, control_pb2_grpc, host_pb2, host_pb2_grpc, specs_pb2
 from hostkit import mount
 from tests.support.ports import free_pair
@@ -64,18 +67,46 @@ class Daemon:
             ask = host_pb2_grpc.HostStub(channel).Info
             return ask(host_pb2.InfoRequest(), timeout=LIMIT, wait_for_ready=True)
 
-    def init(self) -> None:
+    def init(self, *, autolock: bool = False) -> None:
         request = host_pb2.InitSwarmRequest(
-            advertise_address=self.address, listen_address=self.address
+            advertise_address=self.address,
+            listen_address=self.address,
+            spec=specs_pb2.ClusterSpec(autolock=autolock),
         )
         with self.channel() as channel:
             ask = host_pb2_grpc.HostStub(channel).InitSwarm
             ask(request, timeout=LIMIT, wait_for_ready=True)
 
-    def leave(self) -> None:
+    def leave(self, *, force: bool = True) -> None:
         with self.channel() as channel:
             ask = host_pb2_grpc.HostStub(channel).LeaveSwarm
-            ask(host_pb2.LeaveSwarmRequest(force=True), timeout=LIMIT)
+            ask(host_pb2.LeaveSwarmRequest(force=force), timeout=LIMIT)
+
+    def unlock_key(self) -> str:
+        with self.channel() as channel:
+            ask = control_pb2_grpc.ControlStub(channel).GetUnlockKey
+            return ask(control_pb2.GetUnlockKeyRequest(), timeout=LIMIT).key
+
+    def unlock(self, key: str) -> None:
+        with self.channel() as channel:
+            ask = host_pb2_grpc.HostStub(channel).UnlockSwarm
+            ask(host_pb2.UnlockSwarmRequest(key=key), timeout=LIMIT)
+
+    def set_lock(self, *, autolock: bool = True, rotate: bool = False) -> None:
+        with self.channel() as channel:
+            control = control_pb2_grpc.ControlStub(channel)
+            cluster = control.GetCluster(control_pb2.GetClusterRequest(), timeout=LIMIT)
+            request = control_pb2.UpdateClusterRequest(
+                spec=cluster.spec,
+                version=cluster.meta.version,
+                request_id=f"lock{cluster.meta.version}",
+                rotate_unlock_key=rotate,
+            )
+            request.spec.autolock = autolock
+            control.UpdateCluster(request, timeout=LIMIT)
+
+    def key_file(self) -> str:
+        return (self.state / "swarm" / "manager.key").read_text()
 
     def create(self, name: str, size: int = 0) -> None:
         """A service without tasks whose spec has about `size` bytes."""
@@ -196,6 +227,93 @@ def test_a_leave_that_a_crash_cut_off_is_done_at_the_next_start(daemon: Daemon) 
     assert [each.name for each in daemon.state.iterdir() if each.name.startswith("agent")] == []
     assert not swarm.exists()
     daemon.init()
+
+
+def refusal(call: Callable[[], object]) -> SwarmError:
+    with pytest.raises(grpc.RpcError) as failed:
+        call()
+    return from_grpc(failed.value, "asking")
+
+
+def test_a_locked_manager_waits_for_its_key_and_goes_on_without_a_restart(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.init(autolock=True)
+    daemon.create("web")
+    node_id, key = daemon.info().swarm.node_id, daemon.unlock_key()
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+    swarm = daemon.info().swarm
+    assert (swarm.state, swarm.node_id) == (host_pb2.SwarmInfo.STATE_LOCKED, node_id)
+    for call in (daemon.services, daemon.init, lambda: daemon.leave(force=False)):
+        assert ("locked" in refusal(call).what) == (call != daemon.init)
+    assert "swarm unlock" in refusal(daemon.services).remedy
+    for wrong in ("", key[:-1], format_unlock_key(bytes(32))):
+        assert refusal(lambda: daemon.unlock(wrong)).field == "key"  # noqa: B023 - called at once
+    assert daemon.info().swarm.state == host_pb2.SwarmInfo.STATE_LOCKED
+    daemon.unlock(f"{key}\n")
+    assert daemon.services() == 1
+    assert daemon.info().swarm.state != host_pb2.SwarmInfo.STATE_LOCKED
+    assert refusal(lambda: daemon.unlock(key)).what == "this node is not locked"
+
+
+def test_a_locked_manager_whose_port_is_taken_stays_locked_and_can_be_tried_again(
+    daemon: Daemon,
+) -> None:
+    daemon.start()
+    daemon.init(autolock=True)
+    key = daemon.unlock_key()
+    daemon.end()
+    daemon.start()
+    daemon.info()
+    host, _, port = daemon.address.rpartition(":")
+    with socket.create_server((host, int(port) + 1)):
+        assert "cannot listen on" in refusal(lambda: daemon.unlock(key)).what
+        assert "locked" in refusal(daemon.services).what
+    daemon.unlock(key)
+    assert daemon.services() == 0
+
+
+def test_a_locked_manager_leaves_by_force_and_the_host_is_free(daemon: Daemon) -> None:
+    daemon.start()
+    daemon.init(autolock=True)
+    daemon.end()
+    daemon.start()
+    daemon.info()
+    assert refusal(lambda: daemon.leave(force=False)).code is Code.REFUSED
+    daemon.leave()
+    assert daemon.info().swarm.state == host_pb2.SwarmInfo.STATE_INACTIVE
+    assert not (daemon.state / "swarm").exists()
+    assert "not part of a swarm" in refusal(daemon.services).what
+    daemon.init()
+    assert daemon.services() == 0
+
+
+def test_a_lock_that_changes_while_the_manager_runs_is_on_its_disk(daemon: Daemon) -> None:
+    def follows(is_so: Callable[[str], bool]) -> None:
+        while not is_so(daemon.key_file()):
+            assert daemon.process is not None
+            assert daemon.process.poll() is None
+
+    daemon.start()
+    daemon.init()
+    daemon.set_lock()
+    follows(lambda text: " sealed " in text)
+    first, text = daemon.unlock_key(), daemon.key_file()
+    daemon.set_lock(rotate=True)
+    follows(lambda now: now != text)
+    second = daemon.unlock_key()
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+    daemon.info()
+    assert refusal(lambda: daemon.unlock(first)).field == "key"
+    daemon.unlock(second)
+    daemon.set_lock(autolock=False)
+    follows(lambda text: " clear " in text)
+    daemon.end(signal.SIGKILL)
+    daemon.start()
+    daemon.info()
+    assert daemon.services() == 0
+    assert daemon.unlock_key() == ""
 
 
 def test_a_full_disk_ends_a_manager_with_the_cause_and_loses_nothing(daemon: Daemon) -> None:

@@ -17,6 +17,8 @@ from api.v1 import host_pb2, objects_pb2, specs_pb2
 from hostkit.clock import wall
 from manager.ca.authority import sign
 from manager.ca.bootstrap import FirstObjects, first_objects
+from manager.raft.durable.key_file import LockedError
+from swarmctl import safe
 from swarmctl.life import Life
 from swarmctl.membership import Membership, MembershipStore
 from swarmctl.switch import Switch
@@ -36,12 +38,17 @@ class Host:
         self.memberships = MembershipStore(state_dir)
         self.failures: list[BaseException] = []
 
-    def life(self, membership: Membership, credentials: Credentials) -> Life:
-        self.memberships.save_credentials(credentials)
-        self.memberships.save(membership)
+    def life(
+        self, membership: Membership, credentials: Credentials, kek: bytes | None = None
+    ) -> Life:
+        if self.memberships.read() is not None:
+            kept = safe.found(self.memberships, membership, kek)
+        else:
+            kept = safe.made(self.memberships, credentials, manager=membership.manager, kek=kek)
+            self.memberships.save(membership)
         return Life(
             membership,
-            credentials,
+            kept,
             executor=FakeExecutor(),
             memberships=self.memberships,
             state_dir=self.state_dir,
@@ -53,13 +60,13 @@ class Host:
 class Founder(Host):
     """The host of a swarm that was made `age` seconds ago."""
 
-    def __init__(self, state_dir: Path, age: float = 0.0) -> None:
+    def __init__(self, state_dir: Path, age: float = 0.0, *, autolock: bool = False) -> None:
         super().__init__(state_dir)
         key = new_key()
         address = f"127.0.0.1:{free_pair()}"
         node_id = "m" * 25
         self.first: FirstObjects = first_objects(
-            specs_pb2.ClusterSpec(),
+            specs_pb2.ClusterSpec(autolock=autolock),
             cluster_id="c" * 25,
             node_id=node_id,
             csr_pem=make_csr(key),
@@ -67,6 +74,7 @@ class Founder(Host):
             secret=secrets.token_bytes,
             address=address,
         )
+        self.kek = self.first.cluster.unlock_key or None
         self.root = objects_pb2.RootCa()
         self.root.CopyFrom(self.first.cluster.root_ca)
         self.credentials = Credentials(key, self.first.certificate_pem, self.root.certificate_pem)
@@ -95,7 +103,7 @@ class Founder(Host):
 
     @asynccontextmanager
     async def living(self, first: FirstObjects | None) -> AsyncIterator[Life]:
-        life = self.life(self.membership, self.credentials)
+        life = self.life(self.membership, self.credentials, self.kek)
         try:
             await life.prepare(first)
             life.begin()
@@ -124,6 +132,21 @@ def test_a_manager_lives_stops_twice_and_lives_again(tmp_path: Path) -> None:
                 await until_active(life)
                 assert life.complaint() == ""
                 await life.stop()
+        assert founder.failures == []
+
+    asyncio.run(scenario())
+
+
+def test_a_locked_manager_lives_again_with_its_key_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        founder = Founder(tmp_path, autolock=True)
+        for first in (founder.first, None):
+            async with founder.living(first) as life:
+                await until_active(life)
+            with pytest.raises(LockedError):
+                safe.found(founder.memberships, founder.membership)
+            found = safe.found(founder.memberships, founder.membership, founder.kek)
+            assert found.credentials == founder.credentials
         assert founder.failures == []
 
     asyncio.run(scenario())
@@ -184,7 +207,7 @@ def test_a_taken_port_is_an_error_and_a_second_try_succeeds(tmp_path: Path, offs
 def test_a_manager_without_its_log_does_not_pass_for_an_empty_swarm(tmp_path: Path) -> None:
     async def scenario() -> None:
         founder = Founder(tmp_path)
-        with pytest.raises(SwarmError, match="does not hold this manager's swarm"):
+        with pytest.raises(SwarmError, match="is gone from"):
             async with founder.living(None):
                 pass
 

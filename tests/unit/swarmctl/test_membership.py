@@ -58,6 +58,17 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert (folder / "node.key").stat().st_mode & 0o077 == 0
 
 
+def test_the_place_can_be_read_though_the_key_is_encrypted(tmp_path: Path) -> None:
+    store, own = MembershipStore(tmp_path), credentials()
+    assert store.read() is None
+    store.save_credentials(own, b"secret")
+    store.save(MEMBERSHIP)
+    assert store.read() == MEMBERSHIP
+    assert store.credentials(MEMBERSHIP, [b"secret"]) == own
+    with pytest.raises(SwarmError, match="cannot be decrypted"):
+        store.load()
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -10,12 +10,13 @@ import grpc
 import pytest
 
 from api.channel import socket_target, unix_channel
+from api.collector import Collector
 from api.errors import Code, SwarmError
 from api.serving import ErrorInterceptor
 from api.status import from_grpc
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
 from swarmctl.relay import Relay
-from swarmctl.switch import Collector, Switch
+from swarmctl.switch import Switch
 
 Get = control_pb2.GetRequest
 
@@ -85,6 +86,19 @@ def test_a_node_in_no_swarm_says_what_to_do(tmp_path: Path) -> None:
             error = error_of(await asked(channel))
             assert error.code is Code.REFUSED
             assert "swarm init" in error.remedy
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_may_say_something_else_until_the_next(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        switch = Switch()
+        async with socket(tmp_path / "s", switch) as channel:
+            switch.refuse(lambda: SwarmError(Code.DENIED, "locked"))
+            for _ in range(2):
+                assert error_of(await asked(channel)).what == "locked"
+            switch.refuse()
+            assert error_of(await asked(channel)).code is Code.REFUSED
 
     asyncio.run(scenario())
 

@@ -14,7 +14,7 @@ from api.states import (
 )
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from tests.support.fake_executor import Exit
-from tests.support.fake_manager import UNAVAILABLE
+from tests.support.fake_manager import UNAVAILABLE, FakeManager
 from tests.support.paper_node import Node, State, gone, task, until
 from worker.session import Timing
 from worker.storage import Storage
@@ -251,5 +251,32 @@ def test_a_dead_manager_is_left_for_one_that_lives(node: Node) -> None:
             await node.manager.until(lambda: node.manager.sessions == 1)
         assert node.dialled.count("m.sock") == 1
         assert 1 <= node.dialled.count("dead.sock") <= 6
+
+    node.run(scenario)
+
+
+def test_the_leader_that_a_manager_names_gets_the_session_at_once(node: Node) -> None:
+    async def scenario() -> None:
+        follower = FakeManager(node.directory / "f.sock")
+        follower.leader = "m.sock"
+        node.seeds = [dispatcher_pb2.ManagerAddress(node_id="f", address="f.sock")]
+        await follower.start()
+        try:
+            async with node.agent():
+                await node.manager.until(lambda: node.manager.sessions == 1)
+        finally:
+            await follower.stop()
+        assert node.dialled == ["f.sock", "m.sock"]
+
+    node.run(scenario)
+
+
+def test_managers_that_name_each_other_are_asked_until_one_leads(node: Node) -> None:
+    async def scenario() -> None:
+        node.manager.leader = "m.sock"
+        async with node.agent():
+            await until(lambda: node.manager.passed_on >= 5)
+            node.manager.leader = ""
+            await node.manager.until(lambda: node.manager.sessions == 1)
 
     node.run(scenario)

@@ -61,3 +61,16 @@ def test_failures_of_those_who_left_are_forgotten() -> None:
     managers.replace(addresses(b=1))
     managers.replace(addresses(a=1, b=1))
     assert 0.7 < draws(managers)["b"] / draws(managers)["a"] < 1.4
+
+
+def test_a_leader_that_was_named_is_tried_next_and_once() -> None:
+    managers = Managers(addresses(a=1))
+    managers.name_leader("b:2377")
+    chosen = [managers.choose(random.Random(1)) for _ in range(2)]
+    assert [each.address for each in chosen if each is not None] == ["b:2377", "a:2377"]
+
+
+def test_a_named_leader_is_known_where_nobody_else_is() -> None:
+    managers = Managers([])
+    managers.name_leader("b:2377")
+    assert managers.choose(random.Random(1)) == ManagerAddress(address="b:2377", weight=1)

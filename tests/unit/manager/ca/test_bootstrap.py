@@ -14,7 +14,7 @@ KEY = new_key()
 
 
 def made(spec: specs_pb2.ClusterSpec | None = None, csr: bytes | None = None) -> FirstObjects:
-    secrets = iter([b"w" * 16, b"m" * 16])
+    secrets = iter([b"w" * 16, b"m" * 16, b"k" * 32])
     return first_objects(
         spec or specs_pb2.ClusterSpec(),
         cluster_id="c1",
@@ -55,6 +55,11 @@ def test_the_spec_is_kept_as_it_was_said() -> None:
     first = made(spec)
     assert first.cluster.spec == spec
     assert first.cluster.spec is not spec
+
+
+@pytest.mark.parametrize(("autolock", "key"), [(False, b""), (True, b"k" * 32)])
+def test_a_locked_swarm_has_its_unlock_key_from_the_beginning(autolock: bool, key: bytes) -> None:
+    assert made(specs_pb2.ClusterSpec(autolock=autolock)).cluster.unlock_key == key
 
 
 def test_the_batch_applies_to_an_empty_store() -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from api.certificates import is_key_of, sign_with
 from api.errors import Code, SwarmError
-from api.identity import Credentials, identity_of, make_csr, new_key
+from api.identity import Credentials, Role, identity_of, make_csr, new_key
 from api.serving import Caller, set_caller
 from api.times import duration
 from api.v1 import ca_pb2, objects_pb2, types_pb2
+from manager.ca.behalf import Metadata, on_behalf
 from manager.ca.limiter import RateLimiter
 from manager.ca.members import granted_role
 from manager.ca.service import CaRenewalService, Issuer
@@ -24,18 +25,22 @@ WORKER, MANAGER = types_pb2.NODE_ROLE_WORKER, types_pb2.NODE_ROLE_MANAGER
 
 
 class _Call:
-    """The one thing that the service asks of a call."""
+    """What the service asks of a call."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, metadata: Metadata) -> None:
         self._address = address
+        self._metadata = metadata
 
     def peer(self) -> str:
         return f"ipv4:{self._address}:4711"
 
+    def invocation_metadata(self) -> Metadata:
+        return self._metadata
 
-def call_from(address: str = "10.0.0.9") -> Any:
+
+def call_from(address: str = "10.0.0.9", metadata: Metadata = ()) -> Any:
     """The context of a call from there."""
-    return _Call(address)
+    return _Call(address, metadata)
 
 
 async def issue(
@@ -174,6 +179,25 @@ def test_one_address_cannot_flood() -> None:
         assert await ask("10.0.0.2") is None
         now[0] = 1.0
         assert await ask("10.0.0.1") is None
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("role", "limited"), [("manager", False), ("worker", True)])
+def test_what_a_manager_passes_on_was_limited_there(role: Role, limited: bool) -> None:
+    async def run() -> None:
+        cluster = await TrustedCluster(NOW).start()
+        service = cluster.ca_service(limiter=RateLimiter(rate=1, burst=1), monotonic=lambda: 0.0)
+        set_caller(Caller(role, "n", cluster.id, "tls"))
+        request = ca_pb2.IssueRequest(csr_pem=CSR, token=cluster.root.worker_token)
+        refusals = 0
+        for _ in range(3):
+            try:
+                await service.Issue(request, call_from(metadata=on_behalf(None)))
+            except SwarmError as error:
+                assert error.code is Code.EXHAUSTED
+                refusals += 1
+        assert refusals == (2 if limited else 0)
 
     asyncio.run(run())
 

@@ -37,6 +37,7 @@ class Town:
 
     def __init__(self) -> None:
         self.store = Store()
+        self.needed: dict[str, SwarmError] = {}
         secrets = itertools.count()
         self.proposer = DirectProposer(self.store, lambda: NOW)
         first = first_objects(
@@ -54,6 +55,7 @@ class Town:
             self.proposer,
             ids=counter("operator-"),
             clock=lambda: NOW,
+            needed=lambda node_id: self.needed.get(node_id),
             secret=lambda count: b"\x07" * count,
         )
 
@@ -71,10 +73,12 @@ class Town:
         changed.status.state = state
         run(self.proposer.propose([batch(update(changed))]))
 
-    def update_node(self, edit: Callable[[specs_pb2.NodeSpec], object], request_id: str) -> Node:
-        present = self.node()
+    def update_node(
+        self, edit: Callable[[specs_pb2.NodeSpec], object], request_id: str, key: str = "w"
+    ) -> Node:
+        present = self.node(key)
         request = control_pb2.UpdateNodeRequest(
-            key="w", spec=present.spec, version=present.meta.version, request_id=request_id
+            key=key, spec=present.spec, version=present.meta.version, request_id=request_id
         )
         edit(request.spec)
         return run(self.affairs.update_node(request))
@@ -101,11 +105,30 @@ def test_a_node_is_drained_and_labelled() -> None:
     assert labelled.spec.annotations.labels["rack"] == "a"
 
 
-def test_a_role_cannot_change_yet() -> None:
+def become(role: types_pb2.NodeRole.ValueType) -> Callable[[specs_pb2.NodeSpec], object]:
+    return lambda spec: setattr(spec, "role", role)
+
+
+def test_a_worker_is_to_be_a_manager_and_no_more() -> None:
     town = Town()
-    promote = specs_pb2.NodeSpec(role=types_pb2.NODE_ROLE_MANAGER)
-    error = refusal(lambda: town.update_node(lambda s: s.MergeFrom(promote), "u1"))
-    assert (error.code, error.field) == (Code.UNSUPPORTED, "role")
+    promoted = town.update_node(become(types_pb2.NODE_ROLE_MANAGER), "u1")
+    assert promoted.spec.role == types_pb2.NODE_ROLE_MANAGER
+    assert promoted.role == types_pb2.NODE_ROLE_WORKER  # until it has its certificate
+    demoted = town.update_node(become(types_pb2.NODE_ROLE_WORKER), "u2")
+    assert demoted.spec.role == types_pb2.NODE_ROLE_WORKER
+
+
+def test_a_manager_that_is_needed_is_not_demoted() -> None:
+    town = Town()
+    manager = "m" * 25
+    town.needed[manager] = SwarmError(Code.REFUSED, "the last one")
+    error = refusal(lambda: town.update_node(become(types_pb2.NODE_ROLE_WORKER), "u1", manager))
+    assert error is town.needed[manager]
+    assert town.node(manager).spec.role == types_pb2.NODE_ROLE_MANAGER
+    labelled = town.update_node(
+        lambda s: s.annotations.labels.update({"rack": "a"}), "u2", manager
+    )
+    assert labelled.spec.annotations.labels["rack"] == "a"
 
 
 def test_an_update_from_an_old_version_is_refused() -> None:
@@ -124,12 +147,12 @@ def test_only_a_node_that_is_down_is_removed_without_force() -> None:
     assert town.store.get(Node, "w") is None
 
 
-def test_force_removes_a_node_that_is_up_but_never_the_last_manager() -> None:
+def test_force_removes_a_node_that_is_up_but_never_a_manager() -> None:
     town = Town()
     town.set_state(types_pb2.NODE_STATE_READY)
     assert town.remove_node("w", force=True) == "w"
     error = refusal(lambda: town.remove_node("m" * 25, force=True, request_id="d2"))
-    assert (error.code, "swarm leave --force" in error.remedy) == (Code.REFUSED, True)
+    assert (error.code, "node demote" in error.remedy) == (Code.REFUSED, True)
 
 
 @pytest.mark.parametrize("role", types_pb2.NodeRole.values())

@@ -53,6 +53,7 @@ class Bench:
         self.proposer = Quorum(self.store, wall, self.hub)
         self.stub: Any = None
         self.leading: asyncio.Task[None] | None = None
+        self.leader = ""
         self.service = DispatcherService(
             store=self.store,
             hub=self.hub,
@@ -61,6 +62,7 @@ class Bench:
             monotonic=monotonic,
             ids=counter("s"),
             chance=random.Random(1),
+            leader=lambda: self.leader,
         )
 
     async def lead(self) -> None:
@@ -300,6 +302,19 @@ def test_the_end_of_leading_ends_everything_with_a_remedy() -> None:
             await b.lead()
             assert (await failure(b.heartbeat("n1", session_id))).code is Code.REFUSED
             await b.register("n1")
+
+    run(scenario)
+
+
+def test_a_manager_that_does_not_lead_names_the_one_that_does() -> None:
+    async def scenario() -> None:
+        async with bench(node("n1")) as b:
+            b.leader = "192.0.2.9:2377"
+            assert not (await read(b.session("n1"))).leader
+            await b.step_down()
+            call = b.session("n1")
+            assert await read(call) == dispatcher_pb2.SessionMessage(leader="192.0.2.9:2377")
+            assert await call.read() is grpc.aio.EOF
 
     run(scenario)
 

@@ -212,7 +212,7 @@ def test_a_new_key_seals_the_next_segment(disk: SimDisk, tmp_path: Path) -> None
     wal.save(None, entries(2, 1), sync=True)
     assert state_of(open_wal(disk, FileKeys(tmp_path / "dek"))[1])[2] == rows(entries(1, 2))
     newest = tmp_path / "newest"
-    newest.write_text((tmp_path / "dek").read_text().split()[-1])
+    newest.write_text("swarm-keys 1 clear 0\n" + (tmp_path / "dek").read_text().split()[-1])
     newest.chmod(0o600)
     with pytest.raises(SwarmError, match=r"^0000000000000001.wal cannot be unsealed: it is sealed"):
         open_wal(disk, FileKeys(newest))

@@ -176,6 +176,16 @@ def test_system_info(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     assert cli("system", "info", "-f", form).out == "active n1 2000000000\n"
 
 
+def test_a_locked_manager_says_so(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    locked = info()
+    locked.swarm.state = host_pb2.SwarmInfo.STATE_LOCKED
+    locked.swarm.ClearField("certificate_expires_at")
+    daemon.on("Info", locked)
+    words = cli("system", "info").out
+    assert "Swarm: locked" in " ".join(words.split())
+    assert "Certificate Expires" not in words
+
+
 def test_system_version(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("Info", info())
     assert "Runtime: crun 1.8.1" in " ".join(cli("system", "version").out.split())

@@ -1,0 +1,202 @@
+"""Answers calls that any manager takes: here, here once it is up to date, or by the leader.
+
+A call that arrives while nobody leads waits for a leader, up to its deadline. One that is lost on
+its way, or whose leader falls, is sent again to the next leader: what changes something carries a
+request_id, so that it has the effect of one call. A refusal is only told once it is certain that
+this manager still led when it was made: a fallen leader must not deny what its successor granted.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from api.errors import Code, SwarmError
+from api.serving import Caller, Context, Handler, caller
+from manager.forwarding.channels import ManagerChannels
+from manager.forwarding.leader_line import LeaderLine, LeaderMovedError, not_leading
+from manager.forwarding.leadership import Leadership
+from manager.forwarding.methods import Where, where
+from manager.forwarding.patience import Patience
+
+RETRY = 0.1
+"""Seconds before a call is sent again, if nobody else leads before."""
+STALE = "swarm-stale"
+"""Metadata of a read that would rather have an old answer than wait for a leader."""
+
+
+class Forwarder(grpc.GenericRpcHandler):
+    """Stands before handlers of this manager; add it to a server in their place."""
+
+    def __init__(
+        self,
+        handlers: Sequence[grpc.GenericRpcHandler],
+        leadership: Leadership,
+        channels: ManagerChannels,
+    ) -> None:
+        self._handlers = list(handlers)
+        self._leadership = leadership
+        self._line = LeaderLine(leadership, channels)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
+        """The handler of one call; None if none of those behind knows it."""
+        for each in self._handlers:
+            found = each.service(handler_call_details)
+            if found is not None:
+                return self._placed(str(handler_call_details.method), found)
+        return None
+
+    def _placed(self, method: str, handler: Handler) -> Handler:
+        place = where(method)
+        if place is Where.HERE:
+            return handler
+        here = handler.unary_stream or handler.unary_unary
+        if here is None:
+            raise TypeError(f"{method} streams its requests: it can only be answered here")
+        call = _Call(method, here, self._leadership, self._line)
+        read = place is Where.HERE_UP_TO_DATE
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                call.read_stream if read else call.stream,
+                handler.request_deserializer,
+                _or_bytes(handler.response_serializer),
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            call.read if read else call.answer,
+            handler.request_deserializer,
+            _or_bytes(handler.response_serializer),
+        )
+
+
+class _Call:
+    """One method: its handler here, and the way to the leader."""
+
+    def __init__(
+        self, method: str, here: Callable[..., Any], leadership: Leadership, line: LeaderLine
+    ) -> None:
+        self._method = method
+        self._here = here
+        self._leadership = leadership
+        self._line = line
+
+    async def read(self, request: Any, context: Context) -> Any:  # noqa: ANN401
+        """Answers here, up to date."""
+        await self._up_to_date(context)
+        return await self._here(request, context)
+
+    async def read_stream(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:  # noqa: ANN401
+        """Streams from here; up to date from its first message on."""
+        await self._up_to_date(context)
+        async with aclosing(self._here(request, context)) as messages:
+            async for message in messages:
+                yield message
+
+    async def answer(self, request: Any, context: Context) -> Any:  # noqa: ANN401
+        """The leader's answer, whoever that is in the end."""
+        patience, who = _patience(context), _who()
+        while True:
+            try:
+                if self._leadership.is_leader:
+                    return await self._lead(request, context)
+                return await self._line.call(
+                    self._method, request.SerializeToString(), who, timeout=patience.left()
+                )
+            except LeaderMovedError as moved:
+                await self._wait(moved, patience)
+
+    async def stream(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:  # noqa: ANN401
+        """The leader's stream; UNAVAILABLE once it breaks, since messages may be missing then."""
+        patience, who = _patience(context), _who()
+        begun = False
+        while True:
+            try:
+                async with aclosing(self._messages(request, context, who, patience)) as messages:
+                    async for message in messages:
+                        begun = True
+                        yield message
+                return
+            except LeaderMovedError as moved:
+                if begun:
+                    raise moved.told from moved
+                await self._wait(moved, patience)
+
+    def _messages(
+        self,
+        request: Any,  # noqa: ANN401
+        context: Context,
+        who: Caller | None,
+        patience: Patience,
+    ) -> AsyncGenerator[Any, None]:
+        if self._leadership.is_leader:
+            mine: AsyncGenerator[Any, None] = self._here(request, context)
+            return mine
+        return self._line.stream(
+            self._method, request.SerializeToString(), who, timeout=patience.deadline
+        )
+
+    async def _lead(self, request: Any, context: Context) -> Any:  # noqa: ANN401
+        try:
+            return await self._here(request, context)
+        except SwarmError as refusal:
+            if refusal.code is not Code.UNAVAILABLE:
+                await self._certain(refusal)
+            elif self._leadership.is_leader:
+                raise
+            raise LeaderMovedError(refusal) from refusal
+
+    async def _certain(self, refusal: SwarmError) -> None:
+        """Raises the refusal if this manager still led when it was made."""
+        try:
+            await self._leadership.read_barrier()
+        except SwarmError:
+            return
+        if self._leadership.is_leader:
+            raise refusal
+
+    async def _up_to_date(self, context: Context) -> None:
+        if any(key == STALE for key, _ in context.invocation_metadata() or ()):
+            return
+        try:
+            async with asyncio.timeout(_patience(context).left()):
+                await self._leadership.read_barrier()
+        except TimeoutError:
+            raise not_leading() from None
+
+    async def _wait(self, moved: LeaderMovedError, patience: Patience) -> None:
+        """Until the call is worth another try; raises what is to be told if it is not any more."""
+        if patience.forwarded or not patience.left():
+            raise moved.told from moved
+        changed = asyncio.Event()
+        stop = self._leadership.subscribe(changed.set)
+        try:
+            async with asyncio.timeout(min(RETRY, patience.left())):
+                await changed.wait()
+        except TimeoutError:
+            return
+        finally:
+            stop()
+
+
+def _patience(context: Context) -> Patience:
+    return Patience(context, asyncio.get_running_loop().time)
+
+
+def _who() -> Caller | None:
+    """Who calls; None on the identity port, whose callers have no name."""
+    try:
+        return caller()
+    except SwarmError:
+        return None
+
+
+def _or_bytes(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
+    """Lets answers through that the leader has put into bytes already."""
+
+    def serialized(answer: Any) -> bytes:  # noqa: ANN401
+        if isinstance(answer, bytes) or serialize is None:
+            return bytes(answer)
+        return serialize(answer)
+
+    return serialized

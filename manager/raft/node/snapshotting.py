@@ -1,0 +1,67 @@
+"""Takes a snapshot whenever enough entries were applied since the last. Runs on the loop.
+
+The state is captured there, encoded in a thread of its own and written in the disk's, while the log
+goes on: only the write holds it up. Never touches a received snapshot.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from manager.raft.node.disk_thread import DiskThread
+from manager.raft.node.duties import Duties, SnapshotPlan
+
+logger = logging.getLogger(__name__)
+
+
+class Snapshotting:
+    """At most one snapshot at a time. `interval` in entries, `max_snapshots`: older ones to keep.
+
+    `done` is called when one has come to its end.
+    """
+
+    def __init__(
+        self,
+        duties: Duties,
+        disk: DiskThread,
+        *,
+        interval: Callable[[], int],
+        max_snapshots: Callable[[], int],
+        done: Callable[[], None],
+    ) -> None:
+        self._duties = duties
+        self._disk = disk
+        self._interval = interval
+        self._max_snapshots = max_snapshots
+        self._done = done
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being made, or has failed and nobody knows yet."""
+        return self._task is not None
+
+    def look(self) -> None:
+        """Between two rounds: begins one if it is due; raises what the last one failed with."""
+        if self._task is not None and self._task.done():
+            task, self._task = self._task, None
+            task.result()
+        due = self._duties.applied - self._duties.snapshot_index >= max(1, self._interval())
+        if due and self._task is None:
+            self._task = asyncio.create_task(self._take(self._duties.plan_snapshot()))
+            self._task.add_done_callback(lambda _: self._done())
+
+    async def end(self) -> None:
+        """Gives up the one that is being made. What the disk's thread does is not stopped."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _take(self, plan: SnapshotPlan) -> None:
+        data = await asyncio.to_thread(plan.encode)
+        older = self._max_snapshots()
+        await self._disk.run(
+            lambda: self._duties.keep_snapshot(plan.metadata, data, max_snapshots=older)
+        )
+        self._duties.snapshot_kept(plan.metadata)
+        logger.info("snapshot taken at entry %d", plan.metadata.index)

@@ -1,0 +1,180 @@
+"""Several managers in one process, over real ports and certificates: seats, roles, the lead."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from api.errors import Code, SwarmError
+from api.status import from_grpc
+from api.v1 import objects_pb2
+from swarmctl.life import wished_role
+from tests.support.lives import MANAGER, WORKER, Swarm, swarm
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await scenario()
+
+    asyncio.run(main())
+
+
+async def refused(call: Awaitable[object]) -> SwarmError:
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    return from_grpc(failed.value, "the call")
+
+
+async def full(s: Swarm, count: int) -> None:
+    """Waits until so many managers have their vote, and the nodes tell of it."""
+    leader = s.leader()
+    assert leader is not None
+    manager = leader.present.manager
+    assert manager is not None
+    await s.until(lambda: len(manager.node.status().config.voters.ids()) == count)
+    for each in s.managers():
+        await s.until_manager_status(leader, each.node_id, True)
+
+
+def test_any_manager_takes_changes_and_reads(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s, 3)
+            await s["m2"].create("by-m2")
+            await s["m3"].create("by-m3")
+            for each in s.managers():
+                assert await each.services() == {"by-m2", "by-m3"}
+
+    run(scenario)
+
+
+def test_the_lead_is_handed_over_and_nothing_is_missed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s, 3)
+            await s["m1"].create("before")
+            await s["m1"].stop()
+            assert s.leader() is not None  # at once: no election timeout had to pass
+            await s["m2"].create("after")
+            assert await s["m3"].services() == {"before", "after"}
+            await s["m1"].resume()
+            assert await s["m1"].services() == {"before", "after"}
+
+    run(scenario)
+
+
+def test_a_worker_becomes_a_manager_and_a_worker_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=1, workers=1) as s:
+            host = s["w1"]
+            await s["m1"].set_role(host.node_id, MANAGER)
+            await s.until(lambda: host.present.membership.manager)
+            await full(s, 2)
+            assert host.memberships.log.exists()
+            await host.create("by-the-new-one")
+
+            await s["m1"].set_role(host.node_id, WORKER)
+            await s.until(lambda: not host.present.membership.manager)
+            await s.until(lambda: not host.memberships.log.exists())
+            found = await s["m1"].node(host.node_id)
+            assert (found.role, found.HasField("manager")) == (WORKER, False)
+            await s["m1"].create("alone-again")
+
+            await s["m1"].set_role(host.node_id, MANAGER)
+            await s.until(lambda: host.present.membership.manager)
+            await full(s, 2)
+            assert await host.services() == {"by-the-new-one", "alone-again"}
+
+    run(scenario)
+
+
+def test_the_leader_itself_may_be_demoted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s, 3)
+            await s["m2"].set_role(s["m1"].node_id, WORKER)
+            await s.until(lambda: not s["m1"].present.membership.manager)
+            await s["m2"].create("without-it")
+            assert await s["m3"].services() == {"without-it"}
+
+    run(scenario)
+
+
+def test_who_is_needed_is_not_let_go(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=1) as s:
+            refusal = await refused(s["m1"].set_role(s["m1"].node_id, WORKER))
+            assert (refusal.code, "last manager" in refusal.what) == (Code.REFUSED, True)
+            with pytest.raises(SwarmError, match="last manager") as stays:
+                await s["m1"].present.leave(force=False)
+            assert "--force" in stays.value.remedy
+
+    run(scenario)
+
+
+def test_a_manager_gives_up_its_seat_when_it_leaves(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s, 3)
+            gone = s["m1"].node_id  # the leader
+            await s["m1"].present.leave(force=False)
+            await s["m1"].stop()
+            await s["m2"].create("two-are-left")
+            await s.until_manager_status(s["m2"], gone, False)
+            assert (await s["m2"].node(gone)).spec.role == WORKER
+            leader = s.leader()
+            assert leader is not None
+            assert leader.present.manager is not None
+            assert len(leader.present.manager.node.members) == 2
+
+    run(scenario)
+
+
+def test_all_managers_start_again_together(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s, 3)
+            await s["m1"].create("kept")
+            await s.stop()
+            await asyncio.gather(*(host.resume() for host in s.hosts.values()))
+            assert await s["m2"].services() == {"kept"}
+            await s["m3"].create("and-more")
+
+    run(scenario)
+
+
+def test_a_manager_that_lost_its_log_does_not_take_part(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s, 3)
+            await s["m3"].stop()
+            for file in s["m3"].memberships.log.iterdir():
+                file.unlink()
+            with pytest.raises(SwarmError, match=r"the log in .* is gone"):
+                await s["m3"].resume()
+            await s["m1"].create("two-suffice")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("spec", "seat", "manager", "wished"),
+    [
+        (MANAGER, True, True, None),
+        (WORKER, False, False, None),
+        (MANAGER, False, False, "manager"),
+        (MANAGER, True, False, "manager"),
+        (WORKER, True, True, None),
+        (WORKER, False, True, "worker"),
+        (MANAGER, False, True, None),
+    ],
+)
+def test_the_role_to_take_over(spec: int, seat: bool, manager: bool, wished: str | None) -> None:
+    node = objects_pb2.Node()
+    node.spec.role = spec  # type: ignore[assignment]
+    if seat:
+        node.manager.address = "10.0.0.1:2377"
+    assert wished_role(node, manager=manager) == wished
+    assert wished_role(None, manager=manager) is None
