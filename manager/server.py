@@ -266,7 +266,7 @@ class Manager:
         )
 
     def _status(self) -> control_pb2.ManagerGroupStatus:
-        return group_status(self._group, self.node)
+        return group_status(self._group, self.node, self.store)
 
     def _leader_address(self) -> str:
         leader: raft_pb2.Member | None = self.node.leader

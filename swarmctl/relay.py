@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 
 from api.errors import Code, SwarmError
+from api.metadata import STALE
 from api.status import from_grpc
 
 logger = logging.getLogger(__name__)
@@ -42,11 +43,13 @@ class Relay:
         self._closing: set[asyncio.Task[None]] = set()
         self._answered = ""
 
-    async def call(self, method: str, request: bytes, *, timeout: float) -> bytes:
+    async def call(
+        self, method: str, request: bytes, *, timeout: float, stale: bool = False
+    ) -> bytes:
         """The answer of the first manager that can be reached, within `timeout` seconds in all.
 
         A call that fails on its way may have had its effect: it is safe to send it to the next
-        manager because whatever changes something carries a request_id.
+        manager because whatever changes something carries a request_id. `stale`: see api/metadata.
         """
         end = asyncio.get_running_loop().time() + timeout
         lost: SwarmError | None = None
@@ -57,7 +60,7 @@ class Relay:
             async with self._line(address) as channel:
                 remote: Any = channel.unary_unary(method)
                 try:
-                    answer: bytes = await remote(request, timeout=left)
+                    answer: bytes = await remote(request, timeout=left, metadata=_metadata(stale))
                 except grpc.aio.AioRpcError as error:
                     lost = self._failed(address, error)
                     continue
@@ -68,14 +71,14 @@ class Relay:
         raise lost or _nobody()
 
     async def stream(
-        self, method: str, request: bytes, *, timeout: float | None
+        self, method: str, request: bytes, *, timeout: float | None, stale: bool = False
     ) -> AsyncGenerator[bytes, None]:
         """The messages of the first manager that can be reached; a stream that breaks has ended."""
         lost: SwarmError | None = None
         for address in self._in_turn():
             async with self._line(address) as channel:
                 method_of: Any = channel.unary_stream(method)
-                remote = method_of(request, timeout=timeout)
+                remote = method_of(request, timeout=timeout, metadata=_metadata(stale))
                 begun = False
                 try:
                     async for message in remote:
@@ -154,6 +157,10 @@ class Relay:
             raise lost from error
         logger.info("the manager at %s cannot serve a call: %s", address, lost)
         return lost
+
+
+def _metadata(stale: bool) -> tuple[tuple[str, str], ...]:
+    return ((STALE, "1"),) if stale else ()
 
 
 def _nobody() -> SwarmError:

@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor
 
 from api.errors import Code, SwarmError
+from api.metadata import is_stale_read
 from api.v1 import control_pb2, logs_pb2
 from swarmctl.relay import Relay
 
@@ -70,14 +71,17 @@ class Switch(grpc.GenericRpcHandler):
         async def call(request: bytes, context: Any) -> bytes:  # noqa: ANN401
             remaining = context.time_remaining()
             timeout = RELAY_TIMEOUT if remaining is None else float(remaining)
-            return await self._target().call(method, request, timeout=timeout)
+            return await self._target().call(
+                method, request, timeout=timeout, stale=is_stale_read(context.invocation_metadata())
+            )
 
         return call
 
     def _stream_of(self, method: str) -> Any:  # noqa: ANN401
         async def stream(request: bytes, context: Any) -> AsyncGenerator[bytes, None]:  # noqa: ANN401
             remaining = context.time_remaining()
-            answers = self._target().stream(method, request, timeout=remaining)
+            stale = is_stale_read(context.invocation_metadata())
+            answers = self._target().stream(method, request, timeout=remaining, stale=stale)
             async with aclosing(answers) as messages:
                 async for message in messages:
                     yield message

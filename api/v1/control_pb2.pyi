@@ -12,6 +12,7 @@ from api.v1 import types_pb2 as types_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 import builtins as builtins
@@ -591,11 +592,13 @@ class GroupMember(message.Message):
     VOTER_FIELD_NUMBER: builtins.int
     ACTIVE_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
+    HOSTNAME_FIELD_NUMBER: builtins.int
     voter: builtins.bool
     active: builtins.bool
     """heard of lately; known to the leader alone, as `match`"""
     match: builtins.int
     """the last entry that it is known to hold"""
+    hostname: builtins.str
     @builtins.property
     def member(self) -> raft_pb2.Member: ...
     def __init__(
@@ -605,10 +608,11 @@ class GroupMember(message.Message):
         voter: builtins.bool = ...,
         active: builtins.bool = ...,
         match: builtins.int = ...,
+        hostname: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["member", b"member"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["active", b"active", "match", b"match", "member", b"member", "voter", b"voter"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["active", b"active", "hostname", b"hostname", "match", b"match", "member", b"member", "voter", b"voter"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -644,6 +648,40 @@ class BackupChunk(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BackupHeader(message.Message):
+    """Stands in clear at the beginning of what Backup answers."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CLUSTER_ID_FIELD_NUMBER: builtins.int
+    MADE_AT_FIELD_NUMBER: builtins.int
+    SWARMCTL_VERSION_FIELD_NUMBER: builtins.int
+    INDEX_FIELD_NUMBER: builtins.int
+    SALT_FIELD_NUMBER: builtins.int
+    cluster_id: builtins.str
+    swarmctl_version: builtins.str
+    index: builtins.int
+    """of the log: what the state holds"""
+    salt: builtins.bytes
+    """random: with BackupRequest.key it makes the key of this very file"""
+    @builtins.property
+    def made_at(self) -> timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        cluster_id: builtins.str = ...,
+        made_at: timestamp_pb2.Timestamp | None = ...,
+        swarmctl_version: builtins.str = ...,
+        index: builtins.int = ...,
+        salt: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["made_at", b"made_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster_id", b"cluster_id", "index", b"index", "made_at", b"made_at", "salt", b"salt", "swarmctl_version", b"swarmctl_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

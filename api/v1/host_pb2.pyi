@@ -341,6 +341,7 @@ class RestoreHead(message.Message):
     ADVERTISE_ADDRESS_FIELD_NUMBER: builtins.int
     LISTEN_ADDRESS_FIELD_NUMBER: builtins.int
     key: builtins.bytes
+    """as BackupRequest.key"""
     advertise_address: builtins.str
     listen_address: builtins.str
     def __init__(
@@ -353,6 +354,46 @@ class RestoreHead(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "key", b"key", "listen_address", b"listen_address"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReaddressSwarmRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ADVERTISE_ADDRESS_FIELD_NUMBER: builtins.int
+    LISTEN_ADDRESS_FIELD_NUMBER: builtins.int
+    advertise_address: builtins.str
+    """address or interface, optionally with a port"""
+    listen_address: builtins.str
+    """empty: as before"""
+    def __init__(
+        self,
+        *,
+        advertise_address: builtins.str = ...,
+        listen_address: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "listen_address", b"listen_address"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReaddressSwarmResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: builtins.int
+    address: builtins.str
+    """host:port"""
+    def __init__(
+        self,
+        *,
+        address: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -64,6 +64,11 @@ class HostStub:
                 request_serializer=api_dot_v1_dot_host__pb2.RestoreSwarmRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_host__pb2.InitSwarmResponse.FromString,
                 _registered_method=True)
+        self.ReaddressSwarm = channel.unary_unary(
+                '/swarm.v1.Host/ReaddressSwarm',
+                request_serializer=api_dot_v1_dot_host__pb2.ReaddressSwarmRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_host__pb2.ReaddressSwarmResponse.FromString,
+                _registered_method=True)
         self.PullImage = channel.unary_stream(
                 '/swarm.v1.Host/PullImage',
                 request_serializer=api_dot_v1_dot_host__pb2.PullImageRequest.SerializeToString,
@@ -132,6 +137,13 @@ class HostServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReaddressSwarm(self, request, context):
+        """Gives this manager another address; its group is told as soon as there is a leader to tell.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PullImage(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -194,6 +206,11 @@ def add_HostServicer_to_server(servicer, server):
                     servicer.RestoreSwarm,
                     request_deserializer=api_dot_v1_dot_host__pb2.RestoreSwarmRequest.FromString,
                     response_serializer=api_dot_v1_dot_host__pb2.InitSwarmResponse.SerializeToString,
+            ),
+            'ReaddressSwarm': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReaddressSwarm,
+                    request_deserializer=api_dot_v1_dot_host__pb2.ReaddressSwarmRequest.FromString,
+                    response_serializer=api_dot_v1_dot_host__pb2.ReaddressSwarmResponse.SerializeToString,
             ),
             'PullImage': grpc.unary_stream_rpc_method_handler(
                     servicer.PullImage,
@@ -383,6 +400,33 @@ class Host:
             '/swarm.v1.Host/RestoreSwarm',
             api_dot_v1_dot_host__pb2.RestoreSwarmRequest.SerializeToString,
             api_dot_v1_dot_host__pb2.InitSwarmResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReaddressSwarm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Host/ReaddressSwarm',
+            api_dot_v1_dot_host__pb2.ReaddressSwarmRequest.SerializeToString,
+            api_dot_v1_dot_host__pb2.ReaddressSwarmResponse.FromString,
             options,
             channel_credentials,
             insecure,

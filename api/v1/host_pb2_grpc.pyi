@@ -39,6 +39,8 @@ class HostStub:
     """For a manager whose keys are locked: it goes on where it was stopped."""
     RestoreSwarm: _grpc.StreamUnaryMultiCallable[_host_pb2.RestoreSwarmRequest, _host_pb2.InitSwarmResponse]
     """Makes this host the one manager of the swarm that a backup was made of."""
+    ReaddressSwarm: _grpc.UnaryUnaryMultiCallable[_host_pb2.ReaddressSwarmRequest, _host_pb2.ReaddressSwarmResponse]
+    """Gives this manager another address; its group is told as soon as there is a leader to tell."""
     PullImage: _grpc.UnaryStreamMultiCallable[_host_pb2.PullImageRequest, _host_pb2.ImageProgress]
     LoadImage: _grpc.StreamUnaryMultiCallable[_host_pb2.LoadImageRequest, _host_pb2.LoadImageResponse]
     ListImages: _grpc.UnaryUnaryMultiCallable[_host_pb2.ListImagesRequest, _host_pb2.ListImagesResponse]
@@ -56,6 +58,8 @@ class HostAsyncStub(HostStub):
     """For a manager whose keys are locked: it goes on where it was stopped."""
     RestoreSwarm: _aio.StreamUnaryMultiCallable[_host_pb2.RestoreSwarmRequest, _host_pb2.InitSwarmResponse]  # type: ignore[assignment]
     """Makes this host the one manager of the swarm that a backup was made of."""
+    ReaddressSwarm: _aio.UnaryUnaryMultiCallable[_host_pb2.ReaddressSwarmRequest, _host_pb2.ReaddressSwarmResponse]  # type: ignore[assignment]
+    """Gives this manager another address; its group is told as soon as there is a leader to tell."""
     PullImage: _aio.UnaryStreamMultiCallable[_host_pb2.PullImageRequest, _host_pb2.ImageProgress]  # type: ignore[assignment]
     LoadImage: _aio.StreamUnaryMultiCallable[_host_pb2.LoadImageRequest, _host_pb2.LoadImageResponse]  # type: ignore[assignment]
     ListImages: _aio.UnaryUnaryMultiCallable[_host_pb2.ListImagesRequest, _host_pb2.ListImagesResponse]  # type: ignore[assignment]
@@ -106,6 +110,14 @@ class HostServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.InitSwarmResponse, _abc.Awaitable[_host_pb2.InitSwarmResponse]]:
         """Makes this host the one manager of the swarm that a backup was made of."""
+
+    @_abc_1.abstractmethod
+    def ReaddressSwarm(
+        self,
+        request: _host_pb2.ReaddressSwarmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.ReaddressSwarmResponse, _abc.Awaitable[_host_pb2.ReaddressSwarmResponse]]:
+        """Gives this manager another address; its group is told as soon as there is a leader to tell."""
 
     @_abc_1.abstractmethod
     def PullImage(

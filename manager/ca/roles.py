@@ -55,6 +55,7 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "LeaveSwarm",
             "UnlockSwarm",
             "RestoreSwarm",
+            "ReaddressSwarm",
             "PullImage",
             "LoadImage",
             "ListImages",

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from api.errors import Code, SwarmError
+from api.metadata import is_stale_read
 from api.serving import Caller, Context, Handler, caller
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.leader_line import LeaderLine, LeaderMovedError, not_leading
@@ -23,8 +24,6 @@ from manager.forwarding.patience import Patience
 
 RETRY = 0.1
 """Seconds before a call is sent again, if nobody else leads before."""
-STALE = "swarm-stale"
-"""Metadata of a read that would rather have an old answer than wait for a leader."""
 
 
 class Forwarder(grpc.GenericRpcHandler):
@@ -156,7 +155,7 @@ class _Call:
             raise refusal
 
     async def _up_to_date(self, context: Context) -> None:
-        if any(key == STALE for key, _ in context.invocation_metadata() or ()):
+        if is_stale_read(context.invocation_metadata()):
             return
         try:
             async with asyncio.timeout(_patience(context).left()):

@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.message import Message
 
 from api.errors import Code, SwarmError
+from api.metadata import STALE
 from api.status import from_grpc
 from api.v1 import control_pb2_grpc, host_pb2_grpc, logs_pb2_grpc
 from swarmctl.cli import contexts
@@ -36,7 +37,7 @@ class Client:
     """The daemon that flags, environment and context point at.
 
     `timeout`: seconds that a call may take with all its repetitions; `retry`: whether a call that
-    nobody could serve is repeated at all.
+    nobody could serve is repeated at all; `stale`: reads take what the asked manager holds.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Client:
         cert_path: str = "",
         timeout: float = CALL_TIMEOUT,
         retry: bool = True,
+        stale: bool = False,
     ) -> None:
         self._host = host
         self._context = context
         self._cert_path = cert_path
         self._timeout = timeout
         self._retry = retry
+        self._metadata = ((STALE, "1"),) if stale else ()
         self._channel: grpc.Channel | None = None
 
     @cached_property
@@ -90,7 +93,9 @@ class Client:
         unavailable: RemoteError | None = None
         while True:
             try:
-                return method(request, timeout=max(0.01, deadline - _now()))
+                return method(
+                    request, timeout=max(0.01, deadline - _now()), metadata=self._metadata
+                )
             except grpc.RpcError as error:
                 failure = _failure(error, doing, limit)
                 if failure.code is Code.DEADLINE and unavailable is not None:
@@ -110,7 +115,7 @@ class Client:
         doing: str,
     ) -> Iterator[Response]:
         """The messages of a stream, which may be silent for as long as nothing happens."""
-        messages = method(request)
+        messages = method(request, metadata=self._metadata)
         try:
             yield from messages
         except grpc.RpcError as error:

@@ -48,6 +48,11 @@ _NOUNS = {
     help="How long a call may take",
 )
 @click.option(
+    "--stale",
+    is_flag=True,
+    help="Read what the asked manager holds, though it may be old: works without a leader",
+)
+@click.option(
     "--debug",
     is_flag=True,
     is_eager=True,
@@ -64,6 +69,7 @@ def swarmctl(
     context_name: str | None,
     cert_path: str | None,
     timeout: float,
+    stale: bool,
 ) -> None:
     """Run services of containers on a swarm of hosts."""
     # gRPC's core writes its own lines to stderr otherwise, beside the error that we show.
@@ -75,5 +81,6 @@ def swarmctl(
         context=context_name or "",
         cert_path=cert_path or "",
         timeout=timeout,
+        stale=stale,
     )
     ctx.call_on_close(ctx.obj.close)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from api.v1.raft_pb2 import ConfChange, ConfState, Entry, HardState, RaftMessage
+from api.v1.raft_pb2 import ConfChange, ConfState, Entry, HardState, MemberChange, RaftMessage
 from manager.raft.core.config import NO_LIMIT, Config
 from manager.raft.core.errors import ProposalDroppedError, UnknownPeerError
 from manager.raft.core.raw_node import RawNode
 from manager.raft.core.ready import Ready, Role
 from manager.raft.core.storage import MemoryStorage
-from tests.support.raft_entries import entries, snapshot
+from tests.support.raft_entries import conf_change, entries, snapshot
 
 Kind: TypeAlias = "RaftMessage.Type.ValueType"
 MANY = 100_000
@@ -85,6 +85,16 @@ class Host:
         """(index, term) of all stored entries."""
         first, end = self.storage.first_index(), self.storage.last_index() + 1
         return [(each.index, each.term) for each in self.storage.entries(first, end, NO_LIMIT)]
+
+    @property
+    def voters(self) -> list[int]:
+        """Those of the configuration that it applied; of the incoming half if that is joint."""
+        return list(self.raw.status().config.voters.incoming.ordered)
+
+    @property
+    def outgoing(self) -> list[int]:
+        """The outgoing half; none if it is not joint."""
+        return list(self.raw.status().config.voters.outgoing.ordered)
 
     @property
     def commands(self) -> list[bytes]:
@@ -181,8 +191,11 @@ class Group:
             self.down.discard(member)
             self.hosts[member].start()
 
-    def add(self, host: Host) -> None:
-        self.hosts[host.id] = host
+    def join(self, kind: "MemberChange.Type.ValueType", member: int) -> Host:
+        """A member with nothing stored joins, by a change of this type."""
+        host = self.hosts[member] = Host(member, MemoryStorage())
+        self.change(conf_change((kind, member)))
+        return host
 
     # Progress.
 

@@ -38,6 +38,7 @@ class ScriptedDaemon(grpc.GenericRpcHandler):
         self.address = f"unix://{folder / 'swarmd.sock'}"
         self._answers: dict[str, list[Answer]] = {}
         self._asked: dict[str, list[Any]] = {}
+        self._metadata: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         self._server = grpc.server(ThreadPoolExecutor(8))
         self._server.add_generic_rpc_handlers((self,))
@@ -58,11 +59,16 @@ class ScriptedDaemon(grpc.GenericRpcHandler):
         """The requests that came for a method; for a stream of requests a list of them each."""
         return self._asked.get(method, [])
 
+    def metadata(self, method: str) -> set[str]:
+        """The keys of metadata that came with the last call of a method."""
+        return self._metadata.get(method, set())
+
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """The handler of one call, by the method's description in the proto files."""
         method = _METHODS[handler_call_details.method]
+        self._metadata[method.name] = {key for key, _ in handler_call_details.invocation_metadata}
         kinds = {
             "request_deserializer": GetMessageClass(method.input_type).FromString,
             "response_serializer": lambda message: message.SerializeToString(),

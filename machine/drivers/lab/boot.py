@@ -49,6 +49,8 @@ class Boot:
     name: str
     namespace: str
     cgroup: str
+    labs: str  # the directory of all labs
+    state: str
     etc: str
     pid: str
     log: str
@@ -135,6 +137,10 @@ def furnish(plan: Boot) -> None:
     # Copies of other hosts' namespaces would keep those alive after their hosts.
     for point in mount_points(netns.DIRECTORY):
         unmount(point)
+    # Copies of other hosts' disks would keep those in use.
+    for point in mount_points(Path(plan.labs)):
+        if point != Path(plan.state):
+            unmount(point)
     # What is mounted over stays in the mount table and misleads its readers: take it away first.
     unmount(Path("/proc"))
     mount("proc", Path("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)

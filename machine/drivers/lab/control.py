@@ -23,10 +23,11 @@ class DaemonStatus:
     code: int | None  # of its last end: exit status, or minus the signal
     starts: int
     others: int  # processes of the host besides its PID 1, the daemon included
+    paused: bool = False
 
     def __str__(self) -> str:
         if self.pid is not None:
-            return "up"
+            return "paused" if self.paused else "up"
         return "down" if self.code is None else f"down ({self.code})"
 
 
@@ -45,7 +46,13 @@ async def ask(socket: Path, request: str, timeout: float = _ANSWER_TIMEOUT) -> D
         ) from None
     if answer["failure"]:
         raise SwarmError(Code.INTERNAL, "the daemon cannot be started", why=answer["failure"])
-    return DaemonStatus(answer["daemon"], answer["code"], answer["starts"], answer["others"])
+    return DaemonStatus(
+        answer["daemon"],
+        answer["code"],
+        answer["starts"],
+        answer["others"],
+        bool(answer["paused"]),
+    )
 
 
 async def stop_daemon(socket: Path, grace: float) -> DaemonStatus:

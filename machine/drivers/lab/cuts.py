@@ -3,9 +3,11 @@
 Frames are dropped at the bridge, by rules in the lab's own namespace: at once, in silence (no
 carrier is lost, nobody is told), where nothing inside a host can see or undo them. Every frame is
 dropped, ARP as well, as if a switch had failed. Matching by port needs no more of the kernel than
-nf_tables for bridges. Rules outlive a host's restart; host.py ends those of the host itself.
+nf_tables for bridges. A host may also be cut one way: it is mute, or deaf. Rules outlive a host's
+restart; host.py ends those of the host itself.
 """
 
+import enum
 import json
 from dataclasses import dataclass
 
@@ -15,10 +17,13 @@ from machine.drivers.lab import naming
 _TABLE = """\
 table bridge lab {
   set alone { type ifname; }
+  set mute { type ifname; }
+  set deaf { type ifname; }
   set parted { type ifname . ifname; }
   chain prerouting {
     type filter hook prerouting priority 0; policy accept;
     iifname @alone drop;
+    iifname @mute drop;
   }
   chain forward {
     type filter hook forward priority 0; policy accept;
@@ -27,6 +32,7 @@ table bridge lab {
   chain postrouting {
     type filter hook postrouting priority 0; policy accept;
     oifname @alone drop;
+    oifname @deaf drop;
   }
 }
 """
@@ -35,23 +41,42 @@ _TIMEOUT = 10.0
 Pair = tuple[str, str]
 
 
+class Way(enum.Enum):
+    """Which frames of a host are dropped; the value is the set of nft that does it."""
+
+    BOTH = "alone"
+    OUT = "mute"  # what it says
+    IN = "deaf"  # what it is told
+
+
 @dataclass(frozen=True)
 class Cuts:
     """All cuts of a lab; the hosts of a pair are in order of names."""
 
     alone: frozenset[str] = frozenset()
     parted: frozenset[Pair] = frozenset()
+    mute: frozenset[str] = frozenset()
+    deaf: frozenset[str] = frozenset()
+
+    @property
+    def any_way(self) -> frozenset[str]:
+        """The hosts whose link is cut, be it one way."""
+        return self.alone | self.mute | self.deaf
 
 
-async def cut(lab: str, host: str) -> None:
-    """Keep a host from all others, and from the forwarder."""
-    await _add(lab, "alone", f'"{host}"')
+async def cut(lab: str, host: str, way: Way = Way.BOTH) -> None:
+    """Keep a host from all others, and from the forwarder; one way or both."""
+    await _add(lab, way.value, f'"{host}"')
 
 
 async def mend(lab: str, host: str) -> None:
-    """End `cut`; no error if there is none. Partitions stay."""
-    if host in (await current(lab)).alone:
-        await _nft(lab, f'delete element bridge lab alone {{ "{host}" }}\n')
+    """End every `cut`; no error if there is none. Partitions stay."""
+    now = await current(lab)
+    found = {Way.BOTH: now.alone, Way.OUT: now.mute, Way.IN: now.deaf}
+    ended = [way for way, hosts in found.items() if host in hosts]
+    if ended:
+        lines = (f'delete element bridge lab {way.value} {{ "{host}" }}\n' for way in ended)
+        await _nft(lab, "".join(lines))
 
 
 async def part(lab: str, first: str, second: str) -> None:
@@ -81,7 +106,8 @@ def parse(ruleset: str) -> Cuts:
     elements = {each["name"]: each.get("elem", []) for each in sets}
     pairs = (sorted(each["concat"]) for each in elements.get("parted", []))
     return Cuts(
-        frozenset(elements.get("alone", [])), frozenset((first, second) for first, second in pairs)
+        parted=frozenset((first, second) for first, second in pairs),
+        **{way.value: frozenset(elements.get(way.value, [])) for way in Way},
     )
 
 

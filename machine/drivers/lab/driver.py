@@ -38,10 +38,12 @@ class LabDriver:
         base: Path = naming.DEFAULT_BASE,
         daemon: Sequence[str] | None = None,
         expose: str = "",
+        disk: int = 0,
     ) -> "LabDriver":
         """Record a new lab, as yet without hosts. EXISTS if there is one of that name.
 
         `daemon` is the template of the hosts' daemon (command.py), else swarmd beside this Python.
+        `disk`: MiB of each host's disk of its own (disk.py); 0: a directory of this machine.
         """
         need_root()
         paths = record.lab_paths(name, base)
@@ -51,7 +53,7 @@ class LabDriver:
         with record.locked(base, f"the list of labs in {base}"):
             _refuse_taken_names(paths)
             subnet = naming.free_subnet(_taken_subnets(base))
-            lab = LabRecord(name, subnet, template, expose)
+            lab = LabRecord(name, subnet, template, expose, disk=disk)
             record.save(paths, lab)
         return cls(paths, lab)
 
@@ -81,6 +83,11 @@ class LabDriver:
     def expose(self) -> str:
         """ADDR:PORT at which the first manager is reachable from this machine, or empty."""
         return self._lab.expose
+
+    @property
+    def disk(self) -> int:
+        """MiB of the disk that each host but the registry has of its own; 0 if none has."""
+        return self._lab.disk
 
     def hosts(self) -> list[LabHost]:
         """Every host, in the order in which they were made."""
@@ -124,15 +131,15 @@ class LabDriver:
             self.host(name)
         await cuts.rejoin(self.name, first, second)
         if not second:
-            for name in (await cuts.current(self.name)).alone:
+            for name in (await cuts.current(self.name)).any_way:
                 if first in ("", name):
                     await self.host(name).heal()
 
     async def links(self) -> dict[str, bool]:
         """Whether the link is whole, for every host that runs."""
         plugged = await asyncio.to_thread(network.plugged, self.name)
-        alone = (await cuts.current(self.name)).alone
-        return {name: name not in alone for name in sorted(plugged)}
+        cut = (await cuts.current(self.name)).any_way
+        return {name: name not in cut for name in sorted(plugged)}
 
     async def partitions(self) -> list[tuple[str, str]]:
         """Every pair of hosts that is kept apart."""
@@ -181,6 +188,7 @@ class LabDriver:
                 name,
                 naming.host_address(self._lab.subnet, name),
                 registry.COMMAND if name == naming.REGISTRY else self._lab.command,
+                0 if name == naming.REGISTRY else self._lab.disk,
             )
             for name in names
         )

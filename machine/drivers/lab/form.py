@@ -31,8 +31,8 @@ async def form(
 ) -> None:
     """Make one swarm of these hosts, the first its first manager; returns when all are ready.
 
-    `heartbeat` in seconds. Managers join one after another, workers all at once. What a daemon
-    refuses is passed on as it said it.
+    `heartbeat` in seconds. All join at once; managers are ready when they have their votes. What a
+    daemon refuses is passed on as it said it.
     """
     await all_of(host.wait_for_socket(host.paths.swarm_socket) for host in hosts)
     first, *others = hosts
@@ -45,10 +45,8 @@ async def form(
         )
         tokens = cluster.root_ca
         manager = f"{first.address}:{naming.SWARM_PORT}"
-        for host in filter(lambda host: naming.is_manager(host.name), others):
-            await _join(host, tokens.manager_token, manager)
-        workers = [host for host in others if naming.is_worker(host.name)]
-        await all_of(_join(host, tokens.worker_token, manager) for host in workers)
+        token = {True: tokens.manager_token, False: tokens.worker_token}
+        await all_of(_join(host, token[naming.is_manager(host.name)], manager) for host in others)
         await _all_ready(control, {host.name for host in hosts}, timeout)
 
 
@@ -100,10 +98,16 @@ async def _all_ready(
                     control.ListNodes(control_pb2.ListNodesRequest(), timeout=_CALL_TIMEOUT),
                     "listing the nodes",
                 )
+                group = await _answer(
+                    control.GetGroup(control_pb2.GetGroupRequest(), timeout=_CALL_TIMEOUT),
+                    "asking who has a vote",
+                )
+                voters = {each.member.node_id for each in group.members if each.voter}
                 missing = wanted - {
                     node.description.hostname
                     for node in answer.nodes
                     if node.status.state == types_pb2.NODE_STATE_READY
+                    and (node.spec.role != types_pb2.NODE_ROLE_MANAGER or node.id in voters)
                 }
                 if missing:
                     await asyncio.sleep(_STEP)

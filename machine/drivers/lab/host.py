@@ -16,7 +16,17 @@ from pathlib import Path
 from api.errors import Code, SwarmError
 from hostkit import cgroup, netns, pidfd, process
 from machine.driver import State
-from machine.drivers.lab import cgroups, command, control, cuts, enter, etc, network, record
+from machine.drivers.lab import (
+    cgroups,
+    command,
+    control,
+    cuts,
+    disk,
+    enter,
+    etc,
+    network,
+    record,
+)
 from machine.drivers.lab.boot import Boot
 from machine.drivers.lab.control import DaemonStatus
 from machine.drivers.lab.naming import HostPaths
@@ -90,6 +100,7 @@ class LabHost:
     async def erase(self) -> None:
         """Kill it and delete its disk."""
         await self.kill()
+        await disk.detach(self.paths)
         await asyncio.to_thread(shutil.rmtree, self.paths.directory)
 
     async def pause(self) -> None:
@@ -102,10 +113,10 @@ class LabHost:
         self._running()
         cgroups.thaw(cgroup.detect(), self.paths.cgroup)
 
-    async def cut(self) -> None:
+    async def cut(self, way: cuts.Way = cuts.Way.BOTH) -> None:
         """Cut it off the lab's network, until `heal` or the next start. It cannot tell."""
         self._running()
-        await cuts.cut(self._lab.name, self.name)
+        await cuts.cut(self._lab.name, self.name, way)
 
     async def heal(self) -> None:
         """End the cut; partitions stay."""
@@ -130,6 +141,16 @@ class LabHost:
         """End its daemon by SIGKILL; its children live on."""
         self._awake()
         return await control.ask(self.paths.init_socket, "kill")
+
+    async def pause_daemon(self) -> DaemonStatus:
+        """Stop its daemon where it stands (SIGSTOP); all else goes on."""
+        self._awake()
+        return await control.ask(self.paths.init_socket, "pause")
+
+    async def resume_daemon(self) -> DaemonStatus:
+        """Let its daemon go on."""
+        self._awake()
+        return await control.ask(self.paths.init_socket, "resume")
 
     async def wait_for_socket(self, path: Path, timeout: float = 30.0) -> None:
         """Until somebody listens on a unix socket; the daemon's last words if it ends instead."""
@@ -218,6 +239,8 @@ class LabHost:
         paths = self.paths
         etc.write(paths, self._lab.hosts)
         paths.state.mkdir(mode=0o711, exist_ok=True)
+        if self._record.disk:
+            await disk.attach(paths, self._record.disk)
         paths.run.mkdir(mode=0o755, exist_ok=True)
         await asyncio.to_thread(_empty, paths.run)
         cgroups.make(cgroup.detect(), paths.cgroup)
@@ -239,6 +262,8 @@ class LabHost:
             name=self.name,
             namespace=str(netns.path(paths.namespace)),
             cgroup=paths.cgroup,
+            labs=str(paths.base),
+            state=str(paths.state),
             etc=str(paths.etc),
             pid=str(paths.pid),
             log=str(paths.init_log),

@@ -8,6 +8,7 @@ ended until somebody asks; escalation and patience are the caller's (control.py)
 
 Requests are single lines on the control socket, the answer is one line of JSON:
 status | start | stop (SIGTERM, answered when it has ended) | kill (the same with SIGKILL) |
+pause (SIGSTOP) | resume (SIGCONT) |
 shutdown (stop, then SIGTERM to all others, answered at once).
 """
 
@@ -30,6 +31,7 @@ class Init:
         self.listener = listener
         self.daemon: int | None = None
         self.code: int | None = None
+        self.paused = False
         self.starts = 0
         self.waiting: list[socket.socket] = []
 
@@ -54,6 +56,7 @@ class Init:
             if pid == 0:
                 return
             if pid == self.daemon:
+                self.paused = False
                 self.daemon, self.code = None, os.waitstatus_to_exitcode(status)
                 while self.waiting:
                     self.answer(self.waiting.pop())
@@ -75,7 +78,11 @@ class Init:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGTERM)  # all but this process
             self.answer(connection)
-        elif word in ("status", "stop", "kill"):
+        elif word in ("pause", "resume") and self.daemon is not None:
+            self.paused = word == "pause"
+            os.kill(self.daemon, signal.SIGSTOP if self.paused else signal.SIGCONT)
+            self.answer(connection)
+        elif word in ("status", "stop", "kill", "pause", "resume"):
             self.answer(connection)
         else:
             self.answer(connection, "unknown request")
@@ -109,7 +116,7 @@ class Init:
         why = failure.replace("\\", "/").replace('"', "'")
         text = (
             f'{{"daemon": {daemon}, "code": {code}, "starts": {self.starts}, '
-            f'"others": {_others()}, "failure": "{why}"}}\n'
+            f'"paused": {int(self.paused)}, "others": {_others()}, "failure": "{why}"}}\n'
         )
         with contextlib.suppress(OSError):
             connection.sendall(text.encode())

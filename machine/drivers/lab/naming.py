@@ -184,6 +184,11 @@ class HostPaths:
         return self.directory / "state"
 
     @property
+    def disk(self) -> Path:
+        """The image that `state` is in, if the host has a disk of its own."""
+        return self.directory / "disk.img"
+
+    @property
     def run(self) -> Path:
         """The daemon's run directory, emptied at each start as /run is at a boot."""
         return self.directory / "run"

@@ -18,11 +18,15 @@ from machine.drivers.lab.naming import LabPaths, check_base, check_lab
 
 @dataclass(frozen=True)
 class HostRecord:
-    """One host: `command` is the template of its daemon's argument list (command.py)."""
+    """One host: `command` is the template of its daemon's argument list (command.py).
+
+    `disk`: MiB of its own disk, 0 if it has none.
+    """
 
     name: str
     address: str
     command: tuple[str, ...]
+    disk: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class LabRecord:
     command: tuple[str, ...]  # for hosts that are yet to be created
     expose: str = ""
     hosts: tuple[HostRecord, ...] = ()
+    disk: int = 0  # MiB, for hosts that are yet to be created
 
     def host(self, name: str) -> HostRecord:
         """The host of that name; NOT_FOUND if the lab has none."""
@@ -55,7 +60,7 @@ def load(paths: LabPaths) -> LabRecord | None:
     except ValueError as error:
         raise SwarmError(Code.INTERNAL, f"{paths.record} is damaged", why=str(error)) from None
     hosts = tuple(
-        HostRecord(host["name"], host["address"], tuple(host["command"]))
+        HostRecord(host["name"], host["address"], tuple(host["command"]), host["disk"])
         for host in content.pop("hosts")
     )
     return LabRecord(**{**content, "command": tuple(content["command"]), "hosts": hosts})

@@ -21,12 +21,16 @@ Publish = Callable[[LabHost], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a lab consists of; `expose` is ADDR:PORT on loopback, or empty."""
+    """What a lab consists of; `expose` is ADDR:PORT on loopback, or empty.
+
+    `disk`: MiB of the disk that each host but the registry gets of its own; 0: none does.
+    """
 
     managers: int = 1
     workers: int = 2
     registry: bool = True
     expose: str = ""
+    disk: int = 0
 
     def names(self) -> list[str]:
         """The names of its hosts."""
@@ -77,11 +81,13 @@ async def _stock(host: LabHost, publish: Publish | None) -> None:
 def _made_or_found(name: str, shape: Shape, base: Path, daemon: Sequence[str] | None) -> LabDriver:
     """A new lab, or the one that is there if it has this shape or no host yet."""
     if record.load(record.lab_paths(name, base)) is None:
-        return LabDriver.make(name, base=base, daemon=daemon, expose=shape.expose)
+        return LabDriver.make(name, base=base, daemon=daemon, expose=shape.expose, disk=shape.disk)
     lab = LabDriver.open(name, base=base)
     present = [host.name for host in lab.hosts()]
-    if (present and sorted(present) != sorted(shape.names())) or lab.expose != shape.expose:
+    is_other = present and sorted(present) != sorted(shape.names())
+    if is_other or (lab.expose, lab.disk) != (shape.expose, shape.disk):
         exposed = f", exposed at {lab.expose}" if lab.expose else ""
+        exposed += f", with disks of {lab.disk} MiB" if lab.disk else ""
         raise SwarmError(
             Code.EXISTS,
             f"there is a lab {name} of another shape",

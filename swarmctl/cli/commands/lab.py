@@ -13,7 +13,7 @@ import click
 
 from api.errors import Code, SwarmError
 from machine.driver import State
-from machine.drivers.lab import images, naming
+from machine.drivers.lab import cuts, disk, images, naming
 from machine.drivers.lab.driver import LabDriver, all_of, labs
 from machine.drivers.lab.form import DEFAULT_HEARTBEAT
 from machine.drivers.lab.host import LabHost
@@ -61,6 +61,9 @@ name_option = click.option(
 )
 
 
+_DAEMON = ("status", "start", "stop", "kill", "pause", "resume")
+
+
 @click.group()
 def lab() -> None:
     """Make hosts out of namespaces on this machine."""
@@ -88,6 +91,13 @@ def lab() -> None:
     metavar="SECONDS",
     help="Heartbeat period of the swarm",
 )
+@click.option(
+    "--disk",
+    "size",
+    type=click.IntRange(disk.MINIMUM),
+    metavar="MIB",
+    help="Give each host a disk of its own, of this size",
+)
 @click.option("--up-only", is_flag=True, help="Only the hosts: make no swarm of them")
 def up(
     name: str,
@@ -96,10 +106,11 @@ def up(
     expose: str,
     registry: bool,
     heartbeat: float,
+    size: int | None,
     up_only: bool,
 ) -> None:
     """Make a lab and a swarm of its hosts; again, to start what does not run."""
-    shape = Shape(managers, workers, registry, expose)
+    shape = Shape(managers, workers, registry, expose, size or 0)
     work = bring_up(name, shape, form=not up_only, heartbeat=heartbeat, publish=images.publish_from)
     try:
         driver, ran = asyncio.run(work)
@@ -151,9 +162,13 @@ def exec_(name: str, host: str, command: tuple[str, ...]) -> None:
 @lab.command("cut")
 @name_option
 @click.argument("hosts", metavar="HOST...", nargs=-1, required=True)
-def cut(name: str, hosts: tuple[str, ...]) -> None:
+@click.option(
+    "--only", type=click.Choice(["in", "out"]), help="Cut what they are told, or what they say"
+)
+def cut(name: str, hosts: tuple[str, ...], only: str | None) -> None:
     """Cut hosts off the lab's network."""
-    _each(name, hosts, LabHost.cut)
+    way = cuts.Way[only.upper()] if only else cuts.Way.BOTH
+    _each(name, hosts, lambda host: host.cut(way))
 
 
 @lab.command("heal")
@@ -219,17 +234,31 @@ def resume(name: str, hosts: tuple[str, ...]) -> None:
 @lab.command("daemon")
 @name_option
 @click.argument("host")
-@click.argument("action", type=click.Choice(["status", "start", "stop", "kill"]))
+@click.argument("action", type=click.Choice(_DAEMON))
 def daemon(name: str, host: str, action: str) -> None:
-    """Look at, start, stop or kill a host's daemon; its containers live on."""
+    """Look at, start, stop, kill, pause or resume a host's daemon; its containers live on."""
     target = LabDriver.open(name).host(host)
     actions = {
         "status": target.daemon,
         "start": target.start_daemon,
         "stop": target.stop_daemon,
         "kill": target.kill_daemon,
+        "pause": target.pause_daemon,
+        "resume": target.resume_daemon,
     }
     click.echo(str(asyncio.run(actions[action]())))
+
+
+@lab.command("disk")
+@name_option
+@click.argument("host")
+@click.argument("action", type=click.Choice(["fill", "free", "fail"]))
+def disk_(name: str, host: str, action: str) -> None:
+    """Fill or free a host's own disk, or let it fail: all is read-only until the next start."""
+    target = LabDriver.open(name).host(host)
+    actions = {"fill": disk.fill, "free": disk.free, "fail": disk.fail}
+    asyncio.run(actions[action](target.paths))
+    click.echo(host)
 
 
 @lab.command("down")

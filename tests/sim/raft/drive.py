@@ -23,6 +23,8 @@ class Drive:
         self.dirty = False
         """Whether something was appended that no sync has made durable."""
         self.appends = 0
+        self.failing = ""
+        """The operation whose next call fails."""
         self.syncs_until_cut = -1
         self.cut_after_sync = False
         self.proven = proven if proven is not None else {}
@@ -34,6 +36,13 @@ class Drive:
         """The power goes at the sync after `number` others, before it or when it is done."""
         self.syncs_until_cut = number
         self.cut_after_sync = after
+
+    def heal(self) -> None:
+        """Nothing is to go wrong any more."""
+        self.full = False
+        self.failing = ""
+        self.syncs_until_cut = -1
+        self.disk.cut_at = None
 
     def lose_power(self, fate: Fate) -> None:
         """The process is gone, and whatever the fate does not keep."""
@@ -67,6 +76,7 @@ class Drive:
     def _next(self, disk: SimDisk) -> None:
         self.disk = disk
         self.full = self.dirty = False
+        self.failing = ""
         self.syncs_until_cut = -1
         self._size, self._durable, self._claimed = {}, {}, {}
 
@@ -77,6 +87,7 @@ class Drive:
 
     def append(self, name: str, data: bytes) -> None:
         self._needs_space(name)
+        self._may_fail("append")
         self.disk.append(name, data)
         self.dirty = True
         self.appends += 1
@@ -86,6 +97,7 @@ class Drive:
     def fdatasync(self, name: str) -> None:
         if self.syncs_until_cut == 0 and not self.cut_after_sync:
             self._cut()
+        self._may_fail("fdatasync")
         self.disk.fdatasync(name)
         self.dirty = False
         if name in self._size:
@@ -99,6 +111,7 @@ class Drive:
         self.disk.truncate(name, length)
 
     def rename(self, old: str, new: str) -> None:
+        self._may_fail("rename")
         self.disk.rename(old, new)
         for account in (self._size, self._durable, self._claimed, self.proven):
             if old in account:
@@ -112,6 +125,7 @@ class Drive:
         self.disk.close(name)
 
     def fsync_dir(self) -> None:
+        self._may_fail("fsync_dir")
         self.disk.fsync_dir()
 
     def list(self) -> list[str]:
@@ -123,6 +137,11 @@ class Drive:
     def _needs_space(self, name: str) -> None:
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    def _may_fail(self, operation: str) -> None:
+        if self.failing == operation:
+            self.failing = ""
+            self.disk.fail_next(operation)
 
     def _cut(self) -> None:
         self.disk.cut_at = self.disk.operations

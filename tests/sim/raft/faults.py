@@ -1,6 +1,5 @@
 """What goes wrong: a storm picks among the faults that the settings name. All of it heals."""
 
-import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -51,9 +50,8 @@ class Faults:
         world.network.calm()
         world.slow_disk = 0.0
         for host in list(world.hosts.values()):
-            host.full = host.drive.full = False
-            host.drive.disk.cut_at = None
-            host.drive.syncs_until_cut = -1
+            host.full = False
+            host.drive.heal()
             if host.process is not None:
                 host.process.rate = 1.0
                 host.process.go_on()
@@ -187,8 +185,8 @@ class Faults:
     def _fsync(self) -> None:
         process = self._anyone()
         if process is not None:
-            operation = self._random.choice(("fdatasync", "append", "fsync_dir", "rename"))
-            process.drive.disk.fail_next(operation, errno.EIO)
+            operations = ("fdatasync", "append", "fsync_dir", "rename")
+            process.drive.failing = self._random.choice(operations)
 
     def _full(self) -> None:
         process = self._anyone()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from api.v1.raft_pb2 import ConfState, Entry, RaftMessage
 from manager.raft.core.ready import Ready
 from tests.sim.raft.durable_view import DurableView
+from tests.sim.raft.transcript import words_of
 from tests.sim.raft.violation import must
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Invariants:
             "%d commits %d, which no quorum of %s has on its disks",
             who,
             commit,
-            member.confs,
+            " or ".join(map(words_of, member.confs)),
         )
         self.committed += member.log.terms[len(self.committed) : commit + 1]
 
@@ -329,9 +330,9 @@ class Invariants:
             "one configuration",
             "%d has %s after change %d, others %s",
             member.raft_id,
-            conf,
+            words_of(conf),
             index,
-            ConfState.FromString(known),
+            words_of(ConfState.FromString(known)),
         )
         ids = ids_of(conf)
         if index < self.newest_conf:

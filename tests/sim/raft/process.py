@@ -273,8 +273,8 @@ class Process:
     def _reconfigured(self, entry: Entry, result: object) -> None:
         conf = self._conf()
         self.world.invariants.reconfigured(self, entry.index, conf)
-        refused = isinstance(result, SwarmError)
-        self.world.note("{} at {}: {}", self.raft_id, entry.index, "refused" if refused else conf)
+        outcome = "refused" if isinstance(result, SwarmError) else conf
+        self.world.note("{} at {}: {}", self.raft_id, entry.index, outcome)
         self.view.reconfigured(entry.index)
         self.confs = [self.confs[-1], conf]
         self.world.invariants.changed(self)

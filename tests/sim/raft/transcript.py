@@ -4,10 +4,10 @@ from collections import deque
 from typing import Any
 from zlib import crc32
 
-from api.v1.raft_pb2 import ConfChange, Entry, HardState, RaftMessage
+from api.v1.raft_pb2 import ConfChange, ConfState, Entry, HardState, RaftMessage
 from manager.raft.core.ready import Ready
 
-TAIL = 16000
+TAIL = 160
 """Lines of a failed run that are shown."""
 
 
@@ -45,6 +45,8 @@ def _word(value: object) -> str:
             return _ready(value)
         case ConfChange():
             return _change(value)
+        case ConfState():
+            return words_of(value)
     return str(value)
 
 
@@ -103,6 +105,18 @@ def _change(change: ConfChange) -> str:
     ] or ["leave joint"]
     if change.transition:
         words.append(ConfChange.Transition.Name(change.transition).split("_")[1].lower())
+    return ", ".join(words)
+
+
+def words_of(conf: ConfState) -> str:
+    """A configuration in one line."""
+    words = [f"voters {list(conf.voters)}"]
+    if conf.voters_outgoing:
+        words.append(f"and {list(conf.voters_outgoing)}")
+    if conf.learners:
+        words.append(f"learners {list(conf.learners)}")
+    if conf.learners_next:
+        words.append(f"then also {list(conf.learners_next)}")
     return ", ".join(words)
 
 

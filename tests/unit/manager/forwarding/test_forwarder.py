@@ -11,12 +11,13 @@ import pytest
 
 from api.channel import SERVER_OPTIONS, socket_target, unix_channel
 from api.errors import Code, SwarmError
+from api.metadata import STALE
 from api.serving import ErrorInterceptor
 from api.status import from_grpc
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, raft_pb2
 from manager.ca.behalf import FORWARDED
 from manager.forwarding.channels import ManagerChannels
-from manager.forwarding.forwarder import STALE, Forwarder
+from manager.forwarding.forwarder import Forwarder
 
 
 class Standing:

@@ -126,6 +126,7 @@ def test_only_a_conflict_removes_entries(
 
 def test_an_append_is_persisted_before_it_is_answered() -> None:
     host = lone()
+    host.step(M.TYPE_HEARTBEAT, 2, 2)
     append = message(M.TYPE_APPEND, 2, 1, 2, index=1, log_term=1, entries=entries(2, 2))
     host.raw.step(append)
     ready = host.raw.ready()

@@ -1,32 +1,14 @@
-"""Changes of the configuration: section 6 of the paper, and Ongaro's thesis, 4.1 to 4.3."""
+"""Single changes of the configuration, leaving, disruptive servers (Ongaro's thesis, 4.1, 4.2)."""
 
 import pytest
 
 from api.v1.raft_pb2 import ConfChange, Entry, MemberChange, RaftMessage
 from manager.raft.core.errors import ConfChangeError, DropReason, ProposalDroppedError
 from manager.raft.core.ready import Role
-from manager.raft.core.storage import MemoryStorage
 from tests.support.raft_entries import ADD, LEARN, REMOVE, UPDATE, conf_change
 from tests.support.raft_group import Group, Host, group, lone_leader, message
 
 M = RaftMessage
-EXPLICIT = ConfChange.TRANSITION_EXPLICIT
-IMPLICIT = ConfChange.TRANSITION_IMPLICIT
-
-
-def joiner(members: Group, member: int, *, learner: bool = False) -> Host:
-    """A member with an empty log, which the group adds, and which its snapshots name."""
-    members.add(Host(member, MemoryStorage()))
-    members.change(conf_change((LEARN if learner else ADD, member)))
-    return members[member]
-
-
-def voters(host: Host) -> list[int]:
-    return list(host.raw.status().config.voters.incoming.ordered)
-
-
-def outgoing(host: Host) -> list[int]:
-    return list(host.raw.status().config.voters.outgoing.ordered)
 
 
 def committed_leader(*others: int) -> Host:
@@ -49,7 +31,7 @@ def test_a_change_takes_effect_on_all_members_when_it_is_applied() -> None:
     members = group(1, 2, 3)
     members.elect(1)
     members.change(conf_change((REMOVE, 3)))
-    assert voters(members[1]) == voters(members[2]) == [1, 2]
+    assert members[1].voters == members[2].voters == [1, 2]
 
 
 def test_a_change_has_no_effect_before_it_is_committed() -> None:
@@ -57,10 +39,10 @@ def test_a_change_has_no_effect_before_it_is_committed() -> None:
     index = host.raw.propose_conf_change(conf_change((ADD, 4)))
     assert not [each for each in host.work() if each.to == 4]
     assert index is not None
-    assert voters(host) == [1, 2, 3]
+    assert host.voters == [1, 2, 3]
     assert change_at(host, index)
     host.step(M.TYPE_APPEND_RESPONSE, 2, 2, index=index)
-    assert voters(host) == [1, 2, 3, 4]
+    assert host.voters == [1, 2, 3, 4]
 
 
 def test_the_new_majority_counts_from_then_on() -> None:
@@ -99,7 +81,7 @@ def test_one_change_at_a_time() -> None:
     assert change_at(host, first)
     assert not change_at(host, second)
     host.step(M.TYPE_APPEND_RESPONSE, 2, 2, index=second)
-    assert voters(host) == [1, 2, 3, 4]
+    assert host.voters == [1, 2, 3, 4]
     third = host.raw.propose_conf_change(conf_change((ADD, 5)))
     host.work()
     assert third is not None
@@ -127,7 +109,7 @@ def test_no_change_before_an_entry_of_the_own_term_is_committed() -> None:
     assert index is not None
     assert not change_at(host, index)
     host.step(M.TYPE_APPEND_RESPONSE, 2, 2, index=index)
-    assert voters(host) == [1, 2, 3]
+    assert host.voters == [1, 2, 3]
     later = host.raw.propose_conf_change(conf_change((ADD, 4)))
     host.work()
     assert later is not None
@@ -150,7 +132,7 @@ def test_a_new_leader_waits_until_it_has_applied_the_changes_of_the_last() -> No
     members.tick(4)
     assert index is not None
     assert not change_at(host, index)
-    assert voters(host) == [1, 2, 3, 4]
+    assert host.voters == [1, 2, 3, 4]
 
 
 def test_a_new_leader_waits_until_it_has_applied_all_that_it_found_in_its_log() -> None:
@@ -188,14 +170,14 @@ def test_a_refused_change_changes_nothing() -> None:
     assert host.raw.apply_conf_change(None).voters == [1, 2, 3]
     with pytest.raises(ConfChangeError):
         host.raw.apply_conf_change(conf_change((ADD, 0)))
-    assert voters(host) == [1, 2, 3]
+    assert host.voters == [1, 2, 3]
 
 
 def test_an_update_changes_no_configuration() -> None:
     members = group(1, 2, 3)
     members.elect(1)
     members.change(conf_change((UPDATE, 2)))
-    assert voters(members[3]) == [1, 2, 3]
+    assert members[3].voters == [1, 2, 3]
     members.propose(b"goes on")
     assert members[3].commands == [b"goes on"]
 
@@ -274,7 +256,7 @@ def test_a_group_does_not_lock_up_when_only_its_removed_leader_knows_of_the_remo
     members = removed_leader_knows_best(1, 2)
     members.tick(40)
     assert members.leader().id == 2
-    assert voters(members[2]) == [2]
+    assert members[2].voters == [2]
     members.propose(b"x")
     assert members[2].commands == [b"x"]
 
@@ -285,7 +267,7 @@ def test_a_candidate_that_learns_of_a_change_gives_up() -> None:
     members[2].raw.campaign()
     members.settle()
     assert members[2].role is Role.FOLLOWER
-    assert voters(members[2]) == [2, 3]
+    assert members[2].voters == [2, 3]
 
 
 # Disruptive servers: 4.2.3.
@@ -312,166 +294,3 @@ def test_a_vote_request_is_ignored_while_the_leader_is_heard() -> None:
     members.tick(10, 2)
     [answer] = host.step(M.TYPE_VOTE, 3, 9, index=99, log_term=8)
     assert (answer.reject, host.raw.term) == (False, 9)
-
-
-# Learners: 4.2.1.
-
-
-def test_a_learner_gets_all_entries_and_does_not_count() -> None:
-    members = group(1, 2, learners=[3])
-    members.elect(1)
-    members.propose(b"a")
-    assert members[3].commands == [b"a"]
-    members.stop(2)
-    members.propose(b"b")
-    assert members[3].log[-1][0] == 4
-    assert members[1].commands == [b"a"]
-
-
-def test_a_learner_never_campaigns() -> None:
-    members = group(1, 2, learners=[3])
-    members.tick(60, 3)
-    members[3].raw.campaign()
-    members.settle()
-    assert (members[3].role, members[3].raw.term) == (Role.FOLLOWER, 1)
-
-
-def test_a_learner_answers_a_vote_request_for_it_may_be_a_voter_unknowingly() -> None:
-    members = group(1, 2, learners=[3])
-    [answer] = members[3].step(M.TYPE_VOTE, 1, 2, index=1, log_term=1)
-    assert (answer.type, answer.reject) == (M.TYPE_VOTE_RESPONSE, False)
-
-
-def test_the_vote_of_a_learner_does_not_count() -> None:
-    members = group(1, 2, learners=[3], pre_vote=False)
-    members[1].raw.campaign()
-    members[1].work()
-    members[1].step(M.TYPE_VOTE_RESPONSE, 3, 2)
-    assert members[1].role is Role.CANDIDATE
-
-
-def test_a_learner_does_not_keep_a_leader_in_office() -> None:
-    members = group(1, 2, learners=[3])
-    members.elect(1)
-    members.stop(2)
-    members.tick(21)
-    assert not members[1].raw.is_leader
-
-
-def test_a_learner_is_promoted_and_a_voter_demoted() -> None:
-    members = group(1, 2, learners=[3])
-    members.elect(1)
-    members.change(conf_change((ADD, 3)))
-    assert voters(members[3]) == [1, 2, 3]
-    members.change(conf_change((LEARN, 2)))
-    assert voters(members[2]) == [1, 3]
-    assert members[3].raw.status().config.learners == {2}
-    members.stop(2)
-    members.propose(b"x")
-    assert members[3].commands == [b"x"]
-
-
-def test_a_new_member_gets_the_log_and_then_counts() -> None:
-    members = group(1, 2, 3)
-    members.elect(1)
-    members.propose(b"a")
-    host = joiner(members, 4, learner=True)
-    members.change(conf_change((ADD, 4)))
-    assert host.commands == [b"a"]
-    assert voters(host) == [1, 2, 3, 4]
-    members.stop(3)
-    members.propose(b"b")
-    assert host.commands == [b"a", b"b"]
-
-
-def test_a_new_member_takes_a_snapshot_that_does_not_name_it_yet() -> None:
-    members = group(1, 2, 3)
-    members.elect(1)
-    members.propose(b"a")
-    members[1].compact()
-    members.propose(b"b")
-    host = joiner(members, 4)
-    assert host.commands == [b"b"]
-    assert host.storage.snapshot().metadata.conf.voters == [1, 2, 3]
-    assert voters(host) == [1, 2, 3, 4]
-
-
-# Joint consensus: section 6, 4.3.
-
-
-def test_several_changes_go_through_a_joint_configuration_and_out_of_it() -> None:
-    members = group(1, 2, 3, learners=[4, 5])
-    members.elect(1)
-    members.forget()
-    members.change(conf_change((ADD, 4), (ADD, 5), (REMOVE, 2), (LEARN, 3)))
-    for member in (1, 4, 5):
-        assert voters(members[member]) == [1, 4, 5]
-        assert outgoing(members[member]) == []
-        assert members[member].raw.status().config.learners == {3}
-    changes = [each for each in members[1].applied if each.type == Entry.TYPE_CONF_CHANGE]
-    assert [bool(each.data) for each in changes] == [True, False]
-
-
-def test_an_explicit_joint_configuration_stays_until_it_is_left() -> None:
-    members = group(1, 2, 3, learners=[4, 5])
-    members.elect(1)
-    members.change(conf_change((ADD, 4), (ADD, 5), (REMOVE, 3), transition=EXPLICIT))
-    members.tick(20)
-    assert (voters(members[4]), outgoing(members[4])) == ([1, 2, 4, 5], [1, 2, 3])
-    members.change(conf_change((REMOVE, 2)))  # not admitted meanwhile
-    assert voters(members[4]) == [1, 2, 4, 5]
-    members.change(ConfChange())
-    assert (voters(members[4]), outgoing(members[4])) == ([1, 2, 4, 5], [])
-
-
-@pytest.mark.parametrize(
-    ("stopped", "agree"),
-    [((), True), ((2,), True), ((5,), True), ((2, 5), True), ((2, 3), False), ((4, 5), False)],
-)
-def test_both_majorities_have_to_agree(stopped: tuple[int, ...], agree: bool) -> None:
-    members = group(1, 2, 3, learners=[4, 5], check_quorum=False)
-    members.elect(1)
-    change = ((ADD, 4), (ADD, 5), (REMOVE, 2), (REMOVE, 3))
-    members.change(conf_change(*change, transition=EXPLICIT))
-    assert (voters(members[1]), outgoing(members[1])) == ([1, 4, 5], [1, 2, 3])
-    members.stop(*stopped)
-    members.propose(b"x")
-    assert members[1].commands == ([b"x"] if agree else [])
-
-
-def test_both_majorities_elect() -> None:
-    members = group(1, 2, 3, learners=[4, 5], pre_vote=False, check_quorum=False)
-    members.elect(1)
-    change = ((ADD, 4), (ADD, 5), (REMOVE, 2), (REMOVE, 3))
-    members.change(conf_change(*change, transition=EXPLICIT))
-    members.stop(2, 3)
-    members[4].raw.campaign()
-    members.settle()
-    assert members[4].role is Role.CANDIDATE  # 1, 4, 5 of the new, only 1 of the old
-    members.restart(2)
-    members.elect(4)
-
-
-def test_a_new_leader_ends_the_joint_configuration_of_the_last() -> None:
-    members = group(1, 2, 3, learners=[4, 5])
-    members.elect(1)
-    leaving = Entry(type=Entry.TYPE_CONF_CHANGE, term=2, index=4)
-    members.only(lambda each: leaving not in each.entries)
-    members.change(conf_change((ADD, 4), (ADD, 5), transition=IMPLICIT))
-    assert outgoing(members[2]) == [1, 2, 3]
-    members.stop(1)
-    members.heal()
-    members.tick(40)
-    assert members.leader().id != 1
-    assert (voters(members[2]), outgoing(members[2])) == ([1, 2, 3, 4, 5], [])
-
-
-def test_a_leader_that_is_to_leave_leads_until_the_joint_configuration_ends() -> None:
-    members = group(1, 2, 3, learners=[4])
-    members.elect(1)
-    members.change(conf_change((ADD, 4), (REMOVE, 1), transition=EXPLICIT))
-    assert members[1].raw.is_leader
-    members.change(ConfChange())
-    assert members[1].role is Role.FOLLOWER
-    members.tick(30)
-    assert members.leader().id in (2, 3, 4)

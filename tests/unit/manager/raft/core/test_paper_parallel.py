@@ -25,7 +25,7 @@ def test_a_leader_sends_before_its_own_disk_is_done() -> None:
     host = ready_leader()
     host.raw.propose(b"x")
     ready = host.raw.ready()
-    assert rows(ready.entries) == [(3, 2)]
+    assert (rows(ready.entries), ready.must_sync) == ([(3, 2)], True)
     assert {(each.type, each.to) for each in ready.early} == {
         (M.TYPE_APPEND, 2),
         (M.TYPE_APPEND, 3),

@@ -132,6 +132,7 @@ def test_a_snapshot_of_another_history_replaces_a_tail_that_was_never_committed(
 
 def test_a_snapshot_is_installed_before_entries_that_follow_it() -> None:
     host = lone()
+    host.step(M.TYPE_HEARTBEAT, 2, 3)
     append = {"index": 9, "log_term": 3, "commit": 10, "entries": entries(10, 3)}
     host.raw.step(message(M.TYPE_SNAPSHOT, 2, 1, 3, snapshot=snapshot(9, 3, 1, 2, 3)))
     host.raw.step(message(M.TYPE_APPEND, 2, 1, 3, **append))

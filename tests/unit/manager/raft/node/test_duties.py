@@ -211,6 +211,15 @@ def test_a_received_snapshot_comes_before_the_entries_behind_it() -> None:
     assert log_of(disk.after_power_cut(Lost())) == (state, 9, [b"ten", b"eleven"])
 
 
+def test_a_received_snapshot_outdates_a_commit_index_that_was_kept_back() -> None:
+    disk = SimDisk()
+    duties, _ = begin(disk, bootstrap=False)
+    duties.persist(Ready(entries=entries(1, b"one"), hard_state=HardState(term=3), must_sync=True))
+    duties.persist(Ready(hard_state=HardState(term=3, commit=1)))
+    duties.persist(Ready(snapshot=Snapshot(metadata=PAGES), must_sync=True))
+    assert log_of(disk.after_power_cut(Lost()))[0].commit == PAGES.index
+
+
 def received() -> Ready:
     return Ready(
         hard_state=HardState(term=4, vote=2, commit=10),

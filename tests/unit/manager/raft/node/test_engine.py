@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from api.errors import Code, SwarmError
-from api.v1.raft_pb2 import Entry, RaftMessage
+from api.v1.raft_pb2 import Entry, MemberChange, RaftMessage
 from manager.raft.node.engine import SLICE
-from tests.support.node_group import Group, group
+from tests.support.node_group import Group, change, group
 from tests.support.until import until
 from tests.support.word_machine import Words
 
@@ -63,6 +63,28 @@ def test_messages_are_taken_while_the_machine_works(tmp_path: Path) -> None:
         await g.stop()
 
     g, machine = Group(tmp_path), Slow()
+    asyncio.run(scenario())
+
+
+def test_who_was_told_of_a_change_can_make_the_next(tmp_path: Path) -> None:
+    class Slow(Words):
+        def apply(self, entry: Entry, local: object | None) -> object:
+            g.clock.advance(2 * SLICE)
+            return super().apply(entry, local)
+
+    async def scenario() -> None:
+        node = g.station(1).start([1], bootstrap=True, machine=Slow())
+        await g.quiet()
+
+        async def changes() -> None:
+            for kind in (MemberChange.TYPE_ADD_LEARNER, MemberChange.TYPE_REMOVE):
+                await node.change_members(change(kind, 2))
+
+        await asyncio.gather(changes(), *(node.append(b"%d" % number) for number in range(20)))
+        assert list(node.members) == [1]
+        await g.stop()
+
+    g = Group(tmp_path)
     asyncio.run(scenario())
 
 

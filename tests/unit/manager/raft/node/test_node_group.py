@@ -10,6 +10,7 @@ from api.v1.raft_pb2 import RaftMessage
 from manager.raft.node.node import ENTRY_BYTES, READ_DEADLINE
 from manager.raft.node.ticker import TICK
 from tests.support.node_group import Group, group
+from tests.support.until import until
 
 ALL = (1, 2, 3)
 
@@ -234,6 +235,32 @@ def test_a_read_goes_on_with_the_next_leader(tmp_path: Path) -> None:
             read = asyncio.create_task(g[2].read_barrier())
             await g.done(read)
             assert (g[2].leader_id != 1, g.told(2)) == (True, [b"one"])
+
+    asyncio.run(scenario())
+
+
+def test_a_read_is_asked_again_as_soon_as_another_leads(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with group(tmp_path) as g:
+            g.drops = lambda m: m.type == RaftMessage.TYPE_READ_INDEX and m.to == 1
+            read = asyncio.create_task(g[2].read_barrier())
+            await g.quiet()
+            handing = asyncio.create_task(g[1].hand_over(3))
+            await until(lambda: handing.done() and read.done())  # no tick has passed
+            assert (await handing, await read) == (True, None)
+
+    asyncio.run(scenario())
+
+
+def test_who_was_elected_leads_once_its_state_is_current(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with group(tmp_path) as g:
+            await g.tick(2)
+            g.drops = lambda m: m.type == RaftMessage.TYPE_APPEND
+            await g.done(g[1].hand_over(3))
+            assert (g[3].leader_id, g[3].is_leader, g[1].is_leader) == (3, False, False)
+            g.drops = lambda _: False
+            await g.tick_until(lambda: g[3].is_leader)
 
     asyncio.run(scenario())
 

@@ -7,7 +7,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import ConfChange, Member, MemberChange, RaftMessage, SnapshotMetadata
-from tests.support.node_group import change, group
+from tests.support.node_group import change, group, member
 
 ADD_VOTER = MemberChange.TYPE_ADD_VOTER
 ADD_LEARNER = MemberChange.TYPE_ADD_LEARNER
@@ -48,10 +48,12 @@ def test_a_removed_follower_is_refused_for_ever(tmp_path: Path) -> None:
             await g.tick(40)
             assert {error.code for error in g.refused} <= {Code.REFUSED}
             assert (g.leader.raft_id, g[2].admits(3, "node3") is None) == (1, False)
+            last = g.leader.status().last_index
             for kind in (ADD_VOTER, ADD_LEARNER):
                 with pytest.raises(SwarmError, match="removed for ever") as refused:
                     await g.leader.change_members(change(kind, 3))
                 assert refused.value.code is Code.REFUSED
+            assert g.leader.status().last_index == last
             await g.done(g.leader.append(b"one"))
 
     asyncio.run(scenario())
@@ -151,13 +153,13 @@ def test_a_new_member_of_a_long_log_begins_with_a_snapshot(tmp_path: Path) -> No
     async def scenario() -> None:
         async with group(tmp_path, 2, interval=50) as g:
             words = [b"%d" % n for n in range(1200)]
+            await g.changed(change(REMOVE, 2))
             await g.done(asyncio.gather(*map(g.leader.append, words)))
             await g.tick(2)
             assert g.leader.status().first_index > 500
-            await g.changed(change(REMOVE, 2))
             learner = await g.add_learner(3)
             assert (g.told(3), g.stations[3].words.installed) == (words, 1)
-            assert sorted(learner.members) == [1, 3]
+            assert dict(learner.members) == {1: member(1), 3: member(3)}
             assert learner.admits(2, "node2") is not None
             await g.changed(change(ADD_VOTER, 3))
             await g.stations[3].stop()

@@ -1,6 +1,7 @@
 """Nodes that stop, are cancelled, lose their disk, and come back."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from api.v1.raft_pb2 import Entry
 from manager.raft.durable.keyring import FileKeys
 from tests.support.node_group import Group, Station, group
 from tests.support.sim_disk import Lost, SimDisk
+from tests.support.until import until
 from tests.support.word_machine import Words
 
 ALL = (1, 2, 3)
@@ -214,6 +216,38 @@ def test_a_cancelled_node_answers_everybody_and_keeps_what_it_acknowledged(
         assert acknowledged <= len(told) <= len(calls)
         await g.stop()
 
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_node_waits_for_the_write_that_is_under_way(tmp_path: Path) -> None:
+    class Gated(SimDisk):
+        def fdatasync(self, name: str) -> None:
+            asked.set()
+            assert released.wait(60)
+            super().fdatasync(name)
+            finished.append(name)
+
+    async def scenario() -> None:
+        g = Group(tmp_path)
+        station = await alone(g, Gated())
+        await g.quiet()
+        for event in (released, asked):
+            event.clear()
+        finished.clear()
+        call = asyncio.create_task(station.node.append(b"one"))
+        await until(asked.is_set)
+        releasing = threading.Timer(0.05, released.set)
+        releasing.start()
+        station.task.cancel()
+        await asyncio.gather(station.task, return_exceptions=True)
+        assert len(finished) == 1
+        with pytest.raises(SwarmError, match="stopping"):
+            await call
+        releasing.join()
+        await g.stop()
+
+    released, asked, finished = threading.Event(), threading.Event(), list[str]()
+    released.set()
     asyncio.run(scenario())
 
 
