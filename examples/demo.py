@@ -1,4 +1,4 @@
-"""`make demo`: a swarm on one machine, a service spread over it, a node lost, the service healed.
+"""`make demo`: a swarm on one machine, a service on it, a worker lost and healed, the leader lost.
 
 Runs the very commands that a user would type and shows each before its output. `record FILE` also
 writes what was seen as an SVG picture, for the README. Nothing here knows how the swarm works.
@@ -18,6 +18,9 @@ SERVICE = "web"
 REPLICAS = 6
 IMAGE = "registry:5000/demo/web:1"
 VICTIM = "w1"
+LEADER, OTHER = "m1", "m2"
+"""The first manager of a new swarm leads it."""
+HOSTS = 6
 HEAL_LIMIT = 90.0
 
 
@@ -58,38 +61,67 @@ class Session:
 
 def up(session: Session) -> None:
     """The demo itself."""
-    manager = ("--context", f"{LAB}/m1")
-    session.say("One manager, three workers and a registry: five hosts made of namespaces")
-    session.run("lab", "up", "--managers", "1", "--workers", "3", "--heartbeat", "2")
-    session.run(*manager, "node", "ls")
+    session.say("Three managers, three workers and a registry: seven hosts made of namespaces")
+    session.run("lab", "up", "--managers", "3", "--workers", "3", "--heartbeat", "2")
+    session.run(*at(LEADER), "node", "ls")
     session.say("A service of real containers, spread over the hosts")
     session.run(
-        *manager, "service", "create", "--name", SERVICE, "--replicas", str(REPLICAS), IMAGE
+        *at(LEADER), "service", "create", "--name", SERVICE, "--replicas", str(REPLICAS), IMAGE
     )
-    session.run(*manager, "service", "ps", SERVICE)
-    session.say(f"Power failure: {VICTIM} loses its link, then everything in it is killed")
-    session.run("lab", "kill", VICTIM)
-    lost = time.monotonic()  # noqa: TID251 - a script reads the clock
-    _wait_until_healed(session, manager)
-    took = time.monotonic() - lost  # noqa: TID251
-    session.say(f"Healed after {took:.0f} s: its tasks run elsewhere")
-    session.run(*manager, "node", "ls")
-    session.run(*manager, "service", "ps", SERVICE)
+    session.run(*at(LEADER), "service", "ps", SERVICE)
+    _lose_worker(session)
+    _lose_leader(session)
     sys.stdout.write(
-        f"The swarm is up. Go on with: {BIN}/swarmctl --context {LAB}/m1 service ls\n"
+        f"The swarm is up. Go on with: {BIN}/swarmctl --context {LAB}/{OTHER} service ls\n"
         "When you are done: make demo-down\n"
     )
 
 
-def _wait_until_healed(session: Session, manager: tuple[str, ...]) -> None:
+def at(host: str) -> tuple[str, str]:
+    """The arguments that speak to the daemon of a host of the lab."""
+    return "--context", f"{LAB}/{host}"
+
+
+def _lose_worker(session: Session) -> None:
+    session.say(f"Power failure: {VICTIM} loses its link, then everything in it is killed")
+    session.run("lab", "kill", VICTIM)
+    lost = time.monotonic()  # noqa: TID251 - a script reads the clock
+    _wait_until_healed(session, LEADER)
+    took = time.monotonic() - lost  # noqa: TID251
+    session.say(f"Healed after {took:.0f} s: its tasks run elsewhere")
+    session.run(*at(LEADER), "service", "ps", SERVICE)
+
+
+def _lose_leader(session: Session) -> None:
+    session.say(f"The same with {LEADER}, the leader of the managers; {OTHER} is asked at once")
+    session.run("lab", "kill", LEADER)
+    lost = time.monotonic()  # noqa: TID251
+    session.run(*at(OTHER), "service", "create", "-d", "--name", "next", "--replicas", "2", IMAGE)
+    took = time.monotonic() - lost  # noqa: TID251
+    session.say(f"Accepted after {took:.1f} s, by a new leader")
+    session.run(*at(OTHER), "node", "ls")
+    session.say(f"{LEADER} comes back, and follows")
+    session.run("lab", "start", LEADER)
+    _wait_until_healed(session, OTHER)
+    session.run(*at(LEADER), "swarm", "status")
+    session.run(*at(LEADER), "service", "ls")
+
+
+def _wait_until_healed(session: Session, host: str) -> None:
     deadline = time.monotonic() + HEAL_LIMIT  # noqa: TID251
     while time.monotonic() < deadline:  # noqa: TID251
-        status = session.ask(*manager, "node", "ls", "--format", "{{.Hostname}} {{.Status}}")
-        counts = session.ask(*manager, "service", "ls", "--format", "{{.Replicas}}").strip()
-        if f"{VICTIM} Down" in status and counts == f"{REPLICAS}/{REPLICAS}":
+        status = session.ask(*at(host), "node", "ls", "--format", "{{.Hostname}} {{.Status}}")
+        counts = session.ask(*at(host), "service", "ls", "--format", "{{.Replicas}}").split()
+        others_ready = status.count(" Ready") == HOSTS - 1
+        if f"{VICTIM} Down" in status and others_ready and all(map(_is_full, counts)):
             return
         time.sleep(0.2)
     sys.exit(f"The service did not heal within {HEAL_LIMIT:.0f} s")
+
+
+def _is_full(replicas: str) -> bool:
+    running, wanted = replicas.split("/")
+    return running == wanted
 
 
 def record(session: Session, path: Path) -> None:

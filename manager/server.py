@@ -32,6 +32,7 @@ from api.v1 import (
 )
 from manager.ca.bootstrap import FirstObjects
 from manager.ca.members import Members
+from manager.ca.operators import the_cluster
 from manager.ca.own import own_certificate
 from manager.ca.service import CaRenewalService, CaService
 from manager.config import ManagerConfig
@@ -42,6 +43,7 @@ from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
+from manager.group.addressing import Addressing
 from manager.group.departing import leave_group
 from manager.group.group import Group
 from manager.group.keeper import Keeper
@@ -63,6 +65,8 @@ logger = logging.getLogger(__name__)
 
 STOP_GRACE = 0.5
 """Seconds that calls under way get when the manager stops; streams never end by themselves."""
+QUORUM_PATIENCE = 5.0
+"""Seconds in which a group that has a quorum shows it: two elections take less."""
 CATCH_UP = 60.0
 """Seconds in which a manager that has joined must have got the state."""
 
@@ -155,6 +159,8 @@ class Manager:
             raise
         self._spawn(Reign(self.node, self._leader.run).run())
         self._spawn(Locking(self.store, self._hub, self._config.relock).run())
+        own = self._config.node_id, self._config.advertise_address
+        self._spawn(Addressing(*own, self._group, self.node, self._channels).run())
 
     def complaint(self) -> str:
         """What is wrong with this manager, for the health service; empty if nothing is."""
@@ -174,6 +180,30 @@ class Manager:
             self.store, self._config.node_id, make_csr(key), self._config.clock()
         )
         return Credentials(key, certificate, present.ca_pem)
+
+    async def leads(self) -> objects_pb2.Cluster:
+        """Waits until it leads, which is soon where it is alone; the cluster as it is then."""
+        await self._until(lambda: self.node.is_leader)
+        return the_cluster(self.store)
+
+    async def check_forcible(self) -> None:
+        """REFUSED if the group has a quorum, and this manager is not its only member.
+
+        A group that was forced out of it would be a second one. Takes a while if there is none.
+        """
+        if len(self._group.members()) <= 1:
+            return
+        try:
+            async with asyncio.timeout(QUORUM_PATIENCE):
+                await self.node.read_barrier()
+        except (SwarmError, TimeoutError):
+            return
+        raise SwarmError(
+            Code.REFUSED,
+            "the managers need no new group",
+            why="more than half of them are there and agree",
+            remedy="take out those that are lost for good: swarmctl node demote, then node rm",
+        )
 
     async def leave(self, *, force: bool) -> None:
         """Gives up the seat in the group; REFUSED if too few would be left to agree.

@@ -1,9 +1,11 @@
-"""The manager beside a node's agent: how it begins, by founding, joining or going on, and ends.
+"""The manager beside a node's agent: how it begins, by founding, joining, restoring or going on,
+and ends.
 
 Owns what of it is on the disk. When a node becomes a manager and when it stops to be one is
 swarmctl/life.py's affair.
 """
 
+import asyncio
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,6 +16,8 @@ from api.errors import Code, SwarmError
 from hostkit.clock import monotonic, wall
 from manager.ca.bootstrap import FirstObjects
 from manager.config import ManagerConfig
+from manager.refounding import refound, settle
+from manager.restoring import Restored, found_again
 from manager.seat import found_group, present_seat, take_seat
 from manager.server import Manager
 from swarmctl.membership import Membership, MembershipStore
@@ -53,9 +57,26 @@ class Managership:
         await manager.start(joined=True)
         return manager
 
+    async def restore(self, membership: Membership, safe: NodeSafe, start: Restored) -> Manager:
+        """A manager that leads a group of its own, with what a backup held."""
+        config = self._config(membership, safe)
+        place = await asyncio.to_thread(found_again, config, _random64, start, wall())
+        manager = Manager(config, place)
+        await manager.start()
+        await manager.leads()
+        return manager
+
+    def refound(self, membership: Membership, safe: NodeSafe) -> None:
+        """Makes the log of a manager, which does not run, that of a new group of itself alone.
+
+        Blocks; errors as of manager.refounding. Then `resume`, also after a failure.
+        """
+        refound(self._config(membership, safe), _random64, wall())
+
     async def resume(self, membership: Membership, safe: NodeSafe) -> Manager:
         """The manager of a former run; its log must be there."""
         config = self._config(membership, safe)
+        await asyncio.to_thread(settle, config)
         manager = Manager(config, present_seat(config))
         await manager.start()
         return manager

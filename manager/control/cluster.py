@@ -1,7 +1,7 @@
 """What operators may do with nodes, the cluster's settings and keys, and other operators."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from api import validate
 from api.errors import Code, SwarmError, invalid
@@ -12,6 +12,7 @@ from api.v1 import control_pb2, objects_pb2, types_pb2
 from manager.ca.operators import issue_operator, the_cluster
 from manager.ca.tokens import rotated
 from manager.ca.unlock import settle
+from manager.control.backup import backup
 from manager.control.resolve import resolve
 from manager.control.services import needed_request_id, stale
 from manager.state.changes import batch, copy, delete, update
@@ -132,6 +133,10 @@ class ClusterAffairs:
             self._proposer, batch(update(changed)), request_id=request_id, object_id=changed.id
         )
         return the_cluster(self._store)
+
+    def backup(self, request: control_pb2.BackupRequest) -> AsyncIterator[control_pb2.BackupChunk]:
+        """The state as it is now, sealed under the caller's key; see `backup`."""
+        return backup(self._store, request.key, now=self._clock(), secret=self._secret)
 
     async def create_operator(
         self, request: control_pb2.CreateOperatorRequest

@@ -127,6 +127,13 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """Replaces a join token."""
         return _without_secrets(await self._affairs.rotate_token(request))
 
+    async def Backup(
+        self, request: control_pb2.BackupRequest, context: Context
+    ) -> AsyncIterator[control_pb2.BackupChunk]:
+        """The whole state as one sealed file."""
+        async for chunk in self._affairs.backup(request):
+            yield chunk
+
     async def CreateOperator(
         self, request: control_pb2.CreateOperatorRequest, context: Context
     ) -> control_pb2.OperatorCredentials:

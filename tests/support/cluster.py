@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,8 +76,9 @@ class Container:
 class Swarm:
     """A lab, its contexts, and the commands that its operator types."""
 
-    def __init__(self, name: str, config: Path) -> None:
+    def __init__(self, name: str, config: Path, shape: Sequence[str] = ()) -> None:
         self.name = name
+        self.shape = shape
         self.environment = {
             **{key: text for key, text in os.environ.items() if not key.startswith("SWARM")},
             "XDG_CONFIG_HOME": str(config),
@@ -235,8 +236,7 @@ class Swarm:
     def mend(self) -> None:
         """Whatever a failed test left: links whole, hosts and daemons up."""
         self.program("lab", "heal", code=None)
-        workers = sum(naming.is_worker(host) for host in self.hosts())
-        self.program("lab", "up", "--workers", str(workers), code=None, timeout=100)
+        self.program("lab", "up", *self.shape, code=None, timeout=100)
 
     def picture(self) -> str:
         """What an operator would look at if something went wrong."""
@@ -304,14 +304,28 @@ class Running:
 
 @contextlib.contextmanager
 def a_swarm(
-    config: Path, *, workers: int = 2, heartbeat: float = 5.0, name: str = "", up_only: bool = False
+    config: Path,
+    *,
+    managers: int = 1,
+    workers: int = 2,
+    heartbeat: float = 5.0,
+    name: str = "",
+    up_only: bool = False,
+    registry: bool = True,
+    disk: int = 0,
 ) -> Iterator[Swarm]:
-    """A fresh lab of one manager, a registry and workers; taken down whatever happens."""
-    swarm = Swarm(name or f"c{os.getpid()}", config)
-    words = ["--workers", str(workers), "--heartbeat", str(heartbeat)]
-    words += ["--up-only", "--no-registry"] if up_only else []
+    """A fresh lab of managers, workers and a registry; taken down whatever happens.
+
+    `disk`: MiB of the disk that each host gets of its own; 0: none does.
+    """
+    shape = ["--managers", str(managers), "--workers", str(workers)]
+    shape += ["--heartbeat", str(heartbeat)]
+    shape += ["--disk", str(disk)] if disk else []
+    shape += ["--up-only"] if up_only else []
+    shape += [] if registry and not up_only else ["--no-registry"]
+    swarm = Swarm(name or f"c{os.getpid()}", config, shape)
     try:
-        swarm.program("lab", "up", *words, timeout=100)
+        swarm.program("lab", "up", *shape, timeout=100)
         yield swarm
     finally:
         if (naming.DEFAULT_BASE / swarm.name).exists():

@@ -191,9 +191,14 @@ class Group:
             self.down.discard(member)
             self.hosts[member].start()
 
+    def add(self, host: Host) -> None:
+        """A member that can be reached from now on, whatever the configuration says."""
+        self.hosts[host.id] = host
+
     def join(self, kind: "MemberChange.Type.ValueType", member: int) -> Host:
         """A member with nothing stored joins, by a change of this type."""
-        host = self.hosts[member] = Host(member, MemoryStorage())
+        host = Host(member, MemoryStorage())
+        self.add(host)
         self.change(conf_change((kind, member)))
         return host
 

@@ -5,11 +5,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
-from api.channel import SERVER_OPTIONS, node_channel, node_server_credentials
+from api.channel import SERVER_OPTIONS, node_channel
 from api.errors import Code, SwarmError
 from api.identity import Credentials
 from api.serving import ErrorInterceptor
@@ -24,7 +24,7 @@ from tests.support.trust import TrustedCluster
 from tests.support.until import until
 
 GROUP = 0xA11
-Type = RaftMessage.Type.ValueType
+Type: TypeAlias = RaftMessage.Type.ValueType
 
 
 def sender(message: RaftMessage) -> int:
@@ -77,7 +77,7 @@ class Station:
         service = RaftService(self, self._greeted, snapshot_limit=self.snapshot_limit)
         raft_pb2_grpc.add_RaftServicer_to_server(service, self._server)
         self.port = self._server.add_secure_port(
-            f"127.0.0.1:{port or self.port}", node_server_credentials(self.credentials)
+            f"127.0.0.1:{port or self.port}", self._server_credentials()
         )
         await self._server.start()
 
@@ -100,7 +100,8 @@ class Station:
         self.transport.send([self.message(to, kind, **fields) for kind in kinds])
 
     def message(self, to: "Station", kind: Type, **fields: Any) -> RaftMessage:
-        return RaftMessage(type=kind, to=to.raft_id, **{"from": self.raft_id}, **fields)
+        ends: dict[str, Any] = {"from": self.raft_id, "to": to.raft_id}
+        return RaftMessage(type=kind, **ends, **fields)
 
     def append(self, to: "Station", index: int, size: int = 10) -> RaftMessage:
         entry = Entry(term=1, index=index, data=bytes(size))
@@ -140,6 +141,12 @@ class Station:
 
     def snapshot_sent(self, raft_id: int, ok: bool) -> None:
         self.reports.append((raft_id, ok))
+
+    def _server_credentials(self) -> grpc.ServerCredentials:
+        shown = self.credentials
+        return grpc.ssl_server_credentials(
+            [(shown.key_pem, shown.certificate_pem)], shown.ca_pem, require_client_auth=True
+        )
 
     def _connect(self, member: Member) -> grpc.aio.Channel:
         self.dialled.append(self.credentials)

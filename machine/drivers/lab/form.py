@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 DEFAULT_HEARTBEAT = 5.0
 _CALL_TIMEOUT = 30.0
+_LOOK_TIMEOUT = 2.0
+_ROLES = {types_pb2.NODE_ROLE_MANAGER: "manager", types_pb2.NODE_ROLE_WORKER: "worker"}
 _STEP = 0.1
 
 
@@ -48,6 +50,18 @@ async def form(
         token = {True: tokens.manager_token, False: tokens.worker_token}
         await all_of(_join(host, token[naming.is_manager(host.name)], manager) for host in others)
         await _all_ready(control, {host.name for host in hosts}, timeout)
+
+
+async def role(host: LabHost) -> str:
+    """What a host is in its swarm, as its daemon says; `-` if it is in none or does not answer."""
+    try:
+        async with _connected(host) as channel:
+            stub = host_pb2_grpc.HostStub(channel)
+            info = await stub.Info(host_pb2.InfoRequest(), timeout=_LOOK_TIMEOUT)
+    except grpc.aio.AioRpcError:
+        return "-"
+    is_member = info.swarm.state != host_pb2.SwarmInfo.STATE_INACTIVE
+    return _ROLES[info.swarm.role] if is_member else "-"
 
 
 async def _init(host: LabHost, heartbeat: float) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import grpc
 
 from api.errors import Code, SwarmError
-from api.status import from_grpc
 from api.v1.raft_pb2 import RaftGreeting, RaftMessage, RaftReceipt, SnapshotChunk
 from api.v1.raft_pb2_grpc import RaftStub
 from manager.raft.transport import chunks
+from manager.raft.transport.ending import Ending
 from manager.raft.transport.receiver import Receiver, SnapshotData
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ async def deliver(
 ) -> None:
     """Sends one snapshot; returns once the member's core has it. SwarmError: it has not."""
     call = RaftStub(channel).InstallSnapshot()
+    ending = Ending(call)
     try:
         await _write_all(call, chunks.split(greeting, message, data))
         async with asyncio.timeout(STALL_LIMIT):
@@ -36,7 +37,7 @@ async def deliver(
     except TimeoutError:
         raise SwarmError(Code.DEADLINE, "the member takes no more of the snapshot") from None
     except grpc.aio.AioRpcError as error:
-        raise from_grpc(error, "sending the snapshot") from error
+        raise ending.error(error, "sending the snapshot") from error
     finally:
         call.cancel()
 

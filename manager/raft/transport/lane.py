@@ -10,9 +10,9 @@ from collections.abc import Callable
 import grpc
 
 from api.errors import Code, SwarmError
-from api.status import from_grpc
 from api.v1 import raft_pb2
 from manager.raft.transport.eager import Begun
+from manager.raft.transport.ending import Ending
 from manager.raft.transport.outbox import Outbox
 
 Call = grpc.aio.StreamUnaryCall[bytes, raft_pb2.RaftReceipt]
@@ -73,6 +73,7 @@ class Lane:
         call: Call = channel.stream_unary(
             _EXCHANGE, response_deserializer=raft_pb2.RaftReceipt.FromString
         )()
+        ending = Ending(call)
         try:
             async with asyncio.timeout(OPENING_LIMIT) as self._deadline:
                 await _write(call, greeting)
@@ -85,7 +86,7 @@ class Lane:
         except TimeoutError:
             raise SwarmError(Code.DEADLINE, "no answer in time") from None
         except grpc.aio.AioRpcError as error:
-            raise from_grpc(error, "the stream") from error
+            raise ending.error(error, "the stream") from error
         finally:
             self._forget(call)
         if not self._ending:

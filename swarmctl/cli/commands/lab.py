@@ -13,9 +13,8 @@ import click
 
 from api.errors import Code, SwarmError
 from machine.driver import State
-from machine.drivers.lab import cuts, disk, images, naming
+from machine.drivers.lab import cuts, disk, form, images, naming
 from machine.drivers.lab.driver import LabDriver, all_of, labs
-from machine.drivers.lab.form import DEFAULT_HEARTBEAT
 from machine.drivers.lab.host import LabHost
 from machine.drivers.lab.up import Shape, bring_up
 from swarmctl.cli import contexts
@@ -28,6 +27,7 @@ _LISTING = Listing(
     columns=(
         ("Lab", "LAB"),
         ("Host", "HOST"),
+        ("Role", "ROLE"),
         ("Address", "ADDRESS"),
         ("State", "STATE"),
         ("Link", "LINK"),
@@ -86,7 +86,7 @@ def lab() -> None:
 @click.option(
     "--heartbeat",
     type=click.FloatRange(0.1, 3600),
-    default=DEFAULT_HEARTBEAT,
+    default=form.DEFAULT_HEARTBEAT,
     show_default=True,
     metavar="SECONDS",
     help="Heartbeat period of the swarm",
@@ -287,21 +287,19 @@ async def _rows() -> list[dict[str, str]]:
     for name in labs():
         driver = LabDriver.open(name)
         whole = await driver.links()
-        for host in driver.hosts():
-            state = await host.state()
-            daemon = await _daemon(host) if state is State.RUNNING else "-"
+        hosts = driver.hosts()
+        looks = await asyncio.gather(*map(_look, hosts))
+        for host, look in zip(hosts, looks, strict=True):
             link = {True: "up", False: "cut", None: "-"}[whole.get(host.name)]
-            rows.append(
-                {
-                    "Lab": name,
-                    "Host": host.name,
-                    "Address": host.address,
-                    "State": state.value,
-                    "Link": link,
-                    "Daemon": daemon,
-                }
-            )
+            rows.append({"Lab": name, "Host": host.name, "Link": link, **look})
     return rows
+
+
+async def _look(host: LabHost) -> dict[str, str]:
+    state = await host.state()
+    daemon = await _daemon(host) if state is State.RUNNING else "-"
+    role = await form.role(host) if daemon == "up" and host.name != naming.REGISTRY else "-"
+    return {"Address": host.address, "State": state.value, "Daemon": daemon, "Role": role}
 
 
 async def _daemon(host: LabHost) -> str:

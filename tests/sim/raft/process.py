@@ -190,7 +190,8 @@ class Process:
 
     def _round(self, ready: Ready) -> None:
         world, duties = self.world, self.duties
-        world.note("{} {}", self.raft_id, ready)
+        if ready.soft_state or ready.hard_state or ready.entries or ready.committed_entries:
+            world.note("{} {}", self.raft_id, ready)
         world.invariants.writes(self, ready)
         self._send(ready.early)
         if not self.alive:

@@ -70,6 +70,13 @@ def test_a_won_pre_vote_is_followed_by_the_vote_and_by_an_empty_entry() -> None:
     assert not lone.raw.has_ready()
 
 
+def test_a_pre_candidate_asks_once_per_timeout() -> None:
+    lone = Lone()
+    assert len(lone.tick(10)) == 2
+    assert lone.tick(9) == []
+    assert len(lone.tick()) == 2
+
+
 @pytest.mark.parametrize("pre_vote", [True, False])
 def test_a_lost_election_makes_a_follower_of_the_same_term(pre_vote: bool) -> None:
     lone = Lone(pre_vote=pre_vote)

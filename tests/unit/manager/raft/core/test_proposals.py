@@ -115,6 +115,7 @@ def test_data_of_any_size_goes_if_nothing_is_ahead() -> None:
     lone = Lone(max_uncommitted_size=100)
     lone.lead(heard=[2])
     assert lone.raw.propose(bytes(1000)) == 3
+    assert lone.raw.propose(b"") == 4
     assert reason(lone, b"x") is DropReason.TOO_MUCH_UNCOMMITTED
 
 

@@ -52,6 +52,28 @@ def test_a_member_that_lacks_only_the_commit_index_is_told_it() -> None:
     assert lone.accept(3) == []
 
 
+def test_a_commit_index_that_was_told_is_not_told_again() -> None:
+    lone = leader()
+    for member in (2, 3):
+        lone.accept(member)
+    lone.raw.propose(b"a", b"b")
+    lone.work()
+    assert [(each.to, each.commit) for each in lone.accept(2)] == [(2, 4), (3, 4)]
+    assert lone.accept(3, 3) == []
+
+
+def test_a_heartbeat_that_could_not_tell_the_commit_index_has_it_told_again() -> None:
+    """It went out after the append, so if it was needed the append may be lost."""
+    lone = leader()
+    for member in (2, 3):
+        lone.accept(member)
+    lone.raw.propose(b"a", b"b")
+    lone.work()
+    lone.accept(2)
+    assert [each.commit for each in lone.tick(2)] == [4, 2]
+    assert [(each.to, each.commit) for each in lone.accept(3, 3)] == [(3, 4)]
+
+
 def test_the_own_append_counts_once_it_is_persisted() -> None:
     lone = leader()
     lone.accept(2)

@@ -1,13 +1,14 @@
 """Snapshots to members, beside their messages."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
 
 from api.channel import SERVER_OPTIONS
 from api.errors import Code, SwarmError
-from api.v1.raft_pb2 import ConfState, RaftMessage, Snapshot, SnapshotMetadata
+from api.v1.raft_pb2 import ConfState, RaftGreeting, RaftMessage, Snapshot, SnapshotMetadata
 from manager.raft.transport import delivery
 from tests.support.raft_station import Station, meet, run, stations
 from tests.support.until import until
@@ -166,7 +167,7 @@ def test_a_member_that_takes_no_more_is_given_up(monkeypatch: pytest.MonkeyPatch
         await asyncio.Event().wait()
 
     async def scenario() -> None:
-        handler = grpc.stream_unary_rpc_method_handler(never_reads)
+        handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_unary_rpc_method_handler(never_reads)
         server = grpc.aio.server(options=SERVER_OPTIONS)
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("swarm.v1.Raft", {"InstallSnapshot": handler}),)
@@ -177,7 +178,7 @@ def test_a_member_that_takes_no_more_is_given_up(monkeypatch: pytest.MonkeyPatch
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 for size in (10, 20 << 20):
                     head = RaftMessage(type=M.TYPE_SNAPSHOT)
-                    greeting = delivery.RaftGreeting()
+                    greeting = RaftGreeting()
                     with pytest.raises(SwarmError) as caught:
                         await delivery.deliver(channel, greeting, head, bytes(size))
                     assert caught.value.code is Code.DEADLINE

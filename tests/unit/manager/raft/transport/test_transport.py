@@ -51,7 +51,7 @@ def test_urgent_messages_overtake_entries_that_wait() -> None:
                 one.transport.send([one.append(two, index, 1 << 20)])
             for term in range(1, 51):
                 one.send(two, M.TYPE_HEARTBEAT, term=term)
-                await until(lambda term=term: two.received[-1:] and two.received[-1].term == term)  # type: ignore[misc]
+                await until(lambda term=term: [m.term for m in two.received[-1:]] == [term])  # type: ignore[misc]
             assert not two.indexes()
             two.gate.set()
             await until(lambda: two.indexes() == list(range(20)))

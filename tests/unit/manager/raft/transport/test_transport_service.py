@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -13,6 +13,9 @@ from api.errors import Code, SwarmError
 from api.identity import Role
 from api.v1.raft_pb2 import RaftBatch, RaftGreeting, RaftMessage, SnapshotChunk
 from api.v1.raft_pb2_grpc import RaftStub
+
+if TYPE_CHECKING:
+    from api.v1.raft_pb2_grpc import RaftAsyncStub
 from tests.support.raft_station import GROUP, Station, run
 from tests.support.rpc import failure
 from tests.support.trust import TrustedCluster
@@ -25,7 +28,7 @@ LIMIT = 20.0
 @asynccontextmanager
 async def called(
     role: Role = "manager", node_id: str = "node1"
-) -> AsyncIterator[tuple[Station, RaftStub]]:
+) -> AsyncIterator["tuple[Station, RaftAsyncStub]"]:
     """Member 2, which knows member 1 on node1 and has removed member 3; and a stub to call it."""
     cluster = TrustedCluster()
     station = Station(cluster, 2)
@@ -44,18 +47,20 @@ def greeting(**changed: int) -> RaftGreeting:
     return RaftGreeting(**({"group_id": GROUP, "from": 1, "to": 2, "version": 1} | changed))
 
 
-def message(kind: M.Type.ValueType = M.TYPE_VOTE, **changed: Any) -> RaftMessage:
-    return RaftMessage(type=kind, **({"from": 1, "to": 2} | changed))
+def message(kind: M.Type.ValueType = M.TYPE_VOTE, /, **changed: Any) -> RaftMessage:
+    ends: dict[str, Any] = {"from": 1, "to": 2}
+    return RaftMessage(type=kind, **(ends | changed))
 
 
 def batches(*messages: RaftMessage, **changed: int) -> list[RaftBatch]:
     return [RaftBatch(greeting=greeting(**changed)), RaftBatch(messages=messages)]
 
 
-def snapshot(data: bytes = b"data", *, size: int = 4, **changed: int) -> list[SnapshotChunk]:
-    head = message(M.TYPE_SNAPSHOT, **{"from": changed.get("from", 1)})
+def snapshot(*, size: int = 4, **changed: int) -> list[SnapshotChunk]:
+    sender = changed.get("from", 1)
+    head = message(M.TYPE_SNAPSHOT, **{"from": sender})
     first = SnapshotChunk(greeting=greeting(**changed), head=head, size=size)
-    return [first, SnapshotChunk(data=data)]
+    return [first, SnapshotChunk(data=b"data")]
 
 
 REFUSED_EXCHANGES = [
