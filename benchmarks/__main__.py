@@ -26,7 +26,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.errors import SwarmError
-from benchmarks import command, create, failover, hundred, idle, report, sched, update, writes
+from benchmarks import (
+    big_store,
+    command,
+    create,
+    failover,
+    hundred,
+    idle,
+    leader_lost,
+    leader_stops,
+    report,
+    sched,
+    update,
+    writes,
+)
 from benchmarks.figure import Measured, line
 from benchmarks.figures import FIGURES
 from benchmarks.swarm import Swarm, running
@@ -35,11 +48,17 @@ from machine.drivers.lab.lock import machine_lock
 
 @dataclass(frozen=True)
 class Suite:
-    """Figures that are measured together, in a swarm of one manager and so many workers."""
+    """Figures that are measured together, in a swarm of so many managers and workers."""
 
     figures: tuple[str, ...]
     measure: Callable[[Swarm], Awaitable[dict[str, Measured]]]
+    managers: int = 1
     workers: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Managers and workers."""
+        return self.managers, self.workers
 
 
 SUITES = (
@@ -48,8 +67,12 @@ SUITES = (
     Suite(("create_100", "cpu_per_start", "pss_per_task", "rm_100"), hundred.measure),
     Suite(("update_20",), update.measure),
     Suite(("cli_start",), command.measure),
-    Suite(("writes_1",), writes.measure),
+    Suite(("writes_1", "writes_1x16"), writes.measure_1),
     Suite(("failover_worker",), failover.measure, workers=failover.WORKERS),
+    Suite(("writes_3", "writes_3x16"), writes.measure_3, managers=3),
+    Suite(("failover_leader",), leader_lost.measure, managers=3),
+    Suite(("failover_clean",), leader_stops.measure, managers=3),
+    Suite(("raft_store_100k",), big_store.measure, workers=1),
 )
 
 
@@ -91,9 +114,9 @@ async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], N
         load = os.getloadavg()[0]
         yield _line(name, sched.measure(name), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
-    for workers in sorted({suite.workers for suite in suites}):
-        async with running(workers) as swarm:
-            async for each in _in_swarm(swarm, [s for s in suites if s.workers == workers]):
+    for shape in sorted({suite.shape for suite in suites}):
+        async with running(*shape) as swarm:
+            async for each in _in_swarm(swarm, [s for s in suites if s.shape == shape]):
                 if each["figure"] in wanted:
                     yield each
 

@@ -45,7 +45,7 @@ Events = AsyncIterator[Event]
 
 
 class Swarm:
-    """One manager, which works too, and so many workers."""
+    """So many managers, which work too, and so many workers. `control` speaks to the first."""
 
     def __init__(self, lab: LabDriver, channel: grpc.aio.Channel) -> None:
         self.lab = lab
@@ -150,11 +150,11 @@ def is_running(task: Task) -> bool:
 
 
 @asynccontextmanager
-async def running(workers: int) -> AsyncIterator[Swarm]:
+async def running(managers: int, workers: int) -> AsyncIterator[Swarm]:
     """A swarm whose every node has the images; nothing is left of it afterwards."""
     await _take_down()
     try:
-        shape = Shape(managers=1, workers=workers)
+        shape = Shape(managers=managers, workers=workers)
         lab, _ = await bring_up(LAB, shape, heartbeat=HEARTBEAT, publish=images.publish_from)
         async with unix_channel(lab.host("m1").paths.swarm_socket) as channel:
             swarm = Swarm(lab, channel)

@@ -15,6 +15,7 @@ from api.errors import Code, SwarmError
 from api.identity import Credentials
 from api.v1 import objects_pb2, raft_pb2, specs_pb2
 from manager.config import ManagerConfig
+from manager.raft.durable import damage
 from manager.raft.durable.disk import DirectoryDisk
 from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Recovered, Wal
@@ -126,7 +127,6 @@ def _is_gone(directory: Path) -> SwarmError:
     return SwarmError(
         Code.INTERNAL,
         f"the log in {directory} is gone",
-        why="the folder was emptied or replaced, or an old copy was restored",
-        remedy="restore it from a backup; or let this node leave with --force, remove it on "
-        "another manager, and join it again",
+        why="the folder was emptied or replaced",
+        remedy=damage.REJOIN,
     )

@@ -5,7 +5,7 @@ group changes in it. The snapshot is read back from the disk and compared before
 block. Decides nothing of whose state it is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -21,7 +21,7 @@ from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Recovered, Wal
 from manager.raft.node.identity import GroupIdentity
 from manager.raft.node.membership import METADATA_BYTES, Membership
-from manager.state.changes import KINDS, Change, batch, encode
+from manager.state.changes import Change, batch, encode
 from manager.state.machine import StoreMachine
 from manager.state.store import Store
 from manager.state.watch import WatchHub
@@ -128,9 +128,7 @@ def _within_room(removed: frozenset[int]) -> Iterable[int]:
 
 
 def _open(disk: DirectoryDisk, config: ManagerConfig) -> tuple[Wal, Recovered]:
-    return Wal.open(
-        disk, cluster_id=config.cluster_id, node_id=config.node_id, keys=config.keys
-    )
+    return Wal.open(disk, cluster_id=config.cluster_id, node_id=config.node_id, keys=config.keys)
 
 
 def _snapshots(disk: DirectoryDisk, config: ManagerConfig) -> SnapshotStore:

@@ -1,4 +1,7 @@
-"""Begins a leader's duties when this manager leads, and ends them when it does not any more."""
+"""Begins a leader's duties when this manager leads, and ends them with its term.
+
+Also where it leads the next term as well: somebody else may have led in between.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -21,13 +24,16 @@ class Reign:
         changed = asyncio.Event()
         stop = self._leadership.subscribe(changed.set)
         duties: asyncio.Task[None] | None = None
+        term = 0
         try:
             while True:
                 changed.clear()
-                if self._leadership.is_leader and duties is None:
+                leads = self._leadership.is_leader
+                if leads and duties is None:
+                    term = self._leadership.term
                     duties = asyncio.create_task(self._duties())
                     duties.add_done_callback(lambda _: changed.set())
-                elif duties is not None and not self._leadership.is_leader:
+                elif duties is not None and (not leads or term != self._leadership.term):
                     await _end(duties)
                     duties = None
                 elif duties is not None and duties.done():

@@ -14,6 +14,7 @@ from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1 import raft_pb2, raft_pb2_grpc
 from manager.config import ManagerConfig
+from manager.raft.durable import damage
 from manager.raft.node import identity
 from manager.raft.node.identity import GroupIdentity
 
@@ -60,9 +61,8 @@ def present_seat(config: ManagerConfig) -> GroupIdentity:
         raise SwarmError(
             Code.INTERNAL,
             f"this manager's place in its group is gone from {config.identity_file}",
-            why="the file was removed, or an old copy of the folder was restored",
-            remedy="restore it from a backup; or demote and remove this node, empty its state "
-            "folder and join it again",
+            why="the file was removed, or the folder replaced",
+            remedy=damage.REJOIN,
         )
     return found
 

@@ -47,6 +47,7 @@ from manager.group.addressing import Addressing
 from manager.group.departing import leave_group
 from manager.group.group import Group
 from manager.group.keeper import Keeper
+from manager.group.quorum import check_lost
 from manager.group.service import ManagerGroupService
 from manager.group.status import group_status
 from manager.leader import Leader
@@ -65,8 +66,6 @@ logger = logging.getLogger(__name__)
 
 STOP_GRACE = 0.5
 """Seconds that calls under way get when the manager stops; streams never end by themselves."""
-QUORUM_PATIENCE = 5.0
-"""Seconds in which a group that has a quorum shows it: two elections take less."""
 CATCH_UP = 60.0
 """Seconds in which a manager that has joined must have got the state."""
 
@@ -138,11 +137,13 @@ class Manager:
         self._channels.renew()
         self._log.transport.reconnect()
 
-    async def start(self, first: FirstObjects | None = None, *, joined: bool = False) -> None:
+    async def start(
+        self, first: FirstObjects | None = None, *, joined: bool = False, alone: bool = False
+    ) -> None:
         """Listens and takes part; `first` makes a new cluster. On failure nothing is left running.
 
-        With `joined` it returns when the state has come. UNAVAILABLE if a port is taken, or nobody
-        sends the state.
+        With `joined` it returns when the state has come, `alone` when it leads. UNAVAILABLE if a
+        port is taken, or nobody sends the state.
         """
         try:
             self._serve()
@@ -154,6 +155,8 @@ class Manager:
                 await propose_one(self._proposer, first.batch())
             elif joined:
                 await self._until(self._knows_itself)
+            elif alone:
+                await self.leads()
         except BaseException:
             await self.stop()
             raise
@@ -187,23 +190,8 @@ class Manager:
         return the_cluster(self.store)
 
     async def check_forcible(self) -> None:
-        """REFUSED if the group has a quorum, and this manager is not its only member.
-
-        A group that was forced out of it would be a second one. Takes a while if there is none.
-        """
-        if len(self._group.members()) <= 1:
-            return
-        try:
-            async with asyncio.timeout(QUORUM_PATIENCE):
-                await self.node.read_barrier()
-        except (SwarmError, TimeoutError):
-            return
-        raise SwarmError(
-            Code.REFUSED,
-            "the managers need no new group",
-            why="more than half of them are there and agree",
-            remedy="take out those that are lost for good: swarmctl node demote, then node rm",
-        )
+        """REFUSED if others are there to agree with. Takes a while if they are not."""
+        await check_lost(self._group, self.node)
 
     async def leave(self, *, force: bool) -> None:
         """Gives up the seat in the group; REFUSED if too few would be left to agree.

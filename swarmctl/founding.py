@@ -1,13 +1,18 @@
-"""What a host makes before it is the first manager of a new swarm. Touches neither disk nor net."""
+"""What a host makes before it is the first manager of a swarm, new or out of a backup. Touches
+neither disk nor net.
+"""
 
+import io
 import secrets
 from typing import NamedTuple
 
+from api import backup_file
 from api.identity import Credentials, make_csr, new_key
 from api.new_ids import new_id
 from api.v1 import host_pb2
 from hostkit.clock import wall
 from manager.ca.bootstrap import FirstObjects, first_objects
+from manager.restoring import Restored, restored
 from swarmctl.membership import Membership
 
 
@@ -32,6 +37,31 @@ def found_swarm(request: host_pb2.InitSwarmRequest, *, address: str, listen: str
         address=address,
         availability=request.availability,
     )
+    return Founding(*_place(first, key, address, listen), first)
+
+
+class Restoring(NamedTuple):
+    """The place of the manager that a backup is restored to, its certificate, and the backup."""
+
+    membership: Membership
+    credentials: Credentials
+    start: Restored
+
+
+def restore_swarm(sealed: bytes, key: bytes, *, address: str, listen: str) -> Restoring:
+    """The swarm in the sealed part of a backup, with a new manager; addresses are host:port.
+
+    SwarmError as of backup_file.unseal and manager.restoring.restored. Takes a while.
+    """
+    _, content = backup_file.unseal(io.BytesIO(sealed), key)
+    own_key = new_key()
+    start = restored(content, node_id=new_id(), csr_pem=make_csr(own_key), now=wall())
+    return Restoring(*_place(start, own_key, address, listen), start)
+
+
+def _place(
+    first: FirstObjects | Restored, key: bytes, address: str, listen: str
+) -> tuple[Membership, Credentials]:
     membership = Membership(
         node_id=first.node.id,
         cluster_id=first.cluster.id,
@@ -41,4 +71,4 @@ def found_swarm(request: host_pb2.InitSwarmRequest, *, address: str, listen: str
         managers=(address,),
     )
     root = first.cluster.root_ca.certificate_pem
-    return Founding(membership, Credentials(key, first.certificate_pem, root), first)
+    return membership, Credentials(key, first.certificate_pem, root)

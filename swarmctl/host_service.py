@@ -31,6 +31,16 @@ class Node(Protocol):
     async def join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
         """Joins an existing one."""
 
+    async def restore(
+        self, head: host_pb2.RestoreHead, sealed: bytes
+    ) -> host_pb2.InitSwarmResponse:
+        """Brings one back out of a backup."""
+
+    async def readdress(
+        self, request: host_pb2.ReaddressSwarmRequest
+    ) -> host_pb2.ReaddressSwarmResponse:
+        """Gives a manager another address."""
+
     async def unlock(self, request: host_pb2.UnlockSwarmRequest) -> None:
         """Goes on in it with keys that were locked."""
 
@@ -95,6 +105,25 @@ class HostService(host_pb2_grpc.HostServicer):
         """Unlocks the keys of a manager, which goes on where it was stopped."""
         await self._node.unlock(request)
         return host_pb2.UnlockSwarmResponse()
+
+    async def RestoreSwarm(
+        self, request_iterator: AsyncIterator[host_pb2.RestoreSwarmRequest], context: Context
+    ) -> host_pb2.InitSwarmResponse:
+        """Makes this host the one manager of the swarm in a backup."""
+        head = host_pb2.RestoreHead()
+        parts: list[bytes] = []
+        async for request in request_iterator:
+            if request.HasField("head"):
+                head.CopyFrom(request.head)
+            else:
+                parts.append(request.data)
+        return await self._node.restore(head, b"".join(parts))
+
+    async def ReaddressSwarm(
+        self, request: host_pb2.ReaddressSwarmRequest, context: Context
+    ) -> host_pb2.ReaddressSwarmResponse:
+        """Gives this manager another address, and tells its group."""
+        return await self._node.readdress(request)
 
     async def PullImage(
         self, request: host_pb2.PullImageRequest, context: Context

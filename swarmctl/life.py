@@ -18,6 +18,7 @@ from api.times import timestamp
 from api.v1 import dispatcher_pb2, host_pb2, objects_pb2, types_pb2
 from hostkit.clock import wall
 from manager.ca.bootstrap import FirstObjects
+from manager.restoring import Restored
 from manager.server import Manager
 from swarmctl import safe as node_safe
 from swarmctl.certificate import CertificateKeeper
@@ -78,11 +79,13 @@ class Life:
         self._told: objects_pb2.Node | None = None
         self._role_told = asyncio.Event()
 
-    async def prepare(self, first: FirstObjects | None, *, joining: bool = False) -> None:
+    async def prepare(
+        self, first: FirstObjects | Restored | None, *, joining: bool = False
+    ) -> None:
         """Does all that may fail: starts a manager, opens the agent's memory. No task runs yet.
 
-        `first` makes a new cluster; `joining`: a manager takes its seat in the group. After a
-        failure call `stop`.
+        `first` makes a new cluster, or brings one back; `joining`: a manager takes its seat in the
+        group. After a failure call `stop`.
         """
         if self.membership.manager:
             await self._start_manager(first, joining=joining)
@@ -95,6 +98,18 @@ class Life:
         self._spawn(self._certificate.run())
         self._spawn(self._follow_role())
         self._route_calls()
+
+    def refound(self) -> None:
+        """Makes the log that of a new group of this manager alone, once it is stopped. Blocks.
+
+        Errors as of manager.refounding; a new life then goes on, also after a failure.
+        """
+        self._managership.refound(self.membership, self.safe)
+
+    @property
+    def safe(self) -> NodeSafe:
+        """The secrets of this membership."""
+        return self._certificate.safe
 
     async def leave(self, *, force: bool) -> None:
         """Lets the swarm know, as far as it must: a manager gives up its seat.
@@ -147,9 +162,11 @@ class Life:
         wrong = "" if self.manager is None else self.manager.complaint()
         return "; ".join(filter(None, (missing, wrong)))
 
-    async def _start_manager(self, first: FirstObjects | None, *, joining: bool) -> None:
+    async def _start_manager(self, first: FirstObjects | Restored | None, *, joining: bool) -> None:
         membership, safe = self.membership, self._certificate.safe
-        if first is not None:
+        if isinstance(first, Restored):
+            self.manager = await self._managership.restore(membership, safe, first)
+        elif first is not None:
             self.manager = await self._managership.found(membership, safe, first)
         elif joining:
             self.manager = await self._managership.join(

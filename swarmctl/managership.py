@@ -5,7 +5,6 @@ Owns what of it is on the disk. When a node becomes a manager and when it stops 
 swarmctl/life.py's affair.
 """
 
-import asyncio
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from manager.seat import found_group, present_seat, take_seat
 from manager.server import Manager
 from swarmctl.membership import Membership, MembershipStore
 from swarmctl.safe import NodeSafe
+from swarmctl.threads import to_its_end
 
 Connect = Callable[[str], grpc.aio.Channel]
 
@@ -60,10 +60,9 @@ class Managership:
     async def restore(self, membership: Membership, safe: NodeSafe, start: Restored) -> Manager:
         """A manager that leads a group of its own, with what a backup held."""
         config = self._config(membership, safe)
-        place = await asyncio.to_thread(found_again, config, _random64, start, wall())
+        place = await to_its_end(lambda: found_again(config, _random64, start, wall()))
         manager = Manager(config, place)
-        await manager.start()
-        await manager.leads()
+        await manager.start(alone=True)
         return manager
 
     def refound(self, membership: Membership, safe: NodeSafe) -> None:
@@ -76,7 +75,7 @@ class Managership:
     async def resume(self, membership: Membership, safe: NodeSafe) -> Manager:
         """The manager of a former run; its log must be there."""
         config = self._config(membership, safe)
-        await asyncio.to_thread(settle, config)
+        await to_its_end(lambda: settle(config))
         manager = Manager(config, present_seat(config))
         await manager.start()
         return manager

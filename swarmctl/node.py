@@ -3,29 +3,24 @@ that knows manager, worker and runtime at once.
 
 A host has one of three lives: in no swarm only the local socket answers; in a worker an agent runs
 beside it; in a manager log, store and servers do too, unless its keys are locked and it waits for
-`unlock`. `init`, `join`, `unlock` and `leave` lead from one to the other while the daemon runs, one
-at a time, and go on to their end though their caller leaves (as `docker swarm join` does). A life
-is on the disk before the call that began it is answered.
+`unlock`. `init`, `restore`, `join`, `unlock` and `leave` lead from one to the other while the
+daemon runs, one at a time, and go on to their end though their caller leaves (as `docker swarm
+join` does). A life is on the disk before the call that began it is answered.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from importlib.metadata import version
-from typing import Any, TypeVar
 
 import grpc
 
 from api import validate
-from api.address import split_address
 from api.channel import SERVER_OPTIONS
-from api.enroll import enroll
 from api.errors import Code, SwarmError
 from api.health import HealthService
 from api.identity import Credentials
 from api.listener import Listener
 from api.serving import ErrorInterceptor
-from api.token import parse_token
 from api.unlock_key import parse_unlock_key
 from api.v1 import health_pb2_grpc, host_pb2, host_pb2_grpc, objects_pb2, types_pb2
 from hostkit.clock import wall
@@ -33,32 +28,32 @@ from manager.ca.authorize import Authorizer
 from manager.ca.bootstrap import FirstObjects
 from manager.ca.roles import ROLES
 from manager.raft.durable.key_file import LockedError
+from manager.restoring import Restored
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from swarmctl import safe
 from swarmctl.addresses import DEFAULT_LISTEN, advertised
+from swarmctl.changes import Changes
 from swarmctl.departure import depart, forget_tasks
-from swarmctl.founding import found_swarm
+from swarmctl.founding import found_swarm, restore_swarm
 from swarmctl.host_service import HostService
+from swarmctl.joining import check_join, join_swarm
 from swarmctl.life import Life
 from swarmctl.local_socket import add_socket
 from swarmctl.locked import LockedLife
 from swarmctl.membership import Membership, MembershipStore
+from swarmctl.recovery import Recovery
 from swarmctl.settings import Settings
 from swarmctl.switch import Switch
+from swarmctl.threads import to_its_end
+from swarmctl.tidying import tidy
 from worker.container import ContainerExecutor
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
-
-
-def role_of(*, manager: bool) -> types_pb2.NodeRole.ValueType:
-    """The role of a node, as a number of the API."""
-    return types_pb2.NODE_ROLE_MANAGER if manager else types_pb2.NODE_ROLE_WORKER
 
 
 class Node:
@@ -85,8 +80,11 @@ class Node:
         )
         self._switch = Switch()
         self._life: Life | LockedLife | None = None
+        self._recovery = Recovery(
+            self._memberships, new_life=self._new_life, begun=self._goes_on, failed=self._fail
+        )
         self._changing = asyncio.Lock()
-        self._changes: set[asyncio.Task[Any]] = set()
+        self._changes = Changes()
         self._listener: Listener | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
@@ -110,7 +108,7 @@ class Node:
         if self._life is not None:
             self._life.begin()
         await listener.start()
-        self._tidying = asyncio.create_task(self._tidy())
+        self._tidying = asyncio.create_task(tidy(self._images))
         logger.info("swarmd listens on %s", self.settings.socket)
 
     async def stop(self) -> None:
@@ -120,9 +118,7 @@ class Node:
             await asyncio.gather(self._tidying, return_exceptions=True)
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
-        for change in self._changes:
-            change.cancel()
-        await asyncio.gather(*self._changes, return_exceptions=True)
+        await self._changes.end()
         if self._life is not None:
             await self._life.stop()
         await self._driver.close()
@@ -132,41 +128,41 @@ class Node:
         return await asyncio.shield(self._failed)
 
     async def init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
-        """Makes a new swarm with this host as its first manager."""
-        return await self._change("swarm init", self._init(request))
+        """Makes a new swarm with this host as its first manager; or a manager goes on alone."""
+        if request.force_new_cluster:
+            return await self._changes.run("swarm init --force-new-cluster", self._force(request))
+        return await self._changes.run("swarm init", self._init(request))
+
+    async def restore(
+        self, head: host_pb2.RestoreHead, sealed: bytes
+    ) -> host_pb2.InitSwarmResponse:
+        """Makes this host the one manager of the swarm in a backup."""
+        return await self._changes.run("swarm restore", self._restore(head, sealed))
+
+    async def readdress(
+        self, request: host_pb2.ReaddressSwarmRequest
+    ) -> host_pb2.ReaddressSwarmResponse:
+        """Gives this manager another address."""
+        return await self._changes.run("swarm readdress", self._readdress(request))
 
     async def join(self, request: host_pb2.JoinSwarmRequest) -> host_pb2.JoinSwarmResponse:
         """Makes this host a node of the swarm that the token belongs to."""
-        return await self._change("swarm join", self._join(request))
+        return await self._changes.run("swarm join", self._join(request))
 
     async def unlock(self, request: host_pb2.UnlockSwarmRequest) -> None:
         """Goes on with the life of a manager that was found locked."""
-        await self._change("swarm unlock", self._unlock(request))
+        await self._changes.run("swarm unlock", self._unlock(request))
 
     async def leave(self, *, force: bool) -> None:
         """Stops this host's tasks and forgets the swarm. A manager needs `force`."""
-        await self._change("swarm leave", self._leave(force=force))
-
-    async def _change(self, name: str, work: Coroutine[Any, Any, T]) -> T:
-        """Leads from one life to another. Ended by `stop` alone, not by a caller that leaves."""
-
-        def ended(task: asyncio.Task[T]) -> None:
-            self._changes.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                logger.warning("%s failed: %s", name, error)
-
-        task = asyncio.create_task(work)
-        self._changes.add(task)
-        task.add_done_callback(ended)
-        return await asyncio.shield(task)
+        await self._changes.run("swarm leave", self._leave(force=force))
 
     async def _init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
         async with self._changing:
             self._check_free()
             validate.cluster_spec(request.spec)
             validate.availability("availability", request.availability)
-            listen = request.listen_address or DEFAULT_LISTEN
-            address = await asyncio.to_thread(advertised, request.advertise_address, listen)
+            address, listen = await _addresses(request)
             membership, credentials, first = found_swarm(request, address=address, listen=listen)
             token = first.cluster.root_ca.worker_token
             await self._enter(membership, credentials, first)
@@ -178,25 +174,39 @@ class Node:
         async with self._changing:
             self._check_free()
             validate.availability("availability", request.availability)
-            parse_token(request.token)
-            for address in request.managers:
-                split_address(address)
-            listen = request.listen_address or DEFAULT_LISTEN
-            address = await asyncio.to_thread(advertised, request.advertise_address, listen)
-            joined = await enroll(
-                list(request.managers), request.token, availability=request.availability
+            check_join(request)
+            address, listen = await _addresses(request)
+            place = await join_swarm(request, address=address, listen=listen)
+            await self._enter(place.membership, place.credentials, None)
+            role = types_pb2.NODE_ROLE_WORKER
+            if place.membership.manager:
+                role = types_pb2.NODE_ROLE_MANAGER
+            return host_pb2.JoinSwarmResponse(node_id=place.membership.node_id, role=role)
+
+    async def _force(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
+        async with self._changing:
+            return await self._recovery.force(self._life, request)
+
+    async def _readdress(
+        self, request: host_pb2.ReaddressSwarmRequest
+    ) -> host_pb2.ReaddressSwarmResponse:
+        async with self._changing:
+            return await self._recovery.readdress(self._life, request)
+
+    async def _restore(
+        self, head: host_pb2.RestoreHead, sealed: bytes
+    ) -> host_pb2.InitSwarmResponse:
+        async with self._changing:
+            self._check_free()
+            address, listen = await _addresses(head)
+            membership, credentials, start = await to_its_end(
+                lambda: restore_swarm(sealed, head.key, address=address, listen=listen)
             )
-            membership = Membership(
-                node_id=joined.node_id,
-                cluster_id=joined.cluster_id,
-                manager=joined.role == "manager",
-                advertise_address=address,
-                listen_address=listen,
-                managers=tuple(request.managers),
-            )
-            await self._enter(membership, joined.credentials, None)
-            return host_pb2.JoinSwarmResponse(
-                node_id=joined.node_id, role=role_of(manager=membership.manager)
+            await self._enter(membership, credentials, start)
+            return host_pb2.InitSwarmResponse(
+                node_id=membership.node_id,
+                worker_token=start.cluster.root_ca.worker_token,
+                address=address,
             )
 
     async def _unlock(self, request: host_pb2.UnlockSwarmRequest) -> None:
@@ -255,7 +265,10 @@ class Node:
             )
 
     async def _enter(
-        self, membership: Membership, credentials: Credentials, first: FirstObjects | None
+        self,
+        membership: Membership,
+        credentials: Credentials,
+        first: FirstObjects | Restored | None,
     ) -> None:
         """Prepares a life, writes it down, begins it: a crash before leaves a node in no swarm."""
         kek = None if first is None else first.cluster.unlock_key or None
@@ -275,6 +288,9 @@ class Node:
             await self._undo(life)
             raise
         life.begin()
+        self._life = life
+
+    def _goes_on(self, life: Life) -> None:
         self._life = life
 
     def _disk_failed(self, what: str, error: OSError) -> SwarmError:
@@ -301,16 +317,6 @@ class Node:
             failed=self._fail,
         )
 
-    async def _tidy(self) -> None:
-        """Frees what interrupted pulls of former runs left on the disk."""
-        try:
-            freed = await self._images.collect_garbage()
-        except (OSError, SwarmError) as error:
-            logger.warning("remains of interrupted pulls stay on the disk: %s", error)
-        else:
-            if freed:
-                logger.info("freed %d bytes that interrupted pulls had left", freed)
-
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
             known = error if isinstance(error, SwarmError) else None
@@ -336,3 +342,11 @@ class Node:
 
     def _complaint(self) -> str:
         return "" if self._life is None else self._life.complaint()
+
+
+async def _addresses(
+    request: host_pb2.InitSwarmRequest | host_pb2.JoinSwarmRequest | host_pb2.RestoreHead,
+) -> tuple[str, str]:
+    """Where others reach this host, and where it listens: each host:port."""
+    listen = request.listen_address or DEFAULT_LISTEN
+    return await asyncio.to_thread(advertised, request.advertise_address, listen), listen

@@ -7,8 +7,11 @@ rename, and whatever moment the power fails, the key that opens the one file ope
 """
 
 import threading
+from pathlib import Path
 
+from api.errors import Code, SwarmError
 from api.identity import Credentials
+from manager.raft.durable import damage
 from manager.raft.durable.keyring import FileKeys
 from swarmctl.membership import Membership, MembershipStore
 
@@ -61,6 +64,8 @@ def found(
 
     LockedError if that takes a `kek` and there is none; DENIED (field `key`) if it is another.
     """
+    if membership.manager and not memberships.keys.exists():
+        raise _keys_are_gone(memberships.keys)
     keys = FileKeys(memberships.keys, kek) if membership.manager else None
     return NodeSafe(memberships, memberships.credentials(membership, _passwords(keys)), keys)
 
@@ -83,6 +88,15 @@ def made(
     safe = NodeSafe(memberships, credentials, keys)
     safe.save(credentials)
     return safe
+
+
+def _keys_are_gone(path: Path) -> SwarmError:
+    return SwarmError(
+        Code.INTERNAL,
+        f"the key file {path} is gone",
+        why="without it nobody can read this manager's log",
+        remedy=f"put back the one that belongs to this state folder; without it, {damage.REJOIN}",
+    )
 
 
 def _passwords(keys: FileKeys | None) -> tuple[bytes, ...]:

@@ -475,7 +475,9 @@ class RaftMessage(message.Message):
         TYPE_APPEND_RESPONSE: RaftMessage._Type.ValueType  # 3
         """index; if reject: reject_hint, log_term"""
         TYPE_VOTE: RaftMessage._Type.ValueType  # 4
-        """the candidate's last entry is (index, log_term)"""
+        """The candidate's last entry is (index, log_term). As in a refusal, and in a pre-vote, the one entry
+        in `entries` is the last that the sender knows to be committed, its index and term alone.
+        """
         TYPE_VOTE_RESPONSE: RaftMessage._Type.ValueType  # 5
         TYPE_PRE_VOTE: RaftMessage._Type.ValueType  # 6
         TYPE_PRE_VOTE_RESPONSE: RaftMessage._Type.ValueType  # 7
@@ -501,7 +503,9 @@ class RaftMessage(message.Message):
     TYPE_APPEND_RESPONSE: RaftMessage.Type.ValueType  # 3
     """index; if reject: reject_hint, log_term"""
     TYPE_VOTE: RaftMessage.Type.ValueType  # 4
-    """the candidate's last entry is (index, log_term)"""
+    """The candidate's last entry is (index, log_term). As in a refusal, and in a pre-vote, the one entry
+    in `entries` is the last that the sender knows to be committed, its index and term alone.
+    """
     TYPE_VOTE_RESPONSE: RaftMessage.Type.ValueType  # 5
     TYPE_PRE_VOTE: RaftMessage.Type.ValueType  # 6
     TYPE_PRE_VOTE_RESPONSE: RaftMessage.Type.ValueType  # 7

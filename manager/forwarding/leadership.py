@@ -14,6 +14,10 @@ class Leadership(Protocol):
         """Whether this manager leads, and its state is as new as anything that was answered."""
 
     @property
+    def term(self) -> int:
+        """The present term: each has one leader at most."""
+
+    @property
     def leader(self) -> raft_pb2.Member | None:
         """The member that leads as far as this manager knows; None during an election."""
 

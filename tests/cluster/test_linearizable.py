@@ -90,9 +90,14 @@ class Trial:
         await self._until(lambda: is_whole(self._lab, self._managers), f"whole after {what}")
 
     async def _leader(self) -> str:
-        while not (leader := await leader_of(self._lab, self._managers)):
-            await asyncio.sleep(0.1)
-        return leader
+        found: list[str] = []
+
+        async def leads() -> bool:
+            found[:] = filter(None, [await leader_of(self._lab, self._managers)])
+            return bool(found)
+
+        await self._until(leads, "a leader")
+        return found[0]
 
     async def _progress(self, after: str) -> None:
         """Until enough writes were called for from now on, and carried out."""
@@ -108,7 +113,7 @@ class Trial:
     async def _until(self, holds: Callable[[], Awaitable[bool]], what: str) -> None:
         try:
             async with asyncio.timeout(LIMIT):
-                while not await holds():
+                while not await holds():  # noqa: ASYNC110 - daemons tell nobody here
                     await asyncio.sleep(0.1)
         except TimeoutError:
             told = "\n".join(self.told)

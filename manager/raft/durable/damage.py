@@ -3,14 +3,22 @@
 from api.errors import Code, SwarmError
 
 REJOIN = (
-    "restore the manager's state folder from a backup; or remove this manager from the swarm, "
-    "empty its state folder and join it again"
+    "if other managers go on, demote and remove this node there, empty its state folder and join "
+    "it again; if none does, restore a backup: swarmctl swarm restore"
 )
+"""Never an old copy of the folder: this manager would have forgotten what it promised since, and
+could help to elect a leader that lacks what was acknowledged.
+"""
 
 
 def damaged(name: str, offset: int, why: str) -> SwarmError:
     """`name` cannot be trusted from byte `offset` on, in a way that no crash explains."""
     return SwarmError(Code.INTERNAL, f"{name} is damaged at byte {offset}", why=why, remedy=REJOIN)
+
+
+def missing(name: str, why: str) -> SwarmError:
+    """`name` has to be there, and is not."""
+    return SwarmError(Code.INTERNAL, f"{name} is missing", why=why, remedy=REJOIN)
 
 
 def foreign(name: str, what: str, theirs: str, ours: str) -> SwarmError:

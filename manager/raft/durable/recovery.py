@@ -105,8 +105,8 @@ class Replay:
         outline = self.recovery.outline
         covered = outline.snapshot.index if outline.snapshot is not None else 0
         if outline.first != covered + 1:
-            why = f"its entries begin at {outline.first}, those from {covered + 1} on are missing"
-            raise damage.damaged(name, 0, why)
+            why = f"{name} begins at entry {outline.first}, those from {covered + 1} on are nowhere"
+            raise damage.missing("the beginning of the log", why)
 
     def _save(self, saved: record.Record) -> None:
         outline, entries = self.recovery.outline, self.recovery.entries
@@ -123,8 +123,8 @@ class Replay:
 def _check_no_gap(numbers: list[int]) -> None:
     for before, number in pairwise(numbers):
         if number != before + 1:
-            name = file_name(before + 1)
-            raise damage.damaged(name, 0, f"it is missing, but {file_name(number)} is there")
+            why = f"{file_name(before)} and {file_name(number)} are there"
+            raise damage.missing(file_name(before + 1), why)
 
 
 def _cut(disk: Disk, name: str, whole: int, length: int) -> None:

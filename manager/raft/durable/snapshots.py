@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from google.protobuf.message import DecodeError
 from isal.isal_zlib import crc32
 
-from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Snapshot, SnapshotMetadata
 from manager.raft.durable import damage, file_header
 from manager.raft.durable.disk import Disk
@@ -80,12 +79,8 @@ class SnapshotStore:
         snapshot = None
         if marked is not None:
             if index not in self._indexes():
-                raise SwarmError(
-                    Code.INTERNAL,
-                    f"{file_name(index)} is missing",
-                    why=f"the log goes on from the snapshot at entry {index}",
-                    remedy=damage.REJOIN,
-                )
+                why = f"the log goes on from the snapshot at entry {index}"
+                raise damage.missing(file_name(index), why)
             snapshot = self._load(index)
             if snapshot.metadata.term != marked.term:
                 why = f"it is of term {snapshot.metadata.term}, the log's mark of {marked.term}"

@@ -13,7 +13,6 @@ it: a member that forgot that might count on voters who are gone for good.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import (
     ConfChange,
     ConfState,
@@ -30,6 +29,7 @@ from manager.raft.core.ready import Ready
 from manager.raft.core.storage import MemoryStorage
 from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Recovered, Wal
+from manager.raft.node import failures
 from manager.raft.node.identity import GroupIdentity
 from manager.raft.node.machine import StateMachine
 from manager.raft.node.membership import Membership
@@ -218,8 +218,21 @@ class Duties:
             yield Applied(entry, result)
         self.raw.advance()
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the core holds a snapshot that the next Ready will bring.
+
+        It is in that one's configuration already, ahead of what is applied here.
+        """
+        return self.raw.status().first_index != self._storage.first_index()
+
     def plan_snapshot(self) -> SnapshotPlan:
-        """A snapshot of the state as it is applied now. Not within a `settling`."""
+        """A snapshot of the state as it is applied now. Not within a `settling`, nor if `outdated`.
+
+        RuntimeError in the latter case.
+        """
+        if self.outdated:
+            raise RuntimeError("a snapshot is about to replace this state")
         metadata = self.membership.metadata(self.applied, self.applied_term, self._conf)
         return SnapshotPlan(metadata, self._machine.capture())
 
@@ -276,7 +289,7 @@ class Duties:
             try:
                 self._conf = self.raw.apply_conf_change(change)
             except ConfChangeError as error:
-                refusal = _inadmissible(error)
+                refusal = failures.inadmissible(error)
         if refusal is not None:
             self.raw.apply_conf_change(None)
             return refusal
@@ -313,15 +326,6 @@ def _first_snapshot(identity: GroupIdentity, machine: StateMachine) -> Snapshot:
         founders = Membership([*identity.members, Member(raft_id=identity.raft_id)])
     metadata = founders.metadata(1, 1, ConfState(voters=[identity.raft_id]))
     return Snapshot(metadata=metadata, data=machine.capture()())
-
-
-def _inadmissible(error: ConfChangeError) -> SwarmError:
-    return SwarmError(
-        Code.REFUSED,
-        "the group of managers was not changed",
-        why=str(error),
-        remedy="look at the managers as they are now, and decide again",
-    )
 
 
 def _changes_conf(ready: Ready) -> bool:

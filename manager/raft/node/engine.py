@@ -175,6 +175,7 @@ class Engine:
         self._hand_in()
         while self.raw.has_ready():
             await self._round(self.raw.ready())
+            self._snapshotting.look()
             self._hand_in()
 
     def _hand_in(self) -> None:

@@ -2,7 +2,7 @@
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Member
-from manager.raft.core.errors import DropReason, RaftError
+from manager.raft.core.errors import ConfChangeError, DropReason, RaftError
 
 
 def stopped(error: OSError) -> SwarmError:
@@ -75,6 +75,16 @@ def conflicting_change() -> SwarmError:
         "the group of managers was not changed",
         why="another change of it is under way, or the change does not fit its present state",
         remedy="try again in a moment",
+    )
+
+
+def inadmissible(error: ConfChangeError) -> SwarmError:
+    """A committed change of the configuration does not fit; it has no effect anywhere."""
+    return SwarmError(
+        Code.REFUSED,
+        "the group of managers was not changed",
+        why=str(error),
+        remedy="look at the managers as they are now, and decide again",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Member
+from manager.raft.durable import damage
 
 FORMAT = 1
 _TOP = 1 << 64
@@ -91,6 +92,5 @@ def _damaged(path: Path, why: str) -> SwarmError:
         Code.INTERNAL,
         f"cannot read this manager's place in its group in {path}",
         why=why,
-        remedy="restore it from a backup; or remove this manager from the swarm, empty its state "
-        "folder and join it again",
+        remedy=damage.REJOIN,
     )

@@ -47,7 +47,7 @@ class Snapshotting:
             task, self._task = self._task, None
             task.result()
         due = self._duties.applied - self._duties.snapshot_index >= max(1, self._interval())
-        if due and self._task is None:
+        if due and self._task is None and not self._duties.outdated:
             self._task = asyncio.create_task(self._take(self._duties.plan_snapshot()))
             self._task.add_done_callback(lambda _: self._done())
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 import grpc
 
 from api.errors import Code, SwarmError
+from api.status import from_grpc
 from api.v1.raft_pb2 import RaftGreeting, RaftMessage, RaftReceipt, SnapshotChunk
 from api.v1.raft_pb2_grpc import RaftStub
 from manager.raft.transport import chunks
-from manager.raft.transport.ending import Ending
 from manager.raft.transport.receiver import Receiver, SnapshotData
+from manager.raft.transport.writing import Writing
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ async def deliver(
 ) -> None:
     """Sends one snapshot; returns once the member's core has it. SwarmError: it has not."""
     call = RaftStub(channel).InstallSnapshot()
-    ending = Ending(call)
     try:
         await _write_all(call, chunks.split(greeting, message, data))
         async with asyncio.timeout(STALL_LIMIT):
@@ -37,7 +37,7 @@ async def deliver(
     except TimeoutError:
         raise SwarmError(Code.DEADLINE, "the member takes no more of the snapshot") from None
     except grpc.aio.AioRpcError as error:
-        raise ending.error(error, "sending the snapshot") from error
+        raise from_grpc(error, "sending the snapshot") from error
     finally:
         call.cancel()
 
@@ -89,11 +89,9 @@ class Deliveries:
 
 
 async def _write_all(call: Call, pieces: Iterable[SnapshotChunk]) -> None:
-    """Writes all, or until the call is over: why it is, only the call itself knows."""
-    try:
-        for piece in pieces:
-            async with asyncio.timeout(STALL_LIMIT):
-                await call.write(piece)
-        await call.done_writing()
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        return
+    """Writes all, or until the call is over."""
+    for piece in pieces:
+        async with asyncio.timeout(STALL_LIMIT):
+            if not await Writing(call.write(piece)):
+                return
+    await Writing(call.done_writing())

@@ -10,10 +10,11 @@ from collections.abc import Callable
 import grpc
 
 from api.errors import Code, SwarmError
+from api.status import from_grpc
 from api.v1 import raft_pb2
-from manager.raft.transport.eager import Begun
-from manager.raft.transport.ending import Ending
 from manager.raft.transport.outbox import Outbox
+from manager.raft.transport.receiver import CONSENT
+from manager.raft.transport.writing import Writing
 
 Call = grpc.aio.StreamUnaryCall[bytes, raft_pb2.RaftReceipt]
 
@@ -33,7 +34,7 @@ class Lane:
         self._outbox = outbox
         self._call: Call | None = None
         self._idle: asyncio.Future[None] | None = None
-        self._begun: Begun | None = None
+        self._begun: Writing | None = None
         self._ending = False
         self._drain = False
         self._deadline: asyncio.Timeout | None = None
@@ -43,7 +44,7 @@ class Lane:
         if self._call is None or self._call.done() or not self._outbox:
             return
         if self._idle is not None and not self._idle.done():
-            self._begun = Begun(_write(self._call, self._outbox.take()))
+            self._begun = Writing(self._call.write(self._outbox.take()))
             self._idle.set_result(None)
 
     def finish(self, *, drain: bool) -> None:
@@ -73,12 +74,10 @@ class Lane:
         call: Call = channel.stream_unary(
             _EXCHANGE, response_deserializer=raft_pb2.RaftReceipt.FromString
         )()
-        ending = Ending(call)
         try:
             async with asyncio.timeout(OPENING_LIMIT) as self._deadline:
-                await _write(call, greeting)
-                await call.initial_metadata()
-                if not call.done():
+                await Writing(call.write(greeting))
+                if CONSENT in tuple(await call.initial_metadata()):
                     opened()
                     self._deadline.reschedule(None)
                     await self._write_all(call)
@@ -86,7 +85,7 @@ class Lane:
         except TimeoutError:
             raise SwarmError(Code.DEADLINE, "no answer in time") from None
         except grpc.aio.AioRpcError as error:
-            raise ending.error(error, "the stream") from error
+            raise from_grpc(error, "the stream") from error
         finally:
             self._forget(call)
         if not self._ending:
@@ -97,19 +96,21 @@ class Lane:
         call.add_done_callback(self._wake)
         while not call.done():
             if self._ending and not (self._drain and self._outbox):
-                await call.done_writing()
+                await Writing(call.done_writing())
                 return
             if self._outbox:
-                await _write(call, self._outbox.take())
+                written = await Writing(call.write(self._outbox.take()))
             else:
-                await self._more()
+                written = await self._more()
+            if not written:
+                return
 
-    async def _more(self) -> None:
+    async def _more(self) -> bool:
+        """Waits for messages; False if the write that began meanwhile has failed."""
         self._idle = asyncio.get_running_loop().create_future()
         await self._idle
         begun, self._begun = self._begun, None
-        if begun is not None:
-            await begun
+        return begun is None or await begun
 
     def _wake(self, _: object = None) -> None:
         if self._idle is not None and not self._idle.done():
@@ -121,11 +122,3 @@ class Lane:
             self._begun.close()
             self._begun = None
         call.cancel()
-
-
-async def _write(call: Call, batch: bytes) -> None:
-    """Writes; if the stream is broken, why it is only the call itself knows."""
-    try:
-        await call.write(batch)
-    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        return

@@ -12,6 +12,8 @@ Connect = Callable[[Member], grpc.aio.Channel]
 """A new channel to a member with the present credentials, which only its node can answer."""
 SnapshotData = Callable[[SnapshotMetadata], Awaitable[bytes]]
 """The data of a snapshot that this member holds; SwarmError or OSError if it does not any more."""
+CONSENT = ("swarm-raft-let-in", "yes")
+"""In the initial metadata of a stream that was let in; those of a refusal are empty."""
 
 
 class Receiver(Protocol):

@@ -12,7 +12,7 @@ from api.serving import Context, caller
 from api.v1 import raft_pb2_grpc
 from api.v1.raft_pb2 import RaftBatch, RaftGreeting, RaftMessage, RaftReceipt, SnapshotChunk
 from manager.raft.transport.chunks import SNAPSHOT_BYTES, Assembly
-from manager.raft.transport.receiver import Receiver
+from manager.raft.transport.receiver import CONSENT, Receiver
 
 
 def _ignore(_: RaftGreeting) -> None:
@@ -43,7 +43,7 @@ class RaftService(raft_pb2_grpc.RaftServicer):
         async for batch in request_iterator:
             if greeting is None:
                 greeting = self._let_in(batch.greeting, node_id)
-                await context.send_initial_metadata(())  # the sender waits for this consent
+                await context.send_initial_metadata((CONSENT,))  # the sender waits for it
             elif batch.HasField("greeting"):
                 raise invalid("greeting", "a stream has one greeting, in its first batch")
             if batch.messages:

@@ -1,4 +1,4 @@
-"""An event loop of virtual time: asyncio's coroutines run on it as they are, and nothing is by chance.
+"""An event loop of virtual time: asyncio runs on it as it is, and nothing is left to chance.
 
 Time moves only when nothing is left to do at a moment; what is due at one moment runs in the order
 in which it was asked for. Every callback belongs to a `Process`, which can stand still.
@@ -226,7 +226,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 task.cancel()
         return task
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(
         self, executor: object, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
         """Done at once; the result comes after a while."""
@@ -244,6 +244,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _finalize(self, generator: Any) -> None:
         self.create_task(generator.aclose())
+
+
+def current_process() -> Process:
+    """The process that runs now."""
+    process = _owner.get()
+    assert process is not None, "this belongs to no process"
+    return process
 
 
 def _settle(done: asyncio.Future[Any], how: Callable[[Any], None], what: object) -> None:

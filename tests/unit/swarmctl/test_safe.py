@@ -115,12 +115,17 @@ def test_a_worker_is_not_locked(tmp_path: Path) -> None:
     assert store.credentials(MEMBERSHIP) == OWN
 
 
-def test_without_the_keys_beside_it_the_certificate_is_lost_and_that_is_said(
-    tmp_path: Path,
+@pytest.mark.parametrize("kek", [None, KEK], ids=["clear", "locked"])
+def test_a_manager_without_its_keys_says_so_and_makes_no_others(
+    tmp_path: Path, kek: bytes | None
 ) -> None:
-    a_manager(tmp_path, KEK)
-    (tmp_path / "swarm" / "manager.key").unlink()
-    assert "cannot be decrypted" in refusal(lambda: opened(tmp_path)).what
+    a_manager(tmp_path, kek)
+    keys = tmp_path / "swarm" / "manager.key"
+    kept = keys.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        assert refusal(lambda: opened(tmp_path)).what == f"the key file {keys} is gone"
+    kept.rename(keys)
+    opened(tmp_path, kek)
 
 
 STEPS = 10

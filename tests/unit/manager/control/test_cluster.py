@@ -125,9 +125,7 @@ def test_a_manager_that_is_needed_is_not_demoted() -> None:
     error = refusal(lambda: town.update_node(become(types_pb2.NODE_ROLE_WORKER), "u1", manager))
     assert error is town.needed[manager]
     assert town.node(manager).spec.role == types_pb2.NODE_ROLE_MANAGER
-    labelled = town.update_node(
-        lambda s: s.annotations.labels.update({"rack": "a"}), "u2", manager
-    )
+    labelled = town.update_node(lambda s: s.annotations.labels.update({"rack": "a"}), "u2", manager)
     assert labelled.spec.annotations.labels["rack"] == "a"
 
 

@@ -14,36 +14,11 @@ from api.errors import Code, SwarmError
 from api.metadata import STALE
 from api.serving import ErrorInterceptor
 from api.status import from_grpc
-from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, raft_pb2
+from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
 from manager.ca.behalf import FORWARDED
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
-
-
-class Standing:
-    """Who leads, as one manager sees it, and as the test says."""
-
-    def __init__(self) -> None:
-        self.is_leader = False
-        self.leader: raft_pb2.Member | None = None
-        self.barriers = 0
-        self.barrier_error: SwarmError | None = None
-        self._callbacks: list[Callable[[], None]] = []
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
-
-    async def read_barrier(self) -> None:
-        self.barriers += 1
-        if self.barrier_error is not None:
-            raise self.barrier_error
-
-    def sees(self, leader: str, *, itself: bool = False) -> None:
-        self.is_leader = itself
-        self.leader = raft_pb2.Member(raft_id=ord(leader), address=leader) if leader else None
-        for callback in list(self._callbacks):
-            callback()
+from tests.support.standing import Standing
 
 
 class Control:

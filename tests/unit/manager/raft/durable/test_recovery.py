@@ -98,9 +98,9 @@ def test_a_flipped_bit_in_a_record_names_segment_byte_and_remedy(
     assert caught.value.code == Code.INTERNAL
     assert str(caught.value) == (
         f"{LAST} is damaged at byte {built.ends[1]}: the checksum of record 2 is wrong, and a "
-        f"record at byte {built.ends[2]} shows that it was whole once. Restore the manager's state "
-        "folder from a backup; or remove this manager from the swarm, empty its state folder and "
-        "join it again"
+        f"record at byte {built.ends[2]} shows that it was whole once. If other managers go on, demote "
+        "and remove this node there, empty its state folder and join it again; if none does, "
+        "restore a backup: swarmctl swarm restore"
     )
 
 
@@ -136,8 +136,16 @@ def test_a_cut_of_an_earlier_segment_is_refused(built: Built, keys: Keys | None,
 @pytest.mark.parametrize(
     ("lost", "why"),
     [
-        (1, "its entries begin at 4, those from 3 on are missing"),
-        (2, "it is missing, but 0000000000000003.wal is there"),
+        (
+            1,
+            "the beginning of the log is missing: 0000000000000002.wal begins at entry 4, those "
+            "from 3 on are nowhere",
+        ),
+        (
+            2,
+            "0000000000000002.wal is missing: 0000000000000001.wal and 0000000000000003.wal "
+            "are there",
+        ),
     ],
 )
 def test_a_lost_segment_is_refused(built: Built, keys: Keys | None, lost: int, why: str) -> None:

@@ -277,6 +277,39 @@ def test_a_received_snapshot_is_installed() -> None:
     assert duties.plan_snapshot().metadata.conf == PAGES.conf
 
 
+def test_no_snapshot_is_planned_once_the_core_is_ahead_of_what_is_applied() -> None:
+    """The core takes up a received snapshot's configuration at once, also amid applying."""
+    duties, _ = begin(SimDisk(), bootstrap=False)
+    append = RaftMessage(type=RaftMessage.TYPE_APPEND, to=1, term=3, commit=2)
+    setattr(append, "from", 2)
+    joining = ConfChange(
+        changes=[
+            MemberChange(type=MemberChange.TYPE_ADD_VOTER, member=Member(raft_id=each))
+            for each in (1, 2)
+        ]
+    )
+    append.entries.extend(entries(1, b"one", joining.SerializeToString()))
+    append.entries[1].type = Entry.TYPE_CONF_CHANGE
+    duties.raw.step(append)
+    ready = duties.raw.ready()
+    duties.persist(ready)
+    for applied in duties.settling(ready):
+        if applied.entry.index == 1:
+            duties.raw.step(sent(PAGES))
+    assert duties.outdated
+    with pytest.raises(RuntimeError, match="about to replace"):
+        duties.plan_snapshot()
+    rounds(duties)
+    assert not duties.outdated
+    assert duties.plan_snapshot().metadata == SnapshotMetadata(
+        index=9,
+        term=3,
+        conf=PAGES.conf,
+        members=[Member(raft_id=1), Member(raft_id=2)],
+        removed=[7],
+    )
+
+
 @pytest.mark.parametrize("limit", [1, 4, 7, 100])
 def test_entries_too_many_for_one_record_are_saved_in_portions(
     monkeypatch: pytest.MonkeyPatch, limit: int

@@ -110,6 +110,37 @@ def test_an_answered_word_survives_a_power_cut(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_snapshots_are_taken_though_the_writing_never_rests(tmp_path: Path) -> None:
+    class Busy(SimDisk):
+        """While it syncs, somebody wants to write again."""
+
+        def fdatasync(self, name: str) -> None:
+            if 0 < len(calls) < 100:
+                more.clear()
+                loop.call_soon_threadsafe(write)
+                assert more.wait(60)
+            super().fdatasync(name)
+
+    def write() -> None:
+        calls.append(asyncio.create_task(g.leader.append(b"word")))
+        loop.call_soon(more.set)
+
+    async def scenario() -> None:
+        disk = Busy()
+        await alone(g, disk)
+        before = len(disk.log)
+        write()
+        await until(lambda: len(calls) == 100)
+        assert any("rename" in each and ".snap.tmp" in each for each in disk.log[before:])
+        await asyncio.gather(*calls)
+        await g.stop()
+
+    g, calls, more = Group(tmp_path, interval=10), list[asyncio.Task[object]](), threading.Event()
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(scenario())
+
+
 def test_many_that_write_at_once_share_a_sync(tmp_path: Path) -> None:
     async def scenario() -> None:
         g = Group(tmp_path)

@@ -16,6 +16,7 @@ from api.v1.raft_pb2_grpc import RaftStub
 
 if TYPE_CHECKING:
     from api.v1.raft_pb2_grpc import RaftAsyncStub
+from manager.raft.transport.receiver import CONSENT
 from tests.support.raft_station import GROUP, Station, run
 from tests.support.rpc import failure
 from tests.support.trust import TrustedCluster
@@ -133,7 +134,7 @@ def test_a_greeting_is_answered_before_any_message() -> None:
             call = stub.Exchange()
             await call.write(RaftBatch(greeting=greeting()))
             async with asyncio.timeout(LIMIT):
-                await call.initial_metadata()
+                assert CONSENT in tuple(await call.initial_metadata())
                 assert not call.done()
                 await call.done_writing()
                 await call

@@ -1,10 +1,10 @@
-"""The first step at once, the rest in order."""
+"""The first step at once, the rest when it is awaited, and no word to the coroutine of failures."""
 
 import asyncio
 
 import pytest
 
-from manager.raft.transport.eager import Begun
+from manager.raft.transport.writing import Writing
 
 
 def test_the_first_step_is_taken_at_once_and_the_rest_when_it_is_awaited() -> None:
@@ -18,47 +18,49 @@ def test_the_first_step_is_taken_at_once_and_the_rest_when_it_is_awaited() -> No
                 steps.append(await future)
             steps.append(99)
 
-        begun = Begun(work())
+        writing = Writing(work())
         assert steps == [0]
         waits[0].set_result(10)
         await asyncio.sleep(0)
         assert steps == [0]
         asyncio.get_running_loop().call_soon(waits[1].set_result, 11)
-        await begun
+        assert await writing is True
         assert steps == [0, 10, 1, 11, 99]
 
     asyncio.run(scenario())
 
 
-def test_what_ends_in_its_first_step_is_over() -> None:
+@pytest.mark.parametrize(("error", "written"), [(None, True), (asyncio.InvalidStateError, False)])
+def test_what_ends_in_its_first_step_is_over(error: type[Exception] | None, written: bool) -> None:
     async def work() -> None:
-        pass
+        if error is not None:
+            raise error
 
     async def scenario() -> None:
-        begun = Begun(work())
-        await begun
-        begun.close()
+        writing = Writing(work())
+        assert await writing is written
+        writing.close()
 
     asyncio.run(scenario())
 
 
-def test_a_failure_reaches_the_coroutine_first_and_then_who_awaits_it() -> None:
+def test_a_failure_ends_it_and_is_kept_from_the_coroutine() -> None:
     async def scenario() -> None:
         future = asyncio.get_running_loop().create_future()
-        seen: list[BaseException] = []
+        seen: list[str] = []
 
         async def work() -> None:
             try:
                 await future
-            except OSError as error:
-                seen.append(error)
-                raise ValueError("broken") from error
+            except OSError:
+                seen.append("told")
+            finally:
+                seen.append("ended")
 
-        begun = Begun(work())
+        writing = Writing(work())
         future.set_exception(OSError("torn"))
-        with pytest.raises(ValueError, match="broken"):
-            await begun
-        assert [str(each) for each in seen] == ["torn"]
+        assert await writing is False
+        assert seen == ["ended"]
 
     asyncio.run(scenario())
 
@@ -75,13 +77,13 @@ def test_cancelled_or_given_up_it_waits_for_nothing_any_more(close: bool) -> Non
             finally:
                 ended.append("ended")
 
-        begun = Begun(work())
+        writing = Writing(work())
         if close:
-            begun.close()
+            writing.close()
         else:
 
             async def wait() -> None:
-                await begun
+                await writing
 
             task = asyncio.create_task(wait())
             await asyncio.sleep(0)
@@ -90,6 +92,6 @@ def test_cancelled_or_given_up_it_waits_for_nothing_any_more(close: bool) -> Non
                 await task
         assert future.cancelled()
         assert ended == ["ended"]
-        begun.close()
+        writing.close()
 
     asyncio.run(scenario())

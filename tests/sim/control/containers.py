@@ -1,0 +1,125 @@
+"""What runs on a host: containers that outlive the agent, and the executor through which an agent
+handles them. In the place of worker.container: the same Protocol, over virtual time.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from api.errors import Code, SwarmError
+from api.v1 import logs_pb2, objects_pb2
+from tests.support.builders import GIB, node
+
+if TYPE_CHECKING:
+    from tests.sim.control.host import Host
+
+Task = objects_pb2.Task
+CPUS, MEMORY = 4, 4 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended."""
+
+    code: int
+    at: float
+    message: str = ""
+    oom_killed: bool = False
+
+
+class Container:
+    """One container. `exit`: None until it has ended."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.started = False
+        self.exit: Exit | None = None
+        self.ended = asyncio.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self.started and self.exit is None
+
+    def end(self, exit: Exit) -> None:
+        """Its process is gone."""
+        if self.exit is None:
+            self.exit = exit
+            self.ended.set()
+
+
+class SimExecutor:
+    """Fulfils worker.executor.Executor for one host."""
+
+    def __init__(self, host: "Host") -> None:
+        self._host = host
+        self._world = host.world
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        """What the host has."""
+        made = node(self._host.name, cpus=CPUS, memory=MEMORY).description
+        made.address = f"10.0.0.{self._host.number}"
+        return made
+
+    async def recover(self) -> Collection[str]:
+        """The containers that are there."""
+        return list(self._host.containers)
+
+    async def prepare(self, task: Task) -> None:
+        """Pulls, more or less."""
+        await self._takes(0.05, 1.5)
+        self._host.containers.setdefault(task.id, Container(task))
+
+    async def start(self, task: Task) -> objects_pb2.ContainerStatus:
+        """Starts what never ran."""
+        await self._takes(0.02, 0.2)
+        container = self._host.containers.setdefault(task.id, Container(task))
+        if not container.started:
+            container.started = True
+            self._world.containers.started(self._host, container)
+        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711)
+
+    async def wait(self, task: Task) -> Exit:
+        """Until it has ended."""
+        container = self._host.containers.get(task.id)
+        if container is None:
+            raise SwarmError(Code.NOT_FOUND, f"no container {task.id}")
+        await container.ended.wait()
+        assert container.exit is not None
+        return container.exit
+
+    async def shutdown(self, task: Task) -> Exit | None:
+        """Asks it to end; it takes its time."""
+        container = self._host.containers.get(task.id)
+        if container is not None and container.running:
+            self._world.containers.stopped(self._host, task)
+            await self._takes(0.05, 3.0)
+        return self._end(container, 143)
+
+    async def terminate(self, task: Task) -> Exit | None:
+        """Kills it."""
+        container = self._host.containers.get(task.id)
+        if container is not None and container.running:
+            self._world.containers.stopped(self._host, task)
+        return self._end(container, 137)
+
+    async def remove(self, task: Task) -> None:
+        """No trace is left."""
+        await self._takes(0.01, 0.1)
+        self._host.containers.pop(task.id, None)
+
+    def logs(
+        self, task: Task, options: logs_pb2.LogOptions
+    ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
+        """Nothing was written."""
+        raise SwarmError(Code.NOT_FOUND, f"no logs of {task.id}")
+
+    async def _takes(self, shortest: float, longest: float) -> None:
+        await asyncio.sleep(self._world.random.uniform(shortest, longest))
+
+    def _end(self, container: Container | None, code: int) -> Exit | None:
+        if container is None or not container.started:
+            return None
+        container.end(Exit(code, self._world.wall()))
+        return container.exit

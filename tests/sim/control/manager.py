@@ -1,0 +1,337 @@
+"""One run of a manager's process: the real parts, put together as manager/server.py does it, with
+the simulated network in the place of gRPC and the simulated disk below the log.
+
+What is not there: the authority and its certificates, logs of tasks, health.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import grpc
+
+from api.collector import Collector
+from api.errors import Code, SwarmError
+from api.serving import Caller
+from api.v1 import control_pb2_grpc, dispatcher_pb2_grpc, logs_pb2_grpc, raft_pb2_grpc
+from api.v1.raft_pb2 import Member, RaftMessage
+from manager.control.cluster import ClusterAffairs
+from manager.control.logs import LogBrokerService, LogsService
+from manager.control.service import ControlService
+from manager.control.services import Services
+from manager.dispatcher.service import DispatcherService
+from manager.forwarding.channels import ManagerChannels
+from manager.forwarding.forwarder import Forwarder
+from manager.group.group import Group
+from manager.group.keeper import Keeper
+from manager.group.service import ManagerGroupService
+from manager.group.status import group_status
+from manager.leader import Leader
+from manager.raft.durable.snapshots import SnapshotStore
+from manager.raft.durable.wal import Wal
+from manager.raft.node.identity import GroupIdentity
+from manager.raft.node.node import RaftNode
+from manager.reign import Reign
+from manager.state.machine import LogProposer
+from manager.state.watch import WatchHub
+from tests.sim.control.calls import Channel, Server
+from tests.sim.control.loop import Process, current_process
+from tests.sim.control.watched import WatchedMachine
+from tests.sim.raft.drive import Drive
+from tests.support.sim_disk import PowerCut
+
+if TYPE_CHECKING:
+    from tests.sim.control.host import Host
+    from tests.sim.control.world import World
+
+CLUSTER = "sim"
+R = TypeVar("R")
+
+
+class Manager:
+    """`process` lives until it is killed, or ends by itself."""
+
+    def __init__(self, world: "World", host: "Host", place: GroupIdentity, *, found: bool) -> None:
+        """SwarmError, PowerCut: it does not start."""
+        self.world = world
+        self.host = host
+        self.process = Process(world.loop, f"manager {host.name}")
+        self._drive = host.drive
+        wal, recovered = Wal.open(
+            self._drive,
+            cluster_id=CLUSTER,
+            node_id=host.name,
+            keys=None,
+            segment_bytes=world.segment_bytes,
+        )
+        self._hub = WatchHub()
+        self.machine = WatchedMachine(world.watch, self._hub, host.name)
+        self.store = self.machine.store
+        self._wire = Wire(self)
+        self.node = RaftNode(
+            identity=place,
+            wal=wal,
+            recovered=recovered,
+            snapshots=SnapshotStore(self._drive, cluster_id=CLUSTER, node_id=host.name, keys=None),
+            machine=self.machine,
+            keys=_NoKeys(),
+            transport=self._wire,
+            snapshot_interval=lambda: world.snapshot_interval,
+            max_snapshots=lambda: 0,
+            chance=world.random,
+            monotonic=world.loop.time,
+            bootstrap=found,
+        )
+        self._compose()
+
+    def start(self) -> None:
+        """Serves and takes part."""
+        self.world.network.servers[self.host.address] = Server(self.process, self._handlers())
+        self._running = self.process.spawn(self._run())
+        self._running.add_done_callback(self._ended)
+        self.node.subscribe(self._changed)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it does what a leader does."""
+        return self.process.alive and not self.process.paused and self.node.is_leader
+
+    async def stop(self) -> None:
+        """SIGTERM, as Manager.stop: hands over, then goes."""
+        if self.node.is_leader and len(self._group.members()) > 1:
+            await self.node.hand_over()
+        self.host.manager_ended(self, "stopped")
+
+    def channel(self, address: str, caller: Caller | None = None) -> grpc.aio.Channel:
+        """A channel from this manager to another."""
+        who = caller or Caller("manager", self.host.name, CLUSTER, "tls")
+        made = Channel(self.world.network, self.process, self.host.name, who, address)
+        return cast(grpc.aio.Channel, made)
+
+    def _compose(self) -> None:
+        world, store, hub = self.world, self.store, self._hub
+        self._group = Group(self.node)
+        self._proposer = LogProposer(self.node, world.wall)
+        self._logs = LogsService(store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id)
+        self._dispatcher = DispatcherService(
+            store=store,
+            hub=hub,
+            proposer=self._proposer,
+            clock=world.wall,
+            monotonic=world.loop.time,
+            ids=world.new_id,
+            chance=world.random,
+            leader=self._leader_address,
+        )
+        self.duties = Leader(
+            store=store,
+            hub=hub,
+            proposer=self._proposer,
+            dispatcher=self._dispatcher,
+            logs=self._logs,
+            keeper=Keeper(store, self._proposer, self._group, self.node.subscribe),
+            ids=world.new_id,
+            clock=world.wall,
+        )
+
+    def _handlers(self) -> list[grpc.GenericRpcHandler]:
+        world, collector = self.world, Collector()
+        affairs = ClusterAffairs(
+            self.store,
+            self._proposer,
+            ids=world.new_id,
+            clock=world.wall,
+            needed=self._group.needed,
+        )
+        services = Services(self.store, self._proposer, world.new_id)
+        control_pb2_grpc.add_ControlServicer_to_server(
+            ControlService(
+                self.store,
+                self._hub,
+                services,
+                affairs,
+                lambda: group_status(self._group, self.node),
+            ),
+            collector,
+        )
+        raft_pb2_grpc.add_ManagerGroupServicer_to_server(
+            ManagerGroupService(self.store, self._proposer, self._group), collector
+        )
+        channels = ManagerChannels(self.channel)
+        direct = Collector()
+        dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, direct)
+        logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), direct)
+        return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
+
+    async def _run(self) -> None:
+        parts = [
+            asyncio.create_task(self.node.run()),
+            asyncio.create_task(Reign(self.node, self.duties.run).run()),
+        ]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        if run.cancelled() or not self.process.alive:
+            if not run.cancelled():
+                run.exception()
+            return
+        error = run.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        known = isinstance(error, SwarmError) and error.code is Code.UNAVAILABLE
+        if not known:
+            self.world.loop.failures.append(error or RuntimeError("a manager ended by itself"))
+        self.host.manager_ended(self, f"{error}")
+
+    def _changed(self) -> None:
+        if self.process.alive:
+            self.host.leadership_changed(self)
+
+    def _leader_address(self) -> str:
+        leader = self.node.leader
+        if leader is None or self.node.leader_id == self.node.raft_id:
+            return ""
+        return leader.address
+
+
+class Wire:
+    """Fulfils Transport between simulated managers."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self._members: dict[int, Member] = {}
+
+    def send(self, messages: Sequence[RaftMessage]) -> None:
+        """Takes messages on their way."""
+        if not self._manager.process.alive:
+            return
+        for message in messages:
+            member = self._members.get(message.to)
+            if member is None:
+                continue
+            if message.type == RaftMessage.TYPE_SNAPSHOT:
+                self._manager.process.spawn(self._send_snapshot(message, member))
+            else:
+                self._carry(message, member)
+
+    def set_members(self, members: Iterable[Member]) -> None:
+        """Who is in the group."""
+        own = self._manager.node.raft_id if hasattr(self._manager, "node") else 0
+        self._members = {each.raft_id: each for each in members if each.raft_id != own}
+
+    def _carry(self, message: RaftMessage, member: Member) -> None:
+        node, process = self._manager.node, self._manager.process
+
+        def lost() -> None:
+            if process.alive:
+                process.call(node.unreachable, message.to)
+
+        self._send_to(member, lambda other: other.node.receive([message]), lost)
+
+    async def _send_snapshot(self, message: RaftMessage, member: Member) -> None:
+        node, process = self._manager.node, self._manager.process
+        try:
+            data = await node.snapshot_data(message.snapshot.metadata)
+        except (SwarmError, OSError):
+            node.snapshot_sent(message.to, False)
+            return
+        whole = RaftMessage()
+        whole.CopyFrom(message)
+        whole.snapshot.data = data
+
+        def told(ok: bool) -> None:
+            if process.alive:
+                process.call(node.snapshot_sent, message.to, ok)
+
+        async def take(other: Manager) -> None:
+            await other.node.receive_snapshot(whole)
+            told(True)
+
+        self._send_to(member, take, lambda: told(False))
+
+    def _send_to(
+        self, member: Member, take: Callable[[Manager], Any], lost: Callable[[], None]
+    ) -> None:
+        manager = self._manager
+        name = member.address.partition(":")[0]
+        host = manager.world.hosts[name]
+
+        def receiver() -> Process | None:
+            other = host.manager
+            if other is None or other.node.raft_id != member.raft_id:
+                return None
+            if other.node.admits(manager.node.raft_id, manager.host.name) is not None:
+                return None
+            return other.process
+
+        def deliver() -> None:
+            other = host.manager
+            if other is not None and other.process is current_process() and other.process.alive:
+                other.process.spawn(_taken(take(other)))
+
+        manager.world.network.datagram((manager.host.name, name), receiver, deliver, lost)
+
+
+async def _taken(work: Any) -> None:
+    """A member that has come to its end takes nothing any more."""
+    try:
+        await work
+    except SwarmError:
+        return
+
+
+class DiskThread:
+    """In the place of manager.raft.node.disk_thread.DiskThread: one piece of work after another,
+    each done when it is given and known to be done some time later.
+    """
+
+    world: "World"
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._free_at = 0.0
+
+    def start(self) -> None:
+        """Begins to take work."""
+        self._process = current_process()
+
+    def run(self, work: Callable[[], R]) -> asyncio.Future[R]:
+        """Done with what `work` returned or raised."""
+        world, process = self.world, self._process
+        assert process is not None
+        done: asyncio.Future[R] = world.loop.create_future()
+        self._free_at = max(self._free_at, world.loop.time()) + world.disk_delay()
+        try:
+            result = work()
+        except PowerCut:
+            world.power_cut(process)
+        except BaseException as error:
+            world.network.at(self._free_at, process.call, _settle, done, done.set_exception, error)
+        else:
+            world.network.at(self._free_at, process.call, _settle, done, done.set_result, result)
+        return done
+
+    def close(self) -> None:
+        """Nothing is under way that anybody waits for."""
+
+
+def _settle(done: asyncio.Future[Any], how: Callable[[Any], None], what: object) -> None:
+    if not done.done():
+        how(what)
+
+
+class _NoKeys:
+    def rotate(self) -> None:
+        """The disk is not sealed here."""
+
+
+def ghost(drive: Drive) -> None:
+    """Whoever still holds this drive cannot use it any more."""
+    drive.disk.cut_at = drive.disk.operations
