@@ -136,13 +136,27 @@ def _secure(
 def _server_credentials(
     credentials: Credentials | Callable[[], Credentials], *, require_client: bool
 ) -> grpc.ServerCredentials:
-    def configuration() -> grpc.ServerCertificateConfiguration:
-        now = credentials if isinstance(credentials, Credentials) else credentials()
+    shown = credentials if isinstance(credentials, Credentials) else credentials()
+
+    def configuration(now: Credentials) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration(
             [(now.key_pem, now.certificate_pem)],
             root_certificates=now.ca_pem if require_client else None,
         )
 
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        """None as long as nothing has changed: gRPC's core frees what it replaces while another
+        handshake still reads it, and a burst of connections would crash the process (grpc#36693).
+        """
+        nonlocal shown
+        now = credentials if isinstance(credentials, Credentials) else credentials()
+        if now == shown:
+            return None
+        shown = now
+        return configuration(now)
+
     return grpc.dynamic_ssl_server_credentials(
-        configuration(), configuration, require_client_authentication=require_client
+        configuration(shown),
+        renewed,  # type: ignore[arg-type] # the stubs do not know that None means: as before
+        require_client_authentication=require_client,
     )

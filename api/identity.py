@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -41,6 +42,7 @@ ROLE_OF_NODE: dict[types_pb2.NodeRole.ValueType, Role] = {
     types_pb2.NODE_ROLE_WORKER: "worker",
     types_pb2.NODE_ROLE_MANAGER: "manager",
 }
+_SHOWN = "%Y-%m-%d %H:%M UTC"
 _RENEWAL_BEGINS, _RENEWAL_ENDS = 0.5, 0.8
 FILE_NAME = "node.key"
 """PEM blocks in this order: private key, certificate, root."""
@@ -124,6 +126,24 @@ def identity_of(certificate: bytes) -> Identity:
         cluster_id=_attribute(parsed, NameOID.ORGANIZATION_NAME),
         serial=parsed.serial_number,
         not_after=parsed.not_valid_after_utc.timestamp(),
+    )
+
+
+def check_current(certificate: bytes, now: float) -> None:
+    """UNAVAILABLE if a certificate that was made a moment ago is not valid at `now`.
+
+    Whoever believes it is refused by all whose clocks are right, or refuses them.
+    """
+    parsed = load_certificate(certificate)
+    start, end = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    if start.timestamp() <= now < end.timestamp():
+        return
+    here = datetime.fromtimestamp(now, UTC)
+    raise SwarmError(
+        Code.UNAVAILABLE,
+        "the new certificate of this node is not valid now",
+        why=f"it is valid from {start:{_SHOWN}} to {end:{_SHOWN}}, and here it is {here:{_SHOWN}}",
+        remedy="set the clocks of this host and of the managers right, then try again",
     )
 
 

@@ -256,7 +256,9 @@ class Manager:
         self._add_member_services(collector)
         _add_ca(ca, collector)
         server.add_generic_rpc_handlers((self._forwarder(collector),))
-        raft_pb2_grpc.add_RaftServicer_to_server(RaftService(self.node), server)
+        raft_pb2_grpc.add_RaftServicer_to_server(
+            RaftService(self.node, self._log.transport.greeted), server
+        )
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), server)
         health_pb2_grpc.add_HealthServicer_to_server(

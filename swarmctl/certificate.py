@@ -13,7 +13,7 @@ import grpc
 from api.channel import node_channel
 from api.enroll import reenroll_expired
 from api.errors import Code, SwarmError
-from api.identity import Credentials
+from api.identity import Credentials, check_current
 from hostkit.clock import wall
 from swarmctl.safe import NodeSafe
 from worker.alongside import alongside
@@ -85,7 +85,10 @@ class CertificateKeeper:
             await self.take(await renew(channel, self.credentials))
 
     async def take(self, credentials: Credentials) -> None:
-        """Makes these the present ones, on the disk first. SwarmError if that takes no writes."""
+        """Makes these the present ones, on the disk first. SwarmError if that takes no writes, or
+        they are not valid by this host's clock: those of before stay then.
+        """
+        check_current(credentials.certificate_pem, wall())
         try:
             await asyncio.to_thread(self.safe.save, credentials)
         except OSError as error:

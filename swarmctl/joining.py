@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from api.address import split_address
 from api.enroll import enroll
-from api.identity import Credentials
+from api.identity import Credentials, check_current
 from api.token import parse_token
 from api.v1 import host_pb2
+from hostkit.clock import wall
 from swarmctl.membership import Membership
 
 
@@ -25,8 +26,11 @@ def check_join(request: host_pb2.JoinSwarmRequest) -> None:
 
 
 async def join_swarm(request: host_pb2.JoinSwarmRequest, *, address: str, listen: str) -> Joining:
-    """Asks the managers of the request; addresses are host:port. Errors as of api.enroll.enroll."""
+    """Asks the managers of the request; addresses are host:port. Errors as of api.enroll.enroll
+    and api.identity.check_current.
+    """
     joined = await enroll(list(request.managers), request.token, availability=request.availability)
+    check_current(joined.credentials.certificate_pem, wall())
     membership = Membership(
         node_id=joined.node_id,
         cluster_id=joined.cluster_id,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from api.channel import SERVER_OPTIONS, node_channel
+from api.channel import SERVER_OPTIONS, node_channel, node_server_credentials
 from api.errors import Code, SwarmError
 from api.identity import Credentials
 from api.serving import ErrorInterceptor
@@ -77,7 +77,7 @@ class Station:
         service = RaftService(self, self._greeted, snapshot_limit=self.snapshot_limit)
         raft_pb2_grpc.add_RaftServicer_to_server(service, self._server)
         self.port = self._server.add_secure_port(
-            f"127.0.0.1:{port or self.port}", self._server_credentials()
+            f"127.0.0.1:{port or self.port}", node_server_credentials(lambda: self.credentials)
         )
         await self._server.start()
 
@@ -141,12 +141,6 @@ class Station:
 
     def snapshot_sent(self, raft_id: int, ok: bool) -> None:
         self.reports.append((raft_id, ok))
-
-    def _server_credentials(self) -> grpc.ServerCredentials:
-        shown = self.credentials
-        return grpc.ssl_server_credentials(
-            [(shown.key_pem, shown.certificate_pem)], shown.ca_pem, require_client_auth=True
-        )
 
     def _connect(self, member: Member) -> grpc.aio.Channel:
         self.dialled.append(self.credentials)

@@ -35,6 +35,8 @@ def refusal(raft: Raft, data: bytes) -> str | None:
 def apply(raft: Raft, change: ConfChange | None) -> ConfState:
     """Carries out a committed change; None stands for one that the caller refuses.
 
+    While a received snapshot waits to be installed nothing is done: its configuration, which comes
+    after this change, holds already, and is returned.
     ConfChangeError, with nothing done, if the configuration does not admit it.
     """
     if change is not None and not raft.log.has_pending_snapshot():
@@ -57,7 +59,6 @@ def restore(raft: Raft, snapshot: Snapshot) -> bool:
         return False
     log.restore(snapshot)
     tracker = raft.tracker
-    tracker.reset_votes()
     tracker.config, tracker.progress = confchange.restore(
         metadata.conf, log.last_index(), tracker.new_inflights
     )

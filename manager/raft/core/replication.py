@@ -82,9 +82,9 @@ def _is_news(progress: Progress, index: int) -> bool:
 
 def _on_acceptance(raft: Raft, member: int, progress: Progress, index: int) -> None:
     _leave_waiting_state(raft, progress, index)
-    committed = leader_log.commit(raft)
+    leader_log.commit(raft)
     if member != raft.id:
-        if not committed and progress.can_bump_commit(raft.log.committed):
+        if progress.can_bump_commit(raft.log.committed):
             sending.send_append(raft, member)
         while sending.send_append(raft, member, even_if_empty=False):
             pass

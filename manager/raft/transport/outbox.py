@@ -7,13 +7,12 @@ what the sender does to a message afterwards changes nothing.
 from collections import deque
 from dataclasses import dataclass
 
-from api.channel import REQUEST_LIMIT
 from api.v1.raft_pb2 import RaftBatch, RaftMessage
 
 BATCH_BYTES = 1 << 20
 """About what one batch holds; a single message may be larger."""
-MESSAGE_BYTES = REQUEST_LIMIT - 1024
-"""The most that one message may have, framed: a receiver takes nothing larger."""
+MESSAGE_BYTES = (4 << 20) - 1024
+"""The most that one message may have, framed: below api.channel.REQUEST_LIMIT."""
 
 _URGENT = frozenset(
     {

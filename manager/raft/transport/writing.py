@@ -13,9 +13,10 @@ import grpc
 
 
 class Writing:
-    """Takes the first step of `call.write(...)` or `done_writing()`. Await it once, from a task, for the rest.
+    """Takes the first step of `call.write(...)` or `call.done_writing()`.
 
-    True: written. False: the call is over, or about to be; why, it tells itself.
+    Await it once, from a task, for the rest. True: written. False: the
+    call is over, or about to be; why, it tells itself.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:

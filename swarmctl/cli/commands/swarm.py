@@ -1,5 +1,6 @@
 """`swarmctl swarm`: making a swarm, joining and leaving it, and who may steer it from elsewhere.
-The verbs of its settings and its lock are those of swarm_settings.py.
+The verbs of its settings and its lock are those of swarm_settings.py, those for bad days are in
+swarm_recovery.py.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
 from swarmctl.cli import contexts
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands import swarm_settings, swarm_status
+from swarmctl.cli.commands import swarm_recovery, swarm_settings, swarm_status
 from swarmctl.cli.files import write_private
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import choice
@@ -45,12 +46,19 @@ def swarm() -> None:
 for _verb in (swarm_settings.update, swarm_settings.unlock, swarm_settings.unlock_key):
     swarm.add_command(_verb)
 swarm.add_command(swarm_status.status)
+for _verb in (swarm_recovery.backup, swarm_recovery.restore, swarm_recovery.readdress):
+    swarm.add_command(_verb)
 
 
 @swarm.command("init")
 @_advertise
 @_listen
 @_availability
+@click.option(
+    "--force-new-cluster",
+    is_flag=True,
+    help="Go on alone with this manager's state: most managers are lost",
+)
 @cluster_options
 @click.pass_obj
 def init(
@@ -59,9 +67,13 @@ def init(
     advertise_addr: str,
     listen_addr: str,
     availability: types_pb2.NodeAvailability.ValueType,
+    force_new_cluster: bool,
     **settings: Any,  # noqa: ANN401 - one keyword for each row of the flag table
 ) -> None:
     """Make this host the first manager of a new swarm."""
+    if force_new_cluster:
+        swarm_recovery.force(client, click.get_current_context())
+        return
     spec = specs_pb2.ClusterSpec()
     apply(spec, settings)
     request = host_pb2.InitSwarmRequest(

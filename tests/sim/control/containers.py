@@ -77,7 +77,8 @@ class SimExecutor:
         container = self._host.containers.setdefault(task.id, Container(task))
         if not container.started:
             container.started = True
-            self._world.containers.started(self._host, container)
+            self._world.checks.started(self._host, container)
+            self._world.container_started(container)
         return objects_pb2.ContainerStatus(container_id=task.id, pid=4711)
 
     async def wait(self, task: Task) -> Exit:
@@ -93,7 +94,7 @@ class SimExecutor:
         """Asks it to end; it takes its time."""
         container = self._host.containers.get(task.id)
         if container is not None and container.running:
-            self._world.containers.stopped(self._host, task)
+            self._world.checks.stopped(self._host, task)
             await self._takes(0.05, 3.0)
         return self._end(container, 143)
 
@@ -101,7 +102,7 @@ class SimExecutor:
         """Kills it."""
         container = self._host.containers.get(task.id)
         if container is not None and container.running:
-            self._world.containers.stopped(self._host, task)
+            self._world.checks.stopped(self._host, task)
         return self._end(container, 137)
 
     async def remove(self, task: Task) -> None:

@@ -36,8 +36,10 @@ class Process:
         self._context.run(_owner.set, self)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task of this process."""
-        return self._loop.create_task(work, context=self._context.copy())
+        """A task of this process, which must not fail."""
+        task = self._loop.create_task(work, context=self._context.copy())
+        task.add_done_callback(self._look_after)
+        return task
 
     def call(self, action: Callable[..., object], *args: Any) -> None:
         """Lets something happen in this process, now or when it goes on."""
@@ -79,6 +81,10 @@ class Process:
         """The task belongs to it until it is done."""
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    def _look_after(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and self.alive:
+            self._loop.failures.append(error)
 
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:

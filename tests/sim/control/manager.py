@@ -87,9 +87,7 @@ class Manager:
     def start(self) -> None:
         """Serves and takes part."""
         self.world.network.servers[self.host.address] = Server(self.process, self._handlers())
-        self._running = self.process.spawn(self._run())
-        self._running.add_done_callback(self._ended)
-        self.node.subscribe(self._changed)
+        self.process.call(self._begin)
 
     @property
     def leads(self) -> bool:
@@ -102,6 +100,16 @@ class Manager:
             await self.node.hand_over()
         self.host.manager_ended(self, "stopped")
 
+    async def hand_over(self) -> None:
+        """Lets another lead, if one can."""
+        if self.node.is_leader:
+            await self.node.hand_over()
+
+    def link_of(self, node_id: str) -> object | None:
+        """The session of the node's agent, if this manager leads and has one."""
+        term = self._dispatcher._present
+        return None if term is None or not self.leads else term._links.get(node_id)
+
     def channel(self, address: str, caller: Caller | None = None) -> grpc.aio.Channel:
         """A channel from this manager to another."""
         who = caller or Caller("manager", self.host.name, CLUSTER, "tls")
@@ -111,12 +119,12 @@ class Manager:
     def _compose(self) -> None:
         world, store, hub = self.world, self.store, self._hub
         self._group = Group(self.node)
-        self._proposer = LogProposer(self.node, world.wall)
+        self.proposer = LogProposer(self.node, world.wall)
         self._logs = LogsService(store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id)
         self._dispatcher = DispatcherService(
             store=store,
             hub=hub,
-            proposer=self._proposer,
+            proposer=self.proposer,
             clock=world.wall,
             monotonic=world.loop.time,
             ids=world.new_id,
@@ -126,10 +134,10 @@ class Manager:
         self.duties = Leader(
             store=store,
             hub=hub,
-            proposer=self._proposer,
+            proposer=self.proposer,
             dispatcher=self._dispatcher,
             logs=self._logs,
-            keeper=Keeper(store, self._proposer, self._group, self.node.subscribe),
+            keeper=Keeper(store, self.proposer, self._group, self.node.subscribe),
             ids=world.new_id,
             clock=world.wall,
         )
@@ -138,12 +146,12 @@ class Manager:
         world, collector = self.world, Collector()
         affairs = ClusterAffairs(
             self.store,
-            self._proposer,
+            self.proposer,
             ids=world.new_id,
             clock=world.wall,
             needed=self._group.needed,
         )
-        services = Services(self.store, self._proposer, world.new_id)
+        services = Services(self.store, self.proposer, world.new_id)
         control_pb2_grpc.add_ControlServicer_to_server(
             ControlService(
                 self.store,
@@ -155,13 +163,18 @@ class Manager:
             collector,
         )
         raft_pb2_grpc.add_ManagerGroupServicer_to_server(
-            ManagerGroupService(self.store, self._proposer, self._group), collector
+            ManagerGroupService(self.store, self.proposer, self._group), collector
         )
         channels = ManagerChannels(self.channel)
         direct = Collector()
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, direct)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), direct)
         return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
+
+    def _begin(self) -> None:
+        self.node.subscribe(self._changed)
+        running = asyncio.create_task(self._run())
+        running.add_done_callback(self._ended)
 
     async def _run(self) -> None:
         parts = [

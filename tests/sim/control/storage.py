@@ -31,7 +31,7 @@ class Kept:
         return Saved(
             tasks=dict(self.tasks),
             statuses=dict(self.statuses),
-            unacknowledged=frozenset(each for each in self.statuses if each not in self.acknowledged),
+            unacknowledged=frozenset(self.statuses.keys() - self.acknowledged),
             managers=list(self.managers),
         )
 
@@ -43,6 +43,7 @@ class SimStorage:
         self._host = host
         self._kept = host.kept
         self._process = current_process()
+        self._free_at = 0.0
 
     async def load(self) -> Saved:
         """Everything that was kept."""
@@ -97,5 +98,7 @@ class SimStorage:
                 if not done.done():
                     done.set_result(None)
 
-        self._process.later(self._host.world.disk_delay(), commit)
+        world = self._host.world
+        self._free_at = max(self._free_at, world.loop.time()) + world.disk_delay()
+        world.network.at(self._free_at, self._process.call, commit)
         await done

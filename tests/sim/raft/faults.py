@@ -41,6 +41,7 @@ class Faults:
     def begin(self) -> None:
         """Goes on for ever, except while it is calm."""
         self._world.note("faults: {}", ", ".join(self.chosen) or "none")
+        self.resume()
         self._world.clock.after(self._random.randrange(1, 2 * self._pace), self._act)
 
     def heal(self) -> None:
@@ -59,8 +60,16 @@ class Faults:
                 world.restart(host)
 
     def resume(self) -> None:
-        """The calm is over."""
+        """The calm is over; some of what troubles the network does so for a whole storm."""
         self._storm = True
+        network, random = self._world.network, self._random
+        lasting = [each for each in self.chosen if random.randrange(3) == 0]
+        if "drop" in lasting:
+            network.drop = 0.1
+        if "duplicate" in lasting:
+            network.duplicate = 0.5
+        if "delay" in lasting:
+            network.delay, network.longest = 0.5, random.choice((400, 3_000))
 
     def _act(self) -> None:
         self._world.clock.after(self._random.randrange(1, 2 * self._pace), self._act)

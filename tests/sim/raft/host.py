@@ -51,6 +51,12 @@ class Host:
         """Whether its disk is gone, or may turn out to be at the next start."""
         return self.gone or bool(self.damaged)
 
+    @property
+    def has_log(self) -> bool:
+        """Whether it was ever brought up to date, or was there from the start."""
+        view = self._world.invariants.views[self.raft_id]
+        return view.last > 0
+
     def found(self, voters: list[int]) -> None:
         """Writes what a member of a group of these voters has before anything has happened."""
         metadata = SnapshotMetadata(

@@ -92,6 +92,8 @@ class Invariants:
         other = self._leaders.setdefault(term, who)
         must(other == who, "one leader per term", "%d and %d lead term %d", other, who, term)
         member.led_term = term
+        voters = [*member.conf.voters, *member.conf.voters_outgoing]
+        must(who in voters, "leaders are voters", "%d leads, the voters are %s", who, voters)
         last = len(self.committed) - 1
         must(
             member.log.holds(last, self.committed[last]),

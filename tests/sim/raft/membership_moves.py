@@ -29,14 +29,23 @@ class Mover:
 
     def begin(self) -> None:
         """Goes on for ever, if members may change at all."""
-        if "members" in self._world.settings.faults or "rot" in self._world.settings.faults:
+        if {"members", "rot"} & self._world.settings.faults:
             self._world.clock.after(self._random.randrange(1, 2 * self._pace), self._act)
+
+    def elected(self, leader: Process) -> None:
+        """Some operators have waited for a leader, and act at once."""
+        if "members" in self._world.settings.faults and self._random.randrange(2):
+            self._world.clock.after(self._random.randrange(20), self._ask, leader)
 
     def _act(self) -> None:
         self.begin()
         self._retire()
         leader = self._world.leader()
-        if leader is None or self._world.calm.is_on:
+        if leader is not None:
+            self._ask(leader)
+
+    def _ask(self, leader: Process) -> None:
+        if self._world.calm.is_on or not leader.alive or leader.paused:
             return
         changes = self._replace_lost(leader)
         if "members" in self._world.settings.faults:
@@ -114,21 +123,31 @@ class Mover:
 
     def _newcomer(self, leader: Process) -> int:
         """A member that waits to join, or a new one, with an empty disk."""
+        return self._strangers(leader)[0]
+
+    def _strangers(self, leader: Process) -> list[int]:
+        """Two that are in no configuration that this leader knows of."""
         world = self._world
         known = {*leader.conf.voters, *leader.conf.learners, *leader.duties.membership.removed}
-        for host in world.hosts.values():
-            idle = host.raft_id not in known and not world.invariants.views[host.raft_id].snapshot
-            if idle and not host.gone and host.raft_id not in world.invariants.removed:
-                return host.raft_id
-        host = world.new_host()
-        host.start()
-        return host.raft_id
+        known |= world.invariants.removed
+        idle = [
+            host.raft_id
+            for host in world.hosts.values()
+            if not host.gone and host.raft_id not in known and not host.has_log
+        ]
+        while len(idle) < 2:
+            host = world.new_host()
+            host.start()
+            idle.append(host.raft_id)
+        return idle[:2]
 
     def _several(self, leader: Process) -> ConfChange | None:
         """One leaves and another comes, or more of both, by joint consensus."""
         voters = list(leader.conf.voters)
         leaving = self._random.sample(voters, self._random.randrange(1, min(3, len(voters)) + 1))
         coming = [self._newcomer(leader)]
+        if self._random.randrange(3) == 0:  # all of them, by a pair of strangers
+            leaving, coming = voters, self._strangers(leader)
         if leader.conf.learners and self._random.randrange(2):
             coming.append(self._random.choice(leader.conf.learners))
         after = [each for each in voters if each not in leaving] + coming

@@ -8,8 +8,9 @@ from manager.raft.core import following, leader_log, reads, replication, sending
 from manager.raft.core import ready as ready_module
 from manager.raft.core.leader_log import Draft
 from manager.raft.core.log import RaftLog
-from manager.raft.core.quorum import MAX_INDEX, Majority
+from manager.raft.core.quorum import MAX_INDEX, Joint, Majority
 from manager.raft.core.raft import Raft
+from manager.raft.core.read_only import ReadOnly, WaitingRead
 from manager.raft.core.ready import ReadState
 from tests.sim.raft.plant import Plants, rehandle, swap
 
@@ -43,13 +44,15 @@ def plant_leader_counts_itself_before_sync() -> AbstractContextManager[object]:
 def plant_entry_of_an_old_term_committed() -> AbstractContextManager[object]:
     """A leader commits an entry of an earlier term by counting (Raft, figure 8)."""
 
-    def maybe_commit(self: RaftLog, index: int, term: int) -> bool:
-        if index <= self.committed or term == 0:
+    def commit(raft: Raft) -> bool:
+        index = raft.tracker.committed()
+        if not raft.log.maybe_commit(index, raft.log.zero_term_on_out_of_bounds(index)):
             return False
-        self.commit_to(index)
+        reads.release_waiting(raft)
+        sending.broadcast_append(raft)
         return True
 
-    return swap(RaftLog, "maybe_commit", maybe_commit)
+    return swap(leader_log, "commit", commit)
 
 
 @plants("partition,drop,kill,slow", nodes=4, seeds=20)
@@ -161,11 +164,12 @@ def plant_probe_never_resumed() -> AbstractContextManager[object]:
 def plant_read_without_a_round() -> AbstractContextManager[object]:
     """A leader answers a read at once, without finding out whether it still leads."""
 
-    def take(raft: Raft, member: int, context: bytes) -> None:
-        if raft.commit_is_current and member == raft.id:
-            raft.read_states.append(ReadState(index=raft.log.committed, context=context))
+    def released(self: ReadOnly, voters: Joint, leader: int) -> list[WaitingRead]:
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
 
-    return swap(reads, "_take", take)
+    return swap(ReadOnly, "released", released)
 
 
 @plants("kill,partition,drop,slow", seeds=60)

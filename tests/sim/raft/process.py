@@ -182,7 +182,10 @@ class Process:
         """After anything that the core was told: looks at it, and does what it asks for."""
         if not self.alive:
             return
+        led = self.led_term
         self.world.invariants.changed(self)
+        if self.led_term != led:
+            self.world.mover.elected(self)
         while self.alive and not self._on_disk and self._settling is None:
             if not self.raw.has_ready():
                 return

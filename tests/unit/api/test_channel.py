@@ -96,6 +96,28 @@ def test_a_renewed_certificate_is_shown_without_a_restart() -> None:
     asyncio.run(run())
 
 
+def test_grpc_is_handed_a_certificate_only_when_it_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A configuration that replaces the same one at each handshake crashes gRPC's core."""
+    fetchers: list[Any] = []
+    real = grpc.dynamic_ssl_server_credentials
+
+    def noted(first: Any, fetch: Any, **options: Any) -> grpc.ServerCredentials:
+        fetchers.append(fetch)
+        return real(first, fetch, **options)
+
+    monkeypatch.setattr(grpc, "dynamic_ssl_server_credentials", noted)
+    cluster = TrustedCluster()
+    shown = [cluster.credentials("manager", "m")]
+    node_server_credentials(lambda: shown[-1])
+    (fetch,) = fetchers
+    assert [fetch(), fetch()] == [None, None]
+    shown.append(cluster.credentials("manager", "m"))
+    assert fetch() is not None
+    assert fetch() is None
+
+
 def test_the_identity_port_serves_callers_without_a_certificate() -> None:
     async def run() -> None:
         cluster = await TrustedCluster().start()

@@ -12,7 +12,11 @@ LAB = LabRecord(
     3,
     ("swarmd", "--state-dir", "{state}"),
     "127.0.0.1:2377",
-    (HostRecord("m1", "10.77.3.11", ("swarmd",)), HostRecord("registry", "10.77.3.2", ("r", "x"))),
+    (
+        HostRecord("m1", "10.77.3.11", ("swarmd",), 64),
+        HostRecord("registry", "10.77.3.2", ("r", "x")),
+    ),
+    disk=64,
 )
 
 

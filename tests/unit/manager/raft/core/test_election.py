@@ -77,6 +77,17 @@ def test_a_pre_candidate_asks_once_per_timeout() -> None:
     assert len(lone.tick()) == 2
 
 
+def test_votes_of_an_earlier_candidacy_are_forgotten() -> None:
+    lone = Lone()
+    lone.raw.campaign()
+    lone.work()
+    lone.hear(PRE_VOTE_RESPONSE, 2, reject=True)
+    lone.raw.campaign()
+    lone.work()
+    lone.hear(PRE_VOTE_RESPONSE, 2, term=2)
+    assert lone.role is Role.CANDIDATE
+
+
 @pytest.mark.parametrize("pre_vote", [True, False])
 def test_a_lost_election_makes_a_follower_of_the_same_term(pre_vote: bool) -> None:
     lone = Lone(pre_vote=pre_vote)
@@ -390,6 +401,18 @@ def test_the_quorum_that_keeps_a_leader_is_of_voters(conf: ConfState) -> None:
         for learner in conf.learners:
             lone.hear(HEARTBEAT_RESPONSE, learner)
     assert lone.role is Role.FOLLOWER
+
+
+def test_a_leader_is_active_itself_however_slow_its_disk_is() -> None:
+    lone = Lone(pre_vote=False)
+    lone.raw.campaign()
+    lone.work()
+    lone.raw.step(lone.message(VOTE_RESPONSE, 2))
+    lone.raw.ready()  # its first entry is never persisted
+    lone.raw.step(lone.message(HEARTBEAT_RESPONSE, 2))
+    for _ in range(10):
+        lone.raw.tick()
+    assert lone.raw.is_leader
 
 
 def test_without_check_quorum_a_leader_stays() -> None:

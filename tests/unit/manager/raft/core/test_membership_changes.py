@@ -211,6 +211,9 @@ def test_of_two_changes_proposed_together_the_first_is_taken() -> None:
     ]
     lone.hear(RaftMessage.TYPE_PROPOSE, 2, term=0, entries=[Entry(data=b"x"), *both])
     assert refused(lone, conf_change((ADD, 6)))
+    lone.accept(2, 3)  # the command before the change
+    assert lone.raw.applied == 3
+    assert refused(lone, conf_change((ADD, 6)))
     lone.accept(2)
     assert conf(lone) == ConfState(voters=[1, 2, 3, 4])
 

@@ -128,3 +128,13 @@ def test_what_an_earlier_leader_appended_is_not_counted() -> None:
     lone.work()
     lone.accept(2, 3)
     assert lone.raw.status().uncommitted_size == 0
+
+
+def test_a_lost_leadership_counts_no_data() -> None:
+    lone = Lone(max_uncommitted_size=100)
+    lone.lead()
+    lone.raw.propose(bytes(100))
+    lone.hear(HEARTBEAT, 2, term=9)
+    assert lone.raw.status().uncommitted_size == 0
+    lone.lead()
+    assert lone.raw.propose(bytes(100)) is not None

@@ -114,6 +114,15 @@ def test_a_lost_leadership_loses_its_reads() -> None:
     assert (beat.context, lone.reads) == (b"", {})
 
 
+def test_a_lost_leadership_loses_the_reads_that_waited_for_its_first_commit() -> None:
+    lone = Lone()
+    lone.lead()
+    lone.raw.read_index(b"early")
+    lone.hear(HEARTBEAT, 2, term=9)
+    lone.lead(heard=[2])
+    assert {each.context for each in lone.tick(2)} == {b""}
+
+
 def test_without_a_leader_nobody_is_asked() -> None:
     lone = Lone()
     lone.raw.read_index(b"r")

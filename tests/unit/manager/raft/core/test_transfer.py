@@ -157,3 +157,13 @@ def test_only_the_target_counts() -> None:
     lone.work()
     lone.raw.report_unreachable(3)
     assert "TIMEOUT_NOW" not in [kind for kind, _ in kinds(lone.accept(3))]
+
+
+def test_a_lost_leadership_is_handed_over_no_more() -> None:
+    lone = Lone()
+    lone.lead(heard=[3])
+    lone.raw.transfer_leader(2)
+    lone.hear(HEARTBEAT, 3, term=9)
+    assert lone.raw.status().transfer_target == 0
+    lone.lead(heard=[3])
+    assert lone.raw.propose(b"x") is not None

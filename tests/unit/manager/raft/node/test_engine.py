@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from api.errors import Code, SwarmError
-from api.v1.raft_pb2 import Entry, MemberChange, RaftMessage
+from api.v1.raft_pb2 import (
+    ConfState,
+    Entry,
+    MemberChange,
+    RaftMessage,
+    Snapshot,
+    SnapshotMetadata,
+)
 from manager.raft.node.engine import SLICE
 from tests.support.node_group import Group, change, group
 from tests.support.until import until
@@ -63,6 +70,35 @@ def test_messages_are_taken_while_the_machine_works(tmp_path: Path) -> None:
         await g.stop()
 
     g, machine = Group(tmp_path), Slow()
+    asyncio.run(scenario())
+
+
+def test_a_snapshot_that_comes_while_the_machine_works_takes_the_place_of_an_own(
+    tmp_path: Path,
+) -> None:
+    class Slow(Words):
+        def apply(self, entry: Entry, local: object | None) -> object:
+            g.clock.advance(2 * SLICE)
+            return super().apply(entry, local)
+
+    async def scenario() -> None:
+        node = g.station(1).start([1, 2], machine=machine)
+        entries = [Entry(term=3, index=1 + at, data=b"%d" % at) for at in range(5)]
+        append = RaftMessage(type=RaftMessage.TYPE_APPEND, to=1, term=3, entries=entries, commit=5)
+        metadata = SnapshotMetadata(index=9, term=3, conf=ConfState(voters=[2], learners=[1]))
+        snapshot = Snapshot(metadata=metadata, data=b"a b")
+        install = RaftMessage(type=RaftMessage.TYPE_SNAPSHOT, to=1, term=3, snapshot=snapshot)
+        for message in (append, install):
+            setattr(message, "from", 2)
+        await node.receive([append])
+        await until(lambda: bool(machine.told))
+        await node.receive_snapshot(install)
+        assert len(machine.told) < 5
+        await g.quiet()
+        assert (node.applied, machine.told, g.stations[1].running) == (9, [b"a", b"b"], True)
+        await g.stop()
+
+    g, machine = Group(tmp_path, interval=1), Slow()
     asyncio.run(scenario())
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from api import channel
 from api.v1.raft_pb2 import Member, RaftMessage, Snapshot, SnapshotMetadata
+from manager.raft.transport import lane
 from tests.support.freezing_relay import freezing_relay
 from tests.support.raft_station import Station, run, stations
 from tests.support.until import until
@@ -95,6 +96,25 @@ def test_a_frozen_member_does_not_let_others_wait_for_new_credentials_for_ever()
                     one.send(three, M.TYPE_VOTE)
                     await until(lambda: len(three.received) == heard)  # noqa: B023
                 await until(lambda: len(one.dialled) > before + 2)
+
+    run(scenario)
+
+
+def test_links_are_opened_anew_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "OPENING_LIMIT", 1000.0)
+
+    async def scenario() -> None:
+        with frozen() as listener:
+            async with stations(3) as (one, two, three):
+                there = f"127.0.0.1:{listener.getsockname()[1]}"
+                one.transport.set_members([at(two.member, there), three.member])
+                await until(lambda: len(one.dialled) == 3)
+                one.transport.reconnect()
+                await until(lambda: len(one.dialled) == 4)
+                for index in range(1, 30):
+                    one.send(three, M.TYPE_VOTE, index=index)
+                    await until(lambda index=index: index in three.indexes(M.TYPE_VOTE))  # type: ignore[misc]
+                assert len(one.dialled) == 4
 
     run(scenario)
 

@@ -1,7 +1,7 @@
 """What the serving side refuses, and that it holds its callers back; asked with bare calls."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from api.v1.raft_pb2_grpc import RaftStub
 if TYPE_CHECKING:
     from api.v1.raft_pb2_grpc import RaftAsyncStub
 from manager.raft.transport.receiver import CONSENT
+from manager.raft.transport.writing import Writing
 from tests.support.raft_station import GROUP, Station, run
 from tests.support.rpc import failure
 from tests.support.trust import TrustedCluster
@@ -42,6 +43,15 @@ async def called(
             yield station, RaftStub(channel)
     finally:
         await station.close()
+
+
+async def sent(call: Any, stream: Iterable[Any]) -> Any:
+    """The answer to a stream, or the error that the server gave, also amid the writing."""
+    for each in stream:
+        if not await Writing(call.write(each)):
+            break
+    await Writing(call.done_writing())
+    return await call
 
 
 def greeting(**changed: int) -> RaftGreeting:
@@ -83,7 +93,7 @@ def test_messages_are_refused_and_the_sender_told_why(
 ) -> None:
     async def scenario() -> None:
         async with called() as (station, stub):
-            error = await failure(stub.Exchange(iter(stream)))
+            error = await failure(sent(stub.Exchange(), stream))
             assert error.code is code
             assert reason in str(error)
             assert not station.received
@@ -103,8 +113,8 @@ def test_a_certificate_speaks_only_for_its_own_member(role: Role, node_id: str, 
     async def scenario() -> None:
         async with called(role, node_id) as (station, stub):
             for call in (
-                stub.Exchange(iter(batches(message()))),
-                stub.InstallSnapshot(iter(snapshot())),
+                sent(stub.Exchange(), batches(message())),
+                sent(stub.InstallSnapshot(), snapshot()),
             ):
                 assert (await failure(call)).code is code
             assert not station.received
@@ -121,8 +131,8 @@ def test_a_member_that_is_removed_meanwhile_is_heard_no_longer() -> None:
                 await call.write(batch)
             await until(lambda: len(station.received) == 1)
             station.removed.add(1)
-            await call.write(RaftBatch(messages=[message()]))
-            assert "removed" in str(await failure(call))
+            late = [RaftBatch(messages=[message()])]
+            assert "removed" in str(await failure(sent(call, late)))
             assert len(station.received) == 1
 
     run(scenario)
@@ -181,7 +191,7 @@ def test_a_failure_of_the_receiver_ends_the_stream_with_its_reason() -> None:
     async def scenario() -> None:
         async with called() as (station, stub):
             station.failure = SwarmError(Code.UNAVAILABLE, "the disk has failed")
-            assert (await failure(stub.Exchange(iter(batches(message()))))).what == (
+            assert (await failure(sent(stub.Exchange(), batches(message())))).what == (
                 "the disk has failed"
             )
 
@@ -211,7 +221,7 @@ def test_snapshots_are_refused_and_the_sender_told_why(
 ) -> None:
     async def scenario() -> None:
         async with called() as (station, stub):
-            error = await failure(stub.InstallSnapshot(iter(stream)))
+            error = await failure(sent(stub.InstallSnapshot(), stream))
             assert error.code is code
             assert reason in str(error)
             assert not station.installed
@@ -228,15 +238,12 @@ def test_one_snapshot_of_a_member_at_a_time() -> None:
             async with asyncio.timeout(LIMIT):
                 error = None
                 while error is None or error.code is not Code.UNAVAILABLE:
-                    other = stub.InstallSnapshot()
-                    await other.write(head)
-                    await other.done_writing()
-                    error = await failure(other)
+                    error = await failure(sent(stub.InstallSnapshot(), [head]))
             await call.write(data)
             await call.done_writing()
             async with asyncio.timeout(LIMIT):
                 await call
-                await stub.InstallSnapshot(iter(snapshot()))
+                await sent(stub.InstallSnapshot(), snapshot())
             assert [each.snapshot.data for each in station.installed] == [b"data", b"data"]
 
     run(scenario)
@@ -253,6 +260,6 @@ def test_a_snapshot_that_is_given_up_makes_room_for_the_next() -> None:
                 while not station.installed:
                     # Until the server has heard of the end, one is still under way.
                     with suppress(grpc.aio.AioRpcError):
-                        await stub.InstallSnapshot(iter(snapshot()))
+                        await sent(stub.InstallSnapshot(), snapshot())
 
     run(scenario)

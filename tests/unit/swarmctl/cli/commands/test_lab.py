@@ -19,6 +19,9 @@ from swarmctl.cli.commands.lab import lab
         ["partition", "m1"],
         ["kill"],
         ["daemon", "m1", "dance"],
+        ["up", "--disk", "1"],
+        ["cut", "m1", "--only", "up"],
+        ["disk", "m1", "polish"],
     ],
 )
 def test_usage_errors_touch_nothing(arguments: list[str]) -> None:

@@ -1,0 +1,261 @@
+"""What must hold for users, agents and containers, whatever happens to managers."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from api import states
+from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, types_pb2
+from manager.orchestrator.update import COMPLETED
+from manager.state.changes import Event
+from tests.sim.control.containers import Container
+from tests.sim.raft.violation import Violation, must
+from tests.support.builders import READY
+
+if TYPE_CHECKING:
+    from tests.sim.control.host import Host
+    from tests.sim.control.world import World
+
+Service = objects_pb2.Service
+Task = objects_pb2.Task
+MANAGER = types_pb2.NODE_ROLE_MANAGER
+
+RETURN_WINDOW = 15.0
+"""Seconds for which two tasks of one slot may run at once on nodes that the leader is in touch with:
+a lease (docs: three periods), and what a stop takes.
+"""
+LOOK_EVERY = 0.5
+
+
+class Checks:
+    """Raises Violation. `wanted`: the spec of each service as its user last had it acknowledged."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.wanted: dict[str, specs_pb2.ServiceSpec] = {}
+        self.going: set[str] = set()
+        """Services that somebody asked to remove."""
+        self._reported: dict[str, int] = {}
+        self._together: dict[tuple[str, str], tuple[float, object]] = {}
+        world.watch.observers.append(self._event)
+
+    def begin(self) -> None:
+        """Looks again and again."""
+        self._world.network.later(LOOK_EVERY, self._look)
+
+    # Users.
+
+    def created(self, service: Service, spec: specs_pb2.ServiceSpec) -> None:
+        """A user was told that there is this service now."""
+        self.wanted[service.id] = spec
+        self.still_there(service.id)
+
+    def updated(self, service: Service, spec: specs_pb2.ServiceSpec) -> None:
+        """A user was told that the service has this spec now."""
+        self.created(service, spec)
+
+    def removed(self, service_id: str) -> None:
+        """A user was told that it is gone."""
+        self.wanted.pop(service_id, None)
+        must(
+            self._world.watch.store.get(Service, service_id) is None,
+            "acknowledged removals are kept",
+            "service %s is still there",
+            service_id,
+        )
+
+    def still_there(self, service_id: str) -> None:
+        """What was acknowledged is in the log."""
+        found = self._world.watch.store.get(Service, service_id)
+        wanted = self.wanted[service_id]
+        must(found is not None, "acknowledged writes are kept", "service %s is gone", service_id)
+        must(
+            found is not None and found.spec == wanted,
+            "acknowledged writes are kept",
+            "service %s has another spec than was acknowledged",
+            service_id,
+        )
+
+    def all_there(self) -> None:
+        """Everything that was acknowledged to users and agents."""
+        for service_id in self.wanted.keys() - self.going:
+            self.still_there(service_id)
+        for task_id, state in self._reported.items():
+            self._has_report(task_id, state)
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event.old, Service) and event.new is None:
+            must(
+                event.old.id in self.going,
+                "nobody else removes services",
+                "%s is removed",
+                event.old.id,
+            )
+
+    # Agents.
+
+    def acknowledged(
+        self, host: "Host", updates: Iterable[dispatcher_pb2.TaskStatusUpdate]
+    ) -> None:
+        """A manager has told an agent that these reports are durable."""
+        for each in updates:
+            state = each.status.state
+            self._reported[each.task_id] = max(state, self._reported.get(each.task_id, 0))
+            self._has_report(each.task_id, state)
+
+    def _has_report(self, task_id: str, state: int) -> None:
+        task = self._world.watch.store.get(Task, task_id)
+        if task is None:
+            return
+        must(
+            task.status.state >= state,
+            "acknowledged reports are kept",
+            "task %s was reported as %d, and is %d",
+            task_id,
+            state,
+            task.status.state,
+        )
+
+    # Containers.
+
+    def started(self, host: "Host", container: Container) -> None:
+        """A container was started."""
+        task = container.task
+        self._world.note("{} starts {} slot {}", host.name, task.id, task.slot)
+        known = self._world.watch.store.get(Task, task.id)
+        must(
+            known is None or known.node_id == host.name,
+            "tasks run where they belong",
+            "%s starts on %s",
+            task.id,
+            host.name,
+        )
+
+    def stopped(self, host: "Host", task: Task) -> None:
+        """An agent stops a container."""
+        self._world.note("{} stops {} slot {}", host.name, task.id, task.slot)
+        known = self._world.watch.store.get(Task, task.id)
+        must(
+            known is None or known.desired_state >= states.SHUTDOWN or states.is_terminal(known),
+            "what is wanted goes on",
+            "%s on %s is stopped, though it is wanted",
+            task.id,
+            host.name,
+        )
+
+    def _look(self) -> None:
+        self._world.network.later(LOOK_EVERY, self._look)
+        now = self._world.loop.time()
+        present: dict[tuple[str, str], object] = {}
+        for one, other in self._pairs():
+            links = self._world.link_of(one[0].name), self._world.link_of(other[0].name)
+            if None not in links:
+                present[one[1].task.id, other[1].task.id] = links
+        for pair, links in present.items():
+            since, before = self._together.get(pair, (now, links))
+            self._together[pair] = (since, before) if before == links else (now, links)
+            must(
+                now - self._together[pair][0] <= RETURN_WINDOW,
+                "one container per slot",
+                "%s and %s run at once for %.0f s",
+                *pair,
+                now - since,
+            )
+        for pair in self._together.keys() - present.keys():
+            del self._together[pair]
+
+    def _pairs(self) -> Iterable[tuple[tuple["Host", Container], tuple["Host", Container]]]:
+        slots: dict[tuple[str, int], list[tuple[Host, Container]]] = {}
+        for host in self._world.hosts.values():
+            for container in host.containers.values():
+                if container.running:
+                    key = container.task.service_id, container.task.slot
+                    slots.setdefault(key, []).append((host, container))
+        for key, found in slots.items():
+            for number, one in enumerate(found):
+                for other in found[number + 1 :]:
+                    if not self._may_overlap(key[0], one[1].task, other[1].task):
+                        yield one, other
+
+    def _may_overlap(self, service_id: str, one: Task, other: Task) -> bool:
+        service = self._world.watch.store.get(Service, service_id)
+        start_first = specs_pb2.UpdateConfig.ORDER_START_FIRST
+        return one.spec_version != other.spec_version and (
+            service is None or service.spec.update.order == start_first
+        )
+
+
+def converged(world: "World") -> str:
+    """What is not as it was asked for; "" if all is."""
+    store = world.watch.store
+    for node in store.all(objects_pb2.Node):
+        if node.status.state != READY:
+            return f"node {node.id} is not ready: {node.status.message}"
+    for service in store.all(Service):
+        problem = _service_problem(world, service)
+        if problem:
+            return problem
+    return _leftovers(world) or _seat_problem(world)
+
+
+def _service_problem(world: "World", service: Service) -> str:
+    tasks = world.watch.store.tasks_of_service(service.id)
+    live = [task for task in tasks if states.is_live(task)]
+    replicas = service.spec.replicated.replicas
+    running = [task for task in live if task.status.state == states.RUNNING]
+    if len(live) != replicas or len(running) != replicas:
+        return f"{service.spec.annotations.name}: {len(running)} of {replicas} tasks run"
+    if len({task.slot for task in live}) != replicas:
+        return f"{service.spec.annotations.name}: two tasks in one slot"
+    if any(task.spec != service.spec.task for task in live):
+        return f"{service.spec.annotations.name}: old specs run"
+    if service.update_status.state not in (0, COMPLETED):
+        return f"{service.spec.annotations.name}: {service.update_status}"
+    return ""
+
+
+def _leftovers(world: "World") -> str:
+    store = world.watch.store
+    slots: dict[tuple[str, int], int] = {}
+    for task in store.all(Task):
+        if store.get(Service, task.service_id) is None:
+            return f"{task.id} outlives its service"
+        if task.desired_state == states.REMOVE:
+            return f"{task.id} is not reaped"
+        slots[task.service_id, task.slot] = slots.get((task.service_id, task.slot), 0) + 1
+    if any(count > world.history_limit + 1 for count in slots.values()):
+        return f"too much history: {slots}"
+    for host in world.hosts.values():
+        running = {task_id for task_id, each in host.containers.items() if each.running}
+        wanted = {t.id for t in store.tasks_of_node(host.name) if t.status.state == states.RUNNING}
+        if running != wanted:
+            return f"{host.name} runs {sorted(running)}, not {sorted(wanted)}"
+    return ""
+
+
+def _seat_problem(world: "World") -> str:
+    store = world.watch.store
+    leader = world.leader()
+    if leader is None:
+        return "nobody leads"
+    seats = {member.node_id for member in leader.node.members.values()}
+    wanted = {n.id for n in store.all(objects_pb2.Node) if n.spec.role == MANAGER}
+    if seats != wanted:
+        return f"managers are {sorted(seats)}, not {sorted(wanted)}"
+    voters = leader.node.status().config.voters.ids()
+    if len(voters) != len(wanted):
+        return f"{len(voters)} of {len(wanted)} managers vote"
+    for name in sorted(wanted):
+        manager = world.hosts[name].manager
+        if manager is None or manager.node.applied != leader.node.applied:
+            return f"manager {name} lags behind"
+    complaint = leader.duties.complaint()
+    return complaint
+
+
+def violated(error: BaseException) -> Violation:
+    """What broke, by what was raised."""
+    if isinstance(error, Violation):
+        return error
+    made = Violation("the code's own invariants", f"{type(error).__name__}: {error}")
+    made.__cause__ = error
+    return made

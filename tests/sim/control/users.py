@@ -1,0 +1,261 @@
+"""People: each owns a service and changes it, one of them looks after nodes. They ask any manager,
+and ask again, with the same request id, until they have a definite answer.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+
+from api.errors import Code, SwarmError
+from api.serving import Caller
+from api.status import from_grpc
+from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, specs_pb2, types_pb2
+from tests.sim.control.calls import Channel
+from tests.sim.control.loop import Process
+from tests.sim.control.manager import CLUSTER
+from tests.sim.raft.violation import Violation, must
+from tests.support.builders import ACTIVE, DRAIN, GIB, PAUSE, service, task_spec, update_config
+
+if TYPE_CHECKING:
+    from tests.sim.control.world import World
+
+LAPTOP = "laptop"
+AGAIN = (Code.UNAVAILABLE, Code.DEADLINE, Code.CANCELLED, Code.EXHAUSTED)
+CONDITIONS = specs_pb2.RestartPolicy.Condition
+MANAGER, WORKER = types_pb2.NODE_ROLE_MANAGER, types_pb2.NODE_ROLE_WORKER
+
+
+class Users:
+    """`pause` them all, and let them put everything right."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.process = Process(world.loop, LAPTOP)
+        self.acts = asyncio.Event()
+        self.busy = 0
+        self._owners = [Owner(self, number) for number in range(3)]
+        self._keeper = NodeKeeper(self)
+
+    def begin(self) -> None:
+        """From now on they act, whenever `acts` is set."""
+        self.acts.set()
+        for each in [*self._owners, self._keeper]:
+            self.process.spawn(each.run())
+
+    async def repair(self) -> None:
+        """Everything is asked for in a way that can be had."""
+        await self._keeper.repair()
+        for each in self._owners:
+            await each.repair()
+
+    async def turn(self) -> None:
+        """Waits until it is time for the next act."""
+        await asyncio.sleep(self.world.random.expovariate(0.25))
+        await self.acts.wait()
+
+    async def ask(self, method: str, request: Any) -> Any:
+        """The definite answer of any manager. SwarmError: its refusal."""
+        while True:
+            address = self.world.random.choice(self.world.manager_addresses())
+            who = Caller("operator", "somebody", CLUSTER, "tls")
+            channel = Channel(self.world.network, self.process, LAPTOP, who, address)
+            stub = control_pb2_grpc.ControlStub(cast(grpc.aio.Channel, channel))
+            try:
+                timeout = self.world.random.choice((2.0, 5.0, 15.0))
+                return await getattr(stub, method)(request, timeout=timeout)
+            except grpc.aio.AioRpcError as error:
+                told = from_grpc(error, method)
+                if told.code not in AGAIN:
+                    raise told from error
+                await asyncio.sleep(self.world.random.uniform(0.05, 0.5))
+
+    def request_id(self) -> str:
+        """A new one."""
+        return f"request-{self.world.new_id()}"
+
+
+class Owner:
+    """Owns one service at a time."""
+
+    def __init__(self, users: Users, number: int) -> None:
+        self._users = users
+        self._world = users.world
+        self._random = users.world.random
+        self._number = number
+        self._made = 0
+        self._id = ""
+        self._start_first = self._random.random() < 0.3
+
+    async def run(self) -> None:
+        """Acts until the world ends."""
+        while True:
+            await self._users.turn()
+            self._users.busy += 1
+            await self._act()
+            self._users.busy -= 1
+
+    async def _act(self) -> None:
+        if not self._id:
+            await self._create()
+            return
+        act = self._random.choices((self._scale, self._roll_out, self._remove), (4, 4, 1))[0]
+        await act()
+
+    async def repair(self) -> None:
+        """A spec that any node could run."""
+        if self._id:
+            await self._update(self._mend)
+
+    async def _create(self) -> None:
+        self._made += 1
+        spec = service(f"s{self._number}-{self._made}", self._replicas()).spec
+        spec.update.CopyFrom(update_config(2, start_first=self._start_first))
+        spec.task.restart.delay.seconds = 1
+        request = control_pb2.CreateServiceRequest(spec=spec, request_id=self._users.request_id())
+        self._world.note("{} is asked for", spec.annotations.name)
+        try:
+            made = await self._users.ask("CreateService", request)
+        except SwarmError as error:
+            raise Violation("one effect per request", f"create was refused: {error}") from error
+        self._world.note("{} is made: {}", spec.annotations.name, made.id)
+        self._id = made.id
+        self._world.checks.created(made, spec)
+
+    async def _remove(self) -> None:
+        self._world.checks.going.add(self._id)
+        request = control_pb2.RemoveRequest(key=self._id, request_id=self._users.request_id())
+        try:
+            await self._users.ask("RemoveService", request)
+        except SwarmError as error:
+            raise Violation("one effect per request", f"remove was refused: {error}") from error
+        self._world.note("{} is removed", self._id)
+        self._world.checks.removed(self._id)
+        self._id = ""
+
+    async def _scale(self) -> None:
+        replicas = self._replicas()
+        await self._update(lambda spec: setattr(spec.replicated, "replicas", replicas))
+
+    async def _roll_out(self) -> None:
+        random = self._random
+        kind = random.choices(["app", "broken", "huge"], [8, 1, 1])[0]
+        fresh = task_spec(
+            f"{kind}:{random.randrange(1000)}",
+            cpus=64 if kind == "huge" else random.choice([0, 0, 0.5, 1]),
+            memory=random.choice([0, GIB // 4]),
+            delay=random.choice([0, 1, 3]),
+            condition=random.choice(CONDITIONS.values()),
+            max_attempts=random.choice([0, 0, 2]),
+        )
+        config = update_config(
+            random.choice([None, 0, 1, 2]),
+            delay=random.choice([0, 1]),
+            monitor=random.choice([0, 2]),
+            start_first=self._start_first,
+            goes_on=random.random() < 0.5,
+        )
+
+        def change(spec: specs_pb2.ServiceSpec) -> None:
+            spec.task.CopyFrom(fresh)
+            spec.update.CopyFrom(config)
+
+        await self._update(change)
+
+    def _mend(self, spec: specs_pb2.ServiceSpec) -> None:
+        spec.task.CopyFrom(task_spec("app:final", cpus=0.1, delay=1))
+        spec.update.CopyFrom(update_config(3, start_first=self._start_first))
+
+    async def _update(self, change: Any) -> None:
+        while True:
+            present = await self._users.ask("GetService", control_pb2.GetRequest(key=self._id))
+            must(
+                present.spec == self._world.checks.wanted[self._id],
+                "reads are up to date",
+                "%s is read without what was acknowledged",
+                self._id,
+            )
+            spec = specs_pb2.ServiceSpec()
+            spec.CopyFrom(present.spec)
+            change(spec)
+            request = control_pb2.UpdateServiceRequest(
+                key=self._id,
+                version=present.meta.version,
+                spec=spec,
+                request_id=self._users.request_id(),
+            )
+            try:
+                made = await self._users.ask("UpdateService", request)
+            except SwarmError as error:
+                if error.code is Code.CONFLICT:
+                    continue  # the orchestrator has told of the rollout meanwhile
+                raise Violation("one effect per request", f"update was refused: {error}") from error
+            self._world.note("{} is updated", self._id)
+            self._world.checks.updated(made, spec)
+            return
+
+    def _replicas(self) -> int:
+        return self._random.randrange(5)
+
+
+class NodeKeeper:
+    """Drains and activates nodes, makes managers and workers of them."""
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+        self._world = users.world
+        self._random = users.world.random
+
+    async def run(self) -> None:
+        """Acts until the world ends."""
+        while True:
+            await self._users.turn()
+            self._users.busy += 1
+            name = self._random.choice(list(self._world.hosts))
+            if self._world.moves_managers and self._random.random() < 0.4:
+                await self._change(name, role=self._role_for(name))
+            else:
+                chosen = self._random.choice((ACTIVE, ACTIVE, PAUSE, DRAIN))
+                await self._change(name, availability=chosen)
+            self._users.busy -= 1
+
+    async def repair(self) -> None:
+        """Every node takes tasks."""
+        for name in list(self._world.hosts):
+            await self._change(name, availability=ACTIVE)
+
+    def _role_for(self, name: str) -> int:
+        managers = [
+            node.id
+            for node in self._world.watch.store.all(objects_pb2.Node)
+            if node.spec.role == MANAGER
+        ]
+        if name in managers:
+            return WORKER if len(managers) > 1 else MANAGER
+        return MANAGER if len(managers) < 5 else WORKER
+
+    async def _change(self, name: str, **fields: Any) -> None:
+        while True:
+            node = await self._users.ask("GetNode", control_pb2.GetRequest(key=name))
+            spec = specs_pb2.NodeSpec()
+            spec.CopyFrom(node.spec)
+            for field, value in fields.items():
+                setattr(spec, field, value)
+            if spec == node.spec:
+                return
+            request = control_pb2.UpdateNodeRequest(
+                key=name,
+                version=node.meta.version,
+                spec=spec,
+                request_id=self._users.request_id(),
+            )
+            self._world.note("node {} is to be {}", name, fields)
+            try:
+                await self._users.ask("UpdateNode", request)
+            except SwarmError as error:
+                if error.code is Code.CONFLICT:
+                    continue
+                if error.code is not Code.REFUSED:
+                    raise Violation("one effect per request", f"{name}: {error}") from error
+                self._world.note("refused: {}", error)
+            return
