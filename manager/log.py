@@ -66,6 +66,7 @@ class ReplicatedLog:
                 connect=self._connect,
                 snapshot_data=self._snapshot_data,
                 version=COMMAND_VERSION,
+                address=lambda: config.advertise_address,
                 chance=chance,
                 monotonic=config.monotonic,
             )

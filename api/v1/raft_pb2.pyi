@@ -581,20 +581,24 @@ class RaftGreeting(message.Message):
     FROM_FIELD_NUMBER: builtins.int
     TO_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
+    ADDRESS_FIELD_NUMBER: builtins.int
     group_id: builtins.int
     to: builtins.int
     version: builtins.int
     """of the log's commands that the sender can apply"""
+    address: builtins.str
+    """host:port of the sender, for a receiver that does not know it yet"""
     def __init__(
         self,
         *,
         group_id: builtins.int = ...,
         to: builtins.int = ...,
         version: builtins.int = ...,
+        address: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["from", b"from", "group_id", b"group_id", "to", b"to", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "from", b"from", "group_id", b"group_id", "to", b"to", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

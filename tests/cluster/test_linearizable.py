@@ -16,6 +16,7 @@ import pytest
 
 from api.channel import socket_target
 from machine.drivers.lab.driver import LabDriver
+from machine.drivers.lab.host import LabHost
 from tests.support.cluster import a_swarm
 from tests.support.histories import RegisterClient, Workload, is_progress
 from tests.support.lab_faults import (
@@ -84,6 +85,8 @@ class Trial:
         await fault.strike(host)
         try:
             await self._progress(what)
+            if fault.ends_daemon:
+                await self._until(lambda: _has_ended(host), f"its daemon ends: {what}")
         finally:
             await fault.mend(host)
         await self._progress(f"mended: {what}")
@@ -118,6 +121,10 @@ class Trial:
         except TimeoutError:
             told = "\n".join(self.told)
             raise AssertionError(f"not within {LIMIT:g} s: {what}; before:\n{told}") from None
+
+
+async def _has_ended(host: LabHost) -> bool:
+    return (await host.daemon()).pid is None
 
 
 @pytest.mark.parametrize(("managers", "seed"), [(3, 1), (5, 2)])

@@ -1,9 +1,8 @@
 """Three managers lose their leader, their majority or a disk, come, go and change roles."""
 
-import json
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -77,6 +76,11 @@ def _make(swarm: Swarm, name: str, at: str) -> None:
 
 def _names(swarm: Swarm, at: str, *words: str) -> set[str]:
     return set(swarm.ctl(*words, "service", "ls", "--format", "{{.Name}}", at=at).lines)
+
+
+def _role(swarm: Swarm, host: str, field: str, at: str) -> str:
+    """`Spec.Role` is what it shall be, `Role` what its certificate says."""
+    return swarm.ctl("node", "inspect", "-f", f"{{{{.{field}}}}}", host, at=at).out.strip()
 
 
 def _join(swarm: Swarm, host: str, role: str, at: str) -> None:
@@ -156,7 +160,8 @@ def test_without_a_majority_nothing_is_decided_and_tasks_run_on(swarm: Swarm) ->
         swarm.start_daemon(back)
     _until_managers(swarm, *MANAGERS)
     _make(swarm, "after", "m1")
-    assert _names(swarm, "m3") == {"web", "after"}
+    # What was not answered may have been decided later: its leader had written it down.
+    assert _names(swarm, "m3") - {"lost"} == {"web", "after"}
     swarm.until_runs("web", 4, timeout=60)
     assert swarm.on("web") == running, "nothing was restarted"
 
@@ -185,10 +190,8 @@ def test_a_manager_is_demoted_and_promoted_again(swarm: Swarm, who: str) -> None
     _make(swarm, "before", rest[0])
     swarm.ctl("node", "demote", host, at=rest[0])
     _until_managers(swarm, *rest, at=rest[0])
-    swarm.until_node(host, "Ready") if host != "m1" else None
     swarm.until(
-        lambda: "worker" in swarm.ctl("node", "inspect", "--pretty", host, at=rest[0]).out.lower(),
-        "its certificate is a worker's",
+        lambda: _role(swarm, host, "Role", rest[0]) == "worker", "its certificate is a worker's"
     )
     assert _names(swarm, host) == {"before"}, "a worker asks a manager"
     _make(swarm, "meanwhile", rest[0])
@@ -239,8 +242,10 @@ def test_a_manager_whose_disk_was_replaced_joins_as_another(swarm: Swarm) -> Non
     swarm.until(lambda: "inactive" in swarm.ctl("system", "info", at="m3").out, "it knows nothing")
     swarm.until(lambda: _managers(swarm).get("m3") == UNREACHABLE, "it is unreachable")
     swarm.until_node("m3", "Down")
-    swarm.ctl("node", "rm", "--force", "m3")
+    assert "demote" in swarm.ctl("node", "rm", "--force", "m3", code=1).err, "its seat first"
+    swarm.ctl("node", "demote", "m3")
     _until_managers(swarm, "m1", "m2")
+    swarm.ctl("node", "rm", "--force", "m3")
     _join(swarm, "m3", "manager", at="m1")
     _until_managers(swarm, *MANAGERS)
     assert _names(swarm, "m3", "--stale") == {"before"}
@@ -269,17 +274,9 @@ def test_an_unreachable_manager_that_is_needed_is_not_demoted(swarm: Swarm) -> N
     swarm.until(lambda: _managers(swarm).get("m3") == UNREACHABLE, "m3 is unreachable")
     refused = swarm.ctl("node", "demote", "m2", code=1)
     assert "m2" in refused.err or "manager" in refused.err
-    assert _roles(swarm)["m2"] == "manager"
+    assert _role(swarm, "m2", "Spec.Role", "m1") == "manager"
     swarm.start_daemon("m3")
     _until_managers(swarm, *MANAGERS)
-
-
-def _roles(swarm: Swarm) -> dict[str, str]:
-    listed = swarm.ctl("node", "inspect", *MANAGERS).out
-    return {
-        each["description"]["hostname"]: each["spec"].get("role", "").lower().rpartition("_")[2]
-        for each in json.loads(listed)
-    }
 
 
 def test_agents_find_the_leader_wherever_it_went(swarm: Swarm) -> None:
@@ -292,9 +289,5 @@ def test_agents_find_the_leader_wherever_it_went(swarm: Swarm) -> None:
         swarm.create(f"web{number}", "--constraint", "node.hostname==w1", *COMMAND, at=at)
         swarm.start_daemon(leader)
         _until_managers(swarm, *MANAGERS, at=at)
-    _each(lambda number: swarm.until_runs(f"web{number}", 1), 3)
-
-
-def _each(do: Callable[[int], object], count: int) -> None:
-    for number in range(count):
-        do(number)
+    for number in range(3):
+        swarm.until_runs(f"web{number}", 1)

@@ -25,11 +25,15 @@ Deed = Callable[[LabHost], Awaitable[object]]
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """`strike` and `mend` act on one host of a lab, which needs a disk of its own for some."""
+    """`strike` and `mend` act on one host of a lab, which needs a disk of its own for some.
+
+    `ends_daemon`: its daemon cannot go on, as soon as it notices.
+    """
 
     name: str
     strike: Deed
     mend: Deed
+    ends_daemon: bool = False
 
 
 async def restart(host: LabHost) -> None:
@@ -49,14 +53,16 @@ async def _reboot(host: LabHost) -> None:
     await restart(host)
 
 
-KILLED = Fault("kill -9 of the daemon", LabHost.kill_daemon, restart)
+KILLED = Fault("kill -9 of the daemon", LabHost.kill_daemon, restart, ends_daemon=True)
 STANDS_STILL = Fault("SIGSTOP of the daemon", LabHost.pause_daemon, LabHost.resume_daemon)
 CUT_OFF = Fault("its link cut", LabHost.cut, LabHost.heal)
 MUTE = Fault("what it says is lost", lambda host: host.cut(Way.OUT), LabHost.heal)
 DEAF = Fault("what it is told is lost", lambda host: host.cut(Way.IN), LabHost.heal)
 POWER_LOST = Fault("power failure", LabHost.kill, _reboot)
-DISK_FULL = Fault("its disk full", lambda host: disk.fill(host.paths), _make_room)
-DISK_FAILS = Fault("its disk read-only", lambda host: disk.fail(host.paths), _reboot)
+DISK_FULL = Fault("its disk full", lambda host: disk.fill(host.paths), _make_room, ends_daemon=True)
+DISK_FAILS = Fault(
+    "its disk read-only", lambda host: disk.fail(host.paths), _reboot, ends_daemon=True
+)
 
 
 async def group_seen_by(host: LabHost) -> control_pb2.ManagerGroupStatus | None:

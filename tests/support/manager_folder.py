@@ -1,4 +1,4 @@
-"""A manager's folder without a manager: its log and its place in the group, as a run leaves them."""
+"""A manager's folder without a manager: its log and its place in the group, as it leaves them."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

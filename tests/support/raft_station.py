@@ -59,6 +59,7 @@ class Station:
             connect=self._connect,
             snapshot_data=self._snapshot_data,
             version=1,
+            address=lambda: self.member.address,
             chance=random.Random(raft_id),
             monotonic=time.monotonic,
         )
@@ -151,9 +152,9 @@ class Station:
             raise SwarmError(Code.INTERNAL, f"snapshot {metadata.index} is missing")
         return self.data[metadata.index]
 
-    def _greeted(self, greeting: RaftGreeting) -> None:
+    def _greeted(self, greeting: RaftGreeting, node_id: str) -> None:
         if self.service_greeted:
-            self.transport.greeted(greeting)
+            self.transport.greeted(greeting, node_id)
 
 
 @asynccontextmanager

@@ -30,6 +30,7 @@ class Surroundings:
     connect: Connect
     snapshot_data: SnapshotData
     version: int
+    address: Callable[[], str]
     chance: Chance
     monotonic: Callable[[], float]
 
@@ -150,6 +151,7 @@ class Peer:
             group_id=receiver.group_id,
             to=self.member.raft_id,
             version=self._around.version,
+            address=self._around.address(),
             **{"from": receiver.raft_id},
         )
 

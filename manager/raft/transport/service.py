@@ -15,17 +15,19 @@ from manager.raft.transport.chunks import SNAPSHOT_BYTES, Assembly
 from manager.raft.transport.receiver import CONSENT, Receiver
 
 
-def _ignore(_: RaftGreeting) -> None:
+def _ignore(_: RaftGreeting, __: str) -> None:
     """The default of `greeted`."""
 
 
 class RaftService(raft_pb2_grpc.RaftServicer):
-    """Serves the streams of all other members; `greeted` hears of each that is let in."""
+    """Serves the streams of all other members; `greeted` hears of each that is let in, and of the
+    node id in its certificate.
+    """
 
     def __init__(
         self,
         receiver: Receiver,
-        greeted: Callable[[RaftGreeting], None] = _ignore,
+        greeted: Callable[[RaftGreeting, str], None] = _ignore,
         *,
         snapshot_limit: int = SNAPSHOT_BYTES,
     ) -> None:
@@ -97,7 +99,7 @@ class RaftService(raft_pb2_grpc.RaftServicer):
                 why=f"it is {self._receiver.raft_id:x}, not {greeting.to:x}",
             )
         self._admit(_sender(greeting), node_id)
-        self._greeted(greeting)
+        self._greeted(greeting, node_id)
         return greeting
 
     def _check(

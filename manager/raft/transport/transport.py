@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 class Transport:
     """`bind` it to its receiver, tell it the members, and `close` it at the end.
 
-    `version` is that of the log's commands that this member can apply; `monotonic` gives seconds.
+    `version` is that of the log's commands that this member can apply; `address`: where it is
+    reached, host:port; `monotonic` gives seconds.
     """
 
     def __init__(
@@ -28,16 +29,19 @@ class Transport:
         connect: Connect,
         snapshot_data: SnapshotData,
         version: int,
+        address: Callable[[], str],
         chance: Chance,
         monotonic: Callable[[], float],
     ) -> None:
         self._connect = connect
         self._snapshot_data = snapshot_data
         self._version = version
+        self._address = address
         self._chance = chance
         self._monotonic = monotonic
         self._around: Surroundings | None = None
         self._peers: dict[int, Peer] = {}
+        self._guests: dict[int, Member] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._reopening: asyncio.Task[None] | None = None
         self._closed = False
@@ -49,6 +53,7 @@ class Transport:
             connect=self._connect,
             snapshot_data=self._snapshot_data,
             version=self._version,
+            address=self._address,
             chance=self._chance,
             monotonic=self._monotonic,
         )
@@ -71,11 +76,19 @@ class Transport:
     def set_members(self, members: Iterable[Member]) -> None:
         """Who is in the group: new ones get a link, moved ones another, those missing lose theirs.
 
-        Copies the messages. The member itself is passed over.
+        Copies the messages. The member itself is passed over. Who greeted, and is not named yet,
+        keeps its link for as long as it is let in.
         """
         if self._around is None or self._closed:
             return
-        wanted = {member.raft_id: member for member in members}
+        named = {member.raft_id: member for member in members}
+        admits = self._around.receiver.admits
+        self._guests = {
+            raft_id: guest
+            for raft_id, guest in self._guests.items()
+            if raft_id not in named and admits(raft_id, guest.node_id) is None
+        }
+        wanted = self._guests | named
         wanted.pop(self._around.receiver.raft_id, None)
         for raft_id in self._peers.keys() - wanted.keys():
             self._let_go(self._peers.pop(raft_id))
@@ -86,11 +99,25 @@ class Transport:
             elif peer.member != member:
                 peer.reopen(_copy(member))
 
-    def greeted(self, greeting: RaftGreeting) -> None:
-        """A member has opened a stream to this one, so it lives: it is tried again at once."""
-        peer = self._peers.get(getattr(greeting, "from"))
+    @property
+    def links(self) -> frozenset[int]:
+        """The members to which there is a link, or one is tried for."""
+        return frozenset(self._peers)
+
+    def greeted(self, greeting: RaftGreeting, node_id: str) -> None:
+        """A member has opened a stream to this one, so it lives: it is tried again at once.
+
+        One that is not known here gets a link too: it joined while this member was away, and may
+        need its answers to tell it so.
+        """
+        raft_id = getattr(greeting, "from")
+        peer = self._peers.get(raft_id)
         if peer is not None:
             peer.hurry()
+        elif self._around is not None and not self._closed and greeting.address:
+            guest = Member(raft_id=raft_id, node_id=node_id, address=greeting.address)
+            self._guests[raft_id] = guest
+            self._peers[raft_id] = Peer(guest, self._around)
 
     def reconnect(self) -> None:
         """Reopens all links with new credentials, one after another."""

@@ -88,6 +88,7 @@ def init(
     click.echo(f"Swarm initialized: this node ({made.node_id}) is its manager.\n")
     click.echo("To add a worker, run on its host:\n")
     click.echo(f"    swarmctl swarm join --token {made.worker_token} {made.address}\n")
+    click.echo("To add a manager, run what `swarmctl swarm join-token manager` prints.\n")
     if spec.autolock:
         swarm_settings.tell_unlock_key(client)
 

@@ -15,6 +15,7 @@ import grpc
 from api.errors import Code, SwarmError
 from api.serving import Caller, set_caller
 from api.status import from_grpc, to_grpc
+from manager.ca.behalf import behind
 from tests.sim.control.loop import Process
 from tests.sim.control.network import Network
 
@@ -235,7 +236,7 @@ class Call:
             self._task = server.process.spawn(self._answer(server))
 
     async def _answer(self, server: Server) -> None:
-        set_caller(self.channel.caller)
+        set_caller(behind(self.channel.caller, self.metadata))
         error: SwarmError | None = None
         try:
             handler = server.find(self._path)

@@ -47,6 +47,7 @@ class Invariants:
         self.newest_conf = 0
         self._ever: set[int] = set()
         self._stood = {1}
+        self._led: dict[int, "Process"] = {}
         self._leaders: dict[int, int] = {}
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, int, bytes]] = {}
@@ -94,6 +95,16 @@ class Invariants:
         member.led_term = term
         voters = [*member.conf.voters, *member.conf.voters_outgoing]
         must(who in voters, "leaders are voters", "%d leads, the voters are %s", who, voters)
+        must(
+            agreed(member.conf, lambda voter: self._votes.get((voter, term)) == who)
+            or self._elects_itself(member, term),
+            "a quorum elects",
+            "%d leads term %d, which no quorum of %s gave to it",
+            who,
+            term,
+            words_of(member.conf),
+        )
+        self._led[term] = member
         last = len(self.committed) - 1
         must(
             member.log.holds(last, self.committed[last]),
@@ -104,6 +115,12 @@ class Invariants:
             last,
             self.committed[last],
         )
+
+    def _elects_itself(self, member: "Process", term: int) -> bool:
+        """Whether no other vote was needed: then it need not have told its own to anybody."""
+        view = self.views[member.raft_id]
+        voted = (view.term, view.vote) == (term, member.raft_id)
+        return voted and agreed(member.conf, lambda voter: voter == member.raft_id)
 
     def _commit(self, member: "Process", commit: int) -> None:
         """The first member to say that `commit` is committed."""
@@ -263,6 +280,22 @@ class Invariants:
                 message.index,
                 view.last,
             )
+            self._same_log(view, message.index, term)
+
+    def _same_log(self, view: DurableView, index: int, term: int) -> None:
+        """What is acknowledged to a leader is what that leader has."""
+        leader = self._led.get(term)
+        if leader is None or leader.seen_term != term or not view.terms[index]:
+            return
+        must(
+            leader.log.holds(index, view.terms[index]),
+            "the leader's entries are acknowledged",
+            "%d acknowledges %d of term %d, which its leader %d has not",
+            view.raft_id,
+            index,
+            view.terms[index],
+            leader.raft_id,
+        )
 
     def _durable_vote(self, view: DurableView, term: int, candidate: int) -> None:
         must(

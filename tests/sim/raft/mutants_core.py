@@ -113,13 +113,23 @@ def plant_stale_vote_counted() -> AbstractContextManager[object]:
     return swap(step, "_term_agrees", careless)
 
 
-@plants("partition,drop,kill", seeds=40)
-def plant_higher_term_ignored_in_answers() -> AbstractContextManager[object]:
-    """A leader that is told of a higher term in an answer goes on in its own."""
+@plants("pause,partition,drop,kill,oneway", steps=6_000, seeds=40)
+def plant_higher_term_not_told() -> AbstractContextManager[object]:
+    """A member of a higher term does not answer the leader of a lower one, and so stays alone."""
+    return swap(step, "_on_lower_term", lambda raft, message: None)
+
+
+@plants("pause,partition,drop,kill,oneway", steps=6_000, seeds=40)
+def plant_higher_term_not_taken_from_answers() -> AbstractContextManager[object]:
+    """Whoever is told of a higher term in an answer goes on in its own."""
     higher = step._on_higher_term
+    answers = (
+        RaftMessage.TYPE_APPEND_RESPONSE,
+        RaftMessage.TYPE_HEARTBEAT_RESPONSE,
+        RaftMessage.TYPE_VOTE_RESPONSE,
+    )
 
     def deaf(raft: Raft, message: RaftMessage) -> bool:
-        answers = (RaftMessage.TYPE_APPEND_RESPONSE, RaftMessage.TYPE_HEARTBEAT_RESPONSE)
         return message.type in answers or higher(raft, message)
 
     return swap(step, "_on_higher_term", deaf)

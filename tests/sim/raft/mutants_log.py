@@ -99,18 +99,15 @@ def plant_previous_entry_not_checked() -> AbstractContextManager[object]:
     return swap(RaftLog, "match_term", careless)
 
 
-@plants("partition,drop,kill,delay", nodes=5, seeds=60)
-def plant_acknowledges_its_whole_log() -> AbstractContextManager[object]:
-    """A follower acknowledges its last entry, rather than the last that the leader sent."""
-    append = following.on_append
+@plants("partition,drop,kill,delay", seeds=20)
+def plant_mismatch_acknowledged() -> AbstractContextManager[object]:
+    """A follower whose log does not fit acknowledges what it has, instead of refusing."""
 
-    def boastful(raft: Raft, message: RaftMessage) -> None:
-        append(raft, message)
-        answer = raft.messages[-1]
-        if answer.type == RaftMessage.TYPE_APPEND_RESPONSE and not answer.reject:
-            answer.index = raft.log.last_index()
+    def acknowledge(raft: Raft, leader: int, message: RaftMessage) -> None:
+        index = min(message.index, raft.log.last_index())
+        raft.send(RaftMessage.TYPE_APPEND_RESPONSE, leader, index=index)
 
-    return rehandle(append, boastful)
+    return swap(following, "_reject_append", acknowledge)
 
 
 @plants("partition,drop,kill,delay", seeds=40)
@@ -130,17 +127,16 @@ def plant_heartbeat_carries_the_whole_commit() -> AbstractContextManager[object]
     return swap(sending, "broadcast_heartbeat", broadcast)
 
 
-@plants("partition,drop,kill,delay", nodes=5, seeds=60)
-def plant_commit_beyond_what_was_sent() -> AbstractContextManager[object]:
-    """An append commits a follower's own tail, behind the entries that the leader has sent."""
+@plants("partition,drop,kill,delay", seeds=20)
+def plant_commit_without_a_match() -> AbstractContextManager[object]:
+    """A follower commits as far as its leader, whether its own entries are the leader's or not."""
     maybe_append = RaftLog.maybe_append
 
     def generous(
         self: RaftLog, index: int, log_term: int, committed: int, entries: Sequence[Entry]
     ) -> int | None:
         last = maybe_append(self, index, log_term, committed, entries)
-        if last is not None:
-            self.commit_to(min(committed, self.last_index()))
+        self.commit_to(min(committed, self.last_index()))
         return last
 
     return swap(RaftLog, "maybe_append", generous)

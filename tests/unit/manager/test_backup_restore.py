@@ -95,7 +95,7 @@ OBJECTS: st.SearchStrategy[Sequence[StoredObject]] = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(objects=OBJECTS)
 def test_any_swarm_comes_back_as_it_was(objects: Sequence[StoredObject]) -> None:
     store = a_swarm(*objects)

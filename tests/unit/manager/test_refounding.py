@@ -114,7 +114,7 @@ def test_a_crash_at_any_point_leaves_the_old_group_or_the_new(config: ManagerCon
         assert found == ["manager", "manager.json", "manager.key"]
         place = identity.load(config.identity_file)
         assert place is not None
-        _, recovered, membership = new_log.read(config.directory, config)
+        _, _, membership = new_log.read(config.directory, config)
         assert place.raft_id in membership.members
         assert replayed(config).get(objects_pb2.Service, "acknowledged") is not None
         outcomes.append(place.group_id)
@@ -125,7 +125,19 @@ def test_a_crash_at_any_point_leaves_the_old_group_or_the_new(config: ManagerCon
     assert 1 < changes < len(outcomes) - 2
 
 
-def test_what_cannot_be_written_changes_nothing(config: ManagerConfig) -> None:
+def test_a_log_that_was_written_in_part_is_cleared_up(config: ManagerConfig) -> None:
+    half = config.directory.with_name(f"manager.{NEW_GROUP:016x}")
+    half.mkdir()
+    (half / "00000000000000000010.snap").write_bytes(b"half")
+    settle(config)
+    assert not half.exists()
+    half.mkdir()
+    refound(config, numbers().__next__, NOW)
+    assert not half.exists()
+    assert replayed(config).get(objects_pb2.Service, "acknowledged") is not None
+
+
+def test_what_cannot_be_read_changes_nothing(config: ManagerConfig) -> None:
     (config.directory / "0000000000000002.wal").unlink()  # so its end is missing
     (config.directory / "0000000000000001.wal").unlink()
     with pytest.raises(SwarmError):

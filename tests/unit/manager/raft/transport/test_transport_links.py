@@ -67,6 +67,22 @@ def test_who_calls_is_called_back_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     run(scenario)
 
 
+def test_who_joined_while_we_were_away_is_answered() -> None:
+    async def scenario() -> None:
+        async with stations(linked=False) as (one, two):
+            one.nodes, two.nodes = {2: "node2"}, {1: "node1"}
+            one.transport.set_members([two.member])  # two does not know of one yet
+            await arrives(one, two)
+            await arrives(two, one)
+            two.transport.set_members([])  # one is not named yet, and keeps its link
+            await arrives(two, one)
+            two.removed.add(1)
+            two.transport.set_members([])
+            assert not two.transport.links
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("refuse", "reason"),
     [
@@ -87,7 +103,7 @@ def test_who_is_refused_asks_slowly_and_logs_it_once(
     async def scenario() -> None:
         async with stations(linked=False) as (one, two):
             one.service_greeted = False
-            two.nodes = {1: "node1"}
+            one.nodes, two.nodes = {2: "node2"}, {1: "node1"}
             there = two.member
             refuse(one, two)
             one.transport.set_members([there])
