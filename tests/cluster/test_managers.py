@@ -280,14 +280,18 @@ def test_an_unreachable_manager_that_is_needed_is_not_demoted(swarm: Swarm) -> N
 
 
 def test_agents_find_the_leader_wherever_it_went(swarm: Swarm) -> None:
-    """The worker's session ends with each leader; its tasks are controlled all the same."""
+    """The worker's session ends with each leader; it is told what to run all the same."""
+    for host in MANAGERS:
+        swarm.ctl("node", "update", "--availability", "drain", host)
     for number in range(3):
         leader = _leader(swarm)
         swarm.kill_daemon(leader)
         at = _others(leader)[0]
         _until_another_leads(swarm, leader)
-        swarm.create(f"web{number}", "--constraint", "node.hostname==w1", *COMMAND, at=at)
+        words = ("service", "create", "--detach", "--name", f"web{number}", *COMMAND)
+        swarm.ctl(*words, at=at)
+        swarm.until(lambda: swarm.on(f"web{number}", "w1"), f"web{number} runs on w1")  # noqa: B023 - called at once
         swarm.start_daemon(leader)
         _until_managers(swarm, *MANAGERS, at=at)
-    for number in range(3):
-        swarm.until_runs(f"web{number}", 1)
+    for host in MANAGERS:
+        swarm.ctl("node", "update", "--availability", "active", host)

@@ -20,7 +20,8 @@ class Disk(Protocol):
 
     What a power failure leaves: of a file, the bytes of the last `fdatasync`, and any part of what
     was appended since, as zeros, garbage, or not at all; of names, those of the last `fsync_dir`,
-    and each later create, rename and remove either done or not. One user at a time.
+    and each later create, rename and remove either done or not. One process at a time; of its
+    threads, one at a time for each file.
     """
 
     def create(self, name: str) -> None:

@@ -23,6 +23,12 @@ class DiskThread:
         )
         self._thread = threading.Thread(target=self._run, name="wal", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way: set[asyncio.Future[Any]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is work whose outcome nobody has been told yet."""
+        return bool(self._under_way)
 
     def start(self) -> None:
         """Begins to take work."""
@@ -34,6 +40,8 @@ class DiskThread:
         if self._loop is None:
             raise RuntimeError("the disk's thread does not run")
         done: asyncio.Future[R] = self._loop.create_future()
+        self._under_way.add(done)
+        done.add_done_callback(self._under_way.discard)
         self._work.put((work, done))
         return done
 

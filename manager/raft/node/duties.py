@@ -10,6 +10,7 @@ no promise (Ongaro, figure 2: volatile). Except where a change of the configurat
 it: a member that forgot that might count on voters who are gone for good.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -102,7 +103,10 @@ class Duties:
         self._storage = storage
         self._machine = machine
         self._conf = snapshot.conf
-        # Used by persist, keep_snapshot and flush alone, that is where the disk is used.
+        self.applied_bytes = 0
+        """Of commands applied since the last snapshot."""
+        self._saving = threading.Lock()  # one snapshot file at a time, received or own
+        # Used by persist, mark_snapshot and flush alone, that is where the log is written.
         self._wal = wal
         self._snapshots = snapshots
         self._marked = snapshot.index
@@ -167,7 +171,8 @@ class Duties:
         """
         if ready.snapshot is not None:
             self._install = self._machine.prepare(ready.snapshot.data)
-            self._snapshots.save(ready.snapshot)
+            with self._saving:
+                self._snapshots.save(ready.snapshot)
             self._wal.mark_snapshot(ready.snapshot.metadata)
             self._marked = self._saved_commit = ready.snapshot.metadata.index
             self._kept_back = None
@@ -215,6 +220,7 @@ class Duties:
             else:
                 result = self._machine.apply(entry, local_of(entry))
             self.applied, self.applied_term = entry.index, entry.term
+            self.applied_bytes += len(entry.data)
             yield Applied(entry, result)
         self.raw.advance()
 
@@ -239,14 +245,26 @@ class Duties:
     def keep_snapshot(
         self, metadata: SnapshotMetadata, data: bytes, *, max_snapshots: int = 0
     ) -> None:
-        """Saves and marks a planned snapshot and drops what it makes superfluous, on the disk.
+        """Writes and marks a planned snapshot: both steps at once."""
+        self.write_snapshot(metadata, data)
+        self.mark_snapshot(metadata, max_snapshots=max_snapshots)
+
+    def write_snapshot(self, metadata: SnapshotMetadata, data: bytes) -> None:
+        """Writes a planned snapshot, which counts only once it is marked. OSError: as `persist`.
+
+        May run in a thread of its own, beside `persist`: the log does not wait for it.
+        """
+        with self._saving:
+            self._snapshots.save(Snapshot(metadata=metadata, data=data))
+
+    def mark_snapshot(self, metadata: SnapshotMetadata, *, max_snapshots: int = 0) -> None:
+        """Marks a written snapshot and drops what it makes superfluous, where the disk is used.
 
         `max_snapshots`: older ones to keep. Without effect if a newer one was received meanwhile.
         OSError: the member must stop.
         """
         if metadata.index <= self._marked:
             return
-        self._snapshots.save(Snapshot(metadata=metadata, data=data))
         self._wal.mark_snapshot(metadata)
         self._marked = metadata.index
         self._saved_commit = max(self._saved_commit, metadata.index)
@@ -262,6 +280,7 @@ class Duties:
             metadata.index, metadata.conf, members=metadata.members, removed=metadata.removed
         )
         self.snapshot_index = metadata.index
+        self.applied_bytes = 0
         if metadata.index - KEPT_ENTRIES >= storage.first_index():
             storage.compact(metadata.index - KEPT_ENTRIES)
 
@@ -281,6 +300,7 @@ class Duties:
         self._conf = snapshot.conf
         self.applied = self.snapshot_index = snapshot.index
         self.applied_term = snapshot.term
+        self.applied_bytes = 0
 
     def _apply_change(self, entry: Entry) -> object:
         change = ConfChange.FromString(entry.data)

@@ -107,7 +107,8 @@ class Engine:
     @property
     def at_rest(self) -> bool:
         """Whether there is nothing to write, send or apply until something comes in."""
-        return self._resting and not self._wake.is_set() and not self._snapshotting.busy
+        busy = self._snapshotting.busy or self.disk.busy
+        return self._resting and not self._wake.is_set() and not busy
 
     def wake(self) -> None:
         """There is something to hand in."""

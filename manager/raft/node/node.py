@@ -303,7 +303,7 @@ class RaftNode:
         SwarmError UNAVAILABLE if a newer one has taken its place; OSError.
         """
         self._check_alive()
-        snapshot: Snapshot | None = await self._engine.disk.run(self._snapshots.load_latest)
+        snapshot: Snapshot | None = await asyncio.to_thread(self._snapshots.load_latest)
         wanted = metadata.index, metadata.term
         if snapshot is None or (snapshot.metadata.index, snapshot.metadata.term) != wanted:
             raise SwarmError(

@@ -1,7 +1,8 @@
-"""Takes a snapshot whenever enough entries were applied since the last. Runs on the loop.
+"""Takes a snapshot whenever enough was applied since the last. Runs on the loop.
 
-The state is captured there, encoded in a thread of its own and written in the disk's, while the log
-goes on: only the write holds it up. Never touches a received snapshot.
+The state is captured there, and encoded and written in a thread of its own, while the log goes on:
+a leader that wrote hundreds of megabytes between two entries would lose its lead over it. Only the
+mark in the log is the disk thread's. Never touches a received snapshot.
 """
 
 import asyncio
@@ -12,6 +13,10 @@ from manager.raft.node.disk_thread import DiskThread
 from manager.raft.node.duties import Duties, SnapshotPlan
 
 logger = logging.getLogger(__name__)
+
+
+SNAPSHOT_BYTES = 64 << 20
+"""Bytes of commands after which a snapshot is due however few they are: they are held in memory."""
 
 
 class Snapshotting:
@@ -46,22 +51,23 @@ class Snapshotting:
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             task.result()
-        due = self._duties.applied - self._duties.snapshot_index >= max(1, self._interval())
-        if due and self._task is None and not self._duties.outdated:
+        if self._task is None and self._is_due() and not self._duties.outdated:
             self._task = asyncio.create_task(self._take(self._duties.plan_snapshot()))
             self._task.add_done_callback(lambda _: self._done())
 
+    def _is_due(self) -> bool:
+        entries = self._duties.applied - self._duties.snapshot_index
+        return entries >= max(1, self._interval()) or (self._duties.applied_bytes >= SNAPSHOT_BYTES)
+
     async def end(self) -> None:
-        """Gives up the one that is being made. What the disk's thread does is not stopped."""
+        """Gives up the one that is being made. What a thread does is not stopped."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _take(self, plan: SnapshotPlan) -> None:
-        data = await asyncio.to_thread(plan.encode)
-        older = self._max_snapshots()
-        await self._disk.run(
-            lambda: self._duties.keep_snapshot(plan.metadata, data, max_snapshots=older)
-        )
+        metadata, older = plan.metadata, self._max_snapshots()
+        await asyncio.to_thread(lambda: self._duties.write_snapshot(metadata, plan.encode()))
+        await self._disk.run(lambda: self._duties.mark_snapshot(metadata, max_snapshots=older))
         self._duties.snapshot_kept(plan.metadata)
         logger.info("snapshot taken at entry %d", plan.metadata.index)

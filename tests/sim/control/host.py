@@ -192,15 +192,21 @@ class Host:
     def _heard(self, message: dispatcher_pb2.SessionMessage) -> None:
         self.told = message.node
         self.heard_at = self.world.loop.time()
-        wished = wished_role(message.node, manager=self.place is not None)
-        if wished == "worker":
+        self._follow([each.address for each in message.managers])
+
+    def _follow(self, managers: list[str]) -> None:
+        told, manager = self.told, self.manager
+        wished = wished_role(told, manager=self.place is not None)
+        unseated = manager is not None and manager.node.removed
+        if wished == "worker" or (unseated and told is not None and not told.HasField("manager")):
             self.world.note("{} is no manager any more", self.name)
             self._end_manager(silently=False)
             self.place = None
             self.drive = Drive(SimDisk())
+            self._follow(managers)
         elif wished == "manager" and not self._joining and self.agent is not None:
             self._joining = True
-            self.agent.spawn(self._join(self.agent, [each.address for each in message.managers]))
+            self.agent.spawn(self._join(self.agent, managers))
 
     async def _join(self, process: Process, managers: Iterable[str]) -> None:
         """As manager/seat.py: asks until it gets a seat; the id is new."""

@@ -6,6 +6,7 @@ What is not there: the authority and its certificates, logs of tasks, health.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
@@ -96,14 +97,15 @@ class Manager:
 
     async def stop(self) -> None:
         """SIGTERM, as Manager.stop: hands over, then goes."""
-        if self.node.is_leader and len(self._group.members()) > 1:
-            await self.node.hand_over()
+        if len(self._group.members()) > 1:
+            await self.hand_over()
         self.host.manager_ended(self, "stopped")
 
     async def hand_over(self) -> None:
         """Lets another lead, if one can."""
         if self.node.is_leader:
-            await self.node.hand_over()
+            with suppress(SwarmError):  # its disk has failed meanwhile
+                await self.node.hand_over()
 
     def link_of(self, node_id: str) -> object | None:
         """The session of the node's agent, if this manager leads and has one."""
