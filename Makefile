@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down quick test check proto bench clean
+.PHONY: help demo demo-down quick test check sim sim-night proto bench clean
 
 # Which tests: unit, sim, cluster (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-demo: setup-host ## a swarm of four hosts on this machine, a service on it, a node lost and healed
+demo: setup-host ## a swarm of seven hosts on this machine, a worker lost and healed, the leader lost
 	@$(PYTHON) examples/demo.py up
 
 demo-down: ## removes every trace of the demo
@@ -22,6 +22,12 @@ test: setup-host ## every test; ends with a table of the cluster scenarios
 
 check: setup ## lint, types, layers, generated code (make check quick: the same, and unit tests)
 	@.ci/check
+
+sim: setup ## one simulated run of a group of managers (SEED= STEPS= NODES= FAULTS= MUTANT=, LIST=1 lists them)
+	@$(PYTHON) -m tests.sim.raft
+
+sim-night: setup ## simulated runs of fresh seeds until one fails (HOURS=8)
+	@$(PYTHON) -m tests.sim.night
 
 proto: setup ## generates the Python code of api/v1
 	@.ci/proto
