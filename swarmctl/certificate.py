@@ -6,7 +6,7 @@ weeks, is replaced at the identity port, which asks for none. Issues nothing its
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 
@@ -41,7 +41,7 @@ class CertificateKeeper:
         safe: NodeSafe,
         *,
         addresses: Callable[[], Sequence[str]],
-        own: Callable[[Credentials], Credentials | None],
+        own: Callable[[Credentials], Awaitable[Credentials | None]],
         changed: Callable[[Credentials], None],
         chance: Chance,
     ) -> None:
@@ -113,9 +113,13 @@ class CertificateKeeper:
             await asyncio.sleep(backoff.next())
 
     async def _reenrolled(self) -> Credentials:
-        own = self._own(self.credentials)
-        if own is not None:
-            return own
+        try:
+            own = await self._own(self.credentials)
+        except SwarmError as error:
+            logger.warning("this manager cannot sign its own certificate: %s", error)
+        else:
+            if own is not None:
+                return own
         return (await reenroll_expired(list(self._addresses()), self.credentials)).credentials
 
     async def _until_expired(self) -> None:

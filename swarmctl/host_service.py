@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from api.serving import Context
-from api.times import timestamp
+from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
 from runtime.driver import IMAGE_LABEL, ContainerDriver
 from runtime.image.reference import parse
@@ -50,6 +50,9 @@ class Node(Protocol):
     async def describe(self) -> objects_pb2.NodeDescription:
         """What this host is and has."""
 
+    def loop_lag(self) -> float:
+        """How long a step has held the daemon up at most, in seconds."""
+
     def swarm_info(self) -> host_pb2.SwarmInfo:
         """Its place in a swarm."""
 
@@ -78,6 +81,7 @@ class HostService(host_pb2_grpc.HostServicer):
             containers=len(containers),
             containers_running=sum(each.phase == "running" for each in containers),
             warnings=_warnings(description),
+            loop_lag=duration(self._node.loop_lag()),
         )
 
     async def InitSwarm(

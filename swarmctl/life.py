@@ -175,8 +175,6 @@ class Life:
         else:
             self.manager = await self._managership.resume(membership, safe)
         self._watch(self.manager)
-        if self._certificate.is_expired():
-            await self._certificate.take(self.manager.certify(self._certificate.credentials))
 
     def _watch(self, manager: Manager) -> None:
         # From here on: what fails before is raised, and ends the attempt, not the daemon.
@@ -285,8 +283,8 @@ class Life:
         known = [] if self._agent is None else [each.address for each in self._agent.managers()]
         return known or list(self.membership.managers)
 
-    def _own_certificate(self, present: Credentials) -> Credentials | None:
-        return None if self.manager is None else self.manager.certify(present)
+    async def _own_certificate(self, present: Credentials) -> Credentials | None:
+        return None if self.manager is None else await self.manager.certify(present)
 
     def _certificate_changed(self, credentials: Credentials) -> None:
         if self.manager is not None:

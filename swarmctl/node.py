@@ -23,7 +23,8 @@ from api.listener import Listener
 from api.serving import ErrorInterceptor
 from api.unlock_key import parse_unlock_key
 from api.v1 import health_pb2_grpc, host_pb2, host_pb2_grpc, objects_pb2, types_pb2
-from hostkit.clock import wall
+from hostkit.clock import monotonic, wall
+from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
 from manager.ca.bootstrap import FirstObjects
 from manager.ca.roles import ROLES
@@ -86,7 +87,8 @@ class Node:
         self._changing = asyncio.Lock()
         self._changes = Changes()
         self._listener: Listener | None = None
-        self._tidying: asyncio.Task[None] | None = None
+        self._lag = LoopLag(monotonic)
+        self._beside: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -108,14 +110,17 @@ class Node:
         if self._life is not None:
             self._life.begin()
         await listener.start()
-        self._tidying = asyncio.create_task(tidy(self._images))
+        self._beside = [
+            asyncio.create_task(tidy(self._images)),
+            asyncio.create_task(self._lag.run()),
+        ]
         logger.info("swarmd listens on %s", self.settings.socket)
 
     async def stop(self) -> None:
         """Stops serving, and what was started. Containers live on. May be called at any time."""
-        if self._tidying is not None:
-            self._tidying.cancel()
-            await asyncio.gather(self._tidying, return_exceptions=True)
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
         await self._changes.end()
@@ -240,6 +245,10 @@ class Node:
     async def describe(self) -> objects_pb2.NodeDescription:
         """What this host is and has."""
         return await self._executor.describe()
+
+    def loop_lag(self) -> float:
+        """The longest, in seconds, that a step has held this daemon up within the last minute."""
+        return self._lag.worst()
 
     def swarm_info(self) -> host_pb2.SwarmInfo:
         """This host's place in its swarm, if it has one."""

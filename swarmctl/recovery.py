@@ -53,9 +53,12 @@ class Recovery:
         await life.stop()
         try:
             await to_its_end(life.refound)
-        except (OSError, SwarmError):
+        except SwarmError:
             await self._begin(life.membership, life.safe)
             raise
+        except OSError as error:
+            await self._begin(life.membership, life.safe)
+            raise _not_written("the new group", error) from error
         fresh, manager = manager_of(await self._begin(life.membership, life.safe))
         cluster = await manager.leads()
         return host_pb2.InitSwarmResponse(
@@ -83,11 +86,22 @@ class Recovery:
         try:
             await to_its_end(lambda: self._memberships.save(after))
             await self._try(after, life.safe)
-        except (OSError, SwarmError):
-            await to_its_end(lambda: self._memberships.save(before))
-            await self._begin(before, life.safe)
+        except SwarmError:
+            await self._go_back(before, life.safe)
             raise
+        except OSError as error:
+            await self._go_back(before, life.safe)
+            raise _not_written("the new address", error) from error
         return host_pb2.ReaddressSwarmResponse(address=address)
+
+    async def _go_back(self, before: Membership, safe: NodeSafe) -> None:
+        try:
+            if self._memberships.read() != before:
+                await to_its_end(lambda: self._memberships.save(before))
+        except OSError as error:
+            self._failed(error)
+            raise
+        await self._begin(before, safe)
 
     async def _begin(self, membership: Membership, safe: NodeSafe) -> Life:
         """A life that has to go on."""
@@ -139,3 +153,12 @@ def _check_force(request: host_pb2.InitSwarmRequest) -> None:
                 remedy="change settings afterwards with swarmctl swarm update, the address with "
                 "swarmctl swarm readdress",
             )
+
+
+def _not_written(what: str, error: OSError) -> SwarmError:
+    return SwarmError(
+        Code.UNAVAILABLE,
+        f"{what} cannot be written down",
+        why=f"{error}; this manager goes on as before",
+        remedy="look after the disk and its free space, then try again",
+    )

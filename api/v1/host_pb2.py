@@ -25,68 +25,69 @@ _sym_db = _symbol_database.Default()
 from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
 from api.v1 import types_pb2 as api_dot_v1_dot_types__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/host.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\r\n\x0bInfoRequest\"\x84\x02\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06python\x18\x02 \x01(\t\x12\x0e\n\x06kernel\x18\x03 \x01(\t\x12\n\n\x02os\x18\x04 \x01(\t\x12.\n\x0b\x64\x65scription\x18\x05 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12\"\n\x05swarm\x18\x06 \x01(\x0b\x32\x13.swarm.v1.SwarmInfo\x12\x11\n\tstate_dir\x18\x07 \x01(\t\x12\x0e\n\x06images\x18\x08 \x01(\x03\x12\x1a\n\x12\x63ontainers_running\x18\t \x01(\x03\x12\x12\n\ncontainers\x18\n \x01(\x03\x12\x10\n\x08warnings\x18\x0b \x03(\t\"\x9e\x02\n\tSwarmInfo\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.swarm.v1.SwarmInfo.State\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12 \n\x04role\x18\x04 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12\x10\n\x08managers\x18\x05 \x03(\t\x12:\n\x16\x63\x65rtificate_expires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x05State\x12\x12\n\x0eSTATE_INACTIVE\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x11\n\rSTATE_PENDING\x10\x02\x12\x10\n\x0cSTATE_LOCKED\x10\x03\"\xb7\x01\n\x10InitSwarmRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x16\n\x0elisten_address\x18\x02 \x01(\t\x12\x30\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32\x1a.swarm.v1.NodeAvailability\x12#\n\x04spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12\x19\n\x11\x66orce_new_cluster\x18\x05 \x01(\x08\"K\n\x11InitSwarmResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x14\n\x0cworker_token\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\x98\x01\n\x10JoinSwarmRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x10\n\x08managers\x18\x02 \x03(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x03 \x01(\t\x12\x16\n\x0elisten_address\x18\x04 \x01(\t\x12\x30\n\x0c\x61vailability\x18\x05 \x01(\x0e\x32\x1a.swarm.v1.NodeAvailability\"F\n\x11JoinSwarmResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.swarm.v1.NodeRole\"\"\n\x11LeaveSwarmRequest\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\"\x14\n\x12LeaveSwarmResponse\"!\n\x12UnlockSwarmRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x15\n\x13UnlockSwarmResponse\"T\n\x13RestoreSwarmRequest\x12%\n\x04head\x18\x01 \x01(\x0b\x32\x15.swarm.v1.RestoreHeadH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"M\n\x0bRestoreHead\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x19\n\x11\x61\x64vertise_address\x18\x02 \x01(\t\x12\x16\n\x0elisten_address\x18\x03 \x01(\t\"J\n\x15ReaddressSwarmRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x16\n\x0elisten_address\x18\x02 \x01(\t\")\n\x16ReaddressSwarmResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"K\n\x10PullImageRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\"]\n\rImageProgress\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x03\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"!\n\x10LoadImageRequest\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\'\n\x11LoadImageResponse\x12\x12\n\nreferences\x18\x01 \x03(\t\"&\n\x11ListImagesRequest\x12\x11\n\treference\x18\x01 \x01(\t\"5\n\x12ListImagesResponse\x12\x1f\n\x06images\x18\x01 \x03(\x0b\x32\x0f.swarm.v1.Image\"$\n\x0fGetImageRequest\x12\x11\n\treference\x18\x01 \x01(\t\"\xb7\x01\n\x05Image\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nreferences\x18\x02 \x03(\t\x12\x0f\n\x07\x64igests\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x08platform\x18\x06 \x01(\x0b\x32\x12.swarm.v1.Platform\x12\x13\n\x0b\x63onfig_json\x18\x07 \x01(\t\"6\n\x12RemoveImageRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"8\n\x13RemoveImageResponse\x12\x10\n\x08untagged\x18\x01 \x03(\t\x12\x0f\n\x07\x64\x65leted\x18\x02 \x03(\t2\xda\x06\n\x04Host\x12\x35\n\x04Info\x12\x15.swarm.v1.InfoRequest\x1a\x16.swarm.v1.InfoResponse\x12\x44\n\tInitSwarm\x12\x1a.swarm.v1.InitSwarmRequest\x1a\x1b.swarm.v1.InitSwarmResponse\x12\x44\n\tJoinSwarm\x12\x1a.swarm.v1.JoinSwarmRequest\x1a\x1b.swarm.v1.JoinSwarmResponse\x12G\n\nLeaveSwarm\x12\x1b.swarm.v1.LeaveSwarmRequest\x1a\x1c.swarm.v1.LeaveSwarmResponse\x12J\n\x0bUnlockSwarm\x12\x1c.swarm.v1.UnlockSwarmRequest\x1a\x1d.swarm.v1.UnlockSwarmResponse\x12L\n\x0cRestoreSwarm\x12\x1d.swarm.v1.RestoreSwarmRequest\x1a\x1b.swarm.v1.InitSwarmResponse(\x01\x12S\n\x0eReaddressSwarm\x12\x1f.swarm.v1.ReaddressSwarmRequest\x1a .swarm.v1.ReaddressSwarmResponse\x12\x42\n\tPullImage\x12\x1a.swarm.v1.PullImageRequest\x1a\x17.swarm.v1.ImageProgress0\x01\x12\x46\n\tLoadImage\x12\x1a.swarm.v1.LoadImageRequest\x1a\x1b.swarm.v1.LoadImageResponse(\x01\x12G\n\nListImages\x12\x1b.swarm.v1.ListImagesRequest\x1a\x1c.swarm.v1.ListImagesResponse\x12\x36\n\x08GetImage\x12\x19.swarm.v1.GetImageRequest\x1a\x0f.swarm.v1.Image\x12J\n\x0bRemoveImage\x12\x1c.swarm.v1.RemoveImageRequest\x1a\x1d.swarm.v1.RemoveImageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/host.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\r\n\x0bInfoRequest\"\xb1\x02\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06python\x18\x02 \x01(\t\x12\x0e\n\x06kernel\x18\x03 \x01(\t\x12\n\n\x02os\x18\x04 \x01(\t\x12.\n\x0b\x64\x65scription\x18\x05 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12\"\n\x05swarm\x18\x06 \x01(\x0b\x32\x13.swarm.v1.SwarmInfo\x12\x11\n\tstate_dir\x18\x07 \x01(\t\x12\x0e\n\x06images\x18\x08 \x01(\x03\x12\x1a\n\x12\x63ontainers_running\x18\t \x01(\x03\x12\x12\n\ncontainers\x18\n \x01(\x03\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12+\n\x08loop_lag\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9e\x02\n\tSwarmInfo\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.swarm.v1.SwarmInfo.State\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12 \n\x04role\x18\x04 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12\x10\n\x08managers\x18\x05 \x03(\t\x12:\n\x16\x63\x65rtificate_expires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x05State\x12\x12\n\x0eSTATE_INACTIVE\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x11\n\rSTATE_PENDING\x10\x02\x12\x10\n\x0cSTATE_LOCKED\x10\x03\"\xb7\x01\n\x10InitSwarmRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x16\n\x0elisten_address\x18\x02 \x01(\t\x12\x30\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32\x1a.swarm.v1.NodeAvailability\x12#\n\x04spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12\x19\n\x11\x66orce_new_cluster\x18\x05 \x01(\x08\"K\n\x11InitSwarmResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x14\n\x0cworker_token\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"\x98\x01\n\x10JoinSwarmRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x10\n\x08managers\x18\x02 \x03(\t\x12\x19\n\x11\x61\x64vertise_address\x18\x03 \x01(\t\x12\x16\n\x0elisten_address\x18\x04 \x01(\t\x12\x30\n\x0c\x61vailability\x18\x05 \x01(\x0e\x32\x1a.swarm.v1.NodeAvailability\"F\n\x11JoinSwarmResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.swarm.v1.NodeRole\"\"\n\x11LeaveSwarmRequest\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\"\x14\n\x12LeaveSwarmResponse\"!\n\x12UnlockSwarmRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x15\n\x13UnlockSwarmResponse\"T\n\x13RestoreSwarmRequest\x12%\n\x04head\x18\x01 \x01(\x0b\x32\x15.swarm.v1.RestoreHeadH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"M\n\x0bRestoreHead\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x19\n\x11\x61\x64vertise_address\x18\x02 \x01(\t\x12\x16\n\x0elisten_address\x18\x03 \x01(\t\"J\n\x15ReaddressSwarmRequest\x12\x19\n\x11\x61\x64vertise_address\x18\x01 \x01(\t\x12\x16\n\x0elisten_address\x18\x02 \x01(\t\")\n\x16ReaddressSwarmResponse\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"K\n\x10PullImageRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\"]\n\rImageProgress\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x03\x12\r\n\x05total\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"!\n\x10LoadImageRequest\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\'\n\x11LoadImageResponse\x12\x12\n\nreferences\x18\x01 \x03(\t\"&\n\x11ListImagesRequest\x12\x11\n\treference\x18\x01 \x01(\t\"5\n\x12ListImagesResponse\x12\x1f\n\x06images\x18\x01 \x03(\x0b\x32\x0f.swarm.v1.Image\"$\n\x0fGetImageRequest\x12\x11\n\treference\x18\x01 \x01(\t\"\xb7\x01\n\x05Image\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nreferences\x18\x02 \x03(\t\x12\x0f\n\x07\x64igests\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x08platform\x18\x06 \x01(\x0b\x32\x12.swarm.v1.Platform\x12\x13\n\x0b\x63onfig_json\x18\x07 \x01(\t\"6\n\x12RemoveImageRequest\x12\x11\n\treference\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"8\n\x13RemoveImageResponse\x12\x10\n\x08untagged\x18\x01 \x03(\t\x12\x0f\n\x07\x64\x65leted\x18\x02 \x03(\t2\xda\x06\n\x04Host\x12\x35\n\x04Info\x12\x15.swarm.v1.InfoRequest\x1a\x16.swarm.v1.InfoResponse\x12\x44\n\tInitSwarm\x12\x1a.swarm.v1.InitSwarmRequest\x1a\x1b.swarm.v1.InitSwarmResponse\x12\x44\n\tJoinSwarm\x12\x1a.swarm.v1.JoinSwarmRequest\x1a\x1b.swarm.v1.JoinSwarmResponse\x12G\n\nLeaveSwarm\x12\x1b.swarm.v1.LeaveSwarmRequest\x1a\x1c.swarm.v1.LeaveSwarmResponse\x12J\n\x0bUnlockSwarm\x12\x1c.swarm.v1.UnlockSwarmRequest\x1a\x1d.swarm.v1.UnlockSwarmResponse\x12L\n\x0cRestoreSwarm\x12\x1d.swarm.v1.RestoreSwarmRequest\x1a\x1b.swarm.v1.InitSwarmResponse(\x01\x12S\n\x0eReaddressSwarm\x12\x1f.swarm.v1.ReaddressSwarmRequest\x1a .swarm.v1.ReaddressSwarmResponse\x12\x42\n\tPullImage\x12\x1a.swarm.v1.PullImageRequest\x1a\x17.swarm.v1.ImageProgress0\x01\x12\x46\n\tLoadImage\x12\x1a.swarm.v1.LoadImageRequest\x1a\x1b.swarm.v1.LoadImageResponse(\x01\x12G\n\nListImages\x12\x1b.swarm.v1.ListImagesRequest\x1a\x1c.swarm.v1.ListImagesResponse\x12\x36\n\x08GetImage\x12\x19.swarm.v1.GetImageRequest\x1a\x0f.swarm.v1.Image\x12J\n\x0bRemoveImage\x12\x1c.swarm.v1.RemoveImageRequest\x1a\x1d.swarm.v1.RemoveImageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'api.v1.host_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INFOREQUEST']._serialized_start=126
-  _globals['_INFOREQUEST']._serialized_end=139
-  _globals['_INFORESPONSE']._serialized_start=142
-  _globals['_INFORESPONSE']._serialized_end=402
-  _globals['_SWARMINFO']._serialized_start=405
-  _globals['_SWARMINFO']._serialized_end=691
-  _globals['_SWARMINFO_STATE']._serialized_start=609
-  _globals['_SWARMINFO_STATE']._serialized_end=691
-  _globals['_INITSWARMREQUEST']._serialized_start=694
-  _globals['_INITSWARMREQUEST']._serialized_end=877
-  _globals['_INITSWARMRESPONSE']._serialized_start=879
-  _globals['_INITSWARMRESPONSE']._serialized_end=954
-  _globals['_JOINSWARMREQUEST']._serialized_start=957
-  _globals['_JOINSWARMREQUEST']._serialized_end=1109
-  _globals['_JOINSWARMRESPONSE']._serialized_start=1111
-  _globals['_JOINSWARMRESPONSE']._serialized_end=1181
-  _globals['_LEAVESWARMREQUEST']._serialized_start=1183
-  _globals['_LEAVESWARMREQUEST']._serialized_end=1217
-  _globals['_LEAVESWARMRESPONSE']._serialized_start=1219
-  _globals['_LEAVESWARMRESPONSE']._serialized_end=1239
-  _globals['_UNLOCKSWARMREQUEST']._serialized_start=1241
-  _globals['_UNLOCKSWARMREQUEST']._serialized_end=1274
-  _globals['_UNLOCKSWARMRESPONSE']._serialized_start=1276
-  _globals['_UNLOCKSWARMRESPONSE']._serialized_end=1297
-  _globals['_RESTORESWARMREQUEST']._serialized_start=1299
-  _globals['_RESTORESWARMREQUEST']._serialized_end=1383
-  _globals['_RESTOREHEAD']._serialized_start=1385
-  _globals['_RESTOREHEAD']._serialized_end=1462
-  _globals['_READDRESSSWARMREQUEST']._serialized_start=1464
-  _globals['_READDRESSSWARMREQUEST']._serialized_end=1538
-  _globals['_READDRESSSWARMRESPONSE']._serialized_start=1540
-  _globals['_READDRESSSWARMRESPONSE']._serialized_end=1581
-  _globals['_PULLIMAGEREQUEST']._serialized_start=1583
-  _globals['_PULLIMAGEREQUEST']._serialized_end=1658
-  _globals['_IMAGEPROGRESS']._serialized_start=1660
-  _globals['_IMAGEPROGRESS']._serialized_end=1753
-  _globals['_LOADIMAGEREQUEST']._serialized_start=1755
-  _globals['_LOADIMAGEREQUEST']._serialized_end=1788
-  _globals['_LOADIMAGERESPONSE']._serialized_start=1790
-  _globals['_LOADIMAGERESPONSE']._serialized_end=1829
-  _globals['_LISTIMAGESREQUEST']._serialized_start=1831
-  _globals['_LISTIMAGESREQUEST']._serialized_end=1869
-  _globals['_LISTIMAGESRESPONSE']._serialized_start=1871
-  _globals['_LISTIMAGESRESPONSE']._serialized_end=1924
-  _globals['_GETIMAGEREQUEST']._serialized_start=1926
-  _globals['_GETIMAGEREQUEST']._serialized_end=1962
-  _globals['_IMAGE']._serialized_start=1965
-  _globals['_IMAGE']._serialized_end=2148
-  _globals['_REMOVEIMAGEREQUEST']._serialized_start=2150
-  _globals['_REMOVEIMAGEREQUEST']._serialized_end=2204
-  _globals['_REMOVEIMAGERESPONSE']._serialized_start=2206
-  _globals['_REMOVEIMAGERESPONSE']._serialized_end=2262
-  _globals['_HOST']._serialized_start=2265
-  _globals['_HOST']._serialized_end=3123
+  _globals['_INFOREQUEST']._serialized_start=158
+  _globals['_INFOREQUEST']._serialized_end=171
+  _globals['_INFORESPONSE']._serialized_start=174
+  _globals['_INFORESPONSE']._serialized_end=479
+  _globals['_SWARMINFO']._serialized_start=482
+  _globals['_SWARMINFO']._serialized_end=768
+  _globals['_SWARMINFO_STATE']._serialized_start=686
+  _globals['_SWARMINFO_STATE']._serialized_end=768
+  _globals['_INITSWARMREQUEST']._serialized_start=771
+  _globals['_INITSWARMREQUEST']._serialized_end=954
+  _globals['_INITSWARMRESPONSE']._serialized_start=956
+  _globals['_INITSWARMRESPONSE']._serialized_end=1031
+  _globals['_JOINSWARMREQUEST']._serialized_start=1034
+  _globals['_JOINSWARMREQUEST']._serialized_end=1186
+  _globals['_JOINSWARMRESPONSE']._serialized_start=1188
+  _globals['_JOINSWARMRESPONSE']._serialized_end=1258
+  _globals['_LEAVESWARMREQUEST']._serialized_start=1260
+  _globals['_LEAVESWARMREQUEST']._serialized_end=1294
+  _globals['_LEAVESWARMRESPONSE']._serialized_start=1296
+  _globals['_LEAVESWARMRESPONSE']._serialized_end=1316
+  _globals['_UNLOCKSWARMREQUEST']._serialized_start=1318
+  _globals['_UNLOCKSWARMREQUEST']._serialized_end=1351
+  _globals['_UNLOCKSWARMRESPONSE']._serialized_start=1353
+  _globals['_UNLOCKSWARMRESPONSE']._serialized_end=1374
+  _globals['_RESTORESWARMREQUEST']._serialized_start=1376
+  _globals['_RESTORESWARMREQUEST']._serialized_end=1460
+  _globals['_RESTOREHEAD']._serialized_start=1462
+  _globals['_RESTOREHEAD']._serialized_end=1539
+  _globals['_READDRESSSWARMREQUEST']._serialized_start=1541
+  _globals['_READDRESSSWARMREQUEST']._serialized_end=1615
+  _globals['_READDRESSSWARMRESPONSE']._serialized_start=1617
+  _globals['_READDRESSSWARMRESPONSE']._serialized_end=1658
+  _globals['_PULLIMAGEREQUEST']._serialized_start=1660
+  _globals['_PULLIMAGEREQUEST']._serialized_end=1735
+  _globals['_IMAGEPROGRESS']._serialized_start=1737
+  _globals['_IMAGEPROGRESS']._serialized_end=1830
+  _globals['_LOADIMAGEREQUEST']._serialized_start=1832
+  _globals['_LOADIMAGEREQUEST']._serialized_end=1865
+  _globals['_LOADIMAGERESPONSE']._serialized_start=1867
+  _globals['_LOADIMAGERESPONSE']._serialized_end=1906
+  _globals['_LISTIMAGESREQUEST']._serialized_start=1908
+  _globals['_LISTIMAGESREQUEST']._serialized_end=1946
+  _globals['_LISTIMAGESRESPONSE']._serialized_start=1948
+  _globals['_LISTIMAGESRESPONSE']._serialized_end=2001
+  _globals['_GETIMAGEREQUEST']._serialized_start=2003
+  _globals['_GETIMAGEREQUEST']._serialized_end=2039
+  _globals['_IMAGE']._serialized_start=2042
+  _globals['_IMAGE']._serialized_end=2225
+  _globals['_REMOVEIMAGEREQUEST']._serialized_start=2227
+  _globals['_REMOVEIMAGEREQUEST']._serialized_end=2281
+  _globals['_REMOVEIMAGERESPONSE']._serialized_start=2283
+  _globals['_REMOVEIMAGERESPONSE']._serialized_end=2339
+  _globals['_HOST']._serialized_start=2342
+  _globals['_HOST']._serialized_end=3200
 # @@protoc_insertion_point(module_scope)

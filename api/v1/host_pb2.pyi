@@ -8,6 +8,7 @@ from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import types_pb2 as types_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -51,6 +52,7 @@ class InfoResponse(message.Message):
     CONTAINERS_RUNNING_FIELD_NUMBER: builtins.int
     CONTAINERS_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
+    LOOP_LAG_FIELD_NUMBER: builtins.int
     version: builtins.str
     python: builtins.str
     kernel: builtins.str
@@ -65,6 +67,10 @@ class InfoResponse(message.Message):
     def swarm(self) -> SwarmInfo: ...
     @builtins.property
     def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def loop_lag(self) -> duration_pb2.Duration:
+        """the longest that a step held the daemon up, of the last minute"""
+
     def __init__(
         self,
         *,
@@ -79,10 +85,11 @@ class InfoResponse(message.Message):
         containers_running: builtins.int = ...,
         containers: builtins.int = ...,
         warnings: abc.Iterable[builtins.str] | None = ...,
+        loop_lag: duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["description", b"description", "swarm", b"swarm"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["description", b"description", "loop_lag", b"loop_lag", "swarm", b"swarm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["containers", b"containers", "containers_running", b"containers_running", "description", b"description", "images", b"images", "kernel", b"kernel", "os", b"os", "python", b"python", "state_dir", b"state_dir", "swarm", b"swarm", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["containers", b"containers", "containers_running", b"containers_running", "description", b"description", "images", b"images", "kernel", b"kernel", "loop_lag", b"loop_lag", "os", b"os", "python", b"python", "state_dir", b"state_dir", "swarm", b"swarm", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -102,6 +102,7 @@ def _lines(found: host_pb2.InfoResponse) -> list[tuple[str, str]]:
         ("Total Memory", binary_size(description.resources.memory_bytes)),
         ("Name", description.hostname),
         ("State Directory", found.state_dir),
+        ("Event Loop Lag", f"{1000 * seconds_of(found.loop_lag):.0f} ms at most in a minute"),
         *((f"Label {key}", value) for key, value in sorted(description.engine.labels.items())),
     ]
 
