@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+UNKNOWN = "-"
+
 
 @dataclass(frozen=True)
 class Figure:
-    """`docker`: what Docker 20.10 with SwarmKit needed on the same kind of machine, as text.
+    """`docker`: what Docker 20.10 with SwarmKit needed on the same kind of machine, as text;
+    UNKNOWN if that was not measured.
 
     `time`: where ours goes, in a few words, for the table.
     """

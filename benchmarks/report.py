@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Figure
+from benchmarks.figure import UNKNOWN, Figure
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results.json"
@@ -67,7 +67,7 @@ def table(lines: Iterable[Line], figures: Mapping[str, Figure], on: str) -> str:
         cells = (
             f"`{figure.name}`",
             figure.what,
-            f"{figure.docker} {figure.unit}",
+            f"{figure.docker} {figure.unit}" if figure.docker != UNKNOWN else UNKNOWN,
             f"{figure.floor:g} {figure.unit}",
             ours + _aside(line["beside"]),
             f"{line['load']:g}",

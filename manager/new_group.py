@@ -47,7 +47,7 @@ def moved_in(
 
 
 def _seat(node: objects_pb2.Node, own: raft_pb2.Member) -> None:
-    node.spec.role = _MANAGER
+    node.spec.role = node.role = _MANAGER
     node.manager.CopyFrom(
         objects_pb2.ManagerStatus(
             address=own.address, leader=True, reachable=True, raft_id=own.raft_id
@@ -56,8 +56,11 @@ def _seat(node: objects_pb2.Node, own: raft_pb2.Member) -> None:
 
 
 def _unseat(node: objects_pb2.Node) -> bool:
-    """Makes a worker of it; whether it was anything else."""
-    was = node.spec.role == _MANAGER or node.HasField("manager")
-    node.spec.role = _WORKER
+    """Makes a worker of it; whether it was anything else.
+
+    What its certificate says is worth a worker's from now on (manager.ca.members).
+    """
+    was = _MANAGER in (node.spec.role, node.role) or node.HasField("manager")
+    node.spec.role = node.role = _WORKER
     node.ClearField("manager")
     return was

@@ -15,6 +15,7 @@ what a crash has interrupted: towards the new group where the place is its, else
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ from manager.state.machine import StoreMachine
 from manager.state.watch import WatchHub
 
 _OLD = "old"
+_BESIDE = re.compile(r"[0-9a-f]{16}|old")
 
 
 def refound(config: ManagerConfig, random64: Callable[[], int], now: float) -> None:
@@ -65,8 +67,9 @@ def settle(config: ManagerConfig) -> None:
     if place is not None and (fresh := _beside(config, _name_of(place))).is_dir():
         for _ in _change_places(config, fresh):
             pass
-    for leftover in config.directory.parent.glob(f"{config.directory.name}.*"):
-        if leftover.is_dir():
+    log = config.directory.name
+    for leftover in config.directory.parent.glob(f"{log}.*"):
+        if leftover.is_dir() and _BESIDE.fullmatch(leftover.name.removeprefix(f"{log}.")):
             shutil.rmtree(leftover)
 
 

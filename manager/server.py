@@ -5,6 +5,7 @@ which of them leads is the Raft node's affair, what a leader does beside that le
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
@@ -66,6 +67,8 @@ logger = logging.getLogger(__name__)
 
 STOP_GRACE = 0.5
 """Seconds that calls under way get when the manager stops; streams never end by themselves."""
+OWN_STATE = 5.0
+"""Seconds in which a manager that starts has applied what it knows to be committed."""
 CATCH_UP = 60.0
 """Seconds in which a manager that has joined must have got the state."""
 
@@ -173,11 +176,15 @@ class Manager:
             return "the managers have no leader"
         return self._leader.complaint()
 
-    def certify(self, present: Credentials) -> Credentials:
+    async def certify(self, present: Credentials) -> Credentials:
         """A new key and certificate for this very node, whose own ended while all were away.
 
-        Signed here: managers without certificates cannot agree on anything.
+        Signed here: managers without certificates cannot agree on anything. Errors as of
+        own_certificate, if its log does not say in time who it is.
         """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OWN_STATE):
+                await self._until(self._knows_itself)
         key = new_key()
         certificate = own_certificate(
             self.store, self._config.node_id, make_csr(key), self._config.clock()

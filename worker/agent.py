@@ -111,7 +111,9 @@ class Agent:
         containers = await self._executor.recover()
         saved = await self._storage.load()
         self._managers.replace([*saved.managers, *self._seeds])
-        self._reporter.restore({i: saved.statuses[i] for i in saved.unacknowledged})
+        self._reporter.restore(
+            {i: status for i, status in saved.statuses.items() if i in saved.unacknowledged}
+        )
         self._tasks.restore(saved, containers)
         log.info("%d tasks and %d of their containers found", len(saved.tasks), len(containers))
 

@@ -82,8 +82,9 @@ class Assignments:
     def resync(self, tasks: Iterable[Task], now: float) -> None:
         """As `observe` of everything, after events were lost; `tasks`: all the store has of it."""
         present = {task.id: task for task in tasks}
-        for task_id in (self._told.keys() | self._news.keys()) - present.keys():
-            self.observe(task_id, None, now)
+        for task_id in [*self._told, *self._news]:
+            if task_id not in present:
+                self.observe(task_id, None, now)
         for task_id, task in present.items():
             self.observe(task_id, task, now)
 

@@ -34,7 +34,7 @@ def not_leading() -> SwarmError:
         Code.UNAVAILABLE,
         "the swarm has no leader now",
         why="its managers are electing one, or more than half of them cannot be reached",
-        remedy="try again; if it stays so, look at the managers: swarmctl --stale node ls",
+        remedy="try again; if it stays so, look at the managers: swarmctl swarm status",
     )
 
 

@@ -73,7 +73,8 @@ class WatchHub:
     """Fans commits out to subscriptions."""
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription] = set()
+        # In the order of their coming, so that the same events wake readers in the same order.
+        self._subscriptions: dict[Subscription, None] = {}
 
     def subscribe(
         self,
@@ -84,12 +85,12 @@ class WatchHub:
     ) -> Subscription:
         """A subscription to every event that `match` accepts; `wake` must not block."""
         subscription = Subscription(match, wake, limit)
-        self._subscriptions.add(subscription)
+        self._subscriptions[subscription] = None
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Ends a subscription; harmless if it has ended already."""
-        self._subscriptions.discard(subscription)
+        self._subscriptions.pop(subscription, None)
 
     def publish(self, version: int, events: Iterable[Event]) -> None:
         """Offers what was applied at `version` to every subscription."""

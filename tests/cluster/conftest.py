@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from machine.drivers.lab import naming
 from machine.drivers.lab.lock import machine_lock
 from tests.support.cluster import Swarm
 
@@ -18,7 +19,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     if report.failed:
         item.stash[_FAILED] = True
         swarm = getattr(item, "funcargs", {}).get("swarm")
-        if isinstance(swarm, Swarm):
+        # A teardown may have taken it down.
+        if isinstance(swarm, Swarm) and (naming.DEFAULT_BASE / swarm.name).exists():
             report.sections.append(("the swarm", swarm.picture()))
     return report
 

@@ -159,7 +159,7 @@ async def test_a_full_disk_takes_nothing_until_it_is_freed(lab: LabDriver) -> No
     assert (await host.run(write, check=False)).code != 0
     (other.paths.state / "file").write_text("the others have room")
     await disk.free(host.paths)
-    assert (await host.run(write)).text == "word\n"
+    assert (await host.run(write)).text == "word"
 
 
 @with_lab("m1", size=DISK)
@@ -167,12 +167,12 @@ async def test_a_disk_that_failed_is_read_only_until_the_host_starts_anew(lab: L
     host = lab.host("m1")
     await disk.fill(host.paths)
     await disk.free(host.paths)
-    with (host.paths.state / "open").open("w", buffering=1) as file:
-        file.write("before\n")
+    with (host.paths.state / "open").open("wb", buffering=0) as file:
+        file.write(b"before\n")
         os.fsync(file.fileno())
         await disk.fail(host.paths)
         with pytest.raises(OSError, match="Read-only") as failed:
-            file.write("after\n")
+            file.write(b"after\n")
         assert failed.value.errno == errno.EROFS
     await host.kill()
     await host.start()

@@ -8,7 +8,14 @@ from pathlib import Path
 from api.channel import node_channel
 from api.enroll import enroll
 from api.identity import Credentials
-from api.v1 import control_pb2, control_pb2_grpc, host_pb2, objects_pb2, specs_pb2
+from api.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    host_pb2,
+    objects_pb2,
+    specs_pb2,
+    types_pb2,
+)
 from manager.ca.bootstrap import FirstObjects
 from manager.restoring import Restored
 from manager.server import Manager
@@ -140,7 +147,7 @@ class LivingHost:
             request = control_pb2.UpdateNodeRequest(
                 key=node_id, spec=node.spec, version=node.meta.version, request_id=f"up{node_id}"
             )
-            request.spec.role = 1
+            request.spec.role = types_pb2.NODE_ROLE_MANAGER
             await control.UpdateNode(request, timeout=LIMIT)
 
     def services(self) -> list[str]:

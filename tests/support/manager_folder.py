@@ -48,6 +48,7 @@ def manager_node(node_id: str, raft_id: int = 0) -> objects_pb2.Node:
     """A node that is to be a manager; with a raft id it is one."""
     node = objects_pb2.Node(id=node_id, spec=specs_pb2.NodeSpec(role=types_pb2.NODE_ROLE_MANAGER))
     if raft_id:
+        node.role = types_pb2.NODE_ROLE_MANAGER
         node.manager.address = f"{node_id}:2377"
         node.manager.raft_id = raft_id
     return node

@@ -3,8 +3,8 @@
 from api.errors import Code, SwarmError
 
 REJOIN = (
-    "if other managers go on, demote and remove this node there, empty its state folder and join "
-    "it again; if none does, restore a backup: swarmctl swarm restore"
+    "if other managers go on, demote and remove this node there, move the folder `swarm` out of "
+    "its state folder and join it again; if none does, restore a backup: swarmctl swarm restore"
 )
 """Never an old copy of the folder: this manager would have forgotten what it promised since, and
 could help to elect a leader that lacks what was acknowledged.

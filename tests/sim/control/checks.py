@@ -1,15 +1,18 @@
 """What must hold for users, agents and containers, whatever happens to managers."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec
 
 from api import states
 from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.orchestrator.update import COMPLETED
 from manager.state.changes import Event
 from tests.sim.control.containers import Container
+from tests.sim.control.loop import VirtualLoop
 from tests.sim.raft.violation import Violation, must
-from tests.support.builders import READY
+from tests.support.builders import DOWN, READY
 
 if TYPE_CHECKING:
     from tests.sim.control.host import Host
@@ -17,13 +20,34 @@ if TYPE_CHECKING:
 
 Service = objects_pb2.Service
 Task = objects_pb2.Task
+GENTLE = {"transfer", "crash", "members"}
+"""Faults that keep no agent from its leader for long."""
 MANAGER = types_pb2.NODE_ROLE_MANAGER
 
 RETURN_WINDOW = 15.0
-"""Seconds for which two tasks of one slot may run at once on nodes that the leader is in touch with:
-a lease (docs: three periods), and what a stop takes.
+"""Seconds for which two tasks of one slot may run at once on nodes that are in touch with a leader:
+a lease (three periods), and what a stop takes.
 """
 LOOK_EVERY = 0.5
+
+
+P = ParamSpec("P")
+
+
+def told(check: Callable[P, None]) -> Callable[P, None]:
+    """A check whose violations end the run, even where the code that is checked catches them."""
+
+    @wraps(check)
+    def checked(*args: P.args, **named: P.kwargs) -> None:
+        try:
+            check(*args, **named)
+        except Violation as violation:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.failures.append(violation)
+            raise
+
+    return checked
 
 
 class Checks:
@@ -83,6 +107,14 @@ class Checks:
             self._has_report(task_id, state)
 
     def _event(self, event: Event) -> None:
+        if isinstance(event.new, objects_pb2.Node):
+            must(
+                event.new.status.state != DOWN or self._world.settings.faults - GENTLE,
+                "nobody is declared down without cause",
+                "node %s is: %s",
+                event.new.id,
+                event.new.status.message,
+            )
         if isinstance(event.old, Service) and event.new is None:
             must(
                 event.old.id in self.going,
@@ -93,6 +125,7 @@ class Checks:
 
     # Agents.
 
+    @told
     def acknowledged(
         self, host: "Host", updates: Iterable[dispatcher_pb2.TaskStatusUpdate]
     ) -> None:
@@ -117,6 +150,7 @@ class Checks:
 
     # Containers.
 
+    @told
     def started(self, host: "Host", container: Container) -> None:
         """A container was started."""
         task = container.task
@@ -130,6 +164,7 @@ class Checks:
             host.name,
         )
 
+    @told
     def stopped(self, host: "Host", task: Task) -> None:
         """An agent stops a container."""
         self._world.note("{} stops {} slot {}", host.name, task.id, task.slot)
@@ -142,6 +177,7 @@ class Checks:
             host.name,
         )
 
+    @told
     def _look(self) -> None:
         self._world.network.later(LOOK_EVERY, self._look)
         now = self._world.loop.time()
@@ -229,6 +265,9 @@ def _leftovers(world: "World") -> str:
         wanted = {t.id for t in store.tasks_of_node(host.name) if t.status.state == states.RUNNING}
         if running != wanted:
             return f"{host.name} runs {sorted(running)}, not {sorted(wanted)}"
+        traces = host.containers.keys() - {t.id for t in store.tasks_of_node(host.name)}
+        if traces:
+            return f"{host.name} has traces of {sorted(traces)}"
     return ""
 
 

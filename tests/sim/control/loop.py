@@ -32,6 +32,7 @@ class Process:
         self._loop = loop
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._held: list[Handle] = []
+        loop.processes.append(self)
         self._context = copy_context()
         self._context.run(_owner.set, self)
 
@@ -134,6 +135,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.now = 0.0
         self.steps = 0
+        self.processes: list[Process] = []
         self.failures: list[BaseException] = []
         """Of callbacks and tasks that nobody looked after."""
         self.blocking: Callable[[], float] = lambda: 0.001

@@ -43,21 +43,24 @@ def run(
 ) -> Verdict:
     """Runs a world to its end, or to the first violation, with a planted bug if one is given."""
     transcript = Transcript(keep=keep, whole=True)
+    violation = None
     with planted or nullcontext(), _silence(), new_world(settings, transcript) as world:
-        violation = None
         try:
             world.run()
         except Exception as error:  # whatever is raised in such a world is a finding
             violation = violated(error)
-        return Verdict(
-            settings=settings,
-            steps=world.loop.steps,
-            commands=world.watch.commands,
-            virtual_seconds=world.loop.time(),
-            violation=violation,
-            sum=transcript.sum,
-            tail=[*transcript.lines(), "", *world.describe()] if violation is not None else [],
-        )
+        tail = [*transcript.lines(), "", *world.describe()] if violation is not None else []
+    if violation is None and world.left:
+        violation = Violation("what is cancelled ends", f"{world.left} go on")
+    return Verdict(
+        settings=settings,
+        steps=world.loop.steps,
+        commands=world.watch.commands,
+        virtual_seconds=world.loop.time(),
+        violation=violation,
+        sum=transcript.sum,
+        tail=tail,
+    )
 
 
 @contextmanager

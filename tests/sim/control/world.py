@@ -7,6 +7,7 @@ containers, time and chance. Storms of faults alternate with calms, in which the
 what was asked of it, and to rest.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -59,6 +60,8 @@ class World:
         self.snapshot_interval = self.random.choice((20, 60, 300))
         self.segment_bytes = self.random.choice((4_000, 60_000))
         self.moves_managers = "members" in settings.faults and self.random.random() < 0.6
+        self.left: list[asyncio.Task[Any]] = []
+        """What was still under way when all had ended."""
         self._ids = 0
         self._raft_ids = 100
         self._managers = settings.managers or self.random.choice((1, 3, 3, 3, 5))
@@ -122,6 +125,10 @@ class World:
         self._until(lambda: not self.users.busy, CALM, "people have no answers")
         repaired = self.users.process.spawn(self.users.repair())
         self._until(repaired.done, end - self.loop.time(), "people have no answers")
+        leader = self.leader()
+        if leader is not None and self.random.random() < 0.5:
+            self.note("{} is asked to hand over", leader.host.name)
+            leader.process.spawn(leader.hand_over())  # another goes on with what is under way
         commands, since = -1, self.loop.time()
         while True:
             moment = self.loop.time() + 0.5
@@ -252,6 +259,7 @@ class World:
         moment = self.loop.time() + 1.0
         while self.loop.time() < moment and self.loop.step():
             pass
+        self.left = [task for each in self.loop.processes for task in each.tasks]
 
 
 @contextmanager

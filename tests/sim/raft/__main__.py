@@ -1,8 +1,8 @@
 """Runs the simulated group from the command line: `python -m tests.sim.raft [NAME=value ...]`.
 
-SEED (random if not given), STEPS, NODES, FAULTS (all, none, or names with commas), MACHINE (chain or
-store), SEALED=1, MUTANT (a planted bug), LIST=1 (shows faults and planted bugs); each also from the
-environment. Ends with 1 if an invariant broke.
+SEED (random if not given), STEPS, NODES, FAULTS (all, none, or names with commas), MACHINE (chain
+or store), SEALED=1, MUTANT (a planted bug), LIST=1 (shows faults and planted bugs); each also from
+the environment. Ends with 1 if an invariant broke.
 """
 
 import os

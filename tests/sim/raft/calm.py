@@ -110,7 +110,9 @@ class Calm:
     def _living(self) -> list[int]:
         """The members whose disks are not lost."""
         hosts = self._world.hosts
-        return [each for each in sorted(ids_of(self._world.invariants.conf)) if not hosts[each].gone]
+        return [
+            each for each in sorted(ids_of(self._world.invariants.conf)) if not hosts[each].gone
+        ]
 
     def _missing(self) -> str:
         """What does not work yet; "" if all does."""

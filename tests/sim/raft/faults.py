@@ -146,8 +146,10 @@ class Faults:
         if self._random.randrange(5) == 0:
             for process in self._world.processes():
                 end(process)
-        elif (process := self._anyone()) is not None:
-            end(process)
+        else:
+            one = self._anyone()
+            if one is not None:
+                end(one)
 
     def _kill(self) -> None:
         self._some(self._world.killed)
@@ -179,15 +181,29 @@ class Faults:
             process.rate = self._random.choice((0.3, 0.7, 0.9, 1.0, 1.1, 1.5, 3.0))
 
     def _transfer(self) -> None:
+        """To one member, or to two at about the same time, who then compete for a term."""
+        for _ in range(self._random.choice((1, 1, 2, 3))):
+            self._world.clock.after(self._random.randrange(8), self._let_lead)
+
+    def _let_lead(self) -> None:
         leader = self._world.leader()
-        process = self._anyone()
-        if leader is None or process is None or process.paused:
+        asked = leader if self._random.randrange(3) else self._anyone()
+        if leader is None or asked is None:
             return
-        voters = [*leader.conf.voters, *leader.conf.learners]
-        if voters:
-            to = self._random.choice(voters)
-            self._world.note("{} is told to let {} lead", process.raft_id, to)
-            process.do(process.raw.transfer_leader, to)
+        members = [*leader.conf.voters, *leader.conf.learners]
+        to = self._random.choice([each for each in members if each != leader.raft_id] or members)
+        self._world.note("{} is told to let {} lead", asked.raft_id, to)
+        asked.do(asked.raw.transfer_leader, to)
+        if "oneway" in self.chosen and self._random.randrange(3) == 0:
+            self._world.clock.after(self._random.randrange(2, 12), self._mute, to)
+
+    def _mute(self, raft_id: int) -> None:
+        """What it says arrives nowhere, or only at some."""
+        ids = list(self._world.hosts)
+        deaf = self._random.sample(ids, self._random.randrange(1, len(ids) + 1))
+        self._world.note("--- cuts the way from {} to {}", raft_id, deaf)
+        self._world.network.block([raft_id], deaf)
+        self._later(4_000, self._world.network.blocked.clear)
 
     # Disks.
 

@@ -7,7 +7,7 @@ from tests.sim.raft.violation import must
 
 @dataclass(slots=True)
 class Read:
-    """Asked at a moment when `floor` was the highest acknowledged index: it must see all of that."""
+    """Asked when `floor` was the highest acknowledged index: it must see all up to there."""
 
     floor: int
     asked_at: int
@@ -21,7 +21,6 @@ class History:
     high: int = 0
     operations: int = 0
     reads: dict[bytes, Read] = field(default_factory=dict)
-    answered: int = 0
 
     def next_operation(self) -> int:
         """The number of a new write."""
@@ -53,5 +52,4 @@ class History:
             applied,
             read.floor,
         )
-        self.answered += 1
         return read

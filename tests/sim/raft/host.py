@@ -88,6 +88,7 @@ class Host:
                 raise Violation("starts again", f"{self.raft_id}: {error}: {error.why}") from error
             self._refuses(f"{error}: {error.why}")
             self.gone = error.code is not Code.UNAVAILABLE
+            world.counts["damage found"] += self.gone
         return self.process is not None
 
     def _refuses(self, why: str) -> None:
@@ -159,6 +160,4 @@ class Host:
         )
 
     def _snapshots(self) -> SnapshotStore:
-        return SnapshotStore(
-            self.drive, cluster_id=CLUSTER, node_id=self._node_id, keys=self._keys
-        )
+        return SnapshotStore(self.drive, cluster_id=CLUSTER, node_id=self._node_id, keys=self._keys)

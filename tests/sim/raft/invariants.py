@@ -47,7 +47,7 @@ class Invariants:
         self.newest_conf = 0
         self._ever: set[int] = set()
         self._stood = {1}
-        self._led: dict[int, "Process"] = {}
+        self._led: dict[int, Process] = {}
         self._leaders: dict[int, int] = {}
         self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, int, bytes]] = {}
@@ -212,9 +212,7 @@ class Invariants:
     def _entry(self, member: "Process", entry: Entry) -> None:
         index, term = entry.index, entry.term
         log = member.log
-        must(
-            index == log.last + 1, "no gap", "%d: %d after %d", member.raft_id, index, log.last
-        )
+        must(index == log.last + 1, "no gap", "%d: %d after %d", member.raft_id, index, log.last)
         content = (log.terms[index - 1], entry.type, entry.data)
         known = self._entries.setdefault((index, term), content)
         must(

@@ -89,13 +89,13 @@ class Mover:
     def _move(self, leader: Process) -> ConfChange | None:
         conf = leader.conf
         chance = self._random.randrange(20)
-        if chance == 0:
+        if chance <= 1:
             return self._forbidden(leader)
-        if chance == 1:
+        if chance == 2:
             return _change(_UPDATE, self._random.choice(conf.voters))
-        if chance <= 4:
+        if chance <= 5:
             return self._several(leader)
-        if chance == 5 and len(conf.voters) > 1:
+        if chance == 6 and len(conf.voters) > 1:
             return self._guarded(leader, _LEARNER, self._random.choice(conf.voters))
         if conf.learners and chance < 12:
             return _change(_VOTER, self._random.choice(conf.learners))

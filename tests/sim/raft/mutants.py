@@ -1,7 +1,7 @@
 """Bugs to plant, each a small patch of the real code: the simulator must find every one of them.
 
-So the tests are tested: an invariant that no planted bug breaks proves nothing. A hunt runs seeds of
-its own settings until one is broken; its budget says after how many seeds at most.
+So the tests are tested: an invariant that no planted bug breaks proves nothing. A hunt runs seeds
+of its own settings until one is broken; its budget says after how many seeds at most.
 """
 
 from collections.abc import Callable

@@ -44,7 +44,7 @@ def plant_vote_forgotten_on_restart() -> AbstractContextManager[object]:
     return swap(RawNode, "__init__", forgetful)
 
 
-@plants("partition,drop,kill,clocks", nodes=5, seeds=40)
+@plants("transfer,drop,kill,oneway", nodes=5, steps=6_000, seeds=40)
 def plant_two_votes_in_a_term() -> AbstractContextManager[object]:
     """A vote is given though it was given to another candidate of the same term."""
     return swap(election, "_is_free_for", lambda raft, candidate, message: True)
@@ -101,16 +101,10 @@ def plant_duplicate_vote_counted() -> Iterator[None]:
         yield
 
 
-@plants("transfer,delay,drop,oneway", steps=6_000, seeds=40)
+@plants("partition,drop,kill", seeds=10)
 def plant_stale_vote_counted() -> AbstractContextManager[object]:
-    """A vote of an earlier term counts in this one."""
-    agrees = step._term_agrees
-
-    def careless(raft: Raft, message: RaftMessage) -> bool:
-        stale = message.type == RaftMessage.TYPE_VOTE_RESPONSE and message.term < raft.term
-        return stale or agrees(raft, message)
-
-    return swap(step, "_term_agrees", careless)
+    """Votes of the election before count in this one."""
+    return swap(Tracker, "reset_votes", lambda self: None)
 
 
 @plants("transfer,partition,drop,oneway", steps=6_000, seeds=40)
@@ -119,7 +113,7 @@ def plant_higher_term_not_told() -> AbstractContextManager[object]:
     return swap(step, "_on_lower_term", lambda raft, message: None)
 
 
-@plants("transfer,partition,drop,oneway", steps=6_000, seeds=40)
+@plants("transfer,oneway,pause", steps=8_000, seeds=20)
 def plant_higher_term_not_taken_from_answers() -> AbstractContextManager[object]:
     """Whoever is told of a higher term in an answer goes on in its own."""
     higher = step._on_higher_term
@@ -181,6 +175,12 @@ def plant_leader_without_election() -> AbstractContextManager[object]:
         election._lead(raft)
 
     return swap(election, "_stand", lead)
+
+
+@plants("members,kill,partition,drop", steps=8_000, seeds=40)
+def plant_commit_not_told_by_votes() -> AbstractContextManager[object]:
+    """Votes do not tell the commit index: after a change, new voters may ask the wrong majority."""
+    return swap(election, "learn_commit", lambda raft, message: None)
 
 
 PLANTS = plants.all

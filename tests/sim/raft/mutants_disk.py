@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from api.v1.raft_pb2 import HardState
-from manager.raft.core.ready import Ready
 from manager.raft.core.raw_node import RawNode
+from manager.raft.core.ready import Ready
 from manager.raft.core.storage import MemoryStorage
 from manager.raft.durable import file_header, recovery, segment, snapshots
 from manager.raft.durable.disk import Disk
-from manager.raft.durable.recovery import Replay
 from manager.raft.durable.record import Record
+from manager.raft.durable.recovery import Replay
 from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Wal
 from manager.raft.node.duties import Duties

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
+from google.protobuf.message import DecodeError
+
 from api.errors import SwarmError
 from api.v1.raft_pb2 import ConfChange, SnapshotMetadata
-from google.protobuf.message import DecodeError
 from manager.raft.core import reconfigure
 from manager.raft.core.config import Config
 from manager.raft.core.errors import ConfChangeError
@@ -130,7 +131,11 @@ def _off_by(step: int) -> AbstractContextManager[object]:
     def wrong(self: Duties) -> SnapshotPlan:
         plan = plan_snapshot(self)
         index = plan.metadata.index + step
-        if self._storage.first_index() <= index <= min(self._storage.last_index(), self.raw.committed):
+        if (
+            self._storage.first_index()
+            <= index
+            <= min(self._storage.last_index(), self.raw.committed)
+        ):
             plan.metadata.index, plan.metadata.term = index, self._storage.term(index)
         return plan
 

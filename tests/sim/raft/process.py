@@ -185,6 +185,7 @@ class Process:
         led = self.led_term
         self.world.invariants.changed(self)
         if self.led_term != led:
+            self.world.counts["elections"] += 1
             self.world.mover.elected(self)
         while self.alive and not self._on_disk and self._settling is None:
             if not self.raw.has_ready():
@@ -195,6 +196,8 @@ class Process:
         world, duties = self.world, self.duties
         if ready.soft_state or ready.hard_state or ready.entries or ready.committed_entries:
             world.note("{} {}", self.raft_id, ready)
+        if ready.entries and ready.entries[0].index <= self.log.last:
+            world.counts["entries overwritten"] += 1
         world.invariants.writes(self, ready)
         self._send(ready.early)
         if not self.alive:
@@ -272,12 +275,15 @@ class Process:
             operation = self._writes.pop((entry.index, entry.term), 0)
             if operation:
                 world.note("write {} is acknowledged at {}", operation, entry.index)
+                world.counts["writes"] += 1
                 world.history.acknowledge(entry.index, operation)
 
     def _reconfigured(self, entry: Entry, result: object) -> None:
         conf = self._conf()
         self.world.invariants.reconfigured(self, entry.index, conf)
-        outcome = "refused" if isinstance(result, SwarmError) else conf
+        refused = isinstance(result, SwarmError)
+        outcome = "refused" if refused else conf
+        self.world.counts["changes refused" if refused else "changes applied"] += 1
         self.world.note("{} at {}: {}", self.raft_id, entry.index, outcome)
         self.view.reconfigured(entry.index)
         self.confs = [self.confs[-1], conf]
@@ -285,6 +291,7 @@ class Process:
 
     def _installing(self, metadata: SnapshotMetadata) -> None:
         """A received snapshot takes the place of what was applied."""
+        self.world.counts["snapshots installed"] += 1
         self.seen_applied = metadata.index
         self.confs = [metadata.conf]
         self.view.reconfigured(metadata.index)

@@ -1,6 +1,7 @@
 """One run from its settings to its verdict."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from tests.sim.raft.violation import Violation
 from tests.sim.raft.world import World, new_world
 
 _BROKEN = (RaftError, SwarmError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)
-"""What the code under test raises when it finds, or does not find, itself in an impossible state."""
+"""What the code under test raises where it finds that something cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,9 @@ class Verdict:
 
     settings: Settings
     events: int
-    acknowledged: int
-    reads: int
     members: int
     virtual_seconds: float
+    counts: Counter[str]
     violation: Violation | None = None
     tail: list[str] = field(default_factory=list)
     sum: int = 0
@@ -35,8 +35,8 @@ class Verdict:
         if self.violation is None:
             return (
                 f"{self.events} events in {self.virtual_seconds:.0f} virtual seconds: "
-                f"{self.members} members, {self.acknowledged} writes acknowledged, "
-                f"{self.reads} reads served; every invariant held"
+                f"{self.members} members, {self.counts['writes']} writes acknowledged, "
+                f"{self.counts['reads']} reads served; every invariant held"
             )
         lines = [*self.tail, "", f"BROKEN after {self.events} events: {self.violation.invariant}"]
         return "\n".join([*lines, f"  {self.violation.what}", f"  {self.settings.command()}"])
@@ -77,10 +77,9 @@ def _verdict(world: World, violation: Violation | None) -> Verdict:
     return Verdict(
         settings=world.settings,
         events=world.clock.events,
-        acknowledged=len(world.history.acked),
-        reads=world.history.answered,
         members=len(world.hosts),
         virtual_seconds=world.clock.now / 1000,
+        counts=world.counts,
         violation=violation,
         tail=[*world.transcript.lines(), "", *world.describe()] if violation is not None else [],
         sum=world.transcript.sum,

@@ -100,9 +100,9 @@ def _entries(entries: list[Entry]) -> str:
 
 
 def _change(change: ConfChange) -> str:
-    words = [
-        f"{_change_kind(each.type)} {each.member.raft_id}" for each in change.changes
-    ] or ["leave joint"]
+    words = [f"{_change_kind(each.type)} {each.member.raft_id}" for each in change.changes] or [
+        "leave joint"
+    ]
     if change.transition:
         words.append(ConfChange.Transition.Name(change.transition).split("_")[1].lower())
     return ", ".join(words)

@@ -6,6 +6,7 @@ that does not, by `Violation`.
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,7 @@ class World:
             self.clock, self.random, self._deliver, self._unreachable, self._snapshot_sent
         )
         self.hosts: dict[int, Host] = {}
+        self.counts: Counter[str] = Counter()
         self._keys = keys
         self._choose_sizes()
         self.clients = Clients(self)
@@ -155,15 +157,18 @@ class World:
 
     def power_lost(self, process: Process) -> None:
         """The machine is off; what was not durable is up to fate."""
+        self.counts["power cuts"] += 1
         host = self._ended(process, "power lost")
         host.drive.lose_power(self.fate())
 
     def killed(self, process: Process) -> None:
         """The process is gone, the machine goes on."""
+        self.counts["kills"] += 1
         self._ended(process, "killed").drive.kill()
 
     def disk_failed(self, process: Process, error: OSError) -> None:
         """A process that cannot write ends itself."""
+        self.counts["failed disks"] += 1
         self._ended(process, f"disk: {error}").drive.kill()
 
     def _ended(self, process: Process, why: str) -> Host:
@@ -181,6 +186,7 @@ class World:
 
     def read_served(self, process: Process, context: bytes) -> None:
         """A client has its answer."""
+        self.counts["reads"] += 1
         self.note("{} serves {}", process.raft_id, context)
         self.calm.read_served(process.raft_id, context)
 
@@ -202,6 +208,7 @@ class World:
     def _snapshot_sent(self, sender: int, receiver: int, ok: bool) -> None:
         process = self._process(sender)
         if process is not None:
+            self.counts["snapshots cut"] += not ok
             self.note("{} reports a snapshot to {}: {}", sender, receiver, ok)
             process.do(process.raw.report_snapshot, receiver, ok)
 

@@ -25,6 +25,7 @@ from api.identity import (
     Credentials,
     Identity,
     Role,
+    check_current,
     identity_of,
     load_credentials,
     make_csr,
@@ -50,6 +51,23 @@ def test_a_certificate_says_who_its_owner_is(cluster: TrustedCluster, role: Role
     expected = Identity(role, "n1", cluster.id, credentials.identity.serial, NOW + DAY)
     assert credentials.identity == identity_of(der) == expected
     assert credentials.identity.serial > 0
+
+
+@pytest.mark.parametrize(
+    ("off", "valid"),
+    [(-3601.0, False), (-3600.0, True), (0.0, True), (DAY - 1, True), (DAY, False)],
+)
+def test_a_new_certificate_is_valid_where_clocks_agree(
+    cluster: TrustedCluster, off: float, valid: bool
+) -> None:
+    certificate = cluster.credentials("worker", "n1", expiry=DAY).certificate_pem
+    if valid:
+        check_current(certificate, NOW + off)
+        return
+    with pytest.raises(SwarmError) as caught:
+        check_current(certificate, NOW + off)
+    assert caught.value.code is Code.UNAVAILABLE
+    assert "it is valid from 2027-01-15 07:00 UTC to 2027-01-16 08:00 UTC" in caught.value.why
 
 
 def test_a_root_is_no_identity(cluster: TrustedCluster) -> None:

@@ -1,12 +1,13 @@
 """The results file keeps what was not measured again; the table says what was missed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import report
-from benchmarks.figure import Figure, Measured, line
+from benchmarks.figure import UNKNOWN, Figure, Measured, line
 
 FIGURES = {
     "one": Figure("one", "the first", "s", 0.5, "1.2", "here"),
@@ -51,3 +52,9 @@ def test_the_table_says_what_was_missed_and_what_stands_beside() -> None:
         "| `two` | the second | 900 1/s | 400 1/s | **500 1/s**; beside: echo 7 | 0.5 | there |"
     )
     assert "Machine: a machine." in table
+
+
+def test_what_docker_needs_is_left_open_where_it_was_not_measured() -> None:
+    figures = {"one": replace(FIGURES["one"], docker=UNKNOWN)}
+    row = report.table([measured("one", 0.4)], figures, "a machine").splitlines()[-1]
+    assert row.split(" | ")[2] == "-"

@@ -195,5 +195,5 @@ def test_two_states_differ_in_the_first_thing_that_differs() -> None:
     ):
         other = raft_pb2.StoreSnapshot()
         other.CopyFrom(one)
-        change(other)  # type: ignore[no-untyped-call]
+        change(other)
         assert new_log.differences(one, other) == what

@@ -14,7 +14,7 @@ from manager.config import ManagerConfig
 from manager.raft.node import identity
 from manager.raft.node.identity import GroupIdentity
 from manager.refounding import refound, settle, steps
-from manager.state.changes import create, wrap
+from manager.state.changes import StoredObject, create, wrap
 from tests.support.manager_folder import (
     NOW,
     command,
@@ -43,7 +43,7 @@ def numbers() -> Iterator[int]:
 def config(tmp_path: Path) -> ManagerConfig:
     """One of three managers; a fourth had just been made."""
     made = config_in(tmp_path)
-    objects = [
+    objects: list[StoredObject] = [
         objects_pb2.Cluster(id="swarm"),
         manager_node("one", OWN),
         manager_node("two", SECOND),
@@ -79,13 +79,15 @@ def test_the_new_group_has_all_that_was_on_the_disk(config: ManagerConfig) -> No
 def test_the_others_are_workers_from_then_on(config: ManagerConfig) -> None:
     refound(config, numbers().__next__, NOW)
     nodes = {node.id: node for node in replayed(config).all(objects_pb2.Node)}
-    assert {name: node.spec.role for name, node in nodes.items()} == {
+    as_wished = {name: node.spec.role for name, node in nodes.items()}
+    assert as_wished == {
         "one": MANAGER,
         "two": WORKER,
         "three": WORKER,
         "four": WORKER,
         "worker": WORKER,
     }
+    assert {name: node.role for name, node in nodes.items()} == as_wished
     assert [name for name, node in nodes.items() if node.HasField("manager")] == ["one"]
     assert nodes["one"].manager == objects_pb2.ManagerStatus(
         address="one:2377", leader=True, reachable=True, raft_id=NEW_RAFT

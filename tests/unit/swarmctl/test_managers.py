@@ -11,7 +11,7 @@ from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1 import objects_pb2
 from swarmctl.life import wished_role
-from tests.support.lives import MANAGER, WORKER, Swarm, swarm
+from tests.support.inner_swarm import MANAGER, WORKER, Swarm, swarm
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

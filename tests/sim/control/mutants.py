@@ -1,0 +1,225 @@
+"""Bugs to plant, each a small patch of the real code: the simulation must find every one of them.
+
+A hunt runs seeds from 1 on until one is broken; its budget says after how many at most.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+from api.errors import Code, SwarmError
+from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2
+from manager.dispatcher import statuses
+from manager.dispatcher.assignments import Assignments
+from manager.dispatcher.links import Link
+from manager.dispatcher.sessions import Finding, Sessions
+from manager.dispatcher.term import Term
+from manager.group import moves
+from manager.raft.node import failures
+from manager.raft.node.node import RaftNode
+from manager.raft.node.waits import Waits
+from manager.runner import Runner
+from manager.scheduler.decide import SchedulerLoop
+from manager.state.store import Capture, Store, View
+from tests.sim.control.runner import Verdict, run
+from tests.sim.control.settings import FAULTS, Settings
+from tests.sim.raft.plant import Plant, Plants, swap
+
+plants = Plants()
+
+
+@plants("cutleader", steps=30_000)
+def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]:
+    """Proposals of a former leader wait on, and count as made by whatever stands at their index."""
+
+    def applied(self: Waits[Any], index: int, term: int) -> tuple[Any, list[Any]]:
+        at = self._at.pop(index, None)
+        return (None if at is None else at[1]), []
+
+    planted = ExitStack()
+    planted.enter_context(swap(Waits, "applied", applied))
+    planted.enter_context(swap(Waits, "lost", lambda self: []))
+    return planted
+
+
+@plants("transfer", steps=20_000)
+def plant_loops_go_on_as_before() -> AbstractContextManager[object]:
+    """A loop is not begun anew when its manager comes to lead."""
+
+    def reset(self: Runner, now: float) -> None:
+        self._wake_at = now
+
+    return swap(Runner, "reset", reset)
+
+
+@plants("kill,power", steps=20_000)
+def plant_snapshots_forget_requests() -> AbstractContextManager[object]:
+    """A snapshot does not hold which requests were carried out."""
+    encode = Capture.encode
+
+    def forgetful(self: Capture) -> raft_pb2.StoreSnapshot:
+        snapshot = encode(self)
+        snapshot.ClearField("requests")
+        return snapshot
+
+    return swap(Capture, "encode", forgetful)
+
+
+@plants("cutleader,kill,reset", steps=40_000)
+def plant_requests_are_not_remembered() -> AbstractContextManager[object]:
+    """A retry has a second effect."""
+    return swap(Store, "_remember", lambda self, request_id, index, object_id: None)
+
+
+@plants("cutleader,kill", steps=30_000)
+def plant_reports_are_answered_early() -> AbstractContextManager[object]:
+    """The dispatcher acknowledges reports before they are durable."""
+
+    async def report(
+        self: Term,
+        session_id: str,
+        node_id: str,
+        updates: Iterable[dispatcher_pb2.TaskStatusUpdate],
+    ) -> None:
+        self._sessions.check(session_id, node_id)
+        self._task_reports.add(list(updates))
+        self._task_writer.wake()
+
+    return swap(Term, "report", report)
+
+
+@plants("transfer", steps=20_000)
+def plant_leader_change_takes_nodes_down() -> AbstractContextManager[object]:
+    """A new leader gives nodes no time to come."""
+    lead = Sessions.lead
+
+    def impatient(
+        self: Sessions, node_ids: Iterable[str], now: float, period: float
+    ) -> list[Finding]:
+        return lead(self, node_ids, now, period / 1000)
+
+    return swap(Sessions, "lead", impatient)
+
+
+@plants("cutleader", steps=60_000)
+def plant_reads_are_not_up_to_date() -> AbstractContextManager[object]:
+    """A manager reads what it has, whoever leads."""
+
+    async def at_once(self: RaftNode) -> None:
+        return
+
+    return swap(RaftNode, "read_barrier", at_once)
+
+
+@plants("transfer", steps=30_000)
+def plant_failed_proposals_are_forgotten() -> AbstractContextManager[object]:
+    """A loop whose proposal failed goes on as if it had been made."""
+
+    def failed(self: Runner, why: str, now: float) -> None:
+        self._backlog = []
+
+    return swap(Runner, "failed", failed)
+
+
+@plants("none", steps=20_000)
+def plant_removals_are_not_told() -> AbstractContextManager[object]:
+    """An agent does not hear of tasks that are gone."""
+    observe = Assignments.observe
+
+    def deaf(self: Assignments, task_id: str, task: objects_pb2.Task | None, now: float) -> None:
+        if task is not None:
+            observe(self, task_id, task, now)
+
+    return swap(Assignments, "observe", deaf)
+
+
+@plants("none", steps=15_000)
+def plant_complete_set_is_not_complete() -> AbstractContextManager[object]:
+    """A session begins with the tasks that are still to start, and no others."""
+    complete = Assignments.complete
+
+    def short(self: Assignments, tasks: Iterable[objects_pb2.Task]) -> Any:
+        return complete(self, [task for task in tasks if not task.status.HasField("container")])
+
+    return swap(Assignments, "complete", short)
+
+
+@plants("none", steps=30_000)
+def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
+    """A loop is not told that its decision was refused."""
+
+    def settled(self: Runner, *_: object) -> None:
+        self._recovered()
+
+    return swap(Runner, "settled", settled)
+
+
+@plants("transfer", steps=30_000)
+def plant_new_leader_counts_nothing() -> AbstractContextManager[object]:
+    """A new leader's scheduler takes every node as empty."""
+    reset = SchedulerLoop.reset
+
+    def blind(self: SchedulerLoop, view: View) -> None:
+        reset(self, view)
+        for task in view.all(objects_pb2.Task):
+            if task.node_id:
+                self._nodes.drop(task.id)
+
+    return swap(SchedulerLoop, "reset", blind)
+
+
+@plants("cutleader,kill", steps=30_000)
+def plant_unknown_outcome_is_a_refusal() -> AbstractContextManager[object]:
+    """A fallen leader says that a change was not made, though it may have been."""
+
+    def refused() -> SwarmError:
+        return SwarmError(Code.INVALID, "the change was not made")
+
+    return swap(failures, "unknown_outcome", refused)
+
+
+@plants("none", steps=30_000)
+def plant_old_session_ends_the_new_one() -> AbstractContextManager[object]:
+    """Leaving an old session's stream ends the node's present session too."""
+    leave = Term.leave
+
+    def careless(self: Term, link: Link) -> None:
+        present = self._links.get(link.session.node_id)
+        leave(self, link if present is None else present)
+
+    return swap(Term, "leave", careless)
+
+
+@plants("members", steps=60_000)
+def plant_managers_leave_without_a_quorum() -> AbstractContextManager[object]:
+    """A manager may go however few are left."""
+    return swap(moves, "keeps_quorum", lambda seats, without: None)
+
+
+@plants("none", steps=20_000)
+def plant_late_reports_count() -> AbstractContextManager[object]:
+    """A report of a smaller state is written over a larger one."""
+
+    def merged(
+        present: objects_pb2.TaskStatus, reported: objects_pb2.TaskStatus
+    ) -> objects_pb2.TaskStatus | None:
+        return None if present == reported else reported
+
+    return swap(statuses, "merged", merged)
+
+
+def hunt(plant: Plant) -> Verdict | None:
+    """The first run that the planted bug breaks; None if the budget was not enough."""
+    names = frozenset(plant.faults.split(",")) - {"none"}
+    assert names <= FAULTS.keys()
+    for seed in range(1, plant.seeds + 1):
+        settings = Settings(seed, plant.steps, plant.nodes, names)
+        verdict = run(settings, planted=plant.patch())
+        if verdict.violation is not None:
+            return verdict
+    return None
+
+
+MUTANTS: Mapping[str, Plant] = {
+    plant.patch.__name__.removeprefix("plant_"): plant for plant in plants.all
+}
