@@ -10,9 +10,12 @@ from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import raft_pb2
 from manager.state.changes import Applied, Batch, decode, encode
+from manager.state.pieces import pieces
 from manager.state.store import Store
 from manager.state.watch import WatchHub
 
+PIECE_BYTES = 64 << 10
+"""Bytes of a snapshot that are decoded in one step, which no other thread can interrupt."""
 COMMAND_VERSION = 1
 """The newest commands that this version can apply. A leader proposes newer ones only once every
 manager has greeted with their version, so that managers can be upgraded one by one, and back.
@@ -58,15 +61,16 @@ class StoreMachine:
 
     def capture(self) -> Callable[[], bytes]:
         """The store as it is now, to be encoded in any thread."""
-        captured = self._store.capture()
-        return lambda: captured.encode().SerializeToString()
+        return self._store.capture().to_bytes
 
     def prepare(self, data: bytes) -> Callable[[], None]:
         """Decodes a captured store, in any thread; the callable puts it in the store's place.
 
         Every watcher starts anew then. SwarmError UNSUPPORTED as Store.restore.
         """
-        snapshot = raft_pb2.StoreSnapshot.FromString(data)
+        snapshot = raft_pb2.StoreSnapshot()
+        for piece in pieces(data, PIECE_BYTES):
+            snapshot.MergeFromString(piece)
         _check_version(snapshot.version, "the snapshot of the state")
         prepared = Store()
         prepared.restore(snapshot)

@@ -30,6 +30,10 @@ REMEMBERED_REQUESTS = 10_000
 """How many requests are known by their request_id; older ones would be carried out again."""
 
 
+PIECE = 256
+"""Objects that are encoded in one step, which no other thread can interrupt."""
+
+
 class View(Protocol):
     """What a decision may read. Everything that it returns is read-only."""
 
@@ -283,8 +287,23 @@ class Capture:
 
     def encode(self) -> raft_pb2.StoreSnapshot:
         """The snapshot message. Safe beside a writer: objects in the store never change."""
-        return raft_pb2.StoreSnapshot(
-            index=self.version,
-            objects=[wrap(obj) for obj in self._objects],
-            requests=self._requests,
-        )
+        whole = raft_pb2.StoreSnapshot()
+        for piece in self._pieces():
+            whole.MergeFrom(piece)
+        return whole
+
+    def to_bytes(self) -> bytes:
+        """The same, serialized: message by message, so that other threads get their turn.
+
+        Encoded messages that follow each other are read as one (protobuf's encoding, "last one
+        wins" and repeated fields).
+        """
+        return b"".join(piece.SerializeToString() for piece in self._pieces())
+
+    def _pieces(self) -> Iterator[raft_pb2.StoreSnapshot]:
+        yield raft_pb2.StoreSnapshot(index=self.version)
+        for start in range(0, len(self._objects), PIECE):
+            objects = self._objects[start : start + PIECE]
+            yield raft_pb2.StoreSnapshot(objects=[wrap(obj) for obj in objects])
+        for start in range(0, len(self._requests), PIECE):
+            yield raft_pb2.StoreSnapshot(requests=self._requests[start : start + PIECE])

@@ -158,7 +158,10 @@ def test_a_backup_of_a_follower_comes_back_on_another_host(machine: None, tmp_pa
         moved = f"{fresh.host('m1').address}:2477"
         fresh.ctl("swarm", "readdress", "--advertise-addr", moved, "--listen-addr", "0.0.0.0:2477")
         fresh.until(lambda: moved in fresh.ctl("swarm", "status").out, "its seat has moved")
-        fresh.until(lambda: "Ready" in fresh.nodes().values(), "its agent has found it")
+        fresh.until(
+            lambda: fresh.ctl("system", "info", "-f", "{{.Swarm.State}}").out == "active\n",
+            "its agent has found it",
+        )
         fresh.kill_daemon("m1")
         fresh.start_daemon("m1")
         assert len(fresh.ctl("service", "ls", "-q").lines) == 1

@@ -197,6 +197,11 @@ class Faults:
         if "oneway" in self.chosen and self._random.randrange(3) == 0:
             self._world.clock.after(self._random.randrange(2, 12), self._mute, to)
 
+    def leader_left(self, raft_id: int) -> None:
+        """A leader has led itself out of the group: who hears of that?"""
+        if self._storm and "oneway" in self.chosen and self._random.randrange(2):
+            self._mute(raft_id)
+
     def _mute(self, raft_id: int) -> None:
         """What it says arrives nowhere, or only at some."""
         ids = list(self._world.hosts)

@@ -108,7 +108,7 @@ def plant_overwritten_entries_read_back() -> AbstractContextManager[object]:
     return swap(Replay, "_save", keep)
 
 
-@plants("kill,power,partition,snapshot", seeds=20)
+@plants("sync,partition", seeds=40)
 def plant_snapshot_marked_before_it_is_saved() -> AbstractContextManager[object]:
     """The log names a snapshot whose file is not there yet."""
 
@@ -124,7 +124,7 @@ def plant_snapshot_marked_before_it_is_saved() -> AbstractContextManager[object]
     return swap(Duties, "persist", persist)
 
 
-@plants("power", seeds=20)
+@plants("sync", seeds=40)
 def plant_folder_not_synced() -> AbstractContextManager[object]:
     """A new snapshot's name is not made durable before the log counts on it."""
     save = SnapshotStore.save

@@ -102,7 +102,7 @@ def plant_removed_id_accepted() -> AbstractContextManager[object]:
     return swap(Membership, "refusal", refusal)
 
 
-@plants("members,kill", seeds=40)
+@plants("members,kill", steps=8_000, seeds=40)
 def plant_removed_ids_not_in_snapshots() -> AbstractContextManager[object]:
     """Whoever starts from a snapshot knows nothing of removed raft ids."""
     of = Membership.of

@@ -287,6 +287,8 @@ class Process:
         self.world.note("{} at {}: {}", self.raft_id, entry.index, outcome)
         self.view.reconfigured(entry.index)
         self.confs = [self.confs[-1], conf]
+        if self.led_term == self.seen_term and self.raft_id not in conf.voters:
+            self.world.faults.leader_left(self.raft_id)
         self.world.invariants.changed(self)
 
     def _installing(self, metadata: SnapshotMetadata) -> None:
