@@ -95,6 +95,7 @@ class _Call:
     async def answer(self, request: Any, context: Context) -> Any:  # noqa: ANN401
         """The leader's answer, whoever that is in the end."""
         patience, who = _patience(context), _who()
+        sent = False
         while True:
             try:
                 if self._leadership.is_leader:
@@ -103,6 +104,9 @@ class _Call:
                     self._method, request.SerializeToString(), who, timeout=patience.left()
                 )
             except LeaderMovedError as moved:
+                sent |= moved.sent
+                if sent and _is_over(patience):
+                    raise moved.told if patience.forwarded else _unknown(moved.told) from moved
                 await self._wait(moved, patience)
 
     async def stream(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:  # noqa: ANN401
@@ -143,7 +147,7 @@ class _Call:
                 await self._certain(refusal)
             elif self._leadership.is_leader:
                 raise
-            raise LeaderMovedError(refusal) from refusal
+            raise LeaderMovedError(refusal, sent=True) from refusal
 
     async def _certain(self, refusal: SwarmError) -> None:
         """Raises the refusal if this manager still led when it was made."""
@@ -165,7 +169,7 @@ class _Call:
 
     async def _wait(self, moved: LeaderMovedError, patience: Patience) -> None:
         """Until the call is worth another try; raises what is to be told if it is not any more."""
-        if patience.forwarded or not patience.left():
+        if _is_over(patience):
             raise moved.told from moved
         changed = asyncio.Event()
         stop = self._leadership.subscribe(changed.set)
@@ -180,6 +184,21 @@ class _Call:
 
 def _patience(context: Context) -> Patience:
     return Patience(context, asyncio.get_running_loop().time)
+
+
+def _is_over(patience: Patience) -> bool:
+    """Whether the call is not tried again here: who passed it on waits himself."""
+    return patience.forwarded or not patience.left()
+
+
+def _unknown(told: SwarmError) -> SwarmError:
+    """The end of a change that a leader may have heard, and its successor may carry out yet."""
+    return SwarmError(
+        Code.UNAVAILABLE,
+        "it is not known whether the change was made, or will be",
+        why=str(told),
+        remedy="when the managers have a leader again, look first, and repeat it if need be",
+    )
 
 
 def _who() -> Caller | None:

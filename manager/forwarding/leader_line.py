@@ -21,11 +21,15 @@ _DOING = "passing the call on to the leader"
 
 
 class LeaderMovedError(Exception):
-    """The call did not reach a leader that answered it; `told` is what to say if it never does."""
+    """The call did not reach a leader that answered it; `told` is what to say if it never does.
 
-    def __init__(self, told: SwarmError) -> None:
+    `sent`: a leader may have heard it, and may carry it out yet.
+    """
+
+    def __init__(self, told: SwarmError, *, sent: bool) -> None:
         super().__init__(str(told))
         self.told = told
+        self.sent = sent
 
 
 def not_leading() -> SwarmError:
@@ -73,7 +77,7 @@ class LeaderLine:
     def _address(self) -> str:
         leader = self._leadership.leader
         if leader is None or not leader.address or self._leadership.is_leader:
-            raise LeaderMovedError(not_leading())
+            raise LeaderMovedError(not_leading(), sent=False)
         return leader.address
 
     @asynccontextmanager
@@ -94,12 +98,12 @@ class LeaderLine:
                 told = _silent()
             if told.code is not Code.UNAVAILABLE:
                 raise told from error
-            raise LeaderMovedError(told) from error
+            raise LeaderMovedError(told, sent=True) from error
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise LeaderMovedError(not_leading()) from None
+            raise LeaderMovedError(not_leading(), sent=True) from None
         finally:
             stop()
 

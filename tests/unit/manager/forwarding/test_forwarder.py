@@ -180,7 +180,7 @@ def test_what_was_passed_on_is_not_passed_on_again(tmp_path: Path) -> None:
             p.b.standing.sees("a")  # each thinks that the other leads
             lost = await failure(p.create(timeout=1.0))
             assert lost.code is Code.UNAVAILABLE
-            assert "leader" in lost.what
+            assert "leader" in lost.why
             assert p.a.control.calls == p.b.control.calls == []
 
     run(scenario())
@@ -300,6 +300,25 @@ def test_a_stale_read_asks_nobody(tmp_path: Path) -> None:
             barriers = p.a.standing.barriers
             assert await p.get(**{STALE.replace("-", "_"): "1"}) == "a-k"
             assert p.a.standing.barriers == barriers
+
+    run(scenario())
+
+
+def test_whether_a_change_was_made_is_said_to_be_unknown_only_where_it_is(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path) as p:
+            never_sent = await failure(p.create(timeout=1.0))
+            assert "no leader" in never_sent.what
+            p.a.standing.sees("a", itself=True)
+
+            async def fall() -> None:
+                p.a.standing.sees("")
+                raise SwarmError(Code.UNAVAILABLE, "the lead was lost")
+
+            p.a.control.answers.append(fall)
+            unknown = await failure(p.create(timeout=1.0))
+            assert unknown.code is Code.UNAVAILABLE
+            assert "not known" in unknown.what
 
     run(scenario())
 
