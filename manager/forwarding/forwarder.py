@@ -95,7 +95,7 @@ class _Call:
     async def answer(self, request: Any, context: Context) -> Any:  # noqa: ANN401
         """The leader's answer, whoever that is in the end."""
         patience, who = _patience(context), _who()
-        sent = False
+        doubt: SwarmError | None = None
         while True:
             try:
                 if self._leadership.is_leader:
@@ -104,9 +104,9 @@ class _Call:
                     self._method, request.SerializeToString(), who, timeout=patience.left()
                 )
             except LeaderMovedError as moved:
-                sent |= moved.sent
-                if sent and _is_over(patience):
-                    raise moved.told if patience.forwarded else _unknown(moved.told) from moved
+                doubt = moved.told if moved.sent else doubt
+                if doubt is not None and self._is_over(patience):
+                    raise doubt if patience.forwarded else _unknown(doubt) from moved
                 await self._wait(moved, patience)
 
     async def stream(self, request: Any, context: Context) -> AsyncGenerator[Any, None]:  # noqa: ANN401
@@ -167,9 +167,13 @@ class _Call:
         except TimeoutError:
             raise not_leading() from None
 
+    def _is_over(self, patience: Patience) -> bool:
+        """Whether the call is not tried again here: who passed it on waits himself."""
+        return patience.forwarded or not patience.left() or not self._leadership.is_alive
+
     async def _wait(self, moved: LeaderMovedError, patience: Patience) -> None:
         """Until the call is worth another try; raises what is to be told if it is not any more."""
-        if _is_over(patience):
+        if self._is_over(patience):
             raise moved.told from moved
         changed = asyncio.Event()
         stop = self._leadership.subscribe(changed.set)
@@ -184,11 +188,6 @@ class _Call:
 
 def _patience(context: Context) -> Patience:
     return Patience(context, asyncio.get_running_loop().time)
-
-
-def _is_over(patience: Patience) -> bool:
-    """Whether the call is not tried again here: who passed it on waits himself."""
-    return patience.forwarded or not patience.left()
 
 
 def _unknown(told: SwarmError) -> SwarmError:

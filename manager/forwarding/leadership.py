@@ -14,6 +14,10 @@ class Leadership(Protocol):
         """Whether this manager leads, and its state is as new as anything that was answered."""
 
     @property
+    def is_alive(self) -> bool:
+        """Whether this manager takes part; if not, it will not hear who leads any more."""
+
+    @property
     def term(self) -> int:
         """The present term: each has one leader at most."""
 

@@ -11,6 +11,7 @@ class Standing:
 
     def __init__(self) -> None:
         self.is_leader = False
+        self.is_alive = True
         self.term = 0
         self.leader: raft_pb2.Member | None = None
         self.barriers = 0

@@ -105,6 +105,11 @@ class RaftNode:
         return self._engine.is_leader
 
     @property
+    def is_alive(self) -> bool:
+        """Whether it takes part in the group; not after a failure, or its end."""
+        return self._engine.failure is None
+
+    @property
     def leader_id(self) -> int:
         """The raft id of the leader, as far as is known here; 0: none."""
         return self._raw.leader

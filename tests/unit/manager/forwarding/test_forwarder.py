@@ -323,6 +323,22 @@ def test_whether_a_change_was_made_is_said_to_be_unknown_only_where_it_is(tmp_pa
     run(scenario())
 
 
+def test_a_manager_that_has_failed_does_not_wait(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path) as p:
+            p.a.standing.sees("a", itself=True)
+
+            async def fail() -> None:
+                p.a.standing.is_alive = False
+                p.a.standing.sees("")
+                raise SwarmError(Code.UNAVAILABLE, "the disk is full")
+
+            p.a.control.answers.append(fail)
+            assert "the disk is full" in (await failure(p.create(timeout=60.0))).why
+
+    run(scenario())
+
+
 def test_a_caller_that_leaves_ends_the_call_at_the_leader(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with pair(tmp_path) as p:
