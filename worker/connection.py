@@ -63,6 +63,10 @@ class Connection:
             return self._pass_on(elsewhere.address)
         except SwarmError as error:
             log.warning("no session with the manager at %s: %s", manager.address, error)
+            if error.remedy:
+                # Its own words: it lives, and may lead soon. Where the others are gone for good,
+                # it must not be tried as seldom as they are.
+                return False
         except Exception:  # the boundary of the session: tasks go on, and a new one is tried
             log.exception("the session with the manager at %s broke down", manager.address)
         finally:

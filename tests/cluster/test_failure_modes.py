@@ -124,6 +124,9 @@ def test_a_manager_with_a_damaged_log_is_replaced_though_its_containers_run(swar
     _make(swarm, "before", "m3")
     assert len(swarm.on("web", "m3")) == 1
     swarm.kill_daemon("m3")
+    swarm.start_daemon("m3")  # so that another segment follows the one that is spoilt
+    _make(swarm, "later", "m3")
+    swarm.kill_daemon("m3")
     folder = swarm.host("m3").paths.state / "swarm"
     first = min((folder / "manager").glob("*.wal"))
     data = bytearray(first.read_bytes())
@@ -148,7 +151,7 @@ def test_a_manager_with_a_damaged_log_is_replaced_though_its_containers_run(swar
     swarm.ctl("swarm", "join", "--token", token, "m1:2377", at="m3")
 
     _until_whole(swarm)
-    assert _made(swarm, "m3") == {"web", "before"}
+    assert _made(swarm, "m3") == {"web", "before", "later"}
     swarm.until_runs("web", 3, timeout=60)
     swarm.until(lambda: len(swarm.on("web")) == 3, "nothing of its former life runs on")
     assert swarm.doubled() == []

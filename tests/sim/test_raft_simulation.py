@@ -19,14 +19,14 @@ from tests.sim.raft.transcript import Transcript
 
 WORKERS = 2
 EVENTS = 1_000_000
-STEPS = 10_000
+STEPS = 14_000
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.txt"))
 MIXES = {
     "all": without(),
     "network": faults_of("drop,delay,duplicate,partition,oneway,transfer,clocks,pause"),
     "disks": without("members", "oneway", "partition"),
     "members": faults_of("members,kill,partition,transfer,drop,snapshot,slow"),
-    "none": faults_of("none"),
+    "crashes": faults_of("kill,power,sync,fsync,full,rot,partition,transfer"),
 }
 SIZES = range(1, 8)
 AT_LEAST = {
@@ -56,7 +56,7 @@ def pool() -> Iterator[Executor]:
 
 def seeds_of(mix: str, size: int) -> list[Settings]:
     """This mix's and size's share of all events; some on sealed disks, some with the real store."""
-    runs = EVENTS // STEPS // (len(MIXES) * len(SIZES)) + 1
+    runs = -(-EVENTS // (STEPS * len(MIXES) * len(SIZES)))
     first = 1_000 * size + 100 * list(MIXES).index(mix)
     return [
         Settings(
@@ -78,6 +78,14 @@ def test_nothing_breaks(mix: str, size: int, pool: Executor) -> None:
         assert verdict.violation is None, verdict.report()
         _totals.update(verdict.counts)
         _totals["events"] += verdict.events
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_without_faults_the_first_leader_stays(size: int) -> None:
+    verdict = run(Settings(seed=size, steps=3_000, nodes=size, faults=faults_of("none")))
+    assert verdict.violation is None, verdict.report()
+    assert verdict.counts["elections"] == 1
+    assert verdict.counts["writes"] > 50
 
 
 def test_the_storms_were_storms() -> None:

@@ -141,8 +141,7 @@ class RaftLog:
             return
         if index > self.last_index():
             raise InvariantError(
-                f"entry {index} is said to be committed, the last is {self.last_index()}: "
-                "was the log damaged or lost?"
+                f"entry {index} is said to be committed, the last is {self.last_index()}"
             )
         self.committed = index
 

@@ -3,6 +3,7 @@
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Member
 from manager.raft.core.errors import ConfChangeError, DropReason, RaftError
+from manager.raft.durable import damage
 
 
 def stopped(error: OSError) -> SwarmError:
@@ -26,7 +27,8 @@ def broken(error: RaftError) -> SwarmError:
         Code.INTERNAL,
         "this manager's log contradicts its group's",
         why=str(error),
-        remedy="this is a defect of swarmd: keep the state folder and report it",
+        remedy="its disk lost something, an old copy of its folder was put back, or this is a "
+        f"defect of swarmd: keep a copy of the folder for a report; then, {damage.REJOIN}",
     )
 
 

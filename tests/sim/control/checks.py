@@ -186,9 +186,9 @@ class Checks:
             links = self._world.link_of(one[0].name), self._world.link_of(other[0].name)
             if None not in links:
                 present[one[1].task.id, other[1].task.id] = links
-        for pair, links in present.items():
-            since, before = self._together.get(pair, (now, links))
-            self._together[pair] = (since, before) if before == links else (now, links)
+        for pair, both in present.items():
+            since, before = self._together.get(pair, (now, both))
+            self._together[pair] = (since, before) if before == both else (now, both)
             must(
                 now - self._together[pair][0] <= RETURN_WINDOW,
                 "one container per slot",

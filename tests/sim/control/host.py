@@ -73,7 +73,7 @@ class Host:
 
     def start_manager(self, *, found: bool = False) -> None:
         """Starts the process, or tries to again later."""
-        if self.place is None or self.manager is not None or not self.on:
+        if self.place is None or self.manager is not None or not self.on or self.world.over:
             return
         world = self.world
         try:
@@ -149,7 +149,7 @@ class Host:
 
     def start_agent(self) -> None:
         """Starts the process."""
-        if self.agent is None and self.on:
+        if self.agent is None and self.on and not self.world.over:
             self.agent = Process(self.world.loop, f"agent {self.name}")
             self.agent.spawn(self._run_agent(self.agent))
 

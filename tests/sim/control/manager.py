@@ -145,7 +145,8 @@ class Manager:
         )
 
     def _handlers(self) -> list[grpc.GenericRpcHandler]:
-        world, collector = self.world, Collector()
+        world = self.world
+        collector: Any = Collector()
         affairs = ClusterAffairs(
             self.store,
             self.proposer,
@@ -160,7 +161,7 @@ class Manager:
                 self._hub,
                 services,
                 affairs,
-                lambda: group_status(self._group, self.node),
+                lambda: group_status(self._group, self.node, self.store),
             ),
             collector,
         )
@@ -168,7 +169,7 @@ class Manager:
             ManagerGroupService(self.store, self.proposer, self._group), collector
         )
         channels = ManagerChannels(self.channel)
-        direct = Collector()
+        direct: Any = Collector()
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, direct)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), direct)
         return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
@@ -200,6 +201,9 @@ class Manager:
         error = run.exception()
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
+        if isinstance(error, PowerCut):
+            self.host.lose_power()
+            return
         known = isinstance(error, SwarmError) and error.code is Code.UNAVAILABLE
         if not known:
             self.world.loop.failures.append(error or RuntimeError("a manager ended by itself"))

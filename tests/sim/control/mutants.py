@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2
 from manager.dispatcher import statuses
 from manager.dispatcher.assignments import Assignments
@@ -15,12 +14,10 @@ from manager.dispatcher.links import Link
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
 from manager.group import moves
-from manager.raft.node import failures
 from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
-from manager.scheduler.decide import SchedulerLoop
-from manager.state.store import Capture, Store, View
+from manager.state.store import Capture, Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, swap
@@ -28,7 +25,7 @@ from tests.sim.raft.plant import Plant, Plants, swap
 plants = Plants()
 
 
-@plants("cutleader", steps=30_000)
+@plants("cutleader", steps=40_000, seeds=30)
 def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]:
     """Proposals of a former leader wait on, and count as made by whatever stands at their index."""
 
@@ -42,7 +39,7 @@ def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]
     return planted
 
 
-@plants("transfer", steps=20_000)
+@plants("transfer", steps=6_000)
 def plant_loops_go_on_as_before() -> AbstractContextManager[object]:
     """A loop is not begun anew when its manager comes to lead."""
 
@@ -65,7 +62,7 @@ def plant_snapshots_forget_requests() -> AbstractContextManager[object]:
     return swap(Capture, "encode", forgetful)
 
 
-@plants("cutleader,kill,reset", steps=40_000)
+@plants("kill,reset,delay", steps=20_000)
 def plant_requests_are_not_remembered() -> AbstractContextManager[object]:
     """A retry has a second effect."""
     return swap(Store, "_remember", lambda self, request_id, index, object_id: None)
@@ -111,17 +108,7 @@ def plant_reads_are_not_up_to_date() -> AbstractContextManager[object]:
     return swap(RaftNode, "read_barrier", at_once)
 
 
-@plants("transfer", steps=30_000)
-def plant_failed_proposals_are_forgotten() -> AbstractContextManager[object]:
-    """A loop whose proposal failed goes on as if it had been made."""
-
-    def failed(self: Runner, why: str, now: float) -> None:
-        self._backlog = []
-
-    return swap(Runner, "failed", failed)
-
-
-@plants("none", steps=20_000)
+@plants("none", steps=6_000)
 def plant_removals_are_not_told() -> AbstractContextManager[object]:
     """An agent does not hear of tasks that are gone."""
     observe = Assignments.observe
@@ -144,7 +131,7 @@ def plant_complete_set_is_not_complete() -> AbstractContextManager[object]:
     return swap(Assignments, "complete", short)
 
 
-@plants("none", steps=30_000)
+@plants("none", steps=6_000)
 def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
     """A loop is not told that its decision was refused."""
 
@@ -152,30 +139,6 @@ def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
         self._recovered()
 
     return swap(Runner, "settled", settled)
-
-
-@plants("transfer", steps=30_000)
-def plant_new_leader_counts_nothing() -> AbstractContextManager[object]:
-    """A new leader's scheduler takes every node as empty."""
-    reset = SchedulerLoop.reset
-
-    def blind(self: SchedulerLoop, view: View) -> None:
-        reset(self, view)
-        for task in view.all(objects_pb2.Task):
-            if task.node_id:
-                self._nodes.drop(task.id)
-
-    return swap(SchedulerLoop, "reset", blind)
-
-
-@plants("cutleader,kill", steps=30_000)
-def plant_unknown_outcome_is_a_refusal() -> AbstractContextManager[object]:
-    """A fallen leader says that a change was not made, though it may have been."""
-
-    def refused() -> SwarmError:
-        return SwarmError(Code.INVALID, "the change was not made")
-
-    return swap(failures, "unknown_outcome", refused)
 
 
 @plants("none", steps=30_000)

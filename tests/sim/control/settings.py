@@ -23,13 +23,15 @@ FAULTS = {
     "members": "managers become workers, and workers managers",
 }
 
+STEPS = 60_000
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`steps`: callbacks of all processes in the storms; `managers` at the beginning."""
 
     seed: int
-    steps: int = 60_000
+    steps: int = STEPS
     managers: int = 0
     faults: frozenset[str] = frozenset(FAULTS)
 
@@ -51,7 +53,7 @@ def settings_of(words: Mapping[str, str], seed: int) -> Settings:
         raise ValueError(f"no such fault: {', '.join(sorted(unknown))} ({', '.join(FAULTS)})")
     return Settings(
         seed=int(words.get("SEED") or seed),
-        steps=int(words.get("STEPS") or Settings.steps),
+        steps=int(words.get("STEPS") or STEPS),
         managers=int(words.get("MANAGERS") or 0),
         faults=names,
     )

@@ -40,8 +40,9 @@ class Users:
     def begin(self) -> None:
         """From now on they act, whenever `acts` is set."""
         self.acts.set()
-        for each in [*self._owners, self._keeper]:
+        for each in self._owners:
             self.process.spawn(each.run())
+        self.process.spawn(self._keeper.run())
 
     async def repair(self) -> None:
         """Everything is asked for in a way that can be had."""

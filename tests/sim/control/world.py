@@ -60,6 +60,7 @@ class World:
         self.snapshot_interval = self.random.choice((20, 60, 300))
         self.segment_bytes = self.random.choice((4_000, 60_000))
         self.moves_managers = "members" in settings.faults and self.random.random() < 0.6
+        self.over = False
         self.left: list[asyncio.Task[Any]] = []
         """What was still under way when all had ended."""
         self._ids = 0
@@ -250,6 +251,8 @@ class World:
 
     def end(self) -> None:
         """Lets everything that still runs come to its end."""
+        self.over = True
+        self.faults.heal()
         processes = [self.users.process]
         for host in self.hosts.values():
             processes += [host.agent] if host.agent is not None else []

@@ -17,7 +17,7 @@ class Faults:
         self._random = random = world.random
         enabled = world.settings.faults
         self.chosen = sorted(each for each in sorted(enabled) if random.randrange(4))
-        self._pace = random.choice((300, 1_000, 3_000))
+        self._pace = random.choice((150, 500, 1_500))
         self._storm = True
         self._acts: dict[str, Callable[[], None]] = {
             "drop": self._drop,

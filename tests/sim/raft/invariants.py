@@ -6,6 +6,7 @@ is told everything that members persist, send, commit and apply, and believes no
 quorums are counted here, and what is durable is taken from the drives.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class Invariants:
         self.newest_change = 0
         self.newest_conf = 0
         self._ever: set[int] = set()
+        self._committed_in = [0, 1]  # the terms of the leaders that committed them first
         self._stood = {1}
         self._led: dict[int, Process] = {}
         self._leaders: dict[int, int] = {}
@@ -105,7 +107,7 @@ class Invariants:
             words_of(member.conf),
         )
         self._led[term] = member
-        last = len(self.committed) - 1
+        last = bisect_left(self._committed_in, term) - 1
         must(
             member.log.holds(last, self.committed[last]),
             "leader completeness",
@@ -146,6 +148,7 @@ class Invariants:
             " or ".join(map(words_of, member.confs)),
         )
         self.committed += member.log.terms[len(self.committed) : commit + 1]
+        self._committed_in += [term] * (commit + 1 - len(self._committed_in))
 
     def _durable(self, conf: ConfState, index: int, term: int) -> bool:
         views = self.views

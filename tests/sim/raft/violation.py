@@ -2,12 +2,15 @@
 
 
 class Violation(AssertionError):
-    """`invariant` is its short name; `what` says who broke it, and how."""
+    """`invariant` is its short name; `what` says who broke it, and how. May be pickled."""
 
     def __init__(self, invariant: str, what: str) -> None:
-        super().__init__(f"{invariant}: {what}")
+        super().__init__(invariant, what)
         self.invariant = invariant
         self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.what}"
 
 
 def must(condition: object, invariant: str, what: str, *args: object) -> None:

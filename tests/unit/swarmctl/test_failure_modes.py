@@ -5,6 +5,7 @@ there leads back to a group in which nothing is missing.
 
 import asyncio
 import re
+import secrets
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from hostkit.clock import wall
 from manager.ca.authority import sign
 from manager.raft.durable.damage import REJOIN
 from manager.server import Manager
+from swarmctl import safe
+from swarmctl.certificate import CertificateKeeper
 from swarmctl.joining import join_swarm
 from tests.support.inner_swarm import WORKER, Host, Swarm, swarm
 from tests.support.ports import free_pair
@@ -212,6 +215,41 @@ def test_a_manager_whose_disk_is_not_what_it_was_says_so_and_is_replaced(
     run(scenario)
 
 
+def test_an_old_copy_that_was_put_back_is_noticed_and_the_manager_is_replaced(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s)
+            await s["m1"].create("before")
+            log = s["m3"].memberships.log
+            await s["m3"].stop()
+            copy = shutil.copytree(log, tmp_path / "copy")
+            await s["m3"].resume()
+            await s["m3"].create("later")
+            await s["m3"].stop()
+            shutil.rmtree(log)
+            copy.rename(log)
+
+            await s["m3"].resume()
+            await s.until(lambda: s["m3"].failures)
+            said = str(s["m3"].failures[0])
+            assert re.fullmatch(
+                r"this manager's log contradicts its group's: entry \d+ is said to be committed, "
+                r"the last is \d+\. Its disk lost something, an old copy of its folder was put "
+                r"back, or this is a defect of swarmd: keep a copy of the folder for a report; "
+                rf"then, {re.escape(REJOIN)}",
+                said,
+            ), said
+            await s["m3"].stop()
+            await s["m1"].create("two-suffice")
+            s["m3"].failures.clear()
+            await replaced(s, "m3", s["m1"])
+            assert await s["m3"].services() == {"before", "later", "two-suffice"}
+
+    run(scenario)
+
+
 def test_the_right_key_file_put_back_opens_the_log_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path) as s:
@@ -275,6 +313,37 @@ def test_managers_whose_certificates_all_ended_sign_their_own(tmp_path: Path) ->
                 await s.until(lambda: host.present.complaint() == "")  # noqa: B023
             await s["m3"].create("after")
             assert await s["m1"].services() == {"before", "after"}
+
+    run(scenario)
+
+
+def test_a_manager_that_cannot_sign_its_own_certificate_asks_the_others(tmp_path: Path) -> None:
+    async def cannot(_: Credentials) -> Credentials:
+        raise SwarmError(Code.UNAVAILABLE, "this manager does not know the cluster's state yet")
+
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s)
+            host = s["m3"]
+            await host.stop()
+            age(s, host)
+            membership = host.memberships.read()
+            assert membership is not None
+            changed = asyncio.Event()
+            keeper = CertificateKeeper(
+                safe.found(host.memberships, membership),
+                addresses=lambda: [s["m1"].present.membership.advertise_address],
+                own=cannot,
+                changed=lambda _: changed.set(),
+                chance=secrets.SystemRandom(),
+            )
+            keeping = asyncio.create_task(keeper.run())
+            await changed.wait()
+            keeping.cancel()
+            await asyncio.wait({keeping})
+            assert until_then(host) > wall()
+            await host.resume()
+            await full(s)
 
     run(scenario)
 

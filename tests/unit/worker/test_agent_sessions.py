@@ -13,6 +13,7 @@ from api.states import (
     RUNNING,
 )
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
+from manager.dispatcher import endings
 from tests.support.fake_executor import Exit
 from tests.support.fake_manager import UNAVAILABLE, FakeManager
 from tests.support.paper_node import Node, State, gone, task, until
@@ -278,5 +279,19 @@ def test_managers_that_name_each_other_are_asked_until_one_leads(node: Node) -> 
             await until(lambda: node.manager.passed_on >= 5)
             node.manager.leader = ""
             await node.manager.until(lambda: node.manager.sessions == 1)
+
+    node.run(scenario)
+
+
+def test_a_manager_that_answers_is_tried_rather_than_one_that_is_gone(node: Node) -> None:
+    """Also where it leads nobody for long: the others may be lost for good."""
+
+    async def scenario() -> None:
+        words = endings.not_leading()
+        node.manager.refuse["Session"] = [words] * 4
+        node.seeds.append(dispatcher_pb2.ManagerAddress(node_id="g", address="gone.sock"))
+        async with node.agent():
+            await node.manager.until(lambda: node.manager.sessions == 1)
+        assert node.dialled.count("gone.sock") <= 1
 
     node.run(scenario)
