@@ -55,7 +55,7 @@ class Town:
             self.proposer,
             ids=counter("operator-"),
             clock=lambda: NOW,
-            needed=lambda node_id: self.needed.get(node_id),
+            needed=self.needed.get,
             secret=lambda count: b"\x07" * count,
         )
 

@@ -45,5 +45,5 @@ def test_no_piece_is_much_larger_than_asked() -> None:
     [b"\x08", b"\x12\x05ab", b"\x12", b"\x0d\x00\x00\x00\x00", b"\x80\x80", b"\x12\xff"],
 )
 def test_what_is_no_message_of_ours_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="ends early|wire type"):
+    with pytest.raises(ValueError, match=r"ends early|wire type"):
         list(pieces(data, 10))

@@ -55,7 +55,8 @@ async def sent(call: Any, stream: Iterable[Any]) -> Any:
 
 
 def greeting(**changed: int) -> RaftGreeting:
-    return RaftGreeting(**({"group_id": GROUP, "from": 1, "to": 2, "version": 1} | changed))
+    fields: dict[str, Any] = {"group_id": GROUP, "from": 1, "to": 2, "version": 1}
+    return RaftGreeting(**(fields | changed))
 
 
 def message(kind: M.Type.ValueType = M.TYPE_VOTE, /, **changed: Any) -> RaftMessage:
