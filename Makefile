@@ -14,8 +14,8 @@ demo: setup-host ## a swarm of seven hosts on this machine, a worker lost and he
 demo-down: ## removes every trace of the demo
 	@$(PYTHON) examples/demo.py down
 
-quick: setup ## unit tests that need neither root nor containers, under 90 s
-	@$(PYTHON) -m pytest -q -m 'not root and not cluster' tests/unit
+quick: setup ## unit tests that need neither root nor containers nor groups of managers, under 90 s
+	@$(PYTHON) -m pytest -q -m 'not root and not cluster and not managers' tests/unit
 
 test: setup-host ## every test; ends with a table of the cluster scenarios
 	@.ci/test $(ONLY)

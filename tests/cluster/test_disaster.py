@@ -84,7 +84,9 @@ def test_the_last_manager_goes_on_alone_and_others_join_again(
         # One comes back as it was, and becomes a worker by itself; the other starts anew.
         boot(swarm, "m1")
         swarm.until(
-            lambda: "worker" in swarm.ctl("system", "info", at="m1").out,
+            lambda: (
+                "Is Manager: false" in " ".join(swarm.ctl("system", "info", at="m1").out.split())
+            ),
             "m1 is a worker",
             timeout=60,
         )

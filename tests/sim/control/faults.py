@@ -37,7 +37,8 @@ class Faults:
             "crash": self._crash,
         }
         enabled = [each for each in self._acts if each in world.settings.faults]
-        self._chosen = [each for each in enabled if random.random() < 0.7]
+        few = len(enabled) < 4
+        self._chosen = [each for each in enabled if few or random.random() < 0.7]
         self._pace = random.choice((1.0, 2.5, 6.0))
         self._storm = False
         self._paused: list[Process] = []

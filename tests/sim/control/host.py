@@ -13,8 +13,9 @@ from manager.raft.node.identity import GroupIdentity
 from swarmctl.life import wished_role
 from tests.sim.control.calls import Channel
 from tests.sim.control.containers import Container, Exit, SimExecutor
+from tests.sim.control.disk import ghost
 from tests.sim.control.loop import Process
-from tests.sim.control.manager import CLUSTER, Manager, ghost
+from tests.sim.control.manager import CLUSTER, Manager
 from tests.sim.control.storage import Kept, SimStorage
 from tests.sim.raft.drive import Drive
 from tests.support.sim_disk import PowerCut, SimDisk
@@ -59,8 +60,6 @@ class Host:
         self.manager: Manager | None = None
         self.agent: Process | None = None
         self.told: objects_pb2.Node | None = None
-        self.heard_at = -1.0
-        """When its agent last heard of a manager, in a session."""
         self._joining = False
 
     # The manager.
@@ -191,7 +190,6 @@ class Host:
 
     def _heard(self, message: dispatcher_pb2.SessionMessage) -> None:
         self.told = message.node
-        self.heard_at = self.world.loop.time()
         self._follow([each.address for each in message.managers])
 
     def _follow(self, managers: list[str]) -> None:

@@ -96,19 +96,17 @@ class Process:
 class Handle(asyncio.TimerHandle):
     """A callback with its moment and its owner."""
 
-    __slots__ = ("order", "owner")
+    __slots__ = ("owner",)
 
     def __init__(
         self,
         when: float,
-        order: int,
         callback: Callable[..., object],
         args: tuple[Any, ...],
         loop: "VirtualLoop",
         context: Context,
     ) -> None:
         super().__init__(when, callback, args, loop, context)
-        self.order = order
         self.owner = context.get(_owner)
 
 
@@ -205,7 +203,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """At `when`."""
         if context is None:
             context = copy_context()
-        handle = Handle(when, self._asked, callback, args, self, context)
+        handle = Handle(when, callback, args, self, context)
         self.push(handle)
         return handle
 

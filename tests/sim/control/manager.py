@@ -5,9 +5,8 @@ What is not there: the authority and its certificates, logs of tasks, health.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 
@@ -15,7 +14,6 @@ from api.collector import Collector
 from api.errors import Code, SwarmError
 from api.serving import Caller
 from api.v1 import control_pb2_grpc, dispatcher_pb2_grpc, logs_pb2_grpc, raft_pb2_grpc
-from api.v1.raft_pb2 import Member, RaftMessage
 from manager.control.cluster import ClusterAffairs
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
@@ -36,9 +34,9 @@ from manager.reign import Reign
 from manager.state.machine import LogProposer
 from manager.state.watch import WatchHub
 from tests.sim.control.calls import Channel, Server
-from tests.sim.control.loop import Process, current_process
+from tests.sim.control.loop import Process
 from tests.sim.control.watched import WatchedMachine
-from tests.sim.raft.drive import Drive
+from tests.sim.control.wire import Wire
 from tests.support.sim_disk import PowerCut
 
 if TYPE_CHECKING:
@@ -46,7 +44,11 @@ if TYPE_CHECKING:
     from tests.sim.control.world import World
 
 CLUSTER = "sim"
-R = TypeVar("R")
+
+
+class _NoKeys:
+    def rotate(self) -> None:
+        """The disk is not sealed here."""
 
 
 class Manager:
@@ -112,9 +114,9 @@ class Manager:
         term = self._dispatcher._present
         return None if term is None or not self.leads else term._links.get(node_id)
 
-    def channel(self, address: str, caller: Caller | None = None) -> grpc.aio.Channel:
+    def channel(self, address: str) -> grpc.aio.Channel:
         """A channel from this manager to another."""
-        who = caller or Caller("manager", self.host.name, CLUSTER, "tls")
+        who = Caller("manager", self.host.name, CLUSTER, "tls")
         made = Channel(self.world.network, self.process, self.host.name, who, address)
         return cast(grpc.aio.Channel, made)
 
@@ -218,139 +220,3 @@ class Manager:
         if leader is None or self.node.leader_id == self.node.raft_id:
             return ""
         return leader.address
-
-
-class Wire:
-    """Fulfils Transport between simulated managers."""
-
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
-        self._members: dict[int, Member] = {}
-
-    def send(self, messages: Sequence[RaftMessage]) -> None:
-        """Takes messages on their way."""
-        if not self._manager.process.alive:
-            return
-        for message in messages:
-            member = self._members.get(message.to)
-            if member is None:
-                continue
-            if message.type == RaftMessage.TYPE_SNAPSHOT:
-                self._manager.process.spawn(self._send_snapshot(message, member))
-            else:
-                self._carry(message, member)
-
-    def set_members(self, members: Iterable[Member]) -> None:
-        """Who is in the group."""
-        own = self._manager.node.raft_id if hasattr(self._manager, "node") else 0
-        self._members = {each.raft_id: each for each in members if each.raft_id != own}
-
-    def _carry(self, message: RaftMessage, member: Member) -> None:
-        node, process = self._manager.node, self._manager.process
-
-        def lost() -> None:
-            if process.alive:
-                process.call(node.unreachable, message.to)
-
-        self._send_to(member, lambda other: other.node.receive([message]), lost)
-
-    async def _send_snapshot(self, message: RaftMessage, member: Member) -> None:
-        node, process = self._manager.node, self._manager.process
-        try:
-            data = await node.snapshot_data(message.snapshot.metadata)
-        except (SwarmError, OSError):
-            node.snapshot_sent(message.to, False)
-            return
-        whole = RaftMessage()
-        whole.CopyFrom(message)
-        whole.snapshot.data = data
-
-        def told(ok: bool) -> None:
-            if process.alive:
-                process.call(node.snapshot_sent, message.to, ok)
-
-        async def take(other: Manager) -> None:
-            await other.node.receive_snapshot(whole)
-            told(True)
-
-        self._send_to(member, take, lambda: told(False))
-
-    def _send_to(
-        self, member: Member, take: Callable[[Manager], Any], lost: Callable[[], None]
-    ) -> None:
-        manager = self._manager
-        name = member.address.partition(":")[0]
-        host = manager.world.hosts[name]
-
-        def receiver() -> Process | None:
-            other = host.manager
-            if other is None or other.node.raft_id != member.raft_id:
-                return None
-            if other.node.admits(manager.node.raft_id, manager.host.name) is not None:
-                return None
-            return other.process
-
-        def deliver() -> None:
-            other = host.manager
-            if other is not None and other.process is current_process() and other.process.alive:
-                other.process.spawn(_taken(take(other)))
-
-        manager.world.network.datagram((manager.host.name, name), receiver, deliver, lost)
-
-
-async def _taken(work: Any) -> None:
-    """A member that has come to its end takes nothing any more."""
-    try:
-        await work
-    except SwarmError:
-        return
-
-
-class DiskThread:
-    """In the place of manager.raft.node.disk_thread.DiskThread: one piece of work after another,
-    each done when it is given and known to be done some time later.
-    """
-
-    world: "World"
-
-    def __init__(self) -> None:
-        self._process: Process | None = None
-        self._free_at = 0.0
-
-    def start(self) -> None:
-        """Begins to take work."""
-        self._process = current_process()
-
-    def run(self, work: Callable[[], R]) -> asyncio.Future[R]:
-        """Done with what `work` returned or raised."""
-        world, process = self.world, self._process
-        assert process is not None
-        done: asyncio.Future[R] = world.loop.create_future()
-        self._free_at = max(self._free_at, world.loop.time()) + world.disk_delay()
-        try:
-            result = work()
-        except PowerCut:
-            world.power_cut(process)
-        except BaseException as error:
-            world.network.at(self._free_at, process.call, _settle, done, done.set_exception, error)
-        else:
-            world.network.at(self._free_at, process.call, _settle, done, done.set_result, result)
-        return done
-
-    def close(self) -> None:
-        """Nothing is under way that anybody waits for."""
-
-
-def _settle(done: asyncio.Future[Any], how: Callable[[Any], None], what: object) -> None:
-    if not done.done():
-        how(what)
-
-
-class _NoKeys:
-    def rotate(self) -> None:
-        """The disk is not sealed here."""
-
-
-def ghost(drive: Drive) -> None:
-    """Whoever still holds this drive cannot use it any more."""
-    drive.disk.cut_at = drive.disk.operations

@@ -7,13 +7,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2
-from manager.dispatcher import statuses
+from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher.assignments import Assignments
-from manager.dispatcher.links import Link
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
-from manager.group import moves
 from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
@@ -25,7 +22,7 @@ from tests.sim.raft.plant import Plant, Plants, swap
 plants = Plants()
 
 
-@plants("cutleader", steps=40_000, seeds=30)
+@plants("cutleader", steps=20_000, seeds=30)
 def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]:
     """Proposals of a former leader wait on, and count as made by whatever stands at their index."""
 
@@ -52,14 +49,14 @@ def plant_loops_go_on_as_before() -> AbstractContextManager[object]:
 @plants("kill,power", steps=20_000)
 def plant_snapshots_forget_requests() -> AbstractContextManager[object]:
     """A snapshot does not hold which requests were carried out."""
-    encode = Capture.encode
+    capture = Store.capture
 
-    def forgetful(self: Capture) -> raft_pb2.StoreSnapshot:
-        snapshot = encode(self)
-        snapshot.ClearField("requests")
-        return snapshot
+    def forgetful(self: Store) -> Capture:
+        captured = capture(self)
+        captured._requests = []
+        return captured
 
-    return swap(Capture, "encode", forgetful)
+    return swap(Store, "capture", forgetful)
 
 
 @plants("kill,reset,delay", steps=20_000)
@@ -139,36 +136,6 @@ def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
         self._recovered()
 
     return swap(Runner, "settled", settled)
-
-
-@plants("none", steps=30_000)
-def plant_old_session_ends_the_new_one() -> AbstractContextManager[object]:
-    """Leaving an old session's stream ends the node's present session too."""
-    leave = Term.leave
-
-    def careless(self: Term, link: Link) -> None:
-        present = self._links.get(link.session.node_id)
-        leave(self, link if present is None else present)
-
-    return swap(Term, "leave", careless)
-
-
-@plants("members", steps=60_000)
-def plant_managers_leave_without_a_quorum() -> AbstractContextManager[object]:
-    """A manager may go however few are left."""
-    return swap(moves, "keeps_quorum", lambda seats, without: None)
-
-
-@plants("none", steps=20_000)
-def plant_late_reports_count() -> AbstractContextManager[object]:
-    """A report of a smaller state is written over a larger one."""
-
-    def merged(
-        present: objects_pb2.TaskStatus, reported: objects_pb2.TaskStatus
-    ) -> objects_pb2.TaskStatus | None:
-        return None if present == reported else reported
-
-    return swap(statuses, "merged", merged)
 
 
 def hunt(plant: Plant) -> Verdict | None:

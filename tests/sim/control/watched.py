@@ -10,7 +10,7 @@ from collections.abc import Callable
 from zlib import crc32
 
 from api.times import seconds_of
-from api.v1 import objects_pb2, raft_pb2
+from api.v1 import raft_pb2
 from manager.state.changes import KINDS, Applied, Event, StoredObject, decode
 from manager.state.machine import StoreMachine
 from manager.state.store import Store
@@ -34,7 +34,7 @@ class Watch:
         self._sum = StateSum()
         self._watchdog = Watchdog(self.store)
 
-    def applies(self, who: str, entry: raft_pb2.Entry, applied: Applied | None, total: int) -> None:
+    def applies(self, who: str, entry: raft_pb2.Entry, total: int) -> None:
         """A manager has applied an entry, and its state has this sum now."""
         index = entry.index
         if index > self.index:
@@ -131,7 +131,7 @@ class WatchedMachine(StoreMachine):
         applied = super().apply(entry, local)
         if applied is not None:
             self._sum.add(self.store, applied, raft_pb2.Command.FromString(entry.data).request_id)
-        self._watch.applies(self._name, entry, applied, self._sum.value)
+        self._watch.applies(self._name, entry, self._sum.value)
         return applied
 
     def prepare(self, data: bytes) -> Callable[[], None]:
@@ -157,8 +157,3 @@ def _sum_of_request(request: raft_pb2.AppliedRequest) -> int:
 
 def _spread(data: bytes) -> int:
     return crc32(data) << 32 | crc32(data, 0xFFFF)
-
-
-def task_of(obj: object) -> objects_pb2.Task | None:
-    """The object, if it is a task."""
-    return obj if isinstance(obj, objects_pb2.Task) else None

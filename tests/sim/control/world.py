@@ -19,12 +19,13 @@ from manager.ca.bootstrap import new_node
 from manager.raft.node import duties, engine
 from manager.state.changes import batch, create
 from manager.state.proposer import propose_one
-from tests.sim.control import manager as managers
 from tests.sim.control.checks import Checks, converged
 from tests.sim.control.containers import Container, Exit
+from tests.sim.control.disk import DiskThread
 from tests.sim.control.faults import Faults
 from tests.sim.control.host import Host
 from tests.sim.control.loop import Process, VirtualLoop
+from tests.sim.control.manager import Manager
 from tests.sim.control.network import Network
 from tests.sim.control.settings import Settings
 from tests.sim.control.users import LAPTOP, Users
@@ -184,7 +185,7 @@ class World:
         """All hosts, and the one of people."""
         return [*self.hosts, LAPTOP]
 
-    def leader(self) -> managers.Manager | None:
+    def leader(self) -> Manager | None:
         """The manager that does a leader's duties; at random if two believe it."""
         found = [
             h.manager for h in self.hosts.values() if h.manager is not None and h.manager.leads
@@ -270,7 +271,7 @@ def new_world(settings: Settings, transcript: Transcript) -> Iterator[World]:
     """A world on a loop of its own."""
     with VirtualLoop() as loop:
         world = World(loop, settings, transcript)
-        disk = type("DiskThread", (managers.DiskThread,), {"world": world})
+        disk = type("DiskThread", (DiskThread,), {"world": world})
         with patch.object(duties, "KEPT_ENTRIES", KEPT), patch.object(engine, "DiskThread", disk):
             try:
                 yield world

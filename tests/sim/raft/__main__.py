@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 def _list() -> str:
     faults = [f"  {name:10} {what}" for name, what in FAULTS.items()]
-    mutants = [f"  {mutant.name:32} {mutant.what}" for mutant in MUTANTS.values()]
+    mutants = [f"  {mutant.name:38} {mutant.what}" for mutant in MUTANTS.values()]
     return "\n".join(["Faults:", *faults, "", "Planted bugs:", *mutants])
 
 

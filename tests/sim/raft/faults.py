@@ -1,6 +1,7 @@
 """What goes wrong: a storm picks among the faults that the settings name. All of it heals."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.sim.raft.process import Process
@@ -8,17 +9,21 @@ from tests.sim.raft.process import Process
 if TYPE_CHECKING:
     from tests.sim.raft.world import World
 
+FEW = 4
+
 
 class Faults:
-    """Each run has only some of the faults, and its own pace: so none hides another."""
+    """Each run has its own pace, and of more than FEW faults only some: so none hides another."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self._random = random = world.random
         enabled = world.settings.faults
-        self.chosen = sorted(each for each in sorted(enabled) if random.randrange(4))
+        few = len(enabled) <= FEW
+        self.chosen = [each for each in sorted(enabled) if few or random.randrange(4)]
         self._pace = random.choice((150, 500, 1_500))
         self._storm = True
+        self._cuts = 0
         self._acts: dict[str, Callable[[], None]] = {
             "drop": self._drop,
             "delay": self._delay,
@@ -123,7 +128,7 @@ class Faults:
         world.note("--- cuts {} from {}", side, rest)
         world.network.block(side, rest)
         world.network.block(rest, side)
-        self._later(6_000, world.network.blocked.clear)
+        self._heal_cut_later()
 
     def _oneway(self) -> None:
         world = self._world
@@ -132,7 +137,16 @@ class Faults:
         receivers = self._random.sample(ids, self._random.randrange(1, len(ids) + 1))
         world.note("--- cuts the way from {} to {}", senders, receivers)
         world.network.block(senders, receivers)
-        self._later(6_000, world.network.blocked.clear)
+        self._heal_cut_later()
+
+    def _heal_cut_later(self) -> None:
+        """All cuts end with the newest of them."""
+        self._cuts += 1
+        self._later(6_000, partial(self._heal_cut, self._cuts))
+
+    def _heal_cut(self, number: int) -> None:
+        if number == self._cuts:
+            self._world.network.blocked.clear()
 
     def _snapshot(self) -> None:
         network = self._world.network
@@ -208,7 +222,7 @@ class Faults:
         deaf = self._random.sample(ids, self._random.randrange(1, len(ids) + 1))
         self._world.note("--- cuts the way from {} to {}", raft_id, deaf)
         self._world.network.block([raft_id], deaf)
-        self._later(4_000, self._world.network.blocked.clear)
+        self._heal_cut_later()
 
     # Disks.
 

@@ -2,7 +2,7 @@
 3.2), and those that durability and membership add.
 
 Each check looks only at what the event may have changed, so that a run of many events is cheap. It
-is told everything that members persist, send, commit and apply, and believes none of their sums:
+is told everything that members persist, commit and apply, and believes none of their sums:
 quorums are counted here, and what is durable is taken from the drives.
 """
 
@@ -10,24 +10,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from api.v1.raft_pb2 import ConfState, Entry, RaftMessage
+from api.v1.raft_pb2 import ConfState, Entry
 from manager.raft.core.ready import Ready
 from tests.sim.raft.durable_view import DurableView
+from tests.sim.raft.promises import Promises
 from tests.sim.raft.transcript import words_of
 from tests.sim.raft.violation import must
 
 if TYPE_CHECKING:
     from tests.sim.raft.process import Process
 
-_NO_TERM = frozenset(
-    (
-        RaftMessage.TYPE_PRE_VOTE,  # carries the term that is only hoped for, as does its answer
-        RaftMessage.TYPE_PRE_VOTE_RESPONSE,
-    )
-)
-_VOTE_ANSWER = RaftMessage.TYPE_VOTE_RESPONSE
-_APPEND_ANSWER = RaftMessage.TYPE_APPEND_RESPONSE
-_VOTE_REQUEST = RaftMessage.TYPE_VOTE
 _CONF_CHANGE = Entry.TYPE_CONF_CHANGE
 
 
@@ -39,6 +31,7 @@ class Invariants:
 
     def __init__(self) -> None:
         self.views: dict[int, DurableView] = {}
+        self.promises = Promises(self.views)
         self.committed = [0, 1]
         self.results: dict[int, object] = {}
         self.confs: dict[int, bytes] = {}
@@ -49,9 +42,7 @@ class Invariants:
         self._ever: set[int] = set()
         self._committed_in = [0, 1]  # the terms of the leaders that committed them first
         self._stood = {1}
-        self._led: dict[int, Process] = {}
         self._leaders: dict[int, int] = {}
-        self._votes: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], tuple[int, int, bytes]] = {}
 
     def begin(self, conf: ConfState) -> None:
@@ -98,7 +89,7 @@ class Invariants:
         voters = [*member.conf.voters, *member.conf.voters_outgoing]
         must(who in voters, "leaders are voters", "%d leads, the voters are %s", who, voters)
         must(
-            agreed(member.conf, lambda voter: self._votes.get((voter, term)) == who)
+            agreed(member.conf, lambda voter: self.promises.vote(voter, term) == who)
             or self._elects_itself(member, term),
             "a quorum elects",
             "%d leads term %d, which no quorum of %s gave to it",
@@ -106,7 +97,7 @@ class Invariants:
             term,
             words_of(member.conf),
         )
-        self._led[term] = member
+        self.promises.leaders[term] = member
         last = bisect_left(self._committed_in, term) - 1
         must(
             member.log.holds(last, self.committed[last]),
@@ -159,7 +150,7 @@ class Invariants:
 
         return agreed(conf, holds)
 
-    # What a member writes and says.
+    # What a member writes.
 
     def writes(self, member: "Process", ready: Ready) -> None:
         """A round that is about to be persisted."""
@@ -255,71 +246,6 @@ class Invariants:
             raw.term,
             entry.index,
             raw.committed,
-        )
-
-    def sends(self, member: "Process", message: RaftMessage) -> None:
-        """A message leaves: what it promises must be durable."""
-        if message.type in _NO_TERM or not message.term:
-            return
-        who, term = member.raft_id, message.term
-        view = self.views[who]
-        must(view.term >= term, "term before answer", "%d tells of term %d", who, term)
-        if message.reject:
-            return
-        if message.type == _VOTE_ANSWER:
-            self._voted(who, term, message.to)
-            self._durable_vote(view, term, message.to)
-        elif message.type == _VOTE_REQUEST:
-            self._voted(who, term, who)
-            self._durable_vote(view, term, who)
-        elif message.type == _APPEND_ANSWER and term == view.term:
-            must(
-                message.index <= view.last,
-                "entries before answer",
-                "%d acknowledges %d, durable is %d",
-                who,
-                message.index,
-                view.last,
-            )
-            self._same_log(view, message.index, term)
-
-    def _same_log(self, view: DurableView, index: int, term: int) -> None:
-        """What is acknowledged to a leader is what that leader has."""
-        leader = self._led.get(term)
-        if leader is None or leader.seen_term != term or not view.terms[index]:
-            return
-        must(
-            leader.log.holds(index, view.terms[index]),
-            "the leader's entries are acknowledged",
-            "%d acknowledges %d of term %d, which its leader %d has not",
-            view.raft_id,
-            index,
-            view.terms[index],
-            leader.raft_id,
-        )
-
-    def _durable_vote(self, view: DurableView, term: int, candidate: int) -> None:
-        must(
-            view.term > term or view.vote == candidate,
-            "vote before answer",
-            "%d votes for %d in term %d, durable is vote %d in term %d",
-            view.raft_id,
-            candidate,
-            term,
-            view.vote,
-            view.term,
-        )
-
-    def _voted(self, voter: int, term: int, candidate: int) -> None:
-        other = self._votes.setdefault((voter, term), candidate)
-        must(
-            other == candidate,
-            "one vote per term",
-            "%d votes for %d and %d in term %d",
-            voter,
-            other,
-            candidate,
-            term,
         )
 
     # What a member applies.

@@ -107,13 +107,13 @@ def plant_stale_vote_counted() -> AbstractContextManager[object]:
     return swap(Tracker, "reset_votes", lambda self: None)
 
 
-@plants("transfer,partition,drop,oneway", steps=6_000, seeds=40)
+@plants("transfer,oneway,pause", steps=6_000, seeds=40)
 def plant_higher_term_not_told() -> AbstractContextManager[object]:
     """A member of a higher term does not answer the leader of a lower one, and so stays alone."""
     return swap(step, "_on_lower_term", lambda raft, message: None)
 
 
-@plants("transfer,oneway,pause", steps=8_000, seeds=20)
+@plants("transfer,oneway,pause", steps=6_000, seeds=40)
 def plant_higher_term_not_taken_from_answers() -> AbstractContextManager[object]:
     """Whoever is told of a higher term in an answer goes on in its own."""
     higher = step._on_higher_term
@@ -177,7 +177,7 @@ def plant_leader_without_election() -> AbstractContextManager[object]:
     return swap(election, "_stand", lead)
 
 
-@plants("members,oneway", steps=6_000, seeds=40)
+@plants("members,transfer,oneway", steps=6_000, seeds=60)
 def plant_commit_not_told_by_votes() -> AbstractContextManager[object]:
     """Votes do not tell the commit index: after a change, new voters may ask the wrong majority."""
     return swap(election, "learn_commit", lambda raft, message: None)

@@ -93,7 +93,7 @@ def plant_torn_tail_left() -> AbstractContextManager[object]:
     return swap(recovery, "_cut", leave)
 
 
-@plants("partition,kill,drop,power", seeds=40)
+@plants("partition,transfer,kill", nodes=5, steps=5_000, seeds=40)
 def plant_overwritten_entries_read_back() -> AbstractContextManager[object]:
     """Recovery keeps the tail that a later record has overwritten."""
     save = Replay._save
@@ -124,7 +124,7 @@ def plant_snapshot_marked_before_it_is_saved() -> AbstractContextManager[object]
     return swap(Duties, "persist", persist)
 
 
-@plants("sync", seeds=40)
+@plants("sync,members", seeds=40)
 def plant_folder_not_synced() -> AbstractContextManager[object]:
     """A new snapshot's name is not made durable before the log counts on it."""
     save = SnapshotStore.save

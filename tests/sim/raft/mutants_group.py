@@ -64,7 +64,7 @@ def plant_learner_counts() -> AbstractContextManager[object]:
     return swap(Tracker, "committed", committed)
 
 
-@plants("members,partition,kill", nodes=4, seeds=40)
+@plants("members,slow,delay", nodes=5, seeds=40)
 def plant_joint_commits_by_one_majority() -> AbstractContextManager[object]:
     """In a joint configuration the incoming majority alone commits."""
 
@@ -84,7 +84,7 @@ def plant_joint_elects_by_one_majority() -> AbstractContextManager[object]:
     return swap(Joint, "vote_result", vote_result)
 
 
-@plants("members", seeds=40)
+@plants("members", steps=8_000, seeds=20)
 def plant_joint_never_left() -> AbstractContextManager[object]:
     """A joint configuration that should end by itself does not."""
     return swap(reconfigure, "leave_if_due", lambda raft: None)

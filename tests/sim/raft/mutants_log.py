@@ -156,7 +156,7 @@ def plant_probe_never_resumed() -> AbstractContextManager[object]:
     return rehandle(replication.on_heartbeat_response, deaf)
 
 
-@plants("partition,oneway,drop", seeds=40)
+@plants("partition,oneway,pause", seeds=40)
 def plant_read_without_a_round() -> AbstractContextManager[object]:
     """A leader answers a read at once, without finding out whether it still leads."""
 

@@ -15,10 +15,11 @@ from manager.raft.core.errors import ProposalDroppedError, UnknownPeerError
 from manager.raft.core.raw_node import RawNode
 from manager.raft.core.ready import Ready
 from manager.raft.durable.snapshots import SnapshotStore
-from manager.raft.node.duties import Applied, Duties, SnapshotPlan
+from manager.raft.node.duties import Applied, Duties
 from tests.sim.raft.drive import Drive
 from tests.sim.raft.log_terms import LogTerms
 from tests.sim.raft.machines import Machine
+from tests.sim.raft.own_snapshots import OwnSnapshots
 from tests.support.sim_disk import PowerCut
 
 if TYPE_CHECKING:
@@ -67,14 +68,15 @@ class Process:
         self.confs: list[ConfState] = [self._conf()]
         self._snapshots = snapshots
         self._random: Random = world.random
-        self._on_disk = False  # the disk's one thread is at work
+        self.on_disk = False
+        """Whether the disk's one thread is at work."""
         self._settling: Iterator[Applied] | None = None
         self._missed_ticks = 0
         self._inbox: list[Callable[[], None]] = []
         self._writes: dict[tuple[int, int], int] = {}
         self._waiting_reads: list[tuple[int, bytes]] = []
         self._asked: set[bytes] = set()
-        self._planning = False
+        self._own_snapshots = OwnSnapshots(self)
         world.clock.after(1 + self._random.randrange(TICK), self._tick)
 
     @property
@@ -187,7 +189,7 @@ class Process:
         if self.led_term != led:
             self.world.counts["elections"] += 1
             self.world.mover.elected(self)
-        while self.alive and not self._on_disk and self._settling is None:
+        while self.alive and not self.on_disk and self._settling is None:
             if not self.raw.has_ready():
                 return
             self._round(self.raw.ready())
@@ -203,9 +205,9 @@ class Process:
         if not self.alive:
             return
         if duties.needs_disk(ready):
-            self._on_disk = True
+            self.on_disk = True
             self.view.begin(ready)
-            if self._use_disk(lambda: duties.persist(ready)):
+            if self.use_disk(lambda: duties.persist(ready)):
                 world.clock.after(world.disk_delay(), self.do, self._persisted, ready)
         else:
             durable = self.view.has(ready)
@@ -214,7 +216,7 @@ class Process:
             self.view.end(durable=durable)
             self._settle(ready)
 
-    def _use_disk(self, work: Callable[[], None]) -> bool:
+    def use_disk(self, work: Callable[[], None]) -> bool:
         """Whether the process lives to see the end of the work."""
         drive = self.drive
         before = drive.appends
@@ -230,7 +232,7 @@ class Process:
         return False
 
     def _persisted(self, ready: Ready) -> None:
-        self._on_disk = False
+        self.on_disk = False
         self._settle(ready)
 
     def _settle(self, ready: Ready) -> None:
@@ -263,7 +265,7 @@ class Process:
         self._settling = None
         self.confs = self.confs[-1:]
         self._serve_reads()
-        self._plan_snapshot()
+        self._own_snapshots.plan_if_due()
 
     def _applied(self, applied: Applied) -> None:
         entry = applied.entry
@@ -309,40 +311,10 @@ class Process:
                 self.world.read_served(self, context)
         self._waiting_reads = [each for each in self._waiting_reads if each[0] > applied]
 
-    # Snapshots.
-
-    def _plan_snapshot(self) -> None:
-        duties = self.duties
-        due = duties.applied - duties.snapshot_index >= self.world.snapshot_interval
-        if self._planning or not due:
-            return
-        self._planning = True
-        plan = duties.plan_snapshot()
-        encode = self._random.randrange(50)
-        self.world.clock.after(encode, self.do, self._keep_snapshot, plan, None)
-
-    def _keep_snapshot(self, plan: SnapshotPlan, data: bytes | None) -> None:
-        if data is None:
-            data = plan.encode()
-        if self._on_disk:
-            self.world.clock.after(3, self.do, self._keep_snapshot, plan, data)
-            return
-        self._on_disk = True
-        metadata = plan.metadata
-        self.world.note("{} makes a snapshot up to {}", self.raft_id, metadata.index)
-        keep = self.duties.keep_snapshot
-        older = self.world.older_snapshots
-        if self._use_disk(lambda: keep(metadata, data, max_snapshots=older)):
-            self.world.clock.after(self.world.disk_delay(), self.do, self._kept, metadata)
-
-    def _kept(self, metadata: SnapshotMetadata) -> None:
-        self._on_disk = self._planning = False
-        self.duties.snapshot_kept(metadata)
-
     # Sending.
 
     def _send(self, messages: list[RaftMessage]) -> None:
-        sends, send = self.world.invariants.sends, self.world.network.send
+        sends, send = self.world.invariants.promises.sends, self.world.network.send
         for message in messages:
             sends(self, message)
             if message.type != _SNAPSHOT:

@@ -24,6 +24,8 @@ from manager.state.changes import StoredObject, batch, create, wrap
 from manager.state.store import Store
 from tests.support.manager_folder import AT, NOW, config_in, manager_node, replayed, service
 
+pytestmark = pytest.mark.managers
+
 KEY = bytes(range(32))
 NEW = "n" * 25
 

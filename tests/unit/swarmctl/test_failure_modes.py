@@ -26,6 +26,8 @@ from swarmctl.joining import join_swarm
 from tests.support.inner_swarm import WORKER, Host, Swarm, swarm
 from tests.support.ports import free_pair
 
+pytestmark = pytest.mark.managers
+
 DAY = 86400.0
 HOUR = 3600.0
 WAY_OUT = re.escape(f". {REJOIN[0].upper()}{REJOIN[1:]}")

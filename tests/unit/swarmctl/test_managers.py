@@ -13,6 +13,8 @@ from api.v1 import objects_pb2
 from swarmctl.life import wished_role
 from tests.support.inner_swarm import MANAGER, WORKER, Swarm, swarm
 
+pytestmark = pytest.mark.managers
+
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:

@@ -27,6 +27,8 @@ from swarmctl.switch import Switch
 from tests.support.lives import LivingHost, managers, until
 from tests.support.ports import free_pair
 
+pytestmark = pytest.mark.managers
+
 FORCE = host_pb2.InitSwarmRequest(force_new_cluster=True)
 KEY = bytes(range(32))
 WORKER, MANAGER = types_pb2.NODE_ROLE_WORKER, types_pb2.NODE_ROLE_MANAGER

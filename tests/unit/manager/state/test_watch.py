@@ -33,6 +33,15 @@ def test_commits_arrive_in_order_and_once() -> None:
     assert reader.ids() == []
 
 
+def test_readers_are_woken_in_the_order_of_their_coming() -> None:
+    hub = WatchHub()
+    woken: list[int] = []
+    for number in range(20):
+        hub.subscribe(lambda number=number: woken.append(number))  # type: ignore[misc]
+    hub.publish(1, [event("a")])
+    assert woken == list(range(20))
+
+
 def test_only_what_matches_wakes_a_reader() -> None:
     hub = WatchHub()
     reader = Reader(hub, match=lambda e: e.object.id == "b")

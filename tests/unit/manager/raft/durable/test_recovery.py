@@ -99,8 +99,8 @@ def test_a_flipped_bit_in_a_record_names_segment_byte_and_remedy(
     assert str(caught.value) == (
         f"{LAST} is damaged at byte {built.ends[1]}: the checksum of record 2 is wrong, and a "
         f"record at byte {built.ends[2]} shows that it was whole once. If other managers go on, "
-        "demote and remove this node there, move the folder `swarm` out of its state folder and join it "
-        "again; if none does, restore a backup: swarmctl swarm restore"
+        "demote and remove this node there, move the folder `swarm` out of its state folder and "
+        "join it again; if none does, restore a backup: swarmctl swarm restore"
     )
 
 

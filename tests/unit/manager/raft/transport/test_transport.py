@@ -8,6 +8,8 @@ from manager.raft.transport import peer
 from tests.support.raft_station import run, stations
 from tests.support.until import until
 
+pytestmark = pytest.mark.managers
+
 M = RaftMessage
 
 

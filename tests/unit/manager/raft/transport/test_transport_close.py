@@ -13,6 +13,8 @@ from tests.support.freezing_relay import freezing_relay
 from tests.support.raft_station import Station, run, stations
 from tests.support.until import until
 
+pytestmark = pytest.mark.managers
+
 M = RaftMessage
 
 

@@ -14,6 +14,8 @@ from tests.support.raft_station import Station, run, stations
 from tests.support.trust import TrustedCluster
 from tests.support.until import until
 
+pytestmark = pytest.mark.managers
+
 M = RaftMessage
 
 
