@@ -114,6 +114,7 @@ class Manager:
             ids=new_id,
             chance=secrets.SystemRandom(),
             leader=self._leader_address,
+            confirm=self.node.read_barrier,
         )
         self._logs = LogsService(
             store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id

@@ -179,6 +179,7 @@ class Life:
     def _watch(self, manager: Manager) -> None:
         # From here on: what fails before is raised, and ends the attempt, not the daemon.
         manager.failure.add_done_callback(lambda failure: self._failed(failure.result()))
+        manager.node.subscribe(self._role_told.set)  # it may lose its seat
 
     async def _make_agent(self) -> Agent:
         self._storage = await Storage.open(self._state_dir / AGENT_FILE)
@@ -217,7 +218,9 @@ class Life:
         while True:
             await self._role_told.wait()
             self._role_told.clear()
-            wished = wished_role(self._told, manager=self.membership.manager)
+            wished = wished_role(
+                self._told, manager=self.membership.manager, removed=self._is_removed()
+            )
             if wished is None:
                 continue
             try:
@@ -254,7 +257,7 @@ class Life:
     async def _become_worker(self) -> None:
         await self._certificate.renew()
         credentials = self._certificate.credentials
-        if credentials.identity.role != "worker":
+        if credentials.identity.role != "worker" and not self._is_removed():
             return
         manager, self.manager = self.manager, None
         self._route_calls()
@@ -265,7 +268,12 @@ class Life:
         )
         self._take_place(manager=False)
         await asyncio.to_thread(self._managership.forget)
+        self._role_told.set()  # if it was promoted again meanwhile, it takes another seat
         logger.info("this node is a worker from now on")
+
+    def _is_removed(self) -> bool:
+        """Whether the manager here has lost its seat, and knows it."""
+        return self.manager is not None and self.manager.node.removed
 
     def _take_place(self, *, manager: bool) -> None:
         membership = replace(self.membership, manager=manager)
@@ -307,16 +315,20 @@ class Life:
             self._failed(error)
 
 
-def wished_role(node: objects_pb2.Node | None, *, manager: bool) -> str | None:
+def wished_role(
+    node: objects_pb2.Node | None, *, manager: bool, removed: bool = False
+) -> str | None:
     """The role that the node shall take over now, or None. Pure.
 
-    A manager that shall be a worker stays one until it has lost its seat, as its status tells.
+    A manager that shall be a worker stays one until it has lost its seat, as its status tells. One
+    that was `removed`, and shall be a manager again by now, is a worker in between: a seat is lost
+    for good, and it needs another.
     """
     if node is None:
         return None
     wanted = node.spec.role == types_pb2.NODE_ROLE_MANAGER
     if wanted and not manager:
         return "manager"
-    if manager and not wanted and not node.HasField("manager"):
+    if manager and (removed or not wanted) and not node.HasField("manager"):
         return "worker"
     return None

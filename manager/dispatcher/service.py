@@ -4,7 +4,7 @@ A thin face: who calls comes from the connection, everything else is the Term's.
 does not lead, a new session is told who does, and every other call is UNAVAILABLE.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -29,7 +29,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
     """Serves agents while `run` runs. `clock`: wall time; `monotonic`: for leases and delays.
 
-    `leader`: the address (host:port) of the manager that leads, empty if none is known.
+    `leader`: the address (host:port) of the manager that leads, empty if none is known; `confirm`
+    returns once it is certain that this manager still leads, or raises.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         ids: IdSource,
         chance: Chance,
         leader: Callable[[], str],
+        confirm: Callable[[], Awaitable[None]],
     ) -> None:
+        self._confirm = confirm
         self._leader = leader
         self._store = store
         self._hub = hub
@@ -78,6 +81,8 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
             yield dispatcher_pb2.SessionMessage(leader=leader)
             return
         term = self._term()
+        # A leader that was cut off, and does not know it yet, must not hand out old assignments.
+        await self._confirm()
         link = await term.register(caller().id, request.description, host_of(context.peer()))
         try:
             async with aclosing(term.greetings(link)) as greetings:

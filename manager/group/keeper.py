@@ -75,7 +75,7 @@ class Keeper:
                 logger.info("manager %s is no longer one", seat.node_id)
             case HandOver(seat):
                 logger.info("this manager is to be a worker: another shall lead")
-                await self._group.hand_over()
+                return await self._group.hand_over()
             case None:
                 return False
         return True

@@ -194,9 +194,9 @@ class Host:
 
     def _follow(self, managers: list[str]) -> None:
         told, manager = self.told, self.manager
-        wished = wished_role(told, manager=self.place is not None)
-        unseated = manager is not None and manager.node.removed
-        if wished == "worker" or (unseated and told is not None and not told.HasField("manager")):
+        removed = manager is not None and manager.node.removed
+        wished = wished_role(told, manager=self.place is not None, removed=removed)
+        if wished == "worker":
             self.world.note("{} is no manager any more", self.name)
             self._end_manager(silently=False)
             self.place = None

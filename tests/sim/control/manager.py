@@ -134,6 +134,7 @@ class Manager:
             ids=world.new_id,
             chance=world.random,
             leader=self._leader_address,
+            confirm=self.node.read_barrier,
         )
         self.duties = Leader(
             store=store,

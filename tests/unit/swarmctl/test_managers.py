@@ -92,6 +92,27 @@ def test_a_worker_becomes_a_manager_and_a_worker_again(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_a_manager_that_is_demoted_and_promoted_at_once_takes_another_seat(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            await full(s, 3)
+            host = s["m3"]
+            before = host.present.manager
+            assert before is not None
+            await s["m1"].set_role(host.node_id, WORKER)
+            await s.until_manager_status(s["m1"], host.node_id, False)
+            await s["m1"].set_role(host.node_id, MANAGER)
+            await s.until_manager_status(s["m1"], host.node_id, True)
+            await s.until(lambda: host.present.manager not in (None, before))
+            after = host.present.manager
+            assert after is not None
+            assert after.node.raft_id != before.node.raft_id
+            await full(s, 3)
+            await host.create("by-the-new-seat")
+
+    run(scenario)
+
+
 def test_the_leader_itself_may_be_demoted(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
@@ -162,21 +183,26 @@ def test_a_manager_that_lost_its_log_does_not_take_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "seat", "manager", "wished"),
+    ("spec", "seat", "manager", "removed", "wished"),
     [
-        (MANAGER, True, True, None),
-        (WORKER, False, False, None),
-        (MANAGER, False, False, "manager"),
-        (MANAGER, True, False, "manager"),
-        (WORKER, True, True, None),
-        (WORKER, False, True, "worker"),
-        (MANAGER, False, True, None),
+        (MANAGER, True, True, False, None),
+        (WORKER, False, False, False, None),
+        (MANAGER, False, False, False, "manager"),
+        (MANAGER, True, False, False, "manager"),
+        (WORKER, True, True, False, None),
+        (WORKER, False, True, False, "worker"),
+        (MANAGER, False, True, False, None),
+        (MANAGER, False, True, True, "worker"),
+        (WORKER, False, True, True, "worker"),
+        (WORKER, True, True, True, None),
     ],
 )
-def test_the_role_to_take_over(spec: int, seat: bool, manager: bool, wished: str | None) -> None:
+def test_the_role_to_take_over(
+    spec: int, seat: bool, manager: bool, removed: bool, wished: str | None
+) -> None:
     node = objects_pb2.Node()
     node.spec.role = spec  # type: ignore[assignment]
     if seat:
         node.manager.address = "10.0.0.1:2377"
-    assert wished_role(node, manager=manager) == wished
+    assert wished_role(node, manager=manager, removed=removed) == wished
     assert wished_role(None, manager=manager) is None

@@ -54,6 +54,8 @@ class Bench:
         self.stub: Any = None
         self.leading: asyncio.Task[None] | None = None
         self.leader = ""
+        self.confirmed = 0
+        self.doubt: SwarmError | None = None
         self.service = DispatcherService(
             store=self.store,
             hub=self.hub,
@@ -63,7 +65,13 @@ class Bench:
             ids=counter("s"),
             chance=random.Random(1),
             leader=lambda: self.leader,
+            confirm=self.confirm,
         )
+
+    async def confirm(self) -> None:
+        self.confirmed += 1
+        if self.doubt is not None:
+            raise self.doubt
 
     async def lead(self) -> None:
         self.leading = asyncio.create_task(self.service.run())
@@ -302,6 +310,18 @@ def test_the_end_of_leading_ends_everything_with_a_remedy() -> None:
             await b.lead()
             assert (await failure(b.heartbeat("n1", session_id))).code is Code.REFUSED
             await b.register("n1")
+
+    run(scenario)
+
+
+def test_a_manager_that_is_not_certain_to_lead_opens_no_session() -> None:
+    async def scenario() -> None:
+        async with bench(node("n1")) as b:
+            b.doubt = SwarmError(Code.UNAVAILABLE, "no quorum")
+            assert (await ending(b.session("n1"))).code is Code.UNAVAILABLE
+            b.doubt = None
+            await b.register("n1")
+            assert b.confirmed == 2
 
     run(scenario)
 
