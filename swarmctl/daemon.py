@@ -21,6 +21,8 @@ from swarmctl.settings import DEFAULT_FILE, Settings, load
 
 logger = logging.getLogger(__name__)
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds for which one thread may keep the others waiting."""
 CANCEL_AGAIN = 10.0
 """Seconds after which a start that was told to end, and has not, is told once more."""
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -70,6 +72,8 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
         # One line per request of the registry client is its own debugging, not ours.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         _check_privileges()
+        # The disk thread, back from an fsync, must not wait 5 ms for its turn to say so.
+        sys.setswitchinterval(SWITCH_INTERVAL)
         asyncio.run(_run(settings))
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)

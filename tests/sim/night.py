@@ -24,6 +24,7 @@ def one(seed: int) -> tuple[int, str]:
         nodes=SIZES[seed % len(SIZES)],
         machine="store" if seed % 5 == 0 else "chain",
         sealed=seed % 7 == 0,
+        lazy=seed % 2 == 0,
     )
     verdict = run(settings)
     failed = verdict.violation is not None

@@ -55,7 +55,9 @@ def pool() -> Iterator[Executor]:
 
 
 def seeds_of(mix: str, size: int) -> list[Settings]:
-    """This mix's and size's share of all events; some on sealed disks, some with the real store."""
+    """This mix's and size's share of all events; some on sealed disks, some with the real store,
+    half of them with leaders that are slow to tell of commits.
+    """
     runs = -(-EVENTS // (STEPS * len(MIXES) * len(SIZES)))
     first = 1_000 * size + 100 * list(MIXES).index(mix)
     return [
@@ -66,6 +68,7 @@ def seeds_of(mix: str, size: int) -> list[Settings]:
             faults=MIXES[mix],
             machine="store" if seed % 5 == 1 else "chain",
             sealed=seed % 7 == 2,
+            lazy=seed % 2 == 1,
         )
         for seed in range(first, first + runs)
     ]

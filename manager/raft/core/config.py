@@ -32,7 +32,9 @@ class Config:
     [election_tick, 2 * election_tick) ticks without a leader, drawn anew each time. Sizes are
     bytes: `max_size_per_msg` and `max_committed_size_per_ready` of entries in a message and in a
     Ready, where one entry always fits; `max_uncommitted_size` of data that a leader appends ahead
-    of its commit index; `max_inflight_bytes` of data on the way to one follower.
+    of its commit index; `max_inflight_bytes` of data on the way to one follower. With `lazy_commit`
+    a leader sends no message for a new commit index alone, as etcd/raft does: half of all messages
+    of a serial writer. It goes with what is sent anyway, or by RawNode.tell_commit.
     """
 
     id: int
@@ -48,6 +50,7 @@ class Config:
     max_inflight_bytes: int = NO_LIMIT
     pre_vote: bool = True
     check_quorum: bool = True
+    lazy_commit: bool = False
     step_down_on_removal: bool = True
     disable_proposal_forwarding: bool = False
     disable_conf_change_validation: bool = False

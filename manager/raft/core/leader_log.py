@@ -39,11 +39,15 @@ def append(raft: Raft, drafts: Sequence[Draft]) -> int:
 
 
 def commit(raft: Raft) -> bool:
-    """Commits what a quorum holds; if that is news, tells everybody and returns True."""
+    """Commits what a quorum holds; if that is news, tells everybody and returns True.
+
+    With `lazy_commit` it is told with the next entries, the next heartbeat, or by `tell_commit`.
+    """
     if not raft.log.maybe_commit(raft.tracker.committed(), raft.term):
         return False
     reads.release_waiting(raft)
-    sending.broadcast_append(raft)
+    if not raft.config.lazy_commit:
+        sending.broadcast_append(raft)
     return True
 
 

@@ -19,6 +19,7 @@ from manager.raft.core import (
     reads,
     reconfigure,
     replication,
+    sending,
     transfer,
 )
 from manager.raft.core.config import Config
@@ -156,6 +157,19 @@ class RawNode:
         nothing done, if the configuration does not admit the change.
         """
         return reconfigure.apply(self._raft, change)
+
+    def has_untold_commit(self) -> bool:
+        """Whether a leader has committed entries that others hold and do not know to be committed.
+
+        Only with `lazy_commit` for longer than a moment: see `tell_commit`.
+        """
+        return self.is_leader and bool(sending.untold(self._raft))
+
+    def tell_commit(self) -> None:
+        """Tells them now; for a caller that has waited in vain for something to tell it with."""
+        if self.is_leader:
+            for member in sending.untold(self._raft):
+                sending.send_append(self._raft, member)
 
     def transfer_leader(self, to: int) -> None:
         """Asks for that member to lead. Given up after one election timeout."""

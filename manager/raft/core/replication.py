@@ -84,7 +84,7 @@ def _on_acceptance(raft: Raft, member: int, progress: Progress, index: int) -> N
     _leave_waiting_state(raft, progress, index)
     leader_log.commit(raft)
     if member != raft.id:
-        if progress.can_bump_commit(raft.log.committed):
+        if not raft.config.lazy_commit and progress.can_bump_commit(raft.log.committed):
             sending.send_append(raft, member)
         while sending.send_append(raft, member, even_if_empty=False):
             pass

@@ -28,6 +28,16 @@ def broadcast_heartbeat(raft: Raft) -> None:
             progress.sent_commit = commit
 
 
+def untold(raft: Raft) -> list[int]:
+    """The members that hold more committed entries than they have been told of."""
+    committed = raft.log.committed
+    return [
+        member
+        for member, progress in raft.tracker.visit()
+        if member != raft.id and progress.can_bump_commit(committed)
+    ]
+
+
 def send_append(raft: Raft, to: int, *, even_if_empty: bool = True) -> bool:
     """Sends the next entries, or a snapshot if the log no longer holds them; says whether it did.
 

@@ -55,6 +55,7 @@ class CoreOptions:
     max_uncommitted_size: int = 64 << 20
     max_inflight_msgs: int = 256
     max_inflight_bytes: int = 32 << 20
+    lazy_commit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +337,7 @@ def _config(
         max_inflight_msgs=options.max_inflight_msgs,
         max_inflight_bytes=options.max_inflight_bytes,
         disable_proposal_forwarding=True,
+        lazy_commit=options.lazy_commit,
     )
 
 

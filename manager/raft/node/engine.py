@@ -24,6 +24,7 @@ from manager.raft.node.duties import Duties
 from manager.raft.node.proposals import Proposals
 from manager.raft.node.reads import Reads
 from manager.raft.node.snapshotting import Snapshotting
+from manager.raft.node.telling import Telling
 from manager.raft.node.ticker import Ticker
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Engine:
             max_snapshots=max_snapshots,
             done=self._wake.set,
         )
+        self._telling = Telling(duties.raw, self._tell_commit)
         self._resting = False
         self._breathed = 0.0
         self._led_term = 0
@@ -107,7 +109,7 @@ class Engine:
     @property
     def at_rest(self) -> bool:
         """Whether there is nothing to write, send or apply until something comes in."""
-        busy = self._snapshotting.busy or self.disk.busy
+        busy = self._snapshotting.busy or self.disk.busy or self._telling.waits
         return self._resting and not self._wake.is_set() and not busy
 
     def wake(self) -> None:
@@ -147,6 +149,7 @@ class Engine:
         except (InvariantError, StorageError) as error:
             raise self.end_with(failures.broken(error)) from error
         finally:
+            self._telling.end()
             for task in tasks:
                 task.cancel()
             try:
@@ -176,6 +179,7 @@ class Engine:
         self._hand_in()
         while self.raw.has_ready():
             await self._round(self.raw.ready())
+            self._telling.look()
             self._snapshotting.look()
             self._hand_in()
 
@@ -219,6 +223,10 @@ class Engine:
                     self.ticks += 1
                     self.raw.tick()
             _fail(self.reads.expired(now), failures.no_barrier(self.leader))
+
+    def _tell_commit(self) -> None:
+        with self.core():
+            self.raw.tell_commit()
 
     def _notice(self) -> None:
         """Draws the consequences of what the core has become."""

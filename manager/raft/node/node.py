@@ -71,7 +71,7 @@ class RaftNode:
         self.group_id = identity.group_id
         self.last_heard: dict[int, float] = {}
         """When each member was last heard of, on the monotonic clock."""
-        self._options = options or CoreOptions()
+        self._options = options or CoreOptions(lazy_commit=True)
         self._duties = Duties.start(
             identity=identity,
             wal=wal,

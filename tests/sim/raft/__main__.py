@@ -1,8 +1,8 @@
 """Runs the simulated group from the command line: `python -m tests.sim.raft [NAME=value ...]`.
 
 SEED (random if not given), STEPS, NODES, FAULTS (all, none, or names with commas), MACHINE (chain
-or store), SEALED=1, MUTANT (a planted bug), LIST=1 (shows faults and planted bugs); each also from
-the environment. Ends with 1 if an invariant broke.
+or store), SEALED=1, LAZY=1, MUTANT (a planted bug), LIST=1 (shows faults and planted bugs); each
+also from the environment. Ends with 1 if an invariant broke.
 """
 
 import os
@@ -14,7 +14,7 @@ from tests.sim.raft.mutants import MUTANTS
 from tests.sim.raft.runner import run
 from tests.sim.raft.settings import FAULTS, parse_words, settings_of
 
-NAMES = ("SEED", "STEPS", "NODES", "FAULTS", "MACHINE", "SEALED", "MUTANT", "LIST")
+NAMES = ("SEED", "STEPS", "NODES", "FAULTS", "MACHINE", "SEALED", "LAZY", "MUTANT", "LIST")
 
 
 def main(arguments: list[str]) -> int:

@@ -118,6 +118,8 @@ class Process:
             self._missed_ticks += 1
         else:
             self.raw.tick()
+            if self.world.settings.lazy:
+                self.raw.tell_commit()  # what manager.raft.node.telling does after 5 ms
             self.after_step()
 
     def propose(self, sizes: list[int]) -> list[int]:

@@ -29,7 +29,7 @@ class Settings:
     """`steps`: events of the storm and of its calms. `nodes`: voters at the start.
 
     `machine`: "chain" (a hash of all that was applied) or "store" (the real one). `sealed`: the
-    disk is encrypted, as in production.
+    disk is encrypted, as in production. `lazy`: leaders do not tell of commits at once, as there.
     """
 
     seed: int
@@ -38,6 +38,7 @@ class Settings:
     faults: frozenset[str] = frozenset(FAULTS)
     machine: str = "chain"
     sealed: bool = False
+    lazy: bool = False
 
     def command(self) -> str:
         """How to have the same run again."""
@@ -48,6 +49,8 @@ class Settings:
             words.append(f"MACHINE={self.machine}")
         if self.sealed:
             words.append("SEALED=1")
+        if self.lazy:
+            words.append("LAZY=1")
         return "make sim " + " ".join(words)
 
 
@@ -69,7 +72,7 @@ def known() -> str:
 
 
 def settings_of(words: Mapping[str, str], seed: int) -> Settings:
-    """Reads SEED, STEPS, NODES, FAULTS, MACHINE, SEALED; what is not there is by default."""
+    """Reads SEED, STEPS, NODES, FAULTS, MACHINE, SEALED, LAZY; what is not there is by default."""
     return Settings(
         seed=int(words.get("SEED") or seed),
         steps=int(words.get("STEPS") or 20_000),
@@ -77,6 +80,7 @@ def settings_of(words: Mapping[str, str], seed: int) -> Settings:
         faults=faults_of(words.get("FAULTS", "")),
         machine=words.get("MACHINE") or "chain",
         sealed=words.get("SEALED", "") not in {"", "0"},
+        lazy=words.get("LAZY", "") not in {"", "0"},
     )
 
 

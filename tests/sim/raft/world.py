@@ -73,6 +73,7 @@ class World:
             max_uncommitted_size=choose((600, 1 << 20)),
             max_inflight_msgs=choose((1, 4, 64)),
             max_inflight_bytes=choose((3_000, 1 << 20)),
+            lazy_commit=self.settings.lazy,
         )
 
     def run(self) -> None:
