@@ -6,8 +6,9 @@ until then is opened by the key that it last heard of. How keys are encrypted is
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from api.errors import SwarmError
 from api.v1 import objects_pb2
 from manager.state.changes import Event
 from manager.state.store import Store
@@ -15,23 +16,35 @@ from manager.state.watch import WatchHub
 
 logger = logging.getLogger(__name__)
 
-Relock = Callable[[bytes | None, int], None]
+Relock = Callable[[bytes | None, int], bool]
 """Encrypts the keys under the unlock key (None: not at all), as the cluster object of this version
-says. Blocks; OSError where the disk does not take it: the keys can still be opened, call it again.
+says; whether that changed anything. Blocks; OSError where the disk does not take it: the keys can
+still be opened, call it again.
 """
 RETRY = 5.0
 """Seconds until a disk that failed is tried again."""
 
 
 class Locking:
-    """Tells `relock` of the unlock key when this manager starts, and whenever it changes."""
+    """Tells `relock` of the unlock key when this manager starts, and whenever it changes.
+
+    `seal_anew` then begins to write the log under a data key that whoever has the former unlock
+    key, and a copy of the disk, does not know.
+    """
 
     def __init__(
-        self, store: Store, hub: WatchHub, relock: Relock, *, retry: float = RETRY
+        self,
+        store: Store,
+        hub: WatchHub,
+        relock: Relock,
+        seal_anew: Callable[[], Awaitable[None]],
+        *,
+        retry: float = RETRY,
     ) -> None:
         self._store = store
         self._hub = hub
         self._relock = relock
+        self._seal_anew = seal_anew
         self._retry = retry
 
     async def run(self) -> None:
@@ -52,7 +65,7 @@ class Locking:
             kek = cluster.unlock_key or None
             work = asyncio.create_task(asyncio.to_thread(self._relock, kek, cluster.meta.version))
             try:
-                await asyncio.shield(work)
+                changed = await asyncio.shield(work)
             except OSError as error:
                 logger.error(
                     "the keys on this disk do not follow the swarm's unlock key yet: %s", error
@@ -62,7 +75,15 @@ class Locking:
                 await asyncio.gather(work, return_exceptions=True)
                 raise
             else:
+                if changed:
+                    await self._seal()
                 return
+
+    async def _seal(self) -> None:
+        try:
+            await self._seal_anew()
+        except SwarmError as error:
+            logger.error("the log is still written under the former data key: %s", error)
 
 
 def _is_of_cluster(event: Event) -> bool:

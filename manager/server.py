@@ -165,7 +165,7 @@ class Manager:
             await self.stop()
             raise
         self._spawn(Reign(self.node, self._leader.run).run())
-        self._spawn(Locking(self.store, self._hub, self._config.relock).run())
+        self._spawn(self._locking().run())
         own = self._config.node_id, self._config.advertise_address
         self._spawn(Addressing(*own, self._group, self.node, self._channels).run())
 
@@ -291,6 +291,11 @@ class Manager:
             wall=self._config.clock,
             monotonic=self._config.monotonic,
             new_id=new_id,
+        )
+
+    def _locking(self) -> Locking:
+        return Locking(
+            self.store, self._hub, self._config.relock, seal_anew=self.node.rotate_data_key
         )
 
     def _status(self) -> control_pb2.ManagerGroupStatus:

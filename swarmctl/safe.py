@@ -36,21 +36,22 @@ class NodeSafe:
             self._write(credentials, encrypt=self.keys is not None and self.keys.is_locked)
             self.credentials = credentials
 
-    def relock(self, kek: bytes | None, version: int) -> None:
+    def relock(self, kek: bytes | None, version: int) -> bool:
         """Encrypts everything from now on so that it takes `kek` to read it, None: nothing.
 
-        As FileKeys.relock; OSError leaves what the key of before or the new one opens. A failure
+        Returns as FileKeys.relock; OSError leaves what the key of before or the new one opens. A failure
         at the very end of unlocking leaves the certificate's key encrypted under a secret that
         lies beside it in clear.
         """
         with self._writing:
             if self.keys is None or not self.keys.differs(kek, version):
-                return
+                return False
             if kek is not None and not self.keys.is_locked:
                 self._write(self.credentials, encrypt=True)
             self.keys.relock(kek, version)
             if kek is None:
                 self._write(self.credentials, encrypt=False)
+            return True
 
     def _write(self, credentials: Credentials, *, encrypt: bool) -> None:
         password = _passwords(self.keys)[0] if encrypt else None

@@ -99,8 +99,10 @@ class FileKeys:
         held = self._held
         return version >= held.version and not hmac.compare_digest(kek or b"", held.kek or b"")
 
-    def relock(self, kek: bytes | None, version: int) -> None:
+    def relock(self, kek: bytes | None, version: int) -> bool:
         """Encrypts the DEKs under `kek` (32 bytes), None: not at all; durable on return.
+
+        Returns whether that was news.
 
         `version` is that of the cluster object that says so. An older one than the file's changes
         nothing: a manager that restarts sees the past of its swarm again (SwarmKit keeps a version
@@ -109,13 +111,14 @@ class FileKeys:
         """
         with self._changing:
             if not self.differs(kek, version):
-                return
+                return False
             keys = self._held.keys
             if self._held.kek is None:
                 # The present ones lie on the disk in clear, and who copied them has them: files
                 # that are begun from now on get a key that never did.
                 keys = (*keys, _fresh())
             self._replace(KeyFile(keys, kek, version))
+            return True
 
     def _replace(self, held: KeyFile) -> None:
         key_file.write(self._path, held)

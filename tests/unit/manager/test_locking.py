@@ -32,13 +32,19 @@ class Bench:
         self.gate = threading.Event()
         self.gate.set()
         self._loop = asyncio.get_running_loop()
-        self.duty = Locking(self.store, self.hub, self._relock, retry=0.0)
+        self.sealed_anew = 0
+        self.news = True
+        self.duty = Locking(self.store, self.hub, self._relock, self._seal_anew, retry=0.0)
 
-    def _relock(self, kek: bytes | None, version: int) -> None:
+    async def _seal_anew(self) -> None:
+        self.sealed_anew += 1
+
+    def _relock(self, kek: bytes | None, version: int) -> bool:
         self.gate.wait(LIMIT)
         self._loop.call_soon_threadsafe(self.told.put_nowait, (kek, version))
         if self.failures:
             raise self.failures.pop()
+        return self.news
 
     async def begin(self, key: bytes = b"") -> None:
         made = objects_pb2.Cluster(id="c", unlock_key=key)
@@ -130,5 +136,20 @@ def test_it_ends_only_when_no_thread_of_it_writes_any_more() -> None:
         await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
         assert bench.told.get_nowait() == (KEK, 1)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("news", "times"), [(True, 1), (False, 0)])
+def test_the_log_is_sealed_anew_only_if_the_lock_has_changed(news: bool, times: int) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.news = news
+        await bench.begin(KEK)
+        async with bench.running():
+            await bench.next()
+            await bench.change(set_key(ANOTHER))
+            await bench.next()  # the first is settled by now
+            assert bench.sealed_anew == times
 
     asyncio.run(scenario())

@@ -137,7 +137,8 @@ def test_a_locked_file_says_so_and_opens_with_its_key_alone(path: Path) -> None:
 def test_nothing_of_the_keys_is_in_a_locked_file(path: Path) -> None:
     keys = FileKeys(path)
     clear = path.read_text().splitlines()[1:]
-    keys.relock(KEK, 7)
+    assert keys.relock(KEK, 7)
+    assert not keys.relock(KEK, 7)
     assert path.read_text().startswith("swarm-keys 1 sealed 7\n")
     assert not any(line in path.read_text() for line in clear)
     assert [each.name for each in path.parent.iterdir()] == ["dek"]
