@@ -62,7 +62,7 @@ class Relay:
                 try:
                     answer: bytes = await remote(request, timeout=left, metadata=_metadata(stale))
                 except grpc.aio.AioRpcError as error:
-                    lost = self._failed(address, error)
+                    lost = self._failed(address, error, before=lost)
                     continue
                 except asyncio.CancelledError:
                     raise self._cancelled() from None
@@ -150,9 +150,16 @@ class Relay:
             why="this node leaves, or its daemon stops",
         )
 
-    def _failed(self, address: str, error: grpc.aio.AioRpcError) -> SwarmError:
-        """What the call failed with; raises it where another manager would say the same."""
+    def _failed(
+        self, address: str, error: grpc.aio.AioRpcError, before: SwarmError | None = None
+    ) -> SwarmError:
+        """What the call failed with; raises it where another manager would say the same.
+
+        Where time ran out, what a manager said `before` tells more.
+        """
         lost = from_grpc(error, _DOING)
+        if lost.code is Code.DEADLINE and before is not None:
+            raise before from error
         if lost.code is not Code.UNAVAILABLE:
             raise lost from error
         logger.info("the manager at %s cannot serve a call: %s", address, lost)

@@ -127,6 +127,18 @@ def test_a_deadline_holds_for_all_managers_together(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_manager_said_tells_more_than_that_time_ran_out_with_the_next(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        managers = (manager("a", "follows"), manager("b", "hangs"))
+        async with relayed(tmp_path, *managers, known="ab") as relay:
+            told = await refusal(asked(relay, 0.3))
+            assert (told.code, told.what) == (Code.UNAVAILABLE, "this manager does not lead")
+
+    asyncio.run(scenario())
+
+
 def test_a_stream_goes_on_over_the_old_channel_after_credentials_changed(tmp_path: Path) -> None:
     async def scenario() -> None:
         a = manager("a")
