@@ -49,7 +49,7 @@ class Relay:
         """The answer of the first manager that can be reached, within `timeout` seconds in all.
 
         A call that fails on its way may have had its effect: it is safe to send it to the next
-        manager because whatever changes something carries a request_id. `stale`: see api/metadata.
+        manager because whatever changes something carries a request_id. `stale`: api/metadata.py.
         """
         end = asyncio.get_running_loop().time() + timeout
         lost: SwarmError | None = None
