@@ -15,7 +15,7 @@ demo-down: ## removes every trace of the demo
 	@$(PYTHON) examples/demo.py down
 
 quick: setup ## unit tests that need neither root nor containers nor groups of managers, under 90 s
-	@$(PYTHON) -m pytest -q -m 'not root and not cluster and not managers' tests/unit
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile -m 'not root and not cluster and not managers' tests/unit
 
 test: setup-host ## every test; ends with a table of the cluster scenarios
 	@.ci/test $(ONLY)

@@ -1,17 +1,26 @@
 """Ports of loopback for managers under test."""
 
+import itertools
+import os
 import socket
+
+_FIRST, _COUNT = 15_000, 8_000
+"""Pairs below the ports that the kernel gives to outgoing connections (32768 and up), one of which
+could take a port between our look and the manager's bind.
+"""
+# Each process looks in a place of its own, and never twice at the same.
+_pairs = itertools.count(os.getpid() * 61)
 
 
 def free_pair() -> int:
     """A port that is free together with the one after it: a manager listens on both."""
-    for _ in range(100):
+    for _ in range(_COUNT):
+        port = _FIRST + 2 * (next(_pairs) % _COUNT)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
+            except OSError:
                 continue
             return port
     raise AssertionError("no two ports in a row are free")
