@@ -29,7 +29,7 @@ def config_in(folder: Path, node_id: str = "one") -> ManagerConfig:
     return ManagerConfig(
         directory=folder / "manager",
         keys=FileKeys(folder / "manager.key"),
-        relock=lambda kek, version: None,
+        relock=lambda kek, version: False,
         node_id=node_id,
         cluster_id="swarm",
         listen_address="127.0.0.1:2377",
