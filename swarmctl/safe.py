@@ -40,8 +40,8 @@ class NodeSafe:
         """Encrypts everything from now on so that it takes `kek` to read it, None: nothing.
 
         Returns as FileKeys.relock; OSError leaves what the key of before or the new one opens. A
-        failure at the very end of unlocking leaves the certificate's key encrypted under a secret that
-        lies beside it in clear.
+        failure at the very end of unlocking leaves the certificate's key encrypted under a secret
+        that lies beside it in clear.
         """
         with self._writing:
             if self.keys is None or not self.keys.differs(kek, version):
