@@ -138,12 +138,12 @@ class Transport:
     async def _authorised(self, call: Call) -> httpx.Response:
         """Sends; when asked who we are, answers and sends once more."""
         base = await self._origin(call.what)
-        response = await self._follow(base, call, self._remembered(call.scope))
+        refused = self._remembered(call.scope)
+        response = await self._follow(base, call, refused)
         if response.status_code != _UNAUTHORISED:
             return response
         challenges = auth.parse_challenges(response.headers.get_list("www-authenticate"))
         await response.aclose()
-        refused = self._remembered(call.scope)
         async with self._lock:  # parallel downloads ask for one token
             if self._remembered(call.scope) == refused:
                 await self._authenticate(auth.pick(challenges), call, base)
