@@ -6,8 +6,7 @@ Decides nothing about who may call: the manager does, by this node's certificate
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -15,6 +14,7 @@ import grpc
 from api.errors import Code, SwarmError
 from api.metadata import STALE
 from api.status import from_grpc
+from manager.forwarding.channels import ManagerChannels
 
 logger = logging.getLogger(__name__)
 
@@ -23,24 +23,12 @@ Connect = Callable[[str], grpc.aio.Channel]
 _DOING = "passing the call on to a manager"
 
 
-class _Line:
-    """A channel, and how many calls it carries."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self.channel = channel
-        self.calls = 0
-        self.retired = False
-
-
 class Relay:
     """One channel per manager, made when it is needed, kept until credentials change."""
 
     def __init__(self, addresses: Callable[[], Sequence[str]], connect: Connect) -> None:
         self._addresses = addresses
-        self._connect = connect
-        self._lines: dict[str, _Line] = {}
-        self._retired: set[_Line] = set()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._channels = ManagerChannels(connect)
         self._answered = ""
 
     async def call(
@@ -57,7 +45,7 @@ class Relay:
             left = end - asyncio.get_running_loop().time()
             if left <= 0:
                 break
-            async with self._line(address) as channel:
+            async with self._channels.to(address) as channel:
                 remote: Any = channel.unary_unary(method)
                 try:
                     answer: bytes = await remote(request, timeout=left, metadata=_metadata(stale))
@@ -76,7 +64,7 @@ class Relay:
         """The messages of the first manager that can be reached; a stream that breaks has ended."""
         lost: SwarmError | None = None
         for address in self._in_turn():
-            async with self._line(address) as channel:
+            async with self._channels.to(address) as channel:
                 method_of: Any = channel.unary_stream(method)
                 remote = method_of(request, timeout=timeout, metadata=_metadata(stale))
                 begun = False
@@ -98,46 +86,15 @@ class Relay:
 
     def renew(self) -> None:
         """From the next call on, channels with the present credentials; calls under way go on."""
-        for line in self._lines.values():
-            line.retired = True
-            self._retired.add(line)
-            if not line.calls:
-                self._discard(line)
-        self._lines.clear()
+        self._channels.renew()
 
     async def close(self) -> None:
         """Ends every call: UNAVAILABLE for those under way."""
-        lines = [*self._lines.values(), *self._retired]
-        self._lines.clear()
-        self._retired.clear()
-        await asyncio.gather(*(line.channel.close() for line in lines), *self._closing)
+        await self._channels.close()
 
     def _in_turn(self) -> list[str]:
         """The managers, the one that answered last first."""
         return sorted(self._addresses(), key=lambda address: address != self._answered)
-
-    @asynccontextmanager
-    async def _line(self, address: str) -> AsyncIterator[grpc.aio.Channel]:
-        line = self._lines.get(address)
-        if line is None:
-            line = self._lines[address] = _Line(self._connect(address))
-        line.calls += 1
-        try:
-            yield line.channel
-        finally:
-            line.calls -= 1
-            if line.retired and not line.calls:
-                self._discard(line)
-
-    def _discard(self, line: _Line) -> None:
-        if line in self._retired:
-            self._retired.remove(line)
-            self._spawn(line.channel.close())
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
     def _cancelled(self) -> BaseException:
         """What a cancelled call ends with: its caller has left, or `close` ended it here."""

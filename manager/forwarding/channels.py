@@ -1,4 +1,4 @@
-"""Channels from this manager to the others, for calls that are passed on."""
+"""Channels from a node to managers, for calls that it passes on, whether it is one or not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
