@@ -8,55 +8,33 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import grpc
 
 from api.channel import node_channel
-from api.collector import Collector
 from api.errors import Code, SwarmError
-from api.health import HealthService
 from api.identity import Credentials, make_csr, new_key
-from api.listener import Listener
 from api.new_ids import new_id
-from api.v1 import (
-    ca_pb2_grpc,
-    control_pb2,
-    control_pb2_grpc,
-    dispatcher_pb2_grpc,
-    health_pb2_grpc,
-    logs_pb2_grpc,
-    objects_pb2,
-    raft_pb2,
-    raft_pb2_grpc,
-)
+from api.v1 import objects_pb2, raft_pb2
+from hostkit.lasting import LastingTasks
 from manager.ca.bootstrap import FirstObjects
-from manager.ca.members import Members
 from manager.ca.operators import the_cluster
 from manager.ca.own import own_certificate
-from manager.ca.service import CaRenewalService, CaService
 from manager.config import ManagerConfig
-from manager.control.cluster import ClusterAffairs
-from manager.control.logs import LogBrokerService, LogsService
-from manager.control.service import ControlService
-from manager.control.services import Services
+from manager.control.logs import LogsService
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
-from manager.forwarding.forwarder import Forwarder
 from manager.group.addressing import Addressing
 from manager.group.departing import leave_group
 from manager.group.group import Group
 from manager.group.keeper import Keeper
 from manager.group.quorum import check_lost
-from manager.group.service import ManagerGroupService
-from manager.group.status import group_status
 from manager.leader import Leader
 from manager.locking import Locking
 from manager.log import ReplicatedLog
-from manager.ports import control_port, identity_port
+from manager.offer import Offer, OfferedParts
 from manager.raft.node.identity import GroupIdentity
-from manager.raft.transport.service import RaftService
 from manager.reign import Reign
 from manager.state.machine import LogProposer, StoreMachine
 from manager.state.proposer import propose_one
@@ -129,9 +107,24 @@ class Manager:
             ids=new_id,
             clock=config.clock,
         )
-        self._listeners: list[Listener] = []
+        self._offer = Offer(
+            OfferedParts(
+                config=config,
+                store=self.store,
+                hub=self._hub,
+                proposer=self._proposer,
+                node=self.node,
+                group=self._group,
+                channels=self._channels,
+                dispatcher=self._dispatcher,
+                logs=self._logs,
+                greeted=self._log.transport.greeted,
+            ),
+            credentials=lambda: self._credentials,
+            complaint=self.complaint,
+        )
         self._stopped = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = LastingTasks(self._ended)
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Done with what ended this manager against its will."""
 
@@ -150,10 +143,9 @@ class Manager:
         port is taken, or nobody sends the state.
         """
         try:
-            self._serve()
-            self._spawn(self.node.run())
-            for listener in self._listeners:
-                await listener.start()
+            self._offer.bind()
+            self._tasks.start(self.node.run())
+            await self._offer.start()
             if first is not None:
                 await self._until(lambda: self.node.is_leader)
                 await propose_one(self._proposer, first.batch())
@@ -164,10 +156,10 @@ class Manager:
         except BaseException:
             await self.stop()
             raise
-        self._spawn(Reign(self.node, self._leader.run).run())
-        self._spawn(self._locking().run())
+        self._tasks.start(Reign(self.node, self._leader.run).run())
+        self._tasks.start(self._locking().run())
         own = self._config.node_id, self._config.advertise_address
-        self._spawn(Addressing(*own, self._group, self.node, self._channels).run())
+        self._tasks.start(Addressing(*own, self._group, self.node, self._channels).run())
 
     def complaint(self) -> str:
         """What is wrong with this manager, for the health service; empty if nothing is."""
@@ -213,93 +205,23 @@ class Manager:
         if self._stopped:
             return
         self._stopped = True
+        self._tasks.may_end()
         if self.node.is_leader and len(self._group.members()) > 1:
             await self.node.hand_over()
         self._logs.end()
-        await asyncio.gather(*(each.stop(STOP_GRACE) for each in self._listeners))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._offer.stop(STOP_GRACE)
+        await self._tasks.stop()
         await self._channels.close()
         await self._log.close()
 
     def operator_services(self) -> list[grpc.GenericRpcHandler]:
         """What the local socket offers to operators of this host."""
-        collector = Collector()
-        self._add_operator_services(collector)
-        return [self._forwarder(collector)]
-
-    def _add_operator_services(self, server: Any) -> None:  # noqa: ANN401 - a server or a collector
-        affairs = ClusterAffairs(
-            self.store,
-            self._proposer,
-            ids=new_id,
-            clock=self._config.clock,
-            needed=self._group.needed,
-        )
-        services = Services(self.store, self._proposer, new_id)
-        control_pb2_grpc.add_ControlServicer_to_server(
-            ControlService(self.store, self._hub, services, affairs, self._status), server
-        )
-        logs_pb2_grpc.add_LogsServicer_to_server(self._logs, server)
-
-    def _serve(self) -> None:
-        """Binds both ports and puts the services on them; nothing is answered yet."""
-        ca = self._ca_service()
-        control = control_port(
-            self._config.listen_address, Members(self.store), lambda: self._credentials
-        )
-        self._listeners.append(control)
-        self._add_node_services(control.server, ca)
-        identity = identity_port(self._config.listen_address, lambda: self._credentials)
-        self._listeners.append(identity)
-        strangers = Collector()
-        _add_ca(ca, strangers)
-        identity.server.add_generic_rpc_handlers((self._forwarder(strangers),))
-
-    def _add_node_services(self, server: grpc.aio.Server, ca: CaService) -> None:
-        """What members of the cluster are served, by this manager or through it by the leader."""
-        collector = Collector()
-        self._add_operator_services(collector)
-        self._add_member_services(collector)
-        _add_ca(ca, collector)
-        server.add_generic_rpc_handlers((self._forwarder(collector),))
-        raft_pb2_grpc.add_RaftServicer_to_server(
-            RaftService(self.node, self._log.transport.greeted), server
-        )
-        dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, server)
-        logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), server)
-        health_pb2_grpc.add_HealthServicer_to_server(
-            HealthService({"manager": self.complaint}), server
-        )
-
-    def _add_member_services(self, server: Any) -> None:  # noqa: ANN401 - as above
-        ca_pb2_grpc.add_CaRenewalServicer_to_server(
-            CaRenewalService(self.store, self._proposer, wall=self._config.clock), server
-        )
-        raft_pb2_grpc.add_ManagerGroupServicer_to_server(
-            ManagerGroupService(self.store, self._proposer, self._group), server
-        )
-
-    def _forwarder(self, collector: Collector) -> Forwarder:
-        return Forwarder(collector.handlers, self.node, self._channels)
-
-    def _ca_service(self) -> CaService:
-        return CaService(
-            self.store,
-            self._proposer,
-            wall=self._config.clock,
-            monotonic=self._config.monotonic,
-            new_id=new_id,
-        )
+        return self._offer.to_operators()
 
     def _locking(self) -> Locking:
         return Locking(
             self.store, self._hub, self._config.relock, seal_anew=self.node.rotate_data_key
         )
-
-    def _status(self) -> control_pb2.ManagerGroupStatus:
-        return group_status(self._group, self.node, self.store)
 
     def _leader_address(self) -> str:
         leader: raft_pb2.Member | None = self.node.leader
@@ -334,24 +256,11 @@ class Manager:
             stop()
             self._hub.unsubscribe(watching)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self._stopped:
-            return
-        error = task.exception() or RuntimeError("a duty of this manager ended by itself")
-        while isinstance(error, BaseExceptionGroup):  # the first that failed took the others along
-            error = error.exceptions[0]
+    def _ended(self, error: BaseException) -> None:
         if not self.failure.done():
-            known = isinstance(error, SwarmError)
             logger.critical(
-                "this manager cannot go on: %s", error, exc_info=None if known else error
+                "this manager cannot go on: %s",
+                error,
+                exc_info=None if isinstance(error, SwarmError) else error,
             )
             self.failure.set_result(error)
-
-
-def _add_ca(service: CaService, server: Any) -> None:  # noqa: ANN401 - a server or a collector
-    ca_pb2_grpc.add_CaServicer_to_server(service, server)

@@ -21,9 +21,19 @@ from swarmctl.settings import Settings
 
 
 class Node(Protocol):
-    """What this service asks of the node; swarmctl/node.py is one."""
+    """What this service asks of the daemon; swarmctl/node.py is one."""
 
     settings: Settings
+
+    async def describe(self) -> objects_pb2.NodeDescription:
+        """What this host is and has."""
+
+    def loop_lag(self) -> float:
+        """How long a step has held the daemon up at most, in seconds."""
+
+
+class Lives(Protocol):
+    """What leads this host into a swarm and out of it; swarmctl/lives.py does."""
 
     async def init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
         """Makes a new swarm."""
@@ -47,21 +57,18 @@ class Node(Protocol):
     async def leave(self, *, force: bool) -> None:
         """Leaves it."""
 
-    async def describe(self) -> objects_pb2.NodeDescription:
-        """What this host is and has."""
-
-    def loop_lag(self) -> float:
-        """How long a step has held the daemon up at most, in seconds."""
-
-    def swarm_info(self) -> host_pb2.SwarmInfo:
+    def info(self) -> host_pb2.SwarmInfo:
         """Its place in a swarm."""
 
 
 class HostService(host_pb2_grpc.HostServicer):
     """Serves the operator on this host."""
 
-    def __init__(self, node: Node, images: ImageStore, driver: ContainerDriver) -> None:
+    def __init__(
+        self, node: Node, lives: Lives, images: ImageStore, driver: ContainerDriver
+    ) -> None:
         self._node = node
+        self._lives = lives
         self._images = images
         self._driver = driver
 
@@ -75,7 +82,7 @@ class HostService(host_pb2_grpc.HostServicer):
             kernel=platform.release(),
             os=_os_name(),
             description=description,
-            swarm=self._node.swarm_info(),
+            swarm=self._lives.info(),
             state_dir=str(self._node.settings.state_dir),
             images=len(self._images.list()),
             containers=len(containers),
@@ -88,26 +95,26 @@ class HostService(host_pb2_grpc.HostServicer):
         self, request: host_pb2.InitSwarmRequest, context: Context
     ) -> host_pb2.InitSwarmResponse:
         """Makes this host the first manager of a new swarm."""
-        return await self._node.init(request)
+        return await self._lives.init(request)
 
     async def JoinSwarm(
         self, request: host_pb2.JoinSwarmRequest, context: Context
     ) -> host_pb2.JoinSwarmResponse:
         """Makes this host a node of an existing swarm."""
-        return await self._node.join(request)
+        return await self._lives.join(request)
 
     async def LeaveSwarm(
         self, request: host_pb2.LeaveSwarmRequest, context: Context
     ) -> host_pb2.LeaveSwarmResponse:
         """Takes this host out of its swarm."""
-        await self._node.leave(force=request.force)
+        await self._lives.leave(force=request.force)
         return host_pb2.LeaveSwarmResponse()
 
     async def UnlockSwarm(
         self, request: host_pb2.UnlockSwarmRequest, context: Context
     ) -> host_pb2.UnlockSwarmResponse:
         """Unlocks the keys of a manager, which goes on where it was stopped."""
-        await self._node.unlock(request)
+        await self._lives.unlock(request)
         return host_pb2.UnlockSwarmResponse()
 
     async def RestoreSwarm(
@@ -121,13 +128,13 @@ class HostService(host_pb2_grpc.HostServicer):
                 head.CopyFrom(request.head)
             else:
                 parts.append(request.data)
-        return await self._node.restore(head, b"".join(parts))
+        return await self._lives.restore(head, b"".join(parts))
 
     async def ReaddressSwarm(
         self, request: host_pb2.ReaddressSwarmRequest, context: Context
     ) -> host_pb2.ReaddressSwarmResponse:
         """Gives this manager another address, and tells its group."""
-        return await self._node.readdress(request)
+        return await self._lives.readdress(request)
 
     async def PullImage(
         self, request: host_pb2.PullImageRequest, context: Context

@@ -1,22 +1,22 @@
 """A host's life as a member of a swarm: the agent, and on a manager the manager beside it.
 
 Starts and stops them, follows the role that the swarm gives the node, and says where cluster calls
-from the local socket go. Which life a host has is the affair of swarmctl/node.py.
+from the local socket go. Which life a host has is the affair of swarmctl/lives.py.
 """
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from api.errors import Code, SwarmError
 from api.identity import Credentials
 from api.times import timestamp
 from api.v1 import dispatcher_pb2, host_pb2, objects_pb2, types_pb2
 from hostkit.clock import wall
+from hostkit.lasting import LastingTasks
 from manager.ca.bootstrap import FirstObjects
 from manager.restoring import Restored
 from manager.server import Manager
@@ -61,7 +61,7 @@ class Life:
         self._switch = switch
         self._failed = failed
         self._chance = secrets.SystemRandom()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = LastingTasks(self._ended)
         self.manager: Manager | None = None
         """While this node is a manager."""
         self._storage: Storage | None = None
@@ -94,9 +94,9 @@ class Life:
     def begin(self) -> None:
         """Begins to run tasks and to serve calls; `prepare` has been called."""
         assert self._agent is not None  # noqa: S101 - made by prepare
-        self._spawn(self._agent.run())
-        self._spawn(self._certificate.run())
-        self._spawn(self._follow_role())
+        self._tasks.start(self._agent.run())
+        self._tasks.start(self._certificate.run())
+        self._tasks.start(self._follow_role())
         self._route_calls()
 
     def refound(self) -> None:
@@ -128,12 +128,11 @@ class Life:
 
     async def stop(self) -> None:
         """Stops everything, also after a failure; containers live on. May be called again."""
+        self._tasks.may_end()
         self._switch.refuse()
         if self._agent is not None:
             await self._agent.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
         if self.manager is not None:
             await self.manager.stop()
         storage, self._storage = self._storage, None
@@ -301,18 +300,10 @@ class Life:
             self._agent.reconnect()
         self._relay.renew()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            known = isinstance(error, SwarmError)
-            logger.critical(
-                "a part of this node failed: %s", error, exc_info=None if known else error
-            )
-            self._failed(error)
+    def _ended(self, error: BaseException) -> None:
+        known = isinstance(error, SwarmError)
+        logger.critical("a part of this node failed: %s", error, exc_info=None if known else error)
+        self._failed(error)
 
 
 def wished_role(

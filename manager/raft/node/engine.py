@@ -19,6 +19,7 @@ from manager.raft.core.errors import InvariantError, StorageError
 from manager.raft.core.ready import Ready
 from manager.raft.node import failures
 from manager.raft.node.changes import Changes
+from manager.raft.node.disk_duties import needs_disk
 from manager.raft.node.disk_thread import DiskThread
 from manager.raft.node.duties import Duties
 from manager.raft.node.proposals import Proposals
@@ -193,11 +194,11 @@ class Engine:
 
     async def _round(self, ready: Ready) -> None:
         self._transport.send(ready.early)
-        if self.duties.needs_disk(ready):
-            await self.disk.run(lambda: self.duties.persist(ready))
+        if needs_disk(ready):
+            await self.disk.run(lambda: self.duties.disk.persist(ready))
             self._breathed = self._monotonic()
         else:
-            self.duties.persist(ready)
+            self.duties.disk.persist(ready)
         self._transport.send(ready.late)
         for applied in self.duties.settling(ready, self.proposals.local_of):
             self.proposals.applied(applied)
@@ -251,7 +252,7 @@ class Engine:
         self.disk.close()
         if self.failure is None:
             try:
-                self.duties.flush()
+                self.duties.disk.flush()
             except (OSError, SwarmError) as error:
                 logger.error("the log's last commit index was not written: %s", error)
         why = self.end_with(failures.stopping())

@@ -18,7 +18,8 @@ from manager.raft.core.status import Status
 from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Recovered, Wal
 from manager.raft.node import failures
-from manager.raft.node.duties import CoreOptions, Duties
+from manager.raft.node.core_options import CoreOptions
+from manager.raft.node.duties import Duties
 from manager.raft.node.engine import Engine, Sleep, Transport
 from manager.raft.node.identity import GroupIdentity
 from manager.raft.node.machine import StateMachine

@@ -67,7 +67,7 @@ class Snapshotting:
 
     async def _take(self, plan: SnapshotPlan) -> None:
         metadata, older = plan.metadata, self._max_snapshots()
-        await asyncio.to_thread(lambda: self._duties.write_snapshot(metadata, plan.encode()))
-        await self._disk.run(lambda: self._duties.mark_snapshot(metadata, max_snapshots=older))
+        await asyncio.to_thread(lambda: self._duties.disk.write_snapshot(metadata, plan.encode()))
+        await self._disk.run(lambda: self._duties.disk.mark_snapshot(metadata, max_snapshots=older))
         self._duties.snapshot_kept(plan.metadata)
         logger.info("snapshot taken at entry %d", plan.metadata.index)

@@ -13,7 +13,7 @@ from manager.raft.durable.record import Record
 from manager.raft.durable.recovery import Replay
 from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Wal
-from manager.raft.node.duties import Duties
+from manager.raft.node.disk_duties import DiskDuties
 from tests.sim.raft.plant import Plants, swap
 
 plants = Plants()
@@ -112,7 +112,7 @@ def plant_overwritten_entries_read_back() -> AbstractContextManager[object]:
 def plant_snapshot_marked_before_it_is_saved() -> AbstractContextManager[object]:
     """The log names a snapshot whose file is not there yet."""
 
-    def persist(self: Duties, ready: Ready) -> None:
+    def persist(self: DiskDuties, ready: Ready) -> None:
         if ready.snapshot is None:
             whole(self, ready)
             return
@@ -120,8 +120,8 @@ def plant_snapshot_marked_before_it_is_saved() -> AbstractContextManager[object]
             whole(self, ready)
         self._snapshots.save(ready.snapshot)
 
-    whole = Duties.persist
-    return swap(Duties, "persist", persist)
+    whole = DiskDuties.persist
+    return swap(DiskDuties, "persist", persist)
 
 
 @plants("sync,members", seeds=40)
@@ -155,14 +155,14 @@ def plant_too_much_compacted() -> AbstractContextManager[object]:
 def plant_failed_write_forgotten() -> AbstractContextManager[object]:
     """A member goes on after a write or an fsync has failed, as if it had not."""
 
-    def persist(self: Duties, ready: Ready) -> None:
+    def persist(self: DiskDuties, ready: Ready) -> None:
         try:
             whole(self, ready)
         except OSError:
             self._wal._unusable = ""
 
-    whole = Duties.persist
-    return swap(Duties, "persist", persist)
+    whole = DiskDuties.persist
+    return swap(DiskDuties, "persist", persist)
 
 
 PLANTS = plants.all

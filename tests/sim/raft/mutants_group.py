@@ -148,7 +148,7 @@ def plant_received_snapshot_not_installed() -> AbstractContextManager[object]:
     take_over = Duties._take_over
 
     def lazy(self: Duties, snapshot: SnapshotMetadata) -> None:
-        self._install = lambda: None
+        self.disk._installer = lambda: None
         take_over(self, snapshot)
 
     return swap(Duties, "_take_over", lazy)

@@ -39,7 +39,7 @@ class OwnSnapshots:
         process.on_disk = True
         metadata = plan.metadata
         world.note("{} makes a snapshot up to {}", process.raft_id, metadata.index)
-        keep, older = process.duties.keep_snapshot, world.older_snapshots
+        keep, older = process.duties.disk.keep_snapshot, world.older_snapshots
         if process.use_disk(lambda: keep(metadata, data, max_snapshots=older)):
             world.clock.after(world.disk_delay(), process.do, self._kept, metadata)
 

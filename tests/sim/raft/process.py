@@ -15,6 +15,7 @@ from manager.raft.core.errors import ProposalDroppedError, UnknownPeerError
 from manager.raft.core.raw_node import RawNode
 from manager.raft.core.ready import Ready
 from manager.raft.durable.snapshots import SnapshotStore
+from manager.raft.node.disk_duties import needs_disk
 from manager.raft.node.duties import Applied, Duties
 from tests.sim.raft.drive import Drive
 from tests.sim.raft.log_terms import LogTerms
@@ -206,15 +207,15 @@ class Process:
         self._send(ready.early)
         if not self.alive:
             return
-        if duties.needs_disk(ready):
+        if needs_disk(ready):
             self.on_disk = True
             self.view.begin(ready)
-            if self.use_disk(lambda: duties.persist(ready)):
+            if self.use_disk(lambda: duties.disk.persist(ready)):
                 world.clock.after(world.disk_delay(), self.do, self._persisted, ready)
         else:
             durable = self.view.has(ready)
             self.view.begin(ready)
-            duties.persist(ready)
+            duties.disk.persist(ready)
             self.view.end(durable=durable)
             self._settle(ready)
 

@@ -17,7 +17,7 @@ from unittest.mock import patch
 from api.v1.raft_pb2 import ConfState, RaftMessage
 from manager.raft.durable.keyring import FileKeys
 from manager.raft.node import duties
-from manager.raft.node.duties import CoreOptions
+from manager.raft.node.core_options import CoreOptions
 from tests.sim.raft.calm import Calm
 from tests.sim.raft.clients import Clients
 from tests.sim.raft.clock import Clock

@@ -20,8 +20,10 @@ from api.v1.raft_pb2 import (
 from manager.raft.core.ready import Ready
 from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Wal
-from manager.raft.node import duties as duties_module
-from manager.raft.node.duties import KEPT_ENTRIES, Applied, CoreOptions, Duties
+from manager.raft.node import disk_duties
+from manager.raft.node.core_options import CoreOptions
+from manager.raft.node.disk_duties import KEPT_ENTRIES, needs_disk
+from manager.raft.node.duties import Applied, Duties
 from manager.raft.node.identity import GroupIdentity
 from tests.support.sim_disk import Fate, Halved, Kept, Lost, PowerCut, SimDisk
 from tests.support.word_machine import Words
@@ -51,7 +53,7 @@ def rounds(duties: Duties) -> list[Applied]:
     applied = []
     while duties.raw.has_ready():
         ready = duties.raw.ready()
-        duties.persist(ready)
+        duties.disk.persist(ready)
         applied += duties.settle(ready)
     return applied
 
@@ -135,7 +137,7 @@ def test_a_restart_applies_again_what_was_committed() -> None:
     duties, _ = leading(disk)
     duties.raw.propose(b"one", b"two")
     rounds(duties)
-    duties.flush()
+    duties.disk.flush()
     again, machine = begin(disk.after_kill())
     assert machine.told == []
     assert [each.entry.data for each in rounds(again) if each.entry.data] == [b"one", b"two"]
@@ -147,7 +149,7 @@ def test_the_proposers_object_is_handed_to_the_machine() -> None:
     index = duties.raw.propose(b"one", b"two")
     while duties.raw.has_ready():
         ready = duties.raw.ready()
-        duties.persist(ready)
+        duties.disk.persist(ready)
         duties.settle(ready, lambda entry: "near" if entry.index == index else None)
     assert machine.locals == ["near", None]
 
@@ -158,19 +160,19 @@ def test_a_commit_index_alone_is_written_with_what_comes_next() -> None:
     known = duties.raw.committed
     duties.raw.propose(b"one")
     writing = duties.raw.ready()
-    duties.persist(writing)
+    duties.disk.persist(writing)
     duties.settle(writing)
     commit = duties.raw.ready()
     operations = disk.operations
-    assert (duties.needs_disk(commit), commit.hard_state is None) == (False, False)
-    duties.persist(commit)
+    assert (needs_disk(commit), commit.hard_state is None) == (False, False)
+    duties.disk.persist(commit)
     duties.settle(commit)
     assert disk.operations == operations
     assert log_of(disk.copy())[0].commit == known
-    duties.flush()
+    duties.disk.flush()
     assert disk.operations == operations + 1
     assert log_of(disk.copy())[0].commit == duties.raw.committed == known + 1
-    duties.flush()
+    duties.disk.flush()
     assert disk.operations == operations + 1
 
 
@@ -180,7 +182,7 @@ def test_a_commit_index_kept_back_is_not_lost_to_a_save_without_one() -> None:
     duties.raw.propose(b"one")
     rounds(duties)
     committed = duties.raw.committed
-    duties.persist(Ready(entries=entries(committed + 1, b"two", term=2), must_sync=True))
+    duties.disk.persist(Ready(entries=entries(committed + 1, b"two", term=2), must_sync=True))
     assert log_of(disk.after_power_cut(Lost()))[0].commit == committed
 
 
@@ -200,7 +202,7 @@ def test_a_received_snapshot_comes_before_the_entries_behind_it() -> None:
     disk = SimDisk()
     duties, _ = begin(disk, bootstrap=False)
     before = len(disk.log)
-    duties.persist(received())
+    duties.disk.persist(received())
     steps = [each.split()[0] for each in disk.log[before:]]
     assert steps == [
         *("create", "append", "append", "fdatasync", "rename", "fsync_dir"),  # its file
@@ -214,9 +216,11 @@ def test_a_received_snapshot_comes_before_the_entries_behind_it() -> None:
 def test_a_received_snapshot_outdates_a_commit_index_that_was_kept_back() -> None:
     disk = SimDisk()
     duties, _ = begin(disk, bootstrap=False)
-    duties.persist(Ready(entries=entries(1, b"one"), hard_state=HardState(term=3), must_sync=True))
-    duties.persist(Ready(hard_state=HardState(term=3, commit=1)))
-    duties.persist(Ready(snapshot=Snapshot(metadata=PAGES), must_sync=True))
+    duties.disk.persist(
+        Ready(entries=entries(1, b"one"), hard_state=HardState(term=3), must_sync=True)
+    )
+    duties.disk.persist(Ready(hard_state=HardState(term=3, commit=1)))
+    duties.disk.persist(Ready(snapshot=Snapshot(metadata=PAGES), must_sync=True))
     assert log_of(disk.after_power_cut(Lost()))[0].commit == PAGES.index
 
 
@@ -232,7 +236,7 @@ def received() -> Ready:
 def test_a_crash_while_a_snapshot_is_received_leaves_the_old_or_the_new() -> None:
     def prepare() -> SimDisk:
         duties, _ = begin(disk := SimDisk(), bootstrap=False)
-        duties.persist(
+        duties.disk.persist(
             Ready(
                 hard_state=HardState(term=2, vote=3),
                 entries=entries(1, b"x", b"y", term=2),
@@ -244,13 +248,13 @@ def test_a_crash_while_a_snapshot_is_received_leaves_the_old_or_the_new() -> Non
 
     place: dict[int, Duties] = {}
     seen = set()
-    for disk in cuts(prepare, lambda disk: place[id(disk)].persist(received())):
+    for disk in cuts(prepare, lambda disk: place[id(disk)].disk.persist(received())):
         duties, machine = begin(disk, bootstrap=False)
         term = duties.raw.term
         seen.add((duties.applied, term))
         assert machine.told == ([b"a", b"b"] if duties.applied else [])
         assert duties.membership.removed == ({7} if duties.applied else set())
-        duties.persist(Ready(hard_state=HardState(term=9, vote=1, commit=duties.applied)))
+        duties.disk.persist(Ready(hard_state=HardState(term=9, vote=1, commit=duties.applied)))
     assert seen == {(0, 2), (9, 3), (9, 4)}
 
 
@@ -261,10 +265,10 @@ def test_a_snapshot_that_cannot_be_read_never_counts() -> None:
 
     disk = SimDisk()
     duties, _ = begin(disk, bootstrap=False)
-    duties._machine = Old()
+    duties.disk._prepare = Old().prepare
     operations = disk.operations
     with pytest.raises(SwarmError, match="newer"):
-        duties.persist(received())
+        duties.disk.persist(received())
     assert disk.operations == operations
 
 
@@ -292,7 +296,7 @@ def test_no_snapshot_is_planned_once_the_core_is_ahead_of_what_is_applied() -> N
     append.entries[1].type = Entry.TYPE_CONF_CHANGE
     duties.raw.step(append)
     ready = duties.raw.ready()
-    duties.persist(ready)
+    duties.disk.persist(ready)
     for applied in duties.settling(ready):
         if applied.entry.index == 1:
             duties.raw.step(sent(PAGES))
@@ -314,20 +318,20 @@ def test_no_snapshot_is_planned_once_the_core_is_ahead_of_what_is_applied() -> N
 def test_entries_too_many_for_one_record_are_saved_in_portions(
     monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    monkeypatch.setattr(duties_module, "SAVE_BYTES", limit)
+    monkeypatch.setattr(disk_duties, "SAVE_BYTES", limit)
     words = [b"one", b"", b"three", b"four", b"fi"]
 
     def prepare() -> SimDisk:
         duties, _ = begin(disk := SimDisk())
         old = entries(2, b"old", b"older", term=1)
-        duties.persist(
+        duties.disk.persist(
             Ready(entries=old, hard_state=HardState(term=1, vote=1, commit=1), must_sync=True)
         )
         place[id(disk)] = duties
         return disk
 
     def work(disk: SimDisk) -> None:
-        place[id(disk)].persist(
+        place[id(disk)].disk.persist(
             Ready(
                 hard_state=HardState(term=3, vote=2, commit=6),
                 entries=entries(2, *words),
@@ -370,7 +374,9 @@ def test_a_change_that_the_core_does_not_admit_changes_nothing() -> None:
     duties, _ = begin(disk)
     nobody = change(MemberChange.TYPE_REMOVE, 1).SerializeToString()
     entry = Entry(index=2, term=1, type=Entry.TYPE_CONF_CHANGE, data=nobody)
-    duties.persist(Ready(entries=[entry], hard_state=HardState(term=1, commit=2), must_sync=True))
+    duties.disk.persist(
+        Ready(entries=[entry], hard_state=HardState(term=1, commit=2), must_sync=True)
+    )
     again, _ = begin(disk.after_kill())
     (applied,) = rounds(again)
     assert isinstance(applied.result, SwarmError)
@@ -390,11 +396,11 @@ def test_a_snapshot_replaces_what_is_far_below_it() -> None:
     plan = duties.plan_snapshot()
     duties.raw.propose(b"after")
     rounds(duties)
-    duties.keep_snapshot(plan.metadata, plan.encode())
+    duties.disk.keep_snapshot(plan.metadata, plan.encode())
     duties.snapshot_kept(plan.metadata)
     assert plan.metadata.members[:] == [ME]
     assert duties.raw.status().first_index == plan.metadata.index - KEPT_ENTRIES + 1
-    duties.flush()
+    duties.disk.flush()
     again, machine = begin(disk.after_kill())
     assert (again.applied, len(machine.told)) == (plan.metadata.index, count)
     rounds(again)
@@ -409,7 +415,7 @@ def test_as_many_older_snapshots_are_kept_as_asked_for(older: int, left: int) ->
         duties.raw.propose(b"%d" % number)
         rounds(duties)
         plan = duties.plan_snapshot()
-        duties.keep_snapshot(plan.metadata, plan.encode(), max_snapshots=older)
+        duties.disk.keep_snapshot(plan.metadata, plan.encode(), max_snapshots=older)
         duties.snapshot_kept(plan.metadata)
     assert sum(name.endswith(".snap") for name in disk.list()) == left
 
@@ -421,7 +427,7 @@ def test_a_planned_snapshot_gives_way_to_a_newer_one_from_the_leader() -> None:
     plan = duties.plan_snapshot()
     duties.raw.step(sent(SnapshotMetadata(index=9, term=3, conf=ConfState(voters=[1, 2]))))
     rounds(duties)
-    duties.keep_snapshot(plan.metadata, plan.encode())
+    duties.disk.keep_snapshot(plan.metadata, plan.encode())
     duties.snapshot_kept(plan.metadata)
     assert (duties.snapshot_index, machine.told) == (9, [b"a", b"b"])
     assert log_of(disk.after_kill())[1] == 9
