@@ -11,8 +11,7 @@ from typing import Any
 class LastingTasks:
     """`start` them, `stop` them all. `ended` hears of each end in between, and why.
 
-    A task that returned gives RuntimeError; of a group of errors the first is told, which took the
-    others along.
+    A task that returned gives RuntimeError.
     """
 
     def __init__(self, ended: Callable[[BaseException], None]) -> None:
@@ -40,7 +39,4 @@ class LastingTasks:
     def _done(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self._stopping:
             return
-        error = task.exception() or RuntimeError("a task that should last has ended by itself")
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        self._ended(error)
+        self._ended(task.exception() or RuntimeError(f"{task.get_coro()} has ended by itself"))

@@ -7,7 +7,7 @@ in manager/loops.py feeds it and proposes what it decides.
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from manager.state.changes import Batch, Event
+from manager.state.changes import Batch, Event, StoredObject
 from manager.state.store import View
 
 
@@ -29,6 +29,10 @@ class Loop(Protocol):
     name: str
     debounce: float
     """Seconds to wait for further events before deciding; the runner caps the sum."""
+
+    @property
+    def kinds(self) -> tuple[type[StoredObject], ...]:
+        """Of objects that `observe` is told of; nothing else wakes the loop."""
 
     def reset(self, view: View) -> None:
         """Forgets everything and takes the whole state as unseen: a new leader, or a resync."""

@@ -1,9 +1,9 @@
 """What runs only while this manager leads: the loops that decide, the dispatcher, the keeper."""
 
-import asyncio
 from collections.abc import Callable
 
 from api.ids import IdSource
+from hostkit.together import alongside
 from manager.allocator.decide import AllocatorLoop
 from manager.control.logs import LogsService
 from manager.decision import Loop
@@ -51,11 +51,8 @@ class Leader:
     async def run(self) -> None:
         """Runs every duty. A loop that fails is begun anew; if another does, all stop."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._dispatcher.run())
-                group.create_task(self._keeper.run())
-                for task in self._tasks:
-                    group.create_task(task.run())
+            loops = (task.run() for task in self._tasks)
+            await alongside(self._dispatcher.run(), self._keeper.run(), *loops)
         finally:
             self._logs.end()
 

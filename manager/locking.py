@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from api.errors import SwarmError
 from api.v1 import objects_pb2
-from manager.state.changes import Event
 from manager.state.store import Store
-from manager.state.watch import WatchHub
+from manager.state.watch import WatchHub, of
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class Locking:
     async def run(self) -> None:
         """Runs until cancelled, and then returns once no thread of it touches the disk."""
         woken = asyncio.Event()
-        subscription = self._hub.subscribe(woken.set, match=_is_of_cluster)
+        subscription = self._hub.subscribe(woken.set, match=of(objects_pb2.Cluster))
         try:
             while True:
                 await self._follow()
@@ -84,7 +83,3 @@ class Locking:
             await self._seal_anew()
         except SwarmError as error:
             logger.error("the log is still written under the former data key: %s", error)
-
-
-def _is_of_cluster(event: Event) -> bool:
-    return isinstance(event.object, objects_pb2.Cluster)

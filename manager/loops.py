@@ -15,7 +15,7 @@ from manager.decision import Loop
 from manager.runner import Runner
 from manager.state.proposer import Proposer
 from manager.state.store import Store
-from manager.state.watch import Subscription, WatchHub
+from manager.state.watch import Subscription, WatchHub, of
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class LoopTask:
         clock: Callable[[], float],
     ) -> None:
         self._runner = Runner(loop)
+        self._kinds = loop.kinds
         self._store = store
         self._hub = hub
         self._proposer = proposer
@@ -41,7 +42,7 @@ class LoopTask:
     async def run(self) -> None:
         """Runs while this manager leads."""
         woken = asyncio.Event()
-        subscription = self._hub.subscribe(woken.set)
+        subscription = self._hub.subscribe(woken.set, match=of(*self._kinds))
         try:
             self._runner.reset(self._clock())
             while True:

@@ -123,7 +123,7 @@ class Manager:
             credentials=lambda: self._credentials,
             complaint=self.complaint,
         )
-        self._stopped = False
+        self._stopping: asyncio.Task[None] | None = None
         self._tasks = LastingTasks(self._ended)
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Done with what ended this manager against its will."""
@@ -201,13 +201,21 @@ class Manager:
         await leave_group(self._group, self._config.node_id, self.node, self._channels, force=force)
 
     async def stop(self) -> None:
-        """Hands over if it leads, stops serving, and gives the folder up. Answers are durable."""
-        if self._stopped:
-            return
-        self._stopped = True
-        self._tasks.may_end()
-        if self.node.is_leader and len(self._group.members()) > 1:
-            await self.node.hand_over()
+        """Hands over if it leads, stops serving, and gives the folder up. Answers are durable.
+
+        Goes on to its end though its caller is cancelled; whoever calls again waits for it too.
+        """
+        if self._stopping is None:
+            self._tasks.may_end()
+            self._stopping = asyncio.create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        try:
+            if self.node.is_leader and len(self._group.members()) > 1:
+                await self.node.hand_over()
+        except SwarmError as error:
+            logger.warning("the lead is not handed over: %s", error)
         self._logs.end()
         await self._offer.stop(STOP_GRACE)
         await self._tasks.stop()

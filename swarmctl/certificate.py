@@ -15,8 +15,8 @@ from api.enroll import reenroll_expired
 from api.errors import Code, SwarmError
 from api.identity import Credentials, check_current
 from hostkit.clock import wall
+from hostkit.together import alongside
 from swarmctl.safe import NodeSafe
-from worker.alongside import alongside
 from worker.backoff import Backoff, Chance
 from worker.renewal import Renewal, renew
 

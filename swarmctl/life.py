@@ -64,6 +64,7 @@ class Life:
         self._tasks = LastingTasks(self._ended)
         self.manager: Manager | None = None
         """While this node is a manager."""
+        self._former: Manager | None = None  # of a node that was demoted; it stops, or has stopped
         self._storage: Storage | None = None
         self._agent: Agent | None = None
         self._certificate = CertificateKeeper(
@@ -133,8 +134,8 @@ class Life:
         if self._agent is not None:
             await self._agent.stop()
         await self._tasks.stop()
-        if self.manager is not None:
-            await self.manager.stop()
+        for manager in filter(None, (self.manager, self._former)):
+            await manager.stop()
         storage, self._storage = self._storage, None
         if storage is not None:
             await storage.close()
@@ -258,10 +259,13 @@ class Life:
         credentials = self._certificate.credentials
         if credentials.identity.role != "worker" and not self._is_removed():
             return
-        manager, self.manager = self.manager, None
+        if self.manager is not None:
+            self._former, self.manager = self.manager, None
         self._route_calls()
-        if manager is not None:
-            await manager.stop()  # before its keys go: a lock that closes now would shut us out
+        if self._former is not None:
+            await (
+                self._former.stop()
+            )  # before its keys go: a lock that closes now would shut us out
         self._certificate.safe = await asyncio.to_thread(
             node_safe.made, self._memberships, credentials, manager=False
         )

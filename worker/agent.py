@@ -13,7 +13,7 @@ import grpc
 from api.errors import SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2
 from hostkit.clock import Clock
-from worker.alongside import alongside
+from hostkit.together import alongside
 from worker.assigned import AssignedTasks
 from worker.backoff import Chance
 from worker.connection import Connect, Connection

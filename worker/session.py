@@ -16,7 +16,7 @@ from api import status
 from api.errors import Code, SwarmError
 from api.times import seconds_of
 from api.v1 import dispatcher_pb2, dispatcher_pb2_grpc, objects_pb2
-from worker.alongside import alongside
+from hostkit.together import alongside
 from worker.backoff import Backoff, Chance
 from worker.reporter import Send
 

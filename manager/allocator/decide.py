@@ -18,6 +18,7 @@ class AllocatorLoop:
     """Moves tasks from NEW to PENDING. Fulfils manager.decision.Loop."""
 
     name = "allocator"
+    kinds = (objects_pb2.Task,)
     debounce = 0.0
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ class OrphansLoop:
     """Fulfils Loop. Times: wall seconds, so that a change of leader starts no new day."""
 
     name = "orphans"
+    kinds = (Node,)
     debounce = 0.05
 
     def __init__(self) -> None:

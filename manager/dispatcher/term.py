@@ -13,6 +13,7 @@ from api.errors import SwarmError
 from api.ids import IdSource
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from hostkit.clock import Clock
+from hostkit.together import alongside
 from manager.dispatcher import endings, nodes, statuses
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.sessions import Chance, Sessions
@@ -20,7 +21,7 @@ from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
 from manager.state.proposer import Proposer
 from manager.state.store import Store
-from manager.state.watch import WatchHub
+from manager.state.watch import Subscription, WatchHub, of
 from manager.waiting import until_due
 
 logger = logging.getLogger(__name__)
@@ -71,27 +72,31 @@ class Term:
     async def run(self) -> None:
         """Leads until cancelled; then every stream ends with UNAVAILABLE."""
         woken = asyncio.Event()
-        subscription = self._hub.subscribe(woken.set)
+        subscription = self._hub.subscribe(woken.set, match=of(Task, Node, objects_pb2.Cluster))
         self._begin()
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._node_writer.run())
-                group.create_task(self._task_writer.run())
-                group.create_task(self._end_leases())
-                while True:
-                    await woken.wait()
-                    woken.clear()
-                    commits = subscription.take()
-                    if commits is None:
-                        self._resync()
-                        continue
-                    for commit in commits:
-                        for event in commit.events:
-                            self._route(event)
+            await alongside(
+                self._node_writer.run(),
+                self._task_writer.run(),
+                self._end_leases(),
+                self._follow(subscription, woken),
+            )
         finally:
             self._hub.unsubscribe(subscription)
             for link in list(self._links.values()):
                 link.end(endings.not_leading())
+
+    async def _follow(self, subscription: Subscription, woken: asyncio.Event) -> None:
+        while True:
+            await woken.wait()
+            woken.clear()
+            commits = subscription.take()
+            if commits is None:
+                self._resync()
+                continue
+            for commit in commits:
+                for event in commit.events:
+                    self._route(event)
 
     def _begin(self) -> None:
         up = [

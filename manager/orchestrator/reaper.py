@@ -28,6 +28,7 @@ class ReaperLoop:
     """Deletes tasks. Fulfils manager.decision.Loop."""
 
     name = "reaper"
+    kinds = (objects_pb2.Task, objects_pb2.Service, objects_pb2.Node, objects_pb2.Cluster)
     debounce = 0.25
 
     def __init__(self) -> None:

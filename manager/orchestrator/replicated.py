@@ -36,6 +36,7 @@ class ReplicatedLoop:
     """
 
     name = "replicated orchestrator"
+    kinds = (objects_pb2.Service, objects_pb2.Task, objects_pb2.Node)
     debounce = 0.005
 
     def __init__(self, ids: IdSource) -> None:

@@ -28,6 +28,7 @@ class SchedulerLoop:
     """
 
     name = "scheduler"
+    kinds = (objects_pb2.Task, objects_pb2.Node)
     debounce = 0.005
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from manager.state.changes import Event
+from manager.state.changes import Event, StoredObject
 
 DEFAULT_LIMIT = 10_000
 """Events that a reader may leave unread before it gets a resync instead."""
@@ -67,6 +67,11 @@ class Subscription:
         self._count = 0
         self._behind = True
         self._wake()
+
+
+def of(*kinds: type[StoredObject]) -> Callable[[Event], bool]:
+    """Matches events of objects of these kinds."""
+    return lambda event: type(event.object) in kinds
 
 
 class WatchHub:

@@ -17,6 +17,7 @@ from typing import Any
 from api.errors import Code, SwarmError
 from api.v1 import host_pb2, types_pb2
 from hostkit.clock import Clock
+from hostkit.together import together
 from runtime.image import archive, platforms
 from runtime.image.auth import Credentials
 from runtime.image.catalogue import Catalogue, Record
@@ -253,14 +254,12 @@ class ImageStore:
         return self._stored(record)
 
     async def _gather(self, sources: Sequence[_Source], publish: Progress) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for source in sources:
-                    group.create_task(
-                        self._layers.ensure(source.diff_id, source.item, source.obtain, publish)
-                    )
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None  # the first; the others were cancelled
+        await together(
+            *(
+                self._layers.ensure(source.diff_id, source.item, source.obtain, publish)
+                for source in sources
+            )
+        )
 
     # What is stored
 

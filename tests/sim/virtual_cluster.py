@@ -66,7 +66,8 @@ class VirtualCluster:
         for event in applied.events:
             self._watchdog.check(event, self.now)
             for loop in self.loops:
-                loop.observe(event)
+                if type(event.object) in loop.kinds:
+                    loop.observe(event)
         return list(applied.results)
 
     # The managers.

@@ -1,155 +1,20 @@
-"""Hosts of one swarm within the process of a test: real managers on loopback, agents without
-containers.
-"""
+"""Hosts of one swarm within the process of a test, by name."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import grpc
-
-from api.channel import node_channel
-from api.enroll import enroll
 from api.identity import Credentials, make_csr, new_key
-from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, specs_pb2, types_pb2
+from api.v1 import host_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit.clock import wall
-from manager.ca.bootstrap import FirstObjects, first_objects
-from swarmctl import safe
-from swarmctl.life import Life
-from swarmctl.membership import Membership, MembershipStore
-from swarmctl.switch import Switch
-from tests.support.counter import counter
-from tests.support.fake_executor import FakeExecutor
-from tests.support.ports import free_pair
+from manager.ca.authority import sign
+from swarmctl.founding import found_swarm
+from swarmctl.joining import join_swarm
+from tests.support.inner_host import LIMIT, Host
 
 MANAGER, WORKER = types_pb2.NODE_ROLE_MANAGER, types_pb2.NODE_ROLE_WORKER
-LIMIT = 60.0
-
-
-class Host:
-    """A state directory and the life in it."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self.memberships = MembershipStore(state_dir)
-        self.state_dir = state_dir
-        self.switch = Switch()
-        self.executor = FakeExecutor()
-        self.failures: list[BaseException] = []
-        self.life: Life | None = None
-        self._request_ids = counter(f"{state_dir.name}-")
-
-    async def begin(
-        self,
-        membership: Membership,
-        credentials: Credentials,
-        first: FirstObjects | None = None,
-        *,
-        joining: bool,
-    ) -> None:
-        """A new life with these credentials."""
-        kept = safe.made(self.memberships, credentials, manager=membership.manager)
-        await self._live(membership, kept, first, joining=joining)
-        self.memberships.save(membership)
-
-    async def resume(self) -> None:
-        """Goes on after `stop`."""
-        membership = self.memberships.read()
-        assert membership is not None
-        await self._live(membership, safe.found(self.memberships, membership), None, joining=False)
-
-    async def _live(
-        self,
-        membership: Membership,
-        kept: safe.NodeSafe,
-        first: FirstObjects | None,
-        *,
-        joining: bool,
-    ) -> None:
-        self.life = Life(
-            membership,
-            kept,
-            executor=self.executor,
-            memberships=self.memberships,
-            state_dir=self.state_dir,
-            switch=self.switch,
-            failed=self.failures.append,
-        )
-        await self.life.prepare(first, joining=joining)
-        self.life.begin()
-
-    async def stop(self) -> None:
-        """In order, as when the daemon is told to end."""
-        life, self.life = self.life, None
-        if life is not None:
-            await life.stop()
-
-    @property
-    def present(self) -> Life:
-        """The life; it must have begun."""
-        assert self.life is not None
-        return self.life
-
-    @property
-    def node_id(self) -> str:
-        """Of this host."""
-        return self.present.membership.node_id
-
-    @asynccontextmanager
-    async def control(self) -> AsyncIterator[Any]:
-        """The Control service of this very manager, called as a manager."""
-        found = self.memberships.load()
-        assert found is not None
-        membership, credentials = found
-        channel: grpc.aio.Channel = node_channel(membership.advertise_address, credentials)
-        async with channel:
-            yield control_pb2_grpc.ControlStub(channel)
-
-    async def create(self, name: str) -> objects_pb2.Service:
-        """A service without tasks, through this manager."""
-        spec = specs_pb2.ServiceSpec(annotations=types_pb2.Annotations(name=name))
-        spec.replicated.replicas = 0
-        spec.task.container.image = "app:1"
-        request = control_pb2.CreateServiceRequest(spec=spec, request_id=self._request_ids())
-        async with self.control() as control:
-            made: objects_pb2.Service = await control.CreateService(request, timeout=20)
-            return made
-
-    async def services(self) -> set[str]:
-        """Names of all services, as this manager reads them."""
-        async with self.control() as control:
-            answer = await control.ListServices(control_pb2.ListServicesRequest(), timeout=20)
-            return {each.spec.annotations.name for each in answer.services}
-
-    async def node(self, node_id: str) -> objects_pb2.Node:
-        """A node, as this manager reads it."""
-        async with self.control() as control:
-            found: objects_pb2.Node = await control.GetNode(
-                control_pb2.GetRequest(key=node_id), timeout=20
-            )
-            return found
-
-    async def set_role(self, node_id: str, role: types_pb2.NodeRole.ValueType) -> None:
-        """`node promote` or `node demote`, through this manager; again if somebody came between."""
-        async with self.control() as control:
-            while True:
-                node = await self.node(node_id)
-                request = control_pb2.UpdateNodeRequest(
-                    key=node_id,
-                    spec=node.spec,
-                    version=node.meta.version,
-                    request_id=self._request_ids(),
-                )
-                request.spec.role = role
-                try:
-                    await control.UpdateNode(request, timeout=20)
-                except grpc.aio.AioRpcError as error:
-                    if error.code() is not grpc.StatusCode.ABORTED:
-                        raise
-                else:
-                    return
+DAY = 86400.0
 
 
 class Swarm:
@@ -158,48 +23,34 @@ class Swarm:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.hosts: dict[str, Host] = {}
-        self.root = objects_pb2.RootCa()
-        self.founder_address = ""
+        self.cluster = objects_pb2.Cluster()
+        """As it was founded: with its root, its tokens and its unlock key."""
 
     def __getitem__(self, name: str) -> Host:
         return self.hosts[name]
 
-    async def found(self) -> Host:
-        """Makes the swarm."""
-        key = new_key()
-        address = f"127.0.0.1:{free_pair()}"
-        first = first_objects(
-            specs_pb2.ClusterSpec(),
-            cluster_id="c" * 25,
-            node_id="m" * 25,
-            csr_pem=make_csr(key),
-            now=wall(),
-            secret=secrets.token_bytes,
-            address=address,
-        )
-        self.root.CopyFrom(first.cluster.root_ca)
-        self.founder_address = address
-        credentials = Credentials(key, first.certificate_pem, self.root.certificate_pem)
-        membership = Membership("m" * 25, "c" * 25, True, address, address, (address,))
-        host = self.hosts["m1"] = Host(self._folder / "m1")
-        await host.begin(membership, credentials, first, joining=False)
+    def add(self, name: str) -> Host:
+        """A host that is in no swarm yet; it takes the place of one of the same name."""
+        host = self.hosts[name] = Host(self._folder / name)
         return host
+
+    async def found(self, *, autolock: bool = False) -> None:
+        """Makes the swarm."""
+        host = self.add("m1")
+        request = host_pb2.InitSwarmRequest(spec=specs_pb2.ClusterSpec(autolock=autolock))
+        place = found_swarm(request, address=host.address, listen=host.address)
+        self.cluster.CopyFrom(place.first.cluster)
+        await host.enter(*place)
 
     async def join(self, name: str, *, manager: bool) -> Host:
         """Another host, by the token of its role."""
-        token = self.root.manager_token if manager else self.root.worker_token
-        host = self.hosts[name] = Host(self._folder / name)
-        address = f"127.0.0.1:{free_pair()}"
-        via = [
-            each.present.membership.advertise_address
-            for each in self.hosts.values()
-            if each.life is not None and each.present.membership.manager
-        ]
-        joined = await enroll(via, token)
-        membership = Membership(
-            joined.node_id, joined.cluster_id, manager, address, address, tuple(via)
+        host = self.add(name)
+        root = self.cluster.root_ca
+        request = host_pb2.JoinSwarmRequest(
+            token=root.manager_token if manager else root.worker_token,
+            managers=[each.present.membership.advertise_address for each in self.managers()],
         )
-        await host.begin(membership, joined.credentials, joining=manager)
+        await host.enter(*await join_swarm(request, address=host.address, listen=host.address))
         return host
 
     def managers(self) -> list[Host]:
@@ -218,6 +69,26 @@ class Swarm:
                 return each
         return None
 
+    def expire(self, host: Host) -> None:
+        """Puts a certificate that was good for 90 days until ten days ago in place of the one on
+        the disk.
+        """
+        membership = host.memberships.read()
+        assert membership is not None
+        key = new_key()
+        certificate = sign(
+            self.cluster.root_ca,
+            make_csr(key),
+            node_id=membership.node_id,
+            role="manager" if membership.manager else "worker",
+            cluster_id=membership.cluster_id,
+            now=wall() - 100 * DAY,
+            expiry=90 * DAY,
+        )
+        root = self.cluster.root_ca.certificate_pem
+        host.memberships.save_credentials(Credentials(key, certificate, root))
+        assert host.valid_until() < wall()
+
     async def until(self, condition: Callable[[], object]) -> None:
         """Waits until it holds."""
         async with asyncio.timeout(LIMIT):
@@ -230,20 +101,35 @@ class Swarm:
             while (await through.node(node_id)).HasField("manager") != present:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
+    async def full(self, count: int) -> None:
+        """Waits until so many managers have their vote, and the nodes tell of it."""
+        await self.until(self.leader)
+        leader = self.leader()
+        assert leader is not None
+        await self.until(lambda: leader.voters() == count)
+        for each in self.managers():
+            await self.until_manager_status(leader, each.node_id, True)
+
     async def stop(self) -> None:
         """Stops every host."""
         await asyncio.gather(*(host.stop() for host in self.hosts.values()))
 
 
 @asynccontextmanager
-async def swarm(folder: Path, *, managers: int = 1, workers: int = 0) -> AsyncIterator[Swarm]:
-    """A swarm of hosts m1, m2 ... and w1, w2 ..., stopped at the end; nothing may have failed."""
+async def swarm(
+    folder: Path, *, managers: int = 1, workers: int = 0, autolock: bool = False
+) -> AsyncIterator[Swarm]:
+    """A swarm of hosts m1, m2 ... which all vote, and w1, w2 ...: stopped at the end.
+
+    Nothing may have failed.
+    """
     made = Swarm(folder)
     try:
         async with asyncio.timeout(2 * LIMIT):
-            await made.found()
+            await made.found(autolock=autolock)
             for number in range(2, managers + 1):
                 await made.join(f"m{number}", manager=True)
+            await made.full(managers)
             for number in range(1, workers + 1):
                 await made.join(f"w{number}", manager=False)
             yield made

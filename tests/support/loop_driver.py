@@ -49,7 +49,8 @@ class LoopDriver:
     def _show(self, applied: Applied) -> bool:
         wanted = False
         for event in applied.events:
-            wanted |= self.loop.observe(event)
+            if type(event.object) in self.loop.kinds:
+                wanted |= self.loop.observe(event)
         return wanted
 
     def task(self, task_id: str) -> objects_pb2.Task:

@@ -79,7 +79,8 @@ class Lane:
                 await Writing(call.write(greeting))
                 if CONSENT in tuple(await call.initial_metadata()):
                     opened()
-                    self._deadline.reschedule(None)
+                    if not self._ending:  # else `finish` has set another
+                        self._deadline.reschedule(None)
                     await self._write_all(call)
                 await call
         except TimeoutError:

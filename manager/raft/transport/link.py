@@ -1,11 +1,11 @@
 """One channel to one member, with its two streams and its snapshots, from opening to end."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import grpc
 
 from api.v1.raft_pb2 import RaftBatch, RaftGreeting, RaftMessage
+from hostkit.together import together
 from manager.raft.transport.delivery import Deliveries
 from manager.raft.transport.lane import Lane
 from manager.raft.transport.outbox import Outbox
@@ -35,7 +35,7 @@ class Link:
     async def run(self, opened: Callable[[], None]) -> None:
         """Tells `opened` once all streams are open; returns only after `finish`.
 
-        SwarmError: the first of the streams that could not be opened or broke, which ends both.
+        SwarmError: a stream could not be opened or broke, which ends both.
         """
 
         def one_opened() -> None:
@@ -45,11 +45,7 @@ class Link:
 
         first = RaftBatch(greeting=self._greeting).SerializeToString()
         try:
-            async with asyncio.TaskGroup() as streams:
-                for lane in self._lanes:
-                    streams.create_task(lane.run(self._channel, first, one_opened))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            await together(*(lane.run(self._channel, first, one_opened) for lane in self._lanes))
         finally:
             self._unopened = len(self._lanes)
             await self._deliveries.stop()

@@ -202,8 +202,6 @@ class Manager:
                 run.exception()
             return
         error = run.exception()
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
         if isinstance(error, PowerCut):
             self.host.lose_power()
             return

@@ -128,7 +128,7 @@ def plant_complete_set_is_not_complete() -> AbstractContextManager[object]:
     return swap(Assignments, "complete", short)
 
 
-@plants("none", steps=6_000)
+@plants("slow,crash", steps=20_000, nodes=1)
 def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
     """A loop is not told that its decision was refused."""
 

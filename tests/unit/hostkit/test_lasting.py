@@ -12,12 +12,6 @@ async def _fails() -> None:
     raise ValueError("broken")
 
 
-async def _fails_in_a_group() -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_fails())
-        group.create_task(_lasts())
-
-
 async def _returns() -> None:
     await asyncio.sleep(0)
 
@@ -28,7 +22,7 @@ async def _lasts() -> None:
 
 @pytest.mark.parametrize(
     ("work", "told"),
-    [(_fails, ValueError), (_fails_in_a_group, ValueError), (_returns, RuntimeError)],
+    [(_fails, ValueError), (_returns, RuntimeError)],
 )
 def test_an_end_is_told(
     work: Callable[[], Coroutine[None, None, None]], told: type[BaseException]

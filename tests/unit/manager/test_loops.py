@@ -26,6 +26,7 @@ class BrokenLoop:
     """Fails in the place that it is told, as often as it is told; then makes one task."""
 
     name = "broken"
+    kinds = (objects_pb2.Task,)
     debounce = 0.0
 
     def __init__(self, place: str, times: int) -> None:

@@ -21,6 +21,7 @@ class ScriptedLoop:
     """Decides what it was told to, and remembers what it was told."""
 
     name = "scripted"
+    kinds = (objects_pb2.Task,)
     debounce = 0.01
 
     def __init__(self) -> None:

@@ -13,22 +13,20 @@ from pathlib import Path
 import pytest
 
 from api.errors import Code, SwarmError
-from api.identity import Credentials, make_csr, new_key
+from api.identity import Credentials
 from api.times import timestamp
 from api.v1 import control_pb2, host_pb2, raft_pb2
 from hostkit.clock import wall
-from manager.ca.authority import sign
 from manager.raft.durable.damage import REJOIN
-from manager.server import Manager
 from swarmctl import safe
 from swarmctl.certificate import CertificateKeeper
 from swarmctl.joining import join_swarm
-from tests.support.inner_swarm import WORKER, Host, Swarm, swarm
+from tests.support.inner_host import Host
+from tests.support.inner_swarm import DAY, WORKER, Swarm, swarm
 from tests.support.ports import free_pair
 
 pytestmark = pytest.mark.managers
 
-DAY = 86400.0
 HOUR = 3600.0
 WAY_OUT = re.escape(f". {REJOIN[0].upper()}{REJOIN[1:]}")
 OR_WAY_OUT = re.escape(f"; without it, {REJOIN}")
@@ -42,23 +40,6 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def manager_of(host: Host) -> Manager:
-    manager = host.present.manager
-    assert manager is not None
-    return manager
-
-
-async def full(s: Swarm, count: int = 3) -> None:
-    """Waits until so many managers have their vote, and the nodes tell of it."""
-    await s.until(s.leader)
-    leader = s.leader()
-    assert leader is not None
-    node = manager_of(leader).node
-    await s.until(lambda: len(node.status().config.voters.ids()) == count)
-    for each in s.managers():
-        await s.until_manager_status(leader, each.node_id, True)
-
-
 async def restart(host: Host) -> None:
     await host.stop()
     await host.resume()
@@ -70,7 +51,6 @@ async def refusal(host: Host) -> SwarmError:
     for _ in range(2):
         with pytest.raises(SwarmError) as caught:
             await host.resume()
-        await host.stop()
         said.append(str(caught.value))
     assert said[0] == said[1]
     return caught.value
@@ -91,7 +71,7 @@ async def replaced(s: Swarm, name: str, through: Host) -> None:
     shutil.rmtree(host.state_dir / "swarm")
     await s.join(name, manager=True)
     assert s[name].node_id != membership.node_id
-    await full(s)
+    await s.full(3)
 
 
 def flip(path: Path, at: int) -> None:
@@ -191,14 +171,13 @@ def test_a_manager_whose_disk_is_not_what_it_was_says_so_and_is_replaced(
 ) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
-            await full(s)
             await s["m3"].create("before")
             made = {"before"}
             for name in ("once", "twice"):  # each start begins a segment
                 await restart(s["m3"])
                 await s["m3"].create(name)
                 made.add(name)
-            former = manager_of(s["m3"]).node.raft_id
+            former = s["m3"].manager.node.raft_id
             await s["m3"].stop()
             harm(s["m3"].memberships.log)
 
@@ -208,7 +187,7 @@ def test_a_manager_whose_disk_is_not_what_it_was_says_so_and_is_replaced(
             await s["m1"].create("two-suffice")
 
             await replaced(s, "m3", s["m1"])
-            node = manager_of(s["m3"]).node
+            node = s["m3"].manager.node
             assert node.raft_id != former
             assert former not in node.members
             assert await s["m3"].services() == made | {"two-suffice"}
@@ -222,7 +201,6 @@ def test_an_old_copy_that_was_put_back_is_noticed_and_the_manager_is_replaced(
 ) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
-            await full(s)
             await s["m1"].create("before")
             log = s["m3"].memberships.log
             await s["m3"].stop()
@@ -302,16 +280,15 @@ def test_two_lives_on_one_folder_are_one_too_many(tmp_path: Path) -> None:
 def test_managers_whose_certificates_all_ended_sign_their_own(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3, workers=1) as s:
-            await full(s)
             await s["m2"].create("before")
             await s.stop()
             for host in s.hosts.values():
-                age(s, host)
+                s.expire(host)
 
             await asyncio.gather(*(host.resume() for host in s.hosts.values()))
-            await full(s)
+            await s.full(3)
             for host in s.hosts.values():
-                await s.until(lambda: until_then(host) > wall())  # noqa: B023 - called at once
+                await s.until(lambda: host.valid_until() > wall())  # noqa: B023 - called at once
                 await s.until(lambda: host.present.complaint() == "")  # noqa: B023
             await s["m3"].create("after")
             assert await s["m1"].services() == {"before", "after"}
@@ -325,10 +302,9 @@ def test_a_manager_that_cannot_sign_its_own_certificate_asks_the_others(tmp_path
 
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
-            await full(s)
             host = s["m3"]
             await host.stop()
-            age(s, host)
+            s.expire(host)
             membership = host.memberships.read()
             assert membership is not None
             changed = asyncio.Event()
@@ -343,43 +319,16 @@ def test_a_manager_that_cannot_sign_its_own_certificate_asks_the_others(tmp_path
             await changed.wait()
             keeping.cancel()
             await asyncio.wait({keeping})
-            assert until_then(host) > wall()
+            assert host.valid_until() > wall()
             await host.resume()
-            await full(s)
+            await s.full(3)
 
     run(scenario)
-
-
-def age(s: Swarm, host: Host) -> None:
-    """Puts a certificate that was good for 90 days until ten days ago in place of the present."""
-    found = host.memberships.load()
-    assert found is not None
-    membership, _ = found
-    key = new_key()
-    certificate = sign(
-        s.root,
-        make_csr(key),
-        node_id=membership.node_id,
-        role="manager" if membership.manager else "worker",
-        cluster_id=membership.cluster_id,
-        now=wall() - 100 * DAY,
-        expiry=90 * DAY,
-    )
-    host.memberships.save_credentials(Credentials(key, certificate, s.root.certificate_pem))
-    assert until_then(host) < wall()
-
-
-def until_then(host: Host) -> float:
-    """Until when the certificate on the disk is good."""
-    found = host.memberships.load()
-    assert found is not None
-    return found[1].identity.not_after
 
 
 def test_managers_are_restarted_one_by_one_as_for_an_upgrade(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
-            await full(s)
             made = set()
             for round_ in ("there", "and-back"):
                 for name in ("m2", "m3", "m1"):
@@ -388,7 +337,7 @@ def test_managers_are_restarted_one_by_one_as_for_an_upgrade(tmp_path: Path) -> 
                     await s[other].create(f"{round_}-without-{name}")
                     made.add(f"{round_}-without-{name}")
                     await s[name].resume()
-                    await full(s)
+                    await s.full(3)
                     assert await s[name].services() == made
 
     run(scenario)
@@ -399,7 +348,6 @@ def test_an_older_manager_stops_at_a_newer_command_and_the_others_go_on(
 ) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
-            await full(s)
             await s["m1"].create("before")
             await s["m3"].stop()
 
@@ -423,7 +371,7 @@ def test_an_older_manager_stops_at_a_newer_command_and_the_others_go_on(
             with monkeypatch.context() as newer:
                 newer.setattr("manager.state.machine.COMMAND_VERSION", 2)
                 await s["m3"].resume()
-                await full(s)
+                await s.full(3)
                 assert await s["m3"].services() == {"before", "two-suffice"}
                 await s["m3"].create("three-again")
 
@@ -434,20 +382,19 @@ async def propose_of_version(s: Swarm, version: int) -> None:
     """An entry as a later version would make it, which all managers but m3 apply."""
     leader = s.leader()
     assert leader is not None
-    node = manager_of(leader).node
+    node = leader.manager.node
     command = raft_pb2.Command(version=version, at=timestamp(wall()))
     await node.append(command.SerializeToString())
     for name in ("m1", "m2"):
-        other = manager_of(s[name]).node
+        other = s[name].manager.node
         await s.until(lambda: other.applied >= node.applied)  # noqa: B023 - called at once
 
 
 def test_a_wiped_manager_comes_back_under_another_id(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
-            await full(s)
             await s["m1"].create("before")
-            former = manager_of(s["m3"]).node.raft_id
+            former = s["m3"].manager.node.raft_id
             gone = s["m3"].node_id
             await s["m3"].stop()
             shutil.rmtree(s["m3"].state_dir)
@@ -456,11 +403,11 @@ def test_a_wiped_manager_comes_back_under_another_id(tmp_path: Path) -> None:
             # Its old seat counts until it is taken away: four managers, of which three have to
             # agree.
             await s.join("m3", manager=True)
-            await full(s, 4)
+            await s.full(4)
             await s["m1"].set_role(gone, WORKER)
             await s.until_manager_status(s["m1"], gone, False)
-            await full(s, 3)
-            node = manager_of(s["m3"]).node
+            await s.full(3)
+            node = s["m3"].manager.node
             assert former not in (node.raft_id, *node.members)
             assert await s["m3"].services() == {"before"}
 
@@ -478,7 +425,8 @@ async def lead_by_a_wrong_clock(s: Swarm, monkeypatch: pytest.MonkeyPatch, wrong
 def a_join(s: Swarm) -> Awaitable[object]:
     address = f"127.0.0.1:{free_pair()}"
     request = host_pb2.JoinSwarmRequest(
-        token=s.root.worker_token, managers=[s["m1"].present.membership.advertise_address]
+        token=s.cluster.root_ca.worker_token,
+        managers=[s["m1"].present.membership.advertise_address],
     )
     return join_swarm(request, address=address, listen=address)
 

@@ -10,8 +10,8 @@ import pytest
 from api.errors import Code, SwarmError
 from api.states import FAILED, RUNNING, STARTING
 from api.v1 import objects_pb2
+from hostkit.together import alongside
 from worker import reporter
-from worker.alongside import alongside
 from worker.reporter import Reporter, Update
 from worker.storage import Storage
 

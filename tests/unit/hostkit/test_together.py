@@ -1,12 +1,11 @@
 """The first to end decides, and nobody is left behind."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from worker.alongside import alongside
+from hostkit.together import Part, alongside, together
 
 
 class Parts:
@@ -27,10 +26,10 @@ class Parts:
         raise error
 
 
-def run(*parts: Coroutine[Any, Any, Any]) -> None:
+def run(*parts: Part, how: Callable[..., Part] = alongside) -> None:
     async def all_of_it() -> None:
         try:
-            await alongside(*parts)
+            await how(*parts)
         finally:
             assert len(asyncio.all_tasks()) == 1
             task = asyncio.current_task()
@@ -46,10 +45,28 @@ def test_an_end_ends_all() -> None:
     assert parts.cancelled == 2
 
 
-def test_a_failure_is_passed_on() -> None:
+def test_all_go_on_to_their_end() -> None:
+    ended = []
+
+    async def ends(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ended.append(turns)
+
+    run(ends(1), ends(5), ends(3), how=together)
+    assert ended == [1, 3, 5]
+
+
+def test_nothing_ends_at_once() -> None:
+    run(how=together)
+    run()
+
+
+@pytest.mark.parametrize("how", [alongside, together])
+def test_a_failure_is_passed_on(how: Callable[..., Part]) -> None:
     parts = Parts()
     with pytest.raises(ValueError, match="why"):
-        run(parts.forever(), parts.fails(ValueError("why")))
+        run(parts.forever(), parts.fails(ValueError("why")), how=how)
     assert parts.cancelled == 1
 
 
@@ -59,11 +76,12 @@ def test_of_two_failures_the_first_named_counts() -> None:
         run(parts.fails(KeyError()), parts.fails(ValueError()))
 
 
-def test_a_cancellation_reaches_all_parts() -> None:
+@pytest.mark.parametrize("how", [alongside, together])
+def test_a_cancellation_reaches_all_parts(how: Callable[..., Part]) -> None:
     parts = Parts()
 
     async def scenario() -> None:
-        whole = asyncio.create_task(alongside(parts.forever(), parts.forever()))
+        whole = asyncio.create_task(how(parts.forever(), parts.forever()))
         await asyncio.sleep(0.01)
         whole.cancel()
         with pytest.raises(asyncio.CancelledError):
