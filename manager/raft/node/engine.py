@@ -8,8 +8,8 @@ the log, and does not know what it is asked for from outside: that is manager.ra
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import Protocol
 
 from api.errors import SwarmError
@@ -86,6 +86,7 @@ class Engine:
             done=self._wake.set,
         )
         self._telling = Telling(duties.raw, self._tell_commit)
+        self._core = _Core(self)
         self._resting = False
         self._breathed = 0.0
         self._led_term = 0
@@ -117,13 +118,12 @@ class Engine:
         """There is something to hand in."""
         self._wake.set()
 
-    @contextmanager
-    def core(self) -> Iterator[None]:
+    def core(self) -> "_Core":
         """Around whatever the core takes in: wakes the rounds, and ends them if it must not be."""
-        try:
-            yield
-        except (InvariantError, StorageError) as error:
-            raise self.end_with(failures.broken(error)) from error
+        return self._core
+
+    def took_in(self) -> None:
+        """The core has taken something in."""
         self._notice()
         self._wake.set()
 
@@ -262,6 +262,26 @@ class Engine:
 
     def _is_sole_voter(self) -> bool:
         return self.raw.status().config.voters.ids() == {self._raft_id}
+
+
+class _Core:
+    """`Engine.core`; a class, since a generator would cost a fiftieth of every write."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._engine.took_in()
+        elif isinstance(error, InvariantError | StorageError):
+            raise self._engine.end_with(failures.broken(error)) from error
 
 
 def _fail(waiting: Iterable[asyncio.Future[None]], why: SwarmError) -> None:

@@ -40,6 +40,7 @@ class Snapshotting:
         self._max_snapshots = max_snapshots
         self._done = done
         self._task: asyncio.Task[None] | None = None
+        self._looked_at = 0  # the entry applied last when none was due
 
     @property
     def busy(self) -> bool:
@@ -56,8 +57,14 @@ class Snapshotting:
             self._task.add_done_callback(lambda _: self._done())
 
     def _is_due(self) -> bool:
-        entries = self._duties.applied - self._duties.snapshot_index
-        return entries >= max(1, self._interval()) or (self._duties.applied_bytes >= SNAPSHOT_BYTES)
+        applied = self._duties.applied
+        if applied == self._looked_at:
+            return False  # the interval cannot have changed either
+        entries = applied - self._duties.snapshot_index
+        if entries >= max(1, self._interval()) or self._duties.applied_bytes >= SNAPSHOT_BYTES:
+            return True
+        self._looked_at = applied
+        return False
 
     async def end(self) -> None:
         """Gives up the one that is being made. What a thread does is not stopped."""
