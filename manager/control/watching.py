@@ -4,7 +4,7 @@ A client that cannot keep up gets a resync: the present state again, marked as s
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from api.v1 import control_pb2, objects_pb2
 from manager.state.changes import Event, StoredObject, wrap
@@ -14,6 +14,7 @@ from manager.state.watch import WatchHub
 Selector = control_pb2.WatchSelector
 Redact = Callable[[StoredObject], StoredObject]
 
+_NONE = control_pb2.WatchEvent.ACTION_NONE
 _KIND_OF = {
     Selector.KIND_SERVICE: objects_pb2.Service,
     Selector.KIND_TASK: objects_pb2.Task,
@@ -54,30 +55,37 @@ async def watch(
 
 
 def _present(
-    store: Store, selectors: Iterable[Selector], redact: Redact, *, resync: bool
-) -> list[control_pb2.WatchMessage]:
-    found = [obj for selector in selectors for obj in _matching(store, selector)]
-    events = [
-        control_pb2.WatchEvent(action=control_pb2.WatchEvent.ACTION_NONE, object=wrap(redact(obj)))
-        for obj in found
-    ]
-    return [
-        control_pb2.WatchMessage(
-            version=store.version,
-            events=events[start : start + INITIAL_CHUNK],
-            resync=resync and start == 0,
-        )
-        for start in range(0, max(1, len(events)), INITIAL_CHUNK)
-    ]
+    store: Store, selectors: Sequence[Selector], redact: Redact, *, resync: bool
+) -> Iterator[control_pb2.WatchMessage]:
+    """What there is at this moment, however late the messages are asked for."""
+    version = store.version
+    found = [(each, _candidates(store, each)) for each in selectors]
+
+    def messages() -> Iterator[control_pb2.WatchMessage]:
+        message = control_pb2.WatchMessage(version=version, resync=resync)
+        begun = False
+        for selector, candidates in found:
+            for obj in candidates:
+                if _selects(selector, obj):
+                    message.events.add(action=_NONE, object=wrap(redact(obj)))
+                if len(message.events) == INITIAL_CHUNK:
+                    yield message
+                    begun = True
+                    message = control_pb2.WatchMessage(version=version)
+        if message.events or not begun:
+            yield message
+
+    return messages()
 
 
-def _matching(store: Store, selector: Selector) -> Iterable[StoredObject]:
-    candidates: Iterable[StoredObject]
+def _candidates(store: Store, selector: Selector) -> Sequence[StoredObject]:
+    kind = _KIND_OF[selector.kind]
+    if selector.id:
+        found = store.get(kind, selector.id)
+        return [] if found is None else [found]
     if selector.kind == Selector.KIND_TASK and selector.service_id:
-        candidates = store.tasks_of_service(selector.service_id)
-    else:
-        candidates = store.all(_KIND_OF[selector.kind])
-    return [obj for obj in candidates if _selects(selector, obj)]
+        return store.tasks_of_service(selector.service_id)
+    return list(store.all(kind))
 
 
 def _selects(selector: Selector, obj: StoredObject) -> bool:
