@@ -118,7 +118,7 @@ _ALL = (
         "leader's daemon stopped in order: longest time between two services created, "
         "one after another, 3 managers",
         "s",
-        1,
+        0.5,
         UNKNOWN,
         "the leadership is handed over first; a call that came too late is sent on",
     ),
