@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from api import states
 from api.v1 import objects_pb2
 from manager.scheduler.nodes import GroupKey
-from manager.scheduler.pipeline import Needs, needs_of
+from manager.scheduler.pipeline import Needs, Reason, needs_of
+
+NOT_LOOKED_INTO = Reason((), "")
 
 Age = tuple[int, int, str]
 """Order among tasks: moment of creation in seconds and nanoseconds, then id."""
@@ -33,20 +35,23 @@ class Entry:
     age: Age
     group: GroupKey
     needs: Needs
+    spread: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, task: objects_pb2.Task) -> "Entry":
         """What is to be remembered of the task."""
         created = task.meta.created_at
         group = (task.service_id or task.id, task.spec_version)
-        return cls(task.id, (created.seconds, created.nanos, task.id), group, needs_of(task))
+        age = (created.seconds, created.nanos, task.id)
+        return cls(task.id, age, group, needs_of(task), tuple(task.spec.placement.spread))
 
 
 @dataclass(slots=True)
 class Stuck:
     """Tasks with the same needs, which no node can meet."""
 
-    text: str = ""
+    reason: Reason = NOT_LOOKED_INTO
+    said_at: float = 0.0
     entries: dict[str, Entry] = field(default_factory=dict)
     unsaid: dict[str, None] = field(default_factory=dict)  # those that may not say why yet
 
@@ -92,6 +97,11 @@ class Waiting:
         stuck.entries[entry.id] = entry
         stuck.unsaid[entry.id] = None
         self._needs_of_stuck[entry.id] = entry.needs
+
+    def put_back(self, entries: list[Entry]) -> None:
+        """The tasks, just taken, were not tried after all."""
+        for entry in entries:
+            self._push(entry)
 
     def take_group(self, limit: int) -> list[Entry]:
         """The oldest untried task and the others of its group, oldest first, at most `limit`."""

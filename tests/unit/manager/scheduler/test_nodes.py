@@ -84,13 +84,13 @@ def test_tasks_of_unknown_nodes_are_kept_until_the_node_appears() -> None:
 def test_recent_failures_of_one_version_make_a_node_faulty() -> None:
     nodes = with_node()
     for number in range(MAX_FAILURES):
-        assert not of(nodes).is_faulty(("web", 1), EPOCH)
+        assert not of(nodes).faulty_until(("web", 1), EPOCH)
         state = states.FAILED if number % 2 else states.REJECTED
         nodes.put(task(f"t{number}", node_id="n", state=state, at=EPOCH))
     info = of(nodes)
-    assert info.is_faulty(("web", 1), EPOCH + FAILURE_WINDOW - 1)
-    assert not info.is_faulty(("web", 1), EPOCH + FAILURE_WINDOW)
-    assert not info.is_faulty(("web", 2), EPOCH)
-    assert not info.is_faulty(("db", 1), EPOCH)
+    assert info.faulty_until(("web", 1), EPOCH + FAILURE_WINDOW - 1)
+    assert not info.faulty_until(("web", 1), EPOCH + FAILURE_WINDOW)
+    assert not info.faulty_until(("web", 2), EPOCH)
+    assert not info.faulty_until(("db", 1), EPOCH)
     nodes.drop("t0")
-    assert not info.is_faulty(("web", 1), EPOCH)
+    assert not info.faulty_until(("web", 1), EPOCH)
