@@ -34,9 +34,9 @@ class Candidates:
     def touch(self, node_id: str) -> None:
         """Takes note that the node, or what is on it, has changed."""
         for pool in self._pools.values():
-            pool.touched.add(node_id)
+            pool.touched[node_id] = None
         for ranking in self._rankings.values():
-            ranking.touched.add(node_id)
+            ranking.touched[node_id] = None
 
     def best(self, entry: Entry, step: Step) -> NodeInfo | str | None:
         """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.

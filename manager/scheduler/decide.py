@@ -142,7 +142,7 @@ class SchedulerLoop:
             if task is None or not is_waiting(task):
                 continue
             if not turned:
-                self._pipeline.turn_to(task)
+                self._pipeline.turn_to(task, entry.needs)
                 turned = True
             best = self._best(entry, task, step)
             if best is NOT_YET:

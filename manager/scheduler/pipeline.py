@@ -47,13 +47,17 @@ class Pipeline:
     def __init__(self, filters: Sequence[Filter] | None = None) -> None:
         self._filters = default_filters() if filters is None else list(filters)
         self._limits = [each for each in self._filters if isinstance(each, MaxReplicasFilter)]
+        self._needs: Needs | None = None
         self.enabled: list[Filter] = []
         """The filters that have a say about the task."""
         self._all: list[Callable[[NodeInfo], bool]] = []
         self._lasting: list[Callable[[NodeInfo], bool]] = []
 
-    def turn_to(self, task: objects_pb2.Task) -> None:
-        """Asks on behalf of this task from now on."""
+    def turn_to(self, task: objects_pb2.Task, needs: Needs | None = None) -> None:
+        """Asks on behalf of this task from now on. `needs`: its needs, where they are known."""
+        if needs is not None and needs == self._needs:
+            return
+        self._needs = needs
         self.enabled = [each for each in self._filters if each.enabled(task)]
         self._all = [each.passes for each in self.enabled]
         self._lasting = [each.passes for each in self.enabled if each.lasting]

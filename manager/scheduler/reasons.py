@@ -47,7 +47,7 @@ class Reasons:
         for task_id in stuck.entries if stuck is not None else ():
             task = view.get(objects_pb2.Task, task_id)
             if task is not None:
-                self._pipeline.turn_to(task)
+                self._pipeline.turn_to(task, needs)
                 return True
         return False
 

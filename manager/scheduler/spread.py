@@ -20,6 +20,9 @@ from manager.scheduler.pipeline import Pipeline
 
 Rank = tuple[bool, int, int]
 
+_BEST = (False, 0)
+"""Not faulty, and no task of the service: among such nodes the number of tasks decides."""
+
 TOO_FAR: Final = "too far"
 """The best node is not among the first, and another order has to find it."""
 
@@ -42,13 +45,13 @@ class LeastLoaded:
     def __init__(self, nodes: NodeSet) -> None:
         self._nodes = nodes
         self._order: Ordered[tuple[int]] = Ordered()
-        self.touched = set(nodes.ids())
+        self.touched = dict.fromkeys(nodes.ids())
 
     def refresh(self, pipeline: Pipeline, limit: int) -> int:
         """Looks at so many of the touched nodes; how many it has looked at."""
         done = 0
         while self.touched and done < limit:
-            node_id = self.touched.pop()
+            node_id, _ = self.touched.popitem()
             node = self._nodes.get(node_id)
             if node is None or not pipeline.passes_for_good(node):
                 self._order.drop(node_id)
@@ -59,6 +62,13 @@ class LeastLoaded:
 
     def best(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | str | None:
         """The best node, None if there is none, or TOO_FAR; nothing may be touched before."""
+        first = self._order.first()
+        node = None if first is None else self._nodes.get(first[1])
+        if node is not None and pipeline.passes(node) and rank(node, group, now)[:2] == _BEST:
+            return node
+        return self._scan(group, pipeline, now)
+
+    def _scan(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | str | None:
         found: tuple[tuple[Rank, str], NodeInfo] | None = None
         with closing(self._order.ascending()) as names:
             for count, name in enumerate(names):
@@ -68,7 +78,7 @@ class LeastLoaded:
                 if node is None or not pipeline.passes(node):
                     continue
                 place = rank(node, group, now)
-                if not place[0] and not place[1]:
+                if place[:2] == _BEST:
                     return node  # nothing later in this order can be better
                 if found is None or (place, name) < found[0]:
                     found = ((place, name), node)
@@ -100,7 +110,7 @@ class _Branch:
                 above.order.drop(branch.value)
             else:
                 # The best of its nodes decides between branches that are even.
-                above.order.put(branch.value, (first[0][0], branch.count, first[0]))
+                above.order.put(branch.value, (first[0][0], branch.count, first))
             branch = above
 
 
@@ -118,7 +128,7 @@ class Ranking:
         self._root = _Branch("", None)
         self._spots: dict[str, tuple[_Branch, int]] = {}  # a node's branch, and its share in count
         self._faulty: list[tuple[float, str]] = []  # until when
-        self.touched = set(nodes.ids())
+        self.touched = dict.fromkeys(nodes.ids())
 
     def __len__(self) -> int:
         return len(self._spots)
@@ -126,10 +136,10 @@ class Ranking:
     def refresh(self, pipeline: Pipeline, now: float, limit: int) -> int:
         """Looks at so many of the touched nodes; how many it has looked at."""
         while self._faulty and self._faulty[0][0] <= now:
-            self.touched.add(heapq.heappop(self._faulty)[1])
+            self.touched[heapq.heappop(self._faulty)[1]] = None
         done = 0
         while self.touched and done < limit:
-            self._settle(self.touched.pop(), pipeline, now)
+            self._settle(self.touched.popitem()[0], pipeline, now)
             done += 1
         return done
 

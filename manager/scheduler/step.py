@@ -12,7 +12,7 @@ MAX_TASKS = 300
 LOOK = 1
 """Looking at a node, the unit of what is spent: some 3 µs."""
 GIVE_UP = 1
-LOAD = 3
+LOAD = 8
 ASSIGN = 16
 EXPLAIN = 16
 

@@ -12,6 +12,8 @@ from api.v1 import objects_pb2
 from manager.scheduler.nodes import GroupKey
 from manager.scheduler.pipeline import Needs, Reason, needs_of
 
+MAX_KNOWN = 1000
+"""Different needs that are remembered, so that equal ones are kept once."""
 NOT_LOOKED_INTO = Reason((), "")
 
 Age = tuple[int, int, str]
@@ -63,6 +65,7 @@ class Waiting:
         self.stuck: dict[Needs, Stuck] = {}
         self._needs_of_stuck: dict[str, Needs] = {}
         self._untried: dict[str, Entry] = {}
+        self._known: dict[Needs, Needs] = {}
         self._oldest: list[Age] = []
         self._groups: dict[GroupKey, list[Age]] = {}
 
@@ -72,7 +75,9 @@ class Waiting:
     def add(self, task: objects_pb2.Task) -> None:
         """A task to be tried; one that waits already stays where it is."""
         if task.id not in self._untried and task.id not in self._needs_of_stuck:
-            self._push(Entry.of(task))
+            entry = Entry.of(task)
+            entry.needs = self._shared(entry.needs)
+            self._push(entry)
 
     def discard(self, task_id: str) -> None:
         """Forgets the task, if it waits."""
@@ -119,6 +124,12 @@ class Waiting:
         if not ages:
             del self._groups[first.group]
         return taken
+
+    def _shared(self, needs: Needs) -> Needs:
+        """One object for equal needs: tasks of a kind are many."""
+        if len(self._known) > MAX_KNOWN:
+            self._known.clear()
+        return self._known.setdefault(needs, needs)
 
     def _push(self, entry: Entry) -> None:
         self._untried[entry.id] = entry

@@ -153,7 +153,10 @@ def test_a_new_node_helps_and_a_deleted_one_no_longer_counts() -> None:
     assert error(driver, "a") == "no suitable node"
     driver.write(create(node("small", memory=1)))
     driver.run()
-    assert error(driver, "a") == "no suitable node (insufficient memory on 1 node: 1GiB needed, 1B free)"
+    assert (
+        error(driver, "a")
+        == "no suitable node (insufficient memory on 1 node: 1GiB needed, 1B free)"
+    )
     small = driver.store.get(objects_pb2.Node, "small")
     assert small is not None
     driver.write(delete(small))
@@ -170,7 +173,8 @@ def test_the_reason_is_written_only_when_it_changed() -> None:
     )
     assert driver.run() == 1
     assert error(driver, "a") == (
-        "no suitable node (1 node is not ready; insufficient memory on 1 node: 1GiB needed, 1B free)"
+        "no suitable node (1 node is not ready; "
+        "insufficient memory on 1 node: 1GiB needed, 1B free)"
     )
     driver.change_node("n2", availability=DRAIN)
     assert driver.run() == 0
