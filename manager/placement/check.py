@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from api.errors import invalid
+from api.generic import KIND, MAX_COUNT
 from api.v1 import specs_pb2, types_pb2
 from manager.placement.constraint import KEYS, label_of, parse
-from manager.placement.generic import KIND, MAX_COUNT
 
 MAX_CONSTRAINTS = 64
 MAX_SPREAD = 8

@@ -4,17 +4,12 @@ A kind is counted (`apple=4`) or named (`gpu=UUID1`, `gpu=UUID2`); tasks ask for
 and are given a number or names (SwarmKit, api/genericresource).
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 
 from api.v1 import types_pb2
 
 GenericResource = types_pb2.GenericResource
-
-MAX_COUNT = 2**31
-KIND = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
-"""A kind becomes part of a variable's name in the container."""
 
 
 class Stock:
@@ -64,10 +59,3 @@ class Stock:
 
     def _free_ids(self, kind: str) -> list[str]:
         return [name for name in self._ids[kind] if (kind, name) not in self._used_ids]
-
-
-def environment(given: Iterable[GenericResource]) -> list[str]:
-    """The variables by which a container learns what it was given, as Docker names them."""
-    return [
-        f"DOCKER_RESOURCE_{each.kind.upper()}={','.join(each.ids) or each.count}" for each in given
-    ]

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.v1.types_pb2 import GenericResource
-from manager.placement.generic import Stock, environment
+from manager.placement.generic import Stock
 
 GPUS = GenericResource(kind="gpu", ids=["u1", "u2", "u3"])
 APPLES = GenericResource(kind="apple", count=4)
@@ -65,8 +65,3 @@ def test_no_name_is_given_twice(counts: list[int]) -> None:
             held += got.ids
     assert len(set(held)) == len(held)
     assert has.free("gpu") == 7 - len(held)
-
-
-def test_a_container_learns_what_it_was_given() -> None:
-    given_ = [GenericResource(kind="gpu", ids=["u1", "u2"]), GenericResource(kind="apple", count=4)]
-    assert environment(given_) == ["DOCKER_RESOURCE_GPU=u1,u2", "DOCKER_RESOURCE_APPLE=4"]
