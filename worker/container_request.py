@@ -1,6 +1,6 @@
 """From a task to what the container driver is asked for. Pure.
 
-Names, labels, host names and variables are Docker's (daemon/cluster/executor/container/container.go).
+Names, labels, host names and variables are Docker's (daemon/cluster/executor/container).
 """
 
 from collections.abc import Mapping

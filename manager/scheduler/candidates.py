@@ -31,12 +31,12 @@ class Candidates:
         self._pools: OrderedDict[tuple[object, ...], LeastLoaded] = OrderedDict()
         self._rankings: OrderedDict[_RankingKey, Ranking] = OrderedDict()
 
-    def touch(self, node_id: str) -> None:
-        """Takes note that the node, or what is on it, has changed."""
+    def touch(self, node_id: str, *, is_other: bool = False) -> None:
+        """Takes note that what is on the node has changed; with `is_other`, the node itself."""
         for pool in self._pools.values():
-            pool.touched[node_id] = None
+            pool.touch(node_id, is_other=is_other)
         for ranking in self._rankings.values():
-            ranking.touched[node_id] = None
+            ranking.touch(node_id)
 
     def best(self, entry: Entry, step: Step) -> NodeInfo | str | None:
         """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.
@@ -50,7 +50,7 @@ class Candidates:
         if ranking is None and not (entry.spread and self._nodes.has_tasks_of(entry.group[0])):
             pool = self._pool(entry.needs)
             step.spend(pool.refresh(self._pipeline, step.left))
-            if pool.touched:
+            if not pool.is_fresh:
                 return NOT_YET
             found = pool.best(entry.group, self._pipeline, step.now)
             if found is not TOO_FAR:
@@ -59,7 +59,7 @@ class Candidates:
             ranking = self._rank(key)
         self._rankings.move_to_end(key)
         step.spend(ranking.refresh(self._pipeline, step.now, step.left))
-        return NOT_YET if ranking.touched else ranking.best()
+        return ranking.best() if ranking.is_fresh else NOT_YET
 
     def _pool(self, needs: Needs) -> LeastLoaded:
         pool = self._pools.get(needs.lasting)
@@ -73,7 +73,7 @@ class Candidates:
     def _rank(self, key: _RankingKey) -> Ranking:
         group, _, spread = key
         made = self._rankings[key] = Ranking(self._nodes, group, spread)
-        room = max(1, min(MAX_ORDERS, MAX_RANKED // (len(made.touched) + 1)))
+        room = max(1, min(MAX_ORDERS, MAX_RANKED // (len(self._nodes) + 1)))
         while len(self._rankings) > room:
             self._rankings.popitem(last=False)
         return made

@@ -59,6 +59,7 @@ class SchedulerLoop:
         obj = event.object
         if isinstance(obj, objects_pb2.Node):
             if self._nodes.describe(obj.id, obj if event.new is not None else None):
+                self._candidates.touch(obj.id, is_other=True)
                 self._note_change([obj.id])
         elif isinstance(obj, objects_pb2.Task):
             self._see(obj.id, obj if event.new is not None else None)

@@ -153,6 +153,9 @@ class NodeSet:
         self._placed: dict[str, _Placed] = {}
         self._of_service: Counter[str] = Counter()
 
+    def __len__(self) -> int:
+        return len(self._infos)
+
     def get(self, node_id: str) -> NodeInfo | None:
         """The node, if it is present."""
         info = self._infos.get(node_id)

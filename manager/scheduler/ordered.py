@@ -19,6 +19,9 @@ class Ordered(Generic[K]):
     def __len__(self) -> int:
         return len(self._keys)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
     def put(self, name: str, key: K) -> None:
         """Adds the name, or gives it another key."""
         if self._keys.get(name) == key:

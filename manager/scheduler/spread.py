@@ -45,15 +45,27 @@ class LeastLoaded:
     def __init__(self, nodes: NodeSet) -> None:
         self._nodes = nodes
         self._order: Ordered[tuple[int]] = Ordered()
-        self.touched = dict.fromkeys(nodes.ids())
+        self._touched = dict.fromkeys(nodes.ids(), True)  # whether the node itself has changed
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was touched since it was looked at."""
+        return not self._touched
+
+    def touch(self, node_id: str, *, is_other: bool) -> None:
+        """What is on the node has changed; or, with `is_other`, the node itself."""
+        if is_other:
+            self._touched[node_id] = True
+        elif node_id in self._order:
+            self._touched.setdefault(node_id, False)
 
     def refresh(self, pipeline: Pipeline, limit: int) -> int:
         """Looks at so many of the touched nodes; how many it has looked at."""
         done = 0
-        while self.touched and done < limit:
-            node_id, _ = self.touched.popitem()
+        while self._touched and done < limit:
+            node_id, is_other = self._touched.popitem()
             node = self._nodes.get(node_id)
-            if node is None or not pipeline.passes_for_good(node):
+            if node is None or (is_other and not pipeline.passes_for_good(node)):
                 self._order.drop(node_id)
             else:
                 self._order.put(node_id, (node.tasks,))
@@ -128,18 +140,24 @@ class Ranking:
         self._root = _Branch("", None)
         self._spots: dict[str, tuple[_Branch, int]] = {}  # a node's branch, and its share in count
         self._faulty: list[tuple[float, str]] = []  # until when
-        self.touched = dict.fromkeys(nodes.ids())
+        self._touched = dict.fromkeys(nodes.ids())
 
-    def __len__(self) -> int:
-        return len(self._spots)
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was touched since it was looked at."""
+        return not self._touched
+
+    def touch(self, node_id: str) -> None:
+        """The node, or what is on it, has changed."""
+        self._touched[node_id] = None
 
     def refresh(self, pipeline: Pipeline, now: float, limit: int) -> int:
         """Looks at so many of the touched nodes; how many it has looked at."""
         while self._faulty and self._faulty[0][0] <= now:
-            self.touched[heapq.heappop(self._faulty)[1]] = None
+            self._touched[heapq.heappop(self._faulty)[1]] = None
         done = 0
-        while self.touched and done < limit:
-            self._settle(self.touched.popitem()[0], pipeline, now)
+        while self._touched and done < limit:
+            self._settle(self._touched.popitem()[0], pipeline, now)
             done += 1
         return done
 

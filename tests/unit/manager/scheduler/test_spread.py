@@ -85,7 +85,7 @@ def place(nodes: NodeSet, ranking: Ranking, count: int, **pipeline: int) -> list
         order.append(found.id)
         spec = task_spec(**pipeline)
         nodes.put(task(f"t{len(order)}", slot=len(order), node_id=found.id, spec=spec))
-        ranking.touched[found.id] = None
+        ranking.touch(found.id)
     return order
 
 
@@ -100,10 +100,12 @@ def test_a_ranking_follows_what_is_placed() -> None:
 def test_an_order_is_made_a_few_nodes_at_a_time() -> None:
     nodes = nodes_with({f"n{n:02}": (0, 0) for n in range(50)})
     pool, ranking = LeastLoaded(nodes), Ranking(nodes, WEB, [])
-    for left in (30, 10, 0):
-        assert pool.refresh(turned(), 20) == ranking.refresh(turned(), EPOCH, 20)
-        assert (len(pool.touched), len(ranking.touched)) == (left, left)
-    assert len(ranking) == 50
+    for done in (20, 20, 10):
+        assert not pool.is_fresh
+        assert not ranking.is_fresh
+        assert (pool.refresh(turned(), 20), ranking.refresh(turned(), EPOCH, 20)) == (done, done)
+    assert pool.is_fresh
+    assert ranking.is_fresh
 
 
 def test_a_pool_gives_up_where_too_many_come_first() -> None:
@@ -158,7 +160,7 @@ def test_a_full_branch_is_passed_over_and_comes_back() -> None:
     larger = node("a1", memory=9 * GIB)
     larger.spec.annotations.labels["rack"] = "a"
     nodes.describe("a1", larger)
-    ranking.touched["a1"] = None
+    ranking.touch("a1")
     assert place(nodes, ranking, 2, memory=GIB) == ["a1", "a1"]
 
 
@@ -173,10 +175,11 @@ def test_a_node_takes_its_tasks_along_to_another_branch() -> None:
     joined = node("b3")
     joined.spec.annotations.labels["rack"] = "b"
     nodes.describe("b3", joined)
-    ranking.touched |= dict.fromkeys(["b1", "b2", "b3"])
+    for name in ("b1", "b2", "b3"):
+        ranking.touch(name)
     ranking.refresh(turned(), EPOCH, 10)
     nodes.put(task("x", slot=9, node_id="b2"))
-    ranking.touched["b2"] = None
+    ranking.touch("b2")
     assert place(nodes, ranking, 1) == ["b3"]
 
 
@@ -205,22 +208,23 @@ def by_definition(
 
 
 class Crowd:
-    """Nodes that come, go and change, and tasks on them; says which nodes that touched."""
+    """Nodes that come, go and change, and tasks on them."""
 
     def __init__(self) -> None:
         self.random = Random(7)
         self.nodes = nodes_with(dict.fromkeys("abcdef", (0, 0)))
         self.placed: list[str] = []
 
-    def change(self) -> list[str]:
+    def change(self) -> list[tuple[str, bool]]:
+        """The nodes that it touched, and whether it changed the node itself."""
         touched = []
         if self.placed and self.random.random() < 0.4:
             gone = self.placed.pop(self.random.randrange(len(self.placed)))
-            touched += self.nodes.drop(gone)
+            touched += [(node_id, False) for node_id in self.nodes.drop(gone)]
         if self.random.random() < 0.3:
             name = self.random.choice("abcdef")
             self.nodes.describe(name, None if self.random.random() < 0.1 else self._node(name))
-            touched.append(name)
+            touched.append((name, True))
         return touched
 
     def place(self, info: NodeInfo) -> None:
@@ -240,10 +244,11 @@ class Crowd:
 def test_orders_stay_true_under_any_changes(labels: list[str]) -> None:
     crowd, pipeline = Crowd(), turned()
     pool, ranking = LeastLoaded(crowd.nodes), Ranking(crowd.nodes, WEB, labels)
-    last: list[str] = []
+    last: list[tuple[str, bool]] = []
     for _ in range(800):
-        for node_id in (*last, *crowd.change()):
-            pool.touched[node_id] = ranking.touched[node_id] = None
+        for node_id, is_other in [*last, *crowd.change()]:
+            pool.touch(node_id, is_other=is_other)
+            ranking.touch(node_id)
         pool.refresh(pipeline, 100)
         ranking.refresh(pipeline, EPOCH, 100)
         present = crowd.nodes.all()
@@ -254,4 +259,4 @@ def test_orders_stay_true_under_any_changes(labels: list[str]) -> None:
             assert pool.best(WEB, pipeline, EPOCH) is found
         if found is not None:
             crowd.place(found)
-        last = [] if found is None else [found.id]
+        last = [] if found is None else [(found.id, False)]
