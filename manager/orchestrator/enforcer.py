@@ -47,9 +47,7 @@ class EnforcerLoop:
     def reset(self, view: View) -> None:
         """Takes every node as changed."""
         self._forget()
-        for node in view.all(Node):
-            self._nodes[node.id] = None
-            self._changed[node.id] = seconds_of(node.meta.updated_at)
+        self._nodes = dict.fromkeys(node.id for node in view.all(Node))
 
     def observe(self, event: Event) -> bool:
         """Notes nodes that changed, and those that were given a task just after."""
@@ -59,7 +57,6 @@ class EnforcerLoop:
                 self._changed.pop(obj.id, None)
             elif _matters(event):
                 self._nodes[obj.id] = None
-                self._changed[obj.id] = seconds_of(obj.meta.updated_at)
         elif isinstance(obj, Task) and obj.node_id in self._changed and _was_placed_now(event):
             if seconds_of(obj.meta.updated_at) < self._changed[obj.node_id] + ALERT:
                 self._nodes[obj.node_id] = None
@@ -77,6 +74,8 @@ class EnforcerLoop:
             node = view.get(Node, node_id)
             tasks = view.tasks_of_node(node_id)
             left -= len(tasks) + 1
+            if node is not None and (at := seconds_of(node.meta.updated_at)) + ALERT > now:
+                self._changed[node_id] = at
             if node is not None and _is_enforced(node):
                 for task, why in victims(node, [t for t in tasks if _holds_on(t)], view):
                     batches.append(batch(update(evicted(task, why, now))))

@@ -3,7 +3,7 @@ tells them what changed; which order serves a task follows from the task and the
 """
 
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline
@@ -11,10 +11,10 @@ from manager.scheduler.spread import TOO_FAR, LeastLoaded, Ranking
 from manager.scheduler.step import Step
 from manager.scheduler.waiting import Entry
 
-MAX_ORDERS = 32
+MAX_ORDERS = 128
 """Of each kind that are kept; those that served longest ago go first."""
-MAX_RANKED = 500_000
-"""Nodes in all rankings together, some 300 bytes each."""
+MAX_PLACES = 1_000_000
+"""Nodes in all orders of a kind together, some 300 bytes each."""
 
 NOT_YET: Final = "not yet"
 """There was no time left to bring an order up to date."""
@@ -65,15 +65,19 @@ class Candidates:
         pool = self._pools.get(needs.lasting)
         if pool is None:
             pool = self._pools[needs.lasting] = LeastLoaded(self._nodes)
-            if len(self._pools) > MAX_ORDERS:
-                self._pools.popitem(last=False)
+            _shorten(self._pools, len(self._nodes))
         self._pools.move_to_end(needs.lasting)
         return pool
 
     def _rank(self, key: _RankingKey) -> Ranking:
         group, _, spread = key
         made = self._rankings[key] = Ranking(self._nodes, group, spread)
-        room = max(1, min(MAX_ORDERS, MAX_RANKED // (len(self._nodes) + 1)))
-        while len(self._rankings) > room:
-            self._rankings.popitem(last=False)
+        _shorten(self._rankings, len(self._nodes))
         return made
+
+
+def _shorten(orders: OrderedDict[Any, Any], nodes: int) -> None:
+    """Forgets the orders for which there is no room, but for the newest one."""
+    room = max(1, min(MAX_ORDERS, MAX_PLACES // (nodes + 1)))
+    while len(orders) > room:
+        orders.popitem(last=False)
