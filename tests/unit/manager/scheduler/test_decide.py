@@ -5,6 +5,7 @@ import pytest
 from api import states
 from api.v1 import objects_pb2
 from api.v1.types_pb2 import TaskState
+from manager.decision import Decision
 from manager.scheduler.decide import SchedulerLoop
 from manager.scheduler.step import MAX_TASKS
 from manager.state.changes import copy, create, delete, update
@@ -243,7 +244,7 @@ def test_long_work_is_split_and_comes_to_the_same() -> None:
     driver = LoopDriver(SchedulerLoop(), *(node(f"n{n}") for n in range(3)))
     count = 2 * MAX_TASKS + 30
     driver.write(*(create(pending(f"t{n}", slot=n + 1)) for n in range(count)))
-    decisions = []
+    decisions: list[Decision] = []
     while not decisions or decisions[-1].more:
         decisions.append(driver.decide())
     counts = [len(each.batches) for each in decisions]

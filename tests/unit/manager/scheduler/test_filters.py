@@ -58,7 +58,7 @@ def publishing(*ports: tuple[int, int, str], task_id: str = "t") -> objects_pb2.
         made.host_ports.add(
             published_port=port,
             target_port=80,
-            protocol=protocol,  # type: ignore[arg-type]
+            protocol=PortConfig.Protocol.ValueType(protocol),
             mode=PortConfig.PUBLISH_MODE_HOST,
             host_ip=address,
         )

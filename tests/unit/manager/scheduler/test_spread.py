@@ -73,9 +73,9 @@ def test_a_faulty_node_comes_last_until_its_failures_are_long_ago() -> None:
         assert found.id == best
 
 
-def place(nodes: NodeSet, ranking: Ranking, count: int, **pipeline: int) -> list[str]:
+def place(nodes: NodeSet, ranking: Ranking, count: int, memory: int = 0) -> list[str]:
     """The nodes that so many tasks of web get, one after another."""
-    asked = turned(**pipeline)
+    asked = turned(memory=memory)
     order: list[str] = []
     while len(order) < count:
         ranking.refresh(asked, EPOCH, 1000)
@@ -83,7 +83,7 @@ def place(nodes: NodeSet, ranking: Ranking, count: int, **pipeline: int) -> list
         if found is None:
             break
         order.append(found.id)
-        spec = task_spec(**pipeline)
+        spec = task_spec(memory=memory)
         nodes.put(task(f"t{len(order)}", slot=len(order), node_id=found.id, spec=spec))
         ranking.touch(found.id)
     return order
