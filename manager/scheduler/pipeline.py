@@ -94,14 +94,7 @@ class Pipeline:
         """Why none of the nodes can take the task, the most frequent reason first."""
         tally = Tally(nodes)
         tally.go_on(self, len(tally))
-        return tally.reason(self).text
-
-
-class Reason(NamedTuple):
-    """Why a task waits: the count of nodes for each filter, and the words, which have numbers."""
-
-    counts: tuple[tuple[str, int], ...]
-    text: str
+        return tally.reason(self)
 
 
 class Tally:
@@ -129,10 +122,9 @@ class Tally:
         del self._nodes[first:]
         return done
 
-    def reason(self, pipeline: Pipeline) -> Reason:
+    def reason(self, pipeline: Pipeline) -> str:
         """The result; the most frequent reason comes first, then in the order of the filters."""
         told = [each for each in pipeline.enabled if each.name in self._refused]
         told.sort(key=lambda each: -len(self._refused[each.name]))
-        counts = tuple((each.name, len(self._refused[each.name])) for each in told)
         words = "; ".join(each.explain(self._refused[each.name]) for each in told)
-        return Reason(counts, f"no suitable node ({words})" if words else "no suitable node")
+        return f"no suitable node ({words})" if words else "no suitable node"

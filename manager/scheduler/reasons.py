@@ -1,19 +1,25 @@
 """Writes into each task that fits nowhere why it waits; again when the reason has changed.
 
-Tasks with the same needs share the reason. Nodes are asked a few at a time. Where only the numbers
-in it have changed, a reason that was just written stands for a while: many tasks may have it.
+Tasks with the same needs share the reason. Nodes are asked a few at a time. Where only details have
+changed, a reason that was just written stands for a while: many tasks may have it, and a number in
+it may change all the time.
 """
 
+import re
+
+from api.times import seconds_of
 from api.v1 import objects_pb2
 from manager.scheduler.nodes import NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline, Tally
-from manager.scheduler.step import EXPLAIN, Step
-from manager.scheduler.waiting import Stuck, Waiting, is_waiting
+from manager.scheduler.step import EXPLAIN, LOOK, Step
+from manager.scheduler.waiting import Waiting, is_waiting
 from manager.state.changes import batch, copy, update
 from manager.state.store import View
 
 STANDS = 10.0
-"""Seconds for which numbers may be out of date."""
+"""Seconds for which details may be out of date."""
+_DETAILS = re.compile(r": [^;)]*")
+"""What filters say after the number of nodes: how much is needed, and how much there is."""
 
 
 class Reasons:
@@ -38,7 +44,7 @@ class Reasons:
 
     @property
     def wake_at(self) -> float | None:
-        """When numbers are to be written that have changed."""
+        """When details are to be written that have changed."""
         return min(self._later.values(), default=None)
 
     def turn_to(self, needs: Needs, view: View) -> bool:
@@ -56,21 +62,22 @@ class Reasons:
         self._gather(step.now)
         while step.left > 0 and (self._present is not None or self._open):
             self._look(step)
-        for stuck in self._waiting.stuck.values():
-            while stuck.unsaid and stuck.reason.text and step.left > 0:
+        for needs, stuck in self._waiting.stuck.items():
+            while stuck.unsaid and stuck.text and step.left > 0:
                 task_id, _ = stuck.unsaid.popitem()
-                self._write(task_id, stuck.reason.text, step)
+                self._write(needs, task_id, stuck.text, step)
 
     def _gather(self, now: float) -> None:
         stuck = self._waiting.stuck
         if self.are_outdated:
             self._open |= dict.fromkeys(stuck)
         else:
-            self._open |= dict.fromkeys(n for n, each in stuck.items() if not each.reason.text)
+            self._open |= dict.fromkeys(n for n, each in stuck.items() if not each.text)
         self.are_outdated = False
         for needs in [needs for needs, at in self._later.items() if at <= now]:
             del self._later[needs]
-            self._open[needs] = None
+            if needs in stuck:
+                stuck[needs].unsaid = dict.fromkeys(stuck[needs].entries)
 
     def _look(self, step: Step) -> None:
         if self._present is None:
@@ -84,26 +91,29 @@ class Reasons:
         step.spend(tally.go_on(self._pipeline, step.left))
         if not len(tally):
             self._present = None
-            self._conclude(needs, self._waiting.stuck[needs], tally, step.now)
+            text, stuck = tally.reason(self._pipeline), self._waiting.stuck[needs]
+            if text != stuck.text:
+                stuck.text = text
+                stuck.unsaid = dict.fromkeys(stuck.entries)
 
-    def _conclude(self, needs: Needs, stuck: Stuck, tally: Tally, now: float) -> None:
-        reason, former = tally.reason(self._pipeline), stuck.reason
-        if reason.text == former.text:
-            return
-        if reason.counts == former.counts and former.text and now < stuck.said_at + STANDS:
-            self._later[needs] = stuck.said_at + STANDS
-            return
-        self._later.pop(needs, None)
-        stuck.reason, stuck.said_at = reason, now
-        stuck.unsaid = dict.fromkeys(stuck.entries)
-
-    def _write(self, task_id: str, text: str, step: Step) -> None:
-        """Writes the reason into the task, unless it is there already."""
-        step.spend(EXPLAIN)
+    def _write(self, needs: Needs, task_id: str, text: str, step: Step) -> None:
+        """Writes the reason into the task, unless it is there already, or nearly."""
+        step.spend(LOOK)
         task = step.view.get(objects_pb2.Task, task_id)
         if task is None or not is_waiting(task) or task.status.error == text:
             return
+        stands_until = seconds_of(task.status.at) + STANDS
+        if step.now < stands_until and _without_details(task.status.error) == _without_details(
+            text
+        ):
+            self._later[needs] = min(stands_until, self._later.get(needs, stands_until))
+            return
+        step.spend(EXPLAIN)
         explained = copy(task)
         explained.status.error = text
         explained.status.at.CopyFrom(step.at)
         step.batches.append(batch(update(explained)))
+
+
+def _without_details(text: str) -> str:
+    return _DETAILS.sub("", text)

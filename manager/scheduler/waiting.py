@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from api import states
 from api.v1 import objects_pb2
 from manager.scheduler.nodes import GroupKey
-from manager.scheduler.pipeline import Needs, Reason, needs_of
+from manager.scheduler.pipeline import Needs, needs_of
 
 MAX_KNOWN = 1000
 """Different needs that are remembered, so that equal ones are kept once."""
-NOT_LOOKED_INTO = Reason((), "")
 
 Age = tuple[int, int, str]
 """Order among tasks: moment of creation in seconds and nanoseconds, then id."""
@@ -52,8 +51,7 @@ class Entry:
 class Stuck:
     """Tasks with the same needs, which no node can meet."""
 
-    reason: Reason = NOT_LOOKED_INTO
-    said_at: float = 0.0
+    text: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
     unsaid: dict[str, None] = field(default_factory=dict)  # those that may not say why yet
 
