@@ -1,7 +1,8 @@
 """The constraint enforcer: ends tasks on nodes that no longer suit them, so that they move.
 
 When a node's labels, role, address, resources or availability change, each task there is compared
-with the present constraints of its service, and what all of them reserve with what the node has.
+with the constraints it was made with, and what all of them reserve with what the node has. That its
+service has other constraints by now is the rolling update's affair, which replaces it in its turn.
 Victims are rejected; the orchestrator replaces them. Nodes that take no new tasks are left alone:
 paused ones keep what they have, drained and lost ones lose it anyhow. So are nodes that are out of
 touch, until they are back. Places nothing.
@@ -77,7 +78,7 @@ class EnforcerLoop:
             if node is not None and (at := seconds_of(node.meta.updated_at)) + ALERT > now:
                 self._changed[node_id] = at
             if node is not None and _is_enforced(node):
-                for task, why in victims(node, [t for t in tasks if _holds_on(t)], view):
+                for task, why in victims(node, [t for t in tasks if _holds_on(t)]):
                     batches.append(batch(update(evicted(task, why, now))))
         return Decision(batches, more=bool(self._nodes))
 
@@ -88,14 +89,14 @@ class EnforcerLoop:
                 self._nodes[change.object.node_id] = None
 
 
-def victims(node: Node, tasks: list[Task], view: View) -> Iterator[tuple[Task, str]]:
+def victims(node: Node, tasks: list[Task]) -> Iterator[tuple[Task, str]]:
     """Which of the tasks on the node have to go, and why; `tasks` are those that are to stay there.
 
     All that a constraint keeps away; of the others the newest first, so many as make the rest fit.
     """
     suited = []
     for task in tasks:
-        text = unmet(_constraints(task, view), node)
+        text = unmet(task.spec.placement.constraints, node)
         if text:
             yield task, f"assigned node no longer meets constraint {text}"
         else:
@@ -103,13 +104,6 @@ def victims(node: Node, tasks: list[Task], view: View) -> Iterator[tuple[Task, s
     newest_first = sorted(suited, key=_age, reverse=True)
     for task, what in too_many(node.description.resources, newest_first):
         yield task, f"assigned node no longer has enough {what}"
-
-
-def _constraints(task: Task, view: View) -> list[str]:
-    """The service's, which may have changed while the task stayed; else those it was made with."""
-    service = view.get(objects_pb2.Service, task.service_id)
-    spec = task.spec if service is None else service.spec.task
-    return list(spec.placement.constraints)
 
 
 def _age(task: Task) -> tuple[int, int, str]:
