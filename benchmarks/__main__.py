@@ -111,7 +111,7 @@ async def _gather(wanted: Collection[str]) -> list[Mapping[str, Any]]:
 
 
 async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], None]:
-    for name in filter(wanted.__contains__, sched.SIZES):
+    for name in filter(wanted.__contains__, sched.SHAPES):
         load = os.getloadavg()[0]
         yield _line(name, sched.measure(name), load)
     if agents.FIGURE in wanted:

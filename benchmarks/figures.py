@@ -179,6 +179,30 @@ _ALL = (
         "19.6",
         "copying tasks and applying them to the store",
     ),
+    Figure(
+        "sched_constraints",
+        "100,000 one-off tasks with constraints placed on 5,000 nodes",
+        "s",
+        8,
+        "114",
+        "as sched_100k, and comparing nodes with constraints once each",
+    ),
+    Figure(
+        "sched_wide_1k",
+        "1,000 one-off tasks placed on 100,000 nodes",
+        "s",
+        2,
+        "32",
+        "reading the nodes, and the order of them",
+    ),
+    Figure(
+        "sched_wide_100k",
+        "100,000 one-off tasks placed on 100,000 nodes",
+        "s",
+        8,
+        "more than 480",
+        "as sched_100k and sched_wide_1k together",
+    ),
 )
 
 FIGURES = {figure.name: figure for figure in _ALL}

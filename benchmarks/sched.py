@@ -1,11 +1,12 @@
-"""sched_1k, sched_10k and sched_100k: how long the scheduler takes to place one-off tasks on 1000
-nodes, commits included.
+"""The figures sched_*: how long the scheduler takes to place one-off tasks, commits included.
 
-Each task is a group of its own, as SwarmKit's benchmark has it. Timed: every decide(), applying its
-batches to a store, and showing the events to the loop. Needs no lab.
+Each task is a group of its own, as SwarmKit's benchmark has it. Timed: every decide(), with the
+reading of all nodes, applying its batches to a store, and showing the events to the loop. Needs no
+lab.
 """
 
 import time
+from dataclasses import dataclass
 
 from api import states
 from api.times import timestamp
@@ -15,37 +16,37 @@ from manager.scheduler.decide import SchedulerLoop
 from manager.state.changes import Batch, batch, create
 from manager.state.store import Store
 
-NODES = 1000
-SIZES = {"sched_1k": (1_000, 9), "sched_10k": (10_000, 5), "sched_100k": (100_000, 5)}
-"""Tasks, and runs to take the median of."""
 NOW = 1_000_000.0
+RACKS = 3
+"""With constraints each task is bound to one of so many racks."""
 
 
-def cluster(tasks: int) -> Store:
-    """A store with the nodes and so many pending tasks."""
-    store = Store()
-    batches: list[Batch] = []
-    for number in range(NODES):
-        node = objects_pb2.Node(id=f"node-{number:04}")
-        node.status.state = types_pb2.NODE_STATE_READY
-        node.description.resources.nano_cpus = 1 << 40
-        node.description.resources.memory_bytes = 1 << 50
-        batches.append(batch(create(node)))
-    for number in range(tasks):
-        task = objects_pb2.Task(id=f"task-{number:06}", desired_state=states.RUNNING)
-        task.spec.container.image = "docker.io/library/nginx:latest"
-        task.spec.resources.reservations.memory_bytes = 1 << 20
-        task.status.state = states.PENDING
-        batches.append(batch(create(task)))
-    store.apply(1, timestamp(NOW), batches)
-    return store
+@dataclass(frozen=True)
+class Shape:
+    """What is placed on what."""
+
+    nodes: int
+    tasks: int
+    runs: int = 5  # to take the median of
+    constraints: bool = False
 
 
-def place_all(tasks: int) -> tuple[float, float]:
+SHAPES = {
+    "sched_1k": Shape(1_000, 1_000, 9),
+    "sched_10k": Shape(1_000, 10_000),
+    "sched_100k": Shape(1_000, 100_000),
+    "sched_constraints": Shape(5_000, 100_000, constraints=True),
+    "sched_wide_1k": Shape(100_000, 1_000),
+    "sched_wide_100k": Shape(100_000, 100_000),
+}
+
+
+def place_all(shape: Shape) -> tuple[float, float]:
     """Seconds in all, and the longest single decide()."""
-    store = cluster(tasks)
-    loop = SchedulerLoop()
+    store, loop = Store(), SchedulerLoop()
+    store.apply(1, timestamp(NOW), [batch(create(_node(n))) for n in range(shape.nodes)])
     loop.reset(store)
+    _show(store, loop, [batch(create(_task(n, shape))) for n in range(shape.tasks)])
     longest = 0.0
     begun = time.perf_counter()
     more = True
@@ -53,9 +54,7 @@ def place_all(tasks: int) -> tuple[float, float]:
         step = time.perf_counter()
         decision = loop.decide(store, NOW)
         longest = max(longest, time.perf_counter() - step)
-        applied = store.apply(store.version + 1, timestamp(NOW), decision.batches)
-        for event in applied.events:
-            loop.observe(event)
+        _show(store, loop, decision.batches)
         more = decision.more
     elapsed = time.perf_counter() - begun
     assert all(task.node_id for task in store.all(objects_pb2.Task))
@@ -64,7 +63,32 @@ def place_all(tasks: int) -> tuple[float, float]:
 
 def measure(name: str) -> Measured:
     """One of the figures; beside it the longest time that a decision held the event loop."""
-    tasks, runs = SIZES[name]
-    taken = [place_all(tasks) for _ in range(runs)]
+    shape = SHAPES[name]
+    taken = [place_all(shape) for _ in range(shape.runs)]
     longest = max(step for _, step in taken)
     return Measured([elapsed for elapsed, _ in taken], {"longest_step_ms": 1000 * longest})
+
+
+def _show(store: Store, loop: SchedulerLoop, batches: list[Batch]) -> None:
+    for event in store.apply(store.version + 1, timestamp(NOW), batches).events:
+        loop.observe(event)
+
+
+def _node(number: int) -> objects_pb2.Node:
+    node = objects_pb2.Node(id=f"node-{number:06}")
+    node.status.state = types_pb2.NODE_STATE_READY
+    node.spec.annotations.labels["rack"] = f"r{number % RACKS}"
+    node.description.resources.nano_cpus = 1 << 40
+    node.description.resources.memory_bytes = 1 << 50
+    return node
+
+
+def _task(number: int, shape: Shape) -> objects_pb2.Task:
+    task = objects_pb2.Task(id=f"task-{number:06}", desired_state=states.RUNNING)
+    task.spec.container.image = "docker.io/library/nginx:latest"
+    task.spec.resources.reservations.memory_bytes = 1 << 20
+    if shape.constraints:
+        rack = f"node.labels.rack==r{number % RACKS}"
+        task.spec.placement.constraints.extend([rack, "node.role!=manager"])
+    task.status.state = states.PENDING
+    return task

@@ -11,6 +11,7 @@ from manager.dispatcher.orphans import OrphansLoop
 from manager.dispatcher.service import DispatcherService
 from manager.group.keeper import Keeper
 from manager.loops import LoopTask
+from manager.orchestrator.enforcer import EnforcerLoop
 from manager.orchestrator.reaper import ReaperLoop
 from manager.orchestrator.replicated import ReplicatedLoop
 from manager.scheduler.decide import SchedulerLoop
@@ -38,6 +39,7 @@ class Leader:
             ReplicatedLoop(ids),
             AllocatorLoop(),
             SchedulerLoop(),
+            EnforcerLoop(),
             ReaperLoop(),
             OrphansLoop(),
         ]

@@ -63,6 +63,13 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     metavar="KEY=VALUE",
     help="Engine label of this node; may be repeated.",
 )
+@click.option(
+    "--node-generic-resource",
+    "node_generic_resources",
+    multiple=True,
+    metavar="KIND=COUNT|KIND=NAME",
+    help="What tasks may reserve here beside CPU and memory: apple=4, or gpu=UUID1 and gpu=UUID2.",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option
     """The daemon of a node of the swarm, manager or worker."""

@@ -13,6 +13,7 @@ import grpc
 
 from api.channel import SERVER_OPTIONS
 from api.errors import Code, SwarmError
+from api.generic import declared
 from api.health import HealthService
 from api.listener import Listener
 from api.serving import ErrorInterceptor
@@ -57,7 +58,11 @@ class Node:
             clock=wall,
         )
         self._executor = ContainerExecutor(
-            self._driver, self._images, version=version("swarmctl"), labels=settings.labels
+            self._driver,
+            self._images,
+            version=version("swarmctl"),
+            labels=settings.labels,
+            generic=declared(settings.node_generic_resources),
         )
         self._switch = Switch()
         self.lives = Lives(settings.state_dir, self._executor, self._switch, failed=self._fail)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
+from api.generic import declared
 
 DEFAULT_FILE = Path("/etc/swarm/swarmd.toml")
 
@@ -29,6 +30,8 @@ class Settings:
     """Own certificate authorities, by registry."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Engine labels of this node."""
+    node_generic_resources: tuple[str, ...] = ()
+    """What tasks may reserve of this node beside CPU and memory, as api.generic reads it."""
     log_level: str = "info"
 
     @property
@@ -55,11 +58,13 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
             given[name] = Path(given[name]).absolute()
     if "registry_cas" in given:
         given["registry_cas"] = {k: Path(v) for k, v in given["registry_cas"].items()}
-    if "insecure_registries" in given:
-        given["insecure_registries"] = tuple(given["insecure_registries"])
+    for name in _LISTS & given.keys():
+        given[name] = tuple(given[name])
+    declared(given.get("node_generic_resources", ()))
     return Settings(**given)
 
 
+_LISTS = frozenset({"insecure_registries", "node_generic_resources"})
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -68,7 +73,7 @@ def _check(name: str, value: object) -> None:
     match name:
         case "log_level":
             right, wanted = value in _LEVELS, f"one of {', '.join(_LEVELS)}"
-        case "insecure_registries":
+        case "insecure_registries" | "node_generic_resources":
             right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
             wanted = "a list of texts"
         case "registry_cas" | "labels":

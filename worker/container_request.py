@@ -1,6 +1,6 @@
 """From a task to what the container driver is asked for. Pure.
 
-Names, labels and host names are Docker's (daemon/cluster/executor/container/container.go).
+Names, labels, host names and variables are Docker's (daemon/cluster/executor/container).
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
+from api.generic import environment
 from api.states import task_name
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
@@ -37,7 +38,7 @@ def container_request(
     return ContainerRequest(
         id=task.id,
         name=f"{task_name(task)}.{task.id}",
-        spec=task.spec.container,
+        spec=_with_resources(task),
         resources=task.spec.resources,
         image_config=image_config,
         layers=layers,
@@ -45,6 +46,16 @@ def container_request(
         network=network,
         labels=labels_of(task, image_id),
     )
+
+
+def _with_resources(task: Task) -> specs_pb2.ContainerSpec:
+    """The container's spec; its environment names the generic resources that the task was given."""
+    if not task.assigned_generic:
+        return task.spec.container
+    spec = specs_pb2.ContainerSpec()
+    spec.CopyFrom(task.spec.container)
+    spec.env.extend(environment(task.assigned_generic))
+    return spec
 
 
 def labels_of(task: Task, image_id: str) -> dict[str, str]:

@@ -425,6 +425,8 @@ class Task(message.Message):
     DESIRED_STATE_FIELD_NUMBER: builtins.int
     SERVICE_LABELS_FIELD_NUMBER: builtins.int
     START_AFTER_FIELD_NUMBER: builtins.int
+    ASSIGNED_GENERIC_FIELD_NUMBER: builtins.int
+    HOST_PORTS_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -445,6 +447,14 @@ class Task(message.Message):
     def start_after(self) -> timestamp_pb2.Timestamp:
         """Not started before this moment: how a restart delay is kept across a change of leader."""
 
+    @builtins.property
+    def assigned_generic(self) -> containers.RepeatedCompositeFieldContainer[types_pb2.GenericResource]:
+        """What it was given of its node's generic resources, of those that spec.resources.reservations asks for."""
+
+    @builtins.property
+    def host_ports(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.PortConfig]:
+        """Ports of its node that it holds: the service's published ports of mode host."""
+
     def __init__(
         self,
         *,
@@ -460,10 +470,12 @@ class Task(message.Message):
         desired_state: types_pb2.TaskState.ValueType = ...,
         service_labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         start_after: timestamp_pb2.Timestamp | None = ...,
+        assigned_generic: abc.Iterable[types_pb2.GenericResource] | None = ...,
+        host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["desired_state", b"desired_state", "id", b"id", "meta", b"meta", "node_id", b"node_id", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "meta", b"meta", "node_id", b"node_id", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

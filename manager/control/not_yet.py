@@ -70,30 +70,6 @@ _TABLE: tuple[NotYet, ...] = (
         lambda s: any(n.aliases or n.driver_options for n in s.task.networks),
     ),
     NotYet(
-        "task.placement.constraints",
-        "--constraint",
-        "constraints are not built yet",
-        lambda s: s.task.placement.constraints,
-    ),
-    NotYet(
-        "task.placement.spread",
-        "--placement-pref",
-        "spread preferences are not built yet",
-        lambda s: s.task.placement.spread,
-    ),
-    NotYet(
-        "task.placement.max_replicas_per_node",
-        "--replicas-max-per-node",
-        "this limit is not built yet",
-        lambda s: s.task.placement.max_replicas_per_node,
-    ),
-    NotYet(
-        "task.resources.reservations.generic",
-        "--generic-resource",
-        "generic resources are not built yet",
-        lambda s: s.task.resources.reservations.generic,
-    ),
-    NotYet(
         "task.log_driver.name",
         "--log-driver",
         "only the driver local is built yet",

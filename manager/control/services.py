@@ -6,6 +6,7 @@ from api.ids import IdSource
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.not_yet import refuse_not_yet
 from manager.control.resolve import resolve
+from manager.placement.check import check_placement
 from manager.state.changes import batch, copy, create, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
@@ -90,6 +91,7 @@ class Services:
 def check_service(spec: specs_pb2.ServiceSpec) -> None:
     """Refuses a spec that is wrong by itself, or asks for what has no effect yet."""
     validate.service_spec(spec)
+    check_placement(spec.task)
     try:
         parse_reference(spec.task.container.image)
     except SwarmError as error:

@@ -21,6 +21,7 @@ from manager.orchestrator.tasks import (
     new_task,
     released,
     retired,
+    was_taken_away,
 )
 from manager.state.changes import Change, create, update
 
@@ -155,7 +156,7 @@ def _replace(slot: Slot, unfit: list[objects_pb2.Task], scene: Scene) -> list[Ch
     if not may_restart(last, slot.tasks):
         return changes
     delay = restart_delay(last.spec.restart) if states.is_terminal(last) else 0.0
-    if scene.fates.of(last) is not Fate.STAYS or last.status.state == states.ORPHANED:
+    if scene.fates.of(last) is not Fate.STAYS or was_taken_away(last):
         delay = 0.0
     like = last if scene.is_paused and last.spec_version != scene.service.spec_version else None
     following = successor(slot, unfit, scene, start_after=scene.now + delay, like=like)

@@ -9,7 +9,8 @@ from enum import Enum
 from api import states
 from api.ids import IdSource
 from api.times import timestamp
-from api.v1 import objects_pb2, types_pb2
+from api.v1 import objects_pb2, specs_pb2, types_pb2
+from manager.placement.eviction import was_evicted
 from manager.state.changes import copy
 from manager.state.store import View
 
@@ -17,8 +18,13 @@ ENDED_BY_ITSELF = frozenset({states.COMPLETE, states.FAILED, states.REJECTED})
 
 
 def ended_by_itself(task: objects_pb2.Task) -> bool:
-    """Whether the task ended, other than by being told to or by being lost with its node."""
-    return task.status.state in ENDED_BY_ITSELF
+    """Whether the task ended, other than by being told to, or because of its node."""
+    return task.status.state in ENDED_BY_ITSELF and not was_evicted(task)
+
+
+def was_taken_away(task: objects_pb2.Task) -> bool:
+    """Whether the task ended only because its node was removed, or no longer suits it."""
+    return task.status.state == states.ORPHANED or was_evicted(task)
 
 
 def is_wanted(task: objects_pb2.Task) -> bool:
@@ -83,6 +89,7 @@ def new_task(
         spec_version=service.spec_version if like is None else like.spec_version,
         desired_state=desired,
         service_labels=service.spec.annotations.labels,
+        host_ports=_host_ports(service) if like is None else like.host_ports,
     )
     task.status.state = states.NEW
     task.status.message = "created"
@@ -90,6 +97,11 @@ def new_task(
     if start_after is not None:
         task.start_after.CopyFrom(timestamp(start_after))
     return task
+
+
+def _host_ports(service: objects_pb2.Service) -> list[specs_pb2.PortConfig]:
+    mode = specs_pb2.PortConfig.PUBLISH_MODE_HOST
+    return [port for port in service.spec.endpoint.ports if port.mode == mode]
 
 
 def retired(task: objects_pb2.Task, now: float) -> objects_pb2.Task:

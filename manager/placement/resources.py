@@ -30,7 +30,7 @@ def holds_resources(task: objects_pb2.Task) -> bool:
 def needed_controllers(spec: specs_pb2.TaskSpec) -> frozenset[str]:
     """The cgroup controllers without which the task's limits would silently not hold."""
     resources = spec.resources
-    needed = set()
+    needed: set[str] = set()
     if resources.limits.nano_cpus:
         needed.add("cpu")
     if resources.limits.memory_bytes:

@@ -4,21 +4,21 @@ A core: it keeps what it knows of nodes and waiting tasks from the events, and t
 store checks at commit settle any race. A task whose node is lost after all is the orchestrator's.
 """
 
-from google.protobuf.timestamp_pb2 import Timestamp
+from collections.abc import Iterator
+from itertools import chain
 
 from api import states
-from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.decision import Decision
+from manager.scheduler.candidates import NOT_YET, Candidates
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline
-from manager.scheduler.spread import GroupRanking, LeastLoaded
+from manager.scheduler.reasons import Reasons
+from manager.scheduler.spread import rank
+from manager.scheduler.step import ASSIGN, GIVE_UP, LOAD, LOOK, Step
 from manager.scheduler.waiting import Entry, Waiting, is_waiting
 from manager.state.changes import Batch, Event, batch, copy, update
 from manager.state.store import View
-
-MAX_TASKS = 300
-"""Tasks per decision, so that a step stays under 20 ms."""
 
 
 class SchedulerLoop:
@@ -37,55 +37,69 @@ class SchedulerLoop:
 
     def _forget(self) -> None:
         self._nodes = NodeSet()
-        self._by_load = LeastLoaded(self._nodes)
+        self._candidates = Candidates(self._nodes, self._pipeline)
         self._waiting = Waiting()
+        self._reasons = Reasons(self._pipeline, self._nodes, self._waiting)
         self._assigned: set[str] = set()  # decided, and not known to be applied yet
         self._refused: dict[str, None] = {}
         self._changed_nodes: set[str] = set()  # where a stuck task may fit by now
-        self._reasons_changed = False
+        self._suspects: dict[Needs, set[str]] = {}  # of these nodes, those to be asked, by needs
+        self._unread: Iterator[str] = iter(())  # ids of nodes, then of tasks
+        self._is_read = True
 
     def reset(self, view: View) -> None:
-        """Counts every task and node anew, and takes every waiting task as untried."""
+        """Takes every task as unseen; `decide` then counts them and the nodes, some at a time."""
         self._forget()
-        for node in view.all(objects_pb2.Node):
-            self._nodes.describe(node.id, node)
-        for task in view.all(objects_pb2.Task):
-            self._nodes.put(task)
-            if is_waiting(task):
-                self._waiting.add(task)
-        self._by_load = LeastLoaded(self._nodes)
+        nodes = [node.id for node in view.all(objects_pb2.Node)]
+        self._unread = chain(nodes, [task.id for task in view.all(objects_pb2.Task)])
+        self._is_read = False
 
     def observe(self, event: Event) -> bool:
         """Notes tasks that wait, and changes of nodes that could help them."""
         obj = event.object
         if isinstance(obj, objects_pb2.Node):
             if self._nodes.describe(obj.id, obj if event.new is not None else None):
+                self._candidates.touch(obj.id, is_other=True)
                 self._note_change([obj.id])
         elif isinstance(obj, objects_pb2.Task):
             self._see(obj.id, obj if event.new is not None else None)
-        return bool(self._waiting) or (self._reasons_changed and bool(self._waiting.stuck))
+        stuck_matter = bool(self._waiting.stuck) and self._reasons.are_outdated
+        return bool(self._waiting) or stuck_matter
 
     def decide(self, view: View, now: float) -> Decision:
         """Assignments for the oldest waiting tasks; and once all were tried, reasons."""
+        step = Step(view, now)
+        self._read(step)
+        if not self._is_read:
+            return Decision(more=True)
         for task_id in self._refused:
             self._assigned.discard(task_id)
             self._waiting.discard(task_id)
             self._see(task_id, view.get(objects_pb2.Task, task_id))
         self._refused.clear()
-        self._retry_stuck(view)
-        step = _Step(view, now)
-        while step.left > 0 and (group := self._waiting.take_group(step.left)):
-            step.left -= len(group)
+        self._retry_stuck(step)
+        while (count := step.left // ASSIGN) > 0 and (group := self._waiting.take_group(count)):
             self._place(group, step)
-        if not self._waiting and step.left > 0:
-            self._say_why(step)
-        unsaid = any(stuck.unsaid for stuck in self._waiting.stuck.values())
-        return Decision(step.batches, more=bool(self._waiting) or unsaid or self._reasons_changed)
+        if not self._waiting and not self._suspects:
+            self._reasons.say(step)
+        more = bool(self._waiting or self._suspects) or self._reasons.are_due
+        return Decision(step.batches, None if more else self._reasons.wake_at, more=more)
 
     def refused(self, batch: Batch) -> None:
         """Takes the assignment back and looks at the task again."""
         for change in batch.changes:
             self._refused[change.object.id] = None
+
+    def _read(self, step: Step) -> None:
+        while not self._is_read and step.left > 0:
+            object_id = next(self._unread, "")
+            # As it is now: events may have shown a later state than the reset saw.
+            if (node := step.view.get(objects_pb2.Node, object_id)) is not None:
+                self._nodes.describe(object_id, node)
+            elif (task := step.view.get(objects_pb2.Task, object_id)) is not None:
+                self._see(object_id, task)
+            self._is_read = not object_id
+            step.spend(LOAD)
 
     def _see(self, task_id: str, task: objects_pb2.Task | None) -> None:
         if task is not None and is_waiting(task):
@@ -99,95 +113,83 @@ class SchedulerLoop:
 
     def _note_change(self, node_ids: list[str]) -> None:
         for node_id in node_ids:
-            self._by_load.touch(node_id)
+            self._candidates.touch(node_id)
             self._changed_nodes.add(node_id)
-            self._reasons_changed = True
+            self._reasons.are_outdated = True
 
-    def _retry_stuck(self, view: View) -> None:
-        changed = [node for node in map(self._nodes.get, self._changed_nodes) if node is not None]
+    def _retry_stuck(self, step: Step) -> None:
+        """Tries tasks again that fit nowhere, if a node that changed could take one of them."""
+        for needs in self._waiting.stuck if self._changed_nodes else ():
+            self._suspects.setdefault(needs, set()).update(self._changed_nodes)
         self._changed_nodes.clear()
-        for needs in list(self._waiting.stuck) if changed else ():
-            if self._turn_to(needs, view) and any(map(self._pipeline.passes, changed)):
-                self._waiting.retry(needs)
+        while self._suspects and step.left > 0:
+            needs, node_ids = self._suspects.popitem()
+            if not self._reasons.turn_to(needs, step.view):
+                continue
+            while node_ids and step.left > 0:
+                node = self._nodes.get(node_ids.pop())
+                step.spend(LOOK)
+                if node is not None and self._pipeline.passes_successor(node):
+                    self._waiting.retry(needs)
+                    node_ids.clear()
+            if node_ids:
+                self._suspects[needs] = node_ids
 
-    def _turn_to(self, needs: Needs, view: View) -> bool:
-        for task_id in self._waiting.stuck[needs].entries:
-            task = view.get(objects_pb2.Task, task_id)
-            if task is not None:
-                self._pipeline.turn_to(task)
-                return True
-        return False
-
-    def _place(self, group: list[Entry], step: "_Step") -> None:
-        if group[0].needs in self._waiting.stuck:
-            for entry in group:
-                self._waiting.give_up(entry)
-            return
-        ranking: GroupRanking | None = None
-        for entry in group:
+    def _place(self, group: list[Entry], step: Step) -> None:
+        """Places tasks that are alike; puts those back for which there is no time left."""
+        turned = False
+        for position, entry in enumerate(group):
             task = step.view.get(objects_pb2.Task, entry.id)
             if task is None or not is_waiting(task):
                 continue
-            if ranking is None:
-                self._pipeline.turn_to(task)
-                if len(group) > 1:
-                    ranking = GroupRanking(
-                        self._nodes, entry.group, self._pipeline.passes, step.now
-                    )
-            if ranking is None:
-                node = self._by_load.best(entry.group, self._pipeline.passes, step.now)
+            if not turned:
+                self._pipeline.turn_to(task, entry.needs)
+                turned = True
+            best = self._best(entry, task, step)
+            if best is NOT_YET:
+                self._waiting.put_back(group[position:])
+                return
+            if isinstance(best, NodeInfo):
+                self._assign(task, best, step)
             else:
-                node = ranking.best()
-            if node is None:
                 self._waiting.give_up(entry)
-            else:
-                self._assign(task, node, step)
+                step.spend(GIVE_UP)
 
-    def _assign(self, task: objects_pb2.Task, node: NodeInfo, step: "_Step") -> None:
+    def _best(self, entry: Entry, task: objects_pb2.Task, step: Step) -> NodeInfo | str | None:
+        best: NodeInfo | str | None = None
+        if entry.needs not in self._waiting.stuck:
+            best = self._candidates.best(entry, step)
+        if entry.needs.per_node is None or isinstance(best, str):
+            return best
+        choice = [best] if best is not None else []
+        choice += self._places_of_predecessors(task, step.view)
+        return min(choice, key=lambda n: (rank(n, entry.group, step.now), n.id), default=None)
+
+    def _places_of_predecessors(self, task: objects_pb2.Task, view: View) -> Iterator[NodeInfo]:
+        """The nodes on which there is room only because the task replaces another there.
+
+        Else an update that starts first could never go on where each node has all the tasks of the
+        service that it may have (moby#40797).
+        """
+        for other in view.tasks_of_slot(task.service_id, task.slot):
+            if other.id != task.id and other.node_id and states.is_live(other):
+                node = self._nodes.get(other.node_id)
+                if node is not None and self._pipeline.passes_successor(node):
+                    yield node
+
+    def _assign(self, task: objects_pb2.Task, node: NodeInfo, step: Step) -> None:
         assigned = copy(task)
         assigned.node_id = node.id
+        for each in task.spec.resources.reservations.generic:
+            assigned.assigned_generic.append(node.claim_generic(each.kind, each.count))
         status = assigned.status
         status.state = states.ASSIGNED
         status.at.CopyFrom(step.at)
         status.message = "scheduler assigned task to node"
         status.error = ""
         self._nodes.put(assigned)
-        self._by_load.touch(node.id)
+        self._candidates.touch(node.id)
         self._assigned.add(task.id)
-        self._reasons_changed = True
+        self._reasons.are_outdated = True
         step.batches.append(batch(update(assigned)))
-
-    def _say_why(self, step: "_Step") -> None:
-        for needs, stuck in self._waiting.stuck.items():
-            if (self._reasons_changed or not stuck.text) and self._turn_to(needs, step.view):
-                text = self._pipeline.explain(self._nodes.all())
-                if text != stuck.text:
-                    stuck.text = text
-                    stuck.unsaid = dict.fromkeys(stuck.entries)
-            while stuck.unsaid and step.left > 0:
-                task_id = next(iter(stuck.unsaid))
-                del stuck.unsaid[task_id]
-                step.left -= 1
-                step.explain(task_id, stuck.text)
-        self._reasons_changed = False
-
-
-class _Step:
-    """What one decision has come to so far."""
-
-    def __init__(self, view: View, now: float) -> None:
-        self.view = view
-        self.now = now
-        self.at: Timestamp = timestamp(now)
-        self.left = MAX_TASKS
-        self.batches: list[Batch] = []
-
-    def explain(self, task_id: str, text: str) -> None:
-        """Writes `text` into the task, unless it says so already."""
-        task = self.view.get(objects_pb2.Task, task_id)
-        if task is None or not is_waiting(task) or task.status.error == text:
-            return
-        explained = copy(task)
-        explained.status.error = text
-        explained.status.at.CopyFrom(self.at)
-        self.batches.append(batch(update(explained)))
+        step.spend(ASSIGN)

@@ -4,11 +4,14 @@
 be counted at once and confirmed by its event later. Chooses nothing.
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 from api import states
 from api.times import seconds_of
-from api.v1 import objects_pb2, types_pb2
+from api.v1 import objects_pb2, specs_pb2, types_pb2
+from manager.placement.eviction import was_evicted
+from manager.placement.generic import Stock
 from manager.placement.resources import holds_resources, reservation
 
 GroupKey = tuple[str, int]
@@ -21,6 +24,14 @@ MAX_FAILURES = 5
 
 _READY = types_pb2.NODE_STATE_READY
 _ACTIVE = types_pb2.NODE_AVAILABILITY_ACTIVE
+_NOBODY = objects_pb2.Node()
+
+
+class _Held(NamedTuple):
+    """What a task holds of its node beside CPU and memory; few tasks do."""
+
+    generic: list[types_pb2.GenericResource]
+    ports: list[specs_pb2.PortConfig]
 
 
 class _Placed(NamedTuple):
@@ -32,21 +43,24 @@ class _Placed(NamedTuple):
     group: GroupKey
     counts: bool  # wanted there, so it weighs in the spread
     failed_at: float  # 0: it did not fail
+    held: _Held | None
 
 
 class NodeInfo:
     """One node as the filters see it. `present` is False while only leftover tasks name it."""
 
     __slots__ = (
+        "_ports",
+        "_stock",
         "active",
         "failures",
         "id",
         "memory_bytes",
         "missing_controllers",
         "nano_cpus",
+        "node",
         "of_service",
         "placements",
-        "platform",
         "present",
         "ready",
         "reserved_memory_bytes",
@@ -56,15 +70,17 @@ class NodeInfo:
 
     def __init__(self, node_id: str) -> None:
         self.id = node_id
+        self.node = _NOBODY
         self.present = self.ready = self.active = False
         self.nano_cpus = self.memory_bytes = 0
         self.reserved_nano_cpus = self.reserved_memory_bytes = 0
-        self.platform = types_pb2.Platform()
         self.missing_controllers: frozenset[str] = frozenset()
         self.placements = 0  # of all kinds, those without weight too
         self.tasks = 0
         self.of_service: dict[str, int] = {}
         self.failures: dict[GroupKey, dict[str, float]] = {}
+        self._stock: Stock | None = None
+        self._ports: dict[tuple[int, int], list[str]] = {}  # protocol and port: addresses
 
     @property
     def free_nano_cpus(self) -> int:
@@ -76,38 +92,57 @@ class NodeInfo:
         """Memory that no task has reserved; negative if the node shrank."""
         return self.memory_bytes - self.reserved_memory_bytes
 
-    def is_faulty(self, group: GroupKey, now: float) -> bool:
-        """Whether tasks like these have failed here too often of late."""
+    def free_generic(self, kind: str) -> int:
+        """How many of a kind of generic resource no task has reserved."""
+        return 0 if self._stock is None else self._stock.free(kind)
+
+    def claim_generic(self, kind: str, count: int) -> types_pb2.GenericResource:
+        """What a task would get that asks for so many, of which so many are free."""
+        return self.stock.claim(kind, count)
+
+    @property
+    def stock(self) -> Stock:
+        """Its generic resources; most nodes have none."""
+        if self._stock is None:
+            self._stock = Stock()
+        return self._stock
+
+    def holds_port(self, port: specs_pb2.PortConfig) -> bool:
+        """Whether a task holds the port, on the same address or where either is of all."""
+        held = self._ports.get((port.protocol, port.published_port))
+        return held is not None and (not port.host_ip or "" in held or port.host_ip in held)
+
+    def hold_port(self, port: specs_pb2.PortConfig, sign: int) -> None:
+        """Counts a port as held once more (1), or once less (-1)."""
+        key = (port.protocol, port.published_port)
+        held = self._ports.setdefault(key, [])
+        (held.append if sign > 0 else held.remove)(port.host_ip)
+        if not held:
+            del self._ports[key]
+
+    def faulty_until(self, group: GroupKey, now: float) -> float:
+        """Until when the node comes last for tasks like these; 0: they did not fail too often."""
         failures = self.failures.get(group)
         if failures is None or len(failures) < MAX_FAILURES:
-            return False
-        return sum(now - at < FAILURE_WINDOW for at in failures.values()) >= MAX_FAILURES
+            return 0.0
+        until = sorted(failures.values())[-MAX_FAILURES] + FAILURE_WINDOW
+        return until if until > now else 0.0
 
     def describe(self, node: objects_pb2.Node | None) -> bool:
         """Takes over what the node says of itself; whether anything of it had changed."""
-        before = self._description()
-        self.present = node is not None
-        if node is None:
-            self.ready = self.active = False
-        else:
-            self.ready = node.status.state == _READY
-            self.active = node.spec.availability == _ACTIVE
-            self.nano_cpus = node.description.resources.nano_cpus
-            self.memory_bytes = node.description.resources.memory_bytes
-            self.platform = node.description.platform
-            self.missing_controllers = frozenset(node.description.missing_controllers)
-        return self._description() != before
-
-    def _description(self) -> tuple[object, ...]:
-        return (
-            self.present,
-            self.ready,
-            self.active,
-            self.nano_cpus,
-            self.memory_bytes,
-            self.platform,
-            self.missing_controllers,
-        )
+        if self.present and node is not None and _alike(self.node, node):
+            return False
+        was_present, self.present = self.present, node is not None
+        self.node = _NOBODY if node is None else node
+        description = self.node.description
+        self.ready = self.node.status.state == _READY
+        self.active = self.present and self.node.spec.availability == _ACTIVE
+        self.nano_cpus = description.resources.nano_cpus
+        self.memory_bytes = description.resources.memory_bytes
+        self.missing_controllers = frozenset(description.missing_controllers)
+        if description.resources.generic or self._stock is not None:
+            self.stock.declare(description.resources.generic)
+        return was_present or self.present
 
 
 class NodeSet:
@@ -116,6 +151,10 @@ class NodeSet:
     def __init__(self) -> None:
         self._infos: dict[str, NodeInfo] = {}
         self._placed: dict[str, _Placed] = {}
+        self._of_service: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._infos)
 
     def get(self, node_id: str) -> NodeInfo | None:
         """The node, if it is present."""
@@ -125,6 +164,14 @@ class NodeSet:
     def all(self) -> list[NodeInfo]:
         """Every node that is present."""
         return [info for info in self._infos.values() if info.present]
+
+    def ids(self) -> list[str]:
+        """The id of every node that is present."""
+        return [info.id for info in self._infos.values() if info.present]
+
+    def has_tasks_of(self, service_id: str) -> bool:
+        """Whether any node has a task of the service that weighs in the spread."""
+        return service_id in self._of_service
 
     def describe(self, node_id: str, node: objects_pb2.Node | None) -> bool:
         """Adds, changes or (with None) removes a node; whether that could matter to a decision."""
@@ -153,7 +200,7 @@ class NodeSet:
         if old is not None:
             del self._placed[task_id]
             info = self._infos[old.node_id]
-            _shift(info, task_id, old, -1)
+            self._shift(info, task_id, old, -1)
             self._forget_if_empty(info)
             news.append(old.node_id)
         if new is not None:
@@ -161,13 +208,32 @@ class NodeSet:
             found = self._infos.get(new.node_id)
             if found is None:
                 found = self._infos[new.node_id] = NodeInfo(new.node_id)
-            _shift(found, task_id, new, 1)
+            self._shift(found, task_id, new, 1)
             news.append(new.node_id)
         return news
+
+    def _shift(self, info: NodeInfo, task_id: str, placed: _Placed, sign: int) -> None:
+        _shift(info, task_id, placed, sign)
+        if placed.counts:
+            service_id = placed.group[0]
+            self._of_service[service_id] += sign
+            if not self._of_service[service_id]:
+                del self._of_service[service_id]
 
     def _forget_if_empty(self, info: NodeInfo) -> None:
         if not info.present and not info.placements:
             self._infos.pop(info.id, None)
+
+
+def _alike(one: objects_pb2.Node, other: objects_pb2.Node) -> bool:
+    """Whether filters and preferences find no difference between two versions of a node."""
+    return (
+        one.status.state == other.status.state
+        and one.role == other.role
+        and one.status.address == other.status.address
+        and one.spec == other.spec
+        and one.description == other.description
+    )
 
 
 def _placed(task: objects_pb2.Task) -> _Placed | None:
@@ -175,17 +241,29 @@ def _placed(task: objects_pb2.Task) -> _Placed | None:
     if holds_resources(task):
         cpus, memory = reservation(task)
         counts = task.desired_state <= states.RUNNING
-        return _Placed(task.node_id, cpus, memory, group, counts, 0.0)
-    if task.node_id and task.status.state in (states.FAILED, states.REJECTED):
+        return _Placed(task.node_id, cpus, memory, group, counts, 0.0, _held(task))
+    has_failed = task.status.state in (states.FAILED, states.REJECTED)
+    if task.node_id and has_failed and not was_evicted(task):
         # The leader's clock: that of a worker may be off.
-        return _Placed(task.node_id, 0, 0, group, False, seconds_of(task.meta.updated_at))
+        return _Placed(task.node_id, 0, 0, group, False, seconds_of(task.meta.updated_at), None)
     return None
+
+
+def _held(task: objects_pb2.Task) -> _Held | None:
+    if not task.assigned_generic and not task.host_ports:
+        return None
+    ports = [port for port in task.host_ports if port.published_port]
+    return _Held(list(task.assigned_generic), ports)
 
 
 def _shift(info: NodeInfo, task_id: str, placed: _Placed, sign: int) -> None:
     info.placements += sign
     info.reserved_nano_cpus += sign * placed.nano_cpus
     info.reserved_memory_bytes += sign * placed.memory_bytes
+    if placed.held is not None:
+        info.stock.shift(placed.held.generic, sign)
+        for port in placed.held.ports:
+            info.hold_port(port, sign)
     if placed.counts:
         info.tasks += sign
         service_id = placed.group[0]

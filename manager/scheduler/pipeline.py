@@ -1,20 +1,44 @@
 """The filters in a row: which nodes can take a task, and in words why the others cannot."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from api.v1 import objects_pb2
 from manager.placement.resources import needed_controllers, reservation
-from manager.scheduler.filters import Filter, default_filters
+from manager.scheduler.filters.base import Filter
+from manager.scheduler.filters.order import default_filters
+from manager.scheduler.filters.placement import MaxReplicasFilter
 from manager.scheduler.nodes import NodeInfo
 
-Needs = tuple[object, ...]
-"""Everything in a task that the filters look at: tasks with equal needs share their verdicts."""
+
+class Needs(NamedTuple):
+    """Everything in a task that the filters look at: tasks with equal needs share their verdicts.
+
+    `lasting` is for the filters that look only at what a node is, `passing` for the others.
+    """
+
+    lasting: tuple[object, ...]
+    passing: tuple[object, ...]
+    per_node: tuple[str, int] | None = None
+    """Service, and how many of its tasks may be on one node; None: any number."""
 
 
 def needs_of(task: objects_pb2.Task) -> Needs:
     """The task's needs; a new filter that looks at more of the task adds it here."""
-    platforms = tuple((each.os, each.architecture) for each in task.spec.placement.platforms)
-    return (*reservation(task), needed_controllers(task.spec), platforms)
+    spec = task.spec
+    placement = spec.placement
+    lasting = (
+        needed_controllers(spec),
+        tuple((each.os, each.architecture) for each in placement.platforms),
+        tuple(placement.constraints),
+    )
+    passing = (
+        reservation(task),
+        tuple((each.kind, each.count) for each in spec.resources.reservations.generic),
+        tuple((each.protocol, each.published_port, each.host_ip) for each in task.host_ports),
+    )
+    most = placement.max_replicas_per_node
+    return Needs(lasting, passing, (task.service_id, most) if most else None)
 
 
 class Pipeline:
@@ -22,27 +46,85 @@ class Pipeline:
 
     def __init__(self, filters: Sequence[Filter] | None = None) -> None:
         self._filters = default_filters() if filters is None else list(filters)
-        self._enabled: list[Filter] = []
+        self._limits = [each for each in self._filters if isinstance(each, MaxReplicasFilter)]
+        self._needs: Needs | None = None
+        self.enabled: list[Filter] = []
+        """The filters that have a say about the task."""
+        self._all: list[Callable[[NodeInfo], bool]] = []
+        self._lasting: list[Callable[[NodeInfo], bool]] = []
 
-    def turn_to(self, task: objects_pb2.Task) -> None:
-        """Asks on behalf of this task from now on."""
-        self._enabled = [each for each in self._filters if each.enabled(task)]
+    def turn_to(self, task: objects_pb2.Task, needs: Needs | None = None) -> None:
+        """Asks on behalf of this task from now on. `needs`: its needs, where they are known."""
+        if needs is not None and needs == self._needs:
+            return
+        self._needs = needs
+        self.enabled = [each for each in self._filters if each.enabled(task)]
+        self._all = [each.passes for each in self.enabled]
+        self._lasting = [each.passes for each in self.enabled if each.lasting]
 
     def passes(self, node: NodeInfo) -> bool:
         """Whether no filter refuses the node."""
-        for each in self._enabled:  # noqa: SIM110 - twice as fast as all() on the hottest path
-            if not each.passes(node):
+        for passes in self._all:  # noqa: SIM110 - twice as fast as all() on the hottest path
+            if not passes(node):
                 return False
         return True
 
+    def passes_for_good(self, node: NodeInfo) -> bool:
+        """Whether no filter refuses the node that looks only at what the node is."""
+        for passes in self._lasting:  # noqa: SIM110 - as above
+            if not passes(node):
+                return False
+        return True
+
+    def passes_successor(self, node: NodeInfo) -> bool:
+        """Whether no filter would, if one task of the service there were replaced by this one."""
+        for each in self._limits:
+            each.forgiven = 1
+        try:
+            return self.passes(node)
+        finally:
+            for each in self._limits:
+                each.forgiven = 0
+
+    def refusing(self, node: NodeInfo) -> Filter | None:
+        """The first filter that refuses the node."""
+        return next((each for each in self.enabled if not each.passes(node)), None)
+
     def explain(self, nodes: Iterable[NodeInfo]) -> str:
         """Why none of the nodes can take the task, the most frequent reason first."""
-        counts = [0] * len(self._enabled)
-        for node in nodes:
-            for position, each in enumerate(self._enabled):
-                if not each.passes(node):
-                    counts[position] += 1
-                    break
-        order = sorted(range(len(counts)), key=lambda position: -counts[position])
-        reasons = [self._enabled[i].explain(counts[i]) for i in order if counts[i]]
-        return f"no suitable node ({'; '.join(reasons)})" if reasons else "no suitable node"
+        tally = Tally(nodes)
+        tally.go_on(self, len(tally))
+        return tally.reason(self)
+
+
+class Tally:
+    """Finds out why nodes refuse a task, a few nodes at a time.
+
+    The pipeline has to be turned to the task at each call.
+    """
+
+    def __init__(self, nodes: Iterable[NodeInfo]) -> None:
+        self._nodes = list(nodes)
+        self._refused: dict[str, list[NodeInfo]] = {}
+
+    def __len__(self) -> int:
+        """Nodes that are still to be looked at."""
+        return len(self._nodes)
+
+    def go_on(self, pipeline: Pipeline, limit: int) -> int:
+        """Looks at so many nodes; how many it has looked at."""
+        first = max(0, len(self._nodes) - limit)
+        for node in self._nodes[first:]:
+            found = pipeline.refusing(node)
+            if found is not None:
+                self._refused.setdefault(found.name, []).append(node)
+        done = len(self._nodes) - first
+        del self._nodes[first:]
+        return done
+
+    def reason(self, pipeline: Pipeline) -> str:
+        """The result; the most frequent reason comes first, then in the order of the filters."""
+        told = [each for each in pipeline.enabled if each.name in self._refused]
+        told.sort(key=lambda each: -len(self._refused[each.name]))
+        words = "; ".join(each.explain(self._refused[each.name]) for each in told)
+        return f"no suitable node ({words})" if words else "no suitable node"

@@ -3,105 +3,199 @@
 The order, from best to worst: nodes where tasks like this did not keep failing, nodes with fewer
 tasks of the service, nodes with fewer tasks in all, and last the smaller id, so that the same state
 always gives the same choice. CPU and memory load have no part in it (SwarmKit, scheduler.go).
+
+Both orders here are brought up to date piece by piece: whoever changes a node calls `touch`, and
+`refresh` looks at so many touched nodes at a time.
 """
 
 import heapq
-from collections.abc import Callable, Generator
+from collections.abc import Sequence
 from contextlib import closing
+from typing import Any, Final
 
+from manager.placement.constraint import label_of
 from manager.scheduler.nodes import GroupKey, NodeInfo, NodeSet
+from manager.scheduler.ordered import Ordered
+from manager.scheduler.pipeline import Pipeline
 
-Passes = Callable[[NodeInfo], bool]
-Rank = tuple[bool, int, int, str]
+Rank = tuple[bool, int, int]
+
+_BEST = (False, 0)
+"""Not faulty, and no task of the service: among such nodes the number of tasks decides."""
+
+TOO_FAR: Final = "too far"
+"""The best node is not among the first, and another order has to find it."""
 
 
 def rank(node: NodeInfo, group: GroupKey, now: float) -> Rank:
-    """The node's place in the order for tasks of the group: the smallest is the best."""
-    faulty = bool(node.failures) and node.is_faulty(group, now)
-    return (faulty, node.of_service.get(group[0], 0), node.tasks, node.id)
+    """The node's place in the order for tasks of the group, but for its id: the least is best."""
+    faulty = bool(node.failures) and bool(node.faulty_until(group, now))
+    return (faulty, node.of_service.get(group[0], 0), node.tasks)
 
 
 class LeastLoaded:
-    """The nodes by their number of tasks, kept up to date: the best node for a single task.
+    """The nodes that could ever take a task with certain lasting needs, by their number of tasks.
 
-    A heap with stale entries, which are dropped when they come up. Whoever changes a node's number
-    of tasks, or what a node says of itself, calls `touch`. Nodes that take no tasks are left out.
+    Finds the best node for a task whose service has few others; shared by all such tasks.
     """
+
+    SCANNED = 32
+    """Nodes that are looked at for one task: where more would be, a Ranking is worth its making."""
 
     def __init__(self, nodes: NodeSet) -> None:
         self._nodes = nodes
-        self._rebuild()
+        self._order: Ordered[tuple[int]] = Ordered()
+        self._touched = dict.fromkeys(nodes.ids(), True)  # whether the node itself has changed
 
-    def touch(self, node_id: str) -> None:
-        """Takes note that the node's number of tasks changed."""
-        node = self._nodes.get(node_id)
-        if node is not None and node.ready and node.active:
-            heapq.heappush(self._heap, (node.tasks, node_id))
-        if len(self._heap) > self._limit:
-            self._rebuild()
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was touched since it was looked at."""
+        return not self._touched
 
-    def best(self, group: GroupKey, passes: Passes, now: float) -> NodeInfo | None:
-        """The best node that passes, or None."""
-        found: tuple[Rank, NodeInfo] | None = None
-        with closing(self._ascending()) as nodes:
-            for node in nodes:
-                if not passes(node):
+    def touch(self, node_id: str, *, is_other: bool) -> None:
+        """What is on the node has changed; or, with `is_other`, the node itself."""
+        if is_other:
+            self._touched[node_id] = True
+        elif node_id in self._order:
+            self._touched.setdefault(node_id, False)
+
+    def refresh(self, pipeline: Pipeline, limit: int) -> int:
+        """Looks at so many of the touched nodes; how many it has looked at."""
+        done = 0
+        while self._touched and done < limit:
+            node_id, is_other = self._touched.popitem()
+            node = self._nodes.get(node_id)
+            if node is None or (is_other and not pipeline.passes_for_good(node)):
+                self._order.drop(node_id)
+            else:
+                self._order.put(node_id, (node.tasks,))
+            done += 1
+        return done
+
+    def best(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | str | None:
+        """The best node, None if there is none, or TOO_FAR; nothing may be touched before."""
+        first = self._order.first()
+        node = None if first is None else self._nodes.get(first[1])
+        if node is not None and pipeline.passes(node) and rank(node, group, now)[:2] == _BEST:
+            return node
+        return self._scan(group, pipeline, now)
+
+    def _scan(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | str | None:
+        found: tuple[tuple[Rank, str], NodeInfo] | None = None
+        with closing(self._order.ascending()) as names:
+            for count, name in enumerate(names):
+                if count == self.SCANNED:
+                    return TOO_FAR
+                node = self._nodes.get(name)
+                if node is None or not pipeline.passes(node):
                     continue
                 place = rank(node, group, now)
-                if not place[0] and not place[1]:
+                if place[:2] == _BEST:
                     return node  # nothing later in this order can be better
-                if found is None or place < found[0]:
-                    found = (place, node)
+                if found is None or (place, name) < found[0]:
+                    found = ((place, name), node)
         return found[1] if found else None
 
-    def _ascending(self) -> Generator[NodeInfo, None, None]:
-        taken: list[tuple[int, str]] = []
-        previous = None
-        try:
-            while self._heap:
-                entry = heapq.heappop(self._heap)
-                node = self._nodes.get(entry[1])
-                if node is None or node.tasks != entry[0] or entry == previous:
-                    continue
-                previous = entry
-                taken.append(entry)
-                yield node
-        finally:
-            for entry in taken:
-                heapq.heappush(self._heap, entry)
 
-    def _rebuild(self) -> None:
-        self._heap = [
-            (node.tasks, node.id) for node in self._nodes.all() if node.ready and node.active
-        ]
-        heapq.heapify(self._heap)
-        self._limit = 4 * len(self._heap) + 64
+class _Branch:
+    """A part of the tree of nodes: those with one value of a label, or in the end the nodes."""
+
+    __slots__ = ("above", "branches", "count", "order", "value")
+
+    def __init__(self, value: str, above: "_Branch | None") -> None:
+        self.value = value
+        self.above = above
+        self.branches: dict[str, _Branch] = {}
+        self.order: Ordered[Any] = Ordered()  # of branches, or of nodes in the last ones
+        self.count = 0  # tasks of the service on all nodes below, also those that take no more
+
+    def rise(self, delta: int) -> None:
+        """So many more tasks of the service are below, and something in the order has changed."""
+        branch = self
+        while True:
+            branch.count += delta
+            above = branch.above
+            if above is None:
+                return
+            first = branch.order.first()
+            if first is None:
+                above.order.drop(branch.value)
+            else:
+                # The best of its nodes decides between branches that are even.
+                above.order.put(branch.value, (first[0][0], branch.count, first))
+            branch = above
 
 
-class GroupRanking:
+class Ranking:
     """The nodes that can take tasks of one group, in order: the best node for each of many tasks.
 
-    Worth its making from the second task on. The caller counts a task on the node that `best` gave
-    before it asks again.
+    With preferences it is a tree, a level for each label: every time the branch with the fewest
+    tasks of the service is entered. Nodes that lack a label form a branch of their own.
     """
 
-    def __init__(self, nodes: NodeSet, group: GroupKey, passes: Passes, now: float) -> None:
+    def __init__(self, nodes: NodeSet, group: GroupKey, spread: Sequence[str]) -> None:
+        self._nodes = nodes
         self._group = group
-        self._passes = passes
-        self._now = now
-        self._last: NodeInfo | None = None
-        self._heap = [(rank(n, group, now), n) for n in nodes.all() if passes(n)]
-        heapq.heapify(self._heap)
+        self._labels = [label_of(descriptor) for descriptor in spread]
+        self._root = _Branch("", None)
+        self._spots: dict[str, tuple[_Branch, int]] = {}  # a node's branch, and its share in count
+        self._faulty: list[tuple[float, str]] = []  # until when
+        self._touched = dict.fromkeys(nodes.ids())
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was touched since it was looked at."""
+        return not self._touched
+
+    def touch(self, node_id: str) -> None:
+        """The node, or what is on it, has changed."""
+        self._touched[node_id] = None
+
+    def refresh(self, pipeline: Pipeline, now: float, limit: int) -> int:
+        """Looks at so many of the touched nodes; how many it has looked at."""
+        while self._faulty and self._faulty[0][0] <= now:
+            self._touched[heapq.heappop(self._faulty)[1]] = None
+        done = 0
+        while self._touched and done < limit:
+            self._settle(self._touched.popitem()[0], pipeline, now)
+            done += 1
+        return done
 
     def best(self) -> NodeInfo | None:
-        """The best node for one more task of the group, or None."""
-        if self._last is not None:
-            last, self._last = self._last, None
-            if self._passes(last):
-                heapq.heapreplace(self._heap, (rank(last, self._group, self._now), last))
-            else:
-                heapq.heappop(self._heap)
-        if not self._heap:
-            return None
-        self._last = self._heap[0][1]
-        return self._last
+        """The best node for one more task, or None; nothing may be touched before."""
+        branch = self._root
+        while (first := branch.order.first()) is not None:
+            if not branch.branches:
+                return self._nodes.get(first[1])
+            branch = branch.branches[first[1]]
+        return None
+
+    def _settle(self, node_id: str, pipeline: Pipeline, now: float) -> None:
+        node = self._nodes.get(node_id)
+        old, old_count = self._spots.pop(node_id, (None, 0))
+        new = None if node is None else self._branch_of(node)
+        if old is not None and old is not new:
+            old.order.drop(node_id)
+            old.rise(-old_count)
+            old_count = 0
+        if node is None or new is None:
+            return
+        place = rank(node, self._group, now)
+        self._spots[node_id] = (new, place[1])
+        if pipeline.passes(node):
+            new.order.put(node_id, place)
+        else:
+            new.order.drop(node_id)
+        if place[0]:
+            heapq.heappush(self._faulty, (node.faulty_until(self._group, now), node_id))
+        new.rise(place[1] - old_count)
+
+    def _branch_of(self, node: NodeInfo) -> _Branch:
+        branch = self._root
+        for label in self._labels:
+            value = label(node.node)
+            found = branch.branches.get(value)
+            if found is None:
+                found = branch.branches[value] = _Branch(value, branch)
+            branch = found
+        return branch

@@ -12,6 +12,9 @@ from api.v1 import objects_pb2
 from manager.scheduler.nodes import GroupKey
 from manager.scheduler.pipeline import Needs, needs_of
 
+MAX_KNOWN = 1000
+"""Different needs that are remembered, so that equal ones are kept once."""
+
 Age = tuple[int, int, str]
 """Order among tasks: moment of creation in seconds and nanoseconds, then id."""
 
@@ -33,13 +36,15 @@ class Entry:
     age: Age
     group: GroupKey
     needs: Needs
+    spread: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, task: objects_pb2.Task) -> "Entry":
         """What is to be remembered of the task."""
         created = task.meta.created_at
         group = (task.service_id or task.id, task.spec_version)
-        return cls(task.id, (created.seconds, created.nanos, task.id), group, needs_of(task))
+        age = (created.seconds, created.nanos, task.id)
+        return cls(task.id, age, group, needs_of(task), tuple(task.spec.placement.spread))
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class Waiting:
         self.stuck: dict[Needs, Stuck] = {}
         self._needs_of_stuck: dict[str, Needs] = {}
         self._untried: dict[str, Entry] = {}
+        self._known: dict[Needs, Needs] = {}
         self._oldest: list[Age] = []
         self._groups: dict[GroupKey, list[Age]] = {}
 
@@ -67,7 +73,9 @@ class Waiting:
     def add(self, task: objects_pb2.Task) -> None:
         """A task to be tried; one that waits already stays where it is."""
         if task.id not in self._untried and task.id not in self._needs_of_stuck:
-            self._push(Entry.of(task))
+            entry = Entry.of(task)
+            entry.needs = self._shared(entry.needs)
+            self._push(entry)
 
     def discard(self, task_id: str) -> None:
         """Forgets the task, if it waits."""
@@ -93,6 +101,11 @@ class Waiting:
         stuck.unsaid[entry.id] = None
         self._needs_of_stuck[entry.id] = entry.needs
 
+    def put_back(self, entries: list[Entry]) -> None:
+        """The tasks, just taken, were not tried after all."""
+        for entry in entries:
+            self._push(entry)
+
     def take_group(self, limit: int) -> list[Entry]:
         """The oldest untried task and the others of its group, oldest first, at most `limit`."""
         first = None
@@ -109,6 +122,12 @@ class Waiting:
         if not ages:
             del self._groups[first.group]
         return taken
+
+    def _shared(self, needs: Needs) -> Needs:
+        """One object for equal needs: tasks of a kind are many."""
+        if len(self._known) > MAX_KNOWN:
+            self._known.clear()
+        return self._known.setdefault(needs, needs)
 
     def _push(self, entry: Entry) -> None:
         self._untried[entry.id] = entry

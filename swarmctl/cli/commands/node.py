@@ -261,6 +261,10 @@ def _pretty(each: objects_pb2.Node) -> str:
         ("Resources", ""),
         (" CPUs", f"{description.resources.nano_cpus / 1e9:g}"),
         (" Memory", binary_size(description.resources.memory_bytes)),
+        *(
+            (f" {each.kind}", ", ".join(each.ids) or str(each.count))
+            for each in description.resources.generic
+        ),
         ("Engine Version", description.engine.version),
         ("Runtime", description.engine.runtime),
     ]
@@ -270,6 +274,8 @@ def _pretty(each: objects_pb2.Node) -> str:
             (" Address", each.manager.address),
             (" Status", row["ManagerStatus"]),
         ]
+    engine = sorted(description.engine.labels.items())
+    lines += [(f"Engine Label {key}", value) for key, value in engine]
     labels = sorted(each.spec.annotations.labels.items())
     lines += [(f"Label {key}", value) for key, value in labels]
     return pretty(lines)

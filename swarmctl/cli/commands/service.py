@@ -6,7 +6,7 @@ import click
 
 from api.new_ids import new_id
 from api.times import seconds_of
-from api.v1 import control_pb2, objects_pb2
+from api.v1 import control_pb2, objects_pb2, specs_pb2
 from swarmctl.cli import ports
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
@@ -173,6 +173,7 @@ def _pretty(each: objects_pb2.Service) -> str:
         ("Limit Memory", binary_size(resources.limits.memory_bytes)),
         ("Reserve CPUs", f"{resources.reservations.nano_cpus / 1e9:g}"),
         ("Reserve Memory", binary_size(resources.reservations.memory_bytes)),
+        *_placement(spec.task),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
         ("Ports", ports.published(spec.endpoint.ports)),
         *((f"Label {key}", value) for key, value in sorted(spec.annotations.labels.items())),
@@ -183,6 +184,16 @@ def _pretty(each: objects_pb2.Service) -> str:
         if label == " Replicas" or value not in ("", "0", "0B")
     ]
     return pretty([row for row in shown if row != (" Replicas", "")])
+
+
+def _placement(task: specs_pb2.TaskSpec) -> list[tuple[str, str]]:
+    generic = task.resources.reservations.generic
+    return [
+        ("Reserve Generic", ", ".join(f"{each.kind}={each.count}" for each in generic)),
+        ("Constraints", ", ".join(task.placement.constraints)),
+        ("Preferences", ", ".join(f"spread={each}" for each in task.placement.spread)),
+        ("Max Replicas Per Node", str(task.placement.max_replicas_per_node)),
+    ]
 
 
 def _update_word(each: objects_pb2.Service) -> str:

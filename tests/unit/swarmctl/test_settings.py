@@ -25,9 +25,12 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path)
 
 def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
     path = written(
-        tmp_path, 'insecure_registries = ["r:5000"]\n[registry_cas]\n"r:5001" = "/etc/r.pem"\n'
+        tmp_path,
+        'insecure_registries = ["r:5000"]\nnode_generic_resources = ["gpu=u1", "gpu=u2"]\n'
+        '[registry_cas]\n"r:5001" = "/etc/r.pem"\n',
     )
     settings = load(path, {})
+    assert settings.node_generic_resources == ("gpu=u1", "gpu=u2")
     assert settings.insecure_registries == ("r:5000",)
     assert settings.registry_cas == {"r:5001": Path("/etc/r.pem")}
 
@@ -43,6 +46,8 @@ def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
         ('log_level = "loud"', "one of debug, info"),
         ('insecure_registries = "r:5000"', "a list of texts"),
         ("insecure_registries = [5000]", "a list of texts"),
+        ("node_generic_resources = 3", "a list of texts"),
+        ('node_generic_resources = ["gpu"]', "no generic resource"),
         ("labels = 3", "a table of texts"),
         ("[labels]\nrack = 1", "a table of texts"),
         ('registry_cas = ["/etc/r.pem"]', "a table of texts"),

@@ -55,6 +55,14 @@ def test_a_global_task_is_named_after_its_node() -> None:
     assert request(task(slot=0)).name == f"web.nid.{ID}"
 
 
+def test_the_environment_tells_what_the_task_was_given() -> None:
+    given = task()
+    given.spec.container.env.append("A=1")
+    given.assigned_generic.add(kind="gpu", ids=["u1", "u2"])
+    assert list(request(given).spec.env) == ["A=1", "DOCKER_RESOURCE_GPU=u1,u2"]
+    assert list(given.spec.container.env) == ["A=1"]
+
+
 def test_a_hostname_of_its_own() -> None:
     given = task("host")
     assert request(given).hostname == "box"

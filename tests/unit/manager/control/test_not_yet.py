@@ -36,14 +36,6 @@ REFUSED = {
     "endpoint.ports": build(lambda s: s.endpoint.ports.add(target_port=80)),
     "task.networks": build(lambda s: s.task.networks.add(target="front")),
     "task.networks.aliases": build(lambda s: s.task.networks.add(target="none", aliases=["a"])),
-    "task.placement.constraints": build(lambda s: s.task.placement.constraints.append("a==b")),
-    "task.placement.spread": build(lambda s: s.task.placement.spread.append("node.labels.a")),
-    "task.placement.max_replicas_per_node": build(
-        lambda s: s.task.placement.MergeFrom(specs_pb2.Placement(max_replicas_per_node=1))
-    ),
-    "task.resources.reservations.generic": build(
-        lambda s: s.task.resources.reservations.generic.add(kind="gpu", count=1)
-    ),
     "task.log_driver.name": build(
         lambda s: s.task.log_driver.MergeFrom(specs_pb2.LogDriver(name="syslog"))
     ),

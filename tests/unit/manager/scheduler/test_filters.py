@@ -3,19 +3,26 @@
 import pytest
 
 from api.v1 import objects_pb2, specs_pb2
-from api.v1.types_pb2 import Platform, Resources
-from manager.scheduler.filters import (
+from api.v1.specs_pb2 import PortConfig
+from api.v1.types_pb2 import GenericResource, Platform, Resources
+from manager.scheduler.filters.base import Filter
+from manager.scheduler.filters.node import (
     AvailabilityFilter,
     ControllerFilter,
-    CpuFilter,
-    Filter,
-    MemoryFilter,
     PlatformFilter,
     ReadyFilter,
-    default_filters,
 )
+from manager.scheduler.filters.order import default_filters
+from manager.scheduler.filters.placement import (
+    ConstraintFilter,
+    HostPortFilter,
+    MaxReplicasFilter,
+)
+from manager.scheduler.filters.resources import CpuFilter, GenericFilter, MemoryFilter
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from tests.support.builders import DOWN, DRAIN, GIB, PAUSE, UNKNOWN, node, task, task_spec
+
+UDP, ANY = PortConfig.PROTOCOL_UDP, PortConfig.PROTOCOL_TCP
 
 PLAIN = task("t")
 LIMITED = task(
@@ -34,6 +41,30 @@ ONE_CPU = task("t", spec=task_spec(cpus=1))
 ONE_GIB = task("t", spec=task_spec(memory=GIB))
 
 
+def choosy(**fields: object) -> objects_pb2.Task:
+    placement = specs_pb2.Placement(**fields)  # type: ignore[arg-type]
+    return task("t", spec=specs_pb2.TaskSpec(placement=placement))
+
+
+def wanting(**counts: int) -> objects_pb2.Task:
+    generic = [GenericResource(kind=kind, count=count) for kind, count in counts.items()]
+    resources = specs_pb2.ResourceRequirements(reservations=Resources(generic=generic))
+    return task("t", spec=specs_pb2.TaskSpec(resources=resources))
+
+
+def publishing(*ports: tuple[int, int, str], task_id: str = "t") -> objects_pb2.Task:
+    made = task(task_id, node_id="n")
+    for port, protocol, address in ports:
+        made.host_ports.add(
+            published_port=port,
+            target_port=80,
+            protocol=PortConfig.Protocol.ValueType(protocol),
+            mode=PortConfig.PUBLISH_MODE_HOST,
+            host_ip=address,
+        )
+    return made
+
+
 def info(described: objects_pb2.Node, *held: objects_pb2.Task) -> NodeInfo:
     nodes = NodeSet()
     nodes.describe(described.id, described)
@@ -49,6 +80,28 @@ def holding(cpus: float = 0, memory: int = 0) -> NodeInfo:
     return info(node("n", cpus=2, memory=2 * GIB), held)
 
 
+def with_gpus(*held: GenericResource) -> NodeInfo:
+    described = node("n")
+    described.description.resources.generic.add(kind="gpu", ids=["u1", "u2"])
+    described.description.resources.generic.add(kind="apple", count=4)
+    holder = task("held", node_id="n")
+    holder.assigned_generic.extend(held)
+    return info(described, holder)
+
+
+def labelled(**labels: str) -> NodeInfo:
+    described = node("n")
+    described.spec.annotations.labels.update(labels)
+    return info(described)
+
+
+ONE_GPU = GenericResource(kind="gpu", ids=["u1"])
+RACK_A = choosy(constraints=["node.labels.rack==a", "node.id!=x"])
+AT_MOST_2 = choosy(max_replicas_per_node=2)
+WEB_80 = publishing((80, ANY, ""))
+WEB_ON_1 = publishing((80, ANY, "10.0.0.1"))
+
+
 @pytest.mark.parametrize(
     ("each", "asking", "target", "verdict"),
     [
@@ -58,24 +111,72 @@ def holding(cpus: float = 0, memory: int = 0) -> NodeInfo:
         (AvailabilityFilter(), PLAIN, info(node("n")), True),
         (AvailabilityFilter(), PLAIN, info(node("n", availability=PAUSE)), False),
         (AvailabilityFilter(), PLAIN, info(node("n", availability=DRAIN)), False),
-        (CpuFilter(), ONE_CPU, holding(cpus=1), True),
-        (CpuFilter(), ONE_CPU, holding(cpus=1.000000001), False),
         (CpuFilter(), PLAIN, holding(cpus=2), None),
+        (CpuFilter(), ONE_CPU, holding(cpus=1), True),
+        (CpuFilter(), ONE_CPU, holding(cpus=1.5), False),
+        (MemoryFilter(), PLAIN, holding(memory=2 * GIB), None),
         (MemoryFilter(), ONE_GIB, holding(memory=GIB), True),
         (MemoryFilter(), ONE_GIB, holding(memory=GIB + 1), False),
-        (MemoryFilter(), PLAIN, holding(memory=2 * GIB), None),
         (ControllerFilter(), PLAIN, info(node("n", missing=("memory",))), None),
+        (ControllerFilter(), LIMITED, info(node("n")), True),
         (ControllerFilter(), LIMITED, info(node("n", missing=("memory",))), False),
         (ControllerFilter(), LIMITED, info(node("n", missing=("cpu", "pids"))), True),
         (PlatformFilter(), PLAIN, info(node("n")), None),
         (PlatformFilter(), ARM_ONLY, info(node("n")), False),
         (PlatformFilter(), ARM_ONLY, info(node("n", architecture="aarch64")), True),
+        (ConstraintFilter(), PLAIN, labelled(), None),
+        (ConstraintFilter(), RACK_A, labelled(rack="a"), True),
+        (ConstraintFilter(), RACK_A, labelled(rack="b"), False),
+        (ConstraintFilter(), RACK_A, labelled(), False),
+        (GenericFilter(), PLAIN, with_gpus(), None),
+        (GenericFilter(), wanting(gpu=2, apple=4), with_gpus(), True),
+        (GenericFilter(), wanting(gpu=3), with_gpus(), False),
+        (
+            GenericFilter(),
+            wanting(gpu=2),
+            with_gpus(GenericResource(kind="gpu", ids=["u2"])),
+            False,
+        ),
+        (
+            GenericFilter(),
+            wanting(gpu=1, apple=2),
+            with_gpus(GenericResource(kind="apple", count=3)),
+            False,
+        ),
+        (GenericFilter(), wanting(pear=1), info(node("n")), False),
+        (HostPortFilter(), PLAIN, info(node("n"), publishing((80, ANY, ""))), None),
+        (HostPortFilter(), publishing((0, ANY, "")), info(node("n")), None),
+        (HostPortFilter(), WEB_80, info(node("n")), True),
+        (HostPortFilter(), WEB_80, info(node("n"), publishing((80, UDP, ""), (81, ANY, ""))), True),
+        (HostPortFilter(), WEB_80, info(node("n"), publishing((80, ANY, ""))), False),
+        (HostPortFilter(), WEB_80, info(node("n"), publishing((80, ANY, "10.0.0.1"))), False),
+        (HostPortFilter(), WEB_ON_1, info(node("n"), publishing((80, ANY, ""))), False),
+        (HostPortFilter(), WEB_ON_1, info(node("n"), publishing((80, ANY, "10.0.0.1"))), False),
+        (HostPortFilter(), WEB_ON_1, info(node("n"), publishing((80, ANY, "10.0.0.2"))), True),
+        (MaxReplicasFilter(), PLAIN, info(node("n")), None),
+        (MaxReplicasFilter(), AT_MOST_2, info(node("n"), task("a", node_id="n")), True),
+        (
+            MaxReplicasFilter(),
+            AT_MOST_2,
+            info(node("n"), task("a", node_id="n"), task("b", node_id="n")),
+            False,
+        ),
+        (
+            MaxReplicasFilter(),
+            AT_MOST_2,
+            info(node("n"), task("a", node_id="n"), task("b", "db", node_id="n")),
+            True,
+        ),
     ],
 )
 def test_verdicts(
     each: Filter, asking: objects_pb2.Task, target: NodeInfo, verdict: bool | None
 ) -> None:
     assert (each.passes(target) if each.enabled(asking) else None) is verdict
+
+
+BARE = info(node("n", cpus=0.5, memory=GIB // 2, missing=("memory", "pids")))
+BUSY = info(node("n", cpus=0.1, memory=0, missing=("memory",)), publishing((80, ANY, "")))
 
 
 @pytest.mark.parametrize(
@@ -88,12 +189,17 @@ def test_verdicts(
             "1 node not available for new tasks",
             "3 nodes not available for new tasks",
         ),
-        (CpuFilter(), ONE_CPU, "insufficient CPU on 1 node", "insufficient CPU on 3 nodes"),
+        (
+            CpuFilter(),
+            ONE_CPU,
+            "insufficient CPU on 1 node: 1 needed, 0.1 free",
+            "insufficient CPU on 3 nodes: 1 needed, at most 0.5 free",
+        ),
         (
             MemoryFilter(),
             ONE_GIB,
-            "insufficient memory on 1 node",
-            "insufficient memory on 3 nodes",
+            "insufficient memory on 1 node: 1GiB needed, 0B free",
+            "insufficient memory on 3 nodes: 1GiB needed, at most 512MiB free",
         ),
         (
             ControllerFilter(),
@@ -104,17 +210,63 @@ def test_verdicts(
         (
             PlatformFilter(),
             ARM_ONLY,
-            "unsupported platform on 1 node",
-            "unsupported platform on 3 nodes",
+            "unsupported platform on 1 node: built for linux/arm64",
+            "unsupported platform on 3 nodes: built for linux/arm64",
+        ),
+        (
+            ConstraintFilter(),
+            RACK_A,
+            "scheduling constraints not satisfied on 1 node: node.labels.rack==a",
+            "scheduling constraints not satisfied on 3 nodes: node.labels.rack==a",
+        ),
+        (
+            GenericFilter(),
+            wanting(gpu=1),
+            "insufficient gpu on 1 node: 1 needed, 0 free",
+            "insufficient gpu on 3 nodes: 1 needed, at most 0 free",
+        ),
+        (HostPortFilter(), WEB_80, "host port 80/tcp in use on 1 node", "80/tcp in use on 3 nodes"),
+        (
+            MaxReplicasFilter(),
+            AT_MOST_2,
+            "max replicas per node (2) reached on 1 node",
+            "max replicas per node (2) reached on 3 nodes",
         ),
     ],
 )
 def test_explanations(each: Filter, asking: objects_pb2.Task, one: str, three: str) -> None:
     assert each.enabled(asking)
-    assert each.explain(1) == one
-    assert each.explain(3) == three
+    assert each.explain([BUSY]) == one
+    assert each.explain([BARE, BUSY, BUSY]).endswith(three)
+
+
+def test_each_constraint_says_how_many_nodes_it_keeps_away() -> None:
+    each = ConstraintFilter()
+    each.enabled(choosy(constraints=["node.labels.rack==a", "node.labels.disk==ssd"]))
+    refused = [labelled(), labelled(disk="ssd"), labelled(rack="a")]
+    assert each.explain(refused) == (
+        "scheduling constraints not satisfied on 3 nodes: "
+        "node.labels.rack==a on 2, node.labels.disk==ssd on 1"
+    )
+
+
+def test_each_kind_says_where_it_is_lacking() -> None:
+    each = GenericFilter()
+    each.enabled(wanting(gpu=2, apple=4))
+    refused = [
+        with_gpus(ONE_GPU),
+        with_gpus(GenericResource(kind="apple", count=1)),
+        info(node("n")),
+    ]
+    assert each.explain(refused) == (
+        "insufficient gpu on 2 nodes: 2 needed, at most 1 free; "
+        "insufficient apple on 1 node: 4 needed, 3 free"
+    )
 
 
 def test_order() -> None:
     names = [each.name for each in default_filters()]
-    assert names == ["ready", "availability", "cpu", "memory", "controller", "platform"]
+    assert names == [
+        *("ready", "availability", "constraint", "platform", "controller"),
+        *("cpu", "memory", "generic", "host port", "max replicas"),
+    ]

@@ -2,6 +2,7 @@ import pytest
 
 from api import states
 from api.v1.types_pb2 import TaskState
+from manager.placement.eviction import evicted
 from manager.scheduler.nodes import FAILURE_WINDOW, MAX_FAILURES, NodeInfo, NodeSet
 from tests.support.builders import CPU, DOWN, EPOCH, GIB, node, task, task_spec
 
@@ -84,13 +85,58 @@ def test_tasks_of_unknown_nodes_are_kept_until_the_node_appears() -> None:
 def test_recent_failures_of_one_version_make_a_node_faulty() -> None:
     nodes = with_node()
     for number in range(MAX_FAILURES):
-        assert not of(nodes).is_faulty(("web", 1), EPOCH)
+        assert not of(nodes).faulty_until(("web", 1), EPOCH)
         state = states.FAILED if number % 2 else states.REJECTED
         nodes.put(task(f"t{number}", node_id="n", state=state, at=EPOCH))
     info = of(nodes)
-    assert info.is_faulty(("web", 1), EPOCH + FAILURE_WINDOW - 1)
-    assert not info.is_faulty(("web", 1), EPOCH + FAILURE_WINDOW)
-    assert not info.is_faulty(("web", 2), EPOCH)
-    assert not info.is_faulty(("db", 1), EPOCH)
+    assert info.faulty_until(("web", 1), EPOCH + FAILURE_WINDOW - 1)
+    assert not info.faulty_until(("web", 1), EPOCH + FAILURE_WINDOW)
+    assert not info.faulty_until(("web", 2), EPOCH)
+    assert not info.faulty_until(("db", 1), EPOCH)
     nodes.drop("t0")
-    assert not info.is_faulty(("web", 1), EPOCH)
+    assert not info.faulty_until(("web", 1), EPOCH)
+
+
+def test_what_few_tasks_hold_is_counted_and_given_back() -> None:
+    described = node("n")
+    described.description.resources.generic.add(kind="gpu", ids=["u1", "u2"])
+    nodes = NodeSet()
+    nodes.describe("n", described)
+    holder = task("t", node_id="n")
+    holder.assigned_generic.append(of(nodes).claim_generic("gpu", 1))
+    holder.host_ports.add(published_port=80, target_port=80)
+    nodes.put(holder)
+    assert of(nodes).free_generic("gpu") == 1
+    assert of(nodes).holds_port(holder.host_ports[0])
+    holder.status.state = states.COMPLETE
+    nodes.put(holder)
+    assert of(nodes).free_generic("gpu") == 2
+    assert not of(nodes).holds_port(holder.host_ports[0])
+
+
+def test_a_node_that_grows_or_shrinks_says_so() -> None:
+    nodes = with_node()
+    assert of(nodes).free_generic("gpu") == 0
+    described = node("n")
+    described.description.resources.generic.add(kind="gpu", count=2)
+    assert nodes.describe("n", described)
+    assert of(nodes).free_generic("gpu") == 2
+    assert nodes.describe("n", node("n"))
+    assert of(nodes).free_generic("gpu") == 0
+
+
+def test_an_evicted_task_is_no_failure_of_its_node() -> None:
+    nodes = with_node()
+    for number in range(MAX_FAILURES):
+        nodes.put(evicted(task(f"t{number}", node_id="n"), "no room", EPOCH))
+    assert not of(nodes).faulty_until(("web", 1), EPOCH)
+
+
+def test_services_are_known_while_they_have_tasks() -> None:
+    nodes = with_node()
+    nodes.put(task("a", node_id="n"))
+    nodes.put(task("b", slot=2, node_id="n"))
+    nodes.drop("a")
+    assert nodes.has_tasks_of("web")
+    nodes.drop("b")
+    assert not nodes.has_tasks_of("web")

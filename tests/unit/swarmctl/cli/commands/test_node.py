@@ -84,6 +84,19 @@ def test_inspect(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     check_golden("cli/node_inspect_pretty.txt", cli("node", "inspect", "--pretty", "x").out)
 
 
+def test_inspect_for_people_tells_what_the_owner_declared(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    declared = node(2)
+    declared.description.engine.labels["disk"] = "ssd"
+    declared.description.resources.generic.add(kind="gpu", ids=["u1", "u2"])
+    declared.description.resources.generic.add(kind="apple", count=4)
+    daemon.on("GetNode", declared)
+    lines = cli("node", "inspect", "--pretty", "x").out.splitlines()
+    shown = {" ".join(line.split()) for line in lines}
+    assert {"gpu: u1, u2", "apple: 4", "Engine Label disk: ssd"} <= shown
+
+
 def test_self_outside_of_a_swarm(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("Info", host_pb2.InfoResponse())
     result = cli("node", "inspect", "self")

@@ -227,6 +227,26 @@ def test_inspect_for_people(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     assert (both.code, "exclude each other" in both.err) == (2, True)
 
 
+def test_inspect_for_people_tells_where_tasks_may_run(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    web = service("web")
+    placement = web.spec.task.placement
+    placement.constraints.extend(["node.role==worker", "node.labels.a==x|node.labels.a==y"])
+    placement.spread.append("node.labels.rack")
+    placement.max_replicas_per_node = 2
+    web.spec.task.resources.reservations.generic.add(kind="gpu", count=2)
+    daemon.on("GetService", web)
+    rows = dict(
+        line.split(":", 1) for line in cli("service", "inspect", "--pretty", "web").out.splitlines()
+    )
+    shown = {name: value.strip() for name, value in rows.items()}
+    assert shown["Constraints"] == "node.role==worker, node.labels.a==x|node.labels.a==y"
+    assert shown["Preferences"] == "spread=node.labels.rack"
+    assert shown["Max Replicas Per Node"] == "2"
+    assert shown["Reserve Generic"] == "gpu=2"
+
+
 def test_removing_goes_on_with_the_others(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("RemoveService", control_pb2.RemoveResponse(), MISSING, control_pb2.RemoveResponse())
     result = cli("service", "rm", "web", "gone", "db")

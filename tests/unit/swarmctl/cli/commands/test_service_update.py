@@ -128,6 +128,28 @@ CHANGES = [
     ("--network-add back", {"task.networks": [{"target": "front"}, {"target": "back"}]}),
     ("--network-rm front", {"task.networks": None}),
     ("--constraint-rm node.role==worker", {"task.placement.constraints": None}),
+    ("--constraint-rm node.role!=worker", {}),
+    ("--constraint-add node.role==worker", {}),
+    (
+        "--constraint-add node.labels.a==x|node.labels.a==y",
+        {"task.placement.constraints": ["node.role==worker", "node.labels.a==x|node.labels.a==y"]},
+    ),
+    (
+        "--constraint-rm node.role==worker --constraint-add node.role!=worker",
+        {"task.placement.constraints": ["node.role!=worker"]},
+    ),
+    (
+        "--placement-pref-add spread=engine.labels.disk",
+        {"task.placement.spread": ["node.labels.rack", "engine.labels.disk"]},
+    ),
+    (
+        "--replicas-max-per-node 2",
+        {"task.placement.max_replicas_per_node": "2"},
+    ),
+    (
+        "--generic-resource-add gpu=3",
+        {"task.resources.reservations.generic": [{"kind": "gpu", "count": "3"}]},
+    ),
     ("--placement-pref-rm spread=node.labels.rack", {"task.placement.spread": None}),
     ("--generic-resource-rm gpu", {"task.resources.reservations.generic": None}),
     (

@@ -1,0 +1,83 @@
+"""Finds the best node for a task without looking at all nodes each time. Keeps orders of nodes, and
+tells them what changed; which order serves a task follows from the task and the state alone.
+"""
+
+from collections import OrderedDict
+from typing import Any, Final
+
+from manager.scheduler.nodes import NodeInfo, NodeSet
+from manager.scheduler.pipeline import Needs, Pipeline
+from manager.scheduler.spread import TOO_FAR, LeastLoaded, Ranking
+from manager.scheduler.step import Step
+from manager.scheduler.waiting import Entry
+
+MAX_ORDERS = 128
+"""Of each kind that are kept; those that served longest ago go first."""
+MAX_PLACES = 1_000_000
+"""Nodes in all orders of a kind together, some 300 bytes each."""
+
+NOT_YET: Final = "not yet"
+"""There was no time left to bring an order up to date."""
+
+_RankingKey = tuple[tuple[str, int], Needs, tuple[str, ...]]
+
+
+class Candidates:
+    """The nodes in all the orders that tasks ask for."""
+
+    def __init__(self, nodes: NodeSet, pipeline: Pipeline) -> None:
+        self._nodes = nodes
+        self._pipeline = pipeline
+        self._pools: OrderedDict[tuple[object, ...], LeastLoaded] = OrderedDict()
+        self._rankings: OrderedDict[_RankingKey, Ranking] = OrderedDict()
+
+    def touch(self, node_id: str, *, is_other: bool = False) -> None:
+        """Takes note that what is on the node has changed; with `is_other`, the node itself."""
+        for pool in self._pools.values():
+            pool.touch(node_id, is_other=is_other)
+        for ranking in self._rankings.values():
+            ranking.touch(node_id)
+
+    def best(self, entry: Entry, step: Step) -> NodeInfo | str | None:
+        """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.
+
+        A preference says nothing to a service that has no tasks yet, nor does the ranking by them:
+        the pool that all services share knows the best node then. It also does while the first
+        nodes of it will do.
+        """
+        key = (entry.group, entry.needs, entry.spread)
+        ranking = self._rankings.get(key)
+        if ranking is None and not (entry.spread and self._nodes.has_tasks_of(entry.group[0])):
+            pool = self._pool(entry.needs)
+            step.spend(pool.refresh(self._pipeline, step.left))
+            if not pool.is_fresh:
+                return NOT_YET
+            found = pool.best(entry.group, self._pipeline, step.now)
+            if found is not TOO_FAR:
+                return found
+        if ranking is None:
+            ranking = self._rank(key)
+        self._rankings.move_to_end(key)
+        step.spend(ranking.refresh(self._pipeline, step.now, step.left))
+        return ranking.best() if ranking.is_fresh else NOT_YET
+
+    def _pool(self, needs: Needs) -> LeastLoaded:
+        pool = self._pools.get(needs.lasting)
+        if pool is None:
+            pool = self._pools[needs.lasting] = LeastLoaded(self._nodes)
+            _shorten(self._pools, len(self._nodes))
+        self._pools.move_to_end(needs.lasting)
+        return pool
+
+    def _rank(self, key: _RankingKey) -> Ranking:
+        group, _, spread = key
+        made = self._rankings[key] = Ranking(self._nodes, group, spread)
+        _shorten(self._rankings, len(self._nodes))
+        return made
+
+
+def _shorten(orders: OrderedDict[Any, Any], nodes: int) -> None:
+    """Forgets the orders for which there is no room, but for the newest one."""
+    room = max(1, min(MAX_ORDERS, MAX_PLACES // (nodes + 1)))
+    while len(orders) > room:
+        orders.popitem(last=False)

@@ -1,0 +1,96 @@
+"""Filters for what a node is: in touch, available, of the right platform, and so on."""
+
+from collections.abc import Sequence
+
+from api.v1 import objects_pb2, types_pb2
+from manager.placement.platform import fits
+from manager.placement.resources import needed_controllers
+from manager.scheduler.filters.base import counted
+from manager.scheduler.nodes import NodeInfo
+
+
+class ReadyFilter:
+    """The node's agent is in touch with a manager."""
+
+    name = "ready"
+    lasting = True
+
+    def enabled(self, task: objects_pb2.Task) -> bool:
+        """Always."""
+        return True
+
+    def passes(self, node: NodeInfo) -> bool:
+        """Whether the node is ready."""
+        return node.ready
+
+    def explain(self, refused: Sequence[NodeInfo]) -> str:
+        """Why these nodes were refused."""
+        return f"{counted(refused)} {'is' if len(refused) == 1 else 'are'} not ready"
+
+
+class AvailabilityFilter:
+    """The node is neither paused nor drained."""
+
+    name = "availability"
+    lasting = True
+
+    def enabled(self, task: objects_pb2.Task) -> bool:
+        """Always."""
+        return True
+
+    def passes(self, node: NodeInfo) -> bool:
+        """Whether the node's availability is active."""
+        return node.active
+
+    def explain(self, refused: Sequence[NodeInfo]) -> str:
+        """Why these nodes were refused."""
+        return f"{counted(refused)} not available for new tasks"
+
+
+class ControllerFilter:
+    """The node's kernel can enforce the task's limits."""
+
+    name = "controller"
+    lasting = True
+
+    def __init__(self) -> None:
+        self._needed: frozenset[str] = frozenset()
+
+    def enabled(self, task: objects_pb2.Task) -> bool:
+        """If the task is limited."""
+        self._needed = needed_controllers(task.spec)
+        return bool(self._needed)
+
+    def passes(self, node: NodeInfo) -> bool:
+        """Whether no cgroup controller that a limit needs is missing."""
+        return not self._needed & node.missing_controllers
+
+    def explain(self, refused: Sequence[NodeInfo]) -> str:
+        """Why these nodes were refused, with the controllers that any of them lacks."""
+        missing = self._needed & frozenset().union(*(node.missing_controllers for node in refused))
+        names = ", ".join(sorted(missing))
+        return f"missing cgroup controller for the limits ({names}) on {counted(refused)}"
+
+
+class PlatformFilter:
+    """The node's platform is one of those that the image was built for."""
+
+    name = "platform"
+    lasting = True
+
+    def __init__(self) -> None:
+        self._wanted: list[types_pb2.Platform] = []
+
+    def enabled(self, task: objects_pb2.Task) -> bool:
+        """If the task names platforms."""
+        self._wanted = list(task.spec.placement.platforms)
+        return bool(self._wanted)
+
+    def passes(self, node: NodeInfo) -> bool:
+        """Whether the node's platform is wanted."""
+        return fits(self._wanted, node.node.description.platform)
+
+    def explain(self, refused: Sequence[NodeInfo]) -> str:
+        """Why these nodes were refused, with the platforms that would do."""
+        words = [f"{each.os or 'any'}/{each.architecture or 'any'}" for each in self._wanted]
+        return f"unsupported platform on {counted(refused)}: built for {', '.join(words)}"

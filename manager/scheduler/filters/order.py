@@ -1,0 +1,31 @@
+"""All filters, in the order in which they are asked."""
+
+from manager.scheduler.filters.base import Filter
+from manager.scheduler.filters.node import (
+    AvailabilityFilter,
+    ControllerFilter,
+    PlatformFilter,
+    ReadyFilter,
+)
+from manager.scheduler.filters.placement import (
+    ConstraintFilter,
+    HostPortFilter,
+    MaxReplicasFilter,
+)
+from manager.scheduler.filters.resources import CpuFilter, GenericFilter, MemoryFilter
+
+
+def default_filters() -> list[Filter]:
+    """The first refusal is the one counted, so what is the harder to change comes first."""
+    return [
+        ReadyFilter(),
+        AvailabilityFilter(),
+        ConstraintFilter(),
+        PlatformFilter(),
+        ControllerFilter(),
+        CpuFilter(),
+        MemoryFilter(),
+        GenericFilter(),
+        HostPortFilter(),
+        MaxReplicasFilter(),
+    ]
