@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from api import states
 from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, types_pb2
-from manager.orchestrator.update import COMPLETED
+from manager.orchestrator.rollback import COMPLETED
 from manager.state.changes import Event
 from tests.sim.control.containers import Container
 from tests.sim.control.loop import VirtualLoop
@@ -215,8 +215,10 @@ class Checks:
     def _may_overlap(self, service_id: str, one: Task, other: Task) -> bool:
         service = self._world.watch.store.get(Service, service_id)
         start_first = specs_pb2.UpdateConfig.ORDER_START_FIRST
-        return one.spec_version != other.spec_version and (
-            service is None or service.spec.update.order == start_first
+        drained = any(self._world.watch.was_drained(task.id) for task in (one, other))
+        return (drained or one.spec_version != other.spec_version) and (
+            service is None
+            or start_first in (service.spec.update.order, service.spec.rollback.order)
         )
 
 
