@@ -191,13 +191,15 @@ def _follower(
 ) -> objects_pb2.Task:
     """A task in the place of `last`; of its own spec while a rollout to another is paused."""
     is_other = last.spec_version != scene.service.spec_version
+    like = last if scene.is_paused and is_other else None
+    is_new = is_other and like is None and last.spec != scene.service.spec.task
     return successor(
         slot,
         ending,
         scene,
         start_after=scene.now + delay,
-        like=last if scene.is_paused and is_other else None,
-        restarts=0 if is_other and not scene.is_paused else restarts,
+        like=like,
+        restarts=0 if is_new else restarts,
     )
 
 

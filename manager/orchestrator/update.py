@@ -187,12 +187,25 @@ class Rollout:
         return self._waiting_standing(slot, trial, step_deadline(trial))
 
     def _standing_of_earlier(self, slot: Slot, task: objects_pb2.Task) -> Standing:
-        """Of a slot whose task is of an earlier version, but of just this spec."""
-        if not task.HasField("start_after") or task.status.state >= states.RUNNING:
-            return Standing(slot, Progress.SETTLED)
-        # It was on its way when this rollout began: the time it had before does not count.
+        """Of a slot whose task is of an earlier version, but of just this spec.
+
+        What was not settled when this rollout began, as in one that was paused and goes on, is on
+        trial from then on: the time that it had before counts as little as how it went.
+        """
         began = seconds_of(self._scene.service.update_status.started_at)
-        return self._waiting_standing(slot, task, max(step_deadline(task), began + STEP_DEADLINE))
+        is_later = seconds_of(task.meta.updated_at) > began
+        if not task.HasField("start_after"):
+            return Standing(slot, Progress.SETTLED)
+        if ended_by_itself(task):
+            # The restart that may be about to follow is on trial.
+            waits = Progress.BUSY if is_wanted(task) else Progress.SETTLED
+            return Standing(slot, Progress.FAILED if is_later else waits, task)
+        if task.status.state < states.RUNNING:
+            deadline = max(step_deadline(task), began + STEP_DEADLINE)
+            return self._waiting_standing(slot, task, deadline)
+        if task.status.state == states.RUNNING and is_later:
+            return self._running_standing(slot, task)
+        return Standing(slot, Progress.SETTLED)
 
     def _waiting_standing(self, slot: Slot, trial: objects_pb2.Task, deadline: float) -> Standing:
         if self._scene.now >= deadline:

@@ -37,15 +37,11 @@ def status_rows(status: Update) -> Rows:
     """Lines of `service inspect --pretty` about the last update; none if there never was one."""
     if not status.state:
         return []
-    moments = [
-        (label, rfc3339(seconds_of(moment)))
-        for label, name, moment in (
-            (" Started", "started_at", status.started_at),
-            (" Completed", "completed_at", status.completed_at),
-        )
-        if status.HasField(name)
-    ]
-    rows = [("UpdateStatus", ""), (" State", word_of(status)), *moments]
+    rows = [("UpdateStatus", ""), (" State", word_of(status))]
+    if status.HasField("started_at"):
+        rows.append((" Started", rfc3339(seconds_of(status.started_at))))
+    if status.HasField("completed_at"):
+        rows.append((" Completed", rfc3339(seconds_of(status.completed_at))))
     return [*rows, (" Message", status.message)]
 
 
