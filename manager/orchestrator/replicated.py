@@ -90,13 +90,15 @@ class ReplicatedLoop:
         self._now = now
         self._budget.renew()
         batches: list[Batch] = []
-        ready = [s for s, going in self._services.items() if going or s not in self._proposed]
-        for service_id in ready:
+        for service_id in self._ready():
             if self._budget.is_spent:
-                return Decision(batches, self._next_wake(), more=True)
+                break
             batches += self._go_on(view, service_id)
-        more = any(self._services.values())
-        return Decision(batches, self._next_wake(), more=more)
+        return Decision(batches, self._next_wake(), more=bool(self._ready()))
+
+    def _ready(self) -> list[str]:
+        """The services to look at now: those without a proposal, or in the middle of a look."""
+        return [s for s, going in self._services.items() if going or s not in self._proposed]
 
     def refused(self, batch: Batch) -> None:
         """Looks at the batch's services again."""

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heappush
-from itertools import islice
 
 from manager.orchestrator.slots import Slot
 
@@ -54,14 +53,6 @@ class ClosingOrder:
     def _entry(self, key: tuple[bool, str]) -> tuple[bool, int, int, str]:
         is_running, node_id = key
         return is_running, -self._on_node[node_id], -self._by_node[key][-1].number, node_id
-
-
-def slots_to_close(filled: list[Slot], count: int) -> list[Slot]:
-    """The `count` slots that a service can best do without."""
-    order = ClosingOrder()
-    for slot in sorted(filled, key=lambda slot: slot.number):
-        order.add(slot)
-    return list(islice(order, count))
 
 
 def _node_of(slot: Slot) -> str:

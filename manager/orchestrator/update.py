@@ -20,6 +20,7 @@ while (moby#43081). A rollback is never rolled back.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from api import states
 from api.times import seconds_of, timestamp
@@ -56,8 +57,7 @@ class Progress(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """A slot in the rollout: its task on trial, and when time alone changes its progress."""
 
     slot: Slot
@@ -137,8 +137,7 @@ class Rollout:
             state = ROLLBACK_COMPLETED if self._is_rollback else COMPLETED
             return Advance(_with_status(self._scene, state, f"{self._word} completed"))
         free = _free_places(self._config, self._busy, len(self._outdated))
-        for slot in self._outdated[:free]:
-            self._moves.add(Standing(slot, Progress.OUTDATED))
+        self._moves.begin(self._outdated[:free])
         return Advance(steps=self._moves, wake_at=self._wake_at)
 
     @property
@@ -232,23 +231,33 @@ class _Moves(Mapping[int, list[Change]]):
         self._scene = scene
         self._outdated = outdated
         self._standings: dict[int, Standing] = {}
+        self._beginning: dict[int, Slot] = {}
 
     def add(self, standing: Standing) -> None:
+        """A slot whose trial is over, or that has strayed."""
         self._standings[standing.slot.number] = standing
 
+    def begin(self, slots: list[Slot]) -> None:
+        """Slots whose step begins."""
+        self._beginning = {slot.number: slot for slot in slots}
+
     def __getitem__(self, number: int) -> list[Change]:
+        slot = self._beginning.get(number)
+        if slot is not None:
+            return self._step(slot)
         each = self._standings[number]
         if each.progress is Progress.PASSED and each.trial is not None:
             return [update(_off_trial(each.trial))]
-        if each.progress is Progress.STRAYED:
-            return self._without_strays(each.slot)
-        return self._step(each.slot)
+        return self._without_strays(each.slot)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._beginning or number in self._standings
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._standings)
+        return iter((*self._beginning, *self._standings))
 
     def __len__(self) -> int:
-        return len(self._standings)
+        return len(self._beginning) + len(self._standings)
 
     def _step(self, slot: Slot) -> list[Change]:
         """Replaces the slot's tasks: at once, or by and by if the order is to start first."""
