@@ -7,7 +7,6 @@ nothing. A service with very many tasks is looked at in several steps (passes.py
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
 
@@ -16,9 +15,8 @@ from api.ids import IdSource
 from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.orchestrator.drain import Moves
-from manager.orchestrator.passes import PAUSE, Budget, Pass, Pieces
-from manager.orchestrator.restart import Scene, tend
-from manager.orchestrator.rollback import HALTED
+from manager.orchestrator.passes import Pass
+from manager.orchestrator.restart import NOTHING, Scene, Steps, tend
 from manager.orchestrator.scale import ClosingOrder, free_numbers
 from manager.orchestrator.slots import Slot, put
 from manager.orchestrator.tasks import Fates, is_wanted, new_task, removed
@@ -45,8 +43,7 @@ class ReplicatedLoop:
 
     def __init__(self, ids: IdSource) -> None:
         self._ids = ids
-        self._budget = Budget(MAX_CHANGES, MAX_LOOKS)
-        self._now = 0.0
+        self._changes = self._looks = 0  # that are left of the step under way
         self._forget()
 
     def _forget(self) -> None:
@@ -87,18 +84,13 @@ class ReplicatedLoop:
         for service_id in [s for s, at in self._wake.items() if at <= now]:
             del self._wake[service_id]
             self._services[service_id] = None
-        self._now = now
-        self._budget.renew()
+        self._changes, self._looks = MAX_CHANGES, MAX_LOOKS
         batches: list[Batch] = []
         for service_id in self._ready():
-            if self._budget.is_spent:
+            batches += self._go_on(view, service_id, now)
+            if self._is_over():
                 break
-            batches += self._go_on(view, service_id)
         return Decision(batches, self._next_wake(), more=bool(self._ready()))
-
-    def _ready(self) -> list[str]:
-        """The services to look at now: those without a proposal, or in the middle of a look."""
-        return [s for s, going in self._services.items() if going or s not in self._proposed]
 
     def refused(self, batch: Batch) -> None:
         """Looks at the batch's services again."""
@@ -106,6 +98,10 @@ class ReplicatedLoop:
             obj = change.object
             self._settle(obj.id)
             self._mark(obj.service_id if isinstance(obj, objects_pb2.Task) else obj.id)
+
+    def _ready(self) -> list[str]:
+        """The services to look at now: those without a proposal, or in the middle of a look."""
+        return [s for s, going in self._services.items() if going or s not in self._proposed]
 
     def _mark(self, service_id: str) -> bool:
         """Notes the service; whether it can be decided about now."""
@@ -129,21 +125,38 @@ class ReplicatedLoop:
     def _next_wake(self) -> float | None:
         return min(self._wake.values(), default=None)
 
-    def _go_on(self, view: View, service_id: str) -> Iterator[Batch]:
+    def _go_on(self, view: View, service_id: str, now: float) -> Iterator[Batch]:
         """Looks at the service, or goes on with that, for as long as the step may last."""
-        under_way = self._services.pop(service_id)
-        if under_way is None:
-            self._wake.pop(service_id, None)
-            under_way = Pass(self._pass_over(view, service_id))
-        for changes in under_way.pieces:
-            if changes:
-                self._budget.changes -= len(changes)
-                yield self._proposed_batch(service_id, changes)
-            if self._budget.is_spent:
+        under_way = self._services.pop(service_id) or self._begin(view, service_id, now)
+        if under_way.scene is not None:
+            under_way.scene.now = now
+        for steps in under_way.steps:
+            self._looks -= 1
+            if steps.wake_at is not None:
+                earliest = self._wake.get(service_id, steps.wake_at)
+                self._wake[service_id] = min(steps.wake_at, earliest)
+            if steps.changes:
+                self._changes -= len(steps.changes)
+                yield self._proposed_batch(service_id, steps.changes)
+            if self._is_over():
                 self._services[service_id] = under_way  # behind the others that wait
                 return
         if under_way.again:
             self._mark(service_id)
+
+    def _is_over(self) -> bool:
+        return self._looks <= 0 or self._changes <= 0
+
+    def _begin(self, view: View, service_id: str, now: float) -> Pass:
+        self._wake.pop(service_id, None)
+        service = view.get(objects_pb2.Service, service_id)
+        tasks = view.tasks_of_service(service_id)
+        if service is None:
+            return Pass(_let_go(tasks), None)
+        fates = Fates(view)
+        scene = Scene(service, fates, self._ids, now, Moves(service, fates))
+        is_ours = service.spec.WhichOneof("mode") == "replicated"
+        return Pass(fill_slots(tasks, scene) if is_ours else iter(()), scene)
 
     def _proposed_batch(self, service_id: str, changes: list[Change]) -> Batch:
         for change in changes:
@@ -151,85 +164,59 @@ class ReplicatedLoop:
             self._proposed.setdefault(service_id, set()).add(change.object.id)
         return batch(*changes)
 
-    def _pass_over(self, view: View, service_id: str) -> Pieces:
-        service = view.get(objects_pb2.Service, service_id)
-        tasks = view.tasks_of_service(service_id)
-        if service is None:
-            yield from self._let_go(tasks)
-        elif service.spec.WhichOneof("mode") == "replicated":
-            fates = Fates(view)
-            moves = Moves(service, fates)
-            is_paused = service.update_status.state in HALTED
-            scene = Scene(service, fates, self._ids, self._now, is_paused=is_paused, moves=moves)
-            yield from self._fill_slots(tasks, scene)
 
-    def _let_go(self, tasks: list[objects_pb2.Task]) -> Pieces:
-        """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
-        for task in tasks:
-            if task.desired_state != states.REMOVE and not states.is_terminal(task):
-                yield [update(removed(task))]
-            if self._budget.look():
-                yield PAUSE
+def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
+    """What the service's slots need, from all its tasks, oldest first."""
+    slots: dict[int, Slot] = {}
+    for task in tasks:
+        put(slots, task)
+        yield NOTHING
+    filled = sorted((s for s in slots.values() if s.is_filled), key=attrgetter("number"))
+    surplus = len(filled) - scene.service.spec.replicated.replicas
+    if surplus > 0:
+        gone: set[int] = set()
+        yield from _close_slots(filled, surplus, gone)
+        filled = [slot for slot in filled if slot.number not in gone]
+    elif surplus < 0:
+        for number in islice(free_numbers(slots), -surplus):
+            yield Steps([create(_first_task(number, slots.get(number), scene))])
+    yield from keep_slots(filled, scene)
 
-    def _fill_slots(self, tasks: list[objects_pb2.Task], scene: Scene) -> Pieces:
-        slots: dict[int, Slot] = {}
-        for task in tasks:
-            put(slots, task)
-            if self._budget.look():
-                yield PAUSE
-        filled = sorted((s for s in slots.values() if s.is_filled), key=attrgetter("number"))
-        surplus = len(filled) - scene.service.spec.replicated.replicas
-        if surplus > 0:
-            gone: set[int] = set()
-            yield from self._close_slots(filled, surplus, gone)
-            filled = [slot for slot in filled if slot.number not in gone]
-        elif surplus < 0:
-            for number in islice(free_numbers(slots), -surplus):
-                yield [create(_first_task(number, slots.get(number), self._at_present(scene)))]
-        yield from self._keep_slots(filled, scene)
 
-    def _close_slots(self, filled: list[Slot], surplus: int, gone: set[int]) -> Pieces:
-        order = ClosingOrder()
-        for slot in filled:
-            order.add(slot)
-            if self._budget.look():
-                yield PAUSE
-        for slot in islice(order, surplus):
-            gone.add(slot.number)
-            yield [update(removed(task)) for task in slot.tasks]
+def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
+    """What keeps each of the slots at one task, of the present spec as the rollout gets there."""
+    rollout = Rollout(scene)
+    for slot in filled:
+        rollout.add(slot)
+        if scene.moves is not None:
+            scene.moves.add(slot)
+        yield NOTHING
+    move = rollout.advance()
+    if move.service is not None:
+        # The new status decides how ended tasks are followed, so it comes first, alone.
+        yield Steps([update(move.service)])
+        return
+    yield Steps(wake_at=move.wake_at)
+    for slot in filled:
+        is_moving = slot.number in move.steps
+        yield Steps(move.steps[slot.number]) if is_moving else tend(slot, scene)
 
-    def _keep_slots(self, filled: list[Slot], scene: Scene) -> Pieces:
-        rollout = Rollout(scene)
-        for slot in filled:
-            rollout.add(slot)
-            if scene.moves is not None:
-                scene.moves.add(slot)
-            if self._budget.look():
-                yield PAUSE
-        move = rollout.advance()
-        if move.service is not None:
-            # The new status decides how ended tasks are followed, so it comes first, alone.
-            yield [update(move.service)]
-            return
-        self._wake_by(scene.service.id, move.wake_at)
-        for slot in filled:
-            if slot.number in move.steps:
-                yield move.steps[slot.number]
-                continue
-            steps = tend(slot, self._at_present(scene))
-            self._wake_by(scene.service.id, steps.wake_at)
-            if steps.changes:
-                yield steps.changes
-            elif self._budget.look():
-                yield PAUSE
 
-    def _at_present(self, scene: Scene) -> Scene:
-        """The scene at the time of this step, which may not be the one in which the pass began."""
-        return scene if scene.now == self._now else replace(scene, now=self._now)
+def _close_slots(filled: list[Slot], surplus: int, gone: set[int]) -> Iterator[Steps]:
+    order = ClosingOrder()
+    for slot in filled:
+        order.add(slot)
+        yield NOTHING
+    for slot in islice(order, surplus):
+        gone.add(slot.number)
+        yield Steps([update(removed(task)) for task in slot.tasks])
 
-    def _wake_by(self, service_id: str, at: float | None) -> None:
-        if at is not None:
-            self._wake[service_id] = min(at, self._wake.get(service_id, at))
+
+def _let_go(tasks: list[objects_pb2.Task]) -> Iterator[Steps]:
+    """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
+    for task in tasks:
+        is_left = task.desired_state == states.REMOVE or states.is_terminal(task)
+        yield NOTHING if is_left else Steps([update(removed(task))])
 
 
 def _first_task(number: int, slot: Slot | None, scene: Scene) -> objects_pb2.Task:

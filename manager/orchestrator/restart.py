@@ -16,7 +16,7 @@ from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.backoff import failures_in_a_row, restart_delay, well_at
 from manager.orchestrator.drain import Moves
-from manager.orchestrator.rollback import UNDER_WAY
+from manager.orchestrator.rollback import HALTED, UNDER_WAY
 from manager.orchestrator.slots import Slot, may_be_running
 from manager.orchestrator.tasks import (
     Fate,
@@ -43,16 +43,27 @@ class Steps:
     wake_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING = Steps()
+"""For an object that was merely looked at."""
+
+
+@dataclass(slots=True)
 class Scene:
-    """What the slots of one service have in common during one decision."""
+    """What the slots of one service have in common while they are looked at.
+
+    `now` moves on if that takes several steps.
+    """
 
     service: objects_pb2.Service
     fates: Fates
     ids: IdSource
     now: float
-    is_paused: bool = False  # the rollout is: it must not creep on through restarts
     moves: Moves | None = None  # off drained nodes; None: drains take their tasks away at once
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the rollout is: it must not creep on through restarts."""
+        return self.service.update_status.state in HALTED
 
 
 def tend(slot: Slot, scene: Scene) -> Steps:
