@@ -26,7 +26,7 @@ from manager.state.store import View
 
 MAX_CHANGES = 500
 """Changes after which a decision stops early, to keep the step short."""
-MAX_LOOKS = 5000
+MAX_LOOKS = 4000
 """Tasks and slots looked at after which a decision stops early."""
 
 

@@ -17,13 +17,12 @@ does not creep on through restarts, and a rollback leaves a task alone that has 
 while (moby#43081). A rollback is never rolled back.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import NamedTuple
+from itertools import islice
 
 from api import states
-from api.times import seconds_of, timestamp
+from api.times import timestamp
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.restart import Scene, successor
 from manager.orchestrator.rollback import (
@@ -38,32 +37,11 @@ from manager.orchestrator.rollback import (
     rolled_back_by_itself,
 )
 from manager.orchestrator.slots import Slot
-from manager.orchestrator.tasks import ended_by_itself, is_wanted, retired
-from manager.orchestrator.trial import STEP_DEADLINE, monitor_of, step_deadline
+from manager.orchestrator.standing import Look, Progress, Standing
+from manager.orchestrator.tasks import retired
 from manager.state.changes import Change, copy, create, update
 
 Config = specs_pb2.UpdateConfig
-
-
-class Progress(Enum):
-    """How far a slot came in the rollout."""
-
-    OUTDATED = "outdated"
-    STRAYED = "strayed"  # a task of the present spec goes on in it, beside newer ones of another
-    BUSY = "busy"  # its step is under way, or the delay after it
-    WATCHED = "watched"  # its step is over, its task still on trial
-    PASSED = "passed"  # the trial is over, and that is yet to be written down
-    SETTLED = "settled"
-    FAILED = "failed"
-
-
-class Standing(NamedTuple):
-    """A slot in the rollout: its task on trial, and when time alone changes its progress."""
-
-    slot: Slot
-    progress: Progress
-    trial: objects_pb2.Task | None = None
-    until: float | None = None
 
 
 @dataclass(slots=True)
@@ -75,14 +53,6 @@ class Advance:
     wake_at: float | None = None
 
 
-def advance(slots: Iterable[Slot], scene: Scene) -> Advance:
-    """The next move of the rollout of `slots`, the filled ones in ascending order."""
-    rollout = Rollout(scene)
-    for slot in slots:
-        rollout.add(slot)
-    return rollout.advance()
-
-
 class Rollout:
     """Looks at the slots one by one, then says what to do: there may be too many for one step."""
 
@@ -92,19 +62,19 @@ class Rollout:
         self._state = service.update_status.state
         self._is_rollback = self._state == ROLLBACK_STARTED
         self._config = service.spec.rollback if self._is_rollback else service.spec.update
-        self._outdated_tasks = _Outdated(service)
+        self._look = Look(scene, self._config)
         self._begins = False
         self._slots = self._busy = self._failed = self._unfinished = 0
         self._culprit = ""
-        self._outdated: list[Slot] = []
-        self._moves = _Moves(self._config, scene, self._outdated_tasks)
+        self._outdated: dict[int, Slot] = {}
+        self._moves = _Moves(self._config, scene, self._look)
         self._wake_at: float | None = None
 
     def add(self, slot: Slot) -> None:
         """Takes a filled slot into account; they come in ascending order."""
         if self._state in HALTED or self._begins:
             return
-        each = self._standing(slot)
+        each = self._look.standing(slot)
         if self._state not in UNDER_WAY:
             self._begins = each.progress in (Progress.OUTDATED, Progress.STRAYED)
             return
@@ -114,7 +84,7 @@ class Rollout:
         if each.until is not None:
             self._wake_at = each.until if self._wake_at is None else min(self._wake_at, each.until)
         if each.progress is Progress.OUTDATED:
-            self._outdated.append(slot)
+            self._outdated[slot.number] = slot
         elif each.progress in (Progress.PASSED, Progress.STRAYED):
             self._moves.add(each)
         elif each.progress is Progress.FAILED and each.trial is not None:
@@ -124,8 +94,9 @@ class Rollout:
     def advance(self) -> Advance:
         """The next move."""
         if self._state not in UNDER_WAY:
-            begun = _with_status(self._scene, UPDATING, "update in progress")
-            return Advance(begun if self._begins else None)
+            if not self._begins:
+                return Advance()
+            return Advance(_with_status(self._scene, UPDATING, "update in progress"))
         status = self._scene.service.update_status
         if not status.HasField("started_at"):  # whoever began it has no clock
             return Advance(_with_status(self._scene, status.state, status.message))
@@ -136,8 +107,7 @@ class Rollout:
         if not self._unfinished:
             state = ROLLBACK_COMPLETED if self._is_rollback else COMPLETED
             return Advance(_with_status(self._scene, state, f"{self._word} completed"))
-        free = _free_places(self._config, self._busy, len(self._outdated))
-        self._moves.begin(self._outdated[:free])
+        self._moves.begin(_first(self._outdated, _free_places(self._config, self._busy)))
         return Advance(steps=self._moves, wake_at=self._wake_at)
 
     @property
@@ -160,76 +130,14 @@ class Rollout:
             why += ", and there is no earlier task spec to go back to"
         return _with_status(self._scene, PAUSED, f"update paused {why}")
 
-    def _standing(self, slot: Slot) -> Standing:
-        version = self._scene.service.spec_version
-        if slot.newest.spec_version == version:
-            present = [t for t in slot.tasks if t.spec_version == version]
-            return self._trial_standing(slot, present)
-        wanted = slot.wanted
-        front = wanted[-1] if wanted else slot.newest
-        if not self._outdated_tasks.is_so(front):
-            return self._standing_of_earlier(slot, front)
-        if any(not states.is_terminal(t) and not self._outdated_tasks.is_so(t) for t in wanted):
-            return Standing(slot, Progress.STRAYED)
-        return Standing(slot, Progress.OUTDATED)
-
-    def _trial_standing(self, slot: Slot, present: list[objects_pb2.Task]) -> Standing:
-        if not all(task.HasField("start_after") for task in present):
-            return Standing(slot, Progress.SETTLED)
-        trial = next((t for t in present if is_wanted(t) or ended_by_itself(t)), None)
-        if trial is None:
-            return Standing(slot, Progress.SETTLED)
-        if ended_by_itself(trial):
-            return Standing(slot, Progress.FAILED, trial)
-        if trial.status.state == states.RUNNING:
-            return self._running_standing(slot, trial)
-        return self._waiting_standing(slot, trial, step_deadline(trial))
-
-    def _standing_of_earlier(self, slot: Slot, task: objects_pb2.Task) -> Standing:
-        """Of a slot whose task is of an earlier version, but of just this spec.
-
-        What was not settled when this rollout began, as in one that was paused and goes on, is on
-        trial from then on: the time that it had before counts as little as how it went.
-        """
-        began = seconds_of(self._scene.service.update_status.started_at)
-        is_later = seconds_of(task.meta.updated_at) > began
-        if not task.HasField("start_after"):
-            return Standing(slot, Progress.SETTLED)
-        if ended_by_itself(task):
-            # The restart that may be about to follow is on trial.
-            waits = Progress.BUSY if is_wanted(task) else Progress.SETTLED
-            return Standing(slot, Progress.FAILED if is_later else waits, task)
-        if task.status.state < states.RUNNING:
-            deadline = max(step_deadline(task), began + STEP_DEADLINE)
-            return self._waiting_standing(slot, task, deadline)
-        if task.status.state == states.RUNNING and is_later:
-            return self._running_standing(slot, task)
-        return Standing(slot, Progress.SETTLED)
-
-    def _waiting_standing(self, slot: Slot, trial: objects_pb2.Task, deadline: float) -> Standing:
-        if self._scene.now >= deadline:
-            return Standing(slot, Progress.FAILED, trial)
-        return Standing(slot, Progress.BUSY, trial, deadline)
-
-    def _running_standing(self, slot: Slot, trial: objects_pb2.Task) -> Standing:
-        # The leader's clock: that of a worker may be off.
-        since = seconds_of(trial.meta.updated_at)
-        for progress, until in (
-            (Progress.BUSY, since + seconds_of(self._config.delay)),
-            (Progress.WATCHED, since + monitor_of(self._config)),
-        ):
-            if self._scene.now < until:
-                return Standing(slot, progress, trial, until)
-        return Standing(slot, Progress.PASSED, trial)
-
 
 class _Moves(Mapping[int, list[Change]]):
     """The changes of those slots that are to move, each made when it is asked for."""
 
-    def __init__(self, config: Config, scene: Scene, outdated: "_Outdated") -> None:
+    def __init__(self, config: Config, scene: Scene, look: Look) -> None:
         self._starts_first = config.order == Config.ORDER_START_FIRST
         self._scene = scene
-        self._outdated = outdated
+        self._look = look
         self._standings: dict[int, Standing] = {}
         self._beginning: dict[int, Slot] = {}
 
@@ -237,9 +145,9 @@ class _Moves(Mapping[int, list[Change]]):
         """A slot whose trial is over, or that has strayed."""
         self._standings[standing.slot.number] = standing
 
-    def begin(self, slots: list[Slot]) -> None:
+    def begin(self, slots: dict[int, Slot]) -> None:
         """Slots whose step begins."""
-        self._beginning = {slot.number: slot for slot in slots}
+        self._beginning = slots
 
     def __getitem__(self, number: int) -> list[Change]:
         slot = self._beginning.get(number)
@@ -272,13 +180,18 @@ class _Moves(Mapping[int, list[Change]]):
 
     def _without_strays(self, slot: Slot) -> list[Change]:
         """Ends what is newer than the task that may go on."""
-        strays = [task for task in slot.wanted if self._outdated.is_so(task)]
+        strays = [task for task in slot.wanted if self._look.is_outdated(task)]
         return [update(retired(task, self._scene.now)) for task in strays]
 
 
-def _free_places(config: Config, busy: int, outdated: int) -> int:
+def _free_places(config: Config, busy: int) -> int | None:
+    """How many more steps may begin; None for any number."""
     parallelism = config.parallelism if config.HasField("parallelism") else 1
-    return max(0, parallelism - busy) if parallelism else outdated
+    return max(0, parallelism - busy) if parallelism else None
+
+
+def _first(slots: dict[int, Slot], count: int | None) -> dict[int, Slot]:
+    return slots if count is None or count >= len(slots) else dict(islice(slots.items(), count))
 
 
 def _off_trial(task: objects_pb2.Task) -> objects_pb2.Task:
@@ -300,18 +213,3 @@ def _with_status(
     elif state in (COMPLETED, ROLLBACK_COMPLETED):
         status.completed_at.CopyFrom(timestamp(scene.now))
     return service
-
-
-class _Outdated:
-    """Whether tasks were made from another task spec; compared once per spec version."""
-
-    def __init__(self, service: objects_pb2.Service) -> None:
-        self._service = service
-        self._verdicts = {service.spec_version: False}
-
-    def is_so(self, task: objects_pb2.Task) -> bool:
-        verdict = self._verdicts.get(task.spec_version)
-        if verdict is None:
-            verdict = task.spec != self._service.spec.task
-            self._verdicts[task.spec_version] = verdict
-        return verdict

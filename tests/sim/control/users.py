@@ -102,7 +102,7 @@ class Owner:
             await self._create()
             return
         acts = (self._scale, self._roll_out, self._roll_back, self._remove)
-        act = self._random.choices(acts, (4, 4, 1, 1))[0]
+        act = self._random.choices(acts, (5, 5, 2, 1))[0]
         await act()
 
     async def repair(self) -> None:
