@@ -2,6 +2,8 @@
 tests/scenarios/orchestrator/rollback_*.txt.
 """
 
+from typing import TypeAlias
+
 import pytest
 
 from api.errors import Code, SwarmError
@@ -20,7 +22,7 @@ from manager.orchestrator.rollback import (
 from tests.support import builders
 
 Service = objects_pb2.Service
-State = objects_pb2.UpdateStatus.State.ValueType
+State: TypeAlias = objects_pb2.UpdateStatus.State.ValueType
 OLD, NEW = builders.task_spec("app:1"), builders.task_spec("app:2")
 
 
