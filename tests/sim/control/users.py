@@ -101,8 +101,7 @@ class Owner:
         if not self._id:
             await self._create()
             return
-        acts = (self._scale, self._roll_out, self._roll_back, self._remove)
-        act = self._random.choices(acts, (5, 5, 2, 1))[0]
+        act = self._random.choices((self._scale, self._change_tasks, self._remove), (4, 4, 1))[0]
         await act()
 
     async def repair(self) -> None:
@@ -140,6 +139,9 @@ class Owner:
         replicas = self._replicas()
         await self._update(lambda spec: setattr(spec.replicated, "replicas", replicas))
 
+    async def _change_tasks(self) -> None:
+        await (self._roll_back() if self._random.random() < 0.2 else self._roll_out())
+
     async def _roll_out(self) -> None:
         random = self._random
         kind = random.choices(["app", "broken", "huge"], [8, 1, 1])[0]
@@ -159,9 +161,12 @@ class Owner:
             **random.choice([{}, {"goes_on": True}, {"goes_back": True}]),
         )
 
+        back = update_config(random.choice([None, 0, 2]), monitor=1, start_first=self._start_first)
+
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
             spec.update.CopyFrom(config)
+            spec.rollback.CopyFrom(back)
 
         await self._update(change)
 
