@@ -28,7 +28,6 @@ from swarmctl.founding import Founding, found_swarm
 from swarmctl.managership import Managership
 from swarmctl.membership import MembershipStore
 
-
 HEARTBEAT = 5
 """Seconds, as in SwarmKit: a thousand agents that beat every 2 s would be most of the work."""
 

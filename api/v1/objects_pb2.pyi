@@ -427,6 +427,7 @@ class Task(message.Message):
     START_AFTER_FIELD_NUMBER: builtins.int
     ASSIGNED_GENERIC_FIELD_NUMBER: builtins.int
     HOST_PORTS_FIELD_NUMBER: builtins.int
+    RESTARTS_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -435,6 +436,8 @@ class Task(message.Message):
     node_id: builtins.str
     spec_version: builtins.int
     desired_state: types_pb2.TaskState.ValueType
+    restarts: builtins.int
+    """How often in a row the tasks before it in its slot have failed; forgotten once it has run for long enough."""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -472,10 +475,11 @@ class Task(message.Message):
         start_after: timestamp_pb2.Timestamp | None = ...,
         assigned_generic: abc.Iterable[types_pb2.GenericResource] | None = ...,
         host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
+        restarts: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "meta", b"meta", "node_id", b"node_id", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

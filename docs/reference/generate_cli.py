@@ -22,7 +22,7 @@ what to do. A switch may be given a value, as in `--tty=false`.
 | 0 | done |
 | 1 | failed or refused |
 | 2 | the command line is wrong |
-| 3 | the service did not converge within `--wait-timeout` |
+| 3 | not converged: not within `--wait-timeout`, or the update was paused or rolled back |
 | 4 | the daemon cannot be reached, or no manager leads |
 | 130 | interrupted; a service that was being waited for goes on |
 

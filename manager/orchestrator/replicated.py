@@ -3,29 +3,31 @@
 Opens and closes slots, keeps each slot at one task, leads rolling updates, and lets go of the tasks
 of services that are gone. What is done about a service depends on the store alone, so any leader
 does the same; the loop only remembers which services to look at. It places nothing and deletes
-nothing.
+nothing. A service with very many tasks is looked at in several steps (passes.py).
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 
 from api import states
 from api.ids import IdSource
 from api.v1 import objects_pb2
 from manager.decision import Decision
-from manager.orchestrator.restart import Scene, tend
-from manager.orchestrator.scale import free_numbers, slots_to_close
-from manager.orchestrator.slots import Slot, slots_of
+from manager.orchestrator.drain import Moves
+from manager.orchestrator.passes import Pass
+from manager.orchestrator.restart import NOTHING, Scene, Steps, tend
+from manager.orchestrator.scale import ClosingOrder, free_numbers
+from manager.orchestrator.slots import Slot, put
 from manager.orchestrator.tasks import Fates, is_wanted, new_task, removed
-from manager.orchestrator.update import PAUSED, advance
+from manager.orchestrator.update import Rollout
 from manager.state.changes import Batch, Change, Event, batch, create, update
 from manager.state.store import View
 
 MAX_CHANGES = 500
 """Changes after which a decision stops early, to keep the step short."""
-MAX_TASKS = 5000
-"""Tasks looked at after which a decision stops early; one service is never split."""
+MAX_LOOKS = 4000
+"""Tasks and slots looked at after which a decision stops early."""
 
 
 class ReplicatedLoop:
@@ -41,10 +43,11 @@ class ReplicatedLoop:
 
     def __init__(self, ids: IdSource) -> None:
         self._ids = ids
+        self._changes = self._looks = 0  # that are left of the step under way
         self._forget()
 
     def _forget(self) -> None:
-        self._services: dict[str, None] = {}  # to be looked at
+        self._services: dict[str, Pass | None] = {}  # to be looked at, or being looked at
         self._nodes: dict[str, None] = {}  # whose tasks' services are to be looked at
         self._wake: dict[str, float] = {}  # services to be looked at when it is time
         self._proposed: dict[str, set[str]] = {}  # by service: ids of objects on their way
@@ -63,6 +66,7 @@ class ReplicatedLoop:
         obj = event.object
         news = self._settle(obj.id)
         if isinstance(obj, objects_pb2.Service):
+            self._services.pop(obj.id, None)  # a pass under way is about the service as it was
             news |= self._mark(obj.id)
         elif isinstance(obj, objects_pb2.Task) and _task_matters(event):
             news |= self._mark(obj.service_id)
@@ -80,18 +84,13 @@ class ReplicatedLoop:
         for service_id in [s for s, at in self._wake.items() if at <= now]:
             del self._wake[service_id]
             self._services[service_id] = None
+        self._changes, self._looks = MAX_CHANGES, MAX_LOOKS
         batches: list[Batch] = []
-        changes = looked_at = 0
-        ready = [s for s in self._services if s not in self._proposed]
-        for service_id in ready:
-            if changes >= MAX_CHANGES or looked_at >= MAX_TASKS:
-                return Decision(batches, self._next_wake(), more=True)
-            del self._services[service_id]
-            looked_at += len(tasks := view.tasks_of_service(service_id)) + 1
-            made = self._decide_service(view, service_id, tasks, now, MAX_CHANGES - changes)
-            changes += sum(len(each.changes) for each in made)
-            batches += made
-        return Decision(batches, self._next_wake())
+        for service_id in self._ready():
+            batches += self._go_on(view, service_id, now)
+            if self._is_over():
+                break
+        return Decision(batches, self._next_wake(), more=bool(self._ready()))
 
     def refused(self, batch: Batch) -> None:
         """Looks at the batch's services again."""
@@ -100,9 +99,15 @@ class ReplicatedLoop:
             self._settle(obj.id)
             self._mark(obj.service_id if isinstance(obj, objects_pb2.Task) else obj.id)
 
+    def _ready(self) -> list[str]:
+        """The services to look at now: those without a proposal, or in the middle of a look."""
+        return [s for s, going in self._services.items() if going or s not in self._proposed]
+
     def _mark(self, service_id: str) -> bool:
         """Notes the service; whether it can be decided about now."""
-        self._services[service_id] = None
+        under_way = self._services.setdefault(service_id, None)
+        if under_way is not None:
+            under_way.again = True
         return service_id not in self._proposed
 
     def _settle(self, object_id: str) -> bool:
@@ -120,75 +125,104 @@ class ReplicatedLoop:
     def _next_wake(self) -> float | None:
         return min(self._wake.values(), default=None)
 
-    def _decide_service(
-        self, view: View, service_id: str, tasks: list[objects_pb2.Task], now: float, limit: int
-    ) -> list[Batch]:
+    def _go_on(self, view: View, service_id: str, now: float) -> Iterator[Batch]:
+        """Looks at the service, or goes on with that, for as long as the step may last."""
+        under_way = self._services.pop(service_id) or self._begin(view, service_id, now)
+        if under_way.scene is not None:
+            under_way.scene.now = now
+        for steps in under_way.steps:
+            self._looks -= 1
+            if steps.wake_at is not None:
+                earliest = self._wake.get(service_id, steps.wake_at)
+                self._wake[service_id] = min(steps.wake_at, earliest)
+            if steps.changes:
+                self._changes -= len(steps.changes)
+                yield self._proposed_batch(service_id, steps.changes)
+            if self._is_over():
+                self._services[service_id] = under_way  # behind the others that wait
+                return
+        if under_way.again:
+            self._mark(service_id)
+
+    def _is_over(self) -> bool:
+        return self._looks <= 0 or self._changes <= 0
+
+    def _begin(self, view: View, service_id: str, now: float) -> Pass:
         self._wake.pop(service_id, None)
         service = view.get(objects_pb2.Service, service_id)
+        tasks = view.tasks_of_service(service_id)
         if service is None:
-            made = islice(_let_go(tasks), limit)
-        elif service.spec.WhichOneof("mode") == "replicated":
-            scene = Scene(service, Fates(view), self._ids, now)
-            made = islice(self._fill_slots(tasks, scene), limit)
-        else:
-            return []
-        batches = [batch(*changes) for changes in made]
-        for change in (c for each in batches for c in each.changes):
+            return Pass(_let_go(tasks), None)
+        fates = Fates(view)
+        scene = Scene(service, fates, self._ids, now, Moves(service, fates))
+        is_ours = service.spec.WhichOneof("mode") == "replicated"
+        return Pass(fill_slots(tasks, scene) if is_ours else iter(()), scene)
+
+    def _proposed_batch(self, service_id: str, changes: list[Change]) -> Batch:
+        for change in changes:
             self._owner[change.object.id] = service_id
             self._proposed.setdefault(service_id, set()).add(change.object.id)
-        return batches
+        return batch(*changes)
 
-    def _fill_slots(self, tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[list[Change]]:
-        slots = slots_of(tasks)
-        filled = sorted((s for s in slots.values() if s.is_filled), key=lambda s: s.number)
-        surplus = len(filled) - scene.service.spec.replicated.replicas
-        if surplus > 0:
-            closing = slots_to_close(filled, surplus)
-            yield from (_close(slot) for slot in closing)
-            gone = {slot.number for slot in closing}
-            filled = [slot for slot in filled if slot.number not in gone]
-        elif surplus < 0:
-            for number in islice(free_numbers(slots), -surplus):
-                yield [create(_first_task(number, slots.get(number), scene))]
-        yield from self._keep_slots(filled, scene)
 
-    def _keep_slots(self, filled: list[Slot], scene: Scene) -> Iterator[list[Change]]:
-        move = advance(filled, scene)
-        if move.service is not None:
-            # The new status decides how ended tasks are followed, so it comes first, alone.
-            yield [update(move.service)]
-            return
-        self._wake_by(scene.service.id, move.wake_at)
-        scene = replace(scene, is_paused=scene.service.update_status.state == PAUSED)
-        for slot in filled:
-            if slot.number in move.steps:
-                yield move.steps[slot.number]
-                continue
-            steps = tend(slot, scene)
-            self._wake_by(scene.service.id, steps.wake_at)
-            if steps.changes:
-                yield steps.changes
+def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
+    """What the service's slots need, from all its tasks, oldest first."""
+    slots: dict[int, Slot] = {}
+    for task in tasks:
+        put(slots, task)
+        yield NOTHING
+    filled = sorted((s for s in slots.values() if s.is_filled), key=attrgetter("number"))
+    surplus = len(filled) - scene.service.spec.replicated.replicas
+    if surplus > 0:
+        gone: set[int] = set()
+        yield from _close_slots(filled, surplus, gone)
+        filled = [slot for slot in filled if slot.number not in gone]
+    elif surplus < 0:
+        for number in islice(free_numbers(slots), -surplus):
+            yield Steps([create(_first_task(number, slots.get(number), scene))])
+    yield from keep_slots(filled, scene)
 
-    def _wake_by(self, service_id: str, at: float | None) -> None:
-        if at is not None:
-            self._wake[service_id] = min(at, self._wake.get(service_id, at))
+
+def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
+    """What keeps each of the slots at one task, of the present spec as the rollout gets there."""
+    rollout = Rollout(scene)
+    for slot in filled:
+        rollout.add(slot)
+        if scene.moves is not None:
+            scene.moves.add(slot)
+        yield NOTHING
+    move = rollout.advance()
+    if move.service is not None:
+        # The new status decides how ended tasks are followed, so it comes first, alone.
+        yield Steps([update(move.service)])
+        return
+    yield Steps(wake_at=move.wake_at)
+    for slot in filled:
+        is_moving = slot.number in move.steps
+        yield Steps(move.steps[slot.number]) if is_moving else tend(slot, scene)
+
+
+def _close_slots(filled: list[Slot], surplus: int, gone: set[int]) -> Iterator[Steps]:
+    order = ClosingOrder()
+    for slot in filled:
+        order.add(slot)
+        yield NOTHING
+    for slot in islice(order, surplus):
+        gone.add(slot.number)
+        yield Steps([update(removed(task)) for task in slot.tasks])
+
+
+def _let_go(tasks: list[objects_pb2.Task]) -> Iterator[Steps]:
+    """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
+    for task in tasks:
+        is_left = task.desired_state == states.REMOVE or states.is_terminal(task)
+        yield NOTHING if is_left else Steps([update(removed(task))])
 
 
 def _first_task(number: int, slot: Slot | None, scene: Scene) -> objects_pb2.Task:
     waits = slot is not None and bool(slot.stopping(scene.fates))
     desired = states.READY if waits else states.RUNNING
     return new_task(scene.service, scene.ids, scene.now, slot=number, desired=desired)
-
-
-def _close(slot: Slot) -> list[Change]:
-    return [update(removed(task)) for task in slot.tasks]
-
-
-def _let_go(tasks: list[objects_pb2.Task]) -> Iterator[list[Change]]:
-    """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
-    for task in tasks:
-        if task.desired_state != states.REMOVE and not states.is_terminal(task):
-            yield [update(removed(task))]
 
 
 def _task_matters(event: Event) -> bool:

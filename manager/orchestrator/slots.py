@@ -55,8 +55,13 @@ def slots_of(tasks: Iterable[objects_pb2.Task]) -> dict[int, Slot]:
     """The slots by number that have any task; `tasks` come oldest first."""
     slots: dict[int, Slot] = {}
     for task in tasks:
-        slot = slots.get(task.slot)
-        if slot is None:
-            slot = slots[task.slot] = Slot(task.slot)
-        (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)
+        put(slots, task)
     return slots
+
+
+def put(slots: dict[int, Slot], task: objects_pb2.Task) -> None:
+    """Adds a task, newer than all there are, to its slot."""
+    slot = slots.get(task.slot)
+    if slot is None:
+        slot = slots[task.slot] = Slot(task.slot)
+    (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)

@@ -78,8 +78,12 @@ def new_task(
     desired: types_pb2.TaskState.ValueType,
     start_after: float | None = None,
     like: objects_pb2.Task | None = None,
+    restarts: int = 0,
 ) -> objects_pb2.Task:
-    """A new task in a slot of the service, made from its spec, or from that of the task `like`."""
+    """A new task in a slot of the service, made from its spec, or from that of the task `like`.
+
+    `restarts`: how often in a row the tasks before it have failed.
+    """
     task = objects_pb2.Task(
         id=ids(),
         service_id=service.id,
@@ -90,6 +94,7 @@ def new_task(
         desired_state=desired,
         service_labels=service.spec.annotations.labels,
         host_ports=_host_ports(service) if like is None else like.host_ports,
+        restarts=restarts,
     )
     task.status.state = states.NEW
     task.status.message = "created"

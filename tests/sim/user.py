@@ -1,9 +1,12 @@
 """What people do to a cluster, and what happens to its hosts, at random."""
 
+import contextlib
 from collections.abc import Callable
 
+from api.errors import SwarmError
 from api.v1 import objects_pb2, specs_pb2
-from manager.state.changes import copy, create, delete, update
+from manager.orchestrator.rollback import respecified, rolled_back_by_hand
+from manager.state.changes import create, delete, update
 from tests.sim.virtual_cluster import VirtualCluster
 from tests.support.builders import (
     ACTIVE,
@@ -40,6 +43,7 @@ class User:
             (self.create_service, 2),
             (self.scale, 3),
             (self.roll_out, 3),
+            (self.roll_back, 1),
             (self.remove_service, 1),
             (self.change_node_state, 4),
             (self.change_availability, 2),
@@ -73,7 +77,11 @@ class User:
     def create_service(self) -> None:
         if self.cluster.store.count(objects_pb2.Service) < 4:
             self.services += 1
-            self.cluster.write([create(service(f"s{self.services}", self._replicas()))])
+            # The order stays: a rollback to another one may find two tasks in a slot.
+            order = update_config(start_first=self.start_first)
+            made = service(f"s{self.services}", self._replicas(), update=order)
+            made.spec.rollback.CopyFrom(order)
+            self.cluster.write([create(made)])
 
     def remove_service(self) -> None:
         found = self._some_service()
@@ -100,23 +108,30 @@ class User:
             delay=random.choice([0, 2]),
             monitor=random.choice([0, 5]),
             start_first=self.start_first,
-            goes_on=random.random() < 0.5,
+            **random.choice([{}, {"goes_on": True}, {"goes_back": True}]),
         )
+        back = update_config(random.choice([None, 0, 2]), monitor=2, start_first=self.start_first)
 
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
             spec.update.CopyFrom(config)
+            spec.rollback.CopyFrom(back)
 
         self._respec(change)
 
     def _respec(self, change: Callable[[specs_pb2.ServiceSpec], None]) -> None:
         found = self._some_service()
         if found is not None:
-            changed = copy(found)
-            change(changed.spec)
-            changed.spec_version += 1
-            changed.ClearField("update_status")
-            self.cluster.write([update(changed)])
+            spec = specs_pb2.ServiceSpec()
+            spec.CopyFrom(found.spec)
+            change(spec)
+            self.cluster.write([update(respecified(found, spec))])
+
+    def roll_back(self) -> None:
+        found = self._some_service()
+        if found is not None:
+            with contextlib.suppress(SwarmError):  # there may be nothing to go back to
+                self.cluster.write([update(rolled_back_by_hand(found))])
 
     def repair(self) -> None:
         """Ends all faults; services that no node could run are given a spec that fits."""
@@ -128,12 +143,11 @@ class User:
         while cluster.store.count(objects_pb2.Node) < 4:
             self.add_node()
         for found_service in cluster.store.all(objects_pb2.Service):
-            changed = copy(found_service)
-            changed.spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
-            changed.spec.update.CopyFrom(update_config(2, start_first=self.start_first))
-            changed.spec_version += 1
-            changed.ClearField("update_status")
-            cluster.write([update(changed)])
+            spec = specs_pb2.ServiceSpec()
+            spec.CopyFrom(found_service.spec)
+            spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
+            spec.update.CopyFrom(update_config(2, start_first=self.start_first))
+            cluster.write([update(respecified(found_service, spec))])
 
     def _replicas(self) -> int:
         return self.random.randrange(7)

@@ -7,11 +7,11 @@ import click
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2
-from swarmctl.cli import ports
+from swarmctl.cli import ports, rollouts
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
 from swarmctl.cli.completion import completes
-from swarmctl.cli.documents import document, enum_word
+from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
@@ -27,6 +27,7 @@ from swarmctl.cli.render import Listing, check_inspect, inspect, natural, pretty
 from swarmctl.cli.units import binary_size, rfc3339
 
 SHORT_ID = 12
+_TITLES = ("UpdateStatus", "UpdateConfig", "RollbackConfig")
 _CHANGES = "swarmctl.cli.commands.service_changes"
 _FILTERS = ("id", "label", "mode", "name")
 _TASK_FILTERS = ("desired-state", "id", "name", "node")
@@ -40,6 +41,7 @@ _LISTING = Listing(
         ("Ports", "PORTS"),
     ),
     quiet="ID",
+    more=(("UpdateState", "UPDATE STATE"),),
 )
 
 
@@ -51,6 +53,7 @@ _LISTING = Listing(
             "swarmctl.cli.commands.service_logs:logs",
             "Show what the tasks of a service, or one task, wrote.",
         ),
+        "rollback": (f"{_CHANGES}:rollback", "Go back to the previous spec of a service."),
         "scale": (f"{_CHANGES}:scale", "Change how many tasks services have."),
         "update": (f"{_CHANGES}:update", "Change a service."),
     },
@@ -142,6 +145,7 @@ def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[s
         "Replicas": _replicas(each, counts),
         "Image": short_image(each.spec.task.container.image),
         "Ports": ports.published(each.spec.endpoint.ports),
+        "UpdateState": rollouts.word_of(each.update_status),
     }
 
 
@@ -155,6 +159,10 @@ def _replicas(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> s
     return f"{text} (max {limit} per node)" if limit and mode == "replicated" else text
 
 
+def _some(amount: str) -> str:
+    return "" if amount in ("0", "0B") else amount
+
+
 def _pretty(each: objects_pb2.Service) -> str:
     spec, container, resources = each.spec, each.spec.task.container, each.spec.task.resources
     rows = [
@@ -163,27 +171,24 @@ def _pretty(each: objects_pb2.Service) -> str:
         ("Service Mode", mode_of(each).capitalize()),
         (" Replicas", str(spec.replicated.replicas) if mode_of(each) == "replicated" else ""),
         ("Created", rfc3339(seconds_of(each.meta.created_at))),
-        ("Update Status", _update_word(each)),
+        *rollouts.status_rows(each.update_status),
+        *rollouts.config_rows("Update", spec.update),
+        *rollouts.config_rows("Rollback", spec.rollback),
         ("Image", container.image),
         ("Command", " ".join(container.command)),
         ("Args", " ".join(container.args)),
         ("Env", " ".join(container.env)),
         ("User", container.user),
-        ("Limit CPUs", f"{resources.limits.nano_cpus / 1e9:g}"),
-        ("Limit Memory", binary_size(resources.limits.memory_bytes)),
-        ("Reserve CPUs", f"{resources.reservations.nano_cpus / 1e9:g}"),
-        ("Reserve Memory", binary_size(resources.reservations.memory_bytes)),
+        ("Limit CPUs", _some(f"{resources.limits.nano_cpus / 1e9:g}")),
+        ("Limit Memory", _some(binary_size(resources.limits.memory_bytes))),
+        ("Reserve CPUs", _some(f"{resources.reservations.nano_cpus / 1e9:g}")),
+        ("Reserve Memory", _some(binary_size(resources.reservations.memory_bytes))),
         *_placement(spec.task),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
         ("Ports", ports.published(spec.endpoint.ports)),
         *((f"Label {key}", value) for key, value in sorted(spec.annotations.labels.items())),
     ]
-    shown = [
-        (label, value)
-        for label, value in rows
-        if label == " Replicas" or value not in ("", "0", "0B")
-    ]
-    return pretty([row for row in shown if row != (" Replicas", "")])
+    return pretty([(label, value) for label, value in rows if value or label in _TITLES])
 
 
 def _placement(task: specs_pb2.TaskSpec) -> list[tuple[str, str]]:
@@ -192,13 +197,5 @@ def _placement(task: specs_pb2.TaskSpec) -> list[tuple[str, str]]:
         ("Reserve Generic", ", ".join(f"{each.kind}={each.count}" for each in generic)),
         ("Constraints", ", ".join(task.placement.constraints)),
         ("Preferences", ", ".join(f"spread={each}" for each in task.placement.spread)),
-        ("Max Replicas Per Node", str(task.placement.max_replicas_per_node)),
+        ("Max Replicas Per Node", _some(str(task.placement.max_replicas_per_node))),
     ]
-
-
-def _update_word(each: objects_pb2.Service) -> str:
-    status = each.update_status
-    if not status.state:
-        return ""
-    word = enum_word(status.DESCRIPTOR.fields_by_name["state"], status.state)
-    return f"{word}: {status.message}" if status.message else word

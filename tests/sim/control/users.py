@@ -3,6 +3,7 @@ and ask again, with the same request id, until they have a definite answer.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -100,7 +101,7 @@ class Owner:
         if not self._id:
             await self._create()
             return
-        act = self._random.choices((self._scale, self._roll_out, self._remove), (4, 4, 1))[0]
+        act = self._random.choices((self._scale, self._change_tasks, self._remove), (4, 4, 1))[0]
         await act()
 
     async def repair(self) -> None:
@@ -138,6 +139,9 @@ class Owner:
         replicas = self._replicas()
         await self._update(lambda spec: setattr(spec.replicated, "replicas", replicas))
 
+    async def _change_tasks(self) -> None:
+        await (self._roll_back() if self._random.random() < 0.2 else self._roll_out())
+
     async def _roll_out(self) -> None:
         random = self._random
         kind = random.choices(["app", "broken", "huge"], [8, 1, 1])[0]
@@ -154,12 +158,15 @@ class Owner:
             delay=random.choice([0, 1]),
             monitor=random.choice([0, 2]),
             start_first=self._start_first,
-            goes_on=random.random() < 0.5,
+            **random.choice([{}, {"goes_on": True}, {"goes_back": True}]),
         )
+
+        back = update_config(random.choice([None, 0, 2]), monitor=1, start_first=self._start_first)
 
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
             spec.update.CopyFrom(config)
+            spec.rollback.CopyFrom(back)
 
         await self._update(change)
 
@@ -167,32 +174,38 @@ class Owner:
         spec.task.CopyFrom(task_spec("app:final", cpus=0.1, delay=1))
         spec.update.CopyFrom(update_config(3, start_first=self._start_first))
 
-    async def _update(self, change: Any) -> None:
+    async def _roll_back(self) -> None:
+        await self._update(None)
+
+    async def _update(self, change: Callable[[specs_pb2.ServiceSpec], object] | None) -> None:
+        """Changes the spec; None rolls it back."""
         while True:
             present = await self._users.ask("GetService", control_pb2.GetRequest(key=self._id))
             must(
-                present.spec == self._world.checks.wanted[self._id],
+                self._world.checks.is_as_wanted(present),
                 "reads are up to date",
                 "%s is read without what was acknowledged",
                 self._id,
             )
-            spec = specs_pb2.ServiceSpec()
-            spec.CopyFrom(present.spec)
-            change(spec)
             request = control_pb2.UpdateServiceRequest(
                 key=self._id,
                 version=present.meta.version,
-                spec=spec,
+                rollback=change is None,
                 request_id=self._users.request_id(),
             )
+            if change is not None:
+                request.spec.CopyFrom(present.spec)
+                change(request.spec)
             try:
                 made = await self._users.ask("UpdateService", request)
             except SwarmError as error:
                 if error.code is Code.CONFLICT:
                     continue  # the orchestrator has told of the rollout meanwhile
+                if change is None and error.code is Code.REFUSED:
+                    return  # there is nothing to go back to
                 raise Violation("one effect per request", f"update was refused: {error}") from error
             self._world.note("{} is updated", self._id)
-            self._world.checks.updated(made, spec)
+            self._world.checks.updated(made, made.spec if change is None else request.spec)
             return
 
     def _replicas(self) -> int:

@@ -28,10 +28,6 @@ REFUSED = {
     "global": build(lambda s: s.__getattribute__("global").SetInParent()),
     "replicated_job": build(lambda s: s.replicated_job.SetInParent()),
     "global_job": build(lambda s: s.global_job.SetInParent()),
-    "update.failure_action": build(
-        lambda s: s.update.MergeFrom(specs_pb2.UpdateConfig(failure_action=2))  # type: ignore[arg-type]
-    ),
-    "rollback": build(lambda s: s.rollback.MergeFrom(specs_pb2.UpdateConfig(parallelism=2))),
     "endpoint.mode": build(lambda s: s.endpoint.MergeFrom(specs_pb2.EndpointSpec(mode=1))),  # type: ignore[arg-type]
     "endpoint.ports": build(lambda s: s.endpoint.ports.add(target_port=80)),
     "task.networks": build(lambda s: s.task.networks.add(target="front")),

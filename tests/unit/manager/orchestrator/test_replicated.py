@@ -3,8 +3,10 @@
 import pytest
 
 from api import states
+from api.times import seconds_of
 from api.v1 import objects_pb2
-from manager.orchestrator.replicated import MAX_CHANGES, ReplicatedLoop
+from manager.decision import Decision
+from manager.orchestrator.replicated import MAX_CHANGES, MAX_LOOKS, ReplicatedLoop
 from manager.state.changes import copy, create, delete, update
 from tests.support.builders import DRAIN, EPOCH, node, service, task, task_spec
 from tests.support.counter import counter
@@ -148,12 +150,58 @@ def test_a_nodes_description_wakes_nobody() -> None:
 def test_long_work_is_split() -> None:
     count = MAX_CHANGES + 50
     driver = driver_with(service(replicas=count))
-    assert len(driver.decide().batches) == MAX_CHANGES
+    first, second = driver.decide(), driver.decide()
+    assert (len(first.batches), first.more) == (MAX_CHANGES, True)
+    assert (len(second.batches), second.more) == (50, False)
     driver = driver_with(*(service(f"s{n}", 10) for n in range(count // 10 + 1)))
     first = driver.decide()
     assert first.more
     assert len(first.batches) == MAX_CHANGES
     assert not driver.decide().more
+
+
+def huge(replicas: int = MAX_LOOKS, **other: int) -> LoopDriver:
+    """A service that takes several steps to look at, and small ones."""
+    tasks = [task(f"t{n}", slot=n, node_id="n1") for n in range(1, replicas + 1)]
+    smaller = [service(name, count) for name, count in other.items()]
+    return driver_with(node("n1"), service(replicas=replicas), *smaller, *tasks)
+
+
+def test_a_huge_service_is_looked_at_in_steps_between_which_others_have_their_turn() -> None:
+    driver = huge(small=2)
+    assert driver.decide() == Decision(more=True), "no time is left for the small one"
+    steps = [driver.decide() for _ in range(3)]
+    assert [len(each.batches) for each in steps] == [2, 0, 0]
+    assert [each.more for each in steps] == [True, True, False]
+
+
+def test_what_changes_during_a_look_is_found_at_the_next() -> None:
+    driver = huge()
+    assert driver.decide().more
+    driver.report("t7", states.FAILED)
+    assert driver.run() == 1
+    assert driver.task("t7").desired_state == SHUTDOWN
+
+
+def test_a_service_that_changes_during_a_look_is_looked_at_anew() -> None:
+    driver = huge()
+    driver.change_service(replicas=MAX_LOOKS + 1000)
+    while not driver.decide().batches:
+        pass
+    driver.change_service(replicas=10)
+    decision = driver.decide()
+    assert not decision.batches, "what is on its way is waited for"
+    assert not decision.more
+
+
+def test_a_look_goes_on_at_the_time_of_its_step() -> None:
+    driver = driver_with(service(replicas=MAX_CHANGES + 1))
+    driver.decide()
+    driver.now += 7
+    (late,) = driver.decide().batches
+    (change,) = late.changes
+    assert isinstance(change.object, objects_pb2.Task)
+    assert seconds_of(change.object.status.at) == driver.now
 
 
 def test_the_earliest_wake_up_is_kept_across_services() -> None:

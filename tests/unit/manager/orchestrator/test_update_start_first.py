@@ -2,7 +2,7 @@
 
 from api import states
 from manager.orchestrator.replicated import ReplicatedLoop
-from manager.orchestrator.update import UPDATING
+from manager.orchestrator.rollback import UPDATING
 from tests.support.builders import service, task, task_spec, update_config
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
