@@ -29,24 +29,6 @@ _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
     NotYet(
-        "global",
-        "--mode global",
-        "only replicated services run yet",
-        lambda s: s.HasField("global"),
-    ),
-    NotYet(
-        "replicated_job",
-        "--mode replicated-job",
-        "only replicated services run yet",
-        lambda s: s.HasField("replicated_job"),
-    ),
-    NotYet(
-        "global_job",
-        "--mode global-job",
-        "only replicated services run yet",
-        lambda s: s.HasField("global_job"),
-    ),
-    NotYet(
         "update.failure_action",
         "--update-failure-action rollback",
         "rollbacks are not built yet: use pause or continue",

@@ -1,8 +1,12 @@
 """What operators may do with services: checks, then one proposal; a retry has no second effect."""
 
+from collections.abc import Callable
+
 from api import validate
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
+from api.modes import is_job
+from api.times import timestamp
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.not_yet import refuse_not_yet
 from manager.control.resolve import resolve
@@ -15,10 +19,14 @@ from runtime.image.reference import parse as parse_reference
 class Services:
     """Create, update and remove services."""
 
-    def __init__(self, store: Store, proposer: Proposer, ids: IdSource) -> None:
+    def __init__(
+        self, store: Store, proposer: Proposer, ids: IdSource, clock: Callable[[], float]
+    ) -> None:
+        """`clock`: wall time."""
         self._store = store
         self._proposer = proposer
         self._ids = ids
+        self._clock = clock
 
     async def create(self, request: control_pb2.CreateServiceRequest) -> objects_pb2.Service:
         """A new service; EXISTS if the name is taken by another request's service."""
@@ -28,6 +36,8 @@ class Services:
             return self._answer(done.object_id)
         check_service(request.spec)
         service = objects_pb2.Service(id=self._ids(), spec=request.spec, spec_version=1)
+        if is_job(service):
+            service.job_status.last_execution.CopyFrom(timestamp(self._clock()))
         applied = await propose_one(
             self._proposer, batch(create(service)), request_id=request_id, object_id=service.id
         )
@@ -50,6 +60,9 @@ class Services:
         if changed.spec.task != service.spec.task:
             changed.spec_version += 1
             changed.ClearField("update_status")
+            if is_job(changed):
+                changed.job_status.iteration += 1
+                changed.job_status.last_execution.CopyFrom(timestamp(self._clock()))
         applied = await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=service.id
         )

@@ -1,9 +1,7 @@
-"""The replicated orchestrator: for each replicated service as many running tasks as it asks for.
+"""Replicated services: as many tasks as the service asks for, each in a slot with a number. Pure.
 
-Opens and closes slots, keeps each slot at one task, leads rolling updates, and lets go of the tasks
-of services that are gone. What is done about a service depends on the store alone, so any leader
-does the same; the loop only remembers which services to look at. It places nothing and deletes
-nothing.
+Opens and closes slots, keeps each at one task, and leads rolling updates. `keep_slots` does the
+latter two for whatever a slot is; so it also serves global services, whose slots are nodes.
 """
 
 from collections.abc import Iterator
@@ -11,201 +9,59 @@ from dataclasses import replace
 from itertools import islice
 
 from api import states
-from api.ids import IdSource
 from api.v1 import objects_pb2
-from manager.decision import Decision
-from manager.orchestrator.restart import Scene, tend
+from manager.orchestrator.restart import Scene, Steps, tend
 from manager.orchestrator.scale import free_numbers, slots_to_close
 from manager.orchestrator.slots import Slot, slots_of
-from manager.orchestrator.tasks import Fates, is_wanted, new_task, removed
+from manager.orchestrator.tasks import goal, new_task, removed
 from manager.orchestrator.update import PAUSED, advance
-from manager.state.changes import Batch, Change, Event, batch, create, update
-from manager.state.store import View
-
-MAX_CHANGES = 500
-"""Changes after which a decision stops early, to keep the step short."""
-MAX_TASKS = 5000
-"""Tasks looked at after which a decision stops early; one service is never split."""
+from manager.state.changes import create, update
 
 
-class ReplicatedLoop:
-    """Fulfils manager.decision.Loop for replicated services.
-
-    A service for which something was proposed is left alone until every batch of that was applied
-    or refused: a slot is never filled twice, whenever the next decision falls.
-    """
-
-    name = "replicated orchestrator"
-    kinds = (objects_pb2.Service, objects_pb2.Task, objects_pb2.Node)
-    debounce = 0.005
-
-    def __init__(self, ids: IdSource) -> None:
-        self._ids = ids
-        self._forget()
-
-    def _forget(self) -> None:
-        self._services: dict[str, None] = {}  # to be looked at
-        self._nodes: dict[str, None] = {}  # whose tasks' services are to be looked at
-        self._wake: dict[str, float] = {}  # services to be looked at when it is time
-        self._proposed: dict[str, set[str]] = {}  # by service: ids of objects on their way
-        self._owner: dict[str, str] = {}  # of these objects
-
-    def reset(self, view: View) -> None:
-        """Takes every service as unseen, and every task whose service is gone."""
-        self._forget()
-        for service in view.all(objects_pb2.Service):
-            self._services[service.id] = None
-        for task in view.all(objects_pb2.Task):
-            self._services[task.service_id] = None
-
-    def observe(self, event: Event) -> bool:
-        """Notes services that changed, or whose tasks or nodes did."""
-        obj = event.object
-        news = self._settle(obj.id)
-        if isinstance(obj, objects_pb2.Service):
-            news |= self._mark(obj.id)
-        elif isinstance(obj, objects_pb2.Task) and _task_matters(event):
-            news |= self._mark(obj.service_id)
-        elif isinstance(obj, objects_pb2.Node) and _node_matters(event):
-            self._nodes[obj.id] = None
-            news = True
-        return news
-
-    def decide(self, view: View, now: float) -> Decision:
-        """What the noted services need, and those whose time has come."""
-        for node_id in self._nodes:
-            for task in view.tasks_of_node(node_id):
-                self._services[task.service_id] = None
-        self._nodes.clear()
-        for service_id in [s for s, at in self._wake.items() if at <= now]:
-            del self._wake[service_id]
-            self._services[service_id] = None
-        batches: list[Batch] = []
-        changes = looked_at = 0
-        ready = [s for s in self._services if s not in self._proposed]
-        for service_id in ready:
-            if changes >= MAX_CHANGES or looked_at >= MAX_TASKS:
-                return Decision(batches, self._next_wake(), more=True)
-            del self._services[service_id]
-            looked_at += len(tasks := view.tasks_of_service(service_id)) + 1
-            made = self._decide_service(view, service_id, tasks, now, MAX_CHANGES - changes)
-            changes += sum(len(each.changes) for each in made)
-            batches += made
-        return Decision(batches, self._next_wake())
-
-    def refused(self, batch: Batch) -> None:
-        """Looks at the batch's services again."""
-        for change in batch.changes:
-            obj = change.object
-            self._settle(obj.id)
-            self._mark(obj.service_id if isinstance(obj, objects_pb2.Task) else obj.id)
-
-    def _mark(self, service_id: str) -> bool:
-        """Notes the service; whether it can be decided about now."""
-        self._services[service_id] = None
-        return service_id not in self._proposed
-
-    def _settle(self, object_id: str) -> bool:
-        """Takes a proposed object as applied or refused; whether it was the last of its service."""
-        service_id = self._owner.pop(object_id, None)
-        if service_id is None:
-            return False
-        waiting = self._proposed[service_id]
-        waiting.discard(object_id)
-        if waiting:
-            return False
-        del self._proposed[service_id]
-        return self._mark(service_id)
-
-    def _next_wake(self) -> float | None:
-        return min(self._wake.values(), default=None)
-
-    def _decide_service(
-        self, view: View, service_id: str, tasks: list[objects_pb2.Task], now: float, limit: int
-    ) -> list[Batch]:
-        self._wake.pop(service_id, None)
-        service = view.get(objects_pb2.Service, service_id)
-        if service is None:
-            made = islice(_let_go(tasks), limit)
-        elif service.spec.WhichOneof("mode") == "replicated":
-            scene = Scene(service, Fates(view), self._ids, now)
-            made = islice(self._fill_slots(tasks, scene), limit)
-        else:
-            return []
-        batches = [batch(*changes) for changes in made]
-        for change in (c for each in batches for c in each.changes):
-            self._owner[change.object.id] = service_id
-            self._proposed.setdefault(service_id, set()).add(change.object.id)
-        return batches
-
-    def _fill_slots(self, tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[list[Change]]:
-        slots = slots_of(tasks)
-        filled = sorted((s for s in slots.values() if s.is_filled), key=lambda s: s.number)
-        surplus = len(filled) - scene.service.spec.replicated.replicas
-        if surplus > 0:
-            closing = slots_to_close(filled, surplus)
-            yield from (_close(slot) for slot in closing)
-            gone = {slot.number for slot in closing}
-            filled = [slot for slot in filled if slot.number not in gone]
-        elif surplus < 0:
-            for number in islice(free_numbers(slots), -surplus):
-                yield [create(_first_task(number, slots.get(number), scene))]
-        yield from self._keep_slots(filled, scene)
-
-    def _keep_slots(self, filled: list[Slot], scene: Scene) -> Iterator[list[Change]]:
-        move = advance(filled, scene)
-        if move.service is not None:
-            # The new status decides how ended tasks are followed, so it comes first, alone.
-            yield [update(move.service)]
-            return
-        self._wake_by(scene.service.id, move.wake_at)
-        scene = replace(scene, is_paused=scene.service.update_status.state == PAUSED)
-        for slot in filled:
-            if slot.number in move.steps:
-                yield move.steps[slot.number]
-                continue
-            steps = tend(slot, scene)
-            self._wake_by(scene.service.id, steps.wake_at)
-            if steps.changes:
-                yield steps.changes
-
-    def _wake_by(self, service_id: str, at: float | None) -> None:
-        if at is not None:
-            self._wake[service_id] = min(at, self._wake.get(service_id, at))
+def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
+    """What the service's slots need, from all its tasks, oldest first."""
+    slots = slots_of(tasks)
+    filled = sorted((s for s in slots.values() if s.is_filled), key=lambda s: s.number)
+    surplus = len(filled) - scene.service.spec.replicated.replicas
+    if surplus > 0:
+        closing = slots_to_close(filled, surplus)
+        yield from (close(slot) for slot in closing)
+        gone = {slot.key for slot in closing}
+        filled = [slot for slot in filled if slot.key not in gone]
+    elif surplus < 0:
+        for number in islice(free_numbers(slots), -surplus):
+            yield first_task(slots.get(number) or Slot(number), scene)
+    yield from keep_slots(filled, scene)
 
 
-def _first_task(number: int, slot: Slot | None, scene: Scene) -> objects_pb2.Task:
-    waits = slot is not None and bool(slot.stopping(scene.fates))
-    desired = states.READY if waits else states.RUNNING
-    return new_task(scene.service, scene.ids, scene.now, slot=number, desired=desired)
+def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
+    """What keeps each of the slots at one task, of the present spec as the rollout gets there."""
+    move = advance(filled, scene)
+    if move.service is not None:
+        # The new status decides how ended tasks are followed, so it comes first, alone.
+        yield Steps([update(move.service)])
+        return
+    yield Steps(wake_at=move.wake_at)
+    scene = replace(scene, is_paused=scene.service.update_status.state == PAUSED)
+    for slot in filled:
+        steps = move.steps.get(slot.key)
+        yield tend(slot, scene) if steps is None else Steps(steps)
 
 
-def _close(slot: Slot) -> list[Change]:
-    return [update(removed(task)) for task in slot.tasks]
-
-
-def _let_go(tasks: list[objects_pb2.Task]) -> Iterator[list[Change]]:
-    """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
-    for task in tasks:
-        if task.desired_state != states.REMOVE and not states.is_terminal(task):
-            yield [update(removed(task))]
-
-
-def _task_matters(event: Event) -> bool:
-    """Whether a change of a task could call for a decision: most steps up to RUNNING do not."""
-    old, new = event.old, event.new
-    if not isinstance(old, objects_pb2.Task) or not isinstance(new, objects_pb2.Task):
-        return True
-    return (
-        old.desired_state != new.desired_state
-        or old.node_id != new.node_id
-        or new.status.state >= states.RUNNING
-        or not is_wanted(new)
+def first_task(slot: Slot, scene: Scene) -> Steps:
+    """A task for a slot that has none, as soon as what was told to stop there has stopped."""
+    desired = states.READY if slot.stopping(scene.fates) else goal(scene.service)
+    made = new_task(
+        scene.service,
+        scene.ids,
+        scene.now,
+        slot=slot.number,
+        node_id=slot.node_id,
+        desired=desired,
     )
+    return Steps([create(made)])
 
 
-def _node_matters(event: Event) -> bool:
-    old, new = event.old, event.new
-    if not isinstance(old, objects_pb2.Node) or not isinstance(new, objects_pb2.Node):
-        return True
-    return old.status.state != new.status.state or old.spec.availability != new.spec.availability
+def close(slot: Slot) -> Steps:
+    """Removes the slot's tasks, its history too."""
+    return Steps([update(removed(task)) for task in slot.tasks])

@@ -18,6 +18,7 @@ from manager.orchestrator.tasks import (
     Fate,
     Fates,
     ended_by_itself,
+    goal,
     new_task,
     released,
     retired,
@@ -84,7 +85,8 @@ def successor(
         scene.ids,
         scene.now,
         slot=slot.number,
-        desired=states.READY if waits else states.RUNNING,
+        node_id=slot.node_id,
+        desired=states.READY if waits else goal(scene.service),
         start_after=start_after,
         like=like,
     )
@@ -180,13 +182,13 @@ def _surplus(wanted: list[objects_pb2.Task]) -> list[objects_pb2.Task]:
 def _release(slot: Slot, wanted: list[objects_pb2.Task], scene: Scene) -> Steps:
     steps = Steps()
     for task in wanted:
-        if task.desired_state == states.RUNNING:
+        if task.desired_state >= states.RUNNING:
             continue
         at = seconds_of(task.start_after)
         if slot.stopping(scene.fates):
             at = max(at, seconds_of(task.meta.created_at) + OLD_TASK_WAIT)
         if scene.now >= at:
-            steps.changes.append(update(released(task)))
+            steps.changes.append(update(released(task, goal(scene.service))))
         elif steps.wake_at is None or at < steps.wake_at:
             steps.wake_at = at
     return steps

@@ -24,6 +24,7 @@ from manager.orchestrator.restart import Scene, successor
 from manager.orchestrator.slots import Slot
 from manager.orchestrator.tasks import ended_by_itself, is_wanted, retired
 from manager.state.changes import Change, copy, create, update
+from manager.state.indexes import SlotKey
 
 DEFAULT_MONITOR = 5.0
 """Seconds for which a new task is watched after it began to run."""
@@ -64,12 +65,12 @@ class Advance:
     """What the rollout does next: a new status of the service, or else changes by slot."""
 
     service: objects_pb2.Service | None = None
-    steps: dict[int, list[Change]] = field(default_factory=dict)
+    steps: dict[SlotKey, list[Change]] = field(default_factory=dict)
     wake_at: float | None = None
 
 
 def advance(slots: list[Slot], scene: Scene) -> Advance:
-    """The next move of the rollout of `slots`, the filled ones in ascending order."""
+    """The next move of the rollout of `slots`, the filled ones in a lasting order."""
     state = scene.service.update_status.state
     outdated = _Outdated(scene.service)
     if state != UPDATING:
@@ -100,9 +101,9 @@ def _next_steps(standings: list[Standing], scene: Scene) -> Advance:
         elif each.progress is Progress.BUSY:
             busy += 1
         elif each.progress is Progress.PASSED and each.trial is not None:
-            moves.steps[each.slot.number] = [update(_off_trial(each.trial))]
+            moves.steps[each.slot.key] = [update(_off_trial(each.trial))]
     for slot in outdated[: _free_places(scene.service.spec.update, busy, len(outdated))]:
-        moves.steps[slot.number] = _step(slot, scene)
+        moves.steps[slot.key] = _step(slot, scene)
     return moves
 
 

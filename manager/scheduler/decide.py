@@ -1,5 +1,7 @@
 """The scheduler: gives each pending task a node, or says in the task why there is none.
 
+A global service's task has its node already: it is confirmed there, or waits until that node fits.
+
 A core: it keeps what it knows of nodes and waiting tasks from the events, and the versions that the
 store checks at commit settle any race. A task whose node is lost after all is the orchestrator's.
 """
@@ -106,8 +108,9 @@ class SchedulerLoop:
     def _retry_stuck(self, view: View) -> None:
         changed = [node for node in map(self._nodes.get, self._changed_nodes) if node is not None]
         self._changed_nodes.clear()
-        for needs in list(self._waiting.stuck) if changed else ():
-            if self._turn_to(needs, view) and any(map(self._pipeline.passes, changed)):
+        for needs, stuck in list(self._waiting.stuck.items()) if changed else ():
+            nodes = [n for n in changed if stuck.node_id in ("", n.id)]
+            if nodes and self._turn_to(needs, view) and any(map(self._pipeline.passes, nodes)):
                 self._waiting.retry(needs)
 
     def _turn_to(self, needs: Needs, view: View) -> bool:
@@ -117,6 +120,13 @@ class SchedulerLoop:
                 self._pipeline.turn_to(task)
                 return True
         return False
+
+    def _candidates(self, node_id: str) -> list[NodeInfo]:
+        """The nodes that come into question: all, or the one that the task has already."""
+        if not node_id:
+            return self._nodes.all()
+        own = self._nodes.get(node_id)
+        return [] if own is None else [own]
 
     def _place(self, group: list[Entry], step: "_Step") -> None:
         if group[0].needs in self._waiting.stuck:
@@ -134,7 +144,9 @@ class SchedulerLoop:
                     ranking = GroupRanking(
                         self._nodes, entry.group, self._pipeline.passes, step.now
                     )
-            if ranking is None:
+            if entry.node_id:
+                node = next(filter(self._pipeline.passes, self._candidates(entry.node_id)), None)
+            elif ranking is None:
                 node = self._by_load.best(entry.group, self._pipeline.passes, step.now)
             else:
                 node = ranking.best()
@@ -145,11 +157,16 @@ class SchedulerLoop:
 
     def _assign(self, task: objects_pb2.Task, node: NodeInfo, step: "_Step") -> None:
         assigned = copy(task)
+        confirms = task.node_id == node.id
         assigned.node_id = node.id
         status = assigned.status
         status.state = states.ASSIGNED
         status.at.CopyFrom(step.at)
-        status.message = "scheduler assigned task to node"
+        status.message = (
+            "scheduler confirmed task can run on preassigned node"
+            if confirms
+            else "scheduler assigned task to node"
+        )
         status.error = ""
         self._nodes.put(assigned)
         self._by_load.touch(node.id)
@@ -160,7 +177,7 @@ class SchedulerLoop:
     def _say_why(self, step: "_Step") -> None:
         for needs, stuck in self._waiting.stuck.items():
             if (self._reasons_changed or not stuck.text) and self._turn_to(needs, step.view):
-                text = self._pipeline.explain(self._nodes.all())
+                text = self._pipeline.explain(self._candidates(stuck.node_id))
                 if text != stuck.text:
                     stuck.text = text
                     stuck.unsaid = dict.fromkeys(stuck.entries)

@@ -174,7 +174,7 @@ def _placed(task: objects_pb2.Task) -> _Placed | None:
     group = (task.service_id, task.spec_version)
     if holds_resources(task):
         cpus, memory = reservation(task)
-        counts = task.desired_state <= states.RUNNING
+        counts = states.is_wanted(task)
         return _Placed(task.node_id, cpus, memory, group, counts, 0.0)
     if task.node_id and task.status.state in (states.FAILED, states.REJECTED):
         # The leader's clock: that of a worker may be off.

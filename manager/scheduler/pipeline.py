@@ -14,7 +14,7 @@ Needs = tuple[object, ...]
 def needs_of(task: objects_pb2.Task) -> Needs:
     """The task's needs; a new filter that looks at more of the task adds it here."""
     platforms = tuple((each.os, each.architecture) for each in task.spec.placement.platforms)
-    return (*reservation(task), needed_controllers(task.spec), platforms)
+    return (*reservation(task), needed_controllers(task.spec), platforms, task.node_id)
 
 
 class Pipeline:

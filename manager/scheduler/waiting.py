@@ -17,12 +17,8 @@ Age = tuple[int, int, str]
 
 
 def is_waiting(task: objects_pb2.Task) -> bool:
-    """Whether the scheduler is to find a node for the task."""
-    return (
-        task.status.state == states.PENDING
-        and task.desired_state <= states.RUNNING
-        and not task.node_id
-    )
+    """Whether the scheduler is to find a node for the task, or to say whether its own fits."""
+    return task.status.state == states.PENDING and states.is_live(task)
 
 
 @dataclass(slots=True)
@@ -33,19 +29,28 @@ class Entry:
     age: Age
     group: GroupKey
     needs: Needs
+    node_id: str  # that a global service's task has already
+
+    @property
+    def peers(self) -> tuple[GroupKey, str]:
+        """What it shares with the tasks that are placed together with it."""
+        return (self.group, self.node_id)
 
     @classmethod
     def of(cls, task: objects_pb2.Task) -> "Entry":
         """What is to be remembered of the task."""
         created = task.meta.created_at
         group = (task.service_id or task.id, task.spec_version)
-        return cls(task.id, (created.seconds, created.nanos, task.id), group, needs_of(task))
+        return cls(
+            task.id, (created.seconds, created.nanos, task.id), group, needs_of(task), task.node_id
+        )
 
 
 @dataclass(slots=True)
 class Stuck:
-    """Tasks with the same needs, which no node can meet."""
+    """Tasks with the same needs, which no node can meet, or not the one that they have."""
 
+    node_id: str = ""
     text: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
     unsaid: dict[str, None] = field(default_factory=dict)  # those that may not say why yet
@@ -59,7 +64,7 @@ class Waiting:
         self._needs_of_stuck: dict[str, Needs] = {}
         self._untried: dict[str, Entry] = {}
         self._oldest: list[Age] = []
-        self._groups: dict[GroupKey, list[Age]] = {}
+        self._groups: dict[tuple[GroupKey, str], list[Age]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._untried)
@@ -88,7 +93,7 @@ class Waiting:
 
     def give_up(self, entry: Entry) -> None:
         """The task, just taken, fits nowhere."""
-        stuck = self.stuck.setdefault(entry.needs, Stuck())
+        stuck = self.stuck.setdefault(entry.needs, Stuck(entry.node_id))
         stuck.entries[entry.id] = entry
         stuck.unsaid[entry.id] = None
         self._needs_of_stuck[entry.id] = entry.needs
@@ -101,16 +106,16 @@ class Waiting:
         if first is None:
             return []
         taken: list[Entry] = []
-        ages = self._groups[first.group]
+        ages = self._groups[first.peers]
         while ages and len(taken) < limit:
             entry = self._untried.pop(heapq.heappop(ages)[2], None)
             if entry is not None:
                 taken.append(entry)
         if not ages:
-            del self._groups[first.group]
+            del self._groups[first.peers]
         return taken
 
     def _push(self, entry: Entry) -> None:
         self._untried[entry.id] = entry
         heapq.heappush(self._oldest, entry.age)
-        heapq.heappush(self._groups.setdefault(entry.group, []), entry.age)
+        heapq.heappush(self._groups.setdefault(entry.peers, []), entry.age)

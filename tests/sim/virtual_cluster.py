@@ -13,7 +13,7 @@ from api.v1 import objects_pb2, types_pb2
 from manager.allocator.decide import AllocatorLoop
 from manager.decision import Loop
 from manager.orchestrator.reaper import ReaperLoop
-from manager.orchestrator.replicated import ReplicatedLoop
+from manager.orchestrator.services import ServicesLoop
 from manager.scheduler.decide import SchedulerLoop
 from manager.state.changes import Batch, Change, copy, create, delete, update
 from tests.sim.invariants import Watchdog
@@ -59,7 +59,7 @@ class VirtualCluster:
 
     def new_loops(self) -> list[Loop]:
         """One loop of each kind, which know nothing yet."""
-        return [ReplicatedLoop(self.new_id), AllocatorLoop(), SchedulerLoop(), ReaperLoop()]
+        return [ServicesLoop(self.new_id), AllocatorLoop(), SchedulerLoop(), ReaperLoop()]
 
     def _apply(self, batches: list[Batch]) -> list[object]:
         applied = self.store.write(batches, self.now)

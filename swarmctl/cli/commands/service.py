@@ -4,6 +4,7 @@ their many flags cost start-up time.
 
 import click
 
+from api.modes import is_job, mode_name
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2
@@ -18,6 +19,7 @@ from swarmctl.cli.options import (
     filter_option,
     format_option,
     inspect_format,
+    one_of,
     pairs,
     parse_filters,
     pretty_option,
@@ -29,6 +31,8 @@ from swarmctl.cli.units import binary_size, rfc3339
 SHORT_ID = 12
 _CHANGES = "swarmctl.cli.commands.service_changes"
 _FILTERS = ("id", "label", "mode", "name")
+MODES = ("replicated", "global", "replicated-job", "global-job")
+_MODES = {word: word for word in MODES}
 _TASK_FILTERS = ("desired-state", "id", "name", "node")
 _LISTING = Listing(
     columns=(
@@ -71,7 +75,7 @@ def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None
     request = control_pb2.ListServicesRequest(
         ids=asked.get("id", []),
         names=asked.get("name", []),
-        modes=asked.get("mode", []),
+        modes=[one_of(_MODES, word, "mode") for word in asked.get("mode", [])],
         labels=pairs(asked.get("label", []), "--filter label"),
     )
     found = client.call(client.control.ListServices, request, "listing services")
@@ -129,16 +133,11 @@ def get(client: Client, name: str) -> objects_pb2.Service:
     return client.call(client.control.GetService, request, f"looking up service {name}")
 
 
-def mode_of(each: objects_pb2.Service) -> str:
-    """The mode's word, as --mode takes it."""
-    return (each.spec.WhichOneof("mode") or "").replace("_", "-")
-
-
 def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[str, str]:
     return {
         "ID": each.id[:SHORT_ID],
         "Name": each.spec.annotations.name,
-        "Mode": mode_of(each).replace("-", " "),
+        "Mode": mode_name(each).replace("-", " "),
         "Replicas": _replicas(each, counts),
         "Image": short_image(each.spec.task.container.image),
         "Ports": ports.published(each.spec.endpoint.ports),
@@ -147,12 +146,13 @@ def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[s
 
 def _replicas(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> str:
     text = f"{counts.running}/{counts.desired}"
-    mode = mode_of(each)
-    if mode.endswith("-job"):
-        total = each.spec.replicated_job.total_completions or counts.desired
+    if is_job(each):
+        total = counts.desired + counts.completed
+        if each.spec.HasField("replicated_job"):
+            total = each.spec.replicated_job.total_completions
         return f"{text} ({counts.completed}/{total} completed)"
     limit = each.spec.task.placement.max_replicas_per_node
-    return f"{text} (max {limit} per node)" if limit and mode == "replicated" else text
+    return f"{text} (max {limit} per node)" if limit else text
 
 
 def _pretty(each: objects_pb2.Service) -> str:
@@ -160,8 +160,8 @@ def _pretty(each: objects_pb2.Service) -> str:
     rows = [
         ("ID", each.id),
         ("Name", spec.annotations.name),
-        ("Service Mode", mode_of(each).capitalize()),
-        (" Replicas", str(spec.replicated.replicas) if mode_of(each) == "replicated" else ""),
+        ("Service Mode", mode_name(each).replace("-", " ").title()),
+        *_mode_rows(each),
         ("Created", rfc3339(seconds_of(each.meta.created_at))),
         ("Update Status", _update_word(each)),
         ("Image", container.image),
@@ -177,12 +177,22 @@ def _pretty(each: objects_pb2.Service) -> str:
         ("Ports", ports.published(spec.endpoint.ports)),
         *((f"Label {key}", value) for key, value in sorted(spec.annotations.labels.items())),
     ]
-    shown = [
-        (label, value)
-        for label, value in rows
-        if label == " Replicas" or value not in ("", "0", "0B")
-    ]
-    return pretty([row for row in shown if row != (" Replicas", "")])
+    # What belongs to the mode is indented, and shown also if it is 0.
+    return pretty([row for row in rows if row[0].startswith(" ") or row[1] not in ("", "0", "0B")])
+
+
+def _mode_rows(each: objects_pb2.Service) -> list[tuple[str, str]]:
+    spec, job = each.spec, each.spec.replicated_job
+    rows: list[tuple[str, str]] = []
+    if spec.HasField("replicated"):
+        rows.append((" Replicas", str(spec.replicated.replicas)))
+    if spec.HasField("replicated_job"):
+        rows.append((" Max Concurrent", str(job.max_concurrent or job.total_completions)))
+        rows.append((" Total Completions", str(job.total_completions)))
+    if is_job(each):
+        rows.append((" Iteration", str(each.job_status.iteration)))
+        rows.append((" Last Execution", rfc3339(seconds_of(each.job_status.last_execution))))
+    return rows
 
 
 def _update_word(each: objects_pb2.Service) -> str:

@@ -42,6 +42,10 @@ def name(spec: Spec, value: str) -> None:
     spec.annotations.name = value
 
 
+def config(given: specs_pb2.UpdateConfig) -> None:
+    given.parallelism = 0
+
+
 BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("annotations.name", lambda s: name(s, "")),
     ("annotations.name", lambda s: name(s, "-web")),
@@ -50,6 +54,19 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("annotations.labels", lambda s: s.annotations.labels.update({"": "x"})),
     ("mode", lambda s: s.ClearField("replicated")),
     ("replicated.replicas", lambda s: s.replicated.MergeFrom(type(s.replicated)(replicas=10**6))),
+    (
+        "replicated_job.total_completions",
+        lambda s: s.replicated_job.MergeFrom(type(s.replicated_job)(total_completions=10**6)),
+    ),
+    ("update", lambda s: (s.replicated_job.SetInParent(), config(s.update))),
+    ("rollback", lambda s: (s.global_job.SetInParent(), config(s.rollback))),
+    (
+        "task.placement.max_replicas_per_node",
+        lambda s: (
+            getattr(s, "global").SetInParent(),
+            s.task.placement.MergeFrom(specs_pb2.Placement(max_replicas_per_node=1)),
+        ),
+    ),
     ("task.container.image", lambda s: s.task.container.ClearField("image")),
     ("task.container.image", lambda s: container(s, image="ng inx")),
     ("task.container.env[1]", lambda s: container(s, env=["A=1", "=2"])),

@@ -25,9 +25,6 @@ def build(fill: Callable[[Spec], object]) -> Spec:
 
 
 REFUSED = {
-    "global": build(lambda s: s.__getattribute__("global").SetInParent()),
-    "replicated_job": build(lambda s: s.replicated_job.SetInParent()),
-    "global_job": build(lambda s: s.global_job.SetInParent()),
     "update.failure_action": build(
         lambda s: s.update.MergeFrom(specs_pb2.UpdateConfig(failure_action=2))  # type: ignore[arg-type]
     ),
