@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from api.modes import is_job
 from api.v1 import objects_pb2, specs_pb2
 from manager.state.changes import copy, create, delete, update
 from tests.sim.virtual_cluster import VirtualCluster
@@ -19,6 +20,7 @@ from tests.support.builders import (
     update_config,
 )
 
+MODES = ("replicated", "replicated", "replicated", "global", "replicated_job", "global_job")
 CONDITIONS = specs_pb2.RestartPolicy.Condition
 
 
@@ -73,7 +75,10 @@ class User:
     def create_service(self) -> None:
         if self.cluster.store.count(objects_pb2.Service) < 4:
             self.services += 1
-            self.cluster.write([create(service(f"s{self.services}", self._replicas()))])
+            mode = self.random.choice(MODES)
+            at_once = self.random.randrange(3)
+            made = service(f"s{self.services}", self._replicas(), mode=mode, at_once=at_once)
+            self.cluster.write([create(made)])
 
     def remove_service(self) -> None:
         found = self._some_service()
@@ -82,7 +87,14 @@ class User:
 
     def scale(self) -> None:
         replicas = self._replicas()
-        self._respec(lambda spec: setattr(spec.replicated, "replicas", replicas))
+
+        def change(spec: specs_pb2.ServiceSpec) -> None:
+            if spec.HasField("replicated"):
+                spec.replicated.replicas = replicas
+            elif spec.HasField("replicated_job"):
+                spec.replicated_job.total_completions = replicas
+
+        self._respec(change)
 
     def roll_out(self) -> None:
         random = self.random
@@ -114,9 +126,16 @@ class User:
         if found is not None:
             changed = copy(found)
             change(changed.spec)
+            self._write(found, changed)
+
+    def _write(self, old: objects_pb2.Service, changed: objects_pb2.Service) -> None:
+        """As the control service does it; a job is often run again though nothing changed."""
+        again = is_job(old) and self.random.random() < 0.3
+        if not is_job(old) or changed.spec.task != old.spec.task or again:
             changed.spec_version += 1
             changed.ClearField("update_status")
-            self.cluster.write([update(changed)])
+            changed.job_status.iteration += is_job(old)
+        self.cluster.write([update(changed)])
 
     def repair(self) -> None:
         """Ends all faults; services that no node could run are given a spec that fits."""
@@ -131,9 +150,7 @@ class User:
             changed = copy(found_service)
             changed.spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
             changed.spec.update.CopyFrom(update_config(2, start_first=self.start_first))
-            changed.spec_version += 1
-            changed.ClearField("update_status")
-            cluster.write([update(changed)])
+            self._write(found_service, changed)
 
     def _replicas(self) -> int:
         return self.random.randrange(7)

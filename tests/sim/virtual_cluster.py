@@ -148,13 +148,15 @@ class VirtualCluster:
         state = task.status.state
         if states.is_terminal(task) or state < states.ASSIGNED:
             return None
-        if task.desired_state > states.RUNNING:
+        if not states.is_wanted(task):
             return states.SHUTDOWN
         if self.random.random() < self.crash_rate or is_broken(task):
             early = state < states.STARTING
             return states.REJECTED if early else self._end_of_run(task)
         if state == states.READY and task.desired_state < states.RUNNING:
             return None
+        if state == states.RUNNING and task.desired_state == states.COMPLETE:
+            return states.COMPLETE if self.random.random() < 0.4 else None
         order = STEPS.index(state)
         return STEPS[order + 1] if order + 1 < len(STEPS) else None
 

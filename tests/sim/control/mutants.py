@@ -11,10 +11,13 @@ from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
+from manager.orchestrator import jobs
+from manager.orchestrator.services import ServicesLoop
 from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
-from manager.state.store import Capture, Store
+from manager.scheduler.waiting import Entry
+from manager.state.store import Capture, Store, View
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, swap
@@ -136,6 +139,43 @@ def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
         self._recovered()
 
     return swap(Runner, "settled", settled)
+
+
+@plants("crash", steps=10_000)
+def plant_completed_jobs_run_again() -> AbstractContextManager[object]:
+    """A slot of a job is never done."""
+    return swap(jobs, "is_done", lambda slot: False)
+
+
+@plants("none", steps=10_000)
+def plant_earlier_iterations_count() -> AbstractContextManager[object]:
+    """What an earlier iteration of a job completed counts for the present one."""
+    return swap(jobs, "_is_earlier", lambda task, iteration: False)
+
+
+@plants("none", steps=10_000)
+def plant_global_tasks_go_anywhere() -> AbstractContextManager[object]:
+    """The scheduler gives a global service's task the emptiest node, not its own."""
+    of = Entry.of
+
+    def astray(task: objects_pb2.Task) -> Entry:
+        entry = of(task)
+        entry.node_id = ""
+        return entry
+
+    return swap(Entry, "of", astray)
+
+
+@plants("transfer", steps=20_000)
+def plant_a_new_leader_knows_no_global_services() -> AbstractContextManager[object]:
+    """After a change of leader, nodes that come get no tasks of global services that were there."""
+    reset = ServicesLoop.reset
+
+    def forgetful(self: ServicesLoop, view: View) -> None:
+        reset(self, view)
+        self._everywhere.clear()
+
+    return swap(ServicesLoop, "reset", forgetful)
 
 
 def hunt(plant: Plant) -> Verdict | None:
