@@ -45,7 +45,7 @@ def slots(service: Service, tasks: Iterable[Task]) -> list[Slot]:
         return [
             Slot(task.node_id[:SHORT_ID], task_name(task), task)
             for task in sorted(best.values(), key=lambda task: task.node_id)
-            if not _had_to_leave(task)
+            if _takes_part(task, service)
         ]
     return _numbered(service, {key: task for key, task in best.items() if isinstance(key, int)})
 
@@ -56,12 +56,8 @@ def is_up(task: Task | None, service: Service) -> bool:
         return False
     if is_job(service):
         return task.status.state == COMPLETE
-    return (
-        task.desired_state == RUNNING
-        and task.status.state == RUNNING
-        # A spec that was changed and changed back asks for nothing new of an old task.
-        and (task.spec_version == service.spec_version or task.spec == service.spec.task)
-    )
+    runs = task.desired_state == task.status.state == RUNNING
+    return runs and _is_current(task, service)
 
 
 def is_given_up(task: Task | None) -> bool:
@@ -80,9 +76,20 @@ def _numbered(service: Service, best: dict[int, Task]) -> list[Slot]:
     return filled + [Slot(f"{n}/{wanted}", f"{name}.{n}", None) for n in empty]
 
 
-def _had_to_leave(task: Task) -> bool:
-    """Whether the node takes no part any more: it was drained, or went down."""
-    return not is_wanted(task) and task.status.state not in (COMPLETE, FAILED, REJECTED)
+def _takes_part(task: Task, service: Service) -> bool:
+    """Whether the task's node still does: it was not drained, is not down, nor paused meanwhile.
+
+    An update leaves paused nodes out: a task of an old spec that is there after its end stays.
+    """
+    if not is_wanted(task) and task.status.state not in (COMPLETE, FAILED, REJECTED):
+        return False
+    is_updated = service.update_status.state == objects_pb2.UpdateStatus.STATE_COMPLETED
+    return not is_updated or _is_current(task, service)
+
+
+def _is_current(task: Task, service: Service) -> bool:
+    # A spec that was changed and changed back asks for nothing new of an old task.
+    return task.spec_version == service.spec_version or task.spec == service.spec.task
 
 
 def _precedence(task: Task) -> tuple[bool, bool, bool, int, int]:

@@ -17,7 +17,8 @@ from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
 from manager.scheduler.waiting import Entry
-from manager.state.store import Capture, Store, View
+from manager.state.changes import Event
+from manager.state.store import Capture, Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, swap
@@ -166,16 +167,15 @@ def plant_global_tasks_go_anywhere() -> AbstractContextManager[object]:
     return swap(Entry, "of", astray)
 
 
-@plants("transfer", steps=20_000)
-def plant_a_new_leader_knows_no_global_services() -> AbstractContextManager[object]:
-    """After a change of leader, nodes that come get no tasks of global services that were there."""
-    reset = ServicesLoop.reset
+@plants("none", steps=20_000)
+def plant_nodes_that_come_are_not_noticed() -> AbstractContextManager[object]:
+    """Services that want every node are looked at only when something else is new to them."""
 
-    def forgetful(self: ServicesLoop, view: View) -> None:
-        reset(self, view)
-        self._everywhere.clear()
+    def observe_node(self: ServicesLoop, node_id: str, event: Event) -> bool:
+        self._nodes[node_id] = None
+        return True
 
-    return swap(ServicesLoop, "reset", forgetful)
+    return swap(ServicesLoop, "_observe_node", observe_node)
 
 
 def hunt(plant: Plant) -> Verdict | None:

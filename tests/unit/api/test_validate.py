@@ -42,8 +42,17 @@ def name(spec: Spec, value: str) -> None:
     spec.annotations.name = value
 
 
+def mode(spec: Spec, word: str) -> Spec:
+    getattr(spec, word).SetInParent()
+    return spec
+
+
 def config(given: specs_pb2.UpdateConfig) -> None:
     given.parallelism = 0
+
+
+def limited(spec: Spec) -> None:
+    spec.task.placement.max_replicas_per_node = 1
 
 
 BAD: list[tuple[str, Callable[[Spec], object]]] = [
@@ -58,15 +67,10 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
         "replicated_job.total_completions",
         lambda s: s.replicated_job.MergeFrom(type(s.replicated_job)(total_completions=10**6)),
     ),
-    ("update", lambda s: (s.replicated_job.SetInParent(), config(s.update))),
-    ("rollback", lambda s: (s.global_job.SetInParent(), config(s.rollback))),
-    (
-        "task.placement.max_replicas_per_node",
-        lambda s: (
-            getattr(s, "global").SetInParent(),
-            s.task.placement.MergeFrom(specs_pb2.Placement(max_replicas_per_node=1)),
-        ),
-    ),
+    ("update", lambda s: config(mode(s, "replicated_job").update)),
+    ("rollback", lambda s: config(mode(s, "global_job").rollback)),
+    ("task.placement.max_replicas_per_node", lambda s: limited(mode(s, "global"))),
+    ("task.placement.max_replicas_per_node", lambda s: limited(mode(s, "global_job"))),
     ("task.container.image", lambda s: s.task.container.ClearField("image")),
     ("task.container.image", lambda s: container(s, image="ng inx")),
     ("task.container.env[1]", lambda s: container(s, env=["A=1", "=2"])),

@@ -109,6 +109,16 @@ def test_a_picture_of_a_global_service_names_the_nodes() -> None:
     ]
 
 
+def test_an_update_that_left_a_paused_node_out_is_not_waited_for() -> None:
+    seen = everywhere(on("a"), on("b"))
+    seen.service.spec_version = 2
+    seen.service.spec.task.container.image = "app:2"
+    seen.tasks["a-512-1.0"].spec_version = 2
+    assert not seen.is_converged()
+    seen.service.update_status.state = objects_pb2.UpdateStatus.STATE_COMPLETED
+    assert seen.is_converged()
+
+
 def test_without_any_node_it_says_what_it_waits_for() -> None:
     assert everywhere().reasons() == ["no node takes part yet"]
 
