@@ -40,7 +40,7 @@ def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]
     return planted
 
 
-@plants("transfer", steps=6_000)
+@plants("transfer", steps=20_000)
 def plant_loops_go_on_as_before() -> AbstractContextManager[object]:
     """A loop is not begun anew when its manager comes to lead."""
 
