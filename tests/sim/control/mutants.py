@@ -12,12 +12,10 @@ from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
 from manager.orchestrator import jobs
-from manager.orchestrator.services import ServicesLoop
 from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
 from manager.scheduler.waiting import Entry
-from manager.state.changes import Event
 from manager.state.store import Capture, Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
@@ -40,7 +38,7 @@ def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]
     return planted
 
 
-@plants("transfer", steps=20_000)
+@plants("transfer", steps=6_000)
 def plant_loops_go_on_as_before() -> AbstractContextManager[object]:
     """A loop is not begun anew when its manager comes to lead."""
 
@@ -165,17 +163,6 @@ def plant_global_tasks_go_anywhere() -> AbstractContextManager[object]:
         return entry
 
     return swap(Entry, "of", astray)
-
-
-@plants("none", steps=20_000)
-def plant_nodes_that_come_are_not_noticed() -> AbstractContextManager[object]:
-    """Services that want every node are looked at only when something else is new to them."""
-
-    def observe_node(self: ServicesLoop, node_id: str, event: Event) -> bool:
-        self._nodes[node_id] = None
-        return True
-
-    return swap(ServicesLoop, "_observe_node", observe_node)
 
 
 def hunt(plant: Plant) -> Verdict | None:

@@ -48,11 +48,9 @@ class Users:
 
     async def repair(self) -> None:
         """Everything is asked for in a way that can be had."""
+        await self._keeper.repair()
         for each in self._owners:
             await each.repair()
-        # Services that want every node may be at rest by now, and hear of these as the only news.
-        await asyncio.sleep(self.world.random.uniform(0.0, 40.0))
-        await self._keeper.repair()
 
     async def turn(self) -> None:
         """Waits until it is time for the next act."""
