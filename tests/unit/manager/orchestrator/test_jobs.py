@@ -229,6 +229,7 @@ def test_attempts_of_a_global_job_are_counted_for_each_node() -> None:
     driver = global_job(2, max_attempts=2)
     while bad := [found for found in live(driver) if found.node_id == "n1"]:
         end(driver, bad[0], FAILED)
+    driver.run(seconds=1000)
     assert len([found for found in driver.tasks() if found.node_id == "n1"]) == 3
     assert on(driver) == ["n2"]
     assert driver.run(seconds=1000) == 0
