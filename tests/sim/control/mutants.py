@@ -24,7 +24,7 @@ from tests.sim.raft.plant import Plant, Plants, swap
 plants = Plants()
 
 
-@plants("cutleader", steps=20_000, seeds=30)
+@plants("cutleader,kill", steps=20_000, seeds=30)
 def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]:
     """Proposals of a former leader wait on, and count as made by whatever stands at their index."""
 
