@@ -49,6 +49,12 @@ def service_spec(spec: specs_pb2.ServiceSpec) -> None:
     for path, given in (("update", spec.update), ("rollback", spec.rollback)):
         if not 0 <= given.max_failure_ratio <= 1:
             raise invalid(f"{path}.max_failure_ratio", "must be between 0 and 1")
+    if spec.rollback.failure_action == specs_pb2.UpdateConfig.FAILURE_ACTION_ROLLBACK:
+        raise invalid(
+            "rollback.failure_action",
+            "a rollback is not rolled back",
+            remedy="choose --rollback-failure-action pause or continue",
+        )
     _ports(spec.endpoint)
 
 

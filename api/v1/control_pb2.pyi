@@ -114,10 +114,13 @@ class UpdateServiceRequest(message.Message):
     SPEC_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    ROLLBACK_FIELD_NUMBER: builtins.int
     key: builtins.str
     version: builtins.int
     """the version that the new spec was made from"""
     request_id: builtins.str
+    rollback: builtins.bool
+    """go back to the previous spec, or on with a rollback that is paused; `spec` is not looked at"""
     @builtins.property
     def spec(self) -> specs_pb2.ServiceSpec: ...
     def __init__(
@@ -127,10 +130,11 @@ class UpdateServiceRequest(message.Message):
         spec: specs_pb2.ServiceSpec | None = ...,
         version: builtins.int = ...,
         request_id: builtins.str = ...,
+        rollback: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "request_id", b"request_id", "spec", b"spec", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "request_id", b"request_id", "rollback", b"rollback", "spec", b"spec", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

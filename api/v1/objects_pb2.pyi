@@ -458,6 +458,7 @@ class Task(message.Message):
     SERVICE_LABELS_FIELD_NUMBER: builtins.int
     START_AFTER_FIELD_NUMBER: builtins.int
     JOB_ITERATION_FIELD_NUMBER: builtins.int
+    RESTARTS_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -469,6 +470,8 @@ class Task(message.Message):
     desired_state: types_pb2.TaskState.ValueType
     job_iteration: builtins.int
     """of a job: the iteration that it belongs to"""
+    restarts: builtins.int
+    """How often in a row the tasks before it in its slot have failed; forgotten once it has run for long enough."""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -497,10 +500,11 @@ class Task(message.Message):
         service_labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         start_after: timestamp_pb2.Timestamp | None = ...,
         job_iteration: builtins.int = ...,
+        restarts: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["desired_state", b"desired_state", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["desired_state", b"desired_state", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,15 +28,6 @@ _NETWORKS = "overlay networks are not built yet: a task has network none or host
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
-    NotYet(
-        "update.failure_action",
-        "--update-failure-action rollback",
-        "rollbacks are not built yet: use pause or continue",
-        lambda s: s.update.failure_action == specs_pb2.UpdateConfig.FAILURE_ACTION_ROLLBACK,
-    ),
-    NotYet(
-        "rollback", "--rollback-*", "rollbacks are not built yet", lambda s: s.rollback.ByteSize()
-    ),
     NotYet("endpoint.mode", "--endpoint-mode", _NETWORKS, lambda s: s.endpoint.mode),
     NotYet("endpoint.ports", "--publish", _NETWORKS, lambda s: s.endpoint.ports),
     NotYet(

@@ -10,7 +10,8 @@ from api.times import timestamp
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.not_yet import refuse_not_yet
 from manager.control.resolve import resolve
-from manager.state.changes import batch, copy, create, delete, update
+from manager.orchestrator.rollback import respecified, rolled_back_by_hand
+from manager.state.changes import batch, create, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
 from runtime.image.reference import parse as parse_reference
@@ -44,29 +45,37 @@ class Services:
         return self._answer(applied.object_id)
 
     async def update(self, request: control_pb2.UpdateServiceRequest) -> objects_pb2.Service:
-        """Replaces the spec that has `version`; CONFLICT if somebody was faster."""
+        """Replaces the spec that has `version`, or goes back to the one before it.
+
+        CONFLICT if somebody was faster; REFUSED if there is nothing to go back to.
+        """
         request_id = needed_request_id(request.request_id)
         done = self._store.applied_request(request_id)
         if done is not None:
             return self._answer(done.object_id)
         service = resolve(self._store, objects_pb2.Service, request.key)
-        check_service(request.spec)
-        _check_unchangeable(service.spec, request.spec)
+        if not request.rollback:
+            check_service(request.spec)
+            _check_unchangeable(service.spec, request.spec)
         if request.version != service.meta.version:
-            raise stale(f"service {request.spec.annotations.name}", service.meta.version)
-        changed = copy(service)
-        changed.previous_spec.CopyFrom(service.spec)
-        changed.spec.CopyFrom(request.spec)
-        if changed.spec.task != service.spec.task:
-            changed.spec_version += 1
-            changed.ClearField("update_status")
-            if is_job(changed):
-                changed.job_status.iteration += 1
-                changed.job_status.last_execution.CopyFrom(timestamp(self._clock()))
+            raise stale(f"service {service.spec.annotations.name}", service.meta.version)
+        if request.rollback:
+            changed = rolled_back_by_hand(service)
+            check_service(changed.spec)
+        else:
+            changed = respecified(service, request.spec)
+        if is_job(changed) and changed.spec_version != service.spec_version:
+            self._begin_iteration(changed)
         applied = await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=service.id
         )
         return self._answer(applied.object_id)
+
+    def _begin_iteration(self, job: objects_pb2.Service) -> None:
+        """Another task spec, be it an earlier one, runs the job anew; nothing is rolled out."""
+        job.ClearField("update_status")
+        job.job_status.iteration += 1
+        job.job_status.last_execution.CopyFrom(timestamp(self._clock()))
 
     async def remove(self, request: control_pb2.RemoveRequest) -> control_pb2.RemoveResponse:
         """Removes the service; its tasks are stopped afterwards."""

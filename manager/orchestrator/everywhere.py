@@ -12,7 +12,7 @@ from api import states
 from api.v1 import objects_pb2
 from manager.orchestrator.places import Place
 from manager.orchestrator.replicated import first_task, keep_slots
-from manager.orchestrator.restart import Scene, Steps, may_restart
+from manager.orchestrator.restart import NOTHING, Scene, Steps, may_restart
 from manager.orchestrator.slots import Slot, slots_of
 from manager.orchestrator.tasks import is_wanted, removed, retired
 from manager.state.changes import update
@@ -44,6 +44,7 @@ def fill_nodes(
     """
     kept = []
     for node_id, place in places.items():
+        yield NOTHING
         slot = slots.get(node_id) or Slot(node_id)
         if place is Place.CLOSED:
             yield leave(slot, scene)

@@ -15,9 +15,9 @@ from api import states
 from api.v1 import objects_pb2
 from manager.orchestrator.everywhere import fill_nodes, forget_gone
 from manager.orchestrator.places import Place
-from manager.orchestrator.replicated import close, first_task
+from manager.orchestrator.replicated import close_slots, first_task
 from manager.orchestrator.restart import Scene, Steps, tend
-from manager.orchestrator.scale import free_numbers, slots_to_close
+from manager.orchestrator.scale import free_numbers
 from manager.orchestrator.slots import Slot, slots_of
 from manager.orchestrator.tasks import has_run_its_course, is_wanted, removed, retired
 from manager.state.changes import update
@@ -37,9 +37,8 @@ def run_to_completion(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[S
     lacking = job.total_completions - (len(filled) - len(under_way))
     surplus = len(under_way) - max(0, lacking)
     if surplus > 0:
-        closing = slots_to_close(under_way, surplus)
-        yield from (close(slot) for slot in closing)
-        gone = {slot.key for slot in closing}
+        gone: set[SlotKey] = set()
+        yield from close_slots(under_way, surplus, gone)
         under_way = [slot for slot in under_way if slot.key not in gone]
     # Those above a lowered limit may go on.
     at_once = min(lacking, job.max_concurrent or lacking)

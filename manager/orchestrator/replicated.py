@@ -5,28 +5,31 @@ latter two for whatever a slot is; so it also serves global services, whose slot
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 
 from api import states
 from api.v1 import objects_pb2
-from manager.orchestrator.restart import Scene, Steps, tend
-from manager.orchestrator.scale import free_numbers, slots_to_close
-from manager.orchestrator.slots import Slot, slots_of
+from manager.orchestrator.restart import NOTHING, Scene, Steps, tend
+from manager.orchestrator.scale import ClosingOrder, free_numbers
+from manager.orchestrator.slots import Slot, put
 from manager.orchestrator.tasks import goal, new_task, removed
-from manager.orchestrator.update import PAUSED, advance
+from manager.orchestrator.update import Rollout
 from manager.state.changes import create, update
+from manager.state.indexes import SlotKey
 
 
 def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
     """What the service's slots need, from all its tasks, oldest first."""
-    slots = slots_of(tasks)
-    filled = sorted((s for s in slots.values() if s.is_filled), key=lambda s: s.number)
+    slots: dict[SlotKey, Slot] = {}
+    for task in tasks:
+        put(slots, task)
+        yield NOTHING
+    filled = sorted((s for s in slots.values() if s.is_filled), key=attrgetter("number"))
     surplus = len(filled) - scene.service.spec.replicated.replicas
     if surplus > 0:
-        closing = slots_to_close(filled, surplus)
-        yield from (close(slot) for slot in closing)
-        gone = {slot.key for slot in closing}
+        gone: set[SlotKey] = set()
+        yield from close_slots(filled, surplus, gone)
         filled = [slot for slot in filled if slot.key not in gone]
     elif surplus < 0:
         for number in islice(free_numbers(slots), -surplus):
@@ -36,16 +39,32 @@ def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
 
 def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
     """What keeps each of the slots at one task, of the present spec as the rollout gets there."""
-    move = advance(filled, scene)
+    rollout = Rollout(scene)
+    for slot in filled:
+        rollout.add(slot)
+        if scene.moves is not None:
+            scene.moves.add(slot)
+        yield NOTHING
+    move = rollout.advance()
     if move.service is not None:
         # The new status decides how ended tasks are followed, so it comes first, alone.
         yield Steps([update(move.service)])
         return
     yield Steps(wake_at=move.wake_at)
-    scene = replace(scene, is_paused=scene.service.update_status.state == PAUSED)
     for slot in filled:
-        steps = move.steps.get(slot.key)
-        yield tend(slot, scene) if steps is None else Steps(steps)
+        is_moving = slot.key in move.steps
+        yield Steps(move.steps[slot.key]) if is_moving else tend(slot, scene)
+
+
+def close_slots(filled: list[Slot], surplus: int, gone: set[SlotKey]) -> Iterator[Steps]:
+    """Removes the slots, with their history, that the service can best do without."""
+    order = ClosingOrder()
+    for slot in filled:
+        order.add(slot)
+        yield NOTHING
+    for slot in islice(order, surplus):
+        gone.add(slot.key)
+        yield Steps([update(removed(task)) for task in slot.tasks])
 
 
 def first_task(slot: Slot, scene: Scene) -> Steps:
@@ -60,8 +79,3 @@ def first_task(slot: Slot, scene: Scene) -> Steps:
         desired=desired,
     )
     return Steps([create(made)])
-
-
-def close(slot: Slot) -> Steps:
-    """Removes the slot's tasks, its history too."""
-    return Steps([update(removed(task)) for task in slot.tasks])

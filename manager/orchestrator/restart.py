@@ -1,18 +1,24 @@
 """Keeps one task going in a slot: whether another follows an ended one, and when that starts.
 
 Everything is read from the store: the delay is the new task's `start_after`, with desired state
-READY until it may start; the attempts are the ended tasks in the slot. So a new leader decides the
-same. After SwarmKit, orchestrator/restart; where it differs: an attempt is a task that ended by
-itself, not one whose node was lost or drained; and the window is counted in time that tasks ran,
-not in the delays between them (swarmkit#2936: a window below the delay never tripped).
+READY until it may start, and grows with the failures in a row (manager/orchestrator/backoff.py);
+the attempts are the ended tasks in the slot. So a new leader decides the same. After SwarmKit,
+orchestrator/restart; where it differs: an attempt is a task that ended by itself, not one whose
+node was lost or drained; and the window is counted in time that tasks ran, not in the delays
+between them (swarmkit#2936: a window below the delay never tripped).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from api import states
 from api.ids import IdSource
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.backoff import failures_in_a_row, restart_delay, well_at
+from manager.orchestrator.drain import Moves
+from manager.orchestrator.rollback import HALTED, UNDER_WAY
 from manager.orchestrator.slots import Slot, may_be_running
 from manager.orchestrator.tasks import (
     Fate,
@@ -23,10 +29,8 @@ from manager.orchestrator.tasks import (
     released,
     retired,
 )
-from manager.state.changes import Change, create, update
+from manager.state.changes import Change, copy, create, update
 
-DEFAULT_DELAY = 5.0
-"""Seconds between the end of a task and the start of the next."""
 OLD_TASK_WAIT = 60.0
 """Seconds that a new task waits for the old one to stop, counted from its creation."""
 
@@ -42,24 +46,44 @@ class Steps:
     wake_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING = Steps()
+"""For an object that was merely looked at."""
+
+
+@dataclass(slots=True)
 class Scene:
-    """What the slots of one service have in common during one decision."""
+    """What the slots of one service have in common while they are looked at.
+
+    `now` moves on if that takes several steps.
+    """
 
     service: objects_pb2.Service
     fates: Fates
     ids: IdSource
     now: float
-    is_paused: bool = False  # the rollout is: it must not creep on through restarts
+    moves: Moves | None = None  # off drained nodes; None: drains take their tasks away at once
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the rollout is: it must not creep on through restarts."""
+        return self.service.update_status.state in HALTED
 
 
 def tend(slot: Slot, scene: Scene) -> Steps:
     """What keeps the slot at one task that runs, or the next that is about to."""
     wanted = slot.wanted
-    unfit = [t for t in wanted if states.is_terminal(t) or scene.fates.of(t) is not Fate.STAYS]
+    leaving = scene.moves.leaving(slot) if scene.moves is not None else None
+    unfit = [
+        task
+        for task in wanted
+        if task is not leaving
+        and (states.is_terminal(task) or scene.fates.of(task) is not Fate.STAYS)
+    ]
     if unfit:
         held = _held_until(unfit, scene)
         return Steps(wake_at=held) if held else Steps(_replace(slot, unfit, scene))
+    if leaving is not None:
+        return _move(slot, leaving, scene)
     surplus = _surplus(wanted) if len(wanted) > 1 else []
     if surplus:
         return Steps([update(retired(task, scene.now)) for task in surplus])
@@ -73,6 +97,7 @@ def successor(
     *,
     start_after: float,
     like: objects_pb2.Task | None = None,
+    restarts: int = 0,
 ) -> objects_pb2.Task:
     """The next task of the slot, which waits for the `ending` ones and those stopping already."""
     waits = (
@@ -89,12 +114,8 @@ def successor(
         desired=states.READY if waits else goal(scene.service),
         start_after=start_after,
         like=like,
+        restarts=restarts,
     )
-
-
-def restart_delay(policy: specs_pb2.RestartPolicy) -> float:
-    """Seconds to wait before a restart."""
-    return seconds_of(policy.delay) if policy.HasField("delay") else DEFAULT_DELAY
 
 
 def may_restart(task: objects_pb2.Task, tasks: list[objects_pb2.Task]) -> bool:
@@ -156,12 +177,45 @@ def _replace(slot: Slot, unfit: list[objects_pb2.Task], scene: Scene) -> list[Ch
         return changes  # another is in its place, or the failed successor shall not be repeated
     if not may_restart(last, slot.tasks):
         return changes
-    delay = restart_delay(last.spec.restart) if states.is_terminal(last) else 0.0
+    failures = failures_in_a_row(last)
+    delay = restart_delay(last.spec.restart, failures) if states.is_terminal(last) else 0.0
     if scene.fates.of(last) is not Fate.STAYS or last.status.state == states.ORPHANED:
         delay = 0.0
-    like = last if scene.is_paused and last.spec_version != scene.service.spec_version else None
-    following = successor(slot, unfit, scene, start_after=scene.now + delay, like=like)
-    return [*changes, create(following)]
+    return [*changes, create(_follower(slot, last, unfit, scene, delay=delay, restarts=failures))]
+
+
+def _move(slot: Slot, leaving: objects_pb2.Task, scene: Scene) -> Steps:
+    """Makes the task that is to run before `leaving` goes from its drained node."""
+    coming = [task for task in slot.wanted if task is not leaving]
+    if coming:
+        return _release(slot, coming, scene)
+    if scene.moves is None or not scene.moves.begin():
+        return Steps()
+    made = _follower(slot, leaving, [], scene, delay=0.0, restarts=leaving.restarts)
+    return Steps([create(made)])
+
+
+def _follower(
+    slot: Slot,
+    last: objects_pb2.Task,
+    ending: list[objects_pb2.Task],
+    scene: Scene,
+    *,
+    delay: float,
+    restarts: int,
+) -> objects_pb2.Task:
+    """A task in the place of `last`; of its own spec while a rollout to another is paused."""
+    is_other = last.spec_version != scene.service.spec_version
+    like = last if scene.is_paused and is_other else None
+    is_new = is_other and like is None and last.spec != scene.service.spec.task
+    return successor(
+        slot,
+        ending,
+        scene,
+        start_after=scene.now + delay,
+        like=like,
+        restarts=0 if is_new else restarts,
+    )
 
 
 def _surplus(wanted: list[objects_pb2.Task]) -> list[objects_pb2.Task]:
@@ -180,15 +234,29 @@ def _surplus(wanted: list[objects_pb2.Task]) -> list[objects_pb2.Task]:
 
 
 def _release(slot: Slot, wanted: list[objects_pb2.Task], scene: Scene) -> Steps:
+    """Lets tasks start whose time has come, and forgets the failures before those that are well."""
     steps = Steps()
     for task in wanted:
         if task.desired_state >= states.RUNNING:
-            continue
-        at = seconds_of(task.start_after)
-        if slot.stopping(scene.fates):
-            at = max(at, seconds_of(task.meta.created_at) + OLD_TASK_WAIT)
+            # The trials of a rollout are timed by the tasks' last changes: none is made meanwhile.
+            is_rolling = scene.service.update_status.state in UNDER_WAY
+            if not task.restarts or task.status.state != states.RUNNING or is_rolling:
+                continue
+            at = well_at(task)
+            change: Callable[[objects_pb2.Task], objects_pb2.Task] = _well
+        else:
+            change = partial(released, desired=goal(scene.service))
+            at = seconds_of(task.start_after)
+            if slot.stopping(scene.fates):
+                at = max(at, seconds_of(task.meta.created_at) + OLD_TASK_WAIT)
         if scene.now >= at:
-            steps.changes.append(update(released(task, goal(scene.service))))
+            steps.changes.append(update(change(task)))
         elif steps.wake_at is None or at < steps.wake_at:
             steps.wake_at = at
     return steps
+
+
+def _well(task: objects_pb2.Task) -> objects_pb2.Task:
+    changed = copy(task)
+    changed.ClearField("restarts")
+    return changed

@@ -3,7 +3,7 @@
 What a service needs is its mode's to say (modes.py). Here is what all modes share: which services
 to look at and when, and what was proposed about them. What is done depends on the store alone, so
 any leader does the same. Tasks of services that are gone are let go. It places nothing and deletes
-nothing.
+nothing. A service with very many tasks is looked at in several steps (passes.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,19 @@ from api.ids import IdSource
 from api.modes import is_everywhere
 from api.v1 import objects_pb2
 from manager.decision import Decision
+from manager.orchestrator.drain import Moves
 from manager.orchestrator.modes import Modes
+from manager.orchestrator.passes import Pass
 from manager.orchestrator.places import Matches
-from manager.orchestrator.restart import Scene, Steps
+from manager.orchestrator.restart import NOTHING, Scene, Steps
 from manager.orchestrator.tasks import Fates, is_wanted, removed
-from manager.state.changes import Batch, Event, batch, update
+from manager.state.changes import Batch, Change, Event, batch, update
 from manager.state.store import View
 
 MAX_CHANGES = 500
 """Changes after which a decision stops early, to keep the step short."""
-MAX_TASKS = 5000
-"""Tasks looked at after which a decision stops early; one service is never split."""
+MAX_LOOKS = 5000
+"""Tasks and slots looked at after which a decision stops early."""
 
 
 def unconstrained(constraints: Sequence[str], node: objects_pb2.Node) -> bool:
@@ -45,10 +47,11 @@ class ServicesLoop:
     def __init__(self, ids: IdSource, matches: Matches = unconstrained) -> None:
         self._ids = ids
         self._matches = matches
+        self._changes = self._looks = 0  # that are left of the step under way
         self._forget()
 
     def _forget(self) -> None:
-        self._services: dict[str, None] = {}  # to be looked at
+        self._services: dict[str, Pass | None] = {}  # to be looked at, or being looked at
         self._nodes: dict[str, None] = {}  # whose tasks' services are to be looked at
         self._wake: dict[str, float] = {}  # services to be looked at when it is time
         self._proposed: dict[str, set[str]] = {}  # by service: ids of objects on their way
@@ -72,6 +75,7 @@ class ServicesLoop:
             self._see(obj)
             if event.new is None:
                 self._everywhere.pop(obj.id, None)
+            self._services.pop(obj.id, None)  # a pass under way is about the service as it was
             news |= self._mark(obj.id)
         elif isinstance(obj, objects_pb2.Task) and _task_matters(event):
             news |= self._mark(obj.service_id)
@@ -101,27 +105,14 @@ class ServicesLoop:
         for service_id in [s for s, at in self._wake.items() if at <= now]:
             del self._wake[service_id]
             self._services[service_id] = None
+        self._changes, self._looks = MAX_CHANGES, MAX_LOOKS
         modes = Modes(view, self._matches)
-        fates = Fates(view)
         batches: list[Batch] = []
-        changes = looked_at = 0
-        ready = [s for s in self._services if s not in self._proposed]
-        for service_id in ready:
-            if changes >= MAX_CHANGES or looked_at >= MAX_TASKS:
-                return Decision(batches, self._next_wake(), more=True)
-            del self._services[service_id]
-            looked_at += len(tasks := view.tasks_of_service(service_id)) + 1
-            service = view.get(objects_pb2.Service, service_id)
-            self._wake.pop(service_id, None)
-            if service is None:
-                steps = _let_go(tasks)
-            else:
-                looked_at += view.count(objects_pb2.Node) if is_everywhere(service) else 0
-                steps = modes.steps(tasks, Scene(service, fates, self._ids, now))
-            made = self._take(service_id, steps, MAX_CHANGES - changes)
-            changes += sum(len(each.changes) for each in made)
-            batches += made
-        return Decision(batches, self._next_wake())
+        for service_id in self._ready():
+            batches += self._go_on(view, modes, service_id, now)
+            if self._is_over():
+                break
+        return Decision(batches, self._next_wake(), more=bool(self._ready()))
 
     def refused(self, batch: Batch) -> None:
         """Looks at the batch's services again."""
@@ -130,9 +121,15 @@ class ServicesLoop:
             self._settle(obj.id)
             self._mark(obj.service_id if isinstance(obj, objects_pb2.Task) else obj.id)
 
+    def _ready(self) -> list[str]:
+        """The services to look at now: those without a proposal, or in the middle of a look."""
+        return [s for s, going in self._services.items() if going or s not in self._proposed]
+
     def _mark(self, service_id: str) -> bool:
         """Notes the service; whether it can be decided about now."""
-        self._services[service_id] = None
+        under_way = self._services.setdefault(service_id, None)
+        if under_way is not None:
+            under_way.again = True
         return service_id not in self._proposed
 
     def _settle(self, object_id: str) -> bool:
@@ -150,27 +147,50 @@ class ServicesLoop:
     def _next_wake(self) -> float | None:
         return min(self._wake.values(), default=None)
 
-    def _take(self, service_id: str, steps: Iterator[Steps], limit: int) -> list[Batch]:
-        """The steps with changes as batches, `limit` of them; what is cut off is decided again."""
-        batches: list[Batch] = []
-        for each in steps:
-            if each.wake_at is not None:
-                self._wake[service_id] = min(each.wake_at, self._wake.get(service_id, each.wake_at))
-            if each.changes:
-                batches.append(batch(*each.changes))
-            if len(batches) >= limit:
-                break
-        for change in (c for each in batches for c in each.changes):
+    def _go_on(self, view: View, modes: Modes, service_id: str, now: float) -> Iterator[Batch]:
+        """Looks at the service, or goes on with that, for as long as the step may last."""
+        under_way = self._services.pop(service_id) or self._begin(view, modes, service_id, now)
+        if under_way.scene is not None:
+            under_way.scene.now = now
+        for steps in under_way.steps:
+            self._looks -= 1
+            if steps.wake_at is not None:
+                earliest = self._wake.get(service_id, steps.wake_at)
+                self._wake[service_id] = min(steps.wake_at, earliest)
+            if steps.changes:
+                self._changes -= len(steps.changes)
+                yield self._proposed_batch(service_id, steps.changes)
+            if self._is_over():
+                self._services[service_id] = under_way  # behind the others that wait
+                return
+        if under_way.again:
+            self._mark(service_id)
+
+    def _is_over(self) -> bool:
+        return self._looks <= 0 or self._changes <= 0
+
+    def _begin(self, view: View, modes: Modes, service_id: str, now: float) -> Pass:
+        self._wake.pop(service_id, None)
+        service = view.get(objects_pb2.Service, service_id)
+        tasks = view.tasks_of_service(service_id)
+        if service is None:
+            return Pass(_let_go(tasks), None)
+        fates = Fates(view)
+        scene = Scene(service, fates, self._ids, now, Moves(service, fates))
+        return Pass(modes.steps(tasks, scene), scene)
+
+    def _proposed_batch(self, service_id: str, changes: list[Change]) -> Batch:
+        for change in changes:
             self._owner[change.object.id] = service_id
             self._proposed.setdefault(service_id, set()).add(change.object.id)
-        return batches
+        return batch(*changes)
 
 
 def _let_go(tasks: list[objects_pb2.Task]) -> Iterator[Steps]:
     """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
     for task in tasks:
-        if task.desired_state != states.REMOVE and not states.is_terminal(task):
-            yield Steps([update(removed(task))])
+        is_left = task.desired_state == states.REMOVE or states.is_terminal(task)
+        yield NOTHING if is_left else Steps([update(removed(task))])
 
 
 def _task_matters(event: Event) -> bool:

@@ -69,9 +69,14 @@ def slots_of(tasks: Iterable[objects_pb2.Task]) -> dict[SlotKey, Slot]:
     """The slots that have any task; `tasks` come oldest first."""
     slots: dict[SlotKey, Slot] = {}
     for task in tasks:
-        key = slot_key(task)
-        slot = slots.get(key)
-        if slot is None:
-            slot = slots[key] = Slot(key)
-        (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)
+        put(slots, task)
     return slots
+
+
+def put(slots: dict[SlotKey, Slot], task: objects_pb2.Task) -> None:
+    """Adds a task, newer than all there are, to its slot."""
+    key = slot_key(task)
+    slot = slots.get(key)
+    if slot is None:
+        slot = slots[key] = Slot(key)
+    (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)

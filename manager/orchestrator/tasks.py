@@ -89,10 +89,12 @@ def new_task(
     desired: types_pb2.TaskState.ValueType,
     start_after: float | None = None,
     like: objects_pb2.Task | None = None,
+    restarts: int = 0,
 ) -> objects_pb2.Task:
     """A new task in a slot of the service, made from its spec, or from that of the task `like`.
 
     `node_id`: of a global service's task, which belongs to a node from the beginning.
+    `restarts`: how often in a row the tasks before it have failed.
     """
     task = objects_pb2.Task(
         id=ids(),
@@ -105,6 +107,7 @@ def new_task(
         desired_state=desired,
         service_labels=service.spec.annotations.labels,
         job_iteration=service.job_status.iteration,
+        restarts=restarts,
     )
     task.status.state = states.NEW
     task.status.message = "created"

@@ -38,6 +38,8 @@ _INITIALISMS = {
 }
 
 
+_DOCKERS = frozenset({"swarm.v1.UpdateStatus.State"})
+"""Enums whose words Docker writes with underscores: rollback_started."""
 _INLINED = frozenset({"annotations", "meta"})
 
 
@@ -125,4 +127,5 @@ def enum_word(field: FieldDescriptor, number: int) -> str:
         return str(number)
     prefix = "".join(f"_{c}" if c.isupper() else c for c in enum.name).strip("_")
     word = names[number].name.removeprefix(f"{prefix.upper()}_")
-    return str(word).lower().replace("_", "-")
+    separator = "_" if enum.full_name in _DOCKERS else "-"
+    return str(word).lower().replace("_", separator)

@@ -1,6 +1,6 @@
 """How a command ends when it does not succeed: one message on stderr, and an exit code that says
-what kind of failure it was. 0 done, 1 refused or failed, 2 usage, 3 not converged in time, 4
-unreachable or no leader, 130 interrupted. A traceback is shown with --debug only.
+what kind of failure it was. 0 done, 1 refused or failed, 2 usage, 3 not converged, 4 unreachable or
+no leader, 130 interrupted. A traceback is shown with --debug only.
 """
 
 import os
@@ -28,7 +28,9 @@ T = TypeVar("T")
 
 
 class NotConvergedError(SwarmError):
-    """A service did not become stable within the time that the user gave it."""
+    """A service did not become stable: not in the time that the user gave it, or not at all, since
+    its update was paused or rolled back.
+    """
 
 
 class RemoteError(SwarmError):

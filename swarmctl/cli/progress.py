@@ -27,6 +27,7 @@ from api.v1 import control_pb2, objects_pb2
 from swarmctl.cli import expected
 from swarmctl.cli.expected import Slot, is_up
 from swarmctl.cli.render import shortened
+from swarmctl.cli.rollouts import PAUSED, ROLLBACK, UNDER_WAY
 
 Update = objects_pb2.UpdateStatus
 MAX_BARS = 20
@@ -36,14 +37,6 @@ MAX_REASONS = 3
 _BAR_WIDTH = 50
 _STAGES = (NEW, PENDING, ASSIGNED, ACCEPTED, PREPARING, READY, STARTING, RUNNING)
 _CONVERGED = "Service converged"
-_UPDATING = {
-    Update.STATE_UPDATING: "the update is under way",
-    Update.STATE_ROLLBACK_STARTED: "the service is being rolled back",
-}
-_PAUSED = {
-    Update.STATE_PAUSED: "the update is paused",
-    Update.STATE_ROLLBACK_PAUSED: "the rollback is paused",
-}
 
 
 @dataclass
@@ -55,6 +48,13 @@ class Watched:
     removed: bool = False
     _is_whole: bool = True
     """Whether the next message begins with the whole state, as the first of a stream does."""
+    _goes_back: bool = False
+    """Whether the service was rolled back, or about to be, when the wait began."""
+    _cause: str = ""
+    """Why it is being rolled back, if it was not then."""
+
+    def __post_init__(self) -> None:
+        self._goes_back = self.service.update_status.state in ROLLBACK
 
     def restart(self) -> None:
         """Says that a new stream begins, since the old one broke."""
@@ -77,6 +77,9 @@ class Watched:
             self.removed = gone
             if event.object.service.meta.version >= self.service.meta.version:
                 self.service = event.object.service
+                status = self.service.update_status
+                if status.state == Update.STATE_ROLLBACK_STARTED:
+                    self._cause = status.message
         elif kind == "task" and gone:
             self.tasks.pop(event.object.task.id, None)
         elif kind == "task":
@@ -95,7 +98,7 @@ class Watched:
         slots = self.slots()
         if not slots and is_everywhere(self.service):
             return False
-        updating = self.service.update_status.state in _UPDATING
+        updating = self.service.update_status.state in UNDER_WAY
         return not updating and all(is_up(slot.task, self.service) for slot in slots)
 
     def stopped(self) -> str:
@@ -104,12 +107,16 @@ class Watched:
             return "the service was removed"
         if is_job(self.service) and (reason := self._given_up()):
             return reason
-        return _PAUSED.get(self.service.update_status.state, "") and self.update()
+        state = self.service.update_status.state
+        if state == Update.STATE_ROLLBACK_COMPLETED and not self._goes_back:
+            why = self._cause or self.service.update_status.message
+            return f"it was rolled back: {why}"
+        return PAUSED.get(state, "") and self.update()
 
     def update(self) -> str:
         """What is to say of an update that is under way or was stopped."""
         status = self.service.update_status
-        words = _UPDATING.get(status.state) or _PAUSED.get(status.state, "")
+        words = UNDER_WAY.get(status.state) or PAUSED.get(status.state, "")
         return f"{words}: {status.message}" if words and status.message else words
 
     def reasons(self) -> list[str]:

@@ -15,6 +15,7 @@ from swarmctl.cli import progress
 from swarmctl.cli.client import Client
 from swarmctl.cli.failures import INTERRUPTED, NotConvergedError
 from swarmctl.cli.progress import Stability, Watched
+from swarmctl.cli.rollouts import how_to_go_on
 from swarmctl.cli.units import go_duration, rfc3339
 
 REDRAW = 0.2
@@ -28,7 +29,8 @@ Selector = control_pb2.WatchSelector
 def wait_for(
     client: Client, service: objects_pb2.Service, *, quiet: bool, timeout: float | None
 ) -> None:
-    """Returns when the service is stable. NotConvergedError after `timeout` seconds.
+    """Returns when the service is stable. NotConvergedError after `timeout` seconds, or once there
+    is no use in waiting, as when an update is paused or was rolled back.
 
     Ctrl-C ends the wait only: the service goes on.
     """
@@ -55,19 +57,20 @@ def _wait(feed: "_Feed", watched: Watched, show: "_Display", timeout: float | No
         now = _now()
         stable = stability.update(watched.is_converged(), now)
         show(watched, stability, now)
+        if stopped := watched.stopped():
+            raise _stopped(watched, stopped)
         if stable:
             show.end(watched)
             return
-        if stopped := watched.stopped():
-            name = watched.service.spec.annotations.name
-            raise SwarmError(
-                Code.REFUSED,
-                f"service {name} did not converge",
-                why=stopped,
-                remedy=f"see: swarmctl service ps --no-trunc {name}",
-            )
         if timeout is not None and now - started >= timeout:
             raise _too_late(watched, timeout)
+
+
+def _stopped(watched: Watched, why: str) -> SwarmError:
+    what = f"service {watched.service.spec.annotations.name} did not converge"
+    if watched.removed:
+        return SwarmError(Code.REFUSED, what, why=why)
+    return NotConvergedError(Code.REFUSED, what, why=why, remedy=how_to_go_on(watched.service))
 
 
 def _too_late(watched: Watched, timeout: float) -> NotConvergedError:

@@ -91,7 +91,7 @@ def test_an_update_to_a_broken_image_pauses_and_leaves_the_others_running(swarm:
     swarm.create("web", "--restart-delay", "60s", TOOLS, "sh", "-c", OBEDIENT, replicas=3)
     before = set(swarm.on("web"))
     update = ("service", "update", "--image", "registry:5000/demo/none:1", "web")
-    assert "did not converge: the update is paused" in swarm.ctl(*update, code=1).err
+    assert "did not converge: the update is paused" in swarm.ctl(*update, code=3).err
     assert len(before & set(swarm.on("web"))) == 2
     status = swarm.ctl("service", "inspect", "-f", "{{.UpdateStatus.State}}", "web").out.strip()
     assert status == "paused"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from api import states
 from api.modes import is_everywhere, is_job
 from api.v1 import objects_pb2
-from manager.orchestrator.update import COMPLETED
+from manager.orchestrator.rollback import COMPLETED, ROLLBACK_COMPLETED
 from manager.state.indexes import slot_key
 from manager.state.store import View
 
@@ -52,7 +52,7 @@ def _unfit(service: Service, live: Iterable[Task]) -> str:
         return f"{_ids(idle)} do not run"
     if any(task.spec != service.spec.task for task in live):
         return "old specs run"
-    if service.update_status.state not in (0, COMPLETED):
+    if service.update_status.state not in (0, COMPLETED, ROLLBACK_COMPLETED):
         return str(service.update_status)
     return ""
 

@@ -9,7 +9,7 @@ from manager.placement.resources import holds_resources
 from manager.state.changes import Event
 from manager.state.indexes import slot_key
 from manager.state.store import View
-from tests.support.builders import DOWN
+from tests.support.builders import DOWN, DRAIN
 
 ROUNDING = 1e-6
 """Seconds by which a time may differ after its way through a Timestamp."""
@@ -23,10 +23,13 @@ class Watchdog:
 
     def __init__(self, view: View) -> None:
         self._view = view
+        self.drained: set[str] = set()
+        """Ids of tasks whose node was drained under them, or is."""
 
     def check(self, event: Event, now: float) -> None:
         """All invariants that the event could have broken."""
         old, new = event.old, event.new
+        self._note_drains(new)
         if isinstance(new, objects_pb2.Task):
             was_told = states.READY
             if isinstance(old, objects_pb2.Task):
@@ -41,6 +44,14 @@ class Watchdog:
             self._nothing_overcommitted(new)
         elif isinstance(old, objects_pb2.Task):
             self._only_dead_tasks_are_deleted(old)
+
+    def _note_drains(self, new: object) -> None:
+        if isinstance(new, objects_pb2.Node) and new.spec.availability == DRAIN:
+            self.drained |= {task.id for task in self._view.tasks_of_node(new.id)}
+        elif isinstance(new, objects_pb2.Task) and new.node_id:
+            node = self._view.get(objects_pb2.Node, new.node_id)
+            if node is not None and node.spec.availability == DRAIN:
+                self.drained.add(new.id)
 
     def _states_only_grow(self, old: objects_pb2.Task, new: objects_pb2.Task) -> None:
         assert new.status.state >= old.status.state, f"{new.id} went back in its life"
@@ -66,9 +77,9 @@ class Watchdog:
         live = [t for t in tasks if states.is_live(t) and t.desired_state in GOALS]
         service = self._view.get(objects_pb2.Service, task.service_id)
         start_first = specs_pb2.UpdateConfig.ORDER_START_FIRST
-        two = len({t.spec_version for t in live}) > 1 and (
-            service is None or service.spec.update.order == start_first
-        )
+        two = (
+            len({t.spec_version for t in live}) > 1 or any(t.id in self.drained for t in live)
+        ) and (service is None or start_first in _orders(service))
         assert len(live) <= 1 + two, f"{[t.id for t in live]} share a slot"
 
     def _made_where_it_belongs(self, task: objects_pb2.Task) -> None:
@@ -110,3 +121,7 @@ class Watchdog:
     def _holds_its_node(self, task: objects_pb2.Task) -> bool:
         node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None
         return node is not None and node.status.state != DOWN and holds_resources(task)
+
+
+def _orders(service: objects_pb2.Service) -> tuple[int, int]:
+    return service.spec.update.order, service.spec.rollback.order

@@ -7,7 +7,7 @@ import pytest
 
 from api import states
 from api.v1 import objects_pb2
-from manager.orchestrator.update import COMPLETED, PAUSED, UPDATING
+from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
 from manager.state.changes import copy, create, update
 from manager.state.indexes import SlotKey, slot_key
 from tests.sim.expected import shortfall

@@ -1,10 +1,13 @@
 """What people do to a cluster, and what happens to its hosts, at random."""
 
+import contextlib
 from collections.abc import Callable
 
+from api.errors import SwarmError
 from api.modes import is_job
 from api.v1 import objects_pb2, specs_pb2
-from manager.state.changes import copy, create, delete, update
+from manager.orchestrator.rollback import respecified, rolled_back_by_hand
+from manager.state.changes import create, delete, update
 from tests.sim.virtual_cluster import VirtualCluster
 from tests.support.builders import (
     ACTIVE,
@@ -42,6 +45,7 @@ class User:
             (self.create_service, 2),
             (self.scale, 3),
             (self.roll_out, 3),
+            (self.roll_back, 1),
             (self.remove_service, 1),
             (self.change_node_state, 4),
             (self.change_availability, 2),
@@ -78,6 +82,11 @@ class User:
             mode = self.random.choice(MODES)
             at_once = self.random.randrange(3)
             made = service(f"s{self.services}", self._replicas(), mode=mode, at_once=at_once)
+            if not is_job(made):
+                # The order stays: a rollback to another one may find two tasks in a slot.
+                order = update_config(start_first=self.start_first)
+                made.spec.update.CopyFrom(order)
+                made.spec.rollback.CopyFrom(order)
             self.cluster.write([create(made)])
 
     def remove_service(self) -> None:
@@ -112,30 +121,39 @@ class User:
             delay=random.choice([0, 2]),
             monitor=random.choice([0, 5]),
             start_first=self.start_first,
-            goes_on=random.random() < 0.5,
+            **random.choice([{}, {"goes_on": True}, {"goes_back": True}]),
         )
+        back = update_config(random.choice([None, 0, 2]), monitor=2, start_first=self.start_first)
 
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
             spec.update.CopyFrom(config)
+            spec.rollback.CopyFrom(back)
 
         self._respec(change)
 
     def _respec(self, change: Callable[[specs_pb2.ServiceSpec], None]) -> None:
         found = self._some_service()
         if found is not None:
-            changed = copy(found)
-            change(changed.spec)
-            self._write(found, changed)
+            spec = specs_pb2.ServiceSpec()
+            spec.CopyFrom(found.spec)
+            change(spec)
+            if is_job(found) and self.random.random() < 0.3:
+                spec.task.force_update += 1  # a job is often run again though nothing changed
+            self.cluster.write([update(self._anew(found, respecified(found, spec)))])
 
-    def _write(self, old: objects_pb2.Service, changed: objects_pb2.Service) -> None:
-        """As the control service does it; a job is often run again though nothing changed."""
-        again = is_job(old) and self.random.random() < 0.3
-        if not is_job(old) or changed.spec.task != old.spec.task or again:
-            changed.spec_version += 1
+    def _anew(self, old: objects_pb2.Service, changed: objects_pb2.Service) -> objects_pb2.Service:
+        """As the control service does it: another task spec runs a job anew."""
+        if is_job(old) and changed.spec_version != old.spec_version:
             changed.ClearField("update_status")
-            changed.job_status.iteration += is_job(old)
-        self.cluster.write([update(changed)])
+            changed.job_status.iteration += 1
+        return changed
+
+    def roll_back(self) -> None:
+        found = self._some_service()
+        if found is not None:
+            with contextlib.suppress(SwarmError):  # there may be nothing to go back to
+                self.cluster.write([update(self._anew(found, rolled_back_by_hand(found)))])
 
     def repair(self) -> None:
         """Ends all faults; services that no node could run are given a spec that fits."""
@@ -147,10 +165,12 @@ class User:
         while cluster.store.count(objects_pb2.Node) < 4:
             self.add_node()
         for found_service in cluster.store.all(objects_pb2.Service):
-            changed = copy(found_service)
-            changed.spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
-            changed.spec.update.CopyFrom(update_config(2, start_first=self.start_first))
-            self._write(found_service, changed)
+            spec = specs_pb2.ServiceSpec()
+            spec.CopyFrom(found_service.spec)
+            spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
+            if not is_job(found_service):
+                spec.update.CopyFrom(update_config(2, start_first=self.start_first))
+            cluster.write([update(self._anew(found_service, respecified(found_service, spec)))])
 
     def _replicas(self) -> int:
         return self.random.randrange(7)

@@ -102,9 +102,10 @@ def update_config(
     monitor: float | None = None,
     start_first: bool = False,
     goes_on: bool = False,
+    goes_back: bool = False,
     ratio: float = 0,
 ) -> specs_pb2.UpdateConfig:
-    """How to roll out; `goes_on` is failure action continue."""
+    """How to roll out; `goes_on` is failure action continue, `goes_back` is rollback."""
     config = specs_pb2.UpdateConfig(max_failure_ratio=ratio)
     if parallelism is not None:
         config.parallelism = parallelism
@@ -116,6 +117,8 @@ def update_config(
         config.order = specs_pb2.UpdateConfig.ORDER_START_FIRST
     if goes_on:
         config.failure_action = specs_pb2.UpdateConfig.FAILURE_ACTION_CONTINUE
+    if goes_back:
+        config.failure_action = specs_pb2.UpdateConfig.FAILURE_ACTION_ROLLBACK
     return config
 
 

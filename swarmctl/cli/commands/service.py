@@ -8,11 +8,11 @@ from api.modes import is_job, mode_name
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2
-from swarmctl.cli import ports
+from swarmctl.cli import ports, rollouts
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
 from swarmctl.cli.completion import completes
-from swarmctl.cli.documents import document, enum_word
+from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
@@ -29,6 +29,7 @@ from swarmctl.cli.render import Listing, check_inspect, inspect, natural, pretty
 from swarmctl.cli.units import binary_size, rfc3339
 
 SHORT_ID = 12
+_TITLES = ("UpdateStatus", "UpdateConfig", "RollbackConfig")
 _CHANGES = "swarmctl.cli.commands.service_changes"
 _FILTERS = ("id", "label", "mode", "name")
 MODES = ("replicated", "global", "replicated-job", "global-job")
@@ -44,6 +45,7 @@ _LISTING = Listing(
         ("Ports", "PORTS"),
     ),
     quiet="ID",
+    more=(("UpdateState", "UPDATE STATE"),),
 )
 
 
@@ -55,6 +57,7 @@ _LISTING = Listing(
             "swarmctl.cli.commands.service_logs:logs",
             "Show what the tasks of a service, or one task, wrote.",
         ),
+        "rollback": (f"{_CHANGES}:rollback", "Go back to the previous spec of a service."),
         "scale": (f"{_CHANGES}:scale", "Change how many tasks services have."),
         "update": (f"{_CHANGES}:update", "Change a service."),
     },
@@ -141,6 +144,7 @@ def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[s
         "Replicas": _replicas(each, counts),
         "Image": short_image(each.spec.task.container.image),
         "Ports": ports.published(each.spec.endpoint.ports),
+        "UpdateState": rollouts.word_of(each.update_status),
     }
 
 
@@ -155,6 +159,10 @@ def _replicas(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> s
     return f"{text} (max {limit} per node)" if limit else text
 
 
+def _some(amount: str) -> str:
+    return "" if amount in ("0", "0B") else amount
+
+
 def _pretty(each: objects_pb2.Service) -> str:
     spec, container, resources = each.spec, each.spec.task.container, each.spec.task.resources
     rows = [
@@ -163,22 +171,23 @@ def _pretty(each: objects_pb2.Service) -> str:
         ("Service Mode", mode_name(each).replace("-", " ").title()),
         *_mode_rows(each),
         ("Created", rfc3339(seconds_of(each.meta.created_at))),
-        ("Update Status", _update_word(each)),
+        *rollouts.status_rows(each.update_status),
+        *([] if is_job(each) else rollouts.config_rows("Update", spec.update)),
+        *([] if is_job(each) else rollouts.config_rows("Rollback", spec.rollback)),
         ("Image", container.image),
         ("Command", " ".join(container.command)),
         ("Args", " ".join(container.args)),
         ("Env", " ".join(container.env)),
         ("User", container.user),
-        ("Limit CPUs", f"{resources.limits.nano_cpus / 1e9:g}"),
-        ("Limit Memory", binary_size(resources.limits.memory_bytes)),
-        ("Reserve CPUs", f"{resources.reservations.nano_cpus / 1e9:g}"),
-        ("Reserve Memory", binary_size(resources.reservations.memory_bytes)),
+        ("Limit CPUs", _some(f"{resources.limits.nano_cpus / 1e9:g}")),
+        ("Limit Memory", _some(binary_size(resources.limits.memory_bytes))),
+        ("Reserve CPUs", _some(f"{resources.reservations.nano_cpus / 1e9:g}")),
+        ("Reserve Memory", _some(binary_size(resources.reservations.memory_bytes))),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
         ("Ports", ports.published(spec.endpoint.ports)),
         *((f"Label {key}", value) for key, value in sorted(spec.annotations.labels.items())),
     ]
-    # What belongs to the mode is indented, and shown also if it is 0.
-    return pretty([row for row in rows if row[0].startswith(" ") or row[1] not in ("", "0", "0B")])
+    return pretty([(label, value) for label, value in rows if value or label in _TITLES])
 
 
 def _mode_rows(each: objects_pb2.Service) -> list[tuple[str, str]]:
@@ -193,11 +202,3 @@ def _mode_rows(each: objects_pb2.Service) -> list[tuple[str, str]]:
         rows.append((" Iteration", str(each.job_status.iteration)))
         rows.append((" Last Execution", rfc3339(seconds_of(each.job_status.last_execution))))
     return rows
-
-
-def _update_word(each: objects_pb2.Service) -> str:
-    status = each.update_status
-    if not status.state:
-        return ""
-    word = enum_word(status.DESCRIPTOR.fields_by_name["state"], status.state)
-    return f"{word}: {status.message}" if status.message else word

@@ -1,4 +1,4 @@
-"""`swarmctl service create`, `scale` and `update`: what makes and changes a service."""
+"""`swarmctl service create`, `rollback`, `scale` and `update`: what makes and changes a service."""
 
 import os
 import secrets
@@ -130,17 +130,47 @@ def update(
     **given: Any,  # noqa: ANN401
 ) -> None:
     """Change a service; what is not mentioned stays as it is."""
-    if given["rollback"]:
-        raise SwarmError(
-            Code.UNSUPPORTED,
-            "--rollback is not supported yet",
-            why="rollbacks are not built yet",
-            remedy="update the service back by its flags",
-        )
+    if given.pop("rollback"):
+        if any(
+            value is not None and value is not False and value != () for value in given.values()
+        ):
+            raise click.BadParameter(
+                "other flags may not be combined with it", param_hint="--rollback"
+            )
+        _roll_back(client, name, detach=detach, quiet=quiet, wait_timeout=wait_timeout)
+        return
     given["env_add"] = variables(given["env_add"], os.environ)
     # Bad flags are found before anybody is asked; this spec is thrown away.
     updated(_any_spec(given), given)
     changed = _change(client, name, lambda present: updated(present.spec, given))
+    click.echo(name)
+    if not detach:
+        wait_for(client, changed, quiet=quiet, timeout=wait_timeout)
+
+
+@click.command("rollback", cls=Verb)
+@click.argument("name", metavar="SERVICE", shell_complete=completes("service"))
+@_detach
+@_quiet
+@_wait_timeout
+@click.pass_obj
+def rollback(
+    client: Client, name: str, detach: bool, quiet: bool, wait_timeout: float | None
+) -> None:
+    """Go back to the previous spec of a service, or on with a rollback that is paused."""
+    _roll_back(client, name, detach=detach, quiet=quiet, wait_timeout=wait_timeout)
+
+
+def _roll_back(
+    client: Client, name: str, *, detach: bool, quiet: bool, wait_timeout: float | None
+) -> None:
+    def write(present: objects_pb2.Service) -> objects_pb2.Service:
+        request = control_pb2.UpdateServiceRequest(
+            key=present.id, version=present.meta.version, request_id=new_id(), rollback=True
+        )
+        return client.call(client.control.UpdateService, request, f"rolling back service {name}")
+
+    changed = change(lambda: get(client, name), write)
     click.echo(name)
     if not detach:
         wait_for(client, changed, quiet=quiet, timeout=wait_timeout)

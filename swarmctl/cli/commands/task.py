@@ -35,6 +35,7 @@ from swarmctl.cli.render import (
     short_image,
     shortened,
 )
+from swarmctl.cli.rollouts import restart_note
 from swarmctl.cli.units import ago
 
 SHORT_ID = 12
@@ -179,7 +180,7 @@ def task_rows(
 
 
 def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, full: bool) -> Row:
-    error = shortened(each.status.error, SHORT_TEXT, full=full)
+    error = shortened(each.status.error or restart_note(each, now), SHORT_TEXT, full=full)
     since = ago(now - seconds_of(each.status.at or each.meta.updated_at))
     return {
         "ID": each.id if full else each.id[:SHORT_ID],

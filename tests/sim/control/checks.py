@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from api import states
 from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, types_pb2
+from manager.orchestrator.rollback import (
+    ROLLBACK_COMPLETED,
+    ROLLBACK_PAUSED,
+    ROLLBACK_STARTED,
+)
 from manager.state.changes import Event
 from manager.state.indexes import SlotKey, slot_key
 from tests.sim.control.containers import Container
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 Service = objects_pb2.Service
 Task = objects_pb2.Task
+ROLLBACK = (ROLLBACK_STARTED, ROLLBACK_PAUSED, ROLLBACK_COMPLETED)
 GENTLE = {"transfer", "crash", "members"}
 """Faults that keep no agent from its leader for long."""
 MANAGER = types_pb2.NODE_ROLE_MANAGER
@@ -58,6 +64,8 @@ class Checks:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.wanted: dict[str, specs_pb2.ServiceSpec] = {}
+        self._before: dict[str, specs_pb2.ServiceSpec] = {}
+        """The last different spec that was wanted: a failed update goes back there by itself."""
         self.going: set[str] = set()
         """Services that somebody asked to remove."""
         self._reported: dict[str, int] = {}
@@ -77,7 +85,17 @@ class Checks:
 
     def updated(self, service: Service, spec: specs_pb2.ServiceSpec) -> None:
         """A user was told that the service has this spec now."""
+        if self.wanted[service.id] != spec:
+            self._before[service.id] = self.wanted[service.id]
         self.created(service, spec)
+
+    def is_as_wanted(self, service: Service) -> bool:
+        """Whether the service has the spec that was acknowledged last, or went back by itself."""
+        if service.spec == self.wanted[service.id]:
+            return True
+        return service.update_status.state in ROLLBACK and service.spec == self._before.get(
+            service.id
+        )
 
     def removed(self, service_id: str) -> None:
         """A user was told that it is gone."""
@@ -92,10 +110,9 @@ class Checks:
     def still_there(self, service_id: str) -> None:
         """What was acknowledged is in the log."""
         found = self._world.watch.store.get(Service, service_id)
-        wanted = self.wanted[service_id]
         must(found is not None, "acknowledged writes are kept", "service %s is gone", service_id)
         must(
-            found is not None and found.spec == wanted,
+            found is not None and self.is_as_wanted(found),
             "acknowledged writes are kept",
             "service %s has another spec than was acknowledged",
             service_id,
@@ -217,8 +234,10 @@ class Checks:
     def _may_overlap(self, service_id: str, one: Task, other: Task) -> bool:
         service = self._world.watch.store.get(Service, service_id)
         start_first = specs_pb2.UpdateConfig.ORDER_START_FIRST
-        return one.spec_version != other.spec_version and (
-            service is None or service.spec.update.order == start_first
+        drained = any(self._world.watch.was_drained(task.id) for task in (one, other))
+        return (drained or one.spec_version != other.spec_version) and (
+            service is None
+            or start_first in (service.spec.update.order, service.spec.rollback.order)
         )
 
 

@@ -3,6 +3,7 @@ and ask again, with the same request id, until they have a definite answer.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -103,7 +104,8 @@ class Owner:
         if not self._id:
             await self._create()
             return
-        act = self._random.choices((self._scale, self._roll_out, self._remove), (4, 4, 1))[0]
+        acts = (self._scale, self._roll_out, self._roll_back, self._remove)
+        act = self._random.choices(acts, (4, 4, 1, 1))[0]
         await act()
 
     async def repair(self) -> None:
@@ -174,7 +176,7 @@ class Owner:
             delay=random.choice([0, 1]),
             monitor=random.choice([0, 2]),
             start_first=self._start_first,
-            goes_on=random.random() < 0.5,
+            **random.choice([{}, {"goes_on": True}, {"goes_back": True}]),
         )
 
         def change(spec: specs_pb2.ServiceSpec) -> None:
@@ -192,32 +194,38 @@ class Owner:
         if not _is_job(spec):
             spec.update.CopyFrom(update_config(3, start_first=self._start_first))
 
-    async def _update(self, change: Any) -> None:
+    async def _roll_back(self) -> None:
+        await self._update(None)
+
+    async def _update(self, change: Callable[[specs_pb2.ServiceSpec], object] | None) -> None:
+        """Changes the spec; None rolls it back."""
         while True:
             present = await self._users.ask("GetService", control_pb2.GetRequest(key=self._id))
             must(
-                present.spec == self._world.checks.wanted[self._id],
+                self._world.checks.is_as_wanted(present),
                 "reads are up to date",
                 "%s is read without what was acknowledged",
                 self._id,
             )
-            spec = specs_pb2.ServiceSpec()
-            spec.CopyFrom(present.spec)
-            change(spec)
             request = control_pb2.UpdateServiceRequest(
                 key=self._id,
                 version=present.meta.version,
-                spec=spec,
+                rollback=change is None,
                 request_id=self._users.request_id(),
             )
+            if change is not None:
+                request.spec.CopyFrom(present.spec)
+                change(request.spec)
             try:
                 made = await self._users.ask("UpdateService", request)
             except SwarmError as error:
                 if error.code is Code.CONFLICT:
                     continue  # the orchestrator has told of the rollout meanwhile
+                if change is None and error.code is Code.REFUSED:
+                    return  # there is nothing to go back to
                 raise Violation("one effect per request", f"update was refused: {error}") from error
             self._world.note("{} is updated", self._id)
-            self._world.checks.updated(made, spec)
+            self._world.checks.updated(made, made.spec if change is None else request.spec)
             return
 
     def _replicas(self) -> int:

@@ -34,6 +34,10 @@ class Watch:
         self._sum = StateSum()
         self._watchdog = Watchdog(self.store)
 
+    def was_drained(self, task_id: str) -> bool:
+        """Whether the task's node was drained under it."""
+        return task_id in self._watchdog.drained
+
     def applies(self, who: str, entry: raft_pb2.Entry, total: int) -> None:
         """A manager has applied an entry, and its state has this sum now."""
         index = entry.index

@@ -25,10 +25,6 @@ def build(fill: Callable[[Spec], object]) -> Spec:
 
 
 REFUSED = {
-    "update.failure_action": build(
-        lambda s: s.update.MergeFrom(specs_pb2.UpdateConfig(failure_action=2))  # type: ignore[arg-type]
-    ),
-    "rollback": build(lambda s: s.rollback.MergeFrom(specs_pb2.UpdateConfig(parallelism=2))),
     "endpoint.mode": build(lambda s: s.endpoint.MergeFrom(specs_pb2.EndpointSpec(mode=1))),  # type: ignore[arg-type]
     "endpoint.ports": build(lambda s: s.endpoint.ports.add(target_port=80)),
     "task.networks": build(lambda s: s.task.networks.add(target="front")),

@@ -49,6 +49,12 @@ class Desk:
         )
         return asyncio.run(_await(self.services.update(request)))
 
+    def roll_back(self, old: Service, request_id: str = "b1") -> Service:
+        request = control_pb2.UpdateServiceRequest(
+            key=old.id, version=old.meta.version, request_id=request_id, rollback=True
+        )
+        return asyncio.run(_await(self.services.update(request)))
+
     def remove(self, key: str, request_id: str = "d1") -> str:
         request = control_pb2.RemoveRequest(key=key, request_id=request_id)
         return asyncio.run(_await(self.services.remove(request))).id
@@ -133,6 +139,24 @@ def test_a_new_task_spec_runs_a_job_anew_and_more_completions_do_not() -> None:
     assert again.job_status.iteration == 1
     assert seconds_of(again.job_status.last_execution) == NOW + 5
     assert not desk.create(spec(name="web2"), "r2").HasField("job_status")
+
+
+def test_a_rollback_is_done_once_however_often_it_is_asked_for() -> None:
+    desk = Desk()
+    made = desk.create(spec())
+    assert refusal(lambda: desk.roll_back(made)).code is Code.REFUSED
+    updated = desk.update(made, spec(image="nginx:2", replicas=3))
+    back = desk.roll_back(updated)
+    assert (back.spec, back.previous_spec) == (spec(), spec(image="nginx:2", replicas=3))
+    assert desk.roll_back(updated) == back, "the same request again"
+    assert refusal(lambda: desk.roll_back(updated, "b2")).code is Code.CONFLICT
+
+
+def test_a_rollback_cannot_be_rolled_back() -> None:
+    given = spec()
+    given.rollback.failure_action = specs_pb2.UpdateConfig.FAILURE_ACTION_ROLLBACK
+    error = refusal(lambda: Desk().create(given))
+    assert (error.code, error.field) == (Code.INVALID, "rollback.failure_action")
 
 
 def test_an_update_from_an_old_version_is_refused_and_its_retry_is_not_one() -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from api import states
 from api.v1 import objects_pb2, specs_pb2, types_pb2
+from manager.orchestrator.rollback import COMPLETED, PAUSED
 from manager.orchestrator.services import ServicesLoop
-from manager.orchestrator.update import COMPLETED, PAUSED
 from manager.state.changes import copy, create, delete, update
 from tests.support.builders import (
     ACTIVE,

@@ -6,7 +6,8 @@ from api import states
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from api.v1.types_pb2 import TaskState
-from manager.orchestrator.restart import DEFAULT_DELAY, OLD_TASK_WAIT, may_restart
+from manager.orchestrator.backoff import DEFAULT_DELAY
+from manager.orchestrator.restart import OLD_TASK_WAIT, may_restart
 from manager.orchestrator.services import ServicesLoop
 from tests.support.builders import DOWN, DRAIN, EPOCH, UNKNOWN, node, service, task, task_spec
 from tests.support.counter import counter
@@ -152,7 +153,7 @@ def test_a_task_that_fails_while_it_waits_is_followed_only_after_its_delay() -> 
     assert driver.wake_at == EPOCH + DEFAULT_DELAY
     driver.run(seconds=DEFAULT_DELAY - 1)
     assert len(driver.tasks()) == 3
-    assert seconds_of(newest(driver).start_after) == EPOCH + 2 * DEFAULT_DELAY
+    assert seconds_of(newest(driver).start_after) == EPOCH + 3 * DEFAULT_DELAY  # twice as long
 
 
 def test_an_end_for_good_keeps_its_slot_filled() -> None:

@@ -1,7 +1,7 @@
 from itertools import islice
 
 from api import states
-from manager.orchestrator.scale import free_numbers, slots_to_close
+from manager.orchestrator.scale import ClosingOrder, free_numbers
 from manager.orchestrator.slots import Slot, slots_of
 from tests.support.builders import task
 
@@ -18,7 +18,10 @@ def slots(**where: str) -> list[Slot]:
 
 
 def closed(count: int, **where: str) -> list[int]:
-    return [slot.number for slot in slots_to_close(slots(**where), count)]
+    order = ClosingOrder()
+    for slot in slots(**where):
+        order.add(slot)
+    return [slot.number for slot in islice(order, count)]
 
 
 def test_free_numbers_fill_gaps_first() -> None:

@@ -4,15 +4,9 @@ import pytest
 
 from api import states
 from api.v1 import specs_pb2
+from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
 from manager.orchestrator.services import ServicesLoop
-from manager.orchestrator.update import (
-    COMPLETED,
-    DEFAULT_MONITOR,
-    PAUSED,
-    STEP_DEADLINE,
-    UPDATING,
-    step_deadline,
-)
+from manager.orchestrator.trial import DEFAULT_MONITOR, STEP_DEADLINE, step_deadline
 from tests.support.builders import DOWN, EPOCH, service, task, task_spec, update_config
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver

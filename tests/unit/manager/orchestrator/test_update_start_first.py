@@ -1,8 +1,8 @@
 """Rolling updates that start the new task before they stop the old one."""
 
 from api import states
+from manager.orchestrator.rollback import UPDATING
 from manager.orchestrator.services import ServicesLoop
-from manager.orchestrator.update import UPDATING
 from tests.support.builders import service, task, task_spec, update_config
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver

@@ -115,26 +115,49 @@ def test_time_runs_out_before_it_was_up_for_long_enough(
     assert (result.code, "not been up for long enough" in result.err) == (3, True)
 
 
+LOOK = "See why: swarmctl service ps --no-trunc web"
+
+
 @pytest.mark.parametrize(
-    ("last", "why"),
+    ("last", "code", "told"),
     [
         (
             message(service(state=Update.STATE_PAUSED, text="web.1 failed")),
-            "the update is paused: web.1 failed",
+            3,
+            f"the update is paused: web.1 failed. {LOOK}; then go on: swarmctl service update web,"
+            " or go back: swarmctl service rollback web",
         ),
         (
             message(service(state=Update.STATE_ROLLBACK_PAUSED)),
-            "the rollback is paused",
+            3,
+            f"the rollback is paused. {LOOK}; then go on: swarmctl service rollback web",
         ),
-        (message(version=9, resync=True), "the service was removed"),
+        (
+            message(service(state=Update.STATE_ROLLBACK_COMPLETED, text="rollback completed")),
+            3,
+            f"it was rolled back: rollback completed. {LOOK}",
+        ),
+        (message(version=9, resync=True), 1, "the service was removed"),
     ],
 )
 def test_there_is_no_use_in_waiting_on(
-    create: Creating, last: control_pb2.WatchMessage, why: str
+    create: Creating, last: control_pb2.WatchMessage, code: int, told: str
 ) -> None:
     result = create([message(service()), last, SILENCE])
-    assert result.code == 1
-    assert f"swarmctl: service web did not converge: {why}. See: " in result.err
+    assert result.code == code
+    assert result.err.splitlines()[-1] == f"swarmctl: service web did not converge: {told}"
+
+
+def test_a_rollback_that_nobody_asked_for_is_waited_for_and_its_cause_told(
+    create: Creating,
+) -> None:
+    going_back = service(state=Update.STATE_ROLLBACK_STARTED, text="rolled back: t2 failed")
+    back = service(state=Update.STATE_ROLLBACK_COMPLETED, text="rollback completed")
+    steps = [message(service()), message(going_back), message(back, builders.task("t1")), SILENCE]
+    result = create(steps)
+    assert result.code == 3
+    assert "web: the service is being rolled back: rolled back: t2 failed" in told(result)
+    assert "it was rolled back: rolled back: t2 failed. " in result.err
 
 
 def test_a_manager_that_lags_behind_has_not_removed_the_service(create: Creating) -> None:

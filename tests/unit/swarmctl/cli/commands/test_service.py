@@ -215,11 +215,24 @@ def test_templates_of_inspect(
     assert (result.code, result.out) == (0, text)
 
 
+def test_the_state_of_the_last_update_can_be_listed(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    web = service("web")
+    web.update_status.state = objects_pb2.UpdateStatus.STATE_ROLLBACK_PAUSED
+    daemon.on("ListServices", control_pb2.ListServicesResponse(services=[web]))
+    result = cli("service", "ls", "--format", "{{.Name}} {{.UpdateState}}")
+    assert result.out == "web rollback_paused\n"
+
+
 def test_inspect_for_people(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     web = service("web", 0)
     web.spec.annotations.labels["tier"] = "front\x1b[31m"
     web.update_status.state = objects_pb2.UpdateStatus.STATE_PAUSED
     web.update_status.message = "web.1 failed"
+    web.update_status.started_at.CopyFrom(timestamp(1_800_000_060))
+    web.spec.update.CopyFrom(builders.update_config(2, delay=10, goes_back=True, ratio=0.25))
+    web.spec.rollback.CopyFrom(builders.update_config(0, monitor=1, start_first=True))
     daemon.on("GetService", web)
     result = cli("service", "inspect", "--pretty", "web")
     check_golden("cli/service_inspect_pretty.txt", result.out)

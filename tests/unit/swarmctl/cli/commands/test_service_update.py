@@ -153,6 +153,31 @@ CHANGES = [
     ),
     ("--no-healthcheck=false", {f"{C}.health.disabled": None}),
     ("--update-delay 0", {"update.delay": "0s"}),
+    ("--update-parallelism 0", {"update.parallelism": "0"}),
+    (
+        "--update-failure-action rollback --update-order start-first",
+        {"update.failure_action": "FAILURE_ACTION_ROLLBACK", "update.order": "ORDER_START_FIRST"},
+    ),
+    (
+        "--rollback-parallelism 0 --rollback-delay 1s --rollback-monitor 2s",
+        {"rollback.parallelism": "0", "rollback.delay": "1s", "rollback.monitor": "2s"},
+    ),
+    (
+        "--rollback-failure-action continue --rollback-max-failure-ratio .5",
+        {"rollback.failure_action": "FAILURE_ACTION_CONTINUE", "rollback.max_failure_ratio": 0.5},
+    ),
+    ("--rollback-order start-first", {"rollback.order": "ORDER_START_FIRST"}),
+    (
+        "--restart-condition none --restart-delay 2s --restart-max-attempts 3 --restart-window 1m",
+        {
+            "task.restart.condition": "CONDITION_NONE",
+            "task.restart.delay": "2s",
+            "task.restart.max_attempts": "3",
+            "task.restart.window": "60s",
+        },
+    ),
+    ("--label-rm none --constraint-rm none --mount-rm /none --publish-rm 9", {}),
+    ("--network-rm none --secret-rm none --group-rm none --dns-rm 9.9.9.9", {}),
     ("--limit-memory 64m", {"task.resources.limits.memory_bytes": str(64 << 20)}),
     ("--container-label-add x=y", {f"{C}.labels.x": "y"}),
 ]
@@ -216,10 +241,26 @@ def test_the_numbers_of_a_job_can_be_changed(cli: CommandLine, daemon: ScriptedD
     assert (changed.total_completions, changed.max_concurrent) == (6, 2)
 
 
-def test_a_rollback_is_refused_with_its_reason(cli: CommandLine, daemon: ScriptedDaemon) -> None:
-    result = cli("service", "update", "web", "--rollback")
-    assert (result.code, daemon.asked("GetService")) == (1, [])
-    assert "rollbacks are not built yet" in result.err
+@pytest.mark.parametrize("args", [("update", "--rollback"), ("rollback",)])
+def test_a_rollback_asks_for_no_spec(
+    cli: CommandLine, daemon: ScriptedDaemon, args: tuple[str, ...]
+) -> None:
+    result = cli("service", *args, "--detach", "web")
+    assert (result.code, result.err, result.out) == (0, "", "web\n")
+    [request] = daemon.asked("UpdateService")
+    assert (request.key, request.version, request.rollback) == ("s1", 7, True)
+    assert (bool(request.request_id), request.HasField("spec")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--image", "app:2"), ("--force",), ("--env-add", "A=1"), ("--update-delay", "0")]
+)
+def test_a_rollback_cannot_be_combined(
+    cli: CommandLine, daemon: ScriptedDaemon, flags: tuple[str, ...]
+) -> None:
+    result = cli("service", "update", "web", "--rollback", *flags)
+    assert (result.code, daemon.asked("GetService")) == (2, [])
+    assert "other flags may not be combined with it" in result.err
 
 
 CONFLICT = SwarmError(Code.CONFLICT, "service web has changed meanwhile")

@@ -1,0 +1,39 @@
+"""How long a task on trial is given: to come to run, and then to go on running. Pure."""
+
+from api import states
+from api.times import seconds_of
+from api.v1 import objects_pb2, specs_pb2
+
+DEFAULT_MONITOR = 5.0
+"""Seconds for which a new task is watched after it began to run."""
+STEP_DEADLINE = 300.0
+"""Seconds that a task may take to be placed, and then to get from one state to the next."""
+
+_HEALTH_INTERVAL = 30.0
+_HEALTH_RETRIES = 3
+
+
+def monitor_of(config: specs_pb2.UpdateConfig) -> float:
+    """Seconds for which a task that runs can still fail the rollout."""
+    return seconds_of(config.monitor) if config.HasField("monitor") else DEFAULT_MONITOR
+
+
+def step_deadline(trial: objects_pb2.Task) -> float:
+    """When a task on trial that is not running yet counts as failed, by the leader's clock.
+
+    Before it may start nothing is held against it. Then a task that waits for a node has so long
+    from its creation; one that an agent works on, from its last progress, and in addition as long
+    as its health check may take.
+    """
+    due = seconds_of(trial.start_after) + STEP_DEADLINE
+    if trial.status.state < states.ASSIGNED:
+        return max(due, seconds_of(trial.meta.created_at) + STEP_DEADLINE)
+    return max(due, seconds_of(trial.meta.updated_at) + STEP_DEADLINE) + _allowance(trial.spec)
+
+
+def _allowance(spec: specs_pb2.TaskSpec) -> float:
+    health = spec.container.health
+    if health.disabled or not spec.container.HasField("health"):
+        return 0.0
+    interval = seconds_of(health.interval) or _HEALTH_INTERVAL
+    return seconds_of(health.start_period) + interval * (health.retries or _HEALTH_RETRIES)

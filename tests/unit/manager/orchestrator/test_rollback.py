@@ -1,0 +1,121 @@
+"""What a new spec makes of a service, and the way back. What the orchestrator then does is told by
+tests/scenarios/orchestrator/rollback_*.txt.
+"""
+
+import pytest
+
+from api.errors import Code, SwarmError
+from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.rollback import (
+    COMPLETED,
+    PAUSED,
+    ROLLBACK_COMPLETED,
+    ROLLBACK_PAUSED,
+    ROLLBACK_STARTED,
+    UPDATING,
+    respecified,
+    rolled_back_by_hand,
+    rolled_back_by_itself,
+)
+from tests.support import builders
+
+Service = objects_pb2.Service
+State = objects_pb2.UpdateStatus.State.ValueType
+OLD, NEW = builders.task_spec("app:1"), builders.task_spec("app:2")
+
+
+def spec(task: specs_pb2.TaskSpec = NEW, replicas: int = 2) -> specs_pb2.ServiceSpec:
+    return builders.service(replicas=replicas, spec=task).spec
+
+
+def service(state: State = objects_pb2.UpdateStatus.STATE_UNKNOWN) -> Service:
+    """A service of two tasks that was updated from one."""
+    made = builders.service(replicas=2, spec=NEW, version=7)
+    made.previous_spec.CopyFrom(spec(OLD, 1))
+    if state:
+        made.update_status.state = state
+        made.update_status.completed_at.seconds = 1
+    return made
+
+
+def test_a_new_task_spec_begins_anew() -> None:
+    changed = respecified(service(COMPLETED), spec(OLD, 3))
+    assert (changed.spec, changed.previous_spec) == (spec(OLD, 3), spec())
+    assert (changed.spec_version, changed.HasField("update_status")) == (8, False)
+
+
+def test_scaling_leaves_a_rollout_alone() -> None:
+    for state in (UPDATING, PAUSED, COMPLETED, ROLLBACK_PAUSED):
+        changed = respecified(service(state), spec(replicas=5))
+        assert (changed.spec_version, changed.update_status) == (7, service(state).update_status)
+        assert changed.previous_spec == spec()
+
+
+@pytest.mark.parametrize("parallelism", [None, 3])
+@pytest.mark.parametrize(
+    ("state", "next_state", "word"),
+    [(PAUSED, UPDATING, "update"), (ROLLBACK_PAUSED, ROLLBACK_STARTED, "rollback")],
+)
+def test_anything_else_resumes_one_that_is_paused(
+    state: State, next_state: State, word: str, parallelism: int | None
+) -> None:
+    given = spec()
+    if parallelism is not None:
+        given.update.parallelism = parallelism
+    changed = respecified(service(state), given)
+    assert (changed.spec_version, changed.update_status.state) == (8, next_state)
+    assert changed.update_status.message == f"{word} resumed"
+    assert not changed.update_status.HasField("completed_at")
+    assert changed.previous_spec == (spec(OLD, 1) if parallelism is None else spec())
+
+
+def test_what_is_said_again_changes_nothing() -> None:
+    assert respecified(service(), spec()) == service()
+    assert respecified(service(COMPLETED), spec()) == service(COMPLETED)
+
+
+@pytest.mark.parametrize(
+    "state", [0, UPDATING, PAUSED, COMPLETED, ROLLBACK_STARTED, ROLLBACK_COMPLETED]
+)
+def test_by_hand_both_specs_change_places(state: State) -> None:
+    changed = rolled_back_by_hand(service(state))
+    assert (changed.spec, changed.previous_spec) == (spec(OLD, 1), spec())
+    assert (changed.spec_version, changed.update_status.state) == (8, ROLLBACK_STARTED)
+    assert changed.update_status.message == "manually requested rollback"
+    assert not changed.update_status.HasField("completed_at")
+
+
+def test_by_hand_a_paused_rollback_goes_on() -> None:
+    changed = rolled_back_by_hand(service(ROLLBACK_PAUSED))
+    assert (changed.spec, changed.previous_spec) == (spec(), spec(OLD, 1))
+    assert (changed.spec_version, changed.update_status.state) == (8, ROLLBACK_STARTED)
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (0, "it does not have a previous spec"),
+        (ROLLBACK_COMPLETED, "it does not have a previous spec"),
+        (ROLLBACK_STARTED, "it is being rolled back already"),
+    ],
+)
+def test_without_a_previous_spec_there_is_no_way_back(state: State, why: str) -> None:
+    lone = service(state)
+    lone.ClearField("previous_spec")
+    with pytest.raises(SwarmError) as refused:
+        rolled_back_by_hand(lone)
+    assert (refused.value.code, refused.value.why) == (Code.REFUSED, why)
+    assert rolled_back_by_itself(lone, "task t failed") is None
+
+
+def test_by_itself_the_failed_spec_is_forgotten() -> None:
+    changed = rolled_back_by_itself(service(UPDATING), "task t failed")
+    assert changed is not None
+    assert (changed.spec, changed.HasField("previous_spec")) == (spec(OLD, 1), False)
+    assert (changed.spec_version, changed.update_status.state) == (8, ROLLBACK_STARTED)
+    assert changed.update_status.message == "task t failed"
+
+
+def test_by_itself_it_does_not_go_back_to_the_same_tasks() -> None:
+    scaled = respecified(service(UPDATING), spec(replicas=9))
+    assert rolled_back_by_itself(scaled, "task t failed") is None
