@@ -40,7 +40,12 @@ def is_terminal(task: objects_pb2.Task) -> bool:
 
 def is_live(task: objects_pb2.Task) -> bool:
     """Whether the task counts towards its service: wanted to run, and not ended."""
-    return task.desired_state <= RUNNING and not is_terminal(task)
+    return is_wanted(task) and not is_terminal(task)
+
+
+def is_wanted(task: objects_pb2.Task) -> bool:
+    """Whether the task is meant to run, a job's to its end; how it ended, if it did, is open."""
+    return task.desired_state <= COMPLETE
 
 
 def task_name(task: objects_pb2.Task) -> str:

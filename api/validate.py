@@ -44,16 +44,7 @@ def service_spec(spec: specs_pb2.ServiceSpec) -> None:
     """Refuses a service spec that no cluster could run."""
     wellformed.check(spec)
     annotations(spec.annotations)
-    if spec.WhichOneof("mode") is None:
-        raise invalid(
-            "mode", "a mode is needed", remedy="choose --mode replicated or --mode global"
-        )
-    if spec.replicated.replicas > MAXIMUM_REPLICAS:
-        raise invalid(
-            "replicated.replicas",
-            f"{spec.replicated.replicas} replicas are too many",
-            remedy=f"ask for {MAXIMUM_REPLICAS} at most",
-        )
+    _mode(spec)
     _task(spec.task)
     for path, given in (("update", spec.update), ("rollback", spec.rollback)):
         if not 0 <= given.max_failure_ratio <= 1:
@@ -65,6 +56,39 @@ def service_spec(spec: specs_pb2.ServiceSpec) -> None:
             remedy="choose --rollback-failure-action pause or continue",
         )
     _ports(spec.endpoint)
+
+
+def _mode(spec: specs_pb2.ServiceSpec) -> None:
+    mode = spec.WhichOneof("mode")
+    if mode is None:
+        raise invalid(
+            "mode", "a mode is needed", remedy="choose --mode replicated or --mode global"
+        )
+    for path, count, what in (
+        ("replicated.replicas", spec.replicated.replicas, "replicas"),
+        ("replicated_job.total_completions", spec.replicated_job.total_completions, "completions"),
+    ):
+        if count > MAXIMUM_REPLICAS:
+            raise invalid(
+                path,
+                f"{count} {what} are too many",
+                remedy=f"ask for {MAXIMUM_REPLICAS} at most",
+            )
+    if mode.endswith("_job"):
+        for path, given in (("update", spec.update), ("rollback", spec.rollback)):
+            if given.ByteSize():
+                raise invalid(
+                    path,
+                    f"a job has no {path} settings",
+                    why="an update does not replace its tasks by and by: it runs the job anew",
+                    remedy=f"leave out --{path}-*",
+                )
+    if mode.startswith("global") and spec.task.placement.max_replicas_per_node:
+        raise invalid(
+            "task.placement.max_replicas_per_node",
+            "a global service has one task on each node",
+            remedy="leave out --replicas-max-per-node, or use --mode replicated",
+        )
 
 
 def annotations(given: types_pb2.Annotations) -> None:

@@ -13,7 +13,7 @@ from manager.group.keeper import Keeper
 from manager.loops import LoopTask
 from manager.orchestrator.enforcer import EnforcerLoop
 from manager.orchestrator.reaper import ReaperLoop
-from manager.orchestrator.replicated import ReplicatedLoop
+from manager.orchestrator.services import ServicesLoop
 from manager.scheduler.decide import SchedulerLoop
 from manager.state.proposer import Proposer
 from manager.state.store import Store
@@ -36,7 +36,7 @@ class Leader:
         clock: Callable[[], float],
     ) -> None:
         loops: list[Loop] = [
-            ReplicatedLoop(ids),
+            ServicesLoop(ids),
             AllocatorLoop(),
             SchedulerLoop(),
             EnforcerLoop(),

@@ -311,6 +311,7 @@ class Service(message.Message):
     PREVIOUS_SPEC_FIELD_NUMBER: builtins.int
     SPEC_VERSION_FIELD_NUMBER: builtins.int
     UPDATE_STATUS_FIELD_NUMBER: builtins.int
+    JOB_STATUS_FIELD_NUMBER: builtins.int
     id: builtins.str
     spec_version: builtins.int
     """grows with each change of spec.task; tasks carry the one they were made from"""
@@ -322,6 +323,10 @@ class Service(message.Message):
     def previous_spec(self) -> specs_pb2.ServiceSpec: ...
     @builtins.property
     def update_status(self) -> UpdateStatus: ...
+    @builtins.property
+    def job_status(self) -> JobStatus:
+        """of jobs only"""
+
     def __init__(
         self,
         *,
@@ -331,10 +336,37 @@ class Service(message.Message):
         previous_spec: specs_pb2.ServiceSpec | None = ...,
         spec_version: builtins.int = ...,
         update_status: UpdateStatus | None = ...,
+        job_status: JobStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "update_status", b"update_status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "update_status", b"update_status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class JobStatus(message.Message):
+    """A job runs once per iteration; a change of spec.task begins the next one."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ITERATION_FIELD_NUMBER: builtins.int
+    LAST_EXECUTION_FIELD_NUMBER: builtins.int
+    iteration: builtins.int
+    """the first is 0; tasks carry the one they belong to"""
+    @builtins.property
+    def last_execution(self) -> timestamp_pb2.Timestamp:
+        """when this iteration began"""
+
+    def __init__(
+        self,
+        *,
+        iteration: builtins.int = ...,
+        last_execution: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["last_execution", b"last_execution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["iteration", b"iteration", "last_execution", b"last_execution"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -425,17 +457,21 @@ class Task(message.Message):
     DESIRED_STATE_FIELD_NUMBER: builtins.int
     SERVICE_LABELS_FIELD_NUMBER: builtins.int
     START_AFTER_FIELD_NUMBER: builtins.int
+    JOB_ITERATION_FIELD_NUMBER: builtins.int
     ASSIGNED_GENERIC_FIELD_NUMBER: builtins.int
-    HOST_PORTS_FIELD_NUMBER: builtins.int
     RESTARTS_FIELD_NUMBER: builtins.int
+    HOST_PORTS_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
     slot: builtins.int
     """1.. of a replicated service; 0 of a global one"""
     node_id: builtins.str
+    """of a global one from its creation"""
     spec_version: builtins.int
     desired_state: types_pb2.TaskState.ValueType
+    job_iteration: builtins.int
+    """of a job: the iteration that it belongs to"""
     restarts: builtins.int
     """How often in a row the tasks before it in its slot have failed; forgotten once it has run for long enough."""
     @builtins.property
@@ -473,13 +509,14 @@ class Task(message.Message):
         desired_state: types_pb2.TaskState.ValueType = ...,
         service_labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         start_after: timestamp_pb2.Timestamp | None = ...,
+        job_iteration: builtins.int = ...,
         assigned_generic: abc.Iterable[types_pb2.GenericResource] | None = ...,
-        host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
         restarts: builtins.int = ...,
+        host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

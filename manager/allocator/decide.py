@@ -60,4 +60,4 @@ class AllocatorLoop:
 
 
 def _is_due(task: objects_pb2.Task) -> bool:
-    return task.status.state == states.NEW and task.desired_state <= states.RUNNING
+    return task.status.state == states.NEW and states.is_live(task)

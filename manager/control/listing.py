@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from api.modes import mode_name
 from api.states import COMPLETE, REMOVE, RUNNING, is_live, task_name
 from api.v1 import control_pb2, objects_pb2
 from manager.control.resolve import resolve
@@ -48,8 +49,16 @@ def nodes(view: View, request: control_pb2.ListNodesRequest) -> list[objects_pb2
 
 
 def counts(view: View, service: objects_pb2.Service) -> control_pb2.ServiceCounts:
-    """How many tasks run, should run and have completed (SwarmKit, ListServiceStatuses)."""
-    present = [t for t in view.tasks_of_service(service.id) if t.desired_state < REMOVE]
+    """How many tasks run, should run and have completed (SwarmKit, ListServiceStatuses).
+
+    Of a job those of the present iteration count.
+    """
+    iteration = service.job_status.iteration
+    present = [
+        task
+        for task in view.tasks_of_service(service.id)
+        if task.desired_state < REMOVE and task.job_iteration == iteration
+    ]
     mode = service.spec.WhichOneof("mode")
     if mode == "replicated":
         desired = service.spec.replicated.replicas
@@ -57,16 +66,12 @@ def counts(view: View, service: objects_pb2.Service) -> control_pb2.ServiceCount
         desired = sum(is_live(task) for task in present)
     return control_pb2.ServiceCounts(
         running=sum(
-            task.status.state == RUNNING and task.desired_state == RUNNING for task in present
+            task.status.state == RUNNING and task.desired_state in (RUNNING, COMPLETE)
+            for task in present
         ),
         desired=desired,
         completed=sum(task.status.state == COMPLETE for task in present),
     )
-
-
-def mode_name(service: objects_pb2.Service) -> str:
-    """The service's mode as users write it: replicated-job."""
-    return (service.spec.WhichOneof("mode") or "").replace("_", "-")
 
 
 def _candidates(

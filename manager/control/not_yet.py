@@ -28,24 +28,6 @@ _NETWORKS = "overlay networks are not built yet: a task has network none or host
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
-    NotYet(
-        "global",
-        "--mode global",
-        "only replicated services run yet",
-        lambda s: s.HasField("global"),
-    ),
-    NotYet(
-        "replicated_job",
-        "--mode replicated-job",
-        "only replicated services run yet",
-        lambda s: s.HasField("replicated_job"),
-    ),
-    NotYet(
-        "global_job",
-        "--mode global-job",
-        "only replicated services run yet",
-        lambda s: s.HasField("global_job"),
-    ),
     NotYet("endpoint.mode", "--endpoint-mode", _NETWORKS, lambda s: s.endpoint.mode),
     NotYet("endpoint.ports", "--publish", _NETWORKS, lambda s: s.endpoint.ports),
     NotYet(

@@ -1,8 +1,12 @@
 """What operators may do with services: checks, then one proposal; a retry has no second effect."""
 
+from collections.abc import Callable
+
 from api import validate
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
+from api.modes import is_job
+from api.times import timestamp
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.not_yet import refuse_not_yet
 from manager.control.resolve import resolve
@@ -17,10 +21,14 @@ from runtime.image.reference import parse as parse_reference
 class Services:
     """Create, update and remove services."""
 
-    def __init__(self, store: Store, proposer: Proposer, ids: IdSource) -> None:
+    def __init__(
+        self, store: Store, proposer: Proposer, ids: IdSource, clock: Callable[[], float]
+    ) -> None:
+        """`clock`: wall time."""
         self._store = store
         self._proposer = proposer
         self._ids = ids
+        self._clock = clock
 
     async def create(self, request: control_pb2.CreateServiceRequest) -> objects_pb2.Service:
         """A new service; EXISTS if the name is taken by another request's service."""
@@ -30,6 +38,8 @@ class Services:
             return self._answer(done.object_id)
         check_service(request.spec)
         service = objects_pb2.Service(id=self._ids(), spec=request.spec, spec_version=1)
+        if is_job(service):
+            service.job_status.last_execution.CopyFrom(timestamp(self._clock()))
         applied = await propose_one(
             self._proposer, batch(create(service)), request_id=request_id, object_id=service.id
         )
@@ -55,10 +65,18 @@ class Services:
             check_service(changed.spec)
         else:
             changed = respecified(service, request.spec)
+        if is_job(changed) and changed.spec_version != service.spec_version:
+            self._begin_iteration(changed)
         applied = await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=service.id
         )
         return self._answer(applied.object_id)
+
+    def _begin_iteration(self, job: objects_pb2.Service) -> None:
+        """Another task spec, be it an earlier one, runs the job anew; nothing is rolled out."""
+        job.ClearField("update_status")
+        job.job_status.iteration += 1
+        job.job_status.last_execution.CopyFrom(timestamp(self._clock()))
 
     async def remove(self, request: control_pb2.RemoveRequest) -> control_pb2.RemoveResponse:
         """Removes the service; its tasks are stopped afterwards."""

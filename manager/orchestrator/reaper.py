@@ -1,4 +1,5 @@
-"""The reaper: deletes tasks that nobody needs any more, and bounds the history of each slot.
+"""The reaper: deletes tasks that nobody needs any more, and bounds the history of each slot, or of
+a global service on each node.
 
 A task goes at once when it is to be removed, or its service is gone, and no agent has it any more.
 Of the others that ended, each slot keeps the newest few. Tasks of nodes that were removed are
@@ -11,8 +12,9 @@ from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.orchestrator.restart import attempts
-from manager.orchestrator.tasks import is_wanted, was_placed
+from manager.orchestrator.tasks import has_run_its_course, is_wanted, was_placed
 from manager.state.changes import Batch, Change, Event, batch, copy, delete, update
+from manager.state.indexes import SlotKey, slot_key
 from manager.state.store import View
 
 DEFAULT_HISTORY_LIMIT = 5
@@ -20,8 +22,8 @@ DEFAULT_HISTORY_LIMIT = 5
 MAX_TASKS = 500
 """Tasks per decision, so that a step stays well under 20 ms."""
 
-_Key = tuple[str, int, str]
-"""Service id, slot and, for tasks without a slot, task id: what is looked at together."""
+_Key = tuple[str, SlotKey, str]
+"""Service id, slot and, for tasks without either, task id: what is looked at together."""
 
 
 class ReaperLoop:
@@ -114,7 +116,7 @@ def surplus_history(tasks: list[objects_pb2.Task], limit: int | None) -> list[ob
     """
     if limit is None or len(tasks) <= limit:
         return []
-    ended = [t for t in tasks[:-1] if states.is_terminal(t) and not is_wanted(t)]
+    ended = [t for t in tasks[:-1] if has_run_its_course(t)]
     is_newest_ended = states.is_terminal(tasks[-1])
     excess = len(ended) + is_newest_ended - limit
     counted = _counted_attempts(tasks)
@@ -157,12 +159,13 @@ def _was_moved(event: Event) -> bool:
 
 
 def _key(task: objects_pb2.Task) -> _Key:
-    return (task.service_id, task.slot, "" if task.slot else task.id)
+    slot = slot_key(task)
+    return (task.service_id, slot, "" if task.service_id and slot else task.id)
 
 
 def _tasks_of(view: View, key: _Key) -> list[objects_pb2.Task]:
     service_id, slot, task_id = key
-    if slot:
+    if not task_id:
         return view.tasks_of_slot(service_id, slot)
     task = view.get(objects_pb2.Task, task_id)
     return [] if task is None else [task]

@@ -8,7 +8,9 @@ node was lost or drained; and the window is counted in time that tasks ran, not 
 between them (swarmkit#2936: a window below the delay never tripped).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from api import states
 from api.ids import IdSource
@@ -22,6 +24,7 @@ from manager.orchestrator.tasks import (
     Fate,
     Fates,
     ended_by_itself,
+    goal,
     new_task,
     released,
     retired,
@@ -108,7 +111,8 @@ def successor(
         scene.ids,
         scene.now,
         slot=slot.number,
-        desired=states.READY if waits else states.RUNNING,
+        node_id=slot.node_id,
+        desired=states.READY if waits else goal(scene.service),
         start_after=start_after,
         like=like,
         restarts=restarts,
@@ -234,14 +238,16 @@ def _release(slot: Slot, wanted: list[objects_pb2.Task], scene: Scene) -> Steps:
     """Lets tasks start whose time has come, and forgets the failures before those that are well."""
     steps = Steps()
     for task in wanted:
-        if task.desired_state == states.RUNNING:
+        if task.desired_state >= states.RUNNING:
             # The trials of a rollout are timed by the tasks' last changes: none is made meanwhile.
             is_rolling = scene.service.update_status.state in UNDER_WAY
             if not task.restarts or task.status.state != states.RUNNING or is_rolling:
                 continue
-            at, change = well_at(task), _well
+            at = well_at(task)
+            change: Callable[[objects_pb2.Task], objects_pb2.Task] = _well
         else:
-            at, change = seconds_of(task.start_after), released
+            change = partial(released, desired=goal(scene.service))
+            at = seconds_of(task.start_after)
             if slot.stopping(scene.fates):
                 at = max(at, seconds_of(task.meta.created_at) + OLD_TASK_WAIT)
         if scene.now >= at:

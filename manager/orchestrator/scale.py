@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heappush
 
 from manager.orchestrator.slots import Slot
+from manager.state.indexes import SlotKey
 
 
-def free_numbers(slots: Mapping[int, Slot]) -> Iterator[int]:
+def free_numbers(slots: Mapping[SlotKey, Slot]) -> Iterator[int]:
     """The numbers of slots that are not filled, lowest first, without end."""
     number = 1
     while True:

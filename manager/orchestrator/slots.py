@@ -1,21 +1,35 @@
-"""The tasks of a replicated service by slot: the present one, its successor, and their history."""
+"""The tasks of a service by slot: the present one, its successor, and their history.
+
+A slot is a number; of a global service, which has one task on each node, it is the node.
+"""
 
 from collections.abc import Iterable
 
 from api import states
 from api.v1 import objects_pb2
 from manager.orchestrator.tasks import Fate, Fates, is_wanted, was_placed
+from manager.state.indexes import SlotKey, slot_key
 
 
 class Slot:
-    """One of the service's numbered places. Tasks that are to be removed no longer fill it."""
+    """One of the service's places. Tasks that are to be removed no longer fill it."""
 
-    __slots__ = ("number", "removing", "tasks")
+    __slots__ = ("key", "removing", "tasks")
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, key: SlotKey) -> None:
+        self.key = key
         self.tasks: list[objects_pb2.Task] = []  # oldest first
         self.removing: list[objects_pb2.Task] = []  # desired REMOVE
+
+    @property
+    def number(self) -> int:
+        """The slot's number; 0 if it is a node."""
+        return self.key if isinstance(self.key, int) else 0
+
+    @property
+    def node_id(self) -> str:
+        """The node that the slot is; "" if it is a number."""
+        return self.key if isinstance(self.key, str) else ""
 
     @property
     def newest(self) -> objects_pb2.Task:
@@ -51,17 +65,18 @@ def may_be_running(task: objects_pb2.Task, fates: Fates) -> bool:
     return was_placed(task) and not states.is_terminal(task) and fates.of(task) is not Fate.LOST
 
 
-def slots_of(tasks: Iterable[objects_pb2.Task]) -> dict[int, Slot]:
-    """The slots by number that have any task; `tasks` come oldest first."""
-    slots: dict[int, Slot] = {}
+def slots_of(tasks: Iterable[objects_pb2.Task]) -> dict[SlotKey, Slot]:
+    """The slots that have any task; `tasks` come oldest first."""
+    slots: dict[SlotKey, Slot] = {}
     for task in tasks:
         put(slots, task)
     return slots
 
 
-def put(slots: dict[int, Slot], task: objects_pb2.Task) -> None:
+def put(slots: dict[SlotKey, Slot], task: objects_pb2.Task) -> None:
     """Adds a task, newer than all there are, to its slot."""
-    slot = slots.get(task.slot)
+    key = slot_key(task)
+    slot = slots.get(key)
     if slot is None:
-        slot = slots[task.slot] = Slot(task.slot)
+        slot = slots[key] = Slot(key)
     (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)

@@ -8,6 +8,7 @@ from enum import Enum
 
 from api import states
 from api.ids import IdSource
+from api.modes import is_job
 from api.times import timestamp
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.eviction import was_evicted
@@ -29,7 +30,22 @@ def was_taken_away(task: objects_pb2.Task) -> bool:
 
 def is_wanted(task: objects_pb2.Task) -> bool:
     """Whether the task is meant to run now or soon; its end, if it ended, is yet to be handled."""
-    return task.desired_state <= states.RUNNING
+    return states.is_wanted(task)
+
+
+def has_run_its_course(task: objects_pb2.Task) -> bool:
+    """Whether the task ended, and nothing is left to decide about that.
+
+    A job's task that completed has come to what was desired of it, and is left like that.
+    """
+    if not states.is_terminal(task):
+        return False
+    return not is_wanted(task) or task.desired_state == task.status.state == states.COMPLETE
+
+
+def goal(service: objects_pb2.Service) -> types_pb2.TaskState.ValueType:
+    """The desired state of tasks that may run."""
+    return states.COMPLETE if is_job(service) else states.RUNNING
 
 
 def was_placed(task: objects_pb2.Task) -> bool:
@@ -75,6 +91,7 @@ def new_task(
     now: float,
     *,
     slot: int,
+    node_id: str = "",
     desired: types_pb2.TaskState.ValueType,
     start_after: float | None = None,
     like: objects_pb2.Task | None = None,
@@ -82,6 +99,7 @@ def new_task(
 ) -> objects_pb2.Task:
     """A new task in a slot of the service, made from its spec, or from that of the task `like`.
 
+    `node_id`: of a global service's task, which belongs to a node from the beginning.
     `restarts`: how often in a row the tasks before it have failed.
     """
     task = objects_pb2.Task(
@@ -89,11 +107,13 @@ def new_task(
         service_id=service.id,
         service_name=service.spec.annotations.name,
         slot=slot,
+        node_id=node_id,
         spec=service.spec.task if like is None else like.spec,
         spec_version=service.spec_version if like is None else like.spec_version,
         desired_state=desired,
         service_labels=service.spec.annotations.labels,
         host_ports=_host_ports(service) if like is None else like.host_ports,
+        job_iteration=service.job_status.iteration,
         restarts=restarts,
     )
     task.status.state = states.NEW
@@ -128,8 +148,8 @@ def removed(task: objects_pb2.Task) -> objects_pb2.Task:
     return gone
 
 
-def released(task: objects_pb2.Task) -> objects_pb2.Task:
-    """A copy that may run now."""
+def released(task: objects_pb2.Task, desired: types_pb2.TaskState.ValueType) -> objects_pb2.Task:
+    """A copy that may run now, to the `goal` of its service."""
     running = copy(task)
-    running.desired_state = states.RUNNING
+    running.desired_state = desired
     return running

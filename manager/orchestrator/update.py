@@ -40,6 +40,7 @@ from manager.orchestrator.slots import Slot
 from manager.orchestrator.standing import Look, Progress, Standing
 from manager.orchestrator.tasks import retired
 from manager.state.changes import Change, copy, create, update
+from manager.state.indexes import SlotKey
 
 Config = specs_pb2.UpdateConfig
 
@@ -49,7 +50,7 @@ class Advance:
     """What the rollout does next: a new status of the service, or else changes by slot."""
 
     service: objects_pb2.Service | None = None
-    steps: Mapping[int, list[Change]] = field(default_factory=dict)
+    steps: Mapping[SlotKey, list[Change]] = field(default_factory=dict)
     wake_at: float | None = None
 
 
@@ -66,12 +67,12 @@ class Rollout:
         self._begins = False
         self._slots = self._busy = self._failed = self._unfinished = 0
         self._culprit = ""
-        self._outdated: dict[int, Slot] = {}
+        self._outdated: dict[SlotKey, Slot] = {}
         self._moves = _Moves(self._config, scene, self._look)
         self._wake_at: float | None = None
 
     def add(self, slot: Slot) -> None:
-        """Takes a filled slot into account; they come in ascending order."""
+        """Takes a filled slot into account; they come in a lasting order."""
         if self._state in HALTED or self._begins:
             return
         each = self._look.standing(slot)
@@ -84,7 +85,7 @@ class Rollout:
         if each.until is not None:
             self._wake_at = each.until if self._wake_at is None else min(self._wake_at, each.until)
         if each.progress is Progress.OUTDATED:
-            self._outdated[slot.number] = slot
+            self._outdated[slot.key] = slot
         elif each.progress in (Progress.PASSED, Progress.STRAYED):
             self._moves.add(each)
         elif each.progress is Progress.FAILED and each.trial is not None:
@@ -131,37 +132,37 @@ class Rollout:
         return _with_status(self._scene, PAUSED, f"update paused {why}")
 
 
-class _Moves(Mapping[int, list[Change]]):
+class _Moves(Mapping[SlotKey, list[Change]]):
     """The changes of those slots that are to move, each made when it is asked for."""
 
     def __init__(self, config: Config, scene: Scene, look: Look) -> None:
         self._starts_first = config.order == Config.ORDER_START_FIRST
         self._scene = scene
         self._look = look
-        self._standings: dict[int, Standing] = {}
-        self._beginning: dict[int, Slot] = {}
+        self._standings: dict[SlotKey, Standing] = {}
+        self._beginning: dict[SlotKey, Slot] = {}
 
     def add(self, standing: Standing) -> None:
         """A slot whose trial is over, or that has strayed."""
-        self._standings[standing.slot.number] = standing
+        self._standings[standing.slot.key] = standing
 
-    def begin(self, slots: dict[int, Slot]) -> None:
+    def begin(self, slots: dict[SlotKey, Slot]) -> None:
         """Slots whose step begins."""
         self._beginning = slots
 
-    def __getitem__(self, number: int) -> list[Change]:
-        slot = self._beginning.get(number)
+    def __getitem__(self, key: SlotKey) -> list[Change]:
+        slot = self._beginning.get(key)
         if slot is not None:
             return self._step(slot)
-        each = self._standings[number]
+        each = self._standings[key]
         if each.progress is Progress.PASSED and each.trial is not None:
             return [update(_off_trial(each.trial))]
         return self._without_strays(each.slot)
 
-    def __contains__(self, number: object) -> bool:
-        return number in self._beginning or number in self._standings
+    def __contains__(self, key: object) -> bool:
+        return key in self._beginning or key in self._standings
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[SlotKey]:
         return iter((*self._beginning, *self._standings))
 
     def __len__(self) -> int:
@@ -190,7 +191,7 @@ def _free_places(config: Config, busy: int) -> int | None:
     return max(0, parallelism - busy) if parallelism else None
 
 
-def _first(slots: dict[int, Slot], count: int | None) -> dict[int, Slot]:
+def _first(slots: dict[SlotKey, Slot], count: int | None) -> dict[SlotKey, Slot]:
     return slots if count is None or count >= len(slots) else dict(islice(slots.items(), count))
 
 

@@ -23,8 +23,11 @@ def reservation(task: objects_pb2.Task) -> Reservation:
 
 
 def holds_resources(task: objects_pb2.Task) -> bool:
-    """Whether the task's reservation is taken on a node: it has one, and has not ended there."""
-    return bool(task.node_id) and not states.is_terminal(task)
+    """Whether the task's reservation is taken on a node: it was placed, and has not ended there.
+
+    A global service's task has its node before it is known whether it fits there.
+    """
+    return bool(task.node_id) and states.ASSIGNED <= task.status.state <= states.RUNNING
 
 
 def needed_controllers(spec: specs_pb2.TaskSpec) -> frozenset[str]:

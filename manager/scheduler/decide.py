@@ -1,5 +1,7 @@
 """The scheduler: gives each pending task a node, or says in the task why there is none.
 
+A global service's task has its node already: it is confirmed there, or waits until that node fits.
+
 A core: it keeps what it knows of nodes and waiting tasks from the events, and the versions that the
 store checks at commit settle any race. A task whose node is lost after all is the orchestrator's.
 """
@@ -18,6 +20,7 @@ from manager.scheduler.spread import rank
 from manager.scheduler.step import ASSIGN, GIVE_UP, LOAD, LOOK, Step
 from manager.scheduler.waiting import Entry, Waiting, is_waiting
 from manager.state.changes import Batch, Event, batch, copy, update
+from manager.state.indexes import slot_key
 from manager.state.store import View
 
 
@@ -120,7 +123,10 @@ class SchedulerLoop:
     def _retry_stuck(self, step: Step) -> None:
         """Tries tasks again that fit nowhere, if a node that changed could take one of them."""
         for needs in self._waiting.stuck if self._changed_nodes else ():
-            self._suspects.setdefault(needs, set()).update(self._changed_nodes)
+            if not needs.node_id:
+                self._suspects.setdefault(needs, set()).update(self._changed_nodes)
+            elif needs.node_id in self._changed_nodes:
+                self._suspects[needs] = {needs.node_id}
         self._changed_nodes.clear()
         while self._suspects and step.left > 0:
             needs, node_ids = self._suspects.popitem()
@@ -156,6 +162,9 @@ class SchedulerLoop:
                 step.spend(GIVE_UP)
 
     def _best(self, entry: Entry, task: objects_pb2.Task, step: Step) -> NodeInfo | str | None:
+        if entry.needs.node_id:
+            own = self._nodes.get(entry.needs.node_id)
+            return own if own is not None and self._pipeline.passes_successor(own) else None
         best: NodeInfo | str | None = None
         if entry.needs not in self._waiting.stuck:
             best = self._candidates.best(entry, step)
@@ -171,7 +180,7 @@ class SchedulerLoop:
         Else an update that starts first could never go on where each node has all the tasks of the
         service that it may have (moby#40797).
         """
-        for other in view.tasks_of_slot(task.service_id, task.slot):
+        for other in view.tasks_of_slot(task.service_id, slot_key(task)):
             if other.id != task.id and other.node_id and states.is_live(other):
                 node = self._nodes.get(other.node_id)
                 if node is not None and self._pipeline.passes_successor(node):
@@ -179,13 +188,18 @@ class SchedulerLoop:
 
     def _assign(self, task: objects_pb2.Task, node: NodeInfo, step: Step) -> None:
         assigned = copy(task)
+        confirms = task.node_id == node.id
         assigned.node_id = node.id
         for each in task.spec.resources.reservations.generic:
             assigned.assigned_generic.append(node.claim_generic(each.kind, each.count))
         status = assigned.status
         status.state = states.ASSIGNED
         status.at.CopyFrom(step.at)
-        status.message = "scheduler assigned task to node"
+        status.message = (
+            "scheduler confirmed task can run on preassigned node"
+            if confirms
+            else "scheduler assigned task to node"
+        )
         status.error = ""
         self._nodes.put(assigned)
         self._candidates.touch(node.id)

@@ -173,6 +173,13 @@ class NodeSet:
         """Whether any node has a task of the service that weighs in the spread."""
         return service_id in self._of_service
 
+    def in_question(self, node_id: str) -> list[NodeInfo]:
+        """The nodes for a task: all, or with `node_id` just that one, if it is present."""
+        if not node_id:
+            return self.all()
+        own = self.get(node_id)
+        return [] if own is None else [own]
+
     def describe(self, node_id: str, node: objects_pb2.Node | None) -> bool:
         """Adds, changes or (with None) removes a node; whether that could matter to a decision."""
         info = self._infos.get(node_id)
@@ -240,7 +247,7 @@ def _placed(task: objects_pb2.Task) -> _Placed | None:
     group = (task.service_id, task.spec_version)
     if holds_resources(task):
         cpus, memory = reservation(task)
-        counts = task.desired_state <= states.RUNNING
+        counts = states.is_wanted(task)
         return _Placed(task.node_id, cpus, memory, group, counts, 0.0, _held(task))
     has_failed = task.status.state in (states.FAILED, states.REJECTED)
     if task.node_id and has_failed and not was_evicted(task):

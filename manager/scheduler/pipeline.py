@@ -21,6 +21,8 @@ class Needs(NamedTuple):
     passing: tuple[object, ...]
     per_node: tuple[str, int] | None = None
     """Service, and how many of its tasks may be on one node; None: any number."""
+    node_id: str = ""
+    """The node that a global service's task has already."""
 
 
 def needs_of(task: objects_pb2.Task) -> Needs:
@@ -38,7 +40,7 @@ def needs_of(task: objects_pb2.Task) -> Needs:
         tuple((each.protocol, each.published_port, each.host_ip) for each in task.host_ports),
     )
     most = placement.max_replicas_per_node
-    return Needs(lasting, passing, (task.service_id, most) if most else None)
+    return Needs(lasting, passing, (task.service_id, most) if most else None, task.node_id)
 
 
 class Pipeline:

@@ -83,7 +83,7 @@ class Reasons:
         if self._present is None:
             needs = next(iter(self._open))
             del self._open[needs]
-            self._present = (needs, Tally(self._nodes.all()))
+            self._present = (needs, Tally(self._nodes.in_question(needs.node_id)))
         needs, tally = self._present
         if not self.turn_to(needs, step.view):
             self._present = None

@@ -20,12 +20,8 @@ Age = tuple[int, int, str]
 
 
 def is_waiting(task: objects_pb2.Task) -> bool:
-    """Whether the scheduler is to find a node for the task."""
-    return (
-        task.status.state == states.PENDING
-        and task.desired_state <= states.RUNNING
-        and not task.node_id
-    )
+    """Whether the scheduler is to find a node for the task, or to say whether its own fits."""
+    return task.status.state == states.PENDING and states.is_live(task)
 
 
 @dataclass(slots=True)
@@ -38,6 +34,11 @@ class Entry:
     needs: Needs
     spread: tuple[str, ...] = ()
 
+    @property
+    def peers(self) -> tuple[GroupKey, str]:
+        """What it shares with the tasks that are placed together with it."""
+        return (self.group, self.needs.node_id)
+
     @classmethod
     def of(cls, task: objects_pb2.Task) -> "Entry":
         """What is to be remembered of the task."""
@@ -49,7 +50,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Stuck:
-    """Tasks with the same needs, which no node can meet."""
+    """Tasks with the same needs, which no node can meet, or not the one that they have."""
 
     text: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -65,7 +66,7 @@ class Waiting:
         self._untried: dict[str, Entry] = {}
         self._known: dict[Needs, Needs] = {}
         self._oldest: list[Age] = []
-        self._groups: dict[GroupKey, list[Age]] = {}
+        self._groups: dict[tuple[GroupKey, str], list[Age]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._untried)
@@ -114,13 +115,13 @@ class Waiting:
         if first is None:
             return []
         taken: list[Entry] = []
-        ages = self._groups[first.group]
+        ages = self._groups[first.peers]
         while ages and len(taken) < limit:
             entry = self._untried.pop(heapq.heappop(ages)[2], None)
             if entry is not None:
                 taken.append(entry)
         if not ages:
-            del self._groups[first.group]
+            del self._groups[first.peers]
         return taken
 
     def _shared(self, needs: Needs) -> Needs:
@@ -132,4 +133,4 @@ class Waiting:
     def _push(self, entry: Entry) -> None:
         self._untried[entry.id] = entry
         heapq.heappush(self._oldest, entry.age)
-        heapq.heappush(self._groups.setdefault(entry.group, []), entry.age)
+        heapq.heappush(self._groups.setdefault(entry.peers, []), entry.age)

@@ -6,6 +6,10 @@ from typing import Generic, TypeVar
 from api.v1 import objects_pb2
 from manager.state.changes import StoredObject
 
+SlotKey = int | str
+"""What tells the tasks of one service apart: the number of a slot; of global ones, the node's id.
+"""
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -54,6 +58,11 @@ def name_of(obj: StoredObject) -> str | None:
     return None
 
 
+def slot_key(task: objects_pb2.Task) -> SlotKey:
+    """The slot's number, or the node's id of a task without one; "" if it has neither."""
+    return task.slot or task.node_id
+
+
 class TaskIndexes:
     """Tasks by service, by node and by slot."""
 
@@ -64,8 +73,8 @@ class TaskIndexes:
         self.by_node: Index[str, objects_pb2.Task] = Index(
             lambda t: t.node_id or None, lambda t: t.id
         )
-        self.by_slot: Index[tuple[str, int], objects_pb2.Task] = Index(
-            lambda t: (t.service_id, t.slot) if t.slot else None, lambda t: t.id
+        self.by_slot: Index[tuple[str, SlotKey], objects_pb2.Task] = Index(
+            lambda t: (t.service_id, slot_key(t)) if t.service_id else None, lambda t: t.id
         )
 
     def replace(self, old: objects_pb2.Task | None, new: objects_pb2.Task | None) -> None:

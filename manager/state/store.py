@@ -24,7 +24,7 @@ from manager.state.changes import (
     unwrap,
     wrap,
 )
-from manager.state.indexes import TaskIndexes, name_of
+from manager.state.indexes import SlotKey, TaskIndexes, name_of
 
 REMEMBERED_REQUESTS = 10_000
 """How many requests are known by their request_id; older ones would be carried out again."""
@@ -59,8 +59,10 @@ class View(Protocol):
     def tasks_of_node(self, node_id: str) -> list[objects_pb2.Task]:
         """Every task that was assigned to the node and is not reaped yet."""
 
-    def tasks_of_slot(self, service_id: str, slot: int) -> list[objects_pb2.Task]:
-        """The present task of a slot and its history, oldest first."""
+    def tasks_of_slot(self, service_id: str, slot: SlotKey) -> list[objects_pb2.Task]:
+        """The present task of a slot, or of a global service on a node, and its history, oldest
+        first.
+        """
 
 
 class Store:
@@ -109,8 +111,8 @@ class Store:
         """Tasks assigned to the node, oldest first."""
         return self._tasks.by_node.get(node_id)
 
-    def tasks_of_slot(self, service_id: str, slot: int) -> list[objects_pb2.Task]:
-        """Tasks of the slot, oldest first."""
+    def tasks_of_slot(self, service_id: str, slot: SlotKey) -> list[objects_pb2.Task]:
+        """Tasks of the slot, or of a global service on a node, oldest first."""
         return self._tasks.by_slot.get((service_id, slot))
 
     def applied_request(self, request_id: str) -> raft_pb2.AppliedRequest | None:

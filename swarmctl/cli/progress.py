@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from api.modes import is_everywhere, is_job
 from api.states import (
     ACCEPTED,
     ASSIGNED,
@@ -17,14 +18,14 @@ from api.states import (
     PENDING,
     PREPARING,
     READY,
-    REMOVE,
     RUNNING,
     STARTING,
     is_live,
-    is_terminal,
     state_name,
 )
 from api.v1 import control_pb2, objects_pb2
+from swarmctl.cli import expected
+from swarmctl.cli.expected import Slot, is_up
 from swarmctl.cli.render import shortened
 from swarmctl.cli.rollouts import PAUSED, ROLLBACK, UNDER_WAY
 
@@ -84,30 +85,28 @@ class Watched:
         elif kind == "task":
             self.tasks[event.object.task.id] = event.object.task
 
-    def slots(self) -> list[objects_pb2.Task | None]:
-        """The task that stands for each slot that should run, by slot; None where there is none."""
-        best: dict[int, objects_pb2.Task] = {}
-        for task in self.tasks.values():
-            if task.desired_state < REMOVE:
-                best[task.slot] = max(best.get(task.slot, task), task, key=_precedence)
-        wanted = self.service.spec.replicated.replicas
-        numbers = sorted(best)[:wanted]
-        missing = [n for n in range(1, wanted + len(best) + 1) if n not in best]
-        return [best[n] for n in numbers] + [None for _ in missing[: wanted - len(numbers)]]
+    def slots(self) -> list[Slot]:
+        """What the service should have, with the task that stands for each part."""
+        return expected.slots(self.service, self.tasks.values())
 
     def done(self) -> int:
-        """How many slots run the service as it is specified now."""
-        return sum(_is_up(task, self.service) for task in self.slots())
+        """How many slots run the service as it is specified now; of a job, have completed."""
+        return sum(is_up(slot.task, self.service) for slot in self.slots())
 
     def is_converged(self) -> bool:
-        """Whether every slot is up and no update is under way."""
+        """Whether every slot is up and no update is under way. With no node at all none is."""
+        slots = self.slots()
+        if not slots and is_everywhere(self.service):
+            return False
         updating = self.service.update_status.state in UNDER_WAY
-        return not updating and self.done() == self.service.spec.replicated.replicas
+        return not updating and all(is_up(slot.task, self.service) for slot in slots)
 
     def stopped(self) -> str:
         """Why there is no use in waiting on, or nothing."""
         if self.removed:
             return "the service was removed"
+        if is_job(self.service) and (reason := self._given_up()):
+            return reason
         state = self.service.update_status.state
         if state == Update.STATE_ROLLBACK_COMPLETED and not self._goes_back:
             why = self._cause or self.service.update_status.message
@@ -122,9 +121,20 @@ class Watched:
 
     def reasons(self) -> list[str]:
         """Why slots are not up: errors before mere steps, the most common first."""
-        counts = Counter(_reason(task) for task in self.slots() if not _is_up(task, self.service))
+        if not (slots := self.slots()) and is_everywhere(self.service):
+            return ["no node takes part yet"]
+        counts = Counter(_reason(s.task) for s in slots if not is_up(s.task, self.service))
         ordered = sorted(counts, key=lambda reason: (not reason.is_error, -counts[reason]))
         return [f"{reason.text} ({_tasks(counts[reason])})" for reason in ordered]
+
+    def _given_up(self) -> str:
+        """What to say of a job that will never complete, once nothing of it is under way."""
+        slots = self.slots()
+        failed = [slot for slot in slots if expected.is_given_up(slot.task)]
+        if not failed or len(failed) + self.done() < len(slots):
+            return ""
+        error = failed[0].task.status.error if failed[0].task is not None else ""
+        return f"{_tasks(len(failed))} failed for good; {failed[0].name}: {error}"
 
 
 @dataclass
@@ -132,6 +142,8 @@ class Stability:
     """Since when everything has been up; times in seconds of any steady clock."""
 
     since: float | None = None
+    at_once: bool = False
+    """Whether no wait is needed, since nothing can come undone: so it is with jobs."""
 
     def update(self, converged: bool, now: float) -> bool:
         """Whether it has been up for long enough; a setback starts the wait anew."""
@@ -139,21 +151,22 @@ class Stability:
             self.since = None
         elif self.since is None:
             self.since = now
-        return self.since is not None and now - self.since >= STABLE_SECONDS
+        return self.since is not None and self.remaining(now) == 0
 
     def remaining(self, now: float) -> float:
         """Seconds until it counts as stable."""
-        return STABLE_SECONDS if self.since is None else max(0.0, STABLE_SECONDS - now + self.since)
+        needed = 0.0 if self.at_once else STABLE_SECONDS
+        return needed if self.since is None else max(0.0, needed - now + self.since)
 
 
 def lines(watched: Watched, stability: Stability, now: float, width: int) -> list[str]:
     """What a terminal shows: the count, the bars, what is waited for."""
     slots = watched.slots()
-    shown = [f"overall progress: {watched.done()} out of {len(slots)} tasks"]
+    shown = [_count(watched, slots)]
     if update := watched.update():
         shown.append(update)
     if len(slots) <= MAX_BARS:
-        shown += [_bar(number, task, watched.service) for number, task in _numbered(slots)]
+        shown += [_bar(slot, watched.service) for slot in slots]
     else:
         shown += watched.reasons()[:MAX_REASONS]
     shown.append(_verification(watched, stability, now))
@@ -170,11 +183,12 @@ def log_lines(watched: Watched) -> list[str]:
     """What a log shows: one line a slot with its state in words; the reasons if slots are many."""
     slots = watched.slots()
     name = watched.service.spec.annotations.name
-    shown = [f"{name}: {watched.done()} out of {len(slots)} tasks are up"]
+    up = "have completed" if is_job(watched.service) else "are up"
+    shown = [f"{name}: {watched.done()} out of {len(slots)} tasks {up}"]
     if update := watched.update():
         shown.append(f"{name}: {update}")
     if len(slots) <= MAX_BARS:
-        shown += [f"{name}.{number} {_sentence(task)}" for number, task in _numbered(slots)]
+        shown += [f"{slot.name} {_sentence(slot.task)}" for slot in slots]
     else:
         shown += [f"{name}: {reason}" for reason in watched.reasons()[:MAX_REASONS]]
     return shown
@@ -187,21 +201,25 @@ def _sentence(task: objects_pb2.Task | None) -> str:
     return f"is {state_name(task.status.state).lower()}" + (f": {error}" if error else "")
 
 
-def _numbered(
-    slots: list[objects_pb2.Task | None],
-) -> list[tuple[int, objects_pb2.Task | None]]:
-    return [(task.slot if task else index, task) for index, task in enumerate(slots, 1)]
+def _count(watched: Watched, slots: list[Slot]) -> str:
+    if not is_job(watched.service):
+        return f"overall progress: {watched.done()} out of {len(slots)} tasks"
+    active = [slot.task for slot in slots if slot.task is not None and is_live(slot.task)]
+    running = sum(task.status.state == RUNNING for task in active)
+    progress = f"job progress: {watched.done()} out of {len(slots)} complete"
+    return f"{progress}, {running} out of {len(active)} active tasks run"
 
 
-def _bar(number: int, task: objects_pb2.Task | None, service: objects_pb2.Service) -> str:
+def _bar(slot: Slot, service: objects_pb2.Service) -> str:
+    task = slot.task
     total = len(_STAGES)
     state = NEW if task is None else task.status.state
-    stage = total if _is_up(task, service) else sum(state >= each for each in _STAGES[:-1])
+    stage = total if is_up(task, service) else sum(state >= each for each in _STAGES[:-1])
     filled = _BAR_WIDTH * stage // total
     bar = "=" * (filled - 1) + ">" + " " * (_BAR_WIDTH - filled)
     text = "" if task is None else shortened(task.status.error, ERROR_LENGTH)
     word = state_name(state).lower()
-    return f"{number}/{service.spec.replicated.replicas}: {word:<9} [{bar}] {text}".rstrip()
+    return f"{slot.label}: {word:<9} [{bar}] {text}".rstrip()
 
 
 def _verification(watched: Watched, stability: Stability, now: float) -> str:
@@ -210,26 +228,6 @@ def _verification(watched: Watched, stability: Stability, now: float) -> str:
         return f"waiting: {reasons[0]}" if reasons else "waiting for the update"
     left = stability.remaining(now)
     return f"verify: {_CONVERGED}" if left == 0 else f"verify: stable for {left:.0f} more seconds"
-
-
-def _is_up(task: objects_pb2.Task | None, service: objects_pb2.Service) -> bool:
-    return (
-        task is not None
-        and task.desired_state == RUNNING
-        and task.status.state == RUNNING
-        # A spec that was changed and changed back asks for nothing new of an old task.
-        and (task.spec_version == service.spec_version or task.spec == service.spec.task)
-    )
-
-
-def _precedence(task: objects_pb2.Task) -> tuple[bool, bool, int, int]:
-    # Of the tasks of one slot, the live one of the newest spec stands for it.
-    return (
-        is_live(task),
-        not is_terminal(task),
-        task.spec_version,
-        task.meta.created_at.ToNanoseconds(),
-    )
 
 
 class _Reason(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import click
 
 from api.errors import Code, SwarmError
+from api.modes import is_job
 from api.v1 import control_pb2, objects_pb2
 from swarmctl.cli import progress
 from swarmctl.cli.client import Client
@@ -45,7 +46,7 @@ def wait_for(
 
 
 def _wait(feed: "_Feed", watched: Watched, show: "_Display", timeout: float | None) -> None:
-    stability = Stability()
+    stability = Stability(at_once=is_job(watched.service))
     started = _now()
     while True:
         for message in feed.take(REDRAW):

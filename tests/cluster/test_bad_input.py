@@ -26,7 +26,7 @@ REFUSED = {
     f"{CREATE} --secret s {TOOLS}": "--secret",
     f"{CREATE} --health-cmd true {TOOLS}": "--health",
     f"{CREATE} --constraint node.role==worker {TOOLS}": "--constraint",
-    f"{CREATE} --mode global {TOOLS}": "--mode global",
+    f"{CREATE} --mode global-job --update-delay 1s {TOOLS}": "a job has no update settings",
     f"{CREATE} --ulimit nope=1 {TOOLS}": "nope",
     "service update --detach --limit-memory 1 web": "task.resources.limits.memory_bytes",
     "service update --detach --mount-add type=tmpfs,target=rel web": "task.container.mounts[0]",

@@ -1,16 +1,21 @@
 """What must hold after every single write, whatever happens."""
 
 from api import states
+from api.modes import is_everywhere, is_job
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.restart import OLD_TASK_WAIT
+from manager.placement.resources import holds_resources
 from manager.state.changes import Event
+from manager.state.indexes import slot_key
 from manager.state.store import View
 from tests.support.builders import DOWN, DRAIN
 
 ROUNDING = 1e-6
 """Seconds by which a time may differ after its way through a Timestamp."""
-DESIRED = (states.READY, states.RUNNING, states.SHUTDOWN, states.REMOVE)
+DESIRED = (states.READY, states.RUNNING, states.COMPLETE, states.SHUTDOWN, states.REMOVE)
+GOALS = (states.RUNNING, states.COMPLETE)
+"""Desired states of tasks that may run."""
 
 
 class Watchdog:
@@ -30,8 +35,11 @@ class Watchdog:
             if isinstance(old, objects_pb2.Task):
                 self._states_only_grow(old, new)
                 was_told = old.desired_state
-            if was_told < states.RUNNING and new.desired_state == states.RUNNING:
+            if was_told < states.RUNNING and new.desired_state in GOALS:
                 self._start_waits_for_the_old_task(new, now)
+            if old is None:
+                self._made_where_it_belongs(new)
+            self._no_job_too_many(new)
             self._one_task_per_slot(new)
             self._nothing_overcommitted(new)
         elif isinstance(old, objects_pb2.Task):
@@ -58,15 +66,15 @@ class Watchdog:
         )
         if now >= seconds_of(new.meta.created_at) + OLD_TASK_WAIT:
             return
-        for other in self._view.tasks_of_slot(new.service_id, new.slot):
-            if other.desired_state > states.RUNNING and self._holds_its_node(other):
+        for other in self._view.tasks_of_slot(new.service_id, slot_key(new)):
+            if not states.is_wanted(other) and self._holds_its_node(other):
                 raise AssertionError(f"{new.id} was started while {other.id} still stops")
 
     def _one_task_per_slot(self, task: objects_pb2.Task) -> None:
-        if task.desired_state != states.RUNNING or states.is_terminal(task):
+        if task.desired_state not in GOALS or states.is_terminal(task):
             return
-        tasks = self._view.tasks_of_slot(task.service_id, task.slot)
-        live = [t for t in tasks if states.is_live(t) and t.desired_state == states.RUNNING]
+        tasks = self._view.tasks_of_slot(task.service_id, slot_key(task))
+        live = [t for t in tasks if states.is_live(t) and t.desired_state in GOALS]
         service = self._view.get(objects_pb2.Service, task.service_id)
         start_first = specs_pb2.UpdateConfig.ORDER_START_FIRST
         two = (
@@ -74,11 +82,33 @@ class Watchdog:
         ) and (service is None or start_first in _orders(service))
         assert len(live) <= 1 + two, f"{[t.id for t in live]} share a slot"
 
+    def _made_where_it_belongs(self, task: objects_pb2.Task) -> None:
+        """A global service's task is made for a node that may have one; others have a slot."""
+        service = self._view.get(objects_pb2.Service, task.service_id)
+        if service is None or not is_everywhere(service):
+            assert task.slot, f"{task.id} has no slot"
+            return
+        assert task.node_id, f"{task.id} of a global service has no node"
+        assert not task.slot, f"{task.id} of a global service has a slot"
+
+    def _no_job_too_many(self, task: objects_pb2.Task) -> None:
+        service = self._view.get(objects_pb2.Service, task.service_id)
+        if service is None or not is_job(service) or not states.is_live(task):
+            return
+        tasks = self._view.tasks_of_service(service.id)
+        present = [t for t in tasks if t.job_iteration == service.job_status.iteration]
+        done = [slot_key(t) for t in present if t.status.state == states.COMPLETE]
+        if task.status.state == states.NEW:
+            assert slot_key(task) not in done, f"{task.id} does again what is done"
+            live = [t.id for t in present if states.is_live(t)]
+            at_once = service.spec.replicated_job.max_concurrent or len(live)
+            assert len(live) <= at_once, f"{live} are under way, though {at_once} may be"
+
     def _nothing_overcommitted(self, task: objects_pb2.Task) -> None:
         node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None
         if node is None:
             return
-        held = [t for t in self._view.tasks_of_node(node.id) if not states.is_terminal(t)]
+        held = [t for t in self._view.tasks_of_node(node.id) if holds_resources(t)]
         for name in ("nano_cpus", "memory_bytes"):
             reserved = sum(getattr(t.spec.resources.reservations, name) for t in held)
             offered = getattr(node.description.resources, name)
@@ -90,7 +120,7 @@ class Watchdog:
 
     def _holds_its_node(self, task: objects_pb2.Task) -> bool:
         node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None
-        return node is not None and node.status.state != DOWN and not states.is_terminal(task)
+        return node is not None and node.status.state != DOWN and holds_resources(task)
 
 
 def _orders(service: objects_pb2.Service) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """The whole control plane under random faults: invariants hold throughout, and it converges."""
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -8,6 +9,8 @@ from api import states
 from api.v1 import objects_pb2
 from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
 from manager.state.changes import copy, create, update
+from manager.state.indexes import SlotKey, slot_key
+from tests.sim.expected import shortfall
 from tests.sim.user import User
 from tests.sim.virtual_cluster import VirtualCluster
 from tests.support.builders import node, service
@@ -21,20 +24,14 @@ def live_tasks(cluster: VirtualCluster, service_id: str) -> list[objects_pb2.Tas
 
 def assert_converged(cluster: VirtualCluster) -> None:
     for found in cluster.store.all(objects_pb2.Service):
-        live = live_tasks(cluster, found.id)
-        replicas = found.spec.replicated.replicas
-        assert len(live) == replicas, f"{found.id} has {len(live)} of {replicas} tasks"
-        assert len({task.slot for task in live}) == replicas
-        assert all(task.status.state == states.RUNNING for task in live)
-        assert all(task.spec == found.spec.task for task in live)
-        assert found.update_status.state in (0, COMPLETED), found.update_status
+        assert shortfall(cluster.store, found) == ""
     known = {found.id for found in cluster.store.all(objects_pb2.Service)}
-    slots: dict[tuple[str, int], int] = {}
+    history: Counter[tuple[str, SlotKey]] = Counter()
     for task in cluster.store.all(objects_pb2.Task):
         assert task.service_id in known, f"{task.id} outlived its service"
         assert task.desired_state != states.REMOVE, f"{task.id} was never reaped"
-        slots[task.service_id, task.slot] = slots.get((task.service_id, task.slot), 0) + 1
-    assert all(count <= HISTORY + 1 for count in slots.values()), slots
+        history[task.service_id, slot_key(task)] += 1
+    assert all(count <= HISTORY + 1 for count in history.values()), history
 
 
 @pytest.mark.parametrize("seed", range(60))

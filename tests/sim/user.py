@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from api.errors import SwarmError
+from api.modes import is_job
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.rollback import respecified, rolled_back_by_hand
 from manager.state.changes import create, delete, update
@@ -22,6 +23,7 @@ from tests.support.builders import (
     update_config,
 )
 
+MODES = ("replicated", "replicated", "replicated", "global", "replicated_job", "global_job")
 CONDITIONS = specs_pb2.RestartPolicy.Condition
 
 
@@ -77,10 +79,14 @@ class User:
     def create_service(self) -> None:
         if self.cluster.store.count(objects_pb2.Service) < 4:
             self.services += 1
-            # The order stays: a rollback to another one may find two tasks in a slot.
-            order = update_config(start_first=self.start_first)
-            made = service(f"s{self.services}", self._replicas(), update=order)
-            made.spec.rollback.CopyFrom(order)
+            mode = self.random.choice(MODES)
+            at_once = self.random.randrange(3)
+            made = service(f"s{self.services}", self._replicas(), mode=mode, at_once=at_once)
+            if not is_job(made):
+                # The order stays: a rollback to another one may find two tasks in a slot.
+                order = update_config(start_first=self.start_first)
+                made.spec.update.CopyFrom(order)
+                made.spec.rollback.CopyFrom(order)
             self.cluster.write([create(made)])
 
     def remove_service(self) -> None:
@@ -90,7 +96,14 @@ class User:
 
     def scale(self) -> None:
         replicas = self._replicas()
-        self._respec(lambda spec: setattr(spec.replicated, "replicas", replicas))
+
+        def change(spec: specs_pb2.ServiceSpec) -> None:
+            if spec.HasField("replicated"):
+                spec.replicated.replicas = replicas
+            elif spec.HasField("replicated_job"):
+                spec.replicated_job.total_completions = replicas
+
+        self._respec(change)
 
     def roll_out(self) -> None:
         random = self.random
@@ -125,13 +138,22 @@ class User:
             spec = specs_pb2.ServiceSpec()
             spec.CopyFrom(found.spec)
             change(spec)
-            self.cluster.write([update(respecified(found, spec))])
+            if is_job(found) and self.random.random() < 0.3:
+                spec.task.force_update += 1  # a job is often run again though nothing changed
+            self.cluster.write([update(self._anew(found, respecified(found, spec)))])
+
+    def _anew(self, old: objects_pb2.Service, changed: objects_pb2.Service) -> objects_pb2.Service:
+        """As the control service does it: another task spec runs a job anew."""
+        if is_job(old) and changed.spec_version != old.spec_version:
+            changed.ClearField("update_status")
+            changed.job_status.iteration += 1
+        return changed
 
     def roll_back(self) -> None:
         found = self._some_service()
         if found is not None:
             with contextlib.suppress(SwarmError):  # there may be nothing to go back to
-                self.cluster.write([update(rolled_back_by_hand(found))])
+                self.cluster.write([update(self._anew(found, rolled_back_by_hand(found)))])
 
     def repair(self) -> None:
         """Ends all faults; services that no node could run are given a spec that fits."""
@@ -146,8 +168,9 @@ class User:
             spec = specs_pb2.ServiceSpec()
             spec.CopyFrom(found_service.spec)
             spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
-            spec.update.CopyFrom(update_config(2, start_first=self.start_first))
-            cluster.write([update(respecified(found_service, spec))])
+            if not is_job(found_service):
+                spec.update.CopyFrom(update_config(2, start_first=self.start_first))
+            cluster.write([update(self._anew(found_service, respecified(found_service, spec)))])
 
     def _replicas(self) -> int:
         return self.random.randrange(7)

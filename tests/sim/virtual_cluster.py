@@ -13,7 +13,7 @@ from api.v1 import objects_pb2, types_pb2
 from manager.allocator.decide import AllocatorLoop
 from manager.decision import Loop
 from manager.orchestrator.reaper import ReaperLoop
-from manager.orchestrator.replicated import ReplicatedLoop
+from manager.orchestrator.services import ServicesLoop
 from manager.scheduler.decide import SchedulerLoop
 from manager.state.changes import Batch, Change, copy, create, delete, update
 from tests.sim.invariants import Watchdog
@@ -59,7 +59,7 @@ class VirtualCluster:
 
     def new_loops(self) -> list[Loop]:
         """One loop of each kind, which know nothing yet."""
-        return [ReplicatedLoop(self.new_id), AllocatorLoop(), SchedulerLoop(), ReaperLoop()]
+        return [ServicesLoop(self.new_id), AllocatorLoop(), SchedulerLoop(), ReaperLoop()]
 
     def _apply(self, batches: list[Batch]) -> list[object]:
         applied = self.store.write(batches, self.now)
@@ -148,13 +148,15 @@ class VirtualCluster:
         state = task.status.state
         if states.is_terminal(task) or state < states.ASSIGNED:
             return None
-        if task.desired_state > states.RUNNING:
+        if not states.is_wanted(task):
             return states.SHUTDOWN
         if self.random.random() < self.crash_rate or is_broken(task):
             early = state < states.STARTING
             return states.REJECTED if early else self._end_of_run(task)
         if state == states.READY and task.desired_state < states.RUNNING:
             return None
+        if state == states.RUNNING and task.desired_state == states.COMPLETE:
+            return states.COMPLETE if self.random.random() < 0.4 else None
         order = STEPS.index(state)
         return STEPS[order + 1] if order + 1 < len(STEPS) else None
 

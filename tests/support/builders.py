@@ -77,12 +77,19 @@ def service(
     spec: specs_pb2.TaskSpec | None = None,
     version: int = 1,
     update: specs_pb2.UpdateConfig | None = None,
+    mode: str = "replicated",
+    at_once: int = 0,
 ) -> objects_pb2.Service:
-    """A replicated service, named by its id."""
+    """A service, named by its id; `mode`: of another than replicated, `replicas` as it counts."""
     made = objects_pb2.Service(id=service_id, spec_version=version)
     made.spec.annotations.name = service_id
     made.spec.task.CopyFrom(task_spec() if spec is None else spec)
-    made.spec.replicated.replicas = replicas
+    getattr(made.spec, mode).SetInParent()
+    if mode == "replicated":
+        made.spec.replicated.replicas = replicas
+    elif mode == "replicated_job":
+        made.spec.replicated_job.total_completions = replicas
+        made.spec.replicated_job.max_concurrent = at_once
     if update is not None:
         made.spec.update.CopyFrom(update)
     return made
@@ -127,6 +134,7 @@ def task(
     version: int = 1,
     at: float = EPOCH,
     start_after: float | None = None,
+    iteration: int = 0,
     **status: Any,
 ) -> objects_pb2.Task:
     """A task as it was created and last changed at `at`."""
@@ -139,6 +147,7 @@ def task(
         spec=task_spec() if spec is None else spec,
         spec_version=version,
         desired_state=desired,
+        job_iteration=iteration,
         status=objects_pb2.TaskStatus(state=state, at=timestamp(at), **status),
     )
     made.meta.created_at.CopyFrom(timestamp(at))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.modes import is_job
 from api.times import timestamp
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.decision import Decision, Loop
@@ -114,10 +115,14 @@ class LoopDriver:
     ) -> bool:
         """As the control service does it: a new spec begins a new rollout."""
         changed = copy(self.service(service_id))
-        if replicas is not None:
+        if replicas is not None and is_job(changed):
+            changed.spec.replicated_job.total_completions = replicas
+        elif replicas is not None:
             changed.spec.replicated.replicas = replicas
         if spec is not None:
             changed.spec.task.CopyFrom(spec)
+            if is_job(changed):
+                changed.job_status.iteration += 1
         if update_config is not None:
             changed.spec.update.CopyFrom(update_config)
         changed.spec_version += 1

@@ -2,7 +2,7 @@
 
 from api import states
 from api.v1 import objects_pb2, specs_pb2
-from manager.orchestrator.replicated import ReplicatedLoop
+from manager.orchestrator.services import ServicesLoop
 from tests.support.builders import node, service, task, task_spec
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
@@ -19,7 +19,7 @@ def rollout(
     """A running service `web` whose image has just been changed."""
     spec = task_spec("app:1", delay=0)
     driver = LoopDriver(
-        ReplicatedLoop(counter()),
+        ServicesLoop(counter()),
         node("n1"),
         node("n2"),
         service(replicas=replicas, spec=spec, update=config),

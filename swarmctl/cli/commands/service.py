@@ -4,6 +4,7 @@ their many flags cost start-up time.
 
 import click
 
+from api.modes import is_job, mode_name
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2
@@ -18,6 +19,7 @@ from swarmctl.cli.options import (
     filter_option,
     format_option,
     inspect_format,
+    one_of,
     pairs,
     parse_filters,
     pretty_option,
@@ -30,6 +32,8 @@ SHORT_ID = 12
 _TITLES = ("UpdateStatus", "UpdateConfig", "RollbackConfig")
 _CHANGES = "swarmctl.cli.commands.service_changes"
 _FILTERS = ("id", "label", "mode", "name")
+MODES = ("replicated", "global", "replicated-job", "global-job")
+_MODES = {word: word for word in MODES}
 _TASK_FILTERS = ("desired-state", "id", "name", "node")
 _LISTING = Listing(
     columns=(
@@ -74,7 +78,7 @@ def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None
     request = control_pb2.ListServicesRequest(
         ids=asked.get("id", []),
         names=asked.get("name", []),
-        modes=asked.get("mode", []),
+        modes=[one_of(_MODES, word, "mode") for word in asked.get("mode", [])],
         labels=pairs(asked.get("label", []), "--filter label"),
     )
     found = client.call(client.control.ListServices, request, "listing services")
@@ -132,16 +136,11 @@ def get(client: Client, name: str) -> objects_pb2.Service:
     return client.call(client.control.GetService, request, f"looking up service {name}")
 
 
-def mode_of(each: objects_pb2.Service) -> str:
-    """The mode's word, as --mode takes it."""
-    return (each.spec.WhichOneof("mode") or "").replace("_", "-")
-
-
 def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[str, str]:
     return {
         "ID": each.id[:SHORT_ID],
         "Name": each.spec.annotations.name,
-        "Mode": mode_of(each).replace("-", " "),
+        "Mode": mode_name(each).replace("-", " "),
         "Replicas": _replicas(each, counts),
         "Image": short_image(each.spec.task.container.image),
         "Ports": ports.published(each.spec.endpoint.ports),
@@ -151,12 +150,13 @@ def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[s
 
 def _replicas(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> str:
     text = f"{counts.running}/{counts.desired}"
-    mode = mode_of(each)
-    if mode.endswith("-job"):
-        total = each.spec.replicated_job.total_completions or counts.desired
+    if is_job(each):
+        total = counts.desired + counts.completed
+        if each.spec.HasField("replicated_job"):
+            total = each.spec.replicated_job.total_completions
         return f"{text} ({counts.completed}/{total} completed)"
     limit = each.spec.task.placement.max_replicas_per_node
-    return f"{text} (max {limit} per node)" if limit and mode == "replicated" else text
+    return f"{text} (max {limit} per node)" if limit else text
 
 
 def _some(amount: str) -> str:
@@ -168,12 +168,12 @@ def _pretty(each: objects_pb2.Service) -> str:
     rows = [
         ("ID", each.id),
         ("Name", spec.annotations.name),
-        ("Service Mode", mode_of(each).capitalize()),
-        (" Replicas", str(spec.replicated.replicas) if mode_of(each) == "replicated" else ""),
+        ("Service Mode", mode_name(each).replace("-", " ").title()),
+        *_mode_rows(each),
         ("Created", rfc3339(seconds_of(each.meta.created_at))),
         *rollouts.status_rows(each.update_status),
-        *rollouts.config_rows("Update", spec.update),
-        *rollouts.config_rows("Rollback", spec.rollback),
+        *([] if is_job(each) else rollouts.config_rows("Update", spec.update)),
+        *([] if is_job(each) else rollouts.config_rows("Rollback", spec.rollback)),
         ("Image", container.image),
         ("Command", " ".join(container.command)),
         ("Args", " ".join(container.args)),
@@ -199,3 +199,17 @@ def _placement(task: specs_pb2.TaskSpec) -> list[tuple[str, str]]:
         ("Preferences", ", ".join(f"spread={each}" for each in task.placement.spread)),
         ("Max Replicas Per Node", _some(str(task.placement.max_replicas_per_node))),
     ]
+
+
+def _mode_rows(each: objects_pb2.Service) -> list[tuple[str, str]]:
+    spec, job = each.spec, each.spec.replicated_job
+    rows: list[tuple[str, str]] = []
+    if spec.HasField("replicated"):
+        rows.append((" Replicas", str(spec.replicated.replicas)))
+    if spec.HasField("replicated_job"):
+        rows.append((" Max Concurrent", str(job.max_concurrent or job.total_completions)))
+        rows.append((" Total Completions", str(job.total_completions)))
+    if is_job(each):
+        rows.append((" Iteration", str(each.job_status.iteration)))
+        rows.append((" Last Execution", rfc3339(seconds_of(each.job_status.last_execution))))
+    return rows

@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from api.errors import Code, SwarmError
+from api.modes import mode_name
 from api.new_ids import new_id
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from swarmctl.cli import names as service_names
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands.service import get, mode_of
+from swarmctl.cli.commands.service import MODES, get
 from swarmctl.cli.completion import completes
 from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.grammar import Verb
@@ -23,13 +24,13 @@ from swarmctl.cli.specs.build import (
     create_options,
     created,
     environment_of,
+    set_count,
     update_options,
     updated,
     variables,
 )
 from swarmctl.cli.waiting import wait_for
 
-MODES = ("replicated", "global", "replicated-job", "global-job")
 NAME_TRIES = 10
 _detach = click.option("-d", "--detach", is_flag=True, help="Do not wait until it is stable")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress")
@@ -176,7 +177,7 @@ def _roll_back(
 
 
 def _any_spec(given: dict[str, Any]) -> specs_pb2.ServiceSpec:
-    if given["max_concurrent"] is not None and given["replicas"] is None:
+    if given["max_concurrent"] is not None:
         return specs_pb2.ServiceSpec(replicated_job=specs_pb2.ReplicatedJobMode())
     return specs_pb2.ServiceSpec(replicated=specs_pb2.ReplicatedMode())
 
@@ -222,14 +223,13 @@ def _target(text: str) -> tuple[str, int]:
 
 
 def _set_replicas(present: objects_pb2.Service, count: int) -> None:
-    if present.spec.WhichOneof("mode") != "replicated":
+    if not set_count(present.spec, count):
         raise SwarmError(
             Code.REFUSED,
             f"service {present.spec.annotations.name} cannot be scaled",
-            why=f"its mode is {mode_of(present)}",
-            remedy="only replicated services have a number of replicas",
+            why=f"its mode is {mode_name(present)}, with one task on each node",
+            remedy="scale can only be used with replicated or replicated-job mode",
         )
-    present.spec.replicated.replicas = count
 
 
 def _of_files(files: Iterable[Path]) -> list[str]:

@@ -107,19 +107,27 @@ def _set_mode(spec: specs_pb2.ServiceSpec, given: Given) -> None:
 
 def _update_mode(spec: specs_pb2.ServiceSpec, given: Given) -> None:
     # The mode itself cannot change; a flag of another mode would change it without a word.
-    for flag, mode, field in (
-        ("replicas", "replicated", "replicas"),
-        ("max_concurrent", "replicated_job", "max_concurrent"),
-    ):
-        present = spec.WhichOneof("mode") or ""
-        if given[flag] is None:
-            continue
-        if present != mode:
+    replicas, concurrent = given["replicas"], given["max_concurrent"]
+    present = (spec.WhichOneof("mode") or "").replace("_", "-")
+    if replicas is not None and not set_count(spec, replicas):
+        raise click.BadParameter(f"has no meaning with mode {present}", param_hint="--replicas")
+    if concurrent is not None:
+        if not spec.HasField("replicated_job"):
             raise click.BadParameter(
-                f"has no meaning with mode {present.replace('_', '-')}",
-                param_hint=f"--{flag.replace('_', '-')}",
+                f"has no meaning with mode {present}", param_hint="--max-concurrent"
             )
-        setattr(getattr(spec, mode), field, given[flag])
+        spec.replicated_job.max_concurrent = concurrent
+
+
+def set_count(spec: specs_pb2.ServiceSpec, count: int) -> bool:
+    """How many tasks the service has, or the job is to complete; False if its mode counts none."""
+    if spec.HasField("replicated"):
+        spec.replicated.replicas = count
+    elif spec.HasField("replicated_job"):
+        spec.replicated_job.total_completions = count
+    else:
+        return False
+    return True
 
 
 def _set_common(spec: specs_pb2.ServiceSpec, given: Given) -> None:

@@ -1,6 +1,7 @@
 """What must hold for users, agents and containers, whatever happens to managers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec
@@ -8,14 +9,15 @@ from typing import TYPE_CHECKING, ParamSpec
 from api import states
 from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.orchestrator.rollback import (
-    COMPLETED,
     ROLLBACK_COMPLETED,
     ROLLBACK_PAUSED,
     ROLLBACK_STARTED,
 )
 from manager.state.changes import Event
+from manager.state.indexes import SlotKey, slot_key
 from tests.sim.control.containers import Container
 from tests.sim.control.loop import VirtualLoop
+from tests.sim.expected import shortfall
 from tests.sim.raft.violation import Violation, must
 from tests.support.builders import DOWN, READY
 
@@ -217,11 +219,11 @@ class Checks:
             del self._together[pair]
 
     def _pairs(self) -> Iterable[tuple[tuple["Host", Container], tuple["Host", Container]]]:
-        slots: dict[tuple[str, int], list[tuple[Host, Container]]] = {}
+        slots: dict[tuple[str, SlotKey], list[tuple[Host, Container]]] = {}
         for host in self._world.hosts.values():
             for container in host.containers.values():
                 if container.running:
-                    key = container.task.service_id, container.task.slot
+                    key = container.task.service_id, slot_key(container.task)
                     slots.setdefault(key, []).append((host, container))
         for key, found in slots.items():
             for number, one in enumerate(found):
@@ -246,37 +248,21 @@ def converged(world: "World") -> str:
         if node.status.state != READY:
             return f"node {node.id} is not ready: {node.status.message}"
     for service in store.all(Service):
-        problem = _service_problem(world, service)
+        problem = shortfall(store, service)
         if problem:
             return problem
     return _leftovers(world) or _seat_problem(world)
 
 
-def _service_problem(world: "World", service: Service) -> str:
-    tasks = world.watch.store.tasks_of_service(service.id)
-    live = [task for task in tasks if states.is_live(task)]
-    replicas = service.spec.replicated.replicas
-    running = [task for task in live if task.status.state == states.RUNNING]
-    if len(live) != replicas or len(running) != replicas:
-        return f"{service.spec.annotations.name}: {len(running)} of {replicas} tasks run"
-    if len({task.slot for task in live}) != replicas:
-        return f"{service.spec.annotations.name}: two tasks in one slot"
-    if any(task.spec != service.spec.task for task in live):
-        return f"{service.spec.annotations.name}: old specs run"
-    if service.update_status.state not in (0, COMPLETED):
-        return f"{service.spec.annotations.name}: {service.update_status}"
-    return ""
-
-
 def _leftovers(world: "World") -> str:
     store = world.watch.store
-    slots: dict[tuple[str, int], int] = {}
+    slots: Counter[tuple[str, SlotKey]] = Counter()
     for task in store.all(Task):
         if store.get(Service, task.service_id) is None:
             return f"{task.id} outlives its service"
         if task.desired_state == states.REMOVE:
             return f"{task.id} is not reaped"
-        slots[task.service_id, task.slot] = slots.get((task.service_id, task.slot), 0) + 1
+        slots[task.service_id, slot_key(task)] += 1
     if any(count > world.history_limit + 1 for count in slots.values()):
         return f"too much history: {slots}"
     for host in world.hosts.values():

@@ -157,7 +157,7 @@ class Manager:
             clock=world.wall,
             needed=self._group.needed,
         )
-        services = Services(self.store, self.proposer, world.new_id)
+        services = Services(self.store, self.proposer, world.new_id, world.wall)
         control_pb2_grpc.add_ControlServicer_to_server(
             ControlService(
                 self.store,

@@ -11,9 +11,11 @@ from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
+from manager.orchestrator import jobs
 from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
+from manager.scheduler.waiting import Entry
 from manager.state.store import Capture, Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
@@ -22,7 +24,7 @@ from tests.sim.raft.plant import Plant, Plants, swap
 plants = Plants()
 
 
-@plants("cutleader", steps=20_000, seeds=30)
+@plants("cutleader,kill", steps=20_000, seeds=30)
 def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]:
     """Proposals of a former leader wait on, and count as made by whatever stands at their index."""
 
@@ -136,6 +138,31 @@ def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
         self._recovered()
 
     return swap(Runner, "settled", settled)
+
+
+@plants("crash", steps=10_000)
+def plant_completed_jobs_run_again() -> AbstractContextManager[object]:
+    """A slot of a job is never done."""
+    return swap(jobs, "is_done", lambda slot: False)
+
+
+@plants("none", steps=10_000)
+def plant_earlier_iterations_count() -> AbstractContextManager[object]:
+    """What an earlier iteration of a job completed counts for the present one."""
+    return swap(jobs, "_is_earlier", lambda task, iteration: False)
+
+
+@plants("none", steps=10_000)
+def plant_global_tasks_go_anywhere() -> AbstractContextManager[object]:
+    """The scheduler gives a global service's task the emptiest node, not its own."""
+    of = Entry.of
+
+    def astray(task: objects_pb2.Task) -> Entry:
+        entry = of(task)
+        entry.needs = entry.needs._replace(node_id="")
+        return entry
+
+    return swap(Entry, "of", astray)
 
 
 def hunt(plant: Plant) -> Verdict | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 
 from api.errors import Code, SwarmError
+from api.modes import is_job
 from api.serving import Caller
 from api.status import from_grpc
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, specs_pb2, types_pb2
@@ -36,6 +37,7 @@ class Users:
         self.acts = asyncio.Event()
         self.busy = 0
         self._owners = [Owner(self, number) for number in range(3)]
+        self._owners.append(Owner(self, 3, ("global", "replicated_job", "global_job")))
         self._keeper = NodeKeeper(self)
 
     def begin(self) -> None:
@@ -78,9 +80,10 @@ class Users:
 
 
 class Owner:
-    """Owns one service at a time."""
+    """Owns one service at a time, of one of the modes."""
 
-    def __init__(self, users: Users, number: int) -> None:
+    def __init__(self, users: Users, number: int, modes: tuple[str, ...] = ("replicated",)) -> None:
+        self._modes = modes
         self._users = users
         self._world = users.world
         self._random = users.world.random
@@ -111,8 +114,16 @@ class Owner:
 
     async def _create(self) -> None:
         self._made += 1
-        spec = service(f"s{self._number}-{self._made}", self._replicas()).spec
-        spec.update.CopyFrom(update_config(2, start_first=self._start_first))
+        spec = service(
+            f"s{self._number}-{self._made}",
+            self._replicas(),
+            mode=self._random.choice(self._modes),
+            at_once=2,
+        ).spec
+        if _is_job(spec):
+            spec.task.container.image = "job:1"
+        else:
+            spec.update.CopyFrom(update_config(2, start_first=self._start_first))
         spec.task.restart.delay.seconds = 1
         request = control_pb2.CreateServiceRequest(spec=spec, request_id=self._users.request_id())
         self._world.note("{} is asked for", spec.annotations.name)
@@ -137,7 +148,16 @@ class Owner:
 
     async def _scale(self) -> None:
         replicas = self._replicas()
-        await self._update(lambda spec: setattr(spec.replicated, "replicas", replicas))
+
+        def change(spec: specs_pb2.ServiceSpec) -> None:
+            if spec.HasField("replicated"):
+                spec.replicated.replicas = replicas
+            elif spec.HasField("replicated_job"):
+                spec.replicated_job.total_completions = replicas
+            else:
+                spec.task.force_update += 1
+
+        await self._update(change)
 
     async def _change_tasks(self) -> None:
         await (self._roll_back() if self._random.random() < 0.2 else self._roll_out())
@@ -165,14 +185,19 @@ class Owner:
 
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
-            spec.update.CopyFrom(config)
-            spec.rollback.CopyFrom(back)
+            if not _is_job(spec):
+                spec.update.CopyFrom(config)
+                spec.rollback.CopyFrom(back)
+            elif kind == "app":
+                spec.task.container.image = fresh.container.image.replace("app", "job")
 
         await self._update(change)
 
     def _mend(self, spec: specs_pb2.ServiceSpec) -> None:
-        spec.task.CopyFrom(task_spec("app:final", cpus=0.1, delay=1))
-        spec.update.CopyFrom(update_config(3, start_first=self._start_first))
+        image = "job:final" if _is_job(spec) else "app:final"
+        spec.task.CopyFrom(task_spec(image, cpus=0.1, delay=1))
+        if not _is_job(spec):
+            spec.update.CopyFrom(update_config(3, start_first=self._start_first))
 
     async def _roll_back(self) -> None:
         await self._update(None)
@@ -210,6 +235,10 @@ class Owner:
 
     def _replicas(self) -> int:
         return self._random.randrange(5)
+
+
+def _is_job(spec: specs_pb2.ServiceSpec) -> bool:
+    return is_job(objects_pb2.Service(spec=spec))
 
 
 class NodeKeeper:

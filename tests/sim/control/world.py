@@ -230,9 +230,12 @@ class World:
         container.end(Exit(code, self.wall()))
 
     def container_started(self, container: Container) -> None:
-        """A broken image does not run for long."""
+        """A broken image does not run for long, and a job comes to its end."""
         if container.task.spec.container.image.startswith("broken"):
             self.network.later(self.random.uniform(0.05, 1.0), self.end_container, container)
+        if container.task.spec.container.image.startswith("job"):
+            done = Exit(0, self.wall())
+            self.network.later(self.random.uniform(0.2, 6.0), container.end, done)
 
     def describe(self) -> list[str]:
         """Managers and tasks, for people."""

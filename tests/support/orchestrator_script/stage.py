@@ -11,7 +11,7 @@ from itertools import islice
 from api import states
 from api.times import timestamp
 from api.v1 import objects_pb2, types_pb2
-from manager.orchestrator.replicated import ReplicatedLoop
+from manager.orchestrator.services import ServicesLoop
 from manager.state.changes import Batch, Change, Event, copy, update
 from tests.sim.invariants import Watchdog
 from tests.support.builders import ACTIVE, EPOCH, READY
@@ -50,7 +50,7 @@ class Stage:
 
     def new_leader(self) -> None:
         """Another loop, which knows nothing but the store."""
-        self._loop = ReplicatedLoop(self._new_id)
+        self._loop = ServicesLoop(self._new_id)
         self._loop.reset(self.store)
 
     def _new_id(self) -> str:

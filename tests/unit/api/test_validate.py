@@ -42,6 +42,19 @@ def name(spec: Spec, value: str) -> None:
     spec.annotations.name = value
 
 
+def mode(spec: Spec, word: str) -> Spec:
+    getattr(spec, word).SetInParent()
+    return spec
+
+
+def config(given: specs_pb2.UpdateConfig) -> None:
+    given.parallelism = 0
+
+
+def limited(spec: Spec) -> None:
+    spec.task.placement.max_replicas_per_node = 1
+
+
 BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("annotations.name", lambda s: name(s, "")),
     ("annotations.name", lambda s: name(s, "-web")),
@@ -50,6 +63,14 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("annotations.labels", lambda s: s.annotations.labels.update({"": "x"})),
     ("mode", lambda s: s.ClearField("replicated")),
     ("replicated.replicas", lambda s: s.replicated.MergeFrom(type(s.replicated)(replicas=10**6))),
+    (
+        "replicated_job.total_completions",
+        lambda s: s.replicated_job.MergeFrom(type(s.replicated_job)(total_completions=10**6)),
+    ),
+    ("update", lambda s: config(mode(s, "replicated_job").update)),
+    ("rollback", lambda s: config(mode(s, "global_job").rollback)),
+    ("task.placement.max_replicas_per_node", lambda s: limited(mode(s, "global"))),
+    ("task.placement.max_replicas_per_node", lambda s: limited(mode(s, "global_job"))),
     ("task.container.image", lambda s: s.task.container.ClearField("image")),
     ("task.container.image", lambda s: container(s, image="ng inx")),
     ("task.container.env[1]", lambda s: container(s, env=["A=1", "=2"])),

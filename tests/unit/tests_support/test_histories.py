@@ -44,7 +44,9 @@ class Server:
 
     def __init__(self) -> None:
         self.store = Store()
-        self.services = Services(self.store, DirectProposer(self.store, lambda: 1.0), counter())
+        self.services = Services(
+            self.store, DirectProposer(self.store, lambda: 1.0), counter(), lambda: 1.0
+        )
         self.losses: list[str] = []
         self.dice: random.Random | None = None
         self.forgets_requests = False

@@ -68,7 +68,7 @@ class Town:
             needed=lambda _: None,
             secret=self.secret,
         )
-        services = Services(self.store, proposer, counter("service-"))
+        services = Services(self.store, proposer, counter("service-"), lambda: NOW)
         group = control_pb2.ManagerGroupStatus
         serve: Any = ControlService  # not every call is of interest here
         self.service = serve(self.store, self.hub, services, self.affairs, group)

@@ -93,3 +93,28 @@ def test_counts(store: Store) -> None:
     web = store.named(objects_pb2.Service, "web") or objects_pb2.Service()
     counts = listing.counts(store, web)
     assert (counts.running, counts.desired, counts.completed) == (1, 3, 0)
+
+
+def test_counts_of_other_modes() -> None:
+    done = states.COMPLETE
+    job = service("job", 5, mode="replicated_job")
+    job.job_status.iteration = 1
+    tasks = [
+        task("a1", "agent", 0, node_id="n1"),
+        task("a2", "agent", 0, node_id="n2", state=states.PREPARING),
+        task("a3", "agent", 0, node_id="n3", state=states.SHUTDOWN, desired=states.SHUTDOWN),
+        task("j0", "job", 1, state=done, desired=done),
+        task("j1", "job", 1, state=done, desired=done, iteration=1),
+        task("j2", "job", 2, state=states.RUNNING, desired=done, iteration=1),
+        task("j3", "job", 3, state=states.STARTING, desired=done, iteration=1),
+    ]
+    agent = service("agent", mode="global")
+    store = Store()
+    objects: list[StoredObject] = [agent, job, *tasks]
+    store.apply(1, timestamp(1), [batch(create(each)) for each in objects])
+    assert listing.counts(store, agent) == control_pb2.ServiceCounts(running=1, desired=2)
+    assert listing.counts(store, job) == control_pb2.ServiceCounts(
+        running=1, desired=2, completed=1
+    )
+    modes = ListServices(modes=["global", "replicated-job"])
+    assert [each.id for each in listing.services(store, modes)] == ["agent", "job"]

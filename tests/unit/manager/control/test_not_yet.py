@@ -25,9 +25,6 @@ def build(fill: Callable[[Spec], object]) -> Spec:
 
 
 REFUSED = {
-    "global": build(lambda s: s.__getattribute__("global").SetInParent()),
-    "replicated_job": build(lambda s: s.replicated_job.SetInParent()),
-    "global_job": build(lambda s: s.global_job.SetInParent()),
     "endpoint.mode": build(lambda s: s.endpoint.MergeFrom(specs_pb2.EndpointSpec(mode=1))),  # type: ignore[arg-type]
     "endpoint.ports": build(lambda s: s.endpoint.ports.add(target_port=80)),
     "task.networks": build(lambda s: s.task.networks.add(target="front")),

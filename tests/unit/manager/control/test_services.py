@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 
 from api.errors import Code, SwarmError
+from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.services import Services
 from manager.state.changes import batch, copy, update
@@ -26,13 +27,17 @@ def spec(name: str = "web", image: str = "nginx", replicas: int = 1) -> specs_pb
     return made
 
 
+NOW = 1000.0
+
+
 class Desk:
     """Services over a store of their own."""
 
     def __init__(self) -> None:
         self.store = Store()
-        self.proposer = DirectProposer(self.store, lambda: 1000.0)
-        self.services = Services(self.store, self.proposer, counter())
+        self.now = NOW
+        self.proposer = DirectProposer(self.store, lambda: NOW)
+        self.services = Services(self.store, self.proposer, counter(), lambda: self.now)
 
     def create(self, given: specs_pb2.ServiceSpec, request_id: str = "r1") -> Service:
         request = control_pb2.CreateServiceRequest(spec=given, request_id=request_id)
@@ -119,6 +124,23 @@ def test_a_new_task_spec_begins_a_new_rollout() -> None:
     assert not desk.update(scaled, spec(image="nginx:2"), "u2").HasField("update_status")
 
 
+def test_a_new_task_spec_runs_a_job_anew_and_more_completions_do_not() -> None:
+    desk = Desk()
+    given = spec()
+    given.replicated_job.total_completions = 2
+    made = desk.create(given)
+    assert seconds_of(made.job_status.last_execution) == NOW
+    desk.now += 5
+    given.replicated_job.total_completions = 3
+    more = desk.update(made, given, "u1")
+    assert more.job_status == made.job_status
+    given.task.force_update += 1
+    again = desk.update(more, given, "u2")
+    assert again.job_status.iteration == 1
+    assert seconds_of(again.job_status.last_execution) == NOW + 5
+    assert not desk.create(spec(name="web2"), "r2").HasField("job_status")
+
+
 def test_a_rollback_is_done_once_however_often_it_is_asked_for() -> None:
     desk = Desk()
     made = desk.create(spec())
@@ -186,6 +208,6 @@ def test_a_removal_does_not_lose_to_the_orchestrator() -> None:
                 await super().propose([batch(update(meanwhile))])
             return await super().propose(batches, **given)
 
-    desk.services = Services(desk.store, Racing(desk.store, lambda: 1000.0), counter())
+    desk.services = Services(desk.store, Racing(desk.store, lambda: NOW), counter(), lambda: NOW)
     assert desk.remove("web") == made.id
     assert desk.store.count(Service) == 0

@@ -5,7 +5,7 @@ import pytest
 from api import states
 from api.v1 import objects_pb2, types_pb2
 from manager.orchestrator.enforcer import ALERT, MAX_TASKS, EnforcerLoop
-from manager.orchestrator.replicated import ReplicatedLoop
+from manager.orchestrator.services import ServicesLoop
 from manager.placement import eviction
 from manager.placement.eviction import was_evicted
 from manager.state.changes import copy, create, delete, update
@@ -203,7 +203,7 @@ def test_a_node_that_is_gone_is_forgotten() -> None:
 
 def test_a_victim_is_followed_at_once_and_counts_as_no_attempt() -> None:
     spec = task_spec(delay=60, max_attempts=1)
-    driver = LoopDriver(ReplicatedLoop(counter()), service(spec=spec), host())
+    driver = LoopDriver(ServicesLoop(counter()), service(spec=spec), host())
     for _ in range(3):
         driver.run()
         (present,) = [each for each in driver.tasks() if not states.is_terminal(each)]

@@ -164,3 +164,28 @@ def test_long_work_is_split() -> None:
     driver.store.write(first.batches, driver.now)
     driver.run()
     assert driver.tasks() == []
+
+
+def test_a_global_service_keeps_a_history_for_each_node() -> None:
+    def on(node_id: str, count: int) -> list[objects_pb2.Task]:
+        kept = history(count)
+        for found in kept:
+            found.id, found.slot, found.node_id = f"{node_id}-{found.id}", 0, node_id
+        return kept
+
+    left = reaped(
+        cluster(1), node("n1"), node("n2"), service(mode="global"), *on("n1", 4), *on("n2", 2)
+    )
+    assert left == ["n1-h4", "n2-h2"]
+
+
+def test_results_of_earlier_iterations_are_history_and_the_present_one_stays() -> None:
+    def result(number: int) -> objects_pb2.Task:
+        done = states.COMPLETE
+        return task(f"i{number}", state=done, desired=done, at=EPOCH + number, iteration=number)
+
+    left = reaped(cluster(2), service(mode="replicated_job"), *map(result, range(5)))
+    assert left == ["i3", "i4"]
+    again = task("now", state=RUNNING, desired=states.COMPLETE, at=EPOCH + 9, iteration=5)
+    left = reaped(cluster(1), service(mode="replicated_job"), *map(result, range(5)), again)
+    assert left == ["i4", "now"]

@@ -6,7 +6,7 @@ from api import states
 from api.times import seconds_of
 from api.v1 import objects_pb2
 from manager.decision import Decision
-from manager.orchestrator.replicated import MAX_CHANGES, MAX_LOOKS, ReplicatedLoop
+from manager.orchestrator.services import MAX_CHANGES, MAX_LOOKS, ServicesLoop
 from manager.state.changes import copy, create, delete, update
 from tests.support.builders import DRAIN, EPOCH, node, service, task, task_spec
 from tests.support.counter import counter
@@ -16,7 +16,7 @@ READY, REMOVE, RUNNING, SHUTDOWN = states.READY, states.REMOVE, states.RUNNING, 
 
 
 def driver_with(*objects: objects_pb2.Node | objects_pb2.Service | objects_pb2.Task) -> LoopDriver:
-    return LoopDriver(ReplicatedLoop(counter()), *objects)
+    return LoopDriver(ServicesLoop(counter()), *objects)
 
 
 def slots(driver: LoopDriver) -> list[int]:
@@ -88,18 +88,10 @@ def test_tasks_of_a_removed_service_are_let_go() -> None:
 
 def test_reset_finds_tasks_whose_service_went_unseen() -> None:
     driver = driver_with(task("a"))
-    driver.loop = ReplicatedLoop(counter())
+    driver.loop = ServicesLoop(counter())
     driver.loop.reset(driver.store)
     driver.run()
     assert driver.task("a").desired_state == REMOVE
-
-
-def test_services_of_other_modes_are_left_alone() -> None:
-    other = service()
-    other.spec.ClearField("replicated")
-    getattr(other.spec, "global").SetInParent()
-    driver = driver_with(other, task("a", state=states.FAILED))
-    assert driver.run() == 0
 
 
 def test_a_service_is_not_decided_twice_while_its_batches_are_on_their_way() -> None:

@@ -7,8 +7,8 @@ from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from api.v1.types_pb2 import TaskState
 from manager.orchestrator.backoff import DEFAULT_DELAY
-from manager.orchestrator.replicated import ReplicatedLoop
 from manager.orchestrator.restart import OLD_TASK_WAIT, may_restart
+from manager.orchestrator.services import ServicesLoop
 from tests.support.builders import DOWN, DRAIN, EPOCH, UNKNOWN, node, service, task, task_spec
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
@@ -101,7 +101,7 @@ def driver_with(*tasks: objects_pb2.Task, replicas: int = 1) -> LoopDriver:
     spec = tasks[0].spec
     nodes = (node("n1"), node("n2"))
     return LoopDriver(
-        ReplicatedLoop(counter()), *nodes, service(replicas=replicas, spec=spec), *tasks
+        ServicesLoop(counter()), *nodes, service(replicas=replicas, spec=spec), *tasks
     )
 
 
@@ -136,7 +136,7 @@ def test_a_new_leader_keeps_the_delay() -> None:
     driver = driver_with(task("old", node_id="n1"))
     driver.report("old", FAILED)
     driver.run()
-    driver.loop = ReplicatedLoop(counter("later"))
+    driver.loop = ServicesLoop(counter("later"))
     driver.loop.reset(driver.store)
     assert driver.run(seconds=4) == 0
     assert driver.run(seconds=1) == 1

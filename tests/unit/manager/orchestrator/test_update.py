@@ -4,8 +4,8 @@ import pytest
 
 from api import states
 from api.v1 import specs_pb2
-from manager.orchestrator.replicated import ReplicatedLoop
 from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
+from manager.orchestrator.services import ServicesLoop
 from manager.orchestrator.trial import DEFAULT_MONITOR, STEP_DEADLINE, step_deadline
 from tests.support.builders import DOWN, EPOCH, service, task, task_spec, update_config
 from tests.support.counter import counter
@@ -208,12 +208,12 @@ def test_deadlines() -> None:
 def test_a_change_of_leader_in_the_middle_of_each_step_changes_nothing() -> None:
     driver = rollout(3, update_config(monitor=2))
     for slot in (1, 2, 3):
-        driver.loop = ReplicatedLoop(counter(f"leader{slot}-"))
+        driver.loop = ServicesLoop(counter(f"leader{slot}-"))
         driver.loop.reset(driver.store)
         driver.run()
         assert updated(driver) == list(range(1, slot + 1))
         start(driver, slot)
-    driver.loop = ReplicatedLoop(counter("last-"))
+    driver.loop = ServicesLoop(counter("last-"))
     driver.loop.reset(driver.store)
     driver.run(seconds=2)
     assert state(driver) == COMPLETED
@@ -239,7 +239,7 @@ def test_an_update_of_nothing_completes() -> None:
 def test_a_slot_that_ended_for_good_is_updated_too() -> None:
     once = task_spec("app:1", condition=specs_pb2.RestartPolicy.CONDITION_NONE)
     driver = LoopDriver(
-        ReplicatedLoop(counter()),
+        ServicesLoop(counter()),
         service(spec=once),
         task("old", state=states.COMPLETE, desired=SHUTDOWN, spec=once),
     )

@@ -1,8 +1,8 @@
 """Rolling updates that start the new task before they stop the old one."""
 
 from api import states
-from manager.orchestrator.replicated import ReplicatedLoop
 from manager.orchestrator.rollback import UPDATING
+from manager.orchestrator.services import ServicesLoop
 from tests.support.builders import service, task, task_spec, update_config
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
@@ -37,7 +37,7 @@ def test_start_first_replaces_what_does_not_run_at_once() -> None:
     spec = task_spec("app:1")
     old = task("old", state=states.PENDING, spec=spec)
     config = update_config(start_first=True)
-    driver = LoopDriver(ReplicatedLoop(counter()), service(spec=spec, update=config), old)
+    driver = LoopDriver(ServicesLoop(counter()), service(spec=spec, update=config), old)
     driver.change_service(spec=FRESH)
     driver.run()
     assert driver.task("old").desired_state == SHUTDOWN

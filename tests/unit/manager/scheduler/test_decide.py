@@ -292,3 +292,66 @@ def test_a_task_that_went_before_its_event_came_is_passed_over(is_stuck: bool) -
     assert not driver.decide().batches
     driver.loop.observe(unseen.events[0])
     assert not driver.decide().more
+
+
+def preassigned(task_id: str, node_id: str, *, memory: int = 0) -> objects_pb2.Task:
+    """A global service's task, which has its node from the beginning."""
+    found = pending(task_id, "agent", 0, memory=memory)
+    found.node_id = node_id
+    return found
+
+
+def test_a_task_that_has_its_node_is_confirmed_there_and_nowhere_else() -> None:
+    tasks = [preassigned("a", "n2"), preassigned("b", "n1"), preassigned("c", "n3")]
+    nodes = [node("n1"), node("n2"), node("n3", availability=PAUSE)]
+    driver = LoopDriver(SchedulerLoop(), *nodes, *tasks)
+    assert driver.run() == 3
+    assert placed(driver) == {"a": "n2", "b": "n1", "c": "n3"}
+    assert [driver.task(t).status.state for t in "abc"] == [
+        states.ASSIGNED,
+        states.ASSIGNED,
+        PENDING,
+    ]
+    assert driver.task("a").status.message == "scheduler confirmed task can run on preassigned node"
+    assert error(driver, "c") == "no suitable node (1 node not available for new tasks)"
+    driver.change_node("n3", availability=ACTIVE)
+    driver.run()
+    assert (driver.task("c").status.state, error(driver, "c")) == (states.ASSIGNED, "")
+
+
+def test_a_task_holds_nothing_on_its_node_until_it_is_confirmed() -> None:
+    driver = LoopDriver(
+        SchedulerLoop(),
+        node("n1", memory=GIB),
+        node("n2", memory=4 * GIB),
+        preassigned("big", "n1", memory=2 * GIB),
+        pending("small", memory=GIB),
+    )
+    driver.run()
+    assert driver.task("small").status.state == states.ASSIGNED
+    assert driver.task("big").status.state == PENDING
+    assert error(driver, "big") == (
+        "no suitable node (insufficient memory on 1 node: 2GiB needed, 0B free)"
+    )
+    fresh = LoopDriver(SchedulerLoop(), *driver.store.all(objects_pb2.Node), *driver.tasks())
+    fresh.loop.reset(fresh.store)
+    assert fresh.run() == 0
+
+
+def test_what_changes_on_other_nodes_is_no_reason_to_look_again() -> None:
+    driver = LoopDriver(SchedulerLoop(), node("n1", cpus=1), node("n2"))
+    driver.write(create(preassigned("a", "n1", memory=64 * GIB)))
+    driver.run()
+    driver.change_node("n2", availability=DRAIN)
+    assert driver.run() == 0
+    assert error(driver, "a") == (
+        "no suitable node (insufficient memory on 1 node: 64GiB needed, 8GiB free)"
+    )
+
+
+def test_a_job_is_placed_like_any_other_task() -> None:
+    job = pending("a")
+    job.desired_state = states.COMPLETE
+    driver = LoopDriver(SchedulerLoop(), node("n1"), job)
+    driver.run()
+    assert placed(driver) == {"a": "n1"}

@@ -34,7 +34,8 @@ def ids(entries: list[Entry]) -> list[str]:
         (states.ASSIGNED, states.RUNNING, "n1", False),
         (states.PENDING, states.SHUTDOWN, "", False),
         (states.PENDING, states.REMOVE, "", False),
-        (states.PENDING, states.RUNNING, "n1", False),
+        (states.PENDING, states.RUNNING, "n1", True),
+        (states.PENDING, states.COMPLETE, "", True),
     ],
 )
 def test_who_waits(
@@ -92,3 +93,11 @@ def test_stuck_tasks_share_their_needs_and_return_together() -> None:
     assert ids(queue.take_group(10)) == ["a"]
     assert ids(queue.take_group(10)) == ["b"]
     assert not queue.stuck
+
+
+def test_tasks_that_have_a_node_already_are_taken_one_by_one() -> None:
+    tasks = [pending(name, at=at) for at, name in enumerate("abc")]
+    for found, node_id in zip(tasks, ("n1", "n2", ""), strict=True):
+        found.node_id = node_id
+    queue = waiting(*tasks)
+    assert [ids(queue.take_group(10)) for _ in range(4)] == [["a"], ["b"], ["c"], []]

@@ -260,6 +260,36 @@ def test_inspect_for_people_tells_where_tasks_may_run(
     assert shown["Reserve Generic"] == "gpu=2"
 
 
+def test_inspect_of_a_job_for_people(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    job = service("job")
+    job.spec.replicated_job.total_completions = 5
+    job.job_status.iteration = 2
+    job.job_status.last_execution.CopyFrom(timestamp(1_800_000_060))
+    daemon.on("GetService", job)
+    result = cli("service", "inspect", "--pretty", "job")
+    check_golden("cli/service_inspect_pretty_job.txt", result.out)
+
+
+def test_a_global_jobs_total_is_what_is_done_and_what_is_to_do(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    job = service("job")
+    job.spec.global_job.SetInParent()
+    answer = control_pb2.ListServicesResponse(services=[job])
+    answer.counts[job.id].CopyFrom(control_pb2.ServiceCounts(running=1, desired=2, completed=3))
+    daemon.on("ListServices", answer)
+    result = cli("service", "ls", "--format", "{{.Mode}} {{.Replicas}}")
+    assert result.out == "global job 1/2 (3/5 completed)\n"
+
+
+def test_an_unknown_mode_is_an_error(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    result = cli("service", "ls", "--filter", "mode=job")
+    assert (result.code, daemon.asked("ListServices")) == (2, [])
+    assert "use one of replicated, global, replicated-job, global-job" in " ".join(
+        result.err.split()
+    )
+
+
 def test_removing_goes_on_with_the_others(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("RemoveService", control_pb2.RemoveResponse(), MISSING, control_pb2.RemoveResponse())
     result = cli("service", "rm", "web", "gone", "db")

@@ -244,6 +244,23 @@ def test_a_flag_of_another_mode_does_not_change_the_mode(
     assert result.code == 2
     assert "has no meaning with mode replicated" in result.err
     assert daemon.asked("UpdateService") == []
+    agent = present()
+    getattr(agent.spec, "global").SetInParent()
+    daemon.on("GetService", agent)
+    result = cli("service", "update", "web", "--replicas", "2")
+    assert (result.code, "has no meaning with mode global" in result.err) == (2, True)
+    assert daemon.asked("UpdateService") == []
+
+
+def test_the_numbers_of_a_job_can_be_changed(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    job = present()
+    job.spec.replicated_job.total_completions = 1
+    daemon.on("GetService", job)
+    args = ("--replicas", "6", "--max-concurrent", "2")
+    assert cli("service", "update", "--detach", "web", *args).code == 0
+    [request] = daemon.asked("UpdateService")
+    changed = request.spec.replicated_job
+    assert (changed.total_completions, changed.max_concurrent) == (6, 2)
 
 
 @pytest.mark.parametrize("args", [("update", "--rollback"), ("rollback",)])
@@ -288,20 +305,23 @@ def test_collisions_without_end_are_reported(cli: CommandLine, daemon: ScriptedD
 
 
 def test_scaling_goes_on_with_the_others(cli: CommandLine, daemon: ScriptedDaemon) -> None:
-    job = objects_pb2.Service(id="s2")
+    agent, job = objects_pb2.Service(id="s2"), objects_pb2.Service(id="s3")
+    agent.spec.annotations.name = "agent"
+    getattr(agent.spec, "global").SetInParent()
     job.spec.annotations.name = "job"
     job.spec.replicated_job.total_completions = 1
     missing = SwarmError(Code.NOT_FOUND, "there is no service gone")
-    daemon.on("GetService", missing, job, present())
-    result = cli("service", "scale", "--detach", "gone=1", "job=2", "web=3")
-    assert (result.code, result.out) == (1, "web scaled to 3\n")
+    daemon.on("GetService", missing, agent, job, present())
+    result = cli("service", "scale", "--detach", "gone=1", "agent=2", "job=2", "web=3")
+    assert (result.code, result.out) == (1, "job scaled to 2\nweb scaled to 3\n")
     assert result.err == (
         "swarmctl: there is no service gone\n"
-        "swarmctl: service job cannot be scaled: its mode is replicated-job."
-        " Only replicated services have a number of replicas\n"
+        "swarmctl: service agent cannot be scaled: its mode is global, with one task on each node."
+        " Scale can only be used with replicated or replicated-job mode\n"
     )
-    [request] = daemon.asked("UpdateService")
-    assert request.spec.replicated.replicas == 3
+    of_job, of_web = daemon.asked("UpdateService")
+    assert of_job.spec.replicated_job.total_completions == 2
+    assert of_web.spec.replicated.replicas == 3
 
 
 @pytest.mark.parametrize("target", ["web", "web=", "=3", "web=many", "web=-1", "web=" + "9" * 30])
