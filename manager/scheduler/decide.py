@@ -50,8 +50,8 @@ class SchedulerLoop:
     def reset(self, view: View) -> None:
         """Takes every task as unseen; `decide` then counts them and the nodes, some at a time."""
         self._forget()
-        nodes = [node.id for node in view.all(objects_pb2.Node)]
-        self._unread = chain(nodes, [task.id for task in view.all(objects_pb2.Task)])
+        nodes, tasks = list(view.all(objects_pb2.Node)), list(view.all(objects_pb2.Task))
+        self._unread = chain((node.id for node in nodes), (task.id for task in tasks))
         self._is_read = False
 
     def observe(self, event: Event) -> bool:
