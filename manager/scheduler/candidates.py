@@ -3,11 +3,11 @@ tells them what changed; which order serves a task follows from the task and the
 """
 
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Any
 
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline
-from manager.scheduler.spread import TOO_FAR, LeastLoaded, Ranking
+from manager.scheduler.spread import LeastLoaded, NoAnswer, Ranking
 from manager.scheduler.step import Step
 from manager.scheduler.waiting import Entry
 
@@ -15,9 +15,6 @@ MAX_ORDERS = 128
 """Of each kind that are kept; those that served longest ago go first."""
 MAX_PLACES = 1_000_000
 """Nodes in all orders of a kind together, some 300 bytes each."""
-
-NOT_YET: Final = "not yet"
-"""There was no time left to bring an order up to date."""
 
 _RankingKey = tuple[tuple[str, int], Needs, tuple[str, ...]]
 
@@ -38,7 +35,7 @@ class Candidates:
         for ranking in self._rankings.values():
             ranking.touch(node_id)
 
-    def best(self, entry: Entry, step: Step) -> NodeInfo | str | None:
+    def best(self, entry: Entry, step: Step) -> NodeInfo | NoAnswer | None:
         """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.
 
         A preference says nothing to a service that has no tasks yet, nor does the ranking by them:
@@ -51,15 +48,15 @@ class Candidates:
             pool = self._pool(entry.needs)
             step.spend(pool.refresh(self._pipeline, step.left))
             if not pool.is_fresh:
-                return NOT_YET
+                return NoAnswer.NOT_YET
             found = pool.best(entry.group, self._pipeline, step.now)
-            if found is not TOO_FAR:
+            if found is not NoAnswer.TOO_FAR:
                 return found
         if ranking is None:
             ranking = self._rank(key)
         self._rankings.move_to_end(key)
         step.spend(ranking.refresh(self._pipeline, step.now, step.left))
-        return ranking.best() if ranking.is_fresh else NOT_YET
+        return ranking.best() if ranking.is_fresh else NoAnswer.NOT_YET
 
     def _pool(self, needs: Needs) -> LeastLoaded:
         pool = self._pools.get(needs.lasting)

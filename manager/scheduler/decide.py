@@ -10,11 +10,11 @@ from itertools import chain
 from api import states
 from api.v1 import objects_pb2
 from manager.decision import Decision
-from manager.scheduler.candidates import NOT_YET, Candidates
+from manager.scheduler.candidates import Candidates
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline
 from manager.scheduler.reasons import Reasons
-from manager.scheduler.spread import rank
+from manager.scheduler.spread import NoAnswer, rank
 from manager.scheduler.step import ASSIGN, GIVE_UP, LOAD, LOOK, Step
 from manager.scheduler.waiting import Entry, Waiting, is_waiting
 from manager.state.changes import Batch, Event, batch, copy, update
@@ -146,7 +146,7 @@ class SchedulerLoop:
                 self._pipeline.turn_to(task, entry.needs)
                 turned = True
             best = self._best(entry, task, step)
-            if best is NOT_YET:
+            if best is NoAnswer.NOT_YET:
                 self._waiting.put_back(group[position:])
                 return
             if isinstance(best, NodeInfo):
@@ -155,11 +155,11 @@ class SchedulerLoop:
                 self._waiting.give_up(entry)
                 step.spend(GIVE_UP)
 
-    def _best(self, entry: Entry, task: objects_pb2.Task, step: Step) -> NodeInfo | str | None:
-        best: NodeInfo | str | None = None
+    def _best(self, entry: Entry, task: objects_pb2.Task, step: Step) -> NodeInfo | NoAnswer | None:
+        best: NodeInfo | NoAnswer | None = None
         if entry.needs not in self._waiting.stuck:
             best = self._candidates.best(entry, step)
-        if entry.needs.per_node is None or isinstance(best, str):
+        if entry.needs.per_node is None or isinstance(best, NoAnswer):
             return best
         choice = [best] if best is not None else []
         choice += self._places_of_predecessors(task, step.view)
