@@ -5,7 +5,7 @@ tells them what changed; which order serves a task follows from the task and the
 from collections import OrderedDict
 from typing import Any
 
-from manager.scheduler.nodes import NodeInfo, NodeSet
+from manager.scheduler.nodes import GroupKey, NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline
 from manager.scheduler.spread import LeastLoaded, NoAnswer, Ranking
 from manager.scheduler.step import Step
@@ -16,7 +16,10 @@ MAX_ORDERS = 128
 MAX_PLACES = 1_000_000
 """Nodes in all orders of a kind together, some 300 bytes each."""
 
-_RankingKey = tuple[tuple[str, int], Needs, tuple[str, ...]]
+NOBODY: GroupKey = ("nobody", 0)
+"""A group without tasks."""
+
+_RankingKey = tuple[GroupKey, Needs, tuple[str, ...]]
 
 
 class Candidates:
@@ -38,13 +41,14 @@ class Candidates:
     def best(self, entry: Entry, step: Step) -> NodeInfo | NoAnswer | None:
         """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.
 
-        A preference says nothing to a service that has no tasks yet, nor does the ranking by them:
-        the pool that all services share knows the best node then. It also does while the first
-        nodes of it will do.
+        To a service of which no node knows anything yet, preferences say nothing, and its ranking
+        is that of all others like it. While the first nodes of a pool will do, no ranking is made.
         """
-        key = (entry.group, entry.needs, entry.spread)
+        is_known = self._nodes.knows(entry.group)
+        spread = entry.spread if is_known else ()
+        key = (entry.group if is_known else NOBODY, entry.needs, spread)
         ranking = self._rankings.get(key)
-        if ranking is None and not (entry.spread and self._nodes.has_tasks_of(entry.group[0])):
+        if ranking is None and not spread:
             pool = self._pool(entry.needs)
             step.spend(pool.refresh(self._pipeline, step.left))
             if not pool.is_fresh:
