@@ -2,8 +2,8 @@
 
 The observed state works like a Lamport clock: a report with a smaller state is stale and dropped.
 Orchestrators write NEW, the allocator PENDING, the scheduler ASSIGNED, agents everything from
-ACCEPTED to REJECTED, the dispatcher ORPHANED. Desired states are written by managers only
-(SwarmKit, design/task_model.md).
+ACCEPTED to REJECTED, the constraint enforcer REJECTED too, the dispatcher ORPHANED. Desired states
+are written by managers only (SwarmKit, design/task_model.md).
 """
 
 from api.v1 import objects_pb2, types_pb2

@@ -3,11 +3,11 @@ tells them what changed; which order serves a task follows from the task and the
 """
 
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Any
 
-from manager.scheduler.nodes import NodeInfo, NodeSet
+from manager.scheduler.nodes import GroupKey, NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline
-from manager.scheduler.spread import TOO_FAR, LeastLoaded, Ranking
+from manager.scheduler.spread import LeastLoaded, NoAnswer, Ranking
 from manager.scheduler.step import Step
 from manager.scheduler.waiting import Entry
 
@@ -16,10 +16,10 @@ MAX_ORDERS = 128
 MAX_PLACES = 1_000_000
 """Nodes in all orders of a kind together, some 300 bytes each."""
 
-NOT_YET: Final = "not yet"
-"""There was no time left to bring an order up to date."""
+NOBODY: GroupKey = ("nobody", 0)
+"""A group without tasks."""
 
-_RankingKey = tuple[tuple[str, int], Needs, tuple[str, ...]]
+_RankingKey = tuple[GroupKey, Needs, tuple[str, ...]]
 
 
 class Candidates:
@@ -38,28 +38,29 @@ class Candidates:
         for ranking in self._rankings.values():
             ranking.touch(node_id)
 
-    def best(self, entry: Entry, step: Step) -> NodeInfo | str | None:
+    def best(self, entry: Entry, step: Step) -> NodeInfo | NoAnswer | None:
         """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.
 
-        A preference says nothing to a service that has no tasks yet, nor does the ranking by them:
-        the pool that all services share knows the best node then. It also does while the first
-        nodes of it will do.
+        To a service of which no node knows anything yet, preferences say nothing, and its ranking
+        is that of all others like it. While the first nodes of a pool will do, no ranking is made.
         """
-        key = (entry.group, entry.needs, entry.spread)
+        is_known = self._nodes.knows(entry.group)
+        spread = entry.spread if is_known else ()
+        key = (entry.group if is_known else NOBODY, entry.needs, spread)
         ranking = self._rankings.get(key)
-        if ranking is None and not (entry.spread and self._nodes.has_tasks_of(entry.group[0])):
+        if ranking is None and not spread:
             pool = self._pool(entry.needs)
             step.spend(pool.refresh(self._pipeline, step.left))
             if not pool.is_fresh:
-                return NOT_YET
+                return NoAnswer.NOT_YET
             found = pool.best(entry.group, self._pipeline, step.now)
-            if found is not TOO_FAR:
+            if found is not NoAnswer.TOO_FAR:
                 return found
         if ranking is None:
             ranking = self._rank(key)
         self._rankings.move_to_end(key)
         step.spend(ranking.refresh(self._pipeline, step.now, step.left))
-        return ranking.best() if ranking.is_fresh else NOT_YET
+        return ranking.best() if ranking.is_fresh else NoAnswer.NOT_YET
 
     def _pool(self, needs: Needs) -> LeastLoaded:
         pool = self._pools.get(needs.lasting)

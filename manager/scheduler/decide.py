@@ -12,11 +12,11 @@ from itertools import chain
 from api import states
 from api.v1 import objects_pb2
 from manager.decision import Decision
-from manager.scheduler.candidates import NOT_YET, Candidates
+from manager.scheduler.candidates import Candidates
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline
 from manager.scheduler.reasons import Reasons
-from manager.scheduler.spread import rank
+from manager.scheduler.spread import NoAnswer, rank
 from manager.scheduler.step import ASSIGN, GIVE_UP, LOAD, LOOK, Step
 from manager.scheduler.waiting import Entry, Waiting, is_waiting
 from manager.state.changes import Batch, Event, batch, copy, update
@@ -53,8 +53,8 @@ class SchedulerLoop:
     def reset(self, view: View) -> None:
         """Takes every task as unseen; `decide` then counts them and the nodes, some at a time."""
         self._forget()
-        nodes = [node.id for node in view.all(objects_pb2.Node)]
-        self._unread = chain(nodes, [task.id for task in view.all(objects_pb2.Task)])
+        nodes, tasks = list(view.all(objects_pb2.Node)), list(view.all(objects_pb2.Task))
+        self._unread = chain((node.id for node in nodes), (task.id for task in tasks))
         self._is_read = False
 
     def observe(self, event: Event) -> bool:
@@ -152,7 +152,7 @@ class SchedulerLoop:
                 self._pipeline.turn_to(task, entry.needs)
                 turned = True
             best = self._best(entry, task, step)
-            if best is NOT_YET:
+            if best is NoAnswer.NOT_YET:
                 self._waiting.put_back(group[position:])
                 return
             if isinstance(best, NodeInfo):
@@ -161,14 +161,14 @@ class SchedulerLoop:
                 self._waiting.give_up(entry)
                 step.spend(GIVE_UP)
 
-    def _best(self, entry: Entry, task: objects_pb2.Task, step: Step) -> NodeInfo | str | None:
+    def _best(self, entry: Entry, task: objects_pb2.Task, step: Step) -> NodeInfo | NoAnswer | None:
         if entry.needs.node_id:
             own = self._nodes.get(entry.needs.node_id)
             return own if own is not None and self._pipeline.passes_successor(own) else None
-        best: NodeInfo | str | None = None
+        best: NodeInfo | NoAnswer | None = None
         if entry.needs not in self._waiting.stuck:
             best = self._candidates.best(entry, step)
-        if entry.needs.per_node is None or isinstance(best, str):
+        if entry.needs.per_node is None or isinstance(best, NoAnswer):
             return best
         choice = [best] if best is not None else []
         choice += self._places_of_predecessors(task, step.view)

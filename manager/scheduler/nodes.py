@@ -5,7 +5,7 @@ be counted at once and confirmed by its event later. Chooses nothing.
 """
 
 from collections import Counter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from api import states
 from api.times import seconds_of
@@ -25,6 +25,7 @@ MAX_FAILURES = 5
 _READY = types_pb2.NODE_STATE_READY
 _ACTIVE = types_pb2.NODE_AVAILABILITY_ACTIVE
 _NOBODY = objects_pb2.Node()
+K = TypeVar("K")
 
 
 class _Held(NamedTuple):
@@ -152,6 +153,7 @@ class NodeSet:
         self._infos: dict[str, NodeInfo] = {}
         self._placed: dict[str, _Placed] = {}
         self._of_service: Counter[str] = Counter()
+        self._failures: Counter[GroupKey] = Counter()
 
     def __len__(self) -> int:
         return len(self._infos)
@@ -169,9 +171,9 @@ class NodeSet:
         """The id of every node that is present."""
         return [info.id for info in self._infos.values() if info.present]
 
-    def has_tasks_of(self, service_id: str) -> bool:
-        """Whether any node has a task of the service that weighs in the spread."""
-        return service_id in self._of_service
+    def knows(self, group: GroupKey) -> bool:
+        """Whether any node has a task of the service, or has failed one of the group."""
+        return group[0] in self._of_service or group in self._failures
 
     def in_question(self, node_id: str) -> list[NodeInfo]:
         """The nodes for a task: all, or with `node_id` just that one, if it is present."""
@@ -222,14 +224,19 @@ class NodeSet:
     def _shift(self, info: NodeInfo, task_id: str, placed: _Placed, sign: int) -> None:
         _shift(info, task_id, placed, sign)
         if placed.counts:
-            service_id = placed.group[0]
-            self._of_service[service_id] += sign
-            if not self._of_service[service_id]:
-                del self._of_service[service_id]
+            _count(self._of_service, placed.group[0], sign)
+        if placed.failed_at:
+            _count(self._failures, placed.group, sign)
 
     def _forget_if_empty(self, info: NodeInfo) -> None:
         if not info.present and not info.placements:
             self._infos.pop(info.id, None)
+
+
+def _count(counts: Counter[K], key: K, sign: int) -> None:
+    counts[key] += sign
+    if not counts[key]:
+        del counts[key]
 
 
 def _alike(one: objects_pb2.Node, other: objects_pb2.Node) -> bool:

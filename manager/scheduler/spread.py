@@ -11,7 +11,8 @@ Both orders here are brought up to date piece by piece: whoever changes a node c
 import heapq
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, Final
+from enum import Enum
+from typing import Any
 
 from manager.placement.constraint import label_of
 from manager.scheduler.nodes import GroupKey, NodeInfo, NodeSet
@@ -23,8 +24,12 @@ Rank = tuple[bool, int, int]
 _BEST = (False, 0)
 """Not faulty, and no task of the service: among such nodes the number of tasks decides."""
 
-TOO_FAR: Final = "too far"
-"""The best node is not among the first, and another order has to find it."""
+
+class NoAnswer(Enum):
+    """Why it is not known yet which node is the best."""
+
+    TOO_FAR = "it is not among the first, and another order has to find it"
+    NOT_YET = "there was no time left to bring an order up to date"
 
 
 def rank(node: NodeInfo, group: GroupKey, now: float) -> Rank:
@@ -72,7 +77,7 @@ class LeastLoaded:
             done += 1
         return done
 
-    def best(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | str | None:
+    def best(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | NoAnswer | None:
         """The best node, None if there is none, or TOO_FAR; nothing may be touched before."""
         first = self._order.first()
         node = None if first is None else self._nodes.get(first[1])
@@ -80,12 +85,12 @@ class LeastLoaded:
             return node
         return self._scan(group, pipeline, now)
 
-    def _scan(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | str | None:
+    def _scan(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | NoAnswer | None:
         found: tuple[tuple[Rank, str], NodeInfo] | None = None
         with closing(self._order.ascending()) as names:
             for count, name in enumerate(names):
                 if count == self.SCANNED:
-                    return TOO_FAR
+                    return NoAnswer.TOO_FAR
                 node = self._nodes.get(name)
                 if node is None or not pipeline.passes(node):
                     continue

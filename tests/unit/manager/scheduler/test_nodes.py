@@ -132,11 +132,14 @@ def test_an_evicted_task_is_no_failure_of_its_node() -> None:
     assert not of(nodes).faulty_until(("web", 1), EPOCH)
 
 
-def test_services_are_known_while_they_have_tasks() -> None:
+def test_groups_are_known_while_they_have_tasks_or_failures() -> None:
     nodes = with_node()
     nodes.put(task("a", node_id="n"))
     nodes.put(task("b", slot=2, node_id="n"))
     nodes.drop("a")
-    assert nodes.has_tasks_of("web")
+    assert nodes.knows(("web", 2))
+    nodes.put(task("b", slot=2, node_id="n", state=states.FAILED))
+    assert nodes.knows(("web", 1))
+    assert not nodes.knows(("web", 2))
     nodes.drop("b")
-    assert not nodes.has_tasks_of("web")
+    assert not nodes.knows(("web", 1))

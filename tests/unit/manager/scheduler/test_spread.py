@@ -8,7 +8,7 @@ from api import states
 from api.v1 import objects_pb2
 from manager.scheduler.nodes import FAILURE_WINDOW, NodeInfo, NodeSet
 from manager.scheduler.pipeline import Pipeline
-from manager.scheduler.spread import TOO_FAR, LeastLoaded, Ranking, rank
+from manager.scheduler.spread import LeastLoaded, NoAnswer, Ranking, rank
 from tests.support.builders import DOWN, EPOCH, GIB, node, task, task_spec
 
 WEB = ("web", 1)
@@ -112,7 +112,7 @@ def test_a_pool_gives_up_where_too_many_come_first() -> None:
     nodes = nodes_with({f"n{n:03}": (1, 0) for n in range(100)} | {"z": (0, 2)})
     pool = LeastLoaded(nodes)
     pool.refresh(turned(), 1000)
-    assert pool.best(WEB, turned(), EPOCH) is TOO_FAR
+    assert pool.best(WEB, turned(), EPOCH) is NoAnswer.TOO_FAR
     other = pool.best(("other", 1), turned(), EPOCH)
     assert isinstance(other, NodeInfo)
     assert other.id == "n000"
