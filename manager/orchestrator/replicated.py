@@ -79,11 +79,11 @@ class ReplicatedLoop:
         """What the noted services need, and those whose time has come."""
         for node_id in self._nodes:
             for task in view.tasks_of_node(node_id):
-                self._services[task.service_id] = None
+                self._mark(task.service_id)
         self._nodes.clear()
         for service_id in [s for s, at in self._wake.items() if at <= now]:
             del self._wake[service_id]
-            self._services[service_id] = None
+            self._mark(service_id)
         self._changes, self._looks = MAX_CHANGES, MAX_LOOKS
         batches: list[Batch] = []
         for service_id in self._ready():
