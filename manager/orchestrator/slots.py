@@ -59,9 +59,10 @@ def slots_of(tasks: Iterable[objects_pb2.Task]) -> dict[int, Slot]:
     return slots
 
 
-def put(slots: dict[int, Slot], task: objects_pb2.Task) -> None:
+def put(slots: dict[int, Slot], task: objects_pb2.Task) -> Slot:
     """Adds a task, newer than all there are, to its slot."""
     slot = slots.get(task.slot)
     if slot is None:
         slot = slots[task.slot] = Slot(task.slot)
     (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)
+    return slot
