@@ -22,10 +22,13 @@ from manager.state.indexes import SlotKey
 def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
     """What the service's slots need, from all its tasks, oldest first."""
     slots: dict[SlotKey, Slot] = {}
+    filled: list[Slot] = []
     for task in tasks:
-        put(slots, task)
+        slot = put(slots, task)
+        if slot.tasks and slot.tasks[0] is task:
+            filled.append(slot)
         yield NOTHING
-    filled = sorted((s for s in slots.values() if s.is_filled), key=attrgetter("number"))
+    filled.sort(key=attrgetter("number"))
     surplus = len(filled) - scene.service.spec.replicated.replicas
     if surplus > 0:
         gone: set[SlotKey] = set()

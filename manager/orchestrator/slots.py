@@ -73,10 +73,11 @@ def slots_of(tasks: Iterable[objects_pb2.Task]) -> dict[SlotKey, Slot]:
     return slots
 
 
-def put(slots: dict[SlotKey, Slot], task: objects_pb2.Task) -> None:
+def put(slots: dict[SlotKey, Slot], task: objects_pb2.Task) -> Slot:
     """Adds a task, newer than all there are, to its slot."""
     key = slot_key(task)
     slot = slots.get(key)
     if slot is None:
         slot = slots[key] = Slot(key)
     (slot.removing if task.desired_state == states.REMOVE else slot.tasks).append(task)
+    return slot

@@ -8,7 +8,7 @@ from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.orchestrator.services import MAX_CHANGES, MAX_LOOKS, ServicesLoop
 from manager.state.changes import copy, create, delete, update
-from tests.support.builders import DRAIN, EPOCH, node, service, task, task_spec
+from tests.support.builders import ACTIVE, DRAIN, EPOCH, PAUSE, node, service, task, task_spec
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
 
@@ -173,6 +173,17 @@ def test_what_changes_during_a_look_is_found_at_the_next() -> None:
     driver.report("t7", states.FAILED)
     assert driver.run() == 1
     assert driver.task("t7").desired_state == SHUTDOWN
+
+
+def test_nodes_that_keep_changing_do_not_keep_a_look_from_its_end() -> None:
+    driver = huge()
+    driver.run()
+    driver.report(f"t{MAX_LOOKS}", states.FAILED)
+    made = []
+    for availability in (PAUSE, ACTIVE) * 5:
+        made += driver.decide().batches
+        driver.change_node("n1", availability=availability)
+    assert len(made) == 1
 
 
 def test_a_service_that_changes_during_a_look_is_looked_at_anew() -> None:
