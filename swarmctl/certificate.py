@@ -35,7 +35,7 @@ REENROL_LONGEST = 60.0
 this one, between questions whether its root is trusted still.
 """
 ROOTS_TIMEOUT = 5.0
-SHUT_OUT_CHECK = 5.0
+SHUT_OUT_CHECK = 2.0
 """Seconds between looks whether a manager takes this node in, while one does."""
 RENEWAL_SPREAD = 1.0
 """Seconds over which the nodes of a swarm spread their renewals when the root is rotated."""

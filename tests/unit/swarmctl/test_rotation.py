@@ -23,6 +23,8 @@ from tests.support.inner_swarm import Swarm, swarm
 
 pytestmark = pytest.mark.managers
 
+BEAT = 0.5
+"""Seconds between heartbeats: a node that was stopped is soon found to be down."""
 READY = types_pb2.NODE_STATE_READY
 ROLES: dict[Role, str] = {"worker": "w1", "manager": "m1"}
 """A host of each role."""
@@ -72,7 +74,7 @@ def test_every_node_gets_a_certificate_of_the_new_root_and_the_old_one_is_droppe
     tmp_path: Path,
 ) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, managers=3, workers=1) as s:
+        async with swarm(tmp_path, managers=3, workers=1, heartbeat=BEAT) as s:
             before = root_of(s["m1"])
             await rotate(s["m2"])
             await moved(s, s["m1"], before, "m1", "m2", "m3", "w1")
@@ -94,7 +96,7 @@ def test_a_node_that_was_down_meanwhile_exchanges_its_certificate_when_it_is_bac
     tmp_path: Path, away: str
 ) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, managers=3, workers=1) as s:
+        async with swarm(tmp_path, managers=3, workers=1, heartbeat=BEAT) as s:
             before, host = root_of(s["m1"]), s[away]
             node_id, key = host.node_id, host.present.safe.credentials.key_pem
             await host.stop()
@@ -116,7 +118,7 @@ def test_a_node_that_was_down_meanwhile_exchanges_its_certificate_when_it_is_bac
 
 def test_a_rotation_goes_on_under_the_next_leader(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, managers=3, workers=1) as s:
+        async with swarm(tmp_path, managers=3, workers=1, heartbeat=BEAT) as s:
             before = root_of(s["m2"])
             await s["w1"].stop()  # holds the rotation up until it is found to be down
             await rotate(s["m1"])
@@ -131,7 +133,7 @@ def test_a_rotation_goes_on_under_the_next_leader(tmp_path: Path) -> None:
 
 def test_a_rotation_is_broken_off_by_the_next_and_nobody_is_lost(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, managers=2, workers=2) as s:
+        async with swarm(tmp_path, managers=2, workers=2, heartbeat=BEAT) as s:
             before = root_of(s["m1"])
             await s["w1"].stop()
             await rotate(s["m1"], "first")
@@ -152,7 +154,7 @@ def test_a_rotation_is_broken_off_by_the_next_and_nobody_is_lost(tmp_path: Path)
 
 def test_who_stole_the_key_of_a_former_root_gets_nothing_for_it(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, workers=1) as s:
+        async with swarm(tmp_path, workers=1, heartbeat=BEAT) as s:
             before = root_of(s["m1"])
             await rotate(s["m1"])
             await moved(s, s["m1"], before, "m1", "w1")
@@ -186,7 +188,7 @@ def test_a_token_of_before_the_rotation_is_told_why_it_is_void(tmp_path: Path) -
 
 def test_a_joiner_gets_in_by_the_old_token_while_the_rotation_is_under_way(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, workers=1) as s:
+        async with swarm(tmp_path, workers=1, heartbeat=BEAT) as s:
             before = root_of(s["m1"])
             await s["w1"].stop()
             await rotate(s["m1"])

@@ -276,9 +276,10 @@ def test_renewal_follows_the_nodes_role() -> None:
             assert node_of(cluster, node_id).role == answer.role
             return answer
 
+        assert (await renewed()).role == WORKER
         before = cluster.store.version
         assert (await renewed()).role == WORKER
-        assert cluster.store.version == before
+        assert cluster.store.version == before, "a retry of the same request notes nothing new"
         await change(cluster, node_id, role=MANAGER)
         assert identity_of((await renewed()).certificate_pem).role == "manager"
         await change(cluster, node_id, role=WORKER)
