@@ -75,9 +75,8 @@ class CertificateKeeper:
         self._taking = asyncio.Lock()
         self._is_disowned = False
         self._renewal = Renewal(
-            credentials=lambda: self.credentials,
-            connect=self._connect_in_turn,
-            renewed=self.take,
+            certificate=lambda: self.credentials.certificate_pem,
+            renew=self.renew,
             chance=chance,
             wall=wall,
         )
@@ -113,7 +112,9 @@ class CertificateKeeper:
             )
 
     async def renew(self) -> None:
-        """Gets another certificate now: the node's role has changed. SwarmError if none comes."""
+        """Gets another certificate now, as when the node's role has changed. SwarmError if none
+        comes.
+        """
         async with self._connect_in_turn() as channel:
             await self.take(await renew(channel, self.credentials))
 

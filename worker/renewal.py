@@ -9,11 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-import grpc
-
-from api.enroll import renew
 from api.errors import SwarmError
-from api.identity import Credentials, renewal_time
+from api.identity import renewal_time
 from hostkit.clock import Clock
 from worker.backoff import Backoff, Chance
 
@@ -35,22 +32,19 @@ def delay_until_renewal(certificate_pem: bytes, now: float, chance: Chance) -> f
 class Renewal:
     """Renews in time, for as long as it runs.
 
-    `credentials` gives the present ones; `connect` a fresh channel to some manager; `renewed` is
-    called with the new ones, and keeps them.
+    `certificate` gives the present one; `renew` puts another in its place, or raises SwarmError.
     """
 
     def __init__(
         self,
         *,
-        credentials: Callable[[], Credentials],
-        connect: Callable[[], grpc.aio.Channel],
-        renewed: Callable[[Credentials], Awaitable[None]],
+        certificate: Callable[[], bytes],
+        renew: Callable[[], Awaitable[None]],
         chance: Chance,
         wall: Clock,
     ) -> None:
-        self._credentials = credentials
-        self._connect = connect
-        self._renewed = renewed
+        self._certificate = certificate
+        self._renew = renew
         self._chance = chance
         self._wall = wall
         self._now = asyncio.Event()
@@ -72,11 +66,11 @@ class Renewal:
                 self._now.set()
                 await asyncio.sleep(delay)
             else:
+                log.info("the certificate was renewed")
                 backoff.reset()
 
     async def _wait_for_moment(self) -> None:
-        certificate = self._credentials().certificate_pem
-        due = self._wall() + delay_until_renewal(certificate, self._wall(), self._chance)
+        due = self._wall() + delay_until_renewal(self._certificate(), self._wall(), self._chance)
         while (left := due - self._wall()) > 0:
             try:
                 async with asyncio.timeout(min(left, LONGEST_SLEEP)):
@@ -85,12 +79,3 @@ class Renewal:
                 continue
             break
         self._now.clear()
-
-    async def _renew(self) -> None:
-        channel = self._connect()
-        try:
-            fresh = await renew(channel, self._credentials())
-        finally:
-            await channel.close()
-        await self._renewed(fresh)
-        log.info("the certificate was renewed")

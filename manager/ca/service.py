@@ -141,12 +141,15 @@ class CaService(ca_pb2_grpc.CaServicer):
     async def Issue(self, request: ca_pb2.IssueRequest, context: Context) -> ca_pb2.IssueResponse:
         """A certificate for a new node with a token, or for a member whose old one is void."""
         proof = request.WhichOneof("proof")
+        # A manager that passes a call on has limited it before.
+        is_limited = not (is_forwarded(context.invocation_metadata()) and _is_from_manager())
+        if is_limited:
+            self._limit_one(context.peer())
         if proof == "token":
             # Costs next to nothing: so many wrong tokens keep nobody with a right one out.
             role_of_token(the_cluster(self._view).root_ca, request.token)
-        if not is_forwarded(context.invocation_metadata()) or not _is_from_manager():
-            # A manager that passes a call on has limited it before.
-            self._limit(context.peer(), self._in_all[proof or ""])
+        if is_limited:
+            self._limit_all(proof or "")
         public_key_of(request.csr_pem)
         match proof:
             case "token":
@@ -178,11 +181,13 @@ class CaService(ca_pb2_grpc.CaServicer):
             logger.info("node %s joined as %s", node_id, ROLE_OF_NODE[role])
         return applied.object_id
 
-    def _limit(self, peer: str, in_all: Bucket) -> None:
-        address, now = address_of_peer(peer), self._monotonic()
-        if wait := self._limiter.wait(address, now):
+    def _limit_one(self, peer: str) -> None:
+        address = address_of_peer(peer)
+        if wait := self._limiter.wait(address, self._monotonic()):
             raise _too_many(f"from {address}", wait)
-        if wait := in_all.wait(now):
+
+    def _limit_all(self, proof: str) -> None:
+        if wait := self._in_all[proof].wait(self._monotonic()):
             raise _too_many("from all addresses together", wait)
 
 

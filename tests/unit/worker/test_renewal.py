@@ -1,66 +1,83 @@
-"""Certificates are renewed in time and handed on; against a real authority."""
+"""Certificates are renewed in time: months in virtual time, with real certificates."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from itertools import pairwise
 
-import grpc
 import pytest
 
 from api.errors import Code, SwarmError
-from api.identity import Credentials
-from api.v1 import ca_pb2, ca_pb2_grpc
-from manager.ca.authority import sign
-from tests.support.trust import DAY, TrustedCluster, serving
+from api.identity import BACKDATE
+from tests.sim.control.loop import VirtualLoop
+from tests.support.trust import DAY, TrustedCluster
 from worker import renewal
 
 NODE = "0123456789abcdefghijklmno"
-
-
-class Authority(ca_pb2_grpc.CaRenewalServicer):
-    """Signs what it is sent; `refusals` are answered first."""
-
-    def __init__(self, cluster: TrustedCluster) -> None:
-        self.cluster = cluster
-        self.refusals: list[SwarmError] = []
-        self.asked = 0
-
-    async def Renew(self, request: ca_pb2.RenewRequest, context: Any) -> ca_pb2.IssueResponse:
-        self.asked += 1
-        if self.refusals:
-            raise self.refusals.pop(0)
-        certificate = sign(
-            self.cluster.root,
-            request.csr_pem,
-            node_id=NODE,
-            role="worker",
-            cluster_id=self.cluster.id,
-            now=self.cluster.now,
-            expiry=DAY,
-        )
-        return ca_pb2.IssueResponse(
-            node_id=NODE,
-            certificate_pem=certificate,
-            ca_pem=self.cluster.root.certificate_pem,
-            cluster_id=self.cluster.id,
-        )
-
-
-def run(
-    authority: Authority, scenario: Callable[[Callable[[], grpc.aio.Channel]], Awaitable[Any]]
-) -> Any:
-    async def all_of_it() -> Any:
-        add = ca_pb2_grpc.add_CaRenewalServicer_to_server
-        async with serving(add, authority) as port, asyncio.timeout(30):
-            return await scenario(lambda: grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-
-    return asyncio.run(all_of_it())
+LIFE = 90 * DAY
 
 
 @pytest.fixture(scope="module")
 def cluster() -> TrustedCluster:
     return TrustedCluster()
+
+
+class Daemon:
+    """A node that keeps its certificate fresh; `renewed` tells when, in seconds of its life."""
+
+    def __init__(self, cluster: TrustedCluster, loop: VirtualLoop, *, seed: int = 1) -> None:
+        self._cluster = cluster
+        self._loop = loop
+        self.life = LIFE
+        self.refusals = 0
+        self.tries: list[float] = []
+        self.renewed: list[float] = []
+        self.certificate = self.sign()
+        self.renewal = renewal.Renewal(
+            certificate=lambda: self.certificate,
+            renew=self._renew,
+            chance=random.Random(seed),
+            wall=self._wall,
+        )
+
+    def _wall(self) -> float:
+        return self._cluster.now + self._loop.time()
+
+    def sign(self) -> bytes:
+        made = self._cluster.credentials("worker", NODE, now=self._wall(), expiry=self.life)
+        return made.certificate_pem
+
+    async def _renew(self) -> None:
+        self.tries.append(self._loop.time())
+        if len(self.tries) <= self.refusals:
+            raise SwarmError(Code.UNAVAILABLE, "no leader")
+        self.certificate = self.sign()
+        self.renewed.append(self._loop.time())
+
+
+def live(cluster: TrustedCluster, seconds: float, seed: int = 1) -> Daemon:
+    """A node after so many seconds."""
+    return lived(cluster, seconds, lambda _: None, seed)
+
+
+def lived(
+    cluster: TrustedCluster, seconds: float, begin: Callable[[Daemon], None], seed: int = 1
+) -> Daemon:
+    with VirtualLoop() as loop:
+        daemon = Daemon(cluster, loop, seed=seed)
+        begin(daemon)
+
+        async def life() -> None:
+            running = asyncio.create_task(daemon.renewal.run())
+            await asyncio.sleep(seconds)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+        living = loop.create_task(life())
+        while not living.done():
+            loop.step()
+        living.result()
+    return daemon
 
 
 def test_the_moment_is_at_50_to_80_percent_of_life(cluster: TrustedCluster) -> None:
@@ -72,80 +89,47 @@ def test_the_moment_is_at_50_to_80_percent_of_life(cluster: TrustedCluster) -> N
     assert renewal.delay_until_renewal(certificate, cluster.now + 90_000, chance) == 0
 
 
-class Daemon:
-    """Keeps credentials, as a daemon does."""
-
-    def __init__(self, present: Credentials, now: float) -> None:
-        self.present = present
-        self.now = now
-        self.changed = asyncio.Event()
-
-    async def take(self, fresh: Credentials) -> None:
-        self.present = fresh
-        self.changed.set()
-
-    def renewal(self, connect: Callable[[], grpc.aio.Channel]) -> renewal.Renewal:
-        return renewal.Renewal(
-            credentials=lambda: self.present,
-            connect=connect,
-            renewed=self.take,
-            chance=random.Random(1),
-            wall=lambda: self.now,
-        )
-
-
-def watch(
-    authority: Authority,
-    daemon: Daemon,
-    scenario: Callable[[renewal.Renewal], Awaitable[None]],
+def test_nodes_renew_once_each_spread_over_50_to_80_percent_of_90_days(
+    cluster: TrustedCluster,
 ) -> None:
-    async def all_of_it(connect: Callable[[], grpc.aio.Channel]) -> None:
-        shell = daemon.renewal(connect)
-        running = asyncio.create_task(shell.run())
-        try:
-            await scenario(shell)
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    run(authority, all_of_it)
+    moments = [live(cluster, 0.81 * LIFE, seed).renewed for seed in range(20)]
+    assert {len(each) for each in moments} == {1}
+    first = [moment / LIFE for (moment,) in moments]
+    assert 0.5 <= min(first) <= max(first) <= 0.8
+    assert max(first) - min(first) > 0.15
 
 
-def test_a_certificate_that_is_due_is_renewed_once(cluster: TrustedCluster) -> None:
-    old = cluster.credentials("worker", NODE, now=cluster.now - 0.9 * DAY)
-    authority, daemon = Authority(cluster), Daemon(old, cluster.now)
-
-    async def scenario(_: renewal.Renewal) -> None:
-        await daemon.changed.wait()
-        await asyncio.sleep(0.05)
-
-    watch(authority, daemon, scenario)
-    assert authority.asked == 1
-    assert daemon.present.key_pem != old.key_pem
+def test_over_a_year_a_certificate_is_always_fresh(cluster: TrustedCluster) -> None:
+    renewed = live(cluster, 365 * DAY).renewed
+    steps = [b - a for a, b in pairwise([0.0, *renewed])]
+    assert len(renewed) >= 5
+    assert all(0.5 * LIFE - BACKDATE <= step <= 0.8 * LIFE for step in steps)
 
 
-def test_a_change_of_role_does_not_wait(cluster: TrustedCluster) -> None:
-    fresh = cluster.credentials("worker", NODE)
-    authority, daemon = Authority(cluster), Daemon(fresh, cluster.now)
+def test_another_life_of_certificates_holds_from_the_next_renewal(cluster: TrustedCluster) -> None:
+    def shorten(daemon: Daemon) -> None:
+        daemon.life = DAY
+        daemon.certificate = daemon.sign()
+        daemon.life = 3600.0  # `swarm update --cert-expiry 1h`, the least there is
 
-    async def scenario(shell: renewal.Renewal) -> None:
-        await asyncio.sleep(0.05)
-        assert authority.asked == 0
-        shell.renew_now()
-        await daemon.changed.wait()
-
-    watch(authority, daemon, scenario)
-    assert authority.asked == 1
+    renewed = lived(cluster, DAY, shorten).renewed
+    assert renewed[0] >= 0.5 * DAY - BACKDATE
+    steps = [b - a for a, b in pairwise(renewed)]
+    assert steps
+    assert all(0.5 * 3600 - 2 <= step <= 0.8 * 3600 for step in steps)
 
 
-def test_a_failure_is_tried_again(cluster: TrustedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "RETRY_FIRST", 0.01)
-    old = cluster.credentials("worker", NODE, now=cluster.now - 0.9 * DAY)
-    authority, daemon = Authority(cluster), Daemon(old, cluster.now)
-    authority.refusals = [SwarmError(Code.UNAVAILABLE, "no leader")] * 3
+def test_a_failure_is_tried_again_rarer_and_rarer(cluster: TrustedCluster) -> None:
+    def refuse(daemon: Daemon) -> None:
+        daemon.refusals = 12
 
-    async def scenario(_: renewal.Renewal) -> None:
-        await daemon.changed.wait()
+    tried = lived(cluster, 0.9 * LIFE, refuse).tries
+    gaps = [b - a for a, b in pairwise(tried)]
+    assert len(tried) == 13
+    assert 5.0 <= gaps[0] <= 10.0
+    assert all(300.0 <= gap <= 600.0 for gap in gaps[-4:])
 
-    watch(authority, daemon, scenario)
-    assert authority.asked == 4
+
+def test_a_change_of_root_does_not_wait(cluster: TrustedCluster) -> None:
+    renewed = lived(cluster, 60.0, lambda daemon: daemon.renewal.renew_now()).renewed
+    assert renewed == [0.0]
