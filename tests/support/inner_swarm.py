@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from api.identity import Credentials, make_csr, new_key
+from api.identity import Credentials, make_csr
 from api.times import duration
 from api.v1 import host_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit.clock import wall
@@ -75,11 +75,11 @@ class Swarm:
 
     def expire(self, host: Host) -> None:
         """Puts a certificate that was good for 90 days until ten days ago in place of the one on
-        the disk.
+        the disk; for the same key, of the root that the swarm began with.
         """
-        membership = host.memberships.read()
-        assert membership is not None
-        key = new_key()
+        found = host.memberships.load()
+        assert found is not None
+        membership, key = found[0], found[1].key_pem
         certificate = sign(
             self.cluster.root_ca,
             make_csr(key),

@@ -116,6 +116,25 @@ def test_a_node_that_was_down_meanwhile_exchanges_its_certificate_when_it_is_bac
     run(scenario)
 
 
+@pytest.mark.parametrize("away", ["w1", "m3"])
+def test_a_node_comes_back_after_90_days_and_a_rotation(tmp_path: Path, away: str) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3, workers=1, heartbeat=BEAT) as s:
+            before, host = root_of(s["m1"]), s[away]
+            await host.stop()
+            s.expire(host)
+            await rotate(s["m1"])
+            up = [name for name in ("m1", "m2", "m3", "w1") if name != away]
+            await moved(s, s["m1"], before, *up)
+            await host.resume()
+            await moved(s, s["m1"], before, away)
+            assert host.valid_until() > wall()
+            node_id = host.node_id
+            await s.until(lambda: s["m1"].stored_node(node_id).status.state == READY)
+
+    run(scenario)
+
+
 def test_a_rotation_goes_on_under_the_next_leader(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3, workers=1, heartbeat=BEAT) as s:

@@ -15,6 +15,7 @@ from api.serving import Caller, caller
 from api.status import from_grpc
 from api.v1 import objects_pb2
 from manager.ca.authorize import Authorizer, refuse_call
+from manager.ca.behalf import on_behalf
 from manager.ca.members import Members
 from manager.ca.operators import issue_operator
 from manager.ca.roles import ROLES
@@ -158,6 +159,23 @@ def test_an_operator_is_served_until_it_is_removed() -> None:
             )
             await propose_one(cluster.proposer, batch(delete(issued.operator)))
             assert (await refusal(here, alice, READ)).code is Code.UNAUTHENTICATED
+
+    asyncio.run(run())
+
+
+def test_what_a_manager_passes_on_for_a_removed_one_is_refused() -> None:
+    async def run() -> None:
+        async with lab() as here:
+            worker = await here.cluster.add_node("worker")
+            asking = Caller("worker", worker.identity.id, here.cluster.id, "tls")
+            async with node_channel(here.address, here.cluster.manager) as channel:
+                call: Any = channel.unary_unary(READ)
+                answer = await call(b"", timeout=10, metadata=on_behalf(asking))
+                assert answer == f"worker {worker.identity.id} tls".encode()
+                await here.cluster.remove_node(worker.identity.id)
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await call(b"", timeout=10, metadata=on_behalf(asking))
+                assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
     asyncio.run(run())
 
