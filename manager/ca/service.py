@@ -6,9 +6,9 @@ The shell around authority, tokens, limiter and members: it reads the store, pro
 import hashlib
 import logging
 
-from api.certificates import is_signed_by, key_digest, key_digest_of
+from api.certificates import key_digest
 from api.errors import Code, SwarmError, invalid
-from api.identity import ROLE_OF_NODE, Identity, Role, identity_of
+from api.identity import ROLE_OF_NODE, Role
 from api.ids import IdSource
 from api.serving import Context, caller
 from api.times import seconds_of
@@ -21,13 +21,13 @@ from manager.ca.keys import signed
 from manager.ca.limiter import Bucket, RateLimiter, address_of_peer
 from manager.ca.members import granted_role
 from manager.ca.operators import the_cluster
-from manager.ca.roots import former, is_trusted, trusted, was_trusted
+from manager.ca.proof import prove, removed
+from manager.ca.roots import former, trusted
 from manager.ca.tokens import role_of_token
 from manager.state.changes import batch, copy, create, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import View
 
-_CERTIFICATE_LIMIT = 16 << 10
 _ATTEMPTS = 5
 IN_ALL_RATE, IN_ALL_BURST = 50.0, 1000
 """How many a second, and at once, are served from all addresses together; apart for those with a
@@ -87,7 +87,7 @@ class Issuer:
         for _ in range(_ATTEMPTS):
             node = self.view.get(objects_pb2.Node, node_id)
             if node is None:
-                raise _removed(node_id)
+                raise removed(node_id)
             changed = copy(node)
             changed.role = granted_role(node)
             changed.certificate.keys[:] = signed(node.certificate.keys, key)
@@ -218,74 +218,3 @@ def _is_from_manager() -> bool:
         return caller().role == "manager"
     except SwarmError:
         return False
-
-
-def prove(
-    view: View, request: ca_pb2.IssueRequest, now: float
-) -> objects_pb2.Node | objects_pb2.Operator:
-    """Who owns the earlier certificate, and signed the request with its key. Pure.
-
-    UNAUTHENTICATED unless it is of a node, by a root that is trusted, whatever its dates are; or of
-    a node or operator, by a root that was, and its key is the one that is known of him.
-    """
-    proof, root = request.expired, the_cluster(view).root_ca
-    if len(proof.certificate_pem) > _CERTIFICATE_LIMIT:
-        raise invalid("expired.certificate_pem", "the certificate is too long")
-    identity: Identity = identity_of(proof.certificate_pem)
-    is_former = not is_trusted(root, proof.certificate_pem)
-    if is_former and not was_trusted(root, proof.certificate_pem):
-        raise _unproven("this cluster's root did not sign it")
-    if identity.cluster_id != the_cluster(view).id:
-        raise _unproven("it is not of this cluster")
-    if not is_signed_by(proof.certificate_pem, proof.signature, request.csr_pem):
-        raise _unproven("the request was not signed with its key")
-    if identity.role == "operator":
-        return _operator(view, identity, proof.certificate_pem, now, is_former=is_former)
-    node = view.get(objects_pb2.Node, identity.id)
-    if node is None:
-        raise _removed(identity.id)
-    if is_former and key_digest_of(proof.certificate_pem) not in node.certificate.keys:
-        raise _unproven("its root is trusted no more, and its key is not known to be the node's")
-    return node
-
-
-def _operator(
-    view: View, identity: Identity, certificate: bytes, now: float, *, is_former: bool
-) -> objects_pb2.Operator:
-    operator = view.get(objects_pb2.Operator, identity.id)
-    if operator is None:
-        raise _no_operator("he was removed")
-    if seconds_of(operator.expires_at) <= now:
-        raise _no_operator("his certificate has ended")
-    if not is_former:
-        raise _no_operator("his certificate is good, or has been replaced")
-    if key_digest_of(certificate) != operator.key:
-        raise _no_operator("its root is trusted no more, and its key is not known to be his")
-    return operator
-
-
-def _no_operator(why: str) -> SwarmError:
-    return SwarmError(
-        Code.UNAUTHENTICATED,
-        "the operator gets no certificate for his earlier one",
-        why=why,
-        remedy="ask for a new certificate with `swarmctl swarm client-cert`",
-    )
-
-
-def _unproven(why: str) -> SwarmError:
-    return SwarmError(
-        Code.UNAUTHENTICATED,
-        "the earlier certificate is refused",
-        why=why,
-        remedy="leave the swarm with `swarmctl swarm leave --force` and join again with a token",
-    )
-
-
-def _removed(node_id: str) -> SwarmError:
-    return SwarmError(
-        Code.UNAUTHENTICATED,
-        f"node {node_id} is not a member of this cluster any more",
-        why="it was removed",
-        remedy="leave the swarm with `swarmctl swarm leave --force` and join again with a token",
-    )
