@@ -5,6 +5,7 @@ may call is said in manager.ca.roles.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import grpc
 
 from api.collector import Collector
+from api.errors import SwarmError
 from api.health import HealthService
 from api.identity import Credentials
 from api.listener import Listener
@@ -46,6 +48,9 @@ from manager.raft.transport.service import RaftService
 from manager.state.machine import LogProposer
 from manager.state.store import Store
 from manager.state.watch import WatchHub
+
+CATCH_UP = 2.0
+"""Seconds that a caller who is not known here waits, in case that he is known to others by now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +98,8 @@ class Offer:
         """
         parts, ca = self._parts, self._ca()
         address = parts.config.listen_address
-        control = control_port(address, Members(parts.store), self._shown, parts.standing.calls)
+        members, calls = Members(parts.store), parts.standing.calls
+        control = control_port(address, members, self._shown, calls, self._catch_up)
         self._listeners.append(control)
         self._add_to_members(control.server, ca)
         identity = identity_port(address, self._credentials)
@@ -161,6 +167,12 @@ class Offer:
             monotonic=config.monotonic,
             new_id=new_id,
         )
+
+    async def _catch_up(self) -> None:
+        """Until the state here is that of now; not for long, as nobody may lead."""
+        with contextlib.suppress(SwarmError, TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                await self._parts.node.read_barrier()
 
     def _shown(self) -> Credentials:
         """What the control port shows and believes; threads of gRPC's call it."""

@@ -22,6 +22,10 @@ from manager.ca.roles import BETWEEN_MEMBERS, SOCKET_ONLY
 _NOBODY: frozenset[Role] = frozenset()
 
 
+async def _nothing() -> None:
+    """The state is that of now."""
+
+
 class Authorizer(grpc.aio.ServerInterceptor):
     """Stands before every service but Ca; put api.serving.ErrorInterceptor in front of it.
 
@@ -38,8 +42,13 @@ class Authorizer(grpc.aio.ServerInterceptor):
         *,
         role_of: Callable[[Identity], Role] = lambda identity: identity.role,
         calls: OpenCalls | None = None,
+        catch_up: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
+        """`catch_up` returns when the state is that of now, or cannot be: awaited before somebody
+        who is not in it is refused. He may have come in a moment ago, through another manager.
+        """
         self._roles = roles
+        self._catch_up = catch_up
         self._calls = calls or OpenCalls()
         self._is_member = is_member
         self._role_of = role_of
@@ -57,7 +66,7 @@ class Authorizer(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _admit(self, method: str, context: Context) -> AsyncIterator[None]:
-        who = self._caller(method, context)
+        who = await self._caller(method, context)
         refusal = refuse_call(self._roles, method, who)
         if refusal is not None:
             raise refusal
@@ -68,7 +77,7 @@ class Authorizer(grpc.aio.ServerInterceptor):
                     await stack.enter_async_context(self._calls.held(identity))
             yield
 
-    def _caller(self, method: str, context: Context) -> Caller:
+    async def _caller(self, method: str, context: Context) -> Caller:
         certificate = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
         if certificate is None:
             if context.peer().startswith("unix:"):
@@ -82,21 +91,25 @@ class Authorizer(grpc.aio.ServerInterceptor):
         identity = identity_of(certificate)
         if method in BETWEEN_MEMBERS:
             return Caller(identity.role, identity.id, identity.cluster_id, "tls")
-        if not self._is_member(identity):
-            raise no_member(identity)
+        await self._check_member(identity)
         role = self._role_of(identity)
         peer = Caller(role, identity.id, identity.cluster_id, "tls", certificate)
-        return self._asking(peer, context)
+        return await self._asking(peer, context)
 
-    def _asking(self, peer: Caller, context: Context) -> Caller:
+    async def _asking(self, peer: Caller, context: Context) -> Caller:
         """Who asks through the peer, which is somebody else if a manager passes a call on."""
         asking = behind(peer, context.invocation_metadata())
         if asking is not peer and asking.id:
             # The follower that let it in may not have heard of its removal yet.
-            identity = _identity(asking)
-            if not self._is_member(identity):
-                raise no_member(identity)
+            await self._check_member(_identity(asking))
         return asking
+
+    async def _check_member(self, identity: Identity) -> None:
+        if self._is_member(identity):
+            return
+        await self._catch_up()
+        if not self._is_member(identity):
+            raise no_member(identity)
 
 
 def _behind_call(context: Context, who: Caller) -> list[Identity]:
