@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from api.channel import node_channel
-from api.enroll import reenroll
+from api.enroll import enroll, reenroll
 from api.errors import Code, SwarmError
 from api.identity import Credentials, make_csr, new_key
 from api.v1 import control_pb2, control_pb2_grpc, host_pb2, logs_pb2, logs_pb2_grpc
@@ -42,14 +42,15 @@ def test_the_open_streams_of_a_removed_node_end_at_every_manager(
     tmp_path: Path, through: str
 ) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, managers=2, workers=1) as s:
-            host = s["w1"]
-            papers = host.present.safe.credentials
+        async with swarm(tmp_path, managers=2) as s:
+            # Without an agent, whose own streams would take the place of these.
+            node = await enroll([s["m1"].address], s.cluster.root_ca.worker_token)
+            papers = node.credentials
             async with node_channel(s[through].address, papers) as channel:
                 watch = watched(channel)
                 logs = logs_pb2_grpc.LogBrokerStub(channel).Listen(logs_pb2.ListenRequest())
                 await read(watch)
-                await remove(s["m1"], host.node_id)
+                await remove(s["m1"], node.node_id)
                 for stream in (watch, logs):
                     assert (await ending(stream)).code is Code.UNAUTHENTICATED
             with pytest.raises(SwarmError) as refused:
