@@ -3,6 +3,8 @@
 Only P-256 with SHA-256 is spoken here. Who may have a certificate is decided in manager/ca.
 """
 
+import hashlib
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,11 +16,21 @@ _SIGNATURE = ec.ECDSA(hashes.SHA256())
 
 
 def load_certificate(certificate: bytes) -> x509.Certificate:
-    """The parsed certificate, PEM or DER; UNAUTHENTICATED if it is none."""
+    """The parsed certificate, PEM or DER, of several the first; UNAUTHENTICATED if it is none."""
     try:
         if certificate.lstrip().startswith(b"-----BEGIN"):
             return x509.load_pem_x509_certificate(certificate)
         return x509.load_der_x509_certificate(certificate)
+    except ValueError as error:
+        raise unreadable(str(error)) from error
+
+
+def certificates_in(pem: bytes) -> list[x509.Certificate]:
+    """All certificates of a PEM text, in their order; UNAUTHENTICATED if one cannot be read."""
+    if not pem.strip():
+        return []
+    try:
+        return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise unreadable(str(error)) from error
 
@@ -39,13 +51,41 @@ def is_p256(key: object) -> bool:
     return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
 
 
+def issuer_of(certificate: bytes, ca_pem: bytes) -> x509.Certificate | None:
+    """Which of these roots signed the certificate itself, if any did; dates are ignored."""
+    signed = load_certificate(certificate)
+    return next((root for root in certificates_in(ca_pem) if is_signed(signed, root)), None)
+
+
 def is_issued_by(certificate: bytes, ca_pem: bytes) -> bool:
-    """Whether this root signed the certificate; dates are ignored."""
+    """Whether one of these roots signed the certificate itself; dates are ignored."""
+    return issuer_of(certificate, ca_pem) is not None
+
+
+def is_signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether this issuer signed the certificate; of itself it is true of a root."""
     try:
-        load_certificate(certificate).verify_directly_issued_by(load_certificate(ca_pem))
+        certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def digest_of(certificate: x509.Certificate) -> bytes:
+    """What tells a certificate from every other: the SHA-256 of its DER."""
+    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+
+
+def key_digest(key: ec.EllipticCurvePublicKey) -> bytes:
+    """What tells a public key from every other: the SHA-256 of its SubjectPublicKeyInfo."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).digest()
+
+
+def key_digest_of(certificate: bytes) -> bytes:
+    """The digest of the key that the certificate is for; empty if that is no P-256 key."""
+    key = load_certificate(certificate).public_key()
+    return key_digest(key) if isinstance(key, ec.EllipticCurvePublicKey) else b""
 
 
 def is_key_of(key_pem: bytes, certificate: bytes) -> bool:

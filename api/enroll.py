@@ -2,27 +2,30 @@
 
 A joiner believes nothing but its token: it takes the root that a manager shows, compares its digest
 with the one in the token, and only then says its secret, over a channel that this root vouches for.
-Every certificate that comes back is checked before it is believed. Keeps nothing on disk.
+Every certificate that comes back is checked before it is believed; so are the roots beside it,
+since only a manager that a trusted root vouches for could send them. Keeps nothing on disk.
 """
 
 import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.address import identity_address, split_address
-from api.certificates import is_issued_by, is_key_of, sign_with
+from api.certificates import certificates_in, is_issued_by, is_key_of, sign_with
 from api.channel import ca_channel
 from api.errors import Code, SwarmError
 from api.identity import ROLE_OF_NODE, Credentials, Role, identity_of, make_csr, new_key
 from api.status import from_grpc
 from api.token import JoinToken, parse_token
 from api.v1 import ca_pb2, ca_pb2_grpc, types_pb2
+
+T = TypeVar("T")
 
 _SILENCE = (Code.UNAVAILABLE, Code.DEADLINE)
 
@@ -58,17 +61,18 @@ async def enroll(
         address = identity_address(manager)
         ca_pem = await fetch_root(address, wanted, timeout=limit)
         answer = await _issue(address, ca_pem, request, limit)
-        return _accept(answer, key_pem, ca_pem, manager)
+        return _accept(answer, key_pem, manager)
 
     return await _first(managers, ask, timeout, "joining the swarm")
 
 
-async def reenroll_expired(
+async def reenroll(
     managers: Sequence[str], current: Credentials, *, timeout: float = 20.0
 ) -> Enrolment:
-    """A new certificate for a node whose own has ended; proven by its old key.
+    """A new certificate for a node whose own is worth nothing any more; proven by its old key.
 
-    UNAUTHENTICATED if the node was removed meanwhile. `managers` as in `enroll`.
+    It has ended, or its root is trusted no more. UNAUTHENTICATED if the node was removed meanwhile.
+    `managers` as in `enroll`.
     """
     key_pem = new_key()
     csr_pem = make_csr(key_pem)
@@ -80,13 +84,13 @@ async def reenroll_expired(
     async def ask(manager: str, limit: float) -> Enrolment:
         address = identity_address(manager)
         answer = await _issue(address, current.ca_pem, request, limit)
-        return _same_node(_accept(answer, key_pem, current.ca_pem, manager), current)
+        return _same_node(_accept(answer, key_pem, manager), current)
 
     return await _first(managers, ask, timeout, "renewing an expired certificate")
 
 
 async def renew(
-    channel: grpc.aio.Channel, current: Credentials, *, timeout: float = 10.0
+    channel: grpc.aio.Channel, current: Credentials, *, timeout: float = 20.0
 ) -> Credentials:
     """A new key and certificate, over a channel made with `current`. The role may have changed."""
     key_pem = new_key()
@@ -96,7 +100,22 @@ async def renew(
         answer = await stub.Renew(request, timeout=timeout)
     except grpc.aio.AioRpcError as error:
         raise from_grpc(error, "renewing the certificate") from error
-    return _same_node(_accept(answer, key_pem, current.ca_pem, ""), current).credentials
+    return _same_node(_accept(answer, key_pem, ""), current).credentials
+
+
+async def trusted_roots(
+    managers: Sequence[str], current: Credentials, *, timeout: float = 20.0
+) -> bytes:
+    """The roots (PEM) that are trusted now, as the first of `managers` says that can be believed.
+
+    A manager shows what leads from its certificate to roots of before, so it can be believed also
+    by a node that has not heard of the present one.
+    """
+
+    async def ask(manager: str, limit: float) -> bytes:
+        return (await _roots(identity_address(manager), current.ca_pem, limit)).ca_pem
+
+    return await _first(managers, ask, timeout, "asking for the roots that are trusted now")
 
 
 async def fetch_root(address: str, token: JoinToken, *, timeout: float) -> bytes:
@@ -109,24 +128,32 @@ async def fetch_root(address: str, token: JoinToken, *, timeout: float) -> bytes
             shown = await _shown_certificate(address)
             # Not verified: the call goes to whoever holds this very certificate. It is believed
             # only as far as the digest goes that is compared below.
-            async with ca_channel(address, shown) as channel:
-                stub = ca_pb2_grpc.CaStub(channel)
-                answer = await stub.GetRoot(ca_pb2.GetRootRequest(), timeout=timeout)
-    except grpc.aio.AioRpcError as error:
-        raise from_grpc(error, f"asking {address} for its root certificate") from error
+            answer = await _roots(address, shown, timeout)
     except TimeoutError:
         raise SwarmError(Code.DEADLINE, f"{address} did not answer in {timeout:g} s") from None
-    return _known_root(answer.ca_pem, token, address)
+    return _known_root(answer, token, address)
 
 
-def _known_root(ca_pem: bytes, token: JoinToken, address: str) -> bytes:
-    try:
-        shown = x509.load_pem_x509_certificates(ca_pem)
-    except ValueError:
-        shown = []
-    for certificate in shown:
-        if token.is_of(certificate.public_bytes(Encoding.DER)):
-            return certificate.public_bytes(Encoding.PEM)
+async def _roots(address: str, ca_pem: bytes, limit: float) -> ca_pb2.GetRootResponse:
+    async with ca_channel(address, ca_pem) as channel:
+        try:
+            return await ca_pb2_grpc.CaStub(channel).GetRoot(ca_pb2.GetRootRequest(), timeout=limit)
+        except grpc.aio.AioRpcError as error:
+            raise from_grpc(error, f"asking {address} for its root certificate") from error
+
+
+def _known_root(answer: ca_pb2.GetRootResponse, token: JoinToken, address: str) -> bytes:
+    known = _of_token(answer.ca_pem, token)
+    if known is not None:
+        return known.public_bytes(Encoding.PEM)
+    if _of_token(answer.former_pem, token) is not None:
+        raise SwarmError(
+            Code.UNAUTHENTICATED,
+            "the join token is void",
+            why="the root certificate of the swarm was rotated since the token was made",
+            remedy="get the present one with `swarmctl swarm join-token worker` on a manager",
+            field="token",
+        )
     raise SwarmError(
         Code.UNAUTHENTICATED,
         f"{address} is not a manager of the token's cluster",
@@ -135,6 +162,14 @@ def _known_root(ca_pem: bytes, token: JoinToken, address: str) -> bytes:
         remedy="compare address and token with what `swarmctl swarm join-token` prints there",
         field="token",
     )
+
+
+def _of_token(pem: bytes, token: JoinToken) -> x509.Certificate | None:
+    try:
+        shown = certificates_in(pem)
+    except SwarmError:
+        return None
+    return next((each for each in shown if token.is_of(each.public_bytes(Encoding.DER))), None)
 
 
 async def _shown_certificate(address: str) -> bytes:
@@ -173,9 +208,11 @@ async def _issue(
             raise from_grpc(error, f"asking {address} for a certificate") from error
 
 
-def _accept(answer: ca_pb2.IssueResponse, key_pem: bytes, ca_pem: bytes, manager: str) -> Enrolment:
-    """Believes an answer whose certificate is for our key, by our root, and says what it says."""
-    certificate = answer.certificate_pem
+def _accept(answer: ca_pb2.IssueResponse, key_pem: bytes, manager: str) -> Enrolment:
+    """Believes an answer whose certificate is for our key, by a root of its own, and says what it
+    says.
+    """
+    certificate, ca_pem = answer.certificate_pem, answer.ca_pem
     identity = identity_of(certificate)
     consistent = (
         is_issued_by(certificate, ca_pem)
@@ -188,7 +225,8 @@ def _accept(answer: ca_pb2.IssueResponse, key_pem: bytes, ca_pem: bytes, manager
         raise SwarmError(
             Code.UNAUTHENTICATED,
             "the manager answered with a certificate that is not ours",
-            why="it is for another key, from another root, or contradicts the answer it came in",
+            why="it is for another key, from a root that is not beside it, or contradicts the "
+            "answer it came in",
             remedy="check that all managers run the same cluster",
         )
     credentials = Credentials(key_pem, certificate, ca_pem)
@@ -207,10 +245,10 @@ def _same_node(renewed: Enrolment, current: Credentials) -> Enrolment:
 
 async def _first(
     managers: Sequence[str],
-    ask: Callable[[str, float], Awaitable[Enrolment]],
+    ask: Callable[[str, float], Awaitable[T]],
     timeout: float,
     doing: str,
-) -> Enrolment:
+) -> T:
     """The first answer; each manager gets its share of the time that is left.
 
     A refusal by one is not the end: it may be of another cluster, or not know the latest yet.

@@ -4,7 +4,10 @@ A certificate is ECDSA P-256: CN is the id, OU the role, O the cluster id; its s
 are the id and, of managers, `swarm-manager` and `swarm-ca`. This module holds that format, for
 those who issue certificates and for those who read them. It signs none, and reads no clock.
 
-On disk key, certificate and root are one file, so that one rename replaces all three: whatever
+A certificate may have a chain behind it, from the root that signed it to roots that were trusted
+before; and several roots may be trusted at once, while one takes the place of another.
+
+On disk key, certificate and roots are one file, so that one rename replaces all three: whatever
 moment the power fails, a reader finds the old set or the new one, never a key beside another's
 certificate. Only its owner may read the file or enter its directory. Where the swarm is locked the
 private key in it is encrypted: PKCS #8 under a password that is not kept here.
@@ -25,7 +28,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from api.certificates import is_issued_by, is_key_of, load_certificate, load_key, unreadable
+from api.certificates import (
+    certificates_in,
+    is_issued_by,
+    is_key_of,
+    is_signed,
+    load_certificate,
+    load_key,
+    unreadable,
+)
 from api.errors import Code, SwarmError
 from api.v1 import types_pb2
 
@@ -45,9 +56,9 @@ ROLE_OF_NODE: dict[types_pb2.NodeRole.ValueType, Role] = {
 _SHOWN = "%Y-%m-%d %H:%M UTC"
 _RENEWAL_BEGINS, _RENEWAL_ENDS = 0.5, 0.8
 FILE_NAME = "node.key"
-"""PEM blocks in this order: private key, certificate, root."""
+"""PEM blocks in this order: private key, certificate and its chain, roots."""
 _FILE_LIMIT = 64 << 10
-_BLOCKS = 3
+_LEAST_BLOCKS = 3
 _ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 logger = logging.getLogger(__name__)
@@ -66,7 +77,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A private key (its repr hides it), the certificate for it, and the cluster's root."""
+    """A private key (its repr hides it), the certificate for it, and the cluster's root.
+
+    Each of the two may be several PEM blocks: the certificate with its chain, all trusted roots.
+    """
 
     key_pem: bytes = field(repr=False)
     certificate_pem: bytes
@@ -199,12 +213,13 @@ def load_credentials(directory: Path, passwords: Iterable[bytes] = ()) -> Creden
 
 def _parse(path: Path, content: bytes, passwords: Iterable[bytes]) -> Credentials:
     blocks = _pem_blocks(content)
-    if len(blocks) != _BLOCKS:
-        raise _damaged(path, f"it holds {len(blocks)} PEM blocks instead of {_BLOCKS}")
-    if blocks[0].startswith(_ENCRYPTED):
-        blocks[0] = _decrypted(path, blocks[0], passwords)
-    credentials = Credentials(*blocks)
+    if len(blocks) < _LEAST_BLOCKS:
+        raise _damaged(path, f"it holds {len(blocks)} PEM blocks instead of {_LEAST_BLOCKS}")
+    key_pem, rest = blocks[0], blocks[1:]
+    if key_pem.startswith(_ENCRYPTED):
+        key_pem = _decrypted(path, key_pem, passwords)
     try:
+        credentials = Credentials(key_pem, *_certificate_and_roots(rest))
         matches = is_key_of(credentials.key_pem, credentials.certificate_pem)
         issued = is_issued_by(credentials.certificate_pem, credentials.ca_pem)
     except SwarmError as error:
@@ -214,6 +229,16 @@ def _parse(path: Path, content: bytes, passwords: Iterable[bytes]) -> Credential
     if not issued:
         raise _damaged(path, "the certificate in it was not signed by the root in it")
     return credentials
+
+
+def _certificate_and_roots(blocks: list[bytes]) -> tuple[bytes, bytes]:
+    """A root signed itself, and what is in a chain did not."""
+    mine: list[bytes] = blocks[:1]
+    roots: list[bytes] = []
+    for block in blocks[1:]:
+        (certificate,) = certificates_in(block)
+        (roots if is_signed(certificate, certificate) else mine).append(block)
+    return b"".join(mine), b"".join(roots)
 
 
 def _encrypted(credentials: Credentials, password: bytes) -> bytes:

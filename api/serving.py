@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -30,12 +30,16 @@ Guard = Callable[[Context], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. Over the socket of the host: an operator without an id or a cluster."""
+    """Who calls. Over the socket of the host: an operator without an id or a cluster.
+
+    `certificate` (PEM): the one that was shown by the caller itself, not by whoever passes it on.
+    """
 
     role: Role
     id: str
     cluster_id: str
     via: Literal["socket", "tls"]
+    certificate: bytes = field(default=b"", repr=False, compare=False)
 
 
 _caller: ContextVar[Caller] = ContextVar("caller")

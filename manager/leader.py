@@ -1,10 +1,12 @@
 """What runs only while this manager leads: the loops that decide, the dispatcher, the keeper."""
 
+import secrets
 from collections.abc import Callable
 
 from api.ids import IdSource
 from hostkit.together import alongside
 from manager.allocator.decide import AllocatorLoop
+from manager.ca.rotation import RotationLoop
 from manager.control.logs import LogsService
 from manager.decision import Loop
 from manager.dispatcher.orphans import OrphansLoop
@@ -42,6 +44,7 @@ class Leader:
             EnforcerLoop(),
             ReaperLoop(),
             OrphansLoop(),
+            RotationLoop(secrets.token_bytes),
         ]
         self._tasks = [
             LoopTask(loop, store=store, hub=hub, proposer=proposer, clock=clock) for loop in loops

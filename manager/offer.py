@@ -5,13 +5,15 @@ may call is said in manager.ca.roles.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
 
 from api.collector import Collector
+from api.errors import SwarmError
 from api.health import HealthService
 from api.identity import Credentials
 from api.listener import Listener
@@ -28,6 +30,7 @@ from api.v1 import (
 from api.v1.raft_pb2 import RaftGreeting
 from manager.ca.members import Members
 from manager.ca.service import CaRenewalService, CaService
+from manager.ca.standing import Standing
 from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
 from manager.control.logs import LogBrokerService, LogsService
@@ -46,6 +49,9 @@ from manager.state.machine import LogProposer
 from manager.state.store import Store
 from manager.state.watch import WatchHub
 
+CATCH_UP = 2.0
+"""Seconds that a caller who is not known here waits, in case that he is known to others by now."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OfferedParts:
@@ -60,6 +66,7 @@ class OfferedParts:
     channels: ManagerChannels
     dispatcher: DispatcherService
     logs: LogsService
+    standing: Standing
     greeted: Callable[[RaftGreeting, str], None]
 
 
@@ -91,7 +98,8 @@ class Offer:
         """
         parts, ca = self._parts, self._ca()
         address = parts.config.listen_address
-        control = control_port(address, Members(parts.store), self._credentials)
+        members, calls = Members(parts.store), parts.standing.calls
+        control = control_port(address, members, self._shown, calls, self._catch_up)
         self._listeners.append(control)
         self._add_to_members(control.server, ca)
         identity = identity_port(address, self._credentials)
@@ -159,6 +167,16 @@ class Offer:
             monotonic=config.monotonic,
             new_id=new_id,
         )
+
+    async def _catch_up(self) -> None:
+        """Until the state here is that of now; not for long, as nobody may lead."""
+        with contextlib.suppress(SwarmError, TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                await self._parts.node.read_barrier()
+
+    def _shown(self) -> Credentials:
+        """What the control port shows and believes; threads of gRPC's call it."""
+        return replace(self._credentials(), ca_pem=self._parts.standing.roots)
 
     def _status(self) -> control_pb2.ManagerGroupStatus:
         return group_status(self._parts.group, self._parts.node, self._parts.store)

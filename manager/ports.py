@@ -4,7 +4,7 @@ The control port carries everything between nodes over mutual TLS. The identity 
 serves those that have no valid certificate.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import grpc
 
@@ -21,18 +21,27 @@ from api.listener import Listener
 from api.serving import ErrorInterceptor
 from manager.ca.authorize import Authorizer
 from manager.ca.members import Members
+from manager.ca.open_calls import OpenCalls
 from manager.ca.roles import ROLES
 
 
 def control_port(
-    address: str, members: Members, credentials: Callable[[], Credentials]
+    address: str,
+    members: Members,
+    credentials: Callable[[], Credentials],
+    calls: OpenCalls,
+    catch_up: Callable[[], Awaitable[None]],
 ) -> Listener:
-    """A server for members of the cluster at `address`. UNAVAILABLE if it cannot listen there."""
+    """A server for members of the cluster at `address`. UNAVAILABLE if it cannot listen there.
+
+    Callers need a certificate of one of the roots in `credentials`; `calls` and `catch_up`: see
+    Authorizer.
+    """
+    authorizer = Authorizer(
+        ROLES, members.is_member, role_of=members.role_of, calls=calls, catch_up=catch_up
+    )
     server = grpc.aio.server(
-        interceptors=[
-            ErrorInterceptor(),
-            Authorizer(ROLES, members.is_member, role_of=members.role_of),
-        ],
+        interceptors=[ErrorInterceptor(), authorizer],
         options=SERVER_OPTIONS,
     )
     _listen(server, address, node_server_credentials(credentials))

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from api.certificates import key_digest
 from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import objects_pb2, raft_pb2, types_pb2
 from manager import new_log
-from manager.ca.authority import node_expiry, sign
+from manager.ca.authority import node_expiry, public_key_of, sign
 from manager.ca.bootstrap import new_node
 from manager.config import ManagerConfig
 from manager.new_group import moved_in
@@ -61,7 +62,8 @@ def restored(content: bytes, *, node_id: str, csr_pem: bytes, now: float) -> Res
         expiry=node_expiry(cluster.spec),
     )
     active = types_pb2.NODE_AVAILABILITY_ACTIVE
-    node = new_node(node_id, types_pb2.NODE_ROLE_MANAGER, active, now)
+    key = key_digest(public_key_of(csr_pem))
+    node = new_node(node_id, types_pb2.NODE_ROLE_MANAGER, active, now, key=key)
     return Restored(cluster, node, certificate, state, store)
 
 

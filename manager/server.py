@@ -14,13 +14,14 @@ import grpc
 
 from api.channel import node_channel
 from api.errors import Code, SwarmError
-from api.identity import Credentials, make_csr, new_key
+from api.identity import Credentials, make_csr
 from api.new_ids import new_id
 from api.v1 import objects_pb2, raft_pb2
 from hostkit.lasting import LastingTasks
 from manager.ca.bootstrap import FirstObjects
 from manager.ca.operators import the_cluster
 from manager.ca.own import own_certificate
+from manager.ca.standing import Standing
 from manager.config import ManagerConfig
 from manager.control.logs import LogsService
 from manager.dispatcher.service import DispatcherService
@@ -107,6 +108,7 @@ class Manager:
             ids=new_id,
             clock=config.clock,
         )
+        self._standing = Standing(self.store, self._hub, config.credentials.ca_pem)
         self._offer = Offer(
             OfferedParts(
                 config=config,
@@ -118,6 +120,7 @@ class Manager:
                 channels=self._channels,
                 dispatcher=self._dispatcher,
                 logs=self._logs,
+                standing=self._standing,
                 greeted=self._log.transport.greeted,
             ),
             credentials=lambda: self._credentials,
@@ -145,6 +148,7 @@ class Manager:
         try:
             self._offer.bind()
             self._tasks.start(self.node.run())
+            self._tasks.start(self._standing.run())
             await self._offer.start()
             if first is not None:
                 await self._until(lambda: self.node.is_leader)
@@ -170,7 +174,8 @@ class Manager:
         return self._leader.complaint()
 
     async def certify(self, present: Credentials) -> Credentials:
-        """A new key and certificate for this very node, whose own ended while all were away.
+        """A new certificate for this very node, whose own ended while all were away; for the same
+        key, by which others know it again should they not trust this one's root any more.
 
         Signed here: managers without certificates cannot agree on anything. Errors as of
         own_certificate, if its log does not say in time who it is.
@@ -178,11 +183,9 @@ class Manager:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(OWN_STATE):
                 await self._until(self._knows_itself)
-        key = new_key()
-        certificate = own_certificate(
-            self.store, self._config.node_id, make_csr(key), self._config.clock()
-        )
-        return Credentials(key, certificate, present.ca_pem)
+        csr_pem = make_csr(present.key_pem)
+        own = own_certificate(self.store, self._config.node_id, csr_pem, self._config.clock())
+        return Credentials(present.key_pem, own.certificate_pem, own.ca_pem)
 
     async def leads(self) -> objects_pb2.Cluster:
         """Waits until it leads, which is soon where it is alone; the cluster as it is then."""

@@ -12,6 +12,7 @@ from api.new_ids import new_id
 from api.v1 import host_pb2
 from hostkit.clock import wall
 from manager.ca.bootstrap import FirstObjects, first_objects
+from manager.ca.roots import trusted
 from manager.restoring import Restored, restored
 from swarmctl.membership import Membership
 
@@ -70,5 +71,4 @@ def _place(
         listen_address=listen,
         managers=(address,),
     )
-    root = first.cluster.root_ca.certificate_pem
-    return membership, Credentials(key, first.certificate_pem, root)
+    return membership, Credentials(key, first.certificate_pem, trusted(first.cluster.root_ca))

@@ -70,8 +70,10 @@ class Life:
         self._certificate = CertificateKeeper(
             safe,
             addresses=self._addresses,
+            others=self._other_managers,
             own=self._own_certificate,
             changed=self._certificate_changed,
+            is_shut_out=lambda: self._trouble() is not None,
             chance=self._chance,
         )
         self._managership = Managership(memberships)
@@ -144,9 +146,11 @@ class Life:
     def info(self) -> host_pb2.SwarmInfo:
         """What `system info` tells of the membership."""
         identity = self._certificate.credentials.identity
-        state = host_pb2.SwarmInfo
+        state, trouble = host_pb2.SwarmInfo, self._trouble()
+        is_refused = trouble is not None and trouble.code is Code.UNAUTHENTICATED
         return host_pb2.SwarmInfo(
-            state=state.STATE_ACTIVE if self._in_touch else state.STATE_PENDING,
+            state=state.STATE_ACTIVE if self._in_touch and not is_refused else state.STATE_PENDING,
+            error="" if trouble is None else f"{trouble}",
             node_id=self.membership.node_id,
             cluster_id=self.membership.cluster_id,
             role=types_pb2.NODE_ROLE_MANAGER
@@ -158,7 +162,10 @@ class Life:
 
     def complaint(self) -> str:
         """What is wrong, for the health service; empty if nothing is."""
+        trouble = self._trouble()
         missing = "" if self._in_touch else "no manager has been reached yet"
+        if trouble is not None and trouble.code is Code.UNAUTHENTICATED:
+            missing = str(trouble)
         wrong = "" if self.manager is None else self.manager.complaint()
         return "; ".join(filter(None, (missing, wrong)))
 
@@ -201,6 +208,7 @@ class Life:
         self._in_touch = True
         self._told = message.node
         self._role_told.set()
+        self._certificate.told(message.root_ca_pem)
         managers = tuple(each.address for each in message.managers)
         if managers and managers != self.membership.managers:
             self._keep(replace(self.membership, managers=managers))
@@ -294,13 +302,20 @@ class Life:
         known = [] if self._agent is None else [each.address for each in self._agent.managers()]
         return known or list(self.membership.managers)
 
+    def _other_managers(self) -> list[str]:
+        own = self.membership.advertise_address if self.membership.manager else ""
+        return [address for address in self._addresses() if address != own]
+
+    def _trouble(self) -> SwarmError | None:
+        return None if self._agent is None else self._agent.trouble
+
     async def _own_certificate(self, present: Credentials) -> Credentials | None:
         return None if self.manager is None else await self.manager.certify(present)
 
-    def _certificate_changed(self, credentials: Credentials) -> None:
+    def _certificate_changed(self, credentials: Credentials, is_renewed: bool) -> None:
         if self.manager is not None:
             self.manager.replace_credentials(credentials)
-        if self._agent is not None:
+        if self._agent is not None and is_renewed:
             self._agent.reconnect()
         self._relay.renew()
 

@@ -99,6 +99,11 @@ class Agent:
         """Opens a new session, with the credentials of now."""
         self._connection.reopen()
 
+    @property
+    def trouble(self) -> SwarmError | None:
+        """Why no manager is followed; None while one is, or none was tried yet."""
+        return self._connection.trouble
+
     def tasks(self) -> Mapping[str, objects_pb2.Task]:
         """The tasks of this node by id, with the status that was last observed here."""
         return self._tasks.snapshot()

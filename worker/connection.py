@@ -34,6 +34,14 @@ class Connection:
         self._backoff = Backoff(chance)
         self._reopen = asyncio.Event()
         self._passed_on = 0
+        self._session: Session | None = None
+        self._trouble: SwarmError | None = None
+
+    @property
+    def trouble(self) -> SwarmError | None:
+        """Why there is no session; None while there is one, or none was tried for yet."""
+        has_session = self._session is not None and self._session.registered
+        return None if has_session else self._trouble
 
     def reopen(self) -> None:
         """Wants a new session, as after a renewal of the node's certificate."""
@@ -55,6 +63,7 @@ class Connection:
         session = Session(
             channel, self._work, timing=self._timing, chance=self._chance, reopen=self._reopen
         )
+        self._session = session
         try:
             await session.run()
         except ReopenSession:
@@ -62,6 +71,7 @@ class Connection:
         except LeaderElsewhere as elsewhere:
             return self._pass_on(elsewhere.address)
         except SwarmError as error:
+            self._trouble = error
             log.warning("no session with the manager at %s: %s", manager.address, error)
             if error.remedy:
                 # Its own words: it lives, and may lead soon. Where the others are gone for good,
@@ -70,6 +80,7 @@ class Connection:
         except Exception:  # the boundary of the session: tasks go on, and a new one is tried
             log.exception("the session with the manager at %s broke down", manager.address)
         finally:
+            self._session = None
             await channel.close()
             if session.registered:
                 self._backoff.reset()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from api.v1 import types_pb2 as api_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0f\x61pi/v1/ca.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/types.proto\"\x10\n\x0eGetRootRequest\"!\n\x0fGetRootResponse\x12\x0e\n\x06\x63\x61_pem\x18\x01 \x01(\x0c\"\x9c\x01\n\x0cIssueRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\x12\x0f\n\x05token\x18\x02 \x01(\tH\x00\x12/\n\x07\x65xpired\x18\x03 \x01(\x0b\x32\x1c.swarm.v1.ExpiredCertificateH\x00\x12\x30\n\x0c\x61vailability\x18\x04 \x01(\x0e\x32\x1a.swarm.v1.NodeAvailabilityB\x07\n\x05proof\"@\n\x12\x45xpiredCertificate\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\"\x7f\n\rIssueResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\x0c\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12 \n\x04role\x18\x05 \x01(\x0e\x32\x12.swarm.v1.NodeRole2~\n\x02\x43\x61\x12>\n\x07GetRoot\x12\x18.swarm.v1.GetRootRequest\x1a\x19.swarm.v1.GetRootResponse\x12\x38\n\x05Issue\x12\x16.swarm.v1.IssueRequest\x1a\x17.swarm.v1.IssueResponse2E\n\tCaRenewal\x12\x38\n\x05Renew\x12\x16.swarm.v1.RenewRequest\x1a\x17.swarm.v1.IssueResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0f\x61pi/v1/ca.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/types.proto\"\x10\n\x0eGetRootRequest\"5\n\x0fGetRootResponse\x12\x0e\n\x06\x63\x61_pem\x18\x01 \x01(\x0c\x12\x12\n\nformer_pem\x18\x02 \x01(\x0c\"\x9c\x01\n\x0cIssueRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\x12\x0f\n\x05token\x18\x02 \x01(\tH\x00\x12/\n\x07\x65xpired\x18\x03 \x01(\x0b\x32\x1c.swarm.v1.ExpiredCertificateH\x00\x12\x30\n\x0c\x61vailability\x18\x04 \x01(\x0e\x32\x1a.swarm.v1.NodeAvailabilityB\x07\n\x05proof\"@\n\x12\x45xpiredCertificate\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1f\n\x0cRenewRequest\x12\x0f\n\x07\x63sr_pem\x18\x01 \x01(\x0c\"\x7f\n\rIssueResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\x0c\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12 \n\x04role\x18\x05 \x01(\x0e\x32\x12.swarm.v1.NodeRole2~\n\x02\x43\x61\x12>\n\x07GetRoot\x12\x18.swarm.v1.GetRootRequest\x1a\x19.swarm.v1.GetRootResponse\x12\x38\n\x05Issue\x12\x16.swarm.v1.IssueRequest\x1a\x17.swarm.v1.IssueResponse2E\n\tCaRenewal\x12\x38\n\x05Renew\x12\x16.swarm.v1.RenewRequest\x1a\x17.swarm.v1.IssueResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,17 +35,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETROOTREQUEST']._serialized_start=49
   _globals['_GETROOTREQUEST']._serialized_end=65
   _globals['_GETROOTRESPONSE']._serialized_start=67
-  _globals['_GETROOTRESPONSE']._serialized_end=100
-  _globals['_ISSUEREQUEST']._serialized_start=103
-  _globals['_ISSUEREQUEST']._serialized_end=259
-  _globals['_EXPIREDCERTIFICATE']._serialized_start=261
-  _globals['_EXPIREDCERTIFICATE']._serialized_end=325
-  _globals['_RENEWREQUEST']._serialized_start=327
-  _globals['_RENEWREQUEST']._serialized_end=358
-  _globals['_ISSUERESPONSE']._serialized_start=360
-  _globals['_ISSUERESPONSE']._serialized_end=487
-  _globals['_CA']._serialized_start=489
-  _globals['_CA']._serialized_end=615
-  _globals['_CARENEWAL']._serialized_start=617
-  _globals['_CARENEWAL']._serialized_end=686
+  _globals['_GETROOTRESPONSE']._serialized_end=120
+  _globals['_ISSUEREQUEST']._serialized_start=123
+  _globals['_ISSUEREQUEST']._serialized_end=279
+  _globals['_EXPIREDCERTIFICATE']._serialized_start=281
+  _globals['_EXPIREDCERTIFICATE']._serialized_end=345
+  _globals['_RENEWREQUEST']._serialized_start=347
+  _globals['_RENEWREQUEST']._serialized_end=378
+  _globals['_ISSUERESPONSE']._serialized_start=380
+  _globals['_ISSUERESPONSE']._serialized_end=507
+  _globals['_CA']._serialized_start=509
+  _globals['_CA']._serialized_end=635
+  _globals['_CARENEWAL']._serialized_start=637
+  _globals['_CARENEWAL']._serialized_end=706
 # @@protoc_insertion_point(module_scope)

@@ -37,15 +37,20 @@ class GetRootResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     CA_PEM_FIELD_NUMBER: builtins.int
+    FORMER_PEM_FIELD_NUMBER: builtins.int
     ca_pem: builtins.bytes
+    """every root that is trusted now, the one that signs first"""
+    former_pem: builtins.bytes
+    """roots that are trusted no more"""
     def __init__(
         self,
         *,
         ca_pem: builtins.bytes = ...,
+        former_pem: builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["ca_pem", b"ca_pem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ca_pem", b"ca_pem", "former_pem", b"former_pem"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -81,7 +86,9 @@ class IssueRequest(message.Message):
 
 @typing.final
 class ExpiredCertificate(message.Message):
-    """A node that was away for longer than its certificate lived: the CSR signed with its old key."""
+    """A node that was away for longer than its certificate lived, or than the root that signed it was trusted; or an operator
+    in the second case: the CSR signed with the old key.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -130,9 +137,12 @@ class IssueResponse(message.Message):
     ROLE_FIELD_NUMBER: builtins.int
     node_id: builtins.str
     certificate_pem: builtins.bytes
+    """and what leads from it to former roots"""
     ca_pem: builtins.bytes
+    """as GetRootResponse.ca_pem"""
     cluster_id: builtins.str
     role: types_pb2.NodeRole.ValueType
+    """of a node"""
     def __init__(
         self,
         *,

@@ -11,6 +11,7 @@ from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import types_pb2 as types_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -706,6 +707,36 @@ class RotateJoinTokenRequest(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RotateRootCaRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    CERTIFICATE_PEM_FIELD_NUMBER: builtins.int
+    KEY_PEM_FIELD_NUMBER: builtins.int
+    NODE_CERT_EXPIRY_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    certificate_pem: builtins.bytes
+    """the new root, of the caller's own making, with its key; empty: one is made"""
+    key_pem: builtins.bytes
+    @builtins.property
+    def node_cert_expiry(self) -> duration_pb2.Duration:
+        """unset: as before"""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        certificate_pem: builtins.bytes = ...,
+        key_pem: builtins.bytes = ...,
+        node_cert_expiry: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["node_cert_expiry", b"node_cert_expiry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate_pem", b"certificate_pem", "key_pem", b"key_pem", "node_cert_expiry", b"node_cert_expiry", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,6 +105,11 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.RotateJoinTokenRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Cluster.FromString,
                 _registered_method=True)
+        self.RotateRootCa = channel.unary_unary(
+                '/swarm.v1.Control/RotateRootCa',
+                request_serializer=api_dot_v1_dot_control__pb2.RotateRootCaRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Cluster.FromString,
+                _registered_method=True)
         self.GetUnlockKey = channel.unary_unary(
                 '/swarm.v1.Control/GetUnlockKey',
                 request_serializer=api_dot_v1_dot_control__pb2.GetUnlockKeyRequest.SerializeToString,
@@ -229,6 +234,13 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateRootCa(self, request, context):
+        """Begins to put another root in the place of the present one, or of one that was about to take it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetUnlockKey(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -345,6 +357,11 @@ def add_ControlServicer_to_server(servicer, server):
             'RotateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateJoinToken,
                     request_deserializer=api_dot_v1_dot_control__pb2.RotateJoinTokenRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Cluster.SerializeToString,
+            ),
+            'RotateRootCa': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateRootCa,
+                    request_deserializer=api_dot_v1_dot_control__pb2.RotateRootCaRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Cluster.SerializeToString,
             ),
             'GetUnlockKey': grpc.unary_unary_rpc_method_handler(
@@ -760,6 +777,33 @@ class Control:
             target,
             '/swarm.v1.Control/RotateJoinToken',
             api_dot_v1_dot_control__pb2.RotateJoinTokenRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Cluster.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateRootCa(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/RotateRootCa',
+            api_dot_v1_dot_control__pb2.RotateRootCaRequest.SerializeToString,
             api_dot_v1_dot_objects__pb2.Cluster.FromString,
             options,
             channel_credentials,

@@ -48,6 +48,8 @@ class ControlStub:
     GetCluster: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetClusterRequest, _objects_pb2.Cluster]
     UpdateCluster: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateClusterRequest, _objects_pb2.Cluster]
     RotateJoinToken: _grpc.UnaryUnaryMultiCallable[_control_pb2.RotateJoinTokenRequest, _objects_pb2.Cluster]
+    RotateRootCa: _grpc.UnaryUnaryMultiCallable[_control_pb2.RotateRootCaRequest, _objects_pb2.Cluster]
+    """Begins to put another root in the place of the present one, or of one that was about to take it."""
     GetUnlockKey: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetUnlockKeyRequest, _control_pb2.UnlockKey]
     GetGroup: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetGroupRequest, _control_pb2.ManagerGroupStatus]
     """How the managers agree, as the one that is asked sees it; the leader knows most."""
@@ -76,6 +78,8 @@ class ControlAsyncStub(ControlStub):
     GetCluster: _aio.UnaryUnaryMultiCallable[_control_pb2.GetClusterRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
     UpdateCluster: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateClusterRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
     RotateJoinToken: _aio.UnaryUnaryMultiCallable[_control_pb2.RotateJoinTokenRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
+    RotateRootCa: _aio.UnaryUnaryMultiCallable[_control_pb2.RotateRootCaRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
+    """Begins to put another root in the place of the present one, or of one that was about to take it."""
     GetUnlockKey: _aio.UnaryUnaryMultiCallable[_control_pb2.GetUnlockKeyRequest, _control_pb2.UnlockKey]  # type: ignore[assignment]
     GetGroup: _aio.UnaryUnaryMultiCallable[_control_pb2.GetGroupRequest, _control_pb2.ManagerGroupStatus]  # type: ignore[assignment]
     """How the managers agree, as the one that is asked sees it; the leader knows most."""
@@ -185,6 +189,14 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.RotateJoinTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_objects_pb2.Cluster, _abc.Awaitable[_objects_pb2.Cluster]]: ...
+
+    @_abc_1.abstractmethod
+    def RotateRootCa(
+        self,
+        request: _control_pb2.RotateRootCaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Cluster, _abc.Awaitable[_objects_pb2.Cluster]]:
+        """Begins to put another root in the place of the present one, or of one that was about to take it."""
 
     @_abc_1.abstractmethod
     def GetUnlockKey(

@@ -50,6 +50,7 @@ class SessionMessage(message.Message):
     LEADER_FIELD_NUMBER: builtins.int
     session_id: builtins.str
     root_ca_pem: builtins.bytes
+    """as GetRootResponse.ca_pem"""
     leader: builtins.str
     """host:port of the manager to register with, where the one that was asked does not lead"""
     @builtins.property

@@ -124,10 +124,13 @@ class SwarmInfo(message.Message):
     ROLE_FIELD_NUMBER: builtins.int
     MANAGERS_FIELD_NUMBER: builtins.int
     CERTIFICATE_EXPIRES_AT_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
     state: SwarmInfo.State.ValueType
     node_id: builtins.str
     cluster_id: builtins.str
     role: types_pb2.NodeRole.ValueType
+    error: builtins.str
+    """why no manager takes this node in just now"""
     @builtins.property
     def managers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @builtins.property
@@ -141,10 +144,11 @@ class SwarmInfo(message.Message):
         role: types_pb2.NodeRole.ValueType = ...,
         managers: abc.Iterable[builtins.str] | None = ...,
         certificate_expires_at: timestamp_pb2.Timestamp | None = ...,
+        error: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["certificate_expires_at", b"certificate_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate_expires_at", b"certificate_expires_at", "cluster_id", b"cluster_id", "managers", b"managers", "node_id", b"node_id", "role", b"role", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate_expires_at", b"certificate_expires_at", "cluster_id", b"cluster_id", "error", b"error", "managers", b"managers", "node_id", b"node_id", "role", b"role", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -101,11 +101,21 @@ class RootCa(message.Message):
     KEY_PEM_FIELD_NUMBER: builtins.int
     WORKER_TOKEN_FIELD_NUMBER: builtins.int
     MANAGER_TOKEN_FIELD_NUMBER: builtins.int
+    ROTATION_FIELD_NUMBER: builtins.int
+    FORMER_FIELD_NUMBER: builtins.int
     certificate_pem: builtins.bytes
     key_pem: builtins.bytes
     """never leaves the managers: control answers are stripped of it"""
     worker_token: builtins.str
     manager_token: builtins.str
+    @builtins.property
+    def rotation(self) -> RootRotation:
+        """while one is under way"""
+
+    @builtins.property
+    def former(self) -> containers.RepeatedCompositeFieldContainer[FormerRoot]:
+        """the latest first"""
+
     def __init__(
         self,
         *,
@@ -113,10 +123,103 @@ class RootCa(message.Message):
         key_pem: builtins.bytes = ...,
         worker_token: builtins.str = ...,
         manager_token: builtins.str = ...,
+        rotation: RootRotation | None = ...,
+        former: abc.Iterable[FormerRoot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["rotation", b"rotation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate_pem", b"certificate_pem", "former", b"former", "key_pem", b"key_pem", "manager_token", b"manager_token", "rotation", b"rotation", "worker_token", b"worker_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RootRotation(message.Message):
+    """A root takes the place of the present one: it signs from now on, and both are trusted until no node that is up
+    shows a certificate of another root any more.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    CERTIFICATE_PEM_FIELD_NUMBER: builtins.int
+    KEY_PEM_FIELD_NUMBER: builtins.int
+    CROSS_PEM_FIELD_NUMBER: builtins.int
+    STARTED_AT_FIELD_NUMBER: builtins.int
+    BROKEN_OFF_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    certificate_pem: builtins.bytes
+    key_pem: builtins.bytes
+    """as RootCa.key_pem"""
+    cross_pem: builtins.bytes
+    """the new root, signed by the present one: for whoever does not know it yet"""
+    @builtins.property
+    def started_at(self) -> timestamp_pb2.Timestamp: ...
+    @builtins.property
+    def broken_off(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """certificates (PEM) of roots that were to take the place before this one"""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        certificate_pem: builtins.bytes = ...,
+        key_pem: builtins.bytes = ...,
+        cross_pem: builtins.bytes = ...,
+        started_at: timestamp_pb2.Timestamp | None = ...,
+        broken_off: abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["started_at", b"started_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["broken_off", b"broken_off", "certificate_pem", b"certificate_pem", "cross_pem", b"cross_pem", "id", b"id", "key_pem", b"key_pem", "started_at", b"started_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class FormerRoot(message.Message):
+    """A root that is trusted no more. Whoever has its certificate may exchange it, with the very key that is known of him."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CERTIFICATE_PEM_FIELD_NUMBER: builtins.int
+    CROSS_PEM_FIELD_NUMBER: builtins.int
+    certificate_pem: builtins.bytes
+    cross_pem: builtins.bytes
+    """the root that took its place, signed by it; empty if none did"""
+    def __init__(
+        self,
+        *,
+        certificate_pem: builtins.bytes = ...,
+        cross_pem: builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate_pem", b"certificate_pem", "key_pem", b"key_pem", "manager_token", b"manager_token", "worker_token", b"worker_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate_pem", b"certificate_pem", "cross_pem", b"cross_pem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class NodeCertificate(message.Message):
+    """What is known of the certificates of a node."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ROOT_FIELD_NUMBER: builtins.int
+    KEYS_FIELD_NUMBER: builtins.int
+    root: builtins.bytes
+    """SHA-256 of the root that signed the one it came with last"""
+    @builtins.property
+    def keys(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """SHA-256 of public keys: of that one, then of those that were signed since"""
+
+    def __init__(
+        self,
+        *,
+        root: builtins.bytes = ...,
+        keys: abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["keys", b"keys", "root", b"root"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,6 +234,7 @@ class Node(message.Message):
     STATUS_FIELD_NUMBER: builtins.int
     ROLE_FIELD_NUMBER: builtins.int
     MANAGER_FIELD_NUMBER: builtins.int
+    CERTIFICATE_FIELD_NUMBER: builtins.int
     id: builtins.str
     role: types_pb2.NodeRole.ValueType
     """observed: what its certificate says"""
@@ -144,6 +248,8 @@ class Node(message.Message):
     def status(self) -> NodeStatus: ...
     @builtins.property
     def manager(self) -> ManagerStatus: ...
+    @builtins.property
+    def certificate(self) -> NodeCertificate: ...
     def __init__(
         self,
         *,
@@ -154,10 +260,11 @@ class Node(message.Message):
         status: NodeStatus | None = ...,
         role: types_pb2.NodeRole.ValueType = ...,
         manager: ManagerStatus | None = ...,
+        certificate: NodeCertificate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["description", b"description", "manager", b"manager", "meta", b"meta", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "description", b"description", "manager", b"manager", "meta", b"meta", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["description", b"description", "id", b"id", "manager", b"manager", "meta", b"meta", "role", b"role", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "description", b"description", "id", b"id", "manager", b"manager", "meta", b"meta", "role", b"role", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -589,8 +696,11 @@ class Operator(message.Message):
     META_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     EXPIRES_AT_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
+    key: builtins.bytes
+    """SHA-256 of its public key"""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -602,9 +712,10 @@ class Operator(message.Message):
         meta: types_pb2.Meta | None = ...,
         name: builtins.str = ...,
         expires_at: timestamp_pb2.Timestamp | None = ...,
+        key: builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "meta", b"meta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "id", b"id", "meta", b"meta", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "id", b"id", "key", b"key", "meta", b"meta", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -1,4 +1,4 @@
-"""The cluster's certificate authority: makes the root and signs what it is told to sign.
+"""The cluster's certificate authority: makes roots and signs what it is told to sign.
 
 Decides nothing about who may have a certificate, and reads no clock. Keys, serials and signatures
 are random, as cryptography wants them; everything else follows from the arguments.
@@ -16,6 +16,7 @@ from api.errors import SwarmError, invalid
 from api.identity import BACKDATE, CA_NAME, Role, new_key, server_names, subject_of
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
+from manager.ca.roots import signer
 
 YEAR = 365 * 86400.0
 ROOT_EXPIRY = 20 * YEAR
@@ -48,11 +49,29 @@ def new_root(cluster_id: str, now: float) -> objects_pb2.RootCa:
     )
     certificate = (
         _builder(name, name, key.public_key(), now, now + ROOT_EXPIRY)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        # No limit to the length of a path: a root vouches for the one that takes its place.
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
         .sign(key, hashes.SHA256())
     )
     return objects_pb2.RootCa(certificate_pem=_pem(certificate), key_pem=key_pem)
+
+
+def cross_sign(root: objects_pb2.RootCa, new_pem: bytes, now: float) -> bytes:
+    """The new root (PEM) once more, signed by the present one; it outlives neither of them."""
+    new, old = load_certificate(new_pem), load_certificate(root.certificate_pem)
+    ends = (each.not_valid_after_utc.timestamp() for each in (new, old))
+    key = new.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise invalid("certificate_pem", "the key of the root is not of the curve P-256")
+    certificate = (
+        _builder(new.subject, old.subject, key, now, min(ends), key_id=_key_id(new))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .add_extension(_issued_by(old), critical=False)
+        .sign(load_key(root.key_pem), hashes.SHA256())
+    )
+    return _pem(certificate)
 
 
 def sign(
@@ -65,14 +84,16 @@ def sign(
     now: float,
     expiry: float,
 ) -> bytes:
-    """A certificate (PEM) for the key in the request, valid for `expiry` seconds from `now`.
+    """A certificate (PEM) for the key in the request, valid for `expiry` seconds from `now`; behind
+    it what leads from it to former roots.
 
     Of the request only the public key is used. INVALID (field `csr_pem`) unless it is a P-256 key
     whose owner signed the request. `node_id` is the operator's id for role operator. A certificate
     begins an hour early and never outlives the root.
     """
     public_key = public_key_of(csr_pem)
-    issuer = load_certificate(root.certificate_pem)
+    signing = signer(root)
+    issuer = load_certificate(signing.certificate_pem)
     end = min(now + expiry, issuer.not_valid_after_utc.timestamp())
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
     if role == "manager":
@@ -85,13 +106,10 @@ def sign(
         .add_extension(_key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(load_key(root.key_pem).public_key()),
-            critical=False,
-        )
-        .sign(load_key(root.key_pem), hashes.SHA256())
+        .add_extension(_issued_by(issuer), critical=False)
+        .sign(load_key(signing.key_pem), hashes.SHA256())
     )
-    return _pem(certificate)
+    return _pem(certificate) + signing.chain_pem
 
 
 def public_key_of(csr_pem: bytes) -> ec.EllipticCurvePublicKey:
@@ -126,6 +144,8 @@ def _builder(
     key: ec.EllipticCurvePublicKey,
     now: float,
     end: float,
+    *,
+    key_id: x509.SubjectKeyIdentifier | None = None,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -135,8 +155,22 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime.fromtimestamp(int(now - BACKDATE), UTC))
         .not_valid_after(datetime.fromtimestamp(int(end), UTC))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(key_id or x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
+
+
+def _key_id(root: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    """As the root calls its key; by this, TLS tells it from another root of the same name."""
+    try:
+        return root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        key = root.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - of every root that signs
+        return x509.SubjectKeyIdentifier.from_public_key(key)
+
+
+def _issued_by(root: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(_key_id(root))
 
 
 def _key_usage(*usages: str) -> x509.KeyUsage:

@@ -6,7 +6,7 @@ The shell around api/serving.py's guard. What a handler does with its caller is 
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -16,9 +16,14 @@ from api.errors import Code, SwarmError
 from api.identity import Identity, Role, identity_of
 from api.serving import Caller, Context, guarded, set_caller
 from manager.ca.behalf import behind
+from manager.ca.open_calls import OpenCalls
 from manager.ca.roles import BETWEEN_MEMBERS, SOCKET_ONLY
 
 _NOBODY: frozenset[Role] = frozenset()
+
+
+async def _nothing() -> None:
+    """The state is that of now."""
 
 
 class Authorizer(grpc.aio.ServerInterceptor):
@@ -28,14 +33,23 @@ class Authorizer(grpc.aio.ServerInterceptor):
     `role_of` may lower what a certificate is worth. manager.ca.members.Members answers both.
     """
 
+    # Calls that were let in before are ended through `calls` (manager/ca/standing.py).
+
     def __init__(
         self,
         roles: Mapping[str, frozenset[Role]],
         is_member: Callable[[Identity], bool],
         *,
         role_of: Callable[[Identity], Role] = lambda identity: identity.role,
+        calls: OpenCalls | None = None,
+        catch_up: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
+        """`catch_up` returns when the state is that of now, or cannot be: awaited before somebody
+        who is not in it is refused. He may have come in a moment ago, through another manager.
+        """
         self._roles = roles
+        self._catch_up = catch_up
+        self._calls = calls or OpenCalls()
         self._is_member = is_member
         self._role_of = role_of
 
@@ -52,14 +66,18 @@ class Authorizer(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _admit(self, method: str, context: Context) -> AsyncIterator[None]:
-        who = self._caller(method, context)
+        who = await self._caller(method, context)
         refusal = refuse_call(self._roles, method, who)
         if refusal is not None:
             raise refusal
         set_caller(who)
-        yield
+        async with AsyncExitStack() as stack:
+            if method not in BETWEEN_MEMBERS:
+                for identity in _behind_call(context, who):
+                    await stack.enter_async_context(self._calls.held(identity))
+            yield
 
-    def _caller(self, method: str, context: Context) -> Caller:
+    async def _caller(self, method: str, context: Context) -> Caller:
         certificate = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
         if certificate is None:
             if context.peer().startswith("unix:"):
@@ -73,20 +91,37 @@ class Authorizer(grpc.aio.ServerInterceptor):
         identity = identity_of(certificate)
         if method in BETWEEN_MEMBERS:
             return Caller(identity.role, identity.id, identity.cluster_id, "tls")
-        if not self._is_member(identity):
-            raise _no_member(identity)
-        peer = Caller(self._role_of(identity), identity.id, identity.cluster_id, "tls")
-        return self._asking(peer, context)
+        await self._check_member(identity)
+        role = self._role_of(identity)
+        peer = Caller(role, identity.id, identity.cluster_id, "tls", certificate)
+        return await self._asking(peer, context)
 
-    def _asking(self, peer: Caller, context: Context) -> Caller:
+    async def _asking(self, peer: Caller, context: Context) -> Caller:
         """Who asks through the peer, which is somebody else if a manager passes a call on."""
         asking = behind(peer, context.invocation_metadata())
-        if asking is not peer and asking.role == "operator" and asking.id:
+        if asking is not peer and asking.id:
             # The follower that let it in may not have heard of its removal yet.
-            identity = Identity("operator", asking.id, asking.cluster_id, 0, 0.0)
-            if not self._is_member(identity):
-                raise _no_member(identity)
+            await self._check_member(_identity(asking))
         return asking
+
+    async def _check_member(self, identity: Identity) -> None:
+        if self._is_member(identity):
+            return
+        await self._catch_up()
+        if not self._is_member(identity):
+            raise no_member(identity)
+
+
+def _behind_call(context: Context, who: Caller) -> list[Identity]:
+    """Everybody without whom the call would not be let in: the peer, and for whom it asks."""
+    certificate = next(iter(context.auth_context().get("x509_pem_cert", ())), None)
+    peer = [] if certificate is None else [identity_of(certificate)]
+    asking = [_identity(who)] if who.id and who.id not in {each.id for each in peer} else []
+    return peer + asking
+
+
+def _identity(who: Caller) -> Identity:
+    return Identity(who.role, who.id, who.cluster_id, 0, 0.0)
 
 
 def refuse_call(
@@ -114,7 +149,8 @@ def _short(method: str) -> str:
     return method.rpartition(".")[2].replace("/", ".")
 
 
-def _no_member(identity: Identity) -> SwarmError:
+def no_member(identity: Identity) -> SwarmError:
+    """The refusal of who is in the cluster no more, or never was."""
     if identity.role == "operator":
         return SwarmError(
             Code.UNAUTHENTICATED,

@@ -5,10 +5,11 @@ unlock key, and its first manager. Pure.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from api.certificates import key_digest
 from api.times import timestamp
 from api.token import SECRET_BYTES, new_token
 from api.v1 import objects_pb2, specs_pb2, types_pb2
-from manager.ca.authority import new_root, node_expiry, root_der, sign
+from manager.ca.authority import new_root, node_expiry, public_key_of, root_der, sign
 from manager.ca.unlock import settle
 from manager.state.changes import Batch, batch, create
 
@@ -54,7 +55,8 @@ def first_objects(
     der = root_der(root)
     root.worker_token = str(new_token(der, secret(SECRET_BYTES)))
     root.manager_token = str(new_token(der, secret(SECRET_BYTES)))
-    node = new_node(node_id, types_pb2.NODE_ROLE_MANAGER, availability, now)
+    key = key_digest(public_key_of(csr_pem))
+    node = new_node(node_id, types_pb2.NODE_ROLE_MANAGER, availability, now, key=key)
     node.manager.address = address
     cluster = objects_pb2.Cluster(id=cluster_id, spec=spec, root_ca=root)
     settle(cluster, secret)
@@ -66,10 +68,13 @@ def new_node(
     role: types_pb2.NodeRole.ValueType,
     availability: types_pb2.NodeAvailability.ValueType,
     now: float,
+    *,
+    key: bytes,
 ) -> objects_pb2.Node:
-    """A node that has a certificate and was not heard of yet."""
+    """A node that has a certificate and was not heard of yet; `key`: the digest of its key."""
     return objects_pb2.Node(
         id=node_id,
+        certificate=objects_pb2.NodeCertificate(keys=[key]),
         spec=specs_pb2.NodeSpec(role=role, availability=availability),
         role=role,
         status=objects_pb2.NodeStatus(state=types_pb2.NODE_STATE_UNKNOWN, since=timestamp(now)),

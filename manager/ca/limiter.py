@@ -1,4 +1,4 @@
-"""How often one address may ask for a certificate: a token bucket each. Pure; time is an argument.
+"""How often one address may ask for a certificate, and all together. Pure; time is an argument.
 
 Guessing a secret of 128 bits is hopeless at any rate. What the limit prevents is that a stranger
 keeps the managers busy, or that a leaked token fills the store with nodes faster than anyone looks.
@@ -6,41 +6,45 @@ keeps the managers busy, or that a leaked token fills the store with nodes faste
 
 import ipaddress
 from collections import OrderedDict
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
+class Bucket:
+    """Admits `burst` calls at once, then `rate` a second. `now`: monotonic seconds."""
+
+    def __init__(self, *, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = float(burst)
+        self._at: float | None = None
+
+    def wait(self, now: float) -> float:
+        """0.0 if the call is admitted, and counted; else seconds until one will be."""
+        elapsed = 0.0 if self._at is None else max(0.0, now - self._at)
+        self._tokens = min(self._burst, self._tokens + elapsed * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._rate
+        self._tokens -= 1
+        return 0.0
 
 
 class RateLimiter:
-    """Admits `burst` calls at once from an address, then `rate` a second."""
+    """A bucket for each address."""
 
     def __init__(self, *, rate: float = 2.0, burst: int = 40, addresses: int = 4096) -> None:
         self._rate = rate
         self._burst = burst
         self._addresses = addresses
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def wait(self, address: str, now: float) -> float:
-        """0.0 if the call is admitted, and counted; else seconds until one will be.
-
-        `now`: monotonic seconds. Of too many addresses the one that was quiet longest is forgotten.
-        """
-        bucket = self._buckets.pop(address, None) or _Bucket(self._burst, now)
-        self._buckets[address] = bucket
+        """As Bucket.wait. Of too many addresses the one that was quiet longest is forgotten."""
+        fresh = Bucket(rate=self._rate, burst=self._burst)
+        bucket = self._buckets[address] = self._buckets.pop(address, fresh)
         if len(self._buckets) > self._addresses:
             self._buckets.popitem(last=False)
-        elapsed = max(0.0, now - bucket.at)
-        bucket.tokens = min(self._burst, bucket.tokens + elapsed * self._rate)
-        bucket.at = now
-        if bucket.tokens < 1:
-            return (1 - bucket.tokens) / self._rate
-        bucket.tokens -= 1
-        return 0.0
+        return bucket.wait(now)
 
 
 def address_of_peer(peer: str) -> str:

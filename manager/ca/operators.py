@@ -5,10 +5,12 @@ Used by the control service, which has checked that its caller may do this.
 
 from typing import NamedTuple
 
+from api.certificates import key_digest
 from api.errors import Code, SwarmError, invalid
 from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.ca.authority import OPERATOR_EXPIRY, public_key_of, sign
+from manager.ca.roots import trusted
 from manager.state.changes import batch, create
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import View
@@ -17,7 +19,7 @@ _NAME_LENGTH = 64
 
 
 class IssuedOperator(NamedTuple):
-    """The stored operator, the certificate (PEM) for its key, and the root to believe (PEM)."""
+    """The stored operator, the certificate (PEM) for its key, and the roots to believe (PEM)."""
 
     operator: objects_pb2.Operator
     certificate_pem: bytes
@@ -40,10 +42,10 @@ async def issue_operator(
     request_id gets a certificate of the operator that the first call made.
     """
     _check_name(name)
-    public_key_of(csr_pem)
+    key = key_digest(public_key_of(csr_pem))
     cluster = the_cluster(view)
     made = objects_pb2.Operator(
-        id=operator_id, name=name, expires_at=timestamp(now + OPERATOR_EXPIRY)
+        id=operator_id, name=name, expires_at=timestamp(now + OPERATOR_EXPIRY), key=key
     )
     applied = await propose_one(
         proposer, batch(create(made)), request_id=request_id, object_id=operator_id
@@ -64,7 +66,7 @@ async def issue_operator(
         now=now,
         expiry=stored.expires_at.seconds - now,
     )
-    return IssuedOperator(stored, certificate, cluster.root_ca.certificate_pem)
+    return IssuedOperator(stored, certificate, trusted(cluster.root_ca))
 
 
 def the_cluster(view: View) -> objects_pb2.Cluster:

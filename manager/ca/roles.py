@@ -31,6 +31,7 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "RemoveNode",
             "UpdateCluster",
             "RotateJoinToken",
+            "RotateRootCa",
             "GetUnlockKey",
             "Backup",
             "CreateOperator",

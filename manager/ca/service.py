@@ -6,32 +6,39 @@ The shell around authority, tokens, limiter and members: it reads the store, pro
 import hashlib
 import logging
 
-from api.certificates import is_issued_by, is_signed_by
+from api.certificates import key_digest
 from api.errors import Code, SwarmError, invalid
-from api.identity import ROLE_OF_NODE, Identity, identity_of
+from api.identity import ROLE_OF_NODE, Role
 from api.ids import IdSource
 from api.serving import Context, caller
+from api.times import seconds_of
 from api.v1 import ca_pb2, ca_pb2_grpc, objects_pb2, types_pb2
 from hostkit.clock import Clock
 from manager.ca.authority import node_expiry, public_key_of, sign
 from manager.ca.behalf import is_forwarded
 from manager.ca.bootstrap import new_node
-from manager.ca.limiter import RateLimiter, address_of_peer
+from manager.ca.keys import signed
+from manager.ca.limiter import Bucket, RateLimiter, address_of_peer
 from manager.ca.members import granted_role
 from manager.ca.operators import the_cluster
+from manager.ca.proof import prove, removed
+from manager.ca.roots import former, trusted
 from manager.ca.tokens import role_of_token
 from manager.state.changes import batch, copy, create, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import View
 
-_CERTIFICATE_LIMIT = 16 << 10
 _ATTEMPTS = 5
+IN_ALL_RATE, IN_ALL_BURST = 50.0, 1000
+"""How many a second, and at once, are served from all addresses together; apart for those with a
+token and for the others, so that neither keeps the other out.
+"""
 
 logger = logging.getLogger(__name__)
 
 
 class Issuer:
-    """Signs for nodes that are in the store, and notes there what role their certificate has."""
+    """Signs for those that are in the store, and notes there what a node's certificate says."""
 
     def __init__(self, view: View, proposer: Proposer, wall: Clock) -> None:
         self.view = view
@@ -40,35 +47,52 @@ class Issuer:
 
     async def issue(self, node_id: str, csr_pem: bytes) -> ca_pb2.IssueResponse:
         """A certificate for the node; UNAUTHENTICATED if it is no member any more."""
-        node = await self._settle_role(node_id)
+        node = await self._settle(node_id, key_digest(public_key_of(csr_pem)))
+        expiry = node_expiry(the_cluster(self.view).spec)
+        return self._answer(node.id, ROLE_OF_NODE[node.role], csr_pem, expiry, node.role)
+
+    def reissue(self, operator: objects_pb2.Operator, csr_pem: bytes) -> ca_pb2.IssueResponse:
+        """A certificate for an operator, as long as the one of before was to be good."""
+        left = seconds_of(operator.expires_at) - self.wall()
+        return self._answer(operator.id, "operator", csr_pem, left)
+
+    def _answer(
+        self,
+        owner: str,
+        role: Role,
+        csr_pem: bytes,
+        expiry: float,
+        node_role: types_pb2.NodeRole.ValueType = types_pb2.NODE_ROLE_WORKER,
+    ) -> ca_pb2.IssueResponse:
         cluster = the_cluster(self.view)
         certificate = sign(
             cluster.root_ca,
             csr_pem,
-            node_id=node.id,
-            role=ROLE_OF_NODE[node.role],
+            node_id=owner,
+            role=role,
             cluster_id=cluster.id,
             now=self.wall(),
-            expiry=node_expiry(cluster.spec),
+            expiry=expiry,
         )
         return ca_pb2.IssueResponse(
-            node_id=node.id,
+            node_id=owner,
             certificate_pem=certificate,
-            ca_pem=cluster.root_ca.certificate_pem,
+            ca_pem=trusted(cluster.root_ca),
             cluster_id=cluster.id,
-            role=node.role,
+            role=node_role,
         )
 
-    async def _settle_role(self, node_id: str) -> objects_pb2.Node:
-        """The node, once its observed role is the one that it is granted."""
+    async def _settle(self, node_id: str, key: bytes) -> objects_pb2.Node:
+        """The node, once its observed role is the one that it is granted, and the key is noted."""
         for _ in range(_ATTEMPTS):
             node = self.view.get(objects_pb2.Node, node_id)
             if node is None:
-                raise _removed(node_id)
-            if node.role == granted_role(node):
-                return node
+                raise removed(node_id)
             changed = copy(node)
             changed.role = granted_role(node)
+            changed.certificate.keys[:] = signed(node.certificate.keys, key)
+            if changed == node:
+                return node
             try:
                 await propose_one(self.proposer, batch(update(changed)))
                 return changed
@@ -102,23 +126,39 @@ class CaService(ca_pb2_grpc.CaServicer):
         self._monotonic = monotonic
         self._new_id = new_id
         self._limiter = limiter or RateLimiter()
+        self._in_all = {
+            proof: Bucket(rate=IN_ALL_RATE, burst=IN_ALL_BURST)
+            for proof in ("token", "expired", "")
+        }
 
     async def GetRoot(
         self, request: ca_pb2.GetRootRequest, context: Context
     ) -> ca_pb2.GetRootResponse:
-        """The root certificate, which is no secret."""
-        return ca_pb2.GetRootResponse(ca_pem=the_cluster(self._view).root_ca.certificate_pem)
+        """The root certificates, which are no secret."""
+        root = the_cluster(self._view).root_ca
+        return ca_pb2.GetRootResponse(ca_pem=trusted(root), former_pem=former(root))
 
     async def Issue(self, request: ca_pb2.IssueRequest, context: Context) -> ca_pb2.IssueResponse:
-        """A certificate for a new node with a token, or for a member whose old one has ended."""
-        if not is_forwarded(context.invocation_metadata()) or not _is_from_manager():
-            self._limit(context.peer())  # a manager that passes a call on has limited it before
+        """A certificate for a new node with a token, or for a member whose old one is void."""
+        proof = request.WhichOneof("proof")
+        # A manager that passes a call on has limited it before.
+        is_limited = not (is_forwarded(context.invocation_metadata()) and _is_from_manager())
+        if is_limited:
+            self._limit_one(context.peer())
+        if proof == "token":
+            # Costs next to nothing: so many wrong tokens keep nobody with a right one out.
+            role_of_token(the_cluster(self._view).root_ca, request.token)
+        if is_limited:
+            self._limit_all(proof or "")
         public_key_of(request.csr_pem)
-        match request.WhichOneof("proof"):
+        match proof:
             case "token":
                 node_id = await self._join(request)
             case "expired":
-                node_id = prove_expired(the_cluster(self._view), request)
+                who = prove(self._view, request, self._wall())
+                if isinstance(who, objects_pb2.Operator):
+                    return self._issuer.reissue(who, request.csr_pem)
+                node_id = who.id
             case _:
                 raise invalid("proof", "a join token or an earlier certificate is needed")
         return await self._issuer.issue(node_id, request.csr_pem)
@@ -129,9 +169,11 @@ class CaService(ca_pb2_grpc.CaServicer):
         if request.availability not in types_pb2.NodeAvailability.values():
             raise invalid("availability", f"{request.availability} is no availability")
         node_id = self._new_id()
+        key = key_digest(public_key_of(request.csr_pem))
+        node = new_node(node_id, role, request.availability, self._wall(), key=key)
         applied = await propose_one(
             self._proposer,
-            batch(create(new_node(node_id, role, request.availability, self._wall()))),
+            batch(create(node)),
             request_id=f"issue:{hashlib.sha256(request.csr_pem).hexdigest()}",
             object_id=node_id,
         )
@@ -139,16 +181,14 @@ class CaService(ca_pb2_grpc.CaServicer):
             logger.info("node %s joined as %s", node_id, ROLE_OF_NODE[role])
         return applied.object_id
 
-    def _limit(self, peer: str) -> None:
+    def _limit_one(self, peer: str) -> None:
         address = address_of_peer(peer)
-        wait = self._limiter.wait(address, self._monotonic())
-        if wait:
-            raise SwarmError(
-                Code.EXHAUSTED,
-                "too many requests for certificates",
-                why=f"from {address}",
-                remedy=f"try again in {wait:.1f} s",
-            )
+        if wait := self._limiter.wait(address, self._monotonic()):
+            raise _too_many(f"from {address}", wait)
+
+    def _limit_all(self, proof: str) -> None:
+        if wait := self._in_all[proof].wait(self._monotonic()):
+            raise _too_many("from all addresses together", wait)
 
 
 class CaRenewalService(ca_pb2_grpc.CaRenewalServicer):
@@ -163,45 +203,18 @@ class CaRenewalService(ca_pb2_grpc.CaRenewalServicer):
         return await self._issuer.issue(caller().id, request.csr_pem)
 
 
+def _too_many(whence: str, wait: float) -> SwarmError:
+    return SwarmError(
+        Code.EXHAUSTED,
+        "too many requests for certificates",
+        why=whence,
+        remedy=f"try again in {wait:.1f} s",
+    )
+
+
 def _is_from_manager() -> bool:
     """Whether the call came over the control port, from a manager."""
     try:
         return caller().role == "manager"
     except SwarmError:
         return False
-
-
-def prove_expired(cluster: objects_pb2.Cluster, request: ca_pb2.IssueRequest) -> str:
-    """The node that owns the old certificate and signed the request with its key. Pure.
-
-    UNAUTHENTICATED unless this cluster's root signed the certificate; its dates are ignored.
-    """
-    proof = request.expired
-    if len(proof.certificate_pem) > _CERTIFICATE_LIMIT:
-        raise invalid("expired.certificate_pem", "the certificate is too long")
-    identity: Identity = identity_of(proof.certificate_pem)
-    if not is_issued_by(proof.certificate_pem, cluster.root_ca.certificate_pem):
-        raise _unproven("this cluster's root did not sign it")
-    if identity.cluster_id != cluster.id or identity.role == "operator":
-        raise _unproven("it is not that of a node of this cluster")
-    if not is_signed_by(proof.certificate_pem, proof.signature, request.csr_pem):
-        raise _unproven("the request was not signed with its key")
-    return identity.id
-
-
-def _unproven(why: str) -> SwarmError:
-    return SwarmError(
-        Code.UNAUTHENTICATED,
-        "the earlier certificate is refused",
-        why=why,
-        remedy="leave the swarm with `swarmctl swarm leave --force` and join again with a token",
-    )
-
-
-def _removed(node_id: str) -> SwarmError:
-    return SwarmError(
-        Code.UNAUTHENTICATED,
-        f"node {node_id} is not a member of this cluster any more",
-        why="it was removed",
-        remedy="leave the swarm with `swarmctl swarm leave --force` and join again with a token",
-    )

@@ -5,10 +5,12 @@ The form of a token is in api/token.py.
 
 import hmac
 
+from api.certificates import certificates_in, digest_of
 from api.errors import Code, SwarmError
 from api.token import JoinToken, new_token, parse_token
 from api.v1 import objects_pb2, types_pb2
 from manager.ca.authority import root_der
+from manager.ca.roots import former
 from manager.state.changes import copy
 
 __all__ = ["JoinToken", "new_token", "parse_token", "role_of_token", "rotated"]
@@ -24,6 +26,8 @@ def role_of_token(root: objects_pb2.RootCa, text: str) -> types_pb2.NodeRole.Val
     """
     token = parse_token(text)
     if not token.is_of(root_der(root)):
+        if any(digest_of(each) == token.digest for each in certificates_in(former(root))):
+            raise _refused("the root certificate was rotated since it was made")
         raise _refused("it belongs to another cluster")
     given = str(token).encode()
     worker = hmac.compare_digest(given, root.worker_token.encode())

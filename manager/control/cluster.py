@@ -9,17 +9,21 @@ from api.ids import IdSource
 from api.token import SECRET_BYTES
 from api.unlock_key import format_unlock_key
 from api.v1 import control_pb2, objects_pb2, types_pb2
+from manager.ca.authority import new_root, node_expiry
+from manager.ca.given_root import given_root
 from manager.ca.operators import issue_operator, the_cluster
+from manager.ca.rotation import begin
 from manager.ca.tokens import rotated
 from manager.ca.unlock import settle
 from manager.control.backup import backup
 from manager.control.resolve import resolve
 from manager.control.services import needed_request_id, stale
-from manager.state.changes import batch, copy, delete, update
+from manager.state.changes import Batch, batch, copy, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
 
 _MANAGER = types_pb2.NODE_ROLE_MANAGER
+_ATTEMPTS = 5
 
 
 class ClusterAffairs:
@@ -72,25 +76,30 @@ class ClusterAffairs:
         done = self._store.applied_request(request_id)
         if done is not None:
             return control_pb2.RemoveResponse(id=done.object_id)
-        node = resolve(self._store, objects_pb2.Node, request.key)
-        name = node.description.hostname or node.id
-        if node.spec.role == _MANAGER or node.HasField("manager"):
-            raise SwarmError(
-                Code.REFUSED,
-                f"node {name} is a manager",
-                why="its seat among the managers has to be free first",
-                remedy=f"make it a worker: swarmctl node demote {name}",
-            )
-        if node.status.state != types_pb2.NODE_STATE_DOWN and not request.force:
-            raise SwarmError(
-                Code.REFUSED,
-                f"node {name} is not down",
-                remedy=f"run on {name}: swarmctl swarm leave; or remove it with --force",
-            )
-        await propose_one(
-            self._proposer, batch(delete(node)), request_id=request_id, object_id=node.id
-        )
-        return control_pb2.RemoveResponse(id=node.id)
+
+        def removal() -> tuple[Batch, str]:
+            node = resolve(self._store, objects_pb2.Node, request.key)
+            _check_removable(node, force=request.force)
+            return batch(delete(node)), node.id
+
+        return control_pb2.RemoveResponse(id=await self._again(request_id, removal))
+
+    async def _again(self, request_id: str, change: Callable[[], tuple[Batch, str]]) -> str:
+        """Proposes what `change` makes of the state as it is, anew while that changes under way: no
+        version was named. The id of the object.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            proposal, object_id = change()
+            try:
+                await propose_one(
+                    self._proposer, proposal, request_id=request_id, object_id=object_id
+                )
+            except SwarmError as error:
+                if error.code is not Code.CONFLICT or attempt == _ATTEMPTS:
+                    raise
+            else:
+                return object_id
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def update_cluster(
         self, request: control_pb2.UpdateClusterRequest
@@ -128,11 +137,46 @@ class ClusterAffairs:
         request_id = needed_request_id(request.request_id)
         if self._store.applied_request(request_id) is not None:
             return the_cluster(self._store)
-        changed = rotated(the_cluster(self._store), request.role, self._secret(SECRET_BYTES))
-        await propose_one(
-            self._proposer, batch(update(changed)), request_id=request_id, object_id=changed.id
-        )
+        secret = self._secret(SECRET_BYTES)
+
+        def rotation() -> tuple[Batch, str]:
+            changed = rotated(the_cluster(self._store), request.role, secret)
+            return batch(update(changed)), changed.id
+
+        await self._again(request_id, rotation)
         return the_cluster(self._store)
+
+    async def rotate_root(self, request: control_pb2.RotateRootCaRequest) -> objects_pb2.Cluster:
+        """Begins to put another root in the place of the present one; see manager/ca/rotation.py.
+
+        INVALID or REFUSED if the root that was given cannot be the cluster's.
+        """
+        request_id = needed_request_id(request.request_id)
+        if self._store.applied_request(request_id) is not None:
+            return the_cluster(self._store)
+        rotation_id = self._ids()
+
+        def rotation() -> tuple[Batch, str]:
+            changed = self._rotating(request, rotation_id)
+            return batch(update(changed)), changed.id
+
+        await self._again(request_id, rotation)
+        return the_cluster(self._store)
+
+    def _rotating(
+        self, request: control_pb2.RotateRootCaRequest, rotation_id: str
+    ) -> objects_pb2.Cluster:
+        cluster, now = copy(the_cluster(self._store)), self._clock()
+        if request.HasField("node_cert_expiry"):
+            cluster.spec.node_cert_expiry.CopyFrom(request.node_cert_expiry)
+            validate.cluster_spec(cluster.spec)
+        if request.certificate_pem or request.key_pem:
+            given = request.certificate_pem, request.key_pem
+            expiry = node_expiry(cluster.spec)
+            new = given_root(*given, cluster.root_ca, now=now, expiry=expiry)
+        else:
+            new = new_root(cluster.id, now)
+        return begin(cluster, new, rotation_id=rotation_id, now=now)
 
     def backup(self, request: control_pb2.BackupRequest) -> AsyncIterator[control_pb2.BackupChunk]:
         """The state as it is now, sealed under the caller's key; see `backup`."""
@@ -172,3 +216,20 @@ class ClusterAffairs:
             self._proposer, batch(delete(operator)), request_id=request_id, object_id=operator.id
         )
         return control_pb2.RemoveResponse(id=operator.id)
+
+
+def _check_removable(node: objects_pb2.Node, *, force: bool) -> None:
+    name = node.description.hostname or node.id
+    if node.spec.role == _MANAGER or node.HasField("manager"):
+        raise SwarmError(
+            Code.REFUSED,
+            f"node {name} is a manager",
+            why="its seat among the managers has to be free first",
+            remedy=f"make it a worker: swarmctl node demote {name}",
+        )
+    if node.status.state != types_pb2.NODE_STATE_DOWN and not force:
+        raise SwarmError(
+            Code.REFUSED,
+            f"node {name} is not down",
+            remedy=f"run on {name}: swarmctl swarm leave; or remove it with --force",
+        )

@@ -127,6 +127,12 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """Replaces a join token."""
         return _without_secrets(await self._affairs.rotate_token(request))
 
+    async def RotateRootCa(
+        self, request: control_pb2.RotateRootCaRequest, context: Context
+    ) -> objects_pb2.Cluster:
+        """Begins to replace the root certificate."""
+        return _without_secrets(await self._affairs.rotate_root(request))
+
     async def Backup(
         self, request: control_pb2.BackupRequest, context: Context
     ) -> AsyncIterator[control_pb2.BackupChunk]:
@@ -180,6 +186,8 @@ def _without_secrets(cluster: objects_pb2.Cluster) -> objects_pb2.Cluster:
 def _stripped(cluster: objects_pb2.Cluster, role: str) -> objects_pb2.Cluster:
     shown = copy(cluster)
     shown.root_ca.ClearField("key_pem")
+    if shown.root_ca.HasField("rotation"):
+        shown.root_ca.rotation.ClearField("key_pem")
     shown.ClearField("unlock_key")
     if role == "worker":
         shown.root_ca.ClearField("worker_token")

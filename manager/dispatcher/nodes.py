@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from api.times import seconds_of, timestamp
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
+from manager.ca.keys import came_with, shown_by
+from manager.ca.roots import trusted
 from manager.dispatcher.sessions import Finding
 from manager.state.changes import Batch, Event, batch, copy, update
 from manager.state.store import View
@@ -28,6 +30,7 @@ class NodeReport:
     at: float
     description: objects_pb2.NodeDescription | None = None
     address: str = ""
+    certificate: objects_pb2.NodeCertificate | None = None
 
 
 class NodeReports:
@@ -46,10 +49,13 @@ class NodeReports:
         description: objects_pb2.NodeDescription,
         address: str,
         at: float,
+        certificate: objects_pb2.NodeCertificate | None = None,
     ) -> None:
-        """A node's agent registered; `address`: where it came from, if that is known."""
+        """A node's agent registered; `address`: where it came from, `certificate`: what is to be
+        noted of the one that it showed; both if that is known.
+        """
         ready = Finding(node_id, types_pb2.NODE_STATE_READY)
-        self._put(NodeReport(ready, at, description, address))
+        self._put(NodeReport(ready, at, description, address, certificate))
 
     def due(self, now: float) -> float | None:
         """At once, if there is anything to write."""
@@ -78,7 +84,12 @@ class NodeReports:
         # What an agent said of its host outlives a later finding about its session.
         older = self._reports.get(report.finding.node_id)
         if older is not None and report.description is None:
-            report = replace(report, description=older.description, address=older.address)
+            report = replace(
+                report,
+                description=older.description,
+                address=older.address,
+                certificate=older.certificate,
+            )
         self._reports[report.finding.node_id] = report
 
 
@@ -89,6 +100,8 @@ def reported(node: Node, report: NodeReport) -> Node | None:
         changed.description.CopyFrom(report.description)
         address = report.description.address or report.address
         changed.status.address = address or changed.status.address
+    if report.certificate is not None:
+        came_with(changed.certificate, report.certificate)
     finding = report.finding
     if node.status.state != finding.state or not node.status.HasField("since"):
         changed.status.since.CopyFrom(timestamp(report.at))
@@ -104,6 +117,13 @@ def heartbeat_period(view: View) -> float:
     return DEFAULT_HEARTBEAT_PERIOD
 
 
+def shown(view: View, certificate: bytes) -> objects_pb2.NodeCertificate | None:
+    """What is to be noted of a certificate (PEM) that an agent showed; None if it showed none."""
+    for cluster in view.all(objects_pb2.Cluster):
+        return shown_by(cluster.root_ca, certificate) if certificate else None
+    return None
+
+
 def greeting(view: View, node: Node, session_id: str) -> dispatcher_pb2.SessionMessage:
     """What an agent is told when its session begins, and when any of it changes."""
     message = dispatcher_pb2.SessionMessage(session_id=session_id, node=node)
@@ -113,7 +133,7 @@ def greeting(view: View, node: Node, session_id: str) -> dispatcher_pb2.SessionM
                 node_id=manager.id, address=manager.manager.address, weight=MANAGER_WEIGHT
             )
     for cluster in view.all(objects_pb2.Cluster):
-        message.root_ca_pem = cluster.root_ca.certificate_pem
+        message.root_ca_pem = trusted(cluster.root_ca)
     return message
 
 
@@ -141,6 +161,6 @@ def _manager_address(obj: object) -> str:
 def _without_echo(message: dispatcher_pb2.SessionMessage) -> dispatcher_pb2.SessionMessage:
     short = dispatcher_pb2.SessionMessage()
     short.CopyFrom(message)
-    for name in ("meta", "status", "description"):
+    for name in ("meta", "status", "description", "certificate"):
         short.node.ClearField(name)
     return short

@@ -83,7 +83,8 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         term = self._term()
         # A leader that was cut off, and does not know it yet, must not hand out old assignments.
         await self._confirm()
-        link = await term.register(caller().id, request.description, host_of(context.peer()))
+        who, host = caller(), host_of(context.peer())
+        link = await term.register(who.id, request.description, host, who.certificate)
         try:
             async with aclosing(term.greetings(link)) as greetings:
                 async for message in greetings:

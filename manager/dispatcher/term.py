@@ -112,16 +112,23 @@ class Term:
     # --- what agents call
 
     async def register(
-        self, node_id: str, description: objects_pb2.NodeDescription, address: str
+        self,
+        node_id: str,
+        description: objects_pb2.NodeDescription,
+        address: str,
+        certificate: bytes = b"",
     ) -> Link:
-        """A session; returns when the node is durably `ready`."""
+        """A session; returns when the node is durably `ready`. `certificate` (PEM): what its agent
+        showed.
+        """
         self._member(node_id)
         period = nodes.heartbeat_period(self._store)
         session = self._sessions.register(node_id, self._monotonic(), period)
         self._end(node_id, endings.replaced(node_id))
         link = self._links[node_id] = Link(session)
         self._look_again()
-        self._node_reports.registered(node_id, description, address, self._clock())
+        shown = nodes.shown(self._store, certificate)
+        self._node_reports.registered(node_id, description, address, self._clock(), shown)
         try:
             await self._node_writer.durable()
         except BaseException:

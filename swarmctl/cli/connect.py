@@ -104,29 +104,57 @@ def _probe(connect: Callable[[], socket.socket], what: str, remedy: str) -> None
 
 def _open_tcp(host: str, port: int, cert_dir: str, timeout: float) -> grpc.Channel:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    credentials = _credentials(address, cert_dir)
+    papers = _papers(address, cert_dir)
     what = f"cannot reach the manager at {address}"
     _probe(
         lambda: socket.create_connection((host, port), timeout),
         what,
         "check that swarmd runs there, and the port",
     )
-    options = (*_OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME))
-    channel = grpc.secure_channel(address, credentials, options=options)
-    try:
-        grpc.channel_ready_future(channel).result(timeout=timeout)
-    except grpc.FutureTimeoutError as error:
-        channel.close()
+    channel = _secured(address, papers, timeout)
+    if channel is None and (fresh := _exchanged(address, cert_dir, papers, timeout)):
+        channel = _secured(address, fresh, timeout)
+    if channel is None:
         raise SwarmError(
             Code.UNAVAILABLE,
             what,
             why=f"something listens, but no secure connection came about within {timeout:g} s",
             remedy=f"check that the certificate in {cert_dir} is of this swarm and has not expired",
-        ) from error
+        )
     return channel
 
 
-def _credentials(address: str, cert_dir: str) -> grpc.ChannelCredentials:
+def _secured(address: str, papers: Sequence[bytes], timeout: float) -> grpc.Channel | None:
+    """A channel once the two sides believe each other, or None."""
+    ca, certificate, key = papers
+    options = (*_OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME))
+    credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+    channel = grpc.secure_channel(address, credentials, options=options)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=timeout)
+    except grpc.FutureTimeoutError:
+        channel.close()
+        return None
+    return channel
+
+
+def _exchanged(
+    address: str, cert_dir: str, papers: Sequence[bytes], timeout: float
+) -> Sequence[bytes] | None:
+    """The papers of now if the root of the swarm was rotated meanwhile, or None."""
+    # Hardly ever needed, and cryptography costs start-up time.
+    from swarmctl.cli.exchange import Papers, exchanged  # noqa: PLC0415
+
+    try:
+        return exchanged(address, cert_dir, Papers(*papers), timeout)
+    except SwarmError as error:
+        if error.code is Code.UNAUTHENTICATED:
+            raise
+        return None
+
+
+def _papers(address: str, cert_dir: str) -> Sequence[bytes]:
+    """What ca.pem, cert.pem and key.pem hold."""
     if not cert_dir:
         raise invalid(
             "cert-path",
@@ -134,7 +162,7 @@ def _credentials(address: str, cert_dir: str) -> grpc.ChannelCredentials:
             remedy="make one on a manager with swarmctl swarm client-cert, then give --cert-path",
         )
     try:
-        ca, certificate, key = _read(cert_dir, ("ca.pem", "cert.pem", "key.pem"))
+        return _read(cert_dir, ("ca.pem", "cert.pem", "key.pem"))
     except OSError as error:
         raise invalid(
             "cert-path",
@@ -142,7 +170,6 @@ def _credentials(address: str, cert_dir: str) -> grpc.ChannelCredentials:
             why=error.strerror or str(error),
             remedy="give the folder that swarmctl swarm client-cert wrote",
         ) from error
-    return grpc.ssl_channel_credentials(ca, key, certificate)
 
 
 def _read(folder: str, names: Sequence[str]) -> list[bytes]:

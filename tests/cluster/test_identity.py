@@ -212,6 +212,55 @@ def test_a_removed_node_whose_certificate_has_expired_gets_no_new_one(swarm: Swa
     swarm.until_node("w2", "Ready")
 
 
+def test_the_root_is_rotated_under_running_tasks_and_a_node_that_was_down_follows_later(
+    swarm: Swarm, folder: Path
+) -> None:
+    swarm.create("web", TOOLS, "sh", "-c", OBEDIENT, replicas=3)
+    swarm.ctl("swarm", "client-cert", "carol", "--out", str(folder / "carol"))
+    address = f"tcp://{swarm.host('m1').address}"
+    carol = ("swarmctl", "-H", address, "--cert-path", str(folder / "carol"), "node", "ls", "-q")
+    kept = swarm.on("web", "m1", "w1")
+    old_root, old_token = swarm.ctl("swarm", "ca").out, _token(swarm)
+    swarm.lab("daemon", "w2", "stop")
+    swarm.until_node("w2", "Down")
+    rotated = swarm.ctl("swarm", "ca", "--rotate", "--cert-expiry", "24h")
+    assert rotated.out == swarm.ctl("swarm", "ca").out != old_root
+    assert "2 of 3 nodes have a certificate of the new root" in rotated.err, rotated.err
+    assert "w2: down" in rotated.err, rotated.err
+    assert swarm.on("web", "m1", "w1")[: len(kept)], "tasks go on"
+    assert set(kept) <= set(swarm.on("web")), "none was started anew"
+    assert _token(swarm) != old_token
+    told = swarm.inside("w1", *carol)
+    assert "was exchanged" in told.err, told.err
+    assert not swarm.inside("w1", *carol).err
+    swarm.start_daemon("w2")
+    swarm.until_node("w2", "Ready", timeout=60)
+    papers = load_credentials(swarm.host("w2").paths.state / "swarm")
+    assert papers is not None
+    assert papers.ca_pem.decode().strip() == rotated.out.strip()
+    assert papers.identity.not_after < clock.wall() + DAY + 60
+
+
+def test_a_removed_node_says_why_it_is_out_and_how_it_gets_in_again(swarm: Swarm) -> None:
+    swarm.create("web", TOOLS, "sh", "-c", OBEDIENT, replicas=3)
+    assert "is not down" in swarm.ctl("node", "rm", "w2", code=1).err
+    assert "is a manager" in swarm.ctl("node", "rm", "--force", "m1", code=1).err
+    swarm.ctl("node", "rm", "--force", "w2")
+    swarm.until_runs("web", 3)
+    assert "w2" not in {task.node for task in swarm.tasks("web") if task.runs}
+
+    def told() -> bool:
+        return "was removed" in swarm.ctl("system", "info", at="w2").out
+
+    swarm.until(told, "system info of the removed host says why")
+    info = swarm.ctl("system", "info", at="w2").out
+    assert "swarmctl swarm leave --force" in info
+    assert "was removed" in swarm.host("w2").paths.daemon_log.read_text()
+    swarm.ctl("swarm", "leave", at="w2")
+    _join(swarm, "w2", _token(swarm))
+    swarm.until_node("w2", "Ready")
+
+
 def _expired_certificate(swarm: Swarm, host: str) -> Credentials:
     """The node's own certificate as if it were two days old; signed with the key of the cluster.
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from api.identity import Credentials, make_csr, new_key
+from api.identity import Credentials, make_csr
+from api.times import duration
 from api.v1 import host_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit.clock import wall
 from manager.ca.authority import sign
@@ -34,10 +35,13 @@ class Swarm:
         host = self.hosts[name] = Host(self._folder / name)
         return host
 
-    async def found(self, *, autolock: bool = False) -> None:
-        """Makes the swarm."""
+    async def found(self, *, autolock: bool = False, heartbeat: float = 0.0) -> None:
+        """Makes the swarm; `heartbeat`: seconds, 0: as by default."""
         host = self.add("m1")
-        request = host_pb2.InitSwarmRequest(spec=specs_pb2.ClusterSpec(autolock=autolock))
+        spec = specs_pb2.ClusterSpec(autolock=autolock)
+        if heartbeat:
+            spec.heartbeat_period.CopyFrom(duration(heartbeat))
+        request = host_pb2.InitSwarmRequest(spec=spec)
         place = found_swarm(request, address=host.address, listen=host.address)
         self.cluster.CopyFrom(place.first.cluster)
         await host.enter(*place)
@@ -71,11 +75,11 @@ class Swarm:
 
     def expire(self, host: Host) -> None:
         """Puts a certificate that was good for 90 days until ten days ago in place of the one on
-        the disk.
+        the disk; for the same key, of the root that the swarm began with.
         """
-        membership = host.memberships.read()
-        assert membership is not None
-        key = new_key()
+        found = host.memberships.load()
+        assert found is not None
+        membership, key = found[0], found[1].key_pem
         certificate = sign(
             self.cluster.root_ca,
             make_csr(key),
@@ -117,7 +121,12 @@ class Swarm:
 
 @asynccontextmanager
 async def swarm(
-    folder: Path, *, managers: int = 1, workers: int = 0, autolock: bool = False
+    folder: Path,
+    *,
+    managers: int = 1,
+    workers: int = 0,
+    autolock: bool = False,
+    heartbeat: float = 0.0,
 ) -> AsyncIterator[Swarm]:
     """A swarm of hosts m1, m2 ... which all vote, and w1, w2 ...: stopped at the end.
 
@@ -126,7 +135,7 @@ async def swarm(
     made = Swarm(folder)
     try:
         async with asyncio.timeout(2 * LIMIT):
-            await made.found(autolock=autolock)
+            await made.found(autolock=autolock, heartbeat=heartbeat)
             for number in range(2, managers + 1):
                 await made.join(f"m{number}", manager=True)
             await made.full(managers)

@@ -73,7 +73,9 @@ class TrustedCluster:
     async def add_node(self, role: Role) -> Credentials:
         """A member with a certificate."""
         node_role = {"worker": types_pb2.NODE_ROLE_WORKER, "manager": types_pb2.NODE_ROLE_MANAGER}
-        node = new_node(new_id(), node_role[role], types_pb2.NODE_AVAILABILITY_ACTIVE, self.now)
+        node = new_node(
+            new_id(), node_role[role], types_pb2.NODE_AVAILABILITY_ACTIVE, self.now, key=b"key"
+        )
         await propose_one(self.proposer, batch(create(node)))
         return self.credentials(role, node.id)
 

@@ -156,6 +156,7 @@ def update(
             spec.availability = availability
         if role is not None:
             spec.role = role
+        spec.annotations.labels.update(added)
         for label in label_rm:
             if label not in spec.annotations.labels:
                 raise SwarmError(
@@ -164,7 +165,6 @@ def update(
                     remedy=f"see them with swarmctl node inspect --pretty {name}",
                 )
             del spec.annotations.labels[label]
-        spec.annotations.labels.update(added)
 
     _change(client, name, edit)
     click.echo(name)
@@ -175,7 +175,7 @@ def update(
 @click.pass_obj
 def promote(client: Client, names: tuple[str, ...]) -> None:
     """Make nodes managers."""
-    _set_role(client, names, types_pb2.NODE_ROLE_MANAGER, "promoted to a manager in the swarm.")
+    _set_role(client, names, "manager", "Node {} promoted to a manager in the swarm.")
 
 
 @node.command("demote")
@@ -183,18 +183,22 @@ def promote(client: Client, names: tuple[str, ...]) -> None:
 @click.pass_obj
 def demote(client: Client, names: tuple[str, ...]) -> None:
     """Make managers mere workers."""
-    _set_role(client, names, types_pb2.NODE_ROLE_WORKER, "demoted in the swarm.")
+    _set_role(client, names, "worker", "Manager {} demoted in the swarm.")
 
 
-def _set_role(
-    client: Client, names: Iterable[str], role: types_pb2.NodeRole.ValueType, done: str
-) -> None:
+def _set_role(client: Client, names: Iterable[str], word: str, done: str) -> None:
+    """Docker's words, also where there is nothing to do."""
+    role = ROLES[word]
+
     def edit(spec: specs_pb2.NodeSpec) -> None:
         spec.role = role
 
     def set_one(name: str) -> None:
+        if _get(client, name).spec.role == role:
+            click.echo(f"Node {name} is already a {word}.")
+            return
         _change(client, name, edit)
-        click.echo(f"Node {name} {done}")
+        click.echo(done.format(name))
 
     _, complete = for_each(names, set_one)
     end(complete)

@@ -14,7 +14,7 @@ from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
 from swarmctl.cli import contexts
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands import swarm_recovery, swarm_settings, swarm_status
+from swarmctl.cli.commands import swarm_ca, swarm_recovery, swarm_settings, swarm_status
 from swarmctl.cli.files import write_private
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import choice
@@ -46,6 +46,7 @@ def swarm() -> None:
 for _verb in (swarm_settings.update, swarm_settings.unlock, swarm_settings.unlock_key):
     swarm.add_command(_verb)
 swarm.add_command(swarm_status.status)
+swarm.add_command(swarm_ca.ca)
 for _verb in (swarm_recovery.backup, swarm_recovery.restore, swarm_recovery.readdress):
     swarm.add_command(_verb)
 

@@ -120,4 +120,6 @@ def _swarm_lines(swarm: host_pb2.SwarmInfo) -> list[tuple[str, str]]:
     if swarm.HasField("certificate_expires_at"):  # a locked manager has not read it
         expires = rfc3339(seconds_of(swarm.certificate_expires_at))
         lines.append((" Certificate Expires", expires))
+    if swarm.error:
+        lines.append((" Error", swarm.error))
     return lines

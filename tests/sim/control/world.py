@@ -113,7 +113,9 @@ class World:
             role = types_pb2.NODE_ROLE_WORKER
             if name.startswith("m"):
                 role = types_pb2.NODE_ROLE_MANAGER
-            found = new_node(name, role, types_pb2.NODE_AVAILABILITY_ACTIVE, self.wall())
+            found = new_node(
+                name, role, types_pb2.NODE_AVAILABILITY_ACTIVE, self.wall(), key=b"key"
+            )
             if name == "m1":
                 found.manager.address = host.address
             yield found

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from api.channel import ca_server_credentials, node_channel, node_server_credentials
-from api.enroll import Enrolment, enroll, fetch_root, reenroll_expired, renew
+from api.enroll import Enrolment, enroll, fetch_root, reenroll, renew
 from api.errors import Code, SwarmError
 from api.identity import Credentials, new_key
 from api.token import parse_token
@@ -356,14 +356,14 @@ def test_a_node_that_was_away_too_long_comes_back() -> None:
                 with pytest.raises(SwarmError) as caught:
                     await renew(channel, old)
             assert caught.value.code is Code.UNAVAILABLE
-            back = await reenroll_expired([await closed_port(), manager], old, timeout=PATIENCE)
+            back = await reenroll([await closed_port(), manager], old, timeout=PATIENCE)
             assert isinstance(back, Enrolment)
             assert (back.node_id, back.role) == (node_id, "worker")
             async with node_channel(address, back.credentials) as channel:
                 assert await renew(channel, back.credentials)
             await cluster.remove_node(node_id)
             with pytest.raises(SwarmError) as caught:
-                await reenroll_expired([manager], old, timeout=PATIENCE)
+                await reenroll([manager], old, timeout=PATIENCE)
             assert caught.value.code is Code.UNAUTHENTICATED
 
     asyncio.run(run())
@@ -385,6 +385,6 @@ def test_the_certificate_of_another_node_is_not_taken_for_ones_own() -> None:
         impostor = Confused(cluster.root.certificate_pem)
         async with impostor_port(impostor, cluster.manager) as manager:
             with pytest.raises(SwarmError, match="certificate of another node"):
-                await reenroll_expired([manager], old, timeout=PATIENCE)
+                await reenroll([manager], old, timeout=PATIENCE)
 
     asyncio.run(run())

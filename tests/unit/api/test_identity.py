@@ -34,6 +34,7 @@ from api.identity import (
     save_credentials,
     server_names,
 )
+from manager.ca.authority import cross_sign, new_root
 from tests.support.trust import DAY, TrustedCluster
 
 NOW = 1_800_000_000.0
@@ -206,6 +207,17 @@ def test_a_key_that_others_could_read_is_closed_to_them(
     assert load_credentials(tmp_path) == cluster.manager
     assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
     assert "could be read by others" in caplog.text
+
+
+def test_a_chain_and_several_roots_are_kept_apart(cluster: TrustedCluster, tmp_path: Path) -> None:
+    new = new_root(cluster.id, cluster.now)
+    cross = cross_sign(cluster.root, new.certificate_pem, cluster.now)
+    mine = cluster.manager
+    kept = Credentials(
+        mine.key_pem, mine.certificate_pem + cross, new.certificate_pem + mine.ca_pem
+    )
+    save_credentials(tmp_path, kept)
+    assert load_credentials(tmp_path) == kept
 
 
 def damaged(cluster: TrustedCluster) -> dict[str, bytes]:

@@ -311,8 +311,10 @@ def test_a_manager_that_cannot_sign_its_own_certificate_asks_the_others(tmp_path
             keeper = CertificateKeeper(
                 safe.found(host.memberships, membership),
                 addresses=lambda: [s["m1"].present.membership.advertise_address],
+                others=lambda: [s["m1"].present.membership.advertise_address],
                 own=cannot,
-                changed=lambda _: changed.set(),
+                changed=lambda *_: changed.set(),
+                is_shut_out=lambda: False,
                 chance=secrets.SystemRandom(),
             )
             keeping = asyncio.create_task(keeper.run())

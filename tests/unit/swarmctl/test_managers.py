@@ -203,6 +203,8 @@ def test_a_host_that_stops_in_the_middle_of_a_demotion_leaves_nothing_behind(
             await host.stop()
             assert not manager.node.is_alive
             with socket.socket() as port:  # nothing listens there any more
+                # Connections that were closed a moment ago do not matter, a listener does.
+                port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 port.bind(("127.0.0.1", int(host.address.rpartition(":")[2])))
 
     run(scenario)

@@ -168,7 +168,7 @@ def test_a_log_that_cannot_be_made_anew_leaves_the_manager_as_it_was(tmp_path: P
             with pytest.raises(SwarmError, match="cannot be written down"):
                 await force(two)
             assert two.manager.node.group_id == group
-            assert two.stored_services() == {"web"}
+            await s.until(lambda: two.stored_services() == {"web"})
             in_the_way.rmdir()
             await force(two)
             assert two.manager.node.group_id != group

@@ -1,61 +1,20 @@
-"""Certificates are renewed in time, checked, and handed on; against a real authority."""
+"""Certificates are renewed in time: months in virtual time, with real certificates."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from itertools import pairwise
 
-import grpc
 import pytest
 
-from api.certificates import is_key_of
 from api.errors import Code, SwarmError
-from api.identity import Credentials, make_csr, new_key
-from api.v1 import ca_pb2, ca_pb2_grpc
-from manager.ca.authority import sign
-from tests.support.trust import DAY, TrustedCluster, serving
+from api.identity import BACKDATE
+from tests.sim.control.loop import VirtualLoop
+from tests.support.trust import DAY, TrustedCluster
 from worker import renewal
 
 NODE = "0123456789abcdefghijklmno"
-
-
-class Authority(ca_pb2_grpc.CaRenewalServicer):
-    """Signs what it is sent, for `node_id` of `cluster_id`; `refusals` are answered first."""
-
-    def __init__(self, cluster: TrustedCluster) -> None:
-        self.cluster = cluster
-        self.node_id = NODE
-        self.cluster_id = cluster.id
-        self.other_key: bytes = b""
-        self.ca_pem: bytes = cluster.root.certificate_pem
-        self.refusals: list[SwarmError] = []
-        self.asked = 0
-
-    async def Renew(self, request: ca_pb2.RenewRequest, context: Any) -> ca_pb2.IssueResponse:
-        self.asked += 1
-        if self.refusals:
-            raise self.refusals.pop(0)
-        certificate = sign(
-            self.cluster.root,
-            self.other_key or request.csr_pem,
-            node_id=self.node_id,
-            role="worker",
-            cluster_id=self.cluster_id,
-            now=self.cluster.now,
-            expiry=DAY,
-        )
-        return ca_pb2.IssueResponse(certificate_pem=certificate, ca_pem=self.ca_pem)
-
-
-def run(
-    authority: Authority, scenario: Callable[[Callable[[], grpc.aio.Channel]], Awaitable[Any]]
-) -> Any:
-    async def all_of_it() -> Any:
-        add = ca_pb2_grpc.add_CaRenewalServicer_to_server
-        async with serving(add, authority) as port, asyncio.timeout(30):
-            return await scenario(lambda: grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-
-    return asyncio.run(all_of_it())
+LIFE = 90 * DAY
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +22,62 @@ def cluster() -> TrustedCluster:
     return TrustedCluster()
 
 
-def renewed(authority: Authority, present: Credentials) -> Credentials:
-    async def scenario(connect: Callable[[], grpc.aio.Channel]) -> Credentials:
-        async with connect() as channel:
-            return await renewal.renew(channel, present)
+class Daemon:
+    """A node that keeps its certificate fresh; `renewed` tells when, in seconds of its life."""
 
-    found: Credentials = run(authority, scenario)
-    return found
+    def __init__(self, cluster: TrustedCluster, loop: VirtualLoop, *, seed: int = 1) -> None:
+        self._cluster = cluster
+        self._loop = loop
+        self.life = LIFE
+        self.refusals = 0
+        self.tries: list[float] = []
+        self.renewed: list[float] = []
+        self.certificate = self.sign()
+        self.renewal = renewal.Renewal(
+            certificate=lambda: self.certificate,
+            renew=self._renew,
+            chance=random.Random(seed),
+            wall=self._wall,
+        )
+
+    def _wall(self) -> float:
+        return self._cluster.now + self._loop.time()
+
+    def sign(self) -> bytes:
+        made = self._cluster.credentials("worker", NODE, now=self._wall(), expiry=self.life)
+        return made.certificate_pem
+
+    async def _renew(self) -> None:
+        self.tries.append(self._loop.time())
+        if len(self.tries) <= self.refusals:
+            raise SwarmError(Code.UNAVAILABLE, "no leader")
+        self.certificate = self.sign()
+        self.renewed.append(self._loop.time())
+
+
+def live(cluster: TrustedCluster, seconds: float, seed: int = 1) -> Daemon:
+    """A node after so many seconds."""
+    return lived(cluster, seconds, lambda _: None, seed)
+
+
+def lived(
+    cluster: TrustedCluster, seconds: float, begin: Callable[[Daemon], None], seed: int = 1
+) -> Daemon:
+    with VirtualLoop() as loop:
+        daemon = Daemon(cluster, loop, seed=seed)
+        begin(daemon)
+
+        async def life() -> None:
+            running = asyncio.create_task(daemon.renewal.run())
+            await asyncio.sleep(seconds)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+        living = loop.create_task(life())
+        while not living.done():
+            loop.step()
+        living.result()
+    return daemon
 
 
 def test_the_moment_is_at_50_to_80_percent_of_life(cluster: TrustedCluster) -> None:
@@ -81,120 +89,47 @@ def test_the_moment_is_at_50_to_80_percent_of_life(cluster: TrustedCluster) -> N
     assert renewal.delay_until_renewal(certificate, cluster.now + 90_000, chance) == 0
 
 
-def test_new_key_and_certificate(cluster: TrustedCluster) -> None:
-    present = cluster.credentials("worker", NODE)
-    fresh = renewed(Authority(cluster), present)
-    assert fresh.key_pem != present.key_pem
-    assert is_key_of(fresh.key_pem, fresh.certificate_pem)
-    assert fresh.identity.id == NODE
-
-
-def test_what_is_not_the_nodes_is_not_taken_over(cluster: TrustedCluster) -> None:
-    present = cluster.credentials("worker", NODE)
-    someone = Authority(cluster)
-    someone.node_id = "someone0000000000000000000"
-    elsewhere = Authority(cluster)
-    elsewhere.cluster_id = "elsewhere"
-    foreign_root = Authority(cluster)
-    foreign_root.ca_pem = TrustedCluster().root.certificate_pem
-    for authority, why in (
-        (someone, "it is for someone"),
-        (elsewhere, "of cluster elsewhere"),
-        (foreign_root, "did not sign it"),
-    ):
-        with pytest.raises(SwarmError, match=why):
-            renewed(authority, present)
-
-
-def test_a_certificate_for_another_key_is_not_taken_over(cluster: TrustedCluster) -> None:
-    authority = Authority(cluster)
-    authority.other_key = make_csr(new_key())
-    with pytest.raises(SwarmError, match="not for the key that was sent"):
-        renewed(authority, cluster.credentials("worker", NODE))
-
-
-def test_a_refusal_keeps_its_cause(cluster: TrustedCluster) -> None:
-    authority = Authority(cluster)
-    authority.refusals = [SwarmError(Code.UNAUTHENTICATED, "the node was removed")]
-    with pytest.raises(SwarmError, match="the node was removed") as caught:
-        renewed(authority, cluster.credentials("worker", NODE))
-    assert caught.value.code is Code.UNAUTHENTICATED
-
-
-class Daemon:
-    """Keeps credentials, as a daemon does."""
-
-    def __init__(self, present: Credentials, now: float) -> None:
-        self.present = present
-        self.now = now
-        self.changed = asyncio.Event()
-
-    async def take(self, fresh: Credentials) -> None:
-        self.present = fresh
-        self.changed.set()
-
-    def renewal(self, connect: Callable[[], grpc.aio.Channel]) -> renewal.Renewal:
-        return renewal.Renewal(
-            credentials=lambda: self.present,
-            connect=connect,
-            renewed=self.take,
-            chance=random.Random(1),
-            wall=lambda: self.now,
-        )
-
-
-def watch(
-    authority: Authority,
-    daemon: Daemon,
-    scenario: Callable[[renewal.Renewal], Awaitable[None]],
+def test_nodes_renew_once_each_spread_over_50_to_80_percent_of_90_days(
+    cluster: TrustedCluster,
 ) -> None:
-    async def all_of_it(connect: Callable[[], grpc.aio.Channel]) -> None:
-        shell = daemon.renewal(connect)
-        running = asyncio.create_task(shell.run())
-        try:
-            await scenario(shell)
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-
-    run(authority, all_of_it)
+    moments = [live(cluster, 0.81 * LIFE, seed).renewed for seed in range(20)]
+    assert {len(each) for each in moments} == {1}
+    first = [moment / LIFE for (moment,) in moments]
+    assert 0.5 <= min(first) <= max(first) <= 0.8
+    assert max(first) - min(first) > 0.15
 
 
-def test_a_certificate_that_is_due_is_renewed_once(cluster: TrustedCluster) -> None:
-    old = cluster.credentials("worker", NODE, now=cluster.now - 0.9 * DAY)
-    authority, daemon = Authority(cluster), Daemon(old, cluster.now)
-
-    async def scenario(_: renewal.Renewal) -> None:
-        await daemon.changed.wait()
-        await asyncio.sleep(0.05)
-
-    watch(authority, daemon, scenario)
-    assert authority.asked == 1
-    assert daemon.present.key_pem != old.key_pem
+def test_over_a_year_a_certificate_is_always_fresh(cluster: TrustedCluster) -> None:
+    renewed = live(cluster, 365 * DAY).renewed
+    steps = [b - a for a, b in pairwise([0.0, *renewed])]
+    assert len(renewed) >= 5
+    assert all(0.5 * LIFE - BACKDATE <= step <= 0.8 * LIFE for step in steps)
 
 
-def test_a_change_of_role_does_not_wait(cluster: TrustedCluster) -> None:
-    fresh = cluster.credentials("worker", NODE)
-    authority, daemon = Authority(cluster), Daemon(fresh, cluster.now)
+def test_another_life_of_certificates_holds_from_the_next_renewal(cluster: TrustedCluster) -> None:
+    def shorten(daemon: Daemon) -> None:
+        daemon.life = DAY
+        daemon.certificate = daemon.sign()
+        daemon.life = 3600.0  # `swarm update --cert-expiry 1h`, the least there is
 
-    async def scenario(shell: renewal.Renewal) -> None:
-        await asyncio.sleep(0.05)
-        assert authority.asked == 0
-        shell.renew_now()
-        await daemon.changed.wait()
-
-    watch(authority, daemon, scenario)
-    assert authority.asked == 1
+    renewed = lived(cluster, DAY, shorten).renewed
+    assert renewed[0] >= 0.5 * DAY - BACKDATE
+    steps = [b - a for a, b in pairwise(renewed)]
+    assert steps
+    assert all(0.5 * 3600 - 2 <= step <= 0.8 * 3600 for step in steps)
 
 
-def test_a_failure_is_tried_again(cluster: TrustedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "RETRY_FIRST", 0.01)
-    old = cluster.credentials("worker", NODE, now=cluster.now - 0.9 * DAY)
-    authority, daemon = Authority(cluster), Daemon(old, cluster.now)
-    authority.refusals = [SwarmError(Code.UNAVAILABLE, "no leader")] * 3
+def test_a_failure_is_tried_again_rarer_and_rarer(cluster: TrustedCluster) -> None:
+    def refuse(daemon: Daemon) -> None:
+        daemon.refusals = 12
 
-    async def scenario(_: renewal.Renewal) -> None:
-        await daemon.changed.wait()
+    tried = lived(cluster, 0.9 * LIFE, refuse).tries
+    gaps = [b - a for a, b in pairwise(tried)]
+    assert len(tried) == 13
+    assert 5.0 <= gaps[0] <= 10.0
+    assert all(300.0 <= gap <= 600.0 for gap in gaps[-4:])
 
-    watch(authority, daemon, scenario)
-    assert authority.asked == 4
+
+def test_a_change_of_root_does_not_wait(cluster: TrustedCluster) -> None:
+    renewed = lived(cluster, 60.0, lambda daemon: daemon.renewal.renew_now()).renewed
+    assert renewed == [0.0]

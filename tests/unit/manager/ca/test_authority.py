@@ -30,13 +30,13 @@ def lifetime(certificate: x509.Certificate) -> tuple[float, float]:
     )
 
 
-def test_the_root_signs_itself_for_twenty_years_and_no_further_authority() -> None:
+def test_the_root_signs_itself_for_twenty_years_and_may_sign_the_next_one() -> None:
     root = load_certificate(ROOT.certificate_pem)
     assert is_issued_by(ROOT.certificate_pem, ROOT.certificate_pem)
     assert lifetime(root) == (int(NOW) - HOUR, int(NOW) + 20 * YEAR)
     constraints = root.extensions.get_extension_for_class(x509.BasicConstraints)
     assert constraints.critical
-    assert (constraints.value.ca, constraints.value.path_length) == (True, 0)
+    assert (constraints.value.ca, constraints.value.path_length) == (True, None)
     usage = root.extensions.get_extension_for_class(x509.KeyUsage).value
     assert (usage.key_cert_sign, usage.crl_sign, usage.digital_signature) == (True, True, False)
     assert (ROOT.worker_token, ROOT.manager_token) == ("", "")

@@ -9,12 +9,13 @@ import pytest
 
 from api.channel import node_channel, node_server_credentials, unix_channel
 from api.errors import Code, SwarmError
-from api.identity import Credentials, make_csr, new_key
+from api.identity import Credentials, Identity, make_csr, new_key
 from api.new_ids import new_id
 from api.serving import Caller, caller
 from api.status import from_grpc
 from api.v1 import objects_pb2
 from manager.ca.authorize import Authorizer, refuse_call
+from manager.ca.behalf import on_behalf
 from manager.ca.members import Members
 from manager.ca.operators import issue_operator
 from manager.ca.roles import ROLES
@@ -158,6 +159,43 @@ def test_an_operator_is_served_until_it_is_removed() -> None:
             )
             await propose_one(cluster.proposer, batch(delete(issued.operator)))
             assert (await refusal(here, alice, READ)).code is Code.UNAUTHENTICATED
+
+    asyncio.run(run())
+
+
+def test_what_a_manager_passes_on_for_a_removed_one_is_refused() -> None:
+    async def run() -> None:
+        async with lab() as here:
+            worker = await here.cluster.add_node("worker")
+            asking = Caller("worker", worker.identity.id, here.cluster.id, "tls")
+            async with node_channel(here.address, here.cluster.manager) as channel:
+                call: Any = channel.unary_unary(READ)
+                answer = await call(b"", timeout=10, metadata=on_behalf(asking))
+                assert answer == f"worker {worker.identity.id} tls".encode()
+                await here.cluster.remove_node(worker.identity.id)
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await call(b"", timeout=10, metadata=on_behalf(asking))
+                assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+    asyncio.run(run())
+
+
+def test_who_came_in_a_moment_ago_through_another_manager_is_let_in() -> None:
+    async def run() -> None:
+        cluster = await TrustedCluster().start()
+        worker, members = cluster.credentials("worker", "n" * 25), Members(cluster.store)
+        state = {"behind": True}
+
+        async def catch_up() -> None:
+            state["behind"] = False
+
+        def is_member(identity: Identity) -> bool:
+            return members.is_member(identity) or not state["behind"]
+
+        guard = Authorizer(ROLES, is_member, catch_up=catch_up)
+        secured = node_server_credentials(cluster.manager)
+        async with serving(add_everything, None, secured, interceptors=[guard]) as port:
+            assert await Lab(cluster, port).ask(worker, READ) == f"worker {'n' * 25} tls"
 
     asyncio.run(run())
 

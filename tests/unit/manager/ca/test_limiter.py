@@ -1,6 +1,6 @@
 import pytest
 
-from manager.ca.limiter import RateLimiter, address_of_peer
+from manager.ca.limiter import Bucket, RateLimiter, address_of_peer
 
 
 def test_a_burst_is_admitted_and_then_the_rate() -> None:
@@ -62,3 +62,9 @@ def test_memory_is_bounded_and_the_busy_are_remembered() -> None:
 )
 def test_the_address_of_a_peer(peer: str, address: str) -> None:
     assert address_of_peer(peer) == address
+
+
+def test_all_together_have_a_bucket_of_their_own() -> None:
+    bucket = Bucket(rate=2, burst=2)
+    assert [bucket.wait(50.0) for _ in range(3)] == [0, 0, pytest.approx(0.5)]
+    assert bucket.wait(50.5) == 0

@@ -16,7 +16,7 @@ FAR = 4e9
 
 
 def node(spec: RoleValue, observed: RoleValue, *, in_group: bool = False) -> objects_pb2.Node:
-    made = new_node("n1", observed, types_pb2.NODE_AVAILABILITY_ACTIVE, 0)
+    made = new_node("n1", observed, types_pb2.NODE_AVAILABILITY_ACTIVE, 0, key=b"key")
     made.spec.role = spec
     if in_group:
         made.manager.SetInParent()

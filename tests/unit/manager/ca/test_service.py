@@ -13,7 +13,7 @@ from api.v1 import ca_pb2, objects_pb2, types_pb2
 from manager.ca.behalf import Metadata, on_behalf
 from manager.ca.limiter import RateLimiter
 from manager.ca.members import granted_role
-from manager.ca.service import CaRenewalService, Issuer
+from manager.ca.service import IN_ALL_BURST, CaRenewalService, Issuer
 from manager.state.changes import Applied, Batch, batch, copy, update
 from manager.state.proposer import Proposer, propose_one
 from tests.support.trust import DAY, TrustedCluster
@@ -183,6 +183,32 @@ def test_one_address_cannot_flood() -> None:
     asyncio.run(run())
 
 
+def test_a_flood_from_everywhere_keeps_no_honest_joiner_out() -> None:
+    async def run() -> None:
+        cluster = await TrustedCluster(NOW).start()
+        service = cluster.ca_service(monotonic=lambda: 0.0)
+        former = cluster.credentials("worker", "n1")
+        proof = ca_pb2.ExpiredCertificate(certificate_pem=former.certificate_pem, signature=b"x")
+        wrong: list[dict[str, Any]] = [
+            {"token": cluster.root.worker_token[:-3] + "000"},
+            {"expired": proof},
+            {},
+        ]
+        codes: set[Code] = set()
+        for number in range(3 * IN_ALL_BURST + 9):
+            peer = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+            with pytest.raises(SwarmError) as refused:
+                await issue(cluster, service=service, peer=peer, **wrong[number % 3])
+            codes.add(refused.value.code)
+        assert codes == {Code.UNAUTHENTICATED, Code.INVALID, Code.EXHAUSTED}
+        assert await issue(cluster, service=service, token=cluster.root.worker_token)
+        with pytest.raises(SwarmError, match="from all addresses") as refused:
+            await issue(cluster, service=service, peer="10.9.9.9", expired=proof)
+        assert refused.value.code is Code.EXHAUSTED
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(("role", "limited"), [("manager", False), ("worker", True)])
 def test_what_a_manager_passes_on_was_limited_there(role: Role, limited: bool) -> None:
     async def run() -> None:
@@ -276,9 +302,10 @@ def test_renewal_follows_the_nodes_role() -> None:
             assert node_of(cluster, node_id).role == answer.role
             return answer
 
+        assert (await renewed()).role == WORKER
         before = cluster.store.version
         assert (await renewed()).role == WORKER
-        assert cluster.store.version == before
+        assert cluster.store.version == before, "a retry of the same request notes nothing new"
         await change(cluster, node_id, role=MANAGER)
         assert identity_of((await renewed()).certificate_pem).role == "manager"
         await change(cluster, node_id, role=WORKER)

@@ -10,6 +10,7 @@ import pytest
 from api.errors import Code, SwarmError
 from api.identity import identity_of, make_csr, new_key
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from manager.ca.authority import new_root
 from manager.ca.bootstrap import first_objects
 from manager.ca.tokens import role_of_token
 from manager.control.cluster import ClusterAffairs
@@ -167,6 +168,39 @@ def test_a_rotated_token_replaces_the_old_one(role: types_pb2.NodeRole.ValueType
     assert role_of_token(changed.root_ca, new) == role
     assert refusal(lambda: role_of_token(changed.root_ca, old)).code is Code.UNAUTHENTICATED
     assert run(town.affairs.rotate_token(request)) == changed
+
+
+def test_the_root_is_rotated_once_by_a_request_and_its_retry() -> None:
+    town = Town()
+    request = control_pb2.RotateRootCaRequest(request_id="r")
+    request.node_cert_expiry.seconds = 7200
+    under_way = run(town.affairs.rotate_root(request))
+    assert under_way.root_ca.rotation.key_pem
+    assert under_way.spec.node_cert_expiry.seconds == 7200
+    assert run(town.affairs.rotate_root(request)) == under_way
+    another = control_pb2.RotateRootCaRequest(request_id="r2")
+    broken_off = run(town.affairs.rotate_root(another)).root_ca.rotation.broken_off
+    assert list(broken_off) == [under_way.root_ca.rotation.certificate_pem]
+
+
+def test_a_rotation_with_bad_wishes_changes_nothing() -> None:
+    town = Town()
+    root = new_root("c" * 25, NOW)
+    short = control_pb2.RotateRootCaRequest(request_id="a")
+    short.node_cert_expiry.seconds = 3599
+    bad = {
+        "node_cert_expiry": short,
+        "key_pem": control_pb2.RotateRootCaRequest(
+            request_id="b", certificate_pem=root.certificate_pem
+        ),
+        "certificate_pem": control_pb2.RotateRootCaRequest(request_id="c", key_pem=root.key_pem),
+        "request_id": control_pb2.RotateRootCaRequest(),
+    }
+    before = town.cluster
+    for field, request in bad.items():
+        error = refusal(lambda request=request: run(town.affairs.rotate_root(request)))  # type: ignore[misc]
+        assert (error.code, error.field) == (Code.INVALID, field)
+    assert town.cluster == before
 
 
 def test_an_operator_gets_a_certificate_until_it_is_removed() -> None:

@@ -213,6 +213,9 @@ ANSWERS: dict[str, Callable[[Town], Awaitable[objects_pb2.Cluster]]] = {
     "RotateJoinToken": lambda t: t.service.RotateJoinToken(
         control_pb2.RotateJoinTokenRequest(request_id="r"), None
     ),
+    "RotateRootCa": lambda t: t.service.RotateRootCa(
+        control_pb2.RotateRootCaRequest(request_id="c"), None
+    ),
     "Watch, as it is": present,
     "Watch, as it changes": changes,
 }
@@ -226,6 +229,7 @@ def test_no_answer_holds_the_unlock_key_or_the_key_of_the_ca(role: Role, answer:
         shown = await ANSWERS[answer](town)
         assert shown.id == town.cluster.id
         assert (shown.unlock_key, shown.root_ca.key_pem) == (b"", b"")
+        assert shown.root_ca.rotation.key_pem == b""
         assert bool(shown.root_ca.worker_token) == (role != "worker")
         assert town.cluster.unlock_key
         assert town.cluster.root_ca.key_pem, "the store still has them"

@@ -7,6 +7,7 @@ import pytest
 from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
+from swarmctl.cli.commands.node import ROLES
 from tests.support import builders
 from tests.support.command_line import CommandLine
 from tests.support.golden import check_golden
@@ -142,8 +143,8 @@ def test_a_label_that_is_not_there_cannot_be_removed(
 @pytest.mark.parametrize(
     ("verb", "role", "text"),
     [
-        ("promote", types_pb2.NODE_ROLE_MANAGER, "promoted to a manager in the swarm."),
-        ("demote", types_pb2.NODE_ROLE_WORKER, "demoted in the swarm."),
+        ("promote", types_pb2.NODE_ROLE_MANAGER, "Node host2 promoted to a manager in the swarm."),
+        ("demote", types_pb2.NODE_ROLE_WORKER, "Manager host2 demoted in the swarm."),
     ],
 )
 def test_roles(
@@ -153,10 +154,31 @@ def test_roles(
     role: types_pb2.NodeRole.ValueType,
     text: str,
 ) -> None:
-    daemon.on("GetNode", SwarmError(Code.NOT_FOUND, "there is no node gone"), node(2))
+    other = node(2)
+    other.spec.role = types_pb2.NODE_ROLE_WORKER if role else types_pb2.NODE_ROLE_MANAGER
+    daemon.on("GetNode", SwarmError(Code.NOT_FOUND, "there is no node gone"), other)
     result = cli("node", verb, "gone", "host2")
-    assert (result.code, result.out) == (1, f"Node host2 {text}\n")
+    assert (result.code, result.out) == (1, f"{text}\n")
     assert [each.spec.role for each in daemon.asked("UpdateNode")] == [role]
+
+
+@pytest.mark.parametrize(("verb", "role"), [("promote", "manager"), ("demote", "worker")])
+def test_a_role_that_it_has_already(
+    cli: CommandLine, daemon: ScriptedDaemon, verb: str, role: str
+) -> None:
+    same = node(2)
+    same.spec.role = ROLES[role]
+    daemon.on("GetNode", same)
+    result = cli("node", verb, "host2")
+    assert (result.code, result.out) == (0, f"Node host2 is already a {role}.\n")
+    assert not daemon.asked("UpdateNode")
+
+
+def test_a_label_that_is_added_and_removed_is_removed(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    assert cli("node", "update", "host2", "--label-add", "a=b", "--label-rm", "a").code == 0
+    assert dict(daemon.asked("UpdateNode")[0].spec.annotations.labels) == {"rack": "a"}
 
 
 def test_removing(cli: CommandLine, daemon: ScriptedDaemon) -> None:

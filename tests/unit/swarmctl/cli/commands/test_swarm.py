@@ -176,6 +176,16 @@ def test_system_info(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     assert cli("system", "info", "-f", form).out == "active n1 2000000000\n"
 
 
+def test_a_node_that_no_manager_takes_in_says_why(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    removed = info()
+    removed.swarm.state = host_pb2.SwarmInfo.STATE_PENDING
+    removed.swarm.error = "node n1 is not a member of this cluster: it was removed"
+    daemon.on("Info", removed)
+    words = " ".join(cli("system", "info").out.split())
+    assert "Swarm: pending" in words
+    assert "Error: node n1 is not a member of this cluster: it was removed" in words
+
+
 def test_a_locked_manager_says_so(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     locked = info()
     locked.swarm.state = host_pb2.SwarmInfo.STATE_LOCKED

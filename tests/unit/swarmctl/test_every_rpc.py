@@ -1,0 +1,229 @@
+"""Every RPC of api/v1 against everybody who might call it, at the doors of a real daemon.
+
+The RPCs are read from the proto files: one that is in no row of the table fails the test.
+"""
+
+import asyncio
+import importlib
+import pkgutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from api import v1
+from api.address import identity_address
+from api.channel import ca_channel, node_channel, unix_channel
+from api.enroll import enroll
+from api.identity import CA_NAME, MANAGER_NAME, Credentials, make_csr, new_key
+from api.v1 import control_pb2, control_pb2_grpc, host_pb2
+from tests.support.daemon_process import LIMIT, Daemon
+from tests.support.trust import TrustedCluster
+
+pytestmark = pytest.mark.root
+
+DOORS = (
+    "socket",
+    "operator",
+    "manager",
+    "worker",
+    "removed node",
+    "removed operator",
+    "of another swarm",
+    "root alone",
+    "identity port",
+)
+"""Who calls, over the control port where nothing else is said. `root alone` has the root of the
+swarm and no certificate; at the identity port nobody needs one.
+"""
+EVERYBODY = frozenset({"socket", "operator", "manager", "worker"})
+STEERING = EVERYBODY - {"worker"}
+MEMBERS = frozenset({"manager", "worker"})
+MANAGERS = frozenset({"manager"})
+HOST = frozenset({"socket"})
+
+TABLE: dict[str, dict[frozenset[str], str]] = {
+    "Control": {
+        EVERYBODY: "GetService ListServices GetTask ListTasks GetNode ListNodes GetCluster"
+        " GetGroup Watch",
+        STEERING: "CreateService UpdateService RemoveService UpdateNode RemoveNode UpdateCluster"
+        " RotateJoinToken RotateRootCa GetUnlockKey Backup CreateOperator ListOperators"
+        " RemoveOperator",
+    },
+    "Logs": {EVERYBODY: "Subscribe"},
+    "LogBroker": {MEMBERS: "Listen Publish"},
+    "Dispatcher": {MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus"},
+    "CaRenewal": {MEMBERS: "Renew"},
+    "Ca": {frozenset({"operator", "manager", "worker", "identity port"}): "GetRoot Issue"},
+    "Raft": {MANAGERS: "Exchange InstallSnapshot"},
+    "ManagerGroup": {MANAGERS: "Join Leave"},
+    "Host": {
+        HOST: "Info InitSwarm JoinSwarm LeaveSwarm UnlockSwarm RestoreSwarm ReaddressSwarm"
+        " PullImage LoadImage ListImages GetImage RemoveImage"
+    },
+    "Health": {EVERYBODY: "Check"},
+}
+HARMLESS: dict[str, Message] = {
+    "ReaddressSwarm": host_pb2.ReaddressSwarmRequest(advertise_address="no such interface"),
+}
+"""Where an empty request would change something: everywhere else it is refused by who serves it."""
+_KEPT_OUT = {
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.UNAVAILABLE,
+}
+_PATIENCE = 1.0
+"""Seconds that a stream which is let in may be silent."""
+_CONNECT = 5.0
+"""Seconds in which a connection comes about, or is never to."""
+
+
+class Rpc(NamedTuple):
+    service: str
+    method: MethodDescriptor
+
+    @property
+    def name(self) -> str:
+        return f"{self.service}.{self.method.name}"
+
+
+def rpcs() -> Iterator[Rpc]:
+    """Those of all proto files."""
+    for module in pkgutil.iter_modules(v1.__path__, "api.v1."):
+        if module.name.endswith("_pb2"):
+            services = importlib.import_module(module.name).DESCRIPTOR.services_by_name
+            for service in services.values():
+                yield from (Rpc(service.name, method) for method in service.methods)
+
+
+def expected() -> dict[str, set[str]]:
+    return {
+        f"{service}.{rpc}": set(served)
+        for service, rows in TABLE.items()
+        for served, names in rows.items()
+        for rpc in names.split()
+    }
+
+
+def test_every_rpc_has_its_row() -> None:
+    assert {each.name for each in rpcs()} == set(expected())
+
+
+def test_every_rpc_serves_those_of_its_row_and_nobody_else() -> None:
+    async def run() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {each.name: set() for each in rpcs()}
+        with tempfile.TemporaryDirectory(prefix="d") as path:  # short, for the socket's sake
+            async with doors(Path(path)) as channels:
+                assert set(channels) == set(DOORS)
+                for door, channel in channels.items():
+                    if not await connects(channel):
+                        continue  # no call can even be made
+                    for rpc in rpcs():
+                        if await is_let_in(channel, rpc):
+                            found[rpc.name].add(door)
+        return found
+
+    assert asyncio.run(run()) == expected()
+
+
+async def connects(channel: grpc.aio.Channel) -> bool:
+    """Whether the two sides believe each other's certificates, as far as they need them."""
+    try:
+        async with asyncio.timeout(_CONNECT):
+            await channel.channel_ready()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def is_let_in(channel: grpc.aio.Channel, rpc: Rpc) -> bool:
+    """Whether somebody serves the call, be it with a refusal of what is in the request."""
+    kind = GetMessageClass(rpc.method.input_type)
+    request = HARMLESS.get(rpc.method.name, kind())
+    path = f"/{rpc.method.containing_service.full_name}/{rpc.method.name}"
+    inputs = "stream" if rpc.method.client_streaming else "unary"
+    outputs = "stream" if rpc.method.server_streaming else "unary"
+    multi: Any = getattr(channel, f"{inputs}_{outputs}")(
+        path, kind.SerializeToString, GetMessageClass(rpc.method.output_type).FromString
+    )
+    argument: Any = iter(()) if rpc.method.client_streaming else request
+    try:
+        async with asyncio.timeout(LIMIT):
+            if not rpc.method.server_streaming:
+                return await multi(argument, timeout=LIMIT).code() not in _KEPT_OUT
+            call = multi(argument, timeout=_PATIENCE)
+            try:
+                await call.read()
+            finally:
+                call.cancel()
+            return await call.code() not in _KEPT_OUT
+    except grpc.aio.AioRpcError as error:
+        return error.code() not in _KEPT_OUT
+
+
+@asynccontextmanager
+async def doors(folder: Path) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
+    """A channel for each of DOORS, to a daemon that is the one manager of its swarm."""
+    daemon = Daemon(folder)
+    daemon.start()
+    try:
+        daemon.info()
+        daemon.init()
+        async with AsyncExitStack() as stack:
+            local = await stack.enter_async_context(unix_channel(daemon.run / "swarmd.sock"))
+            papers = await everybody(control_pb2_grpc.ControlStub(local), daemon.address)
+            channels = {
+                name: node_channel(daemon.address, credentials)
+                for name, credentials in papers.items()
+            }
+            root = papers["manager"].ca_pem
+            named = (("grpc.ssl_target_name_override", MANAGER_NAME),)
+            channels["root alone"] = grpc.aio.secure_channel(
+                daemon.address, grpc.ssl_channel_credentials(root), options=named
+            )
+            channels["identity port"] = ca_channel(identity_address(daemon.address), root)
+            for channel in channels.values():
+                await stack.enter_async_context(channel)
+            yield {"socket": local, **channels}
+    finally:
+        daemon.end()
+
+
+async def everybody(control: Any, address: str) -> dict[str, Credentials]:
+    """The papers of everybody who comes to the control port with some."""
+    cluster = await control.GetCluster(control_pb2.GetClusterRequest(), timeout=LIMIT)
+    tokens = cluster.root_ca
+    papers = {
+        "manager": (await enroll([address], tokens.manager_token)).credentials,
+        "worker": (await enroll([address], tokens.worker_token)).credentials,
+        "removed node": (await enroll([address], tokens.worker_token)).credentials,
+        "operator": await operator(control, "alice"),
+        "removed operator": await operator(control, "mallory"),
+        "of another swarm": foreign(tokens.certificate_pem),
+    }
+    gone = papers["removed node"].identity.id
+    for call, key in ((control.RemoveNode, gone), (control.RemoveOperator, "mallory")):
+        request = control_pb2.RemoveRequest(key=key, request_id=f"rm {key}", force=True)
+        await call(request, timeout=LIMIT)
+    return papers
+
+
+async def operator(control: Any, name: str) -> Credentials:
+    key = new_key()
+    request = control_pb2.CreateOperatorRequest(name=name, csr_pem=make_csr(key), request_id=name)
+    made = await control.CreateOperator(request, timeout=LIMIT)
+    return Credentials(key, made.certificate_pem, made.ca_pem)
+
+
+def foreign(root: bytes) -> Credentials:
+    """In order elsewhere; and it believes the root of this swarm."""
+    mine = TrustedCluster().credentials("manager", CA_NAME)
+    return Credentials(mine.key_pem, mine.certificate_pem, root)
