@@ -12,8 +12,10 @@ import asyncio
 import json
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from api.certificates import key_digest_of
 from api.identity import Credentials, make_csr, new_key
 from api.new_ids import new_id
 from api.v1 import host_pb2, types_pb2
@@ -35,12 +37,17 @@ HEARTBEAT = 5
 class _First(FirstObjects):
     """The first objects of a cluster that has workers from the beginning."""
 
-    workers: tuple[str, ...] = ()
+    workers: Sequence[Credentials] = ()
 
     def batch(self) -> Batch:
         """The cluster, its manager and all workers."""
         role, active = types_pb2.NODE_ROLE_WORKER, types_pb2.NODE_AVAILABILITY_ACTIVE
-        nodes = (new_node(each, role, active, wall()) for each in self.workers)
+        nodes = (
+            new_node(
+                each.identity.id, role, active, wall(), key=key_digest_of(each.certificate_pem)
+            )
+            for each in self.workers
+        )
         return batch(create(self.cluster), create(self.node), *map(create, nodes))
 
 
@@ -54,7 +61,7 @@ async def main(directory: Path, port: int, workers: int) -> None:
     made = found_swarm(request, address=address, listen=address)
     certified = [_certified(made) for _ in range(workers)]
     first = _First(*made.first)
-    first.workers = tuple(each.identity.id for each in certified)
+    first.workers = certified
     memberships = MembershipStore(directory)
     kept = safe.made(memberships, made.credentials, manager=True)
     manager = await Managership(memberships).found(made.membership, kept, first)

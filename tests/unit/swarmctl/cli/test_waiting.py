@@ -156,8 +156,14 @@ def test_a_rollback_that_nobody_asked_for_is_waited_for_and_its_cause_told(
     steps = [message(service()), message(going_back), message(back, builders.task("t1")), SILENCE]
     result = create(steps)
     assert result.code == 3
-    assert "web: the service is being rolled back: rolled back: t2 failed" in told(result)
     assert "it was rolled back: rolled back: t2 failed. " in result.err
+
+
+def test_a_rollback_under_way_is_shown_with_its_cause(create: Creating) -> None:
+    going_back = service(state=Update.STATE_ROLLBACK_STARTED, text="rolled back: t2 failed")
+    result = create([message(going_back), SILENCE], args=("--wait-timeout", "300ms"))
+    assert result.code == 3
+    assert "web: the service is being rolled back: rolled back: t2 failed" in told(result)
 
 
 def test_a_manager_that_lags_behind_has_not_removed_the_service(create: Creating) -> None:
