@@ -100,7 +100,7 @@ class PlacingUser(User):
 
         def change(found: specs_pb2.ServiceSpec) -> None:
             found.task.CopyFrom(spec)
-            found.update.CopyFrom(update_config(0, monitor=0, start_first=self.start_first))
+            self._order(found, at_once=True)
 
         self._respec(change)
 
@@ -119,7 +119,14 @@ class PlacingUser(User):
         if self.cluster.store.count(objects_pb2.Service) < 4:
             self.services += 1
             made = service(f"s{self.services}", self._replicas(), spec=self._restricted())
+            self._order(made.spec, at_once=False)
             self.cluster.write([create(made)])
+
+    def _order(self, spec: specs_pb2.ServiceSpec, *, at_once: bool) -> None:
+        """The order stays: a rollback to another one may find two tasks in a slot."""
+        parallelism = 0 if at_once else None
+        spec.update.CopyFrom(update_config(parallelism, monitor=0, start_first=self.start_first))
+        spec.rollback.CopyFrom(spec.update)
 
     def calm(self) -> None:
         """Ends all faults, and brings every node back as it is."""
@@ -149,11 +156,13 @@ def _unsuited(node: objects_pb2.Node, held: Held) -> str:
 
 
 def _too_many_here(node: objects_pb2.Node, held: Held) -> str:
-    counts = Counter(t.service_id for t in held)
+    """Tasks of another spec do not count: in an update that is paused they may have no limit."""
+    counts = Counter((t.service_id, t.spec_version) for t in held)
     for task in held:
         most = task.spec.placement.max_replicas_per_node
-        if most and counts[task.service_id] > most:
-            return f"{counts[task.service_id]} tasks of {task.service_id} instead of {most}"
+        count = counts[task.service_id, task.spec_version]
+        if most and count > most:
+            return f"{count} tasks of {task.service_id} instead of {most}"
     return ""
 
 

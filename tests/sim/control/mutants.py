@@ -61,7 +61,7 @@ def plant_snapshots_forget_requests() -> AbstractContextManager[object]:
     return swap(Store, "capture", forgetful)
 
 
-@plants("kill,reset,delay", steps=20_000)
+@plants("cutleader,kill", steps=20_000)
 def plant_requests_are_not_remembered() -> AbstractContextManager[object]:
     """A retry has a second effect."""
     return swap(Store, "_remember", lambda self, request_id, index, object_id: None)
