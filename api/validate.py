@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
 
-from api import wellformed
+from api import files, wellformed
 from api.errors import invalid
 from api.times import seconds_of
 from api.v1 import specs_pb2, types_pb2
@@ -24,10 +24,14 @@ LONGEST_HEARTBEAT = 3600
 LONGEST_EXPIRY = 10 * 365 * 86400
 """Seconds. Ours: a node is missed after three heartbeats, and a certificate ends before its root.
 """
+SECRET_BYTES = 512_000 - 1
+CONFIG_BYTES = 1000 << 10
+FILE_NAME_LENGTH = 64
 MAXIMUM_REPLICAS = 100_000
 """Ours: a slip of the finger must not fill the store."""
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?")
+_FILE_NAME = re.compile(r"[a-zA-Z0-9](?:[-_.a-zA-Z0-9]*[a-zA-Z0-9])?")
 _CAPABILITY = re.compile(r"(?:CAP_)?[A-Z_]+|ALL", re.IGNORECASE)
 _SYSCTL = re.compile(r"[a-z0-9_]+(?:[./][A-Za-z0-9_*-]+)+")
 _HOST_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?")
@@ -82,6 +86,32 @@ def labels(field: str, given: Mapping[str, str]) -> None:
     for key in given:
         if not key or key != key.strip() or not key.isprintable():
             raise invalid(field, f"{key!r} is no valid label key")
+
+
+def secret_spec(spec: specs_pb2.SecretSpec) -> None:
+    """Refuses a secret without a proper name, or with too much or no data."""
+    _file_spec(spec, SECRET_BYTES)
+
+
+def config_spec(spec: specs_pb2.ConfigSpec) -> None:
+    """Refuses a config without a proper name, or with too much or no data."""
+    _file_spec(spec, CONFIG_BYTES)
+
+
+def _file_spec(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec, limit: int) -> None:
+    if not 0 < len(spec.data) <= limit:
+        size = f"{len(spec.data)} bytes are too many" if spec.data else "there is no data"
+        raise invalid("data", size, remedy=f"give 1 to {limit} bytes")
+    wellformed.check(specs_pb2.ConfigSpec(annotations=spec.annotations))
+    name = spec.annotations.name
+    if len(name) > FILE_NAME_LENGTH or not _FILE_NAME.fullmatch(name):
+        raise invalid(
+            "annotations.name",
+            f"{name!r} is no valid name",
+            remedy=f"use up to {FILE_NAME_LENGTH} letters, digits, -, _ and ., with a letter or "
+            "digit at both ends",
+        )
+    labels("annotations.labels", spec.annotations.labels)
 
 
 def node_spec(spec: specs_pb2.NodeSpec) -> None:
@@ -154,6 +184,7 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
         )
     labels(f"{path}.labels", spec.labels)
     _mounts(f"{path}.mounts", spec.mounts)
+    files.check(path, spec)
     _memory_behaviour(path, spec)
 
 

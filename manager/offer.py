@@ -23,6 +23,7 @@ from api.v1 import (
     dispatcher_pb2_grpc,
     health_pb2_grpc,
     logs_pb2_grpc,
+    objects_pb2,
     raft_pb2_grpc,
 )
 from api.v1.raft_pb2 import RaftGreeting
@@ -30,6 +31,7 @@ from manager.ca.members import Members
 from manager.ca.service import CaRenewalService, CaService
 from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
+from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
@@ -132,10 +134,16 @@ class Offer:
             clock=parts.config.clock,
             needed=parts.group.needed,
         )
-        services = Services(parts.store, parts.proposer, new_id)
-        control_pb2_grpc.add_ControlServicer_to_server(
-            ControlService(parts.store, parts.hub, services, affairs, self._status), server
+        control = ControlService(
+            parts.store,
+            parts.hub,
+            Services(parts.store, parts.proposer, new_id),
+            affairs,
+            Files(objects_pb2.Secret, parts.store, parts.proposer, new_id),
+            Files(objects_pb2.Config, parts.store, parts.proposer, new_id),
+            self._status,
         )
+        control_pb2_grpc.add_ControlServicer_to_server(control, server)
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)
 
     def _add_membership(self, server: Any) -> None:  # noqa: ANN401 - as above

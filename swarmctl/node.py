@@ -57,7 +57,11 @@ class Node:
             clock=wall,
         )
         self._executor = ContainerExecutor(
-            self._driver, self._images, version=version("swarmctl"), labels=settings.labels
+            self._driver,
+            self._images,
+            files=settings.run_dir / "files",
+            version=version("swarmctl"),
+            labels=settings.labels,
         )
         self._switch = Switch()
         self.lives = Lives(settings.state_dir, self._executor, self._switch, failed=self._fail)

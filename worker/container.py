@@ -9,17 +9,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from api.errors import Code, SwarmError
+from api.files import Key
 from api.times import seconds_of, timestamp
 from api.v1 import logs_pb2, objects_pb2, specs_pb2, types_pb2
-from runtime.driver import ContainerDriver, ContainerState, ExitResult, LogLine
+from runtime.driver import ContainerDriver, ContainerRequest, ContainerState, ExitResult, LogLine
 from runtime.image.auth import parse_registry_auth
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
 from worker.container_request import TASK_ID_LABEL, container_request, grace_of
 from worker.executor import TemporaryError
+from worker.file_folders import FileFolders
+from worker.task_files import TaskFile, gather, with_mounts
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class ContainerExecutor:
     The driver is shared with containers that are no tasks: its owner recovers it, before the
     executor is used, and closes it.
 
+    `files`: a folder for the secrets and configs of tasks, which are mounted there from memory;
     `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
     `generic`: resources that the node's owner declared.
     """
@@ -49,6 +54,7 @@ class ContainerExecutor:
         driver: ContainerDriver,
         images: ImageStore,
         *,
+        files: Path,
         version: str,
         labels: Mapping[str, str] | None = None,
         address: str = "",
@@ -56,6 +62,8 @@ class ContainerExecutor:
     ) -> None:
         self._driver = driver
         self._images = images
+        self._folders = FileFolders(files)
+        self._contents: Mapping[Key, bytes] = {}
         self._version = version
         self._labels = dict(labels or {})
         self._address = address
@@ -80,7 +88,13 @@ class ContainerExecutor:
     async def recover(self) -> Collection[str]:
         """See Executor."""
         states = await self._driver.list()
-        return [state.id for state in states if TASK_ID_LABEL in state.labels]
+        found = [state.id for state in states if TASK_ID_LABEL in state.labels]
+        await asyncio.to_thread(self._folders.sweep, found)
+        return found
+
+    def hold(self, contents: Mapping[Key, bytes]) -> None:
+        """See Executor."""
+        self._contents = contents
 
     # --- life -------------------------------------------------------------------------------
 
@@ -126,17 +140,28 @@ class ContainerExecutor:
         """See Executor."""
         with _sorted():
             await self._driver.remove(task.id)
+            await asyncio.to_thread(self._folders.remove, task.id)
 
     async def _create(self, task: Task) -> None:
         image = await self._image(task.spec.container)
+        found = gather(task, self._contents)
         request = container_request(
-            task,
+            with_mounts(task, found, self._folders.folder(task.id)),
             image_id=image.id,
             image_config=image.config,
             layers=image.layers,
             host_name=host.hostname(),
         )
-        await _uninterrupted(self._driver.create(request))
+        await _uninterrupted(self._make(request, found))
+
+    async def _make(self, request: ContainerRequest, found: list[TaskFile]) -> None:
+        if found:
+            await asyncio.to_thread(self._folders.make, request.id, found)
+        try:
+            await self._driver.create(request)
+        except SwarmError:
+            await asyncio.to_thread(self._folders.remove, request.id)
+            raise
 
     async def _image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
         try:

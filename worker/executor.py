@@ -4,9 +4,10 @@ The agent holds on to this Protocol; `container` is the implementation over cont
 here decides when a step is due: `task_machine` does.
 """
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Protocol
 
+from api import files
 from api.errors import SwarmError
 from api.v1 import logs_pb2, objects_pb2
 
@@ -47,6 +48,9 @@ class Executor(Protocol):
 
     async def recover(self) -> Collection[str]:
         """Once, before any step: takes over what a former agent left; ids of the tasks found."""
+
+    def hold(self, contents: Mapping[files.Key, bytes]) -> None:
+        """From now on these are the secrets and configs of this node; never to go to a disk."""
 
     async def prepare(self, task: objects_pb2.Task) -> None:
         """Makes everything short of starting the process; may take as long as a pull."""

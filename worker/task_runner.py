@@ -52,6 +52,10 @@ class TaskRunner:
     def update(self, task: Task) -> None:
         """The managers want something else; a step that is under way goes on."""
         self.task = task
+        self.wake()
+
+    def wake(self) -> None:
+        """What a step failed for may have come: it is tried again without more delay."""
         self._news.set()
 
     def stop(self, task: Task) -> None:

@@ -27,7 +27,7 @@ from api.v1 import types_pb2 as api_dot_v1_dot_types__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/objects.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x06Object\x12$\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ClusterH\x00\x12\x1e\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.NodeH\x00\x12$\n\x07service\x18\x03 \x01(\x0b\x32\x11.swarm.v1.ServiceH\x00\x12\x1e\n\x04task\x18\x04 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x12.swarm.v1.OperatorH\x00\x42\x06\n\x04kind\"\x8f\x01\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12!\n\x07root_ca\x18\x04 \x01(\x0b\x32\x10.swarm.v1.RootCa\x12\x12\n\nunlock_key\x18\x05 \x01(\x0c\"_\n\x06RootCa\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x02 \x01(\x0c\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\x12\x15\n\rmanager_token\x18\x04 \x01(\t\"\xf4\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12 \n\x04spec\x18\x03 \x01(\x0b\x32\x12.swarm.v1.NodeSpec\x12.\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12$\n\x06status\x18\x05 \x01(\x0b\x32\x14.swarm.v1.NodeStatus\x12 \n\x04role\x18\x06 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12(\n\x07manager\x18\x07 \x01(\x0b\x32\x17.swarm.v1.ManagerStatus\"T\n\rManagerStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0f\n\x07raft_id\x18\x04 \x01(\x04\"\xcc\x01\n\x0fNodeDescription\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\x12&\n\tresources\x18\x03 \x01(\x0b\x32\x13.swarm.v1.Resources\x12+\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1b.swarm.v1.EngineDescription\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x1b\n\x13missing_controllers\x18\x06 \x03(\t\"\x9d\x01\n\x11\x45ngineDescription\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x37\n\x06labels\x18\x02 \x03(\x0b\x32\'.swarm.v1.EngineDescription.LabelsEntry\x12\x0f\n\x07runtime\x18\x03 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\nNodeStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.NodeState\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcb\x01\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12,\n\rprevious_spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12\x14\n\x0cspec_version\x18\x05 \x01(\x04\x12-\n\rupdate_status\x18\x06 \x01(\x0b\x32\x16.swarm.v1.UpdateStatus\"\xdb\x02\n\x0cUpdateStatus\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.swarm.v1.UpdateStatus.State\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xaa\x01\n\x05State\x12\x11\n\rSTATE_UNKNOWN\x10\x00\x12\x12\n\x0eSTATE_UPDATING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x1a\n\x16STATE_ROLLBACK_STARTED\x10\x04\x12\x19\n\x15STATE_ROLLBACK_PAUSED\x10\x05\x12\x1c\n\x18STATE_ROLLBACK_COMPLETED\x10\x06\"\xa5\x03\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x12\n\nservice_id\x18\x03 \x01(\t\x12\x14\n\x0cservice_name\x18\x04 \x01(\t\x12\x0c\n\x04slot\x18\x05 \x01(\x04\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.swarm.v1.TaskSpec\x12\x14\n\x0cspec_version\x18\x08 \x01(\x04\x12$\n\x06status\x18\t \x01(\x0b\x32\x14.swarm.v1.TaskStatus\x12*\n\rdesired_state\x18\n \x01(\x0e\x32\x13.swarm.v1.TaskState\x12\x39\n\x0eservice_labels\x18\x0b \x03(\x0b\x32!.swarm.v1.Task.ServiceLabelsEntry\x12/\n\x0bstart_after\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x34\n\x12ServiceLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa6\x01\n\nTaskStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.TaskState\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12,\n\tcontainer\x18\x05 \x01(\x0b\x32\x19.swarm.v1.ContainerStatus\"[\n\x0f\x43ontainerStatus\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x12\n\noom_killed\x18\x04 \x01(\x08\"r\n\x08Operator\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/objects.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x02\n\x06Object\x12$\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ClusterH\x00\x12\x1e\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.NodeH\x00\x12$\n\x07service\x18\x03 \x01(\x0b\x32\x11.swarm.v1.ServiceH\x00\x12\x1e\n\x04task\x18\x04 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x12.swarm.v1.OperatorH\x00\x12\"\n\x06secret\x18\x06 \x01(\x0b\x32\x10.swarm.v1.SecretH\x00\x12\"\n\x06\x63onfig\x18\x07 \x01(\x0b\x32\x10.swarm.v1.ConfigH\x00\x42\x06\n\x04kind\"\x8f\x01\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12!\n\x07root_ca\x18\x04 \x01(\x0b\x32\x10.swarm.v1.RootCa\x12\x12\n\nunlock_key\x18\x05 \x01(\x0c\"_\n\x06RootCa\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x02 \x01(\x0c\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\x12\x15\n\rmanager_token\x18\x04 \x01(\t\"\xf4\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12 \n\x04spec\x18\x03 \x01(\x0b\x32\x12.swarm.v1.NodeSpec\x12.\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12$\n\x06status\x18\x05 \x01(\x0b\x32\x14.swarm.v1.NodeStatus\x12 \n\x04role\x18\x06 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12(\n\x07manager\x18\x07 \x01(\x0b\x32\x17.swarm.v1.ManagerStatus\"T\n\rManagerStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0f\n\x07raft_id\x18\x04 \x01(\x04\"\xcc\x01\n\x0fNodeDescription\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\x12&\n\tresources\x18\x03 \x01(\x0b\x32\x13.swarm.v1.Resources\x12+\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1b.swarm.v1.EngineDescription\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x1b\n\x13missing_controllers\x18\x06 \x03(\t\"\x9d\x01\n\x11\x45ngineDescription\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x37\n\x06labels\x18\x02 \x03(\x0b\x32\'.swarm.v1.EngineDescription.LabelsEntry\x12\x0f\n\x07runtime\x18\x03 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\nNodeStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.NodeState\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcb\x01\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12,\n\rprevious_spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12\x14\n\x0cspec_version\x18\x05 \x01(\x04\x12-\n\rupdate_status\x18\x06 \x01(\x0b\x32\x16.swarm.v1.UpdateStatus\"\xdb\x02\n\x0cUpdateStatus\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.swarm.v1.UpdateStatus.State\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xaa\x01\n\x05State\x12\x11\n\rSTATE_UNKNOWN\x10\x00\x12\x12\n\x0eSTATE_UPDATING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x1a\n\x16STATE_ROLLBACK_STARTED\x10\x04\x12\x19\n\x15STATE_ROLLBACK_PAUSED\x10\x05\x12\x1c\n\x18STATE_ROLLBACK_COMPLETED\x10\x06\"\xa5\x03\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x12\n\nservice_id\x18\x03 \x01(\t\x12\x14\n\x0cservice_name\x18\x04 \x01(\t\x12\x0c\n\x04slot\x18\x05 \x01(\x04\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.swarm.v1.TaskSpec\x12\x14\n\x0cspec_version\x18\x08 \x01(\x04\x12$\n\x06status\x18\t \x01(\x0b\x32\x14.swarm.v1.TaskStatus\x12*\n\rdesired_state\x18\n \x01(\x0e\x32\x13.swarm.v1.TaskState\x12\x39\n\x0eservice_labels\x18\x0b \x03(\x0b\x32!.swarm.v1.Task.ServiceLabelsEntry\x12/\n\x0bstart_after\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x34\n\x12ServiceLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa6\x01\n\nTaskStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.TaskState\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12,\n\tcontainer\x18\x05 \x01(\x0b\x32\x19.swarm.v1.ContainerStatus\"[\n\x0f\x43ontainerStatus\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x12\n\noom_killed\x18\x04 \x01(\x08\"r\n\x08Operator\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x06Secret\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.SecretSpec\"V\n\x06\x43onfig\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.ConfigSpecb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,37 +39,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASK_SERVICELABELSENTRY']._loaded_options = None
   _globals['_TASK_SERVICELABELSENTRY']._serialized_options = b'8\001'
   _globals['_OBJECT']._serialized_start=108
-  _globals['_OBJECT']._serialized_end=304
-  _globals['_CLUSTER']._serialized_start=307
-  _globals['_CLUSTER']._serialized_end=450
-  _globals['_ROOTCA']._serialized_start=452
-  _globals['_ROOTCA']._serialized_end=547
-  _globals['_NODE']._serialized_start=550
-  _globals['_NODE']._serialized_end=794
-  _globals['_MANAGERSTATUS']._serialized_start=796
-  _globals['_MANAGERSTATUS']._serialized_end=880
-  _globals['_NODEDESCRIPTION']._serialized_start=883
-  _globals['_NODEDESCRIPTION']._serialized_end=1087
-  _globals['_ENGINEDESCRIPTION']._serialized_start=1090
-  _globals['_ENGINEDESCRIPTION']._serialized_end=1247
-  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_start=1202
-  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_end=1247
-  _globals['_NODESTATUS']._serialized_start=1249
-  _globals['_NODESTATUS']._serialized_end=1374
-  _globals['_SERVICE']._serialized_start=1377
-  _globals['_SERVICE']._serialized_end=1580
-  _globals['_UPDATESTATUS']._serialized_start=1583
-  _globals['_UPDATESTATUS']._serialized_end=1930
-  _globals['_UPDATESTATUS_STATE']._serialized_start=1760
-  _globals['_UPDATESTATUS_STATE']._serialized_end=1930
-  _globals['_TASK']._serialized_start=1933
-  _globals['_TASK']._serialized_end=2354
-  _globals['_TASK_SERVICELABELSENTRY']._serialized_start=2302
-  _globals['_TASK_SERVICELABELSENTRY']._serialized_end=2354
-  _globals['_TASKSTATUS']._serialized_start=2357
-  _globals['_TASKSTATUS']._serialized_end=2523
-  _globals['_CONTAINERSTATUS']._serialized_start=2525
-  _globals['_CONTAINERSTATUS']._serialized_end=2616
-  _globals['_OPERATOR']._serialized_start=2618
-  _globals['_OPERATOR']._serialized_end=2732
+  _globals['_OBJECT']._serialized_end=376
+  _globals['_CLUSTER']._serialized_start=379
+  _globals['_CLUSTER']._serialized_end=522
+  _globals['_ROOTCA']._serialized_start=524
+  _globals['_ROOTCA']._serialized_end=619
+  _globals['_NODE']._serialized_start=622
+  _globals['_NODE']._serialized_end=866
+  _globals['_MANAGERSTATUS']._serialized_start=868
+  _globals['_MANAGERSTATUS']._serialized_end=952
+  _globals['_NODEDESCRIPTION']._serialized_start=955
+  _globals['_NODEDESCRIPTION']._serialized_end=1159
+  _globals['_ENGINEDESCRIPTION']._serialized_start=1162
+  _globals['_ENGINEDESCRIPTION']._serialized_end=1319
+  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_start=1274
+  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_end=1319
+  _globals['_NODESTATUS']._serialized_start=1321
+  _globals['_NODESTATUS']._serialized_end=1446
+  _globals['_SERVICE']._serialized_start=1449
+  _globals['_SERVICE']._serialized_end=1652
+  _globals['_UPDATESTATUS']._serialized_start=1655
+  _globals['_UPDATESTATUS']._serialized_end=2002
+  _globals['_UPDATESTATUS_STATE']._serialized_start=1832
+  _globals['_UPDATESTATUS_STATE']._serialized_end=2002
+  _globals['_TASK']._serialized_start=2005
+  _globals['_TASK']._serialized_end=2426
+  _globals['_TASK_SERVICELABELSENTRY']._serialized_start=2374
+  _globals['_TASK_SERVICELABELSENTRY']._serialized_end=2426
+  _globals['_TASKSTATUS']._serialized_start=2429
+  _globals['_TASKSTATUS']._serialized_end=2595
+  _globals['_CONTAINERSTATUS']._serialized_start=2597
+  _globals['_CONTAINERSTATUS']._serialized_end=2688
+  _globals['_OPERATOR']._serialized_start=2690
+  _globals['_OPERATOR']._serialized_end=2804
+  _globals['_SECRET']._serialized_start=2806
+  _globals['_SECRET']._serialized_end=2892
+  _globals['_CONFIG']._serialized_start=2894
+  _globals['_CONFIG']._serialized_end=2980
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,8 @@ class Object(message.Message):
     SERVICE_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
     OPERATOR_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    CONFIG_FIELD_NUMBER: builtins.int
     @builtins.property
     def cluster(self) -> Cluster: ...
     @builtins.property
@@ -43,6 +45,10 @@ class Object(message.Message):
     def task(self) -> Task: ...
     @builtins.property
     def operator(self) -> Operator: ...
+    @builtins.property
+    def secret(self) -> Secret: ...
+    @builtins.property
+    def config(self) -> Config: ...
     def __init__(
         self,
         *,
@@ -51,12 +57,14 @@ class Object(message.Message):
         service: Service | None = ...,
         task: Task | None = ...,
         operator: Operator | None = ...,
+        secret: Secret | None = ...,
+        config: Config | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "kind", b"kind", "node", b"node", "operator", b"operator", "service", b"service", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "kind", b"kind", "node", b"node", "operator", b"operator", "service", b"service", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator", "secret", "config"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -553,5 +561,59 @@ class Operator(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "meta", b"meta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "id", b"id", "meta", b"meta", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Secret(message.Message):
+    """A small file for containers that only its users may read. Control answers are stripped of spec.data."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    @builtins.property
+    def meta(self) -> types_pb2.Meta: ...
+    @builtins.property
+    def spec(self) -> specs_pb2.SecretSpec: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        meta: types_pb2.Meta | None = ...,
+        spec: specs_pb2.SecretSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Config(message.Message):
+    """A small file for containers that is no secret."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    @builtins.property
+    def meta(self) -> types_pb2.Meta: ...
+    @builtins.property
+    def spec(self) -> specs_pb2.ConfigSpec: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        meta: types_pb2.Meta | None = ...,
+        spec: specs_pb2.ConfigSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -566,12 +566,15 @@ class FileReference(message.Message):
     UID_FIELD_NUMBER: builtins.int
     GID_FIELD_NUMBER: builtins.int
     MODE_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
     source: builtins.str
     target: builtins.str
     uid: builtins.str
     gid: builtins.str
     mode: builtins.int
     """unset: 0444"""
+    id: builtins.str
+    """Of the secret or config that `source` names. Managers fill it in; what a caller says is not heard."""
     def __init__(
         self,
         *,
@@ -580,10 +583,11 @@ class FileReference(message.Message):
         uid: builtins.str = ...,
         gid: builtins.str = ...,
         mode: builtins.int | None = ...,
+        id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_mode", b"_mode", "mode", b"mode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_mode", b"_mode", "gid", b"gid", "mode", b"mode", "source", b"source", "target", b"target", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_mode", b"_mode", "gid", b"gid", "id", b"id", "mode", b"mode", "source", b"source", "target", b"target", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mode: _TypeAlias = typing.Literal["mode"]  # noqa: Y015
     _WhichOneofArgType__mode: _TypeAlias = typing.Literal["_mode", b"_mode"]  # noqa: Y015
@@ -1083,3 +1087,55 @@ class ClusterSpec(message.Message):
     _WhichOneofReturnType__task_history_limit: _TypeAlias = typing.Literal["task_history_limit"]  # noqa: Y015
     _WhichOneofArgType__task_history_limit: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__task_history_limit) -> _WhichOneofReturnType__task_history_limit | None: ...
+
+@typing.final
+class SecretSpec(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANNOTATIONS_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    TEMPLATE_DRIVER_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """fewer than 512000; never changes"""
+    template_driver: builtins.str
+    """what expands placeholders in `data`, as golang; empty: nothing"""
+    @builtins.property
+    def annotations(self) -> types_pb2.Annotations: ...
+    def __init__(
+        self,
+        *,
+        annotations: types_pb2.Annotations | None = ...,
+        data: builtins.bytes = ...,
+        template_driver: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "data", b"data", "template_driver", b"template_driver"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ConfigSpec(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANNOTATIONS_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    TEMPLATE_DRIVER_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """1000 KiB at most; never changes"""
+    template_driver: builtins.str
+    """as of a secret"""
+    @builtins.property
+    def annotations(self) -> types_pb2.Annotations: ...
+    def __init__(
+        self,
+        *,
+        annotations: types_pb2.Annotations | None = ...,
+        data: builtins.bytes = ...,
+        template_driver: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "data", b"data", "template_driver", b"template_driver"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -23,7 +23,18 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetGroup",
             "Watch",
         ),
+        # Secrets and configs are not for workers: each gets what its tasks need, and no more.
         _WRITERS: (
+            "CreateSecret",
+            "GetSecret",
+            "ListSecrets",
+            "UpdateSecret",
+            "RemoveSecret",
+            "CreateConfig",
+            "GetConfig",
+            "ListConfigs",
+            "UpdateConfig",
+            "RemoveConfig",
             "CreateService",
             "UpdateService",
             "RemoveService",

@@ -148,18 +148,6 @@ _TABLE: tuple[NotYet, ...] = (
         lambda s: s.task.container.no_resolve_image,
     ),
     NotYet(
-        "task.container.secrets",
-        "--secret",
-        "secrets are not built yet",
-        lambda s: s.task.container.secrets,
-    ),
-    NotYet(
-        "task.container.configs",
-        "--config",
-        "configs are not built yet",
-        lambda s: s.task.container.configs,
-    ),
-    NotYet(
         "task.container.health",
         "--health-*",
         "health checks are not built yet",
@@ -186,6 +174,12 @@ def refuse_not_yet(spec: Spec) -> None:
     for path, flag, text in _templated(spec.task.container):
         if _TEMPLATE.search(text):
             raise _refusal(path, flag, _TEMPLATES)
+
+
+def refuse_templates(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec) -> None:
+    """Refuses a secret or config whose data is a template: UNSUPPORTED."""
+    if spec.template_driver:
+        raise _refusal("template_driver", "--template-driver", _TEMPLATES)
 
 
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
 from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
+from manager.control.files import Files
 from manager.control.resolve import resolve
 from manager.control.services import Services
 from manager.control.watching import watch
@@ -28,6 +29,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
         hub: WatchHub,
         services: Services,
         affairs: ClusterAffairs,
+        secrets: Files[objects_pb2.Secret],
+        configs: Files[objects_pb2.Config],
         group: Callable[[], control_pb2.ManagerGroupStatus],
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
@@ -35,6 +38,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._hub = hub
         self._services = services
         self._affairs = affairs
+        self._secrets = secrets
+        self._configs = configs
         self._group = group
 
     async def CreateService(
@@ -151,6 +156,66 @@ class ControlService(control_pb2_grpc.ControlServicer):
     ) -> control_pb2.RemoveResponse:
         """Revokes an operator's certificates."""
         return await self._affairs.remove_operator(request)
+
+    async def CreateSecret(
+        self, request: control_pb2.CreateSecretRequest, context: Context
+    ) -> objects_pb2.Secret:
+        """Creates a secret."""
+        return await self._secrets.create(request)
+
+    async def GetSecret(
+        self, request: control_pb2.GetRequest, context: Context
+    ) -> objects_pb2.Secret:
+        """One secret, without its data."""
+        return self._secrets.get(request)
+
+    async def ListSecrets(
+        self, request: control_pb2.ListFilesRequest, context: Context
+    ) -> control_pb2.ListSecretsResponse:
+        """Secrets, without their data."""
+        return control_pb2.ListSecretsResponse(secrets=self._secrets.list(request))
+
+    async def UpdateSecret(
+        self, request: control_pb2.UpdateSecretRequest, context: Context
+    ) -> objects_pb2.Secret:
+        """Replaces a secret's labels."""
+        return await self._secrets.update(request)
+
+    async def RemoveSecret(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Removes a secret that no service uses."""
+        return await self._secrets.remove(request)
+
+    async def CreateConfig(
+        self, request: control_pb2.CreateConfigRequest, context: Context
+    ) -> objects_pb2.Config:
+        """Creates a config."""
+        return await self._configs.create(request)
+
+    async def GetConfig(
+        self, request: control_pb2.GetRequest, context: Context
+    ) -> objects_pb2.Config:
+        """One config."""
+        return self._configs.get(request)
+
+    async def ListConfigs(
+        self, request: control_pb2.ListFilesRequest, context: Context
+    ) -> control_pb2.ListConfigsResponse:
+        """Configs, without their data."""
+        return control_pb2.ListConfigsResponse(configs=self._configs.list(request))
+
+    async def UpdateConfig(
+        self, request: control_pb2.UpdateConfigRequest, context: Context
+    ) -> objects_pb2.Config:
+        """Replaces a config's labels."""
+        return await self._configs.update(request)
+
+    async def RemoveConfig(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Removes a config that no service uses."""
+        return await self._configs.remove(request)
 
     async def GetGroup(
         self, request: control_pb2.GetGroupRequest, context: Context

@@ -5,6 +5,7 @@ from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.not_yet import refuse_not_yet
+from manager.control.references import with_ids
 from manager.control.resolve import resolve
 from manager.state.changes import batch, copy, create, delete, update
 from manager.state.proposer import Proposer, propose_one
@@ -27,7 +28,8 @@ class Services:
         if done is not None:
             return self._answer(done.object_id)
         check_service(request.spec)
-        service = objects_pb2.Service(id=self._ids(), spec=request.spec, spec_version=1)
+        spec = with_ids(self._store, request.spec)
+        service = objects_pb2.Service(id=self._ids(), spec=spec, spec_version=1)
         applied = await propose_one(
             self._proposer, batch(create(service)), request_id=request_id, object_id=service.id
         )
@@ -41,12 +43,13 @@ class Services:
             return self._answer(done.object_id)
         service = resolve(self._store, objects_pb2.Service, request.key)
         check_service(request.spec)
+        spec = with_ids(self._store, request.spec)
         _check_unchangeable(service.spec, request.spec)
         if request.version != service.meta.version:
             raise stale(f"service {request.spec.annotations.name}", service.meta.version)
         changed = copy(service)
         changed.previous_spec.CopyFrom(service.spec)
-        changed.spec.CopyFrom(request.spec)
+        changed.spec.CopyFrom(spec)
         if changed.spec.task != service.spec.task:
             changed.spec_version += 1
             changed.ClearField("update_status")

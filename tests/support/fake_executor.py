@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
+from api.files import Key
 from api.times import timestamp
 from api.v1 import logs_pb2, objects_pb2
 from worker.executor import ExitResult
@@ -52,6 +53,7 @@ class FakeExecutor:
         self.failures: dict[str, list[Exception]] = defaultdict(list)
         self.gates: dict[str, asyncio.Event] = {}
         self.description = objects_pb2.NodeDescription(hostname="box")
+        self.held: dict[Key, bytes] = {}
         self.under_way = 0
         self.most_under_way = 0
 
@@ -73,6 +75,9 @@ class FakeExecutor:
 
     async def recover(self) -> Collection[str]:
         return list(self.containers)
+
+    def hold(self, contents: Mapping[Key, bytes]) -> None:
+        self.held = dict(contents)
 
     async def prepare(self, task: Task) -> None:
         await self._step("prepare", task)

@@ -3,11 +3,12 @@ handles them. In the place of worker.container: the same Protocol, over virtual 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.errors import Code, SwarmError
+from api.files import Key
 from api.v1 import logs_pb2, objects_pb2
 from tests.support.builders import GIB, node
 
@@ -65,6 +66,9 @@ class SimExecutor:
     async def recover(self) -> Collection[str]:
         """The containers that are there."""
         return list(self._host.containers)
+
+    def hold(self, contents: Mapping[Key, bytes]) -> None:
+        """No task has files here."""
 
     async def prepare(self, task: Task) -> None:
         """Pulls, more or less."""

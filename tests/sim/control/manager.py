@@ -13,8 +13,15 @@ import grpc
 from api.collector import Collector
 from api.errors import Code, SwarmError
 from api.serving import Caller
-from api.v1 import control_pb2_grpc, dispatcher_pb2_grpc, logs_pb2_grpc, raft_pb2_grpc
+from api.v1 import (
+    control_pb2_grpc,
+    dispatcher_pb2_grpc,
+    logs_pb2_grpc,
+    objects_pb2,
+    raft_pb2_grpc,
+)
 from manager.control.cluster import ClusterAffairs
+from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
@@ -164,6 +171,8 @@ class Manager:
                 self._hub,
                 services,
                 affairs,
+                Files(objects_pb2.Secret, self.store, self.proposer, world.new_id),
+                Files(objects_pb2.Config, self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
             ),
             collector,
