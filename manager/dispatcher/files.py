@@ -47,9 +47,9 @@ class NodeFiles:
         before = self._of_task.pop(task_id, frozenset[Key]())
         if needed:
             self._of_task[task_id] = needed
-        for key in needed - before:
+        for key in sorted(needed - before):
             self._count(key, 1)
-        for key in before - needed:
+        for key in sorted(before - needed):
             self._count(key, -1)
 
     def updates(self) -> list[Change]:

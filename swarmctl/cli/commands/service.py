@@ -2,11 +2,13 @@
 their many flags cost start-up time.
 """
 
+from collections.abc import Iterable
+
 import click
 
 from api.new_ids import new_id
 from api.times import seconds_of
-from api.v1 import control_pb2, objects_pb2
+from api.v1 import control_pb2, objects_pb2, specs_pb2
 from swarmctl.cli import ports
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
@@ -175,6 +177,8 @@ def _pretty(each: objects_pb2.Service) -> str:
         ("Reserve Memory", binary_size(resources.reservations.memory_bytes)),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
         ("Ports", ports.published(spec.endpoint.ports)),
+        ("Secrets", _files(container.secrets)),
+        ("Configs", _files(container.configs)),
         *((f"Label {key}", value) for key, value in sorted(spec.annotations.labels.items())),
     ]
     shown = [
@@ -183,6 +187,13 @@ def _pretty(each: objects_pb2.Service) -> str:
         if label == " Replicas" or value not in ("", "0", "0B")
     ]
     return pretty([row for row in shown if row != (" Replicas", "")])
+
+
+def _files(references: Iterable[specs_pb2.FileReference]) -> str:
+    return " ".join(
+        each.source if each.target in ("", each.source) else f"{each.source}:{each.target}"
+        for each in references
+    )
 
 
 def _update_word(each: objects_pb2.Service) -> str:

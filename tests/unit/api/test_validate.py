@@ -172,3 +172,45 @@ def test_a_cluster_needs_possible_periods() -> None:
     validate.cluster_spec(specs_pb2.ClusterSpec(heartbeat_period=duration(2)))
     with pytest.raises(SwarmError, match="heartbeat_period"):
         validate.cluster_spec(specs_pb2.ClusterSpec(heartbeat_period=duration(0.01)))
+
+
+def named(name: str, data: bytes) -> specs_pb2.SecretSpec:
+    return specs_pb2.SecretSpec(annotations=types_pb2.Annotations(name=name), data=data)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        (named("", b"x"), "annotations.name"),
+        (named("-a", b"x"), "annotations.name"),
+        (named("a.", b"x"), "annotations.name"),
+        (named("a/b", b"x"), "annotations.name"),
+        (named("a\nb", b"x"), "annotations.name"),
+        (named("a" * 65, b"x"), "annotations.name"),
+        (named("a", b""), "data"),
+        (named("a", b"x" * 512_000), "data"),
+    ],
+)
+def test_bad_secrets(spec: specs_pb2.SecretSpec, field: str) -> None:
+    with pytest.raises(SwarmError) as refused:
+        validate.secret_spec(spec)
+    assert (refused.value.code, refused.value.field) == (Code.INVALID, field)
+
+
+def test_the_largest_secret_and_config() -> None:
+    validate.secret_spec(named("a" * 64, b"x" * 511_999))
+    largest = specs_pb2.ConfigSpec(data=b"x" * (1000 << 10))
+    largest.annotations.name = "my-app_1.conf"
+    validate.config_spec(largest)
+    largest.data += b"x"
+    with pytest.raises(SwarmError):
+        validate.config_spec(largest)
+
+
+def test_labels_of_a_config_are_bounded() -> None:
+    spec = specs_pb2.ConfigSpec(data=b"x")
+    spec.annotations.name = "a"
+    spec.annotations.labels["a"] = "x" * (300 << 10)
+    with pytest.raises(SwarmError) as refused:
+        validate.config_spec(spec)
+    assert refused.value.field == "annotations.labels"
