@@ -118,29 +118,46 @@ class ContainerExecutor:
     async def wait(self, task: Task) -> ExitResult:
         """See Executor."""
         with _sorted():
-            return await self._driver.wait(task.id)
+            end = await self._driver.wait(task.id)
+        await self._over(task)
+        return end
 
     async def shutdown(self, task: Task) -> ExitResult | None:
         """See Executor."""
         with _sorted():
             state = await self._find(task)
-            if state is None or state.phase != "running":
-                return state.exit if state else None
-            return await self._driver.stop(task.id, grace_of(task.spec))
+            end = state.exit if state else None
+            if state is not None and state.phase == "running":
+                end = await self._driver.stop(task.id, grace_of(task.spec))
+        await self._over(task)
+        return end
 
     async def terminate(self, task: Task) -> ExitResult | None:
         """See Executor."""
         with _sorted():
             state = await self._find(task)
-            if state is None or state.phase != "running":
-                return state.exit if state else None
-            return await self._driver.kill(task.id)
+            end = state.exit if state else None
+            if state is not None and state.phase == "running":
+                end = await self._driver.kill(task.id)
+        await self._over(task)
+        return end
 
     async def remove(self, task: Task) -> None:
         """See Executor."""
         with _sorted():
             await self._driver.remove(task.id)
-            await asyncio.to_thread(self._folders.remove, task.id)
+            await self._drop_files(task.id)
+
+    async def _over(self, task: Task) -> None:
+        """A task that has ended never runs again: its secrets need not wait for its removal."""
+        try:
+            await self._drop_files(task.id)
+        except SwarmError as error:
+            log.warning("task %s: %s", task.id, error)
+
+    async def _drop_files(self, task_id: str) -> None:
+        if self._folders.folder(task_id).exists():
+            await asyncio.to_thread(self._folders.remove, task_id)
 
     async def _create(self, task: Task) -> None:
         image = await self._image(task.spec.container)
@@ -160,7 +177,7 @@ class ContainerExecutor:
         try:
             await self._driver.create(request)
         except SwarmError:
-            await asyncio.to_thread(self._folders.remove, request.id)
+            await self._drop_files(request.id)
             raise
 
     async def _image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:

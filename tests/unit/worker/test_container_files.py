@@ -1,6 +1,5 @@
 """Secrets and configs in real containers: waited for, mounted, kept beyond the daemon, removed."""
 
-import asyncio
 import os
 
 import pytest
@@ -37,11 +36,10 @@ def test_a_task_waits_for_its_secret_and_then_has_it(host: Host) -> None:
         executor.hold({})
         await executor.start(task)
         code = (await executor.wait(task)).code
-        await executor.remove(task)
+        assert left(host) == [], "what has ended needs none"
         return code
 
     assert host.run(scenario) == 7
-    assert left(host) == []
 
 
 def test_a_container_that_cannot_be_made_leaves_no_secret(host: Host) -> None:
@@ -70,10 +68,24 @@ def test_a_daemon_that_starts_keeps_what_containers_use_and_sweeps_the_rest(host
         # Nothing is held, and nothing is needed: the container is there.
         await executor.prepare(task)
         await executor.start(task)
-        await asyncio.gather(executor.shutdown(task))
-        await executor.remove(task)
+        await executor.shutdown(task)
+        assert left(host) == []
 
     host.run(before, leave=True)
     (host.files / "half-made").mkdir()
     host.run(after)
+
+
+def test_a_task_that_never_ran_leaves_none(host: Host) -> None:
+    tasks = [with_secret(host, "true"), with_secret(host, "true")]
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        executor.hold({("secret", "1"): b"hidden"})
+        for task in tasks:
+            await executor.prepare(task)
+        await executor.remove(tasks[0])
+        assert left(host) == [tasks[1].id]
+        assert await executor.terminate(tasks[1]) is None
+
+    host.run(scenario)
     assert left(host) == []
