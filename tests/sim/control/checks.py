@@ -265,6 +265,14 @@ def _leftovers(world: "World") -> str:
         wanted = {t.id for t in store.tasks_of_node(host.name) if t.status.state == states.RUNNING}
         if running != wanted:
             return f"{host.name} runs {sorted(running)}, not {sorted(wanted)}"
+        needed = {
+            ("secret", reference.id)
+            for task in store.tasks_of_node(host.name)
+            if task.status.state == states.RUNNING
+            for reference in task.spec.container.secrets
+        }
+        if host.held.keys() != needed:
+            return f"{host.name} holds {sorted(host.held)}, not {sorted(needed)}"
         traces = host.containers.keys() - {t.id for t in store.tasks_of_node(host.name)}
         if traces:
             return f"{host.name} has traces of {sorted(traces)}"

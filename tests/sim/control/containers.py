@@ -11,6 +11,7 @@ from api.errors import Code, SwarmError
 from api.files import Key
 from api.v1 import logs_pb2, objects_pb2
 from tests.support.builders import GIB, node
+from worker.task_files import gather
 
 if TYPE_CHECKING:
     from tests.sim.control.host import Host
@@ -56,6 +57,7 @@ class SimExecutor:
     def __init__(self, host: "Host") -> None:
         self._host = host
         self._world = host.world
+        self._contents: Mapping[Key, bytes] = {}
 
     async def describe(self) -> objects_pb2.NodeDescription:
         """What the host has."""
@@ -68,17 +70,19 @@ class SimExecutor:
         return list(self._host.containers)
 
     def hold(self, contents: Mapping[Key, bytes]) -> None:
-        """No task has files here."""
+        """In memory, and gone with the agent."""
+        self._contents = contents
+        self._host.held = dict(contents)
 
     async def prepare(self, task: Task) -> None:
         """Pulls, more or less."""
         await self._takes(0.05, 1.5)
-        self._host.containers.setdefault(task.id, Container(task))
+        self._make(task)
 
     async def start(self, task: Task) -> objects_pb2.ContainerStatus:
         """Starts what never ran."""
         await self._takes(0.02, 0.2)
-        container = self._host.containers.setdefault(task.id, Container(task))
+        container = self._make(task)
         if not container.started:
             container.started = True
             self._world.checks.started(self._host, container)
@@ -119,6 +123,14 @@ class SimExecutor:
     ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """Nothing was written."""
         raise SwarmError(Code.NOT_FOUND, f"no logs of {task.id}")
+
+    def _make(self, task: Task) -> Container:
+        """The container, with the secrets that it needs if it is new."""
+        found = self._host.containers.get(task.id)
+        if found is None:
+            gather(task, self._contents)
+            found = self._host.containers[task.id] = Container(task)
+        return found
 
     async def _takes(self, shortest: float, longest: float) -> None:
         await asyncio.sleep(self._world.random.uniform(shortest, longest))

@@ -9,6 +9,7 @@ from typing import Any
 
 from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher.assignments import Assignments
+from manager.dispatcher.files import NodeFiles
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
 from manager.raft.node.node import RaftNode
@@ -126,6 +127,30 @@ def plant_complete_set_is_not_complete() -> AbstractContextManager[object]:
         return complete(self, [task for task in tasks if not task.status.HasField("container")])
 
     return swap(Assignments, "complete", short)
+
+
+@plants("none", steps=6_000)
+def plant_secrets_stay_for_ever() -> AbstractContextManager[object]:
+    """A node is not told that it needs a secret no longer."""
+    removals = NodeFiles.removals
+
+    def silent(self: NodeFiles) -> list[dispatcher_pb2.AssignmentChange]:
+        removals(self)
+        return []
+
+    return swap(NodeFiles, "removals", silent)
+
+
+@plants("kill", steps=10_000)
+def plant_secrets_are_told_once() -> AbstractContextManager[object]:
+    """A session begins without the secrets that the tasks need."""
+    begin = NodeFiles.begin
+
+    def silent(self: NodeFiles, tasks: Iterable[objects_pb2.Task]) -> Any:
+        begin(self, tasks)
+        return []
+
+    return swap(NodeFiles, "begin", silent)
 
 
 @plants("slow,crash", steps=20_000, nodes=1)

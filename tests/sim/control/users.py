@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.sim.control.world import World
 
 LAPTOP = "laptop"
+KEEPS_A_SECRET = 1
+"""The number of the owner whose tasks need one."""
 AGAIN = (Code.UNAVAILABLE, Code.DEADLINE, Code.CANCELLED, Code.EXHAUSTED)
 CONDITIONS = specs_pb2.RestartPolicy.Condition
 MANAGER, WORKER = types_pb2.NODE_ROLE_MANAGER, types_pb2.NODE_ROLE_WORKER
@@ -86,6 +88,7 @@ class Owner:
         self._number = number
         self._made = 0
         self._id = ""
+        self._secret: specs_pb2.FileReference | None = None
         self._start_first = self._random.random() < 0.3
 
     async def run(self) -> None:
@@ -110,7 +113,10 @@ class Owner:
 
     async def _create(self) -> None:
         self._made += 1
+        if self._number == KEEPS_A_SECRET:
+            await self._change_secret()
         spec = service(f"s{self._number}-{self._made}", self._replicas()).spec
+        self._refer(spec)
         spec.update.CopyFrom(update_config(2, start_first=self._start_first))
         spec.task.restart.delay.seconds = 1
         request = control_pb2.CreateServiceRequest(spec=spec, request_id=self._users.request_id())
@@ -122,6 +128,24 @@ class Owner:
         self._world.note("{} is made: {}", spec.annotations.name, made.id)
         self._id = made.id
         self._world.checks.created(made, spec)
+
+    async def _change_secret(self) -> None:
+        """Another one than before, which is removed: nothing uses it any more."""
+        name = f"secret-{self._made}"
+        before, self._secret = self._secret, specs_pb2.FileReference(source=name)
+        spec = specs_pb2.SecretSpec(data=name.encode())
+        spec.annotations.name = name
+        create = control_pb2.CreateSecretRequest(spec=spec, request_id=self._users.request_id())
+        self._secret.id = (await self._users.ask("CreateSecret", create)).id
+        if before is not None:
+            remove = control_pb2.RemoveRequest(
+                key=before.source, request_id=self._users.request_id()
+            )
+            await self._users.ask("RemoveSecret", remove)
+
+    def _refer(self, spec: specs_pb2.ServiceSpec) -> None:
+        if self._secret is not None:
+            spec.task.container.secrets.append(self._secret)
 
     async def _remove(self) -> None:
         self._world.checks.going.add(self._id)
@@ -160,11 +184,13 @@ class Owner:
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
             spec.update.CopyFrom(config)
+            self._refer(spec)
 
         await self._update(change)
 
     def _mend(self, spec: specs_pb2.ServiceSpec) -> None:
         spec.task.CopyFrom(task_spec("app:final", cpus=0.1, delay=1))
+        self._refer(spec)
         spec.update.CopyFrom(update_config(3, start_first=self._start_first))
 
     async def _update(self, change: Any) -> None:
