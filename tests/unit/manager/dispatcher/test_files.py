@@ -158,7 +158,7 @@ def test_a_node_is_told_no_more_of_a_file_than_its_tasks_may_see() -> None:
 
 
 def test_files_too_large_for_one_message_follow_and_what_is_held_stays() -> None:
-    def large(key: Key) -> File:
+    def large(key: Key) -> objects_pb2.Config:
         file = objects_pb2.Config(id=key[1])
         file.spec.data = b"x" * (1000 << 10)
         return file
