@@ -106,7 +106,7 @@ def plant_reads_are_not_up_to_date() -> AbstractContextManager[object]:
     return swap(RaftNode, "read_barrier", at_once)
 
 
-@plants("none", steps=6_000)
+@plants("none", steps=12_000)
 def plant_removals_are_not_told() -> AbstractContextManager[object]:
     """An agent does not hear of tasks that are gone."""
     observe = Assignments.observe
