@@ -123,7 +123,7 @@ def test_one_in_use_is_not_removed_and_an_update_puts_another_in_its_place(
 
 
 def test_a_worker_shows_no_secret_to_anybody(swarm: Swarm, tmp_path: Path) -> None:
-    _make(swarm, "config", "app.conf", "colour=red", tmp_path)
-    for words in (("secret", "ls"), ("config", "ls"), ("config", "inspect", "app.conf")):
+    _make(swarm, "config", "other.conf", "colour=red", tmp_path)
+    for words in (("secret", "ls"), ("config", "ls"), ("config", "inspect", "other.conf")):
         assert "worker" in swarm.ctl(*words, at="w1", code=1).err
-    swarm.ctl("config", "rm", "app.conf")
+    swarm.ctl("config", "rm", "other.conf")
