@@ -102,8 +102,10 @@ def test_one_in_use_is_not_removed_and_an_update_puts_another_in_its_place(
 ) -> None:
     _make(swarm, "secret", "v1", "first", tmp_path)
     _make(swarm, "secret", "v2", "second", tmp_path)
-    script = f"cat /run/secrets/key; echo; {OBEDIENT}"
-    swarm.create("web", "--secret", "source=v1,target=key", TOOLS, "sh", "-c", script)
+    _make(swarm, "config", "largest", "x" * (1000 << 10), tmp_path)
+    script = f"cat /run/secrets/key; wc -c </largest; {OBEDIENT}"
+    flags = ("--secret", "source=v1,target=key", "--config", "largest")
+    swarm.create("web", *flags, TOOLS, "sh", "-c", script)
     refused = swarm.ctl("secret", "rm", "v1", code=1).err
     assert "secret v1 is in use" in refused
     assert "by service web" in refused
@@ -113,13 +115,14 @@ def test_one_in_use_is_not_removed_and_an_update_puts_another_in_its_place(
     rotation = ("--secret-rm", "v1", "--secret-add", "source=v2,target=key")
     swarm.ctl("service", "update", *rotation, "web")
     (running,) = [task for task in swarm.tasks("web") if task.runs]
-    swarm.until(lambda: swarm.logs(running.id) == ["second"], "the new task has the new one")
+    swarm.until(lambda: swarm.logs(running.id) == ["second1024000"], "the new task has the new one")
     swarm.ctl("secret", "rm", "v1")
     (spec,) = json.loads(swarm.ctl("service", "inspect", "web").out)
     (reference,) = spec["Spec"]["Task"]["Container"]["Secrets"]
     assert (reference["Source"], reference["Target"]) == ("v2", "key")
     swarm.ctl("service", "rm", "web")
     swarm.ctl("secret", "rm", "v2")
+    swarm.ctl("config", "rm", "largest")
 
 
 def test_a_worker_shows_no_secret_to_anybody(swarm: Swarm, tmp_path: Path) -> None:
