@@ -159,12 +159,6 @@ _TABLE: tuple[NotYet, ...] = (
         "configs are not built yet",
         lambda s: s.task.container.configs,
     ),
-    NotYet(
-        "task.container.health",
-        "--health-*",
-        "health checks are not built yet",
-        lambda s: s.task.container.health.ByteSize(),
-    ),
 )
 
 _BIND_FIELDS = {"type", "source", "target", "read_only", "bind_propagation"}

@@ -194,12 +194,18 @@ class Faults:
             leader.process.spawn(leader.hand_over())
 
     def _crash(self) -> None:
-        """A container ends by itself."""
+        """A container ends by itself, or falls ill."""
         running = [
             each
             for host in self._world.hosts.values()
             for each in host.containers.values()
             if each.running
         ]
-        if running:
-            self._world.end_container(self._random.choice(running))
+        if not running:
+            return
+        container = self._random.choice(running)
+        if container.checked and self._random.random() < 0.5:
+            self._world.note("{} falls ill", container.task.id)
+            container.fall_ill()
+        else:
+            self._world.end_container(container)

@@ -19,7 +19,7 @@ FAULTS = {
     "delay": "messages take long",
     "reset": "connections break",
     "transfer": "leadership is handed over",
-    "crash": "containers end by themselves",
+    "crash": "containers end by themselves, or fall ill",
     "members": "managers become workers, and workers managers",
 }
 

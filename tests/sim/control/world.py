@@ -230,7 +230,9 @@ class World:
         container.end(Exit(code, self.wall()))
 
     def container_started(self, container: Container) -> None:
-        """A broken image does not run for long."""
+        """A broken image does not run for long, and a sick one is never healthy."""
+        if container.task.spec.container.image.startswith("sick"):
+            container.fall_ill()
         if container.task.spec.container.image.startswith("broken"):
             self.network.later(self.random.uniform(0.05, 1.0), self.end_container, container)
 

@@ -63,7 +63,6 @@ REFUSED = {
     "task.container.no_resolve_image": container(no_resolve_image=True),
     "task.container.secrets": container(secrets=[specs_pb2.FileReference(source="x")]),
     "task.container.configs": container(configs=[specs_pb2.FileReference(source="x")]),
-    "task.container.health": container(health=specs_pb2.HealthCheck(retries=3)),
     "task.container.hostname": container(hostname="{{.Node.Hostname}}"),
     "task.container.env[1]": container(env=["A=1", "SLOT={{ .Task.Slot }}"]),
     "task.container.mounts[0].source": container(
