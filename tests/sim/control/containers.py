@@ -120,6 +120,7 @@ class SimExecutor:
             if container.running and not container.ill:
                 return Health(HEALTHY, "")
         await container.not_well()
+        await self._takes(0.2, 1.0)
         return Health(UNHEALTHY, "1 probe failed: ill") if container.running else None
 
     async def shutdown(self, task: Task) -> Exit | None:

@@ -19,7 +19,8 @@ FAULTS = {
     "delay": "messages take long",
     "reset": "connections break",
     "transfer": "leadership is handed over",
-    "crash": "containers end by themselves, or fall ill",
+    "crash": "containers end by themselves",
+    "ill": "health checks of containers fail",
     "members": "managers become workers, and workers managers",
 }
 

@@ -43,10 +43,8 @@ def test_the_image_has_a_check() -> None:
 
 
 def test_the_spec_comes_before_the_image_field_by_field() -> None:
-    times = {"interval": 1, "timeout": 0.5, "start_period": 2, "start_interval": 3}
-    assert resolve(spec("CMD", "own", retries=9, **times), {"Healthcheck": IMAGE}) == HealthCheck(
-        ("own",), 1, 0.5, 2, 3, 9
-    )
+    own = spec("CMD", "own", retries=9, interval=1, timeout=0.5, start_period=2, start_interval=3)
+    assert resolve(own, {"Healthcheck": IMAGE}) == HealthCheck(("own",), 1, 0.5, 2, 3, 9)
     assert resolve(spec(timeout=1), {"Healthcheck": IMAGE}) == HealthCheck(("ask",), 7, 1, 5, 4, 2)
     off = IMAGE | {"Test": ["NONE"]}
     assert resolve(spec("CMD", "own"), {"Healthcheck": off}) == HealthCheck(("own",), 7, 6, 5, 4, 2)

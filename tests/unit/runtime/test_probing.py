@@ -62,19 +62,21 @@ def test_a_probe_has_what_its_container_has(box: Box) -> None:
         dir="/tmp",
         ulimits=[specs_pb2.Ulimit(name="nofile", soft=99, hard=99)],
     )
-    who, where, status, pids = probe(
+    who, where, status, pids, files = probe(
         box,
         request,
         "id -u; id -G",
         "echo $COLOUR; pwd; ulimit -n; test -t 0 || echo no terminal; cat",
         "grep -E 'Seccomp:|NoNewPrivs|CapEff|CapBnd' /proc/self/status",
         "ls -d /proc/[0-9]* | wc -l",
+        "ls /proc/self/fd",
     )
     assert (who.code, sorted(who.output.split())) == (0, ["1001", "1002", "44"])
     assert where.output.splitlines() == ["red", "/tmp", "99", "no terminal"]
     said = dict(line.split(":\t") for line in status.output.splitlines())
     assert (said["Seccomp"], said["NoNewPrivs"], int(said["CapEff"], 16)) == ("2", "1", 0)
     assert int(pids.output) < 10
+    assert files.output.split() == ["0", "1", "2", "3"], "the last one is the one of ls itself"
     assert abs(who.at - clock.wall()) < 600
 
 
@@ -153,9 +155,11 @@ def test_runc_probes_too(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert found is not None
         os.symlink(found, tmp_path / name)
     monkeypatch.setenv("PATH", str(tmp_path))
-    good, bad = probe(box, box.shell(FOREVER, user="app"), "id -u", "echo no; exit 7")
+    lines = ("id -u", "echo no; exit 7", "ls /proc/self/fd")
+    good, bad, files = probe(box, box.shell(FOREVER, user="app"), *lines)
     assert (good.code, good.output.strip()) == (0, "1001")
     assert (bad.code, bad.last_words) == (7, "no")
+    assert files.output.split() == ["0", "1", "2", "3"]
 
 
 # --- health -------------------------------------------------------------------------------------
