@@ -29,7 +29,7 @@ from runtime.health import ProbeResult
 from runtime.layout import ContainerPaths, Layout
 from runtime.lifecycle import Lifecycle
 from runtime.logs import LogReader
-from runtime.probe_exec import Probes
+from runtime.probe_exec import Probes, end_orphans
 from runtime.record import Record
 from runtime.supervise import Monitors
 from runtime.workers import Workers
@@ -316,6 +316,7 @@ class ConmonDriver:
                 container.end(made.exit)
             self._watch(made)
         await self._workers.run(steps.sweep, set(found))
+        await self._workers.run(end_orphans, set(found))
         return await self.list()
 
     async def close(self) -> None:

@@ -2,7 +2,8 @@
 
 It has what the container's own process has: user, environment, directory, capabilities, seccomp
 filter, control groups. It never outlives its time limit, nor its caller: it is killed then with all
-that it brought forth. Of its output only the beginning is kept.
+that it brought forth, by the next daemon if this one is killed. Of its output only the beginning is
+kept.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ import json
 import logging
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from hostkit import pidfd, process_tree
@@ -29,6 +31,7 @@ AT_ONCE = 32
 until its time is out.
 """
 
+_FILE = "/proc/self/fd/"
 _PIECE = 65536
 _DEATH_GRACE = 5.0
 
@@ -48,6 +51,19 @@ class Probes:
             return await _probe(runtime, paths, command, timeout, self._wall())
 
 
+def end_orphans(containers: Collection[str]) -> None:
+    """Kills the probes in these containers that a killed daemon has left. Blocking."""
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):
+            words = Path(entry.path, "cmdline").read_bytes().decode(errors="replace").split("\0")
+            process = pidfd.identify(int(entry.name))
+            if process is not None and _container_of(words) in containers:
+                log.warning("a health probe of container %s is killed", _container_of(words))
+                process_tree.kill(process, _DEATH_GRACE)
+
+
 async def _probe(
     runtime: OciRuntime, paths: ContainerPaths, command: Sequence[str], timeout: float, began: float
 ) -> ProbeResult:
@@ -57,13 +73,8 @@ async def _probe(
     except (OSError, ValueError) as error:
         return ProbeResult(began, NO_CODE, f"the probe cannot be run: {error}")
     try:
-        async with asyncio.timeout(timeout):
-            await running.ended
-    except TimeoutError:
-        # Where this process was held up, both may have come to pass.
+        await asyncio.wait({running.ended}, timeout=timeout)
         late = "" if running.ended.done() else f"\nno answer within {timeout:g} s"
-    else:
-        late = ""
     finally:
         code = await running.close()
     output = bytes(running.output).decode(errors="replace")
@@ -90,7 +101,11 @@ class _Running:
                     pass_fds=(file.fileno(),),
                     start_new_session=True,
                 )
-            self._pidfd = os.pidfd_open(self._child.pid)
+            try:
+                self._pidfd = os.pidfd_open(self._child.pid)
+            except OSError:
+                _put_down(self._child)
+                raise
             opened.callback(os.close, self._pidfd)
             self._read = read
             self._files = opened.pop_all()
@@ -132,7 +147,15 @@ def _process_of(config: Mapping[str, Any], command: Sequence[str]) -> dict[str, 
 
 def _command(runtime: OciRuntime, id: str, file: int) -> list[str]:
     start = [str(runtime.binary), *runtime.global_arguments]
-    return [*start, "exec", "--process", f"/proc/self/fd/{file}", id]
+    return [*start, "exec", "--process", f"{_FILE}{file}", id]
+
+
+def _container_of(words: Sequence[str]) -> str:
+    """The container that a command line probes, if it is one of `_command`."""
+    match words:
+        case [*_, "exec", "--process", path, id, ""] if path.startswith(_FILE):
+            return id
+    return ""
 
 
 @contextlib.contextmanager

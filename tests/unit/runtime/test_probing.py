@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,42 @@ def test_a_probe_that_is_broken_off_is_killed_and_leaves_no_file_open(box: Box) 
             await probing
         await until(lambda: len(cgroup.processes(cgroup.detect(), group)) == 1)
         assert len(os.listdir("/proc/self/fd")) == before
+
+    box.run(scenario)
+
+
+PROBER = """
+import asyncio, sys
+from pathlib import Path
+from hostkit import clock
+from runtime.conmon_driver import ConmonDriver
+
+async def probe(state, run, group, id):
+    driver = ConmonDriver(
+        state_dir=Path(state), run_dir=Path(run), cgroup_parent=group, clock=clock.wall
+    )
+    await driver.recover()
+    await driver.probe(id, ("sh", "-c", "sleep 1000 & wait"), 1000)
+
+asyncio.run(probe(*sys.argv[1:]))
+"""
+
+
+def test_a_probe_whose_daemon_was_killed_is_ended_by_the_next(box: Box) -> None:
+    request = box.shell("exec sleep 1000")
+    box.run(lambda driver: up(driver, request), leave=True)
+    group = f"{box.cgroup_parent}/{request.id}"
+    arguments = map(str, (box.state_dir, box.run_dir, box.cgroup_parent, request.id))
+    with subprocess.Popen([sys.executable, "-c", PROBER, *arguments]) as prober:
+        try:
+            asyncio.run(until(lambda: len(cgroup.processes(cgroup.detect(), group)) == 3))
+        finally:
+            prober.kill()
+    assert len(cgroup.processes(cgroup.detect(), group)) == 3
+
+    async def scenario(driver: ConmonDriver) -> None:
+        await until(lambda: len(cgroup.processes(cgroup.detect(), group)) == 1)
+        assert (await driver.probe(request.id, ("true",), 20)).code == 0
 
     box.run(scenario)
 
