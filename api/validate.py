@@ -8,7 +8,7 @@ Every refusal names the field by its path in the request. Limits are SwarmKit's
 import ipaddress
 import re
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -20,6 +20,8 @@ from api.v1 import specs_pb2, types_pb2
 SERVICE_NAME_LENGTH = 63
 MINIMUM_NANO_CPUS = 1_000_000
 MINIMUM_MEMORY = 4 << 20
+SHORTEST_PROBE = 0.001
+"""Seconds of an interval or a timeout of a health check (moby, daemon/container.go)."""
 LONGEST_HEARTBEAT = 3600
 LONGEST_EXPIRY = 10 * 365 * 86400
 """Seconds. Ours: a node is missed after three heartbeats, and a certificate ends before its root.
@@ -185,7 +187,32 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
     labels(f"{path}.labels", spec.labels)
     _mounts(f"{path}.mounts", spec.mounts)
     files.check(path, spec)
+    _health(f"{path}.health", spec.health)
     _memory_behaviour(path, spec)
+
+
+def _health(path: str, given: specs_pb2.HealthCheck) -> None:
+    if given.disabled and given != specs_pb2.HealthCheck(disabled=True):
+        raise invalid(
+            f"{path}.disabled",
+            "a health check that is disabled has no settings",
+            remedy="give --no-healthcheck, or the other --health flags",
+        )
+    if given.test and not _is_test(list(given.test)):
+        raise invalid(
+            f"{path}.test",
+            f"{list(given.test)} is no test",
+            remedy="give CMD and a command with its arguments, CMD-SHELL and a line, or NONE",
+        )
+    for name in ("interval", "timeout", "start_period", "start_interval"):
+        if 0 < seconds_of(getattr(given, name)) < SHORTEST_PROBE:
+            raise invalid(f"{path}.{name}", "must be 0, for the default, or at least 1 ms")
+
+
+def _is_test(words: Sequence[str]) -> bool:
+    if words[0] == "NONE":
+        return len(words) == 1
+    return words[0] in ("CMD", "CMD-SHELL") and len(words) > 1 and bool(words[1])
 
 
 def _is_signal(text: str) -> bool:

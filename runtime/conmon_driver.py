@@ -7,7 +7,7 @@ be known again after a crash is on disk.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ from runtime.driver import (
     States,
     Stats,
 )
-from runtime.layout import Layout
+from runtime.health import ProbeResult
+from runtime.layout import ContainerPaths, Layout
 from runtime.lifecycle import Lifecycle
 from runtime.logs import LogReader
+from runtime.probe_exec import Probes, end_orphans
 from runtime.record import Record
 from runtime.supervise import Monitors
 from runtime.workers import Workers
@@ -39,7 +41,6 @@ LOG_LIMIT = 10 << 20
 _KILL = 9
 _KILL_TIMEOUT = 30.0
 _FOLLOW_INTERVAL = 0.1
-_ROTATION_INTERVAL = 1.0
 
 
 class _Container:
@@ -78,6 +79,7 @@ class ConmonDriver:
         self._monitors = Monitors()
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers = Workers()
+        self._probes = Probes(clock)
         self._steps: Lifecycle | None = None
         self._probing = asyncio.Lock()
 
@@ -97,7 +99,7 @@ class ConmonDriver:
         async with self._probing:
             if self._steps is None:
                 self._steps = await self._workers.run(self._probe)
-                self._spawn(self._rotate_logs())
+                self._spawn(log_rotation.keep(self._running, self._log_limit))
             return self._steps
 
     def _probe(self) -> Lifecycle:
@@ -253,6 +255,15 @@ class ConmonDriver:
         records = [container.record for container in self._containers.values()]
         return [made.state() for made in records if made is not None]
 
+    async def probe(self, id: str, command: Sequence[str], timeout: float) -> ProbeResult:
+        """See ContainerDriver."""
+        steps, container, made = await self._ready(), self._get(id), self._record_of(id)
+        paths = self._layout.container(id)
+        result = await self._probes.run(steps.runtime, paths, command, timeout)
+        if made.process is not None and not pidfd.is_alive(made.process):
+            await asyncio.shield(container.ended)
+        return result
+
     async def stats(self, id: str) -> Stats:
         """See ContainerDriver."""
         steps, made = await self._ready(), self._record_of(id)
@@ -305,6 +316,7 @@ class ConmonDriver:
                 container.end(made.exit)
             self._watch(made)
         await self._workers.run(steps.sweep, set(found))
+        await self._workers.run(end_orphans, set(found))
         return await self.list()
 
     async def close(self) -> None:
@@ -318,22 +330,12 @@ class ConmonDriver:
             self._steps = None
         await self._workers.close()
 
-    async def _rotate_logs(self) -> None:
-        while True:
-            await asyncio.sleep(_ROTATION_INTERVAL)
-            running = [
-                id
-                for id, container in self._containers.items()
-                if container.record is not None and not container.ended.done()
-            ]
-            await asyncio.to_thread(self._rotate, running)
-
-    def _rotate(self, running: Iterable[str]) -> None:
-        for id in running:
-            try:
-                log_rotation.rotate(self._layout.container(id), self._log_limit)
-            except OSError as error:
-                log.warning("the log of container %s cannot be rotated: %s", id, error)
+    def _running(self) -> Iterable[ContainerPaths]:
+        return [
+            self._layout.container(id)
+            for id, container in self._containers.items()
+            if container.record is not None and not container.ended.done()
+        ]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -4,12 +4,14 @@ Callers hold on to this Protocol; `conmon_driver` is the implementation. Nothing
 knows of clusters, services or tasks. All times are seconds since the epoch.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from api.v1 import specs_pb2
+from runtime.health import ProbeResult
+from runtime.health_check import HealthCheck
 
 Phase = Literal["created", "running", "exited"]
 Stream = Literal["stdout", "stderr"]
@@ -59,6 +61,7 @@ class ContainerState:
     pid: int
     started_at: float
     exit: ExitResult | None
+    health: HealthCheck | None  # how it is to be probed, if it is
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,14 @@ class ContainerDriver(Protocol):
 
     async def recover(self) -> States:
         """Once, before anything else: adopts what runs, settles what ended, removes half-made."""
+        ...
+
+    async def probe(self, id: str, command: Sequence[str], timeout: float) -> ProbeResult:
+        """Runs a command in a running container, and kills it after `timeout` seconds.
+
+        Never raises for what goes wrong with it. A container whose end makes it fail has ended
+        when this returns.
+        """
         ...
 
     async def stats(self, id: str) -> Stats:

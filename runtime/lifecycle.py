@@ -22,6 +22,7 @@ from runtime import (
     conmon,
     ending,
     etc_files,
+    health_check,
     inside,
     mounts,
     probe,
@@ -75,6 +76,7 @@ class Lifecycle:
             stop_signal=bundle.stop_signal(request),
             cgroup=bundle.cgroup_of(self.host, request.id),
             boot=self._boot,
+            health=health_check.resolve(request.spec.health, bundle.image_section(request)),
         )
         try:
             _check_binds(request)

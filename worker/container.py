@@ -14,15 +14,19 @@ from typing import Any, TypeVar, cast
 
 from api.errors import Code, SwarmError
 from api.files import Key
+from api.states import UNCHECKED, UNPROVEN
 from api.times import seconds_of, timestamp
 from api.v1 import logs_pb2, objects_pb2, specs_pb2, types_pb2
+from hostkit import clock
+from runtime import health_watch
 from runtime.driver import ContainerDriver, ContainerRequest, ContainerState, ExitResult, LogLine
 from runtime.image.auth import parse_registry_auth
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
 from worker.container_request import TASK_ID_LABEL, container_request, grace_of
-from worker.executor import TemporaryError
+from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
+from worker.health_report import known_as, report
 from worker.task_files import TaskFile, gather, with_mounts
 
 log = logging.getLogger(__name__)
@@ -110,10 +114,15 @@ class ContainerExecutor:
             state = await self._find(task)
             if state is None:  # made, but lost with a daemon that died before it was started
                 await self._create(task)
-            if state is None or state.phase == "created":
+                state = await self._driver.state(task.id)
+            pid = state.pid
+            if state.phase == "created":
                 pid = await _uninterrupted(self._driver.start(task.id))
-                return objects_pb2.ContainerStatus(container_id=task.id, pid=pid)
-            return objects_pb2.ContainerStatus(container_id=task.id, pid=state.pid)
+            return objects_pb2.ContainerStatus(
+                container_id=task.id,
+                pid=pid,
+                health=UNCHECKED if state.health is None else UNPROVEN,
+            )
 
     async def wait(self, task: Task) -> ExitResult:
         """See Executor."""
@@ -121,6 +130,14 @@ class ContainerExecutor:
             end = await self._driver.wait(task.id)
         await self._over(task)
         return end
+
+    async def health(self, task: Task, known: HealthState) -> Health | None:
+        """See Executor."""
+        with _sorted():
+            verdict = await health_watch.watch(
+                self._driver, task.id, known_as(known), wall=clock.wall, clock=clock.monotonic
+            )
+            return None if verdict is None else report(verdict)
 
     async def shutdown(self, task: Task) -> ExitResult | None:
         """See Executor."""

@@ -5,11 +5,14 @@ here decides when a step is due: `task_machine` does.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from api import files
 from api.errors import SwarmError
-from api.v1 import logs_pb2, objects_pb2
+from api.v1 import logs_pb2, objects_pb2, types_pb2
+
+HealthState: TypeAlias = types_pb2.HealthState.ValueType
 
 
 class ExitResult(Protocol):
@@ -30,6 +33,15 @@ class ExitResult(Protocol):
     @property
     def message(self) -> str:
         """Why nobody knows more, as "monitor lost"; mostly empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the health check of a task says now, why, and the probes that led to it."""
+
+    state: HealthState
+    reason: str
+    log: tuple[objects_pb2.HealthProbe, ...] = ()
 
 
 class TemporaryError(SwarmError):
@@ -56,10 +68,19 @@ class Executor(Protocol):
         """Makes everything short of starting the process; may take as long as a pull."""
 
     async def start(self, task: objects_pb2.Task) -> objects_pb2.ContainerStatus:
-        """Starts what was prepared; what runs or ran already is not started again."""
+        """Starts what was prepared; what runs or ran already is not started again.
+
+        The answer's health is STARTING if the task has a health check, else none.
+        """
 
     async def wait(self, task: objects_pb2.Task) -> ExitResult:
         """Returns when the task has ended, at once if it did before; NOT_FOUND."""
+
+    async def health(self, task: objects_pb2.Task, known: HealthState) -> Health | None:
+        """Probes the task, while this is awaited, until its health is another than `known`.
+
+        None: it has ended before, or has no check.
+        """
 
     async def shutdown(self, task: objects_pb2.Task) -> ExitResult | None:
         """Asks the task to end and kills it after its grace period; None: it never ran."""

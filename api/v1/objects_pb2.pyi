@@ -516,10 +516,17 @@ class ContainerStatus(message.Message):
     PID_FIELD_NUMBER: builtins.int
     EXIT_CODE_FIELD_NUMBER: builtins.int
     OOM_KILLED_FIELD_NUMBER: builtins.int
+    HEALTH_FIELD_NUMBER: builtins.int
+    HEALTH_LOG_FIELD_NUMBER: builtins.int
     container_id: builtins.str
     pid: builtins.int
     exit_code: builtins.int
     oom_killed: builtins.bool
+    health: types_pb2.HealthState.ValueType
+    @builtins.property
+    def health_log(self) -> containers.RepeatedCompositeFieldContainer[HealthProbe]:
+        """up to the last change of `health`, oldest first; 5 at most"""
+
     def __init__(
         self,
         *,
@@ -527,10 +534,42 @@ class ContainerStatus(message.Message):
         pid: builtins.int = ...,
         exit_code: builtins.int = ...,
         oom_killed: builtins.bool = ...,
+        health: types_pb2.HealthState.ValueType = ...,
+        health_log: abc.Iterable[HealthProbe] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "oom_killed", b"oom_killed", "pid", b"pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class HealthProbe(message.Message):
+    """One run of a health check."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AT_FIELD_NUMBER: builtins.int
+    EXIT_CODE_FIELD_NUMBER: builtins.int
+    OUTPUT_FIELD_NUMBER: builtins.int
+    exit_code: builtins.int
+    """0: healthy; -1: it took too long, or could not be run"""
+    output: builtins.str
+    """what it said; 4 KiB of all of a task's probes together"""
+    @builtins.property
+    def at(self) -> timestamp_pb2.Timestamp:
+        """when it began"""
+
+    def __init__(
+        self,
+        *,
+        at: timestamp_pb2.Timestamp | None = ...,
+        exit_code: builtins.int = ...,
+        output: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "exit_code", b"exit_code", "output", b"output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

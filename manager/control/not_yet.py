@@ -147,12 +147,6 @@ _TABLE: tuple[NotYet, ...] = (
         "images are not pinned to a digest yet, so every node resolves the tag by itself",
         lambda s: s.task.container.no_resolve_image,
     ),
-    NotYet(
-        "task.container.health",
-        "--health-*",
-        "health checks are not built yet",
-        lambda s: s.task.container.health.ByteSize(),
-    ),
 )
 
 _BIND_FIELDS = {"type", "source", "target", "read_only", "bind_propagation"}

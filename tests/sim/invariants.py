@@ -30,6 +30,7 @@ class Watchdog:
             if was_told < states.RUNNING and new.desired_state == states.RUNNING:
                 self._start_waits_for_the_old_task(new, now)
             self._one_task_per_slot(new)
+            self._runs_once_it_is_healthy(new)
             self._nothing_overcommitted(new)
         elif isinstance(old, objects_pb2.Task):
             self._only_dead_tasks_are_deleted(old)
@@ -62,6 +63,13 @@ class Watchdog:
             service is None or service.spec.update.order == start_first
         )
         assert len(live) <= 1 + two, f"{[t.id for t in live]} share a slot"
+
+    def _runs_once_it_is_healthy(self, task: objects_pb2.Task) -> None:
+        proven = task.status.container.health not in (states.UNCHECKED, states.UNPROVEN)
+        checked = task.spec.container.HasField("health")
+        assert not checked or task.status.state != states.RUNNING or proven, (
+            f"{task.id} runs without having been healthy"
+        )
 
     def _nothing_overcommitted(self, task: objects_pb2.Task) -> None:
         node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
 from api.files import Key
+from api.states import UNCHECKED, UNPROVEN
 from api.times import timestamp
 from api.v1 import logs_pb2, objects_pb2
-from worker.executor import ExitResult
+from worker.executor import ExitResult, Health, HealthState
 
 Task = objects_pb2.Task
 
@@ -33,11 +34,19 @@ class FakeContainer:
     exit: Exit | None = None
     lines: list[bytes] = field(default_factory=list)
     wrote: asyncio.Event = field(default_factory=asyncio.Event)
+    health: list[Health] = field(default_factory=list)
+    judged: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def judge(self, health: Health) -> None:
+        """What its health check says from now on."""
+        self.health.append(health)
+        self.judged.set()
 
     def end(self, exit: Exit) -> None:
         self.exit = exit
         self.ended.set()
         self.wrote.set()
+        self.judged.set()
 
     def write(self, line: bytes) -> None:
         self.lines.append(line)
@@ -87,7 +96,8 @@ class FakeExecutor:
         await self._step("start", task)
         container = self.containers.setdefault(task.id, FakeContainer())
         container.started = True
-        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711)
+        health = UNPROVEN if task.spec.container.HasField("health") else UNCHECKED
+        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711, health=health)
 
     async def wait(self, task: Task) -> ExitResult:
         await self._step("wait", task)
@@ -97,6 +107,16 @@ class FakeExecutor:
         await container.ended.wait()
         assert container.exit is not None
         return container.exit
+
+    async def health(self, task: Task, known: HealthState) -> Health | None:
+        await self._step("health", task)
+        container = self.containers.get(task.id)
+        while container is not None and container.exit is None:
+            container.judged.clear()
+            if container.health and container.health[-1].state != known:
+                return container.health[-1]
+            await container.judged.wait()
+        return None
 
     async def shutdown(self, task: Task) -> ExitResult | None:
         await self._step("shutdown", task)

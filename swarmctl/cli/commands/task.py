@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from api.errors import Code, SwarmError
-from api.states import state_name, task_name
+from api.states import health_name, is_terminal, state_name, task_name
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
 from swarmctl.cli.client import Client
@@ -60,6 +60,7 @@ TASKS = Listing(
         ("Ports", "PORTS"),
     ),
     quiet="ID",
+    more=(("Health", "HEALTH"),),
 )
 
 
@@ -181,13 +182,16 @@ def task_rows(
 def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, full: bool) -> Row:
     error = shortened(each.status.error, SHORT_TEXT, full=full)
     since = ago(now - seconds_of(each.status.at or each.meta.updated_at))
+    health = "" if is_terminal(each) else health_name(each.status.container.health)
+    remark = health and f" ({'health: ' if health == 'starting' else ''}{health})"  # as docker ps
     return {
         "ID": each.id if full else each.id[:SHORT_ID],
         "Name": name,
         "Image": each.spec.container.image if full else short_image(each.spec.container.image),
         "Node": hosts.get(each.node_id, each.node_id),
         "DesiredState": state_name(each.desired_state),
-        "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}",
+        "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}{remark}",
+        "Health": health,
         "Error": f'"{error}"' if error else "",
         "Ports": "",
     }

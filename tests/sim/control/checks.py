@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Service = objects_pb2.Service
 Task = objects_pb2.Task
-GENTLE = {"transfer", "crash", "members"}
+GENTLE = {"transfer", "crash", "ill", "members"}
 """Faults that keep no agent from its leader for long."""
 MANAGER = types_pb2.NODE_ROLE_MANAGER
 
@@ -230,6 +230,10 @@ def converged(world: "World") -> str:
         problem = _service_problem(world, service)
         if problem:
             return problem
+    for host in world.hosts.values():
+        for container in host.containers.values():
+            if container.ill and container.running:
+                return f"{container.task.id} runs on {host.name}, though it is ill"
     return _leftovers(world) or _seat_problem(world)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from api.errors import Code, SwarmError
 from api.files import Key
+from api.states import HEALTHY, UNCHECKED, UNHEALTHY, UNPROVEN
 from api.v1 import logs_pb2, objects_pb2
 from tests.support.builders import GIB, node
+from worker.executor import Health, HealthState
 from worker.task_files import gather
 
 if TYPE_CHECKING:
@@ -38,17 +40,34 @@ class Container:
         self.started = False
         self.exit: Exit | None = None
         self.ended = asyncio.Event()
+        self.ill = False
+        self._news = asyncio.Event()
 
     @property
     def running(self) -> bool:
         """Whether its process lives."""
         return self.started and self.exit is None
 
+    @property
+    def checked(self) -> bool:
+        """Whether it has a health check."""
+        return self.task.spec.container.HasField("health")
+
     def end(self, exit: Exit) -> None:
         """Its process is gone."""
         if self.exit is None:
             self.exit = exit
             self.ended.set()
+            self._news.set()
+
+    def fall_ill(self) -> None:
+        """Its health check fails from now on."""
+        self.ill = True
+        self._news.set()
+
+    async def not_well(self) -> None:
+        """Until it is ill, or has ended."""
+        await self._news.wait()
 
 
 class SimExecutor:
@@ -87,7 +106,8 @@ class SimExecutor:
             container.started = True
             self._world.checks.started(self._host, container)
             self._world.container_started(container)
-        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711)
+        health = UNPROVEN if container.checked else UNCHECKED
+        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711, health=health)
 
     async def wait(self, task: Task) -> Exit:
         """Until it has ended."""
@@ -98,11 +118,25 @@ class SimExecutor:
         assert container.exit is not None
         return container.exit
 
+    async def health(self, task: Task, known: HealthState) -> Health | None:
+        """The first probe tells; after it, as soon as it falls ill."""
+        container = self._host.containers.get(task.id)
+        if container is None:
+            return None
+        if known == UNPROVEN:
+            await self._takes(0.2, 4.0)
+            if container.running and not container.ill:
+                return Health(HEALTHY, "")
+        await container.not_well()
+        await self._takes(0.2, 1.0)
+        return Health(UNHEALTHY, "1 probe failed: ill") if container.running else None
+
     async def shutdown(self, task: Task) -> Exit | None:
         """Asks it to end; it takes its time."""
         container = self._host.containers.get(task.id)
         if container is not None and container.running:
-            self._world.checks.stopped(self._host, task)
+            if not container.ill:
+                self._world.checks.stopped(self._host, task)
             await self._takes(0.05, 3.0)
         return self._end(container, 143)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
+from api import states
 from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.files import NodeFiles
@@ -19,6 +20,7 @@ from manager.state.store import Capture, Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, swap
+from worker import task_machine
 
 plants = Plants()
 
@@ -161,6 +163,27 @@ def plant_refusals_are_not_heard() -> AbstractContextManager[object]:
         self._recovered()
 
     return swap(Runner, "settled", settled)
+
+
+@plants("none", steps=6_000)
+def plant_health_is_not_waited_for() -> AbstractContextManager[object]:
+    """A task with a health check runs as soon as it is started."""
+    return swap(task_machine, "UNPROVEN", None)
+
+
+@plants("ill", steps=6_000)
+def plant_unhealthy_tasks_go_on() -> AbstractContextManager[object]:
+    """What a failing health check says is reported, and has no consequence."""
+    conclude = task_machine.conclude
+
+    def lenient(status: Any, outcome: Any, **others: Any) -> objects_pb2.TaskStatus:
+        concluded = conclude(status, outcome, **others)
+        if isinstance(outcome, task_machine.Judged):
+            concluded.state = states.RUNNING
+            concluded.container.health = states.HEALTHY
+        return concluded
+
+    return swap(task_machine, "conclude", lenient)
 
 
 def hunt(plant: Plant) -> Verdict | None:

@@ -164,7 +164,7 @@ class Owner:
 
     async def _roll_out(self) -> None:
         random = self._random
-        kind = random.choices(["app", "broken", "huge"], [8, 1, 1])[0]
+        kind = random.choices(["app", "broken", "sick", "huge"], [8, 1, 1, 1])[0]
         fresh = task_spec(
             f"{kind}:{random.randrange(1000)}",
             cpus=64 if kind == "huge" else random.choice([0, 0, 0.5, 1]),
@@ -172,6 +172,7 @@ class Owner:
             delay=random.choice([0, 1, 3]),
             condition=random.choice(CONDITIONS.values()),
             max_attempts=random.choice([0, 0, 2]),
+            checked=kind == "sick" or random.random() < 0.3,
         )
         config = update_config(
             random.choice([None, 0, 1, 2]),
@@ -189,7 +190,7 @@ class Owner:
         await self._update(change)
 
     def _mend(self, spec: specs_pb2.ServiceSpec) -> None:
-        spec.task.CopyFrom(task_spec("app:final", cpus=0.1, delay=1))
+        spec.task.CopyFrom(task_spec("app:final", cpus=0.1, delay=1, checked=not self._number))
         self._refer(spec)
         spec.update.CopyFrom(update_config(3, start_first=self._start_first))
 

@@ -27,6 +27,10 @@ def container(spec: Spec, **fields: object) -> None:
     spec.task.container.MergeFrom(Container(**fields))  # type: ignore[arg-type]
 
 
+def health(spec: Spec, **fields: object) -> None:
+    container(spec, health=specs_pb2.HealthCheck(**fields))  # type: ignore[arg-type]
+
+
 def mount(spec: Spec, **fields: object) -> Spec:
     spec.task.container.mounts.append(Mount(**fields))  # type: ignore[arg-type]
     return spec
@@ -68,6 +72,16 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("task.container.stop_signal", lambda s: container(s, stop_signal="65")),
     ("task.container.stop_signal", lambda s: container(s, stop_signal="9" * 5000)),
     ("task.container.stop_grace_period", lambda s: container(s, stop_grace_period=duration(-1))),
+    ("task.container.health.test", lambda s: health(s, test=["ask"])),
+    ("task.container.health.test", lambda s: health(s, test=["CMD"])),
+    ("task.container.health.test", lambda s: health(s, test=["CMD", "", "x"])),
+    ("task.container.health.test", lambda s: health(s, test=["CMD-SHELL", ""])),
+    ("task.container.health.test", lambda s: health(s, test=["NONE", "x"])),
+    ("task.container.health.interval", lambda s: health(s, interval=duration(0.0009))),
+    ("task.container.health.timeout", lambda s: health(s, timeout=duration(0.0001))),
+    ("task.container.health.start_period", lambda s: health(s, start_period=duration(1e-9))),
+    ("task.container.health.start_interval", lambda s: health(s, start_interval=duration(-1))),
+    ("task.container.health.disabled", lambda s: health(s, disabled=True, retries=1)),
     ("task.container.memory_swap_bytes", lambda s: container(s, memory_swap_bytes=-2)),
     ("task.container.memory_swappiness", lambda s: container(s, memory_swappiness=101)),
     ("task.container.oom_score_adj", lambda s: container(s, oom_score_adj=1001)),
@@ -122,6 +136,22 @@ def test_each_mistake_names_its_field(field: str, spoil: Callable[[Spec], object
     with pytest.raises(SwarmError) as refused:
         validate.service_spec(spec)
     assert (refused.value.code, refused.value.field) == (Code.INVALID, field)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"test": ["CMD", "ask", ""], "interval": duration(0.001), "retries": 1},
+        {"test": ["CMD-SHELL", "a || b"], "start_period": duration(0)},
+        {"test": ["NONE"]},
+        {"timeout": duration(3)},
+        {"disabled": True},
+    ],
+)
+def test_health_checks(given: dict[str, object]) -> None:
+    spec = good()
+    health(spec, **given)
+    validate.service_spec(spec)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.errors import Code, SwarmError
+from api.states import HEALTHY, UNCHECKED, UNPROVEN
 from api.times import duration
 from api.v1 import logs_pb2, objects_pb2
 from hostkit import clock
@@ -91,6 +92,40 @@ def test_a_log_message_says_whose_it_is(host: Host) -> None:
     assert (found.data, found.partial) == (b"hello", False)
     assert found.stream == logs_pb2.LogOptions.STREAM_STDOUT
     assert abs(found.at.seconds - clock.wall()) < 600
+
+
+def test_health(host: Host) -> None:
+    script = "trap 'exit 3' TERM; touch /tmp/well; while :; do sleep 0.01; done"
+    task = host.task("sh", "-c", script)
+    task.spec.container.health.test.extend(("CMD-SHELL", "test -e /tmp/well && echo I am"))
+    task.spec.container.health.interval.CopyFrom(duration(0.01))
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        await executor.prepare(task)
+        assert (await executor.start(task)).health == UNPROVEN
+        assert (await executor.start(task)).health == UNPROVEN
+        health = await executor.health(task, UNPROVEN)
+        assert health is not None
+        assert (health.state, health.reason) == (HEALTHY, "")
+        assert (health.log[-1].exit_code, health.log[-1].output) == (0, "I am\n")
+        probing = asyncio.create_task(executor.health(task, HEALTHY))
+        end = await executor.shutdown(task)
+        assert end is not None
+        assert end.code == 3
+        assert await probing is None
+
+    host.run(scenario)
+
+
+def test_a_task_without_a_check_has_no_health(host: Host) -> None:
+    task = host.task(*OBEYS)
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        await up(executor, task)
+        assert (await executor.start(task)).health == UNCHECKED
+        assert await executor.health(task, UNPROVEN) is None
+
+    host.run(scenario)
 
 
 def test_a_shutdown_asks_first(host: Host) -> None:

@@ -61,7 +61,6 @@ REFUSED = {
     "task.container.init": container(init=True),
     "task.container.registry_auth": container(registry_auth="x"),
     "task.container.no_resolve_image": container(no_resolve_image=True),
-    "task.container.health": container(health=specs_pb2.HealthCheck(retries=3)),
     "task.container.hostname": container(hostname="{{.Node.Hostname}}"),
     "task.container.env[1]": container(env=["A=1", "SLOT={{ .Task.Slot }}"]),
     "task.container.mounts[0].source": container(

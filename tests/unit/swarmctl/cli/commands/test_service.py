@@ -151,6 +151,29 @@ def test_tasks_of_a_service(
     check_golden(f"cli/{name}", result.out)
 
 
+def test_the_health_of_a_task_stands_beside_its_state(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    listed = tasks()
+    cases = zip(
+        listed.tasks,
+        (states.STARTING, states.RUNNING, states.RUNNING, states.FAILED),
+        (states.UNPROVEN, states.HEALTHY, states.UNHEALTHY, states.UNHEALTHY),
+        strict=True,
+    )
+    for each, state, health in cases:
+        each.status.state, each.status.container.health = state, health
+    daemon.on("ListTasks", listed)
+    daemon.on("ListNodes", nodes())
+    result = cli("task", "ls", "--format", "{{.CurrentState}}: {{.Health}}")
+    assert result.out.splitlines() == [
+        "Running 2 minutes ago (unhealthy): unhealthy",
+        "Failed about an hour ago: ",
+        "Starting 2 minutes ago (health: starting): starting",
+        "Running 2 minutes ago (healthy): healthy",
+    ]
+
+
 def test_tasks_of_several_services_one_of_which_is_unknown(
     cli: CommandLine, daemon: ScriptedDaemon
 ) -> None:
