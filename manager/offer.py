@@ -21,6 +21,7 @@ from api.v1 import (
     control_pb2,
     control_pb2_grpc,
     dispatcher_pb2_grpc,
+    exec_pb2_grpc,
     health_pb2_grpc,
     logs_pb2_grpc,
     raft_pb2_grpc,
@@ -30,6 +31,7 @@ from manager.ca.members import Members
 from manager.ca.service import CaRenewalService, CaService
 from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
+from manager.control.exec import ExecBrokerService, ExecService
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
@@ -60,6 +62,7 @@ class OfferedParts:
     channels: ManagerChannels
     dispatcher: DispatcherService
     logs: LogsService
+    commands: ExecService
     greeted: Callable[[RaftGreeting, str], None]
 
 
@@ -119,6 +122,7 @@ class Offer:
         raft_pb2_grpc.add_RaftServicer_to_server(RaftService(parts.node, parts.greeted), server)
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(parts.dispatcher, server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(parts.logs), server)
+        exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(parts.commands), server)
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"manager": self._complaint}), server
         )
@@ -137,6 +141,7 @@ class Offer:
             ControlService(parts.store, parts.hub, services, affairs, self._status), server
         )
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)
+        exec_pb2_grpc.add_ExecServicer_to_server(parts.commands, server)
 
     def _add_membership(self, server: Any) -> None:  # noqa: ANN401 - as above
         parts = self._parts

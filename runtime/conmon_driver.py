@@ -6,8 +6,9 @@ be known again after a crash is on disk.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from runtime import ending, host, log_rotation, stats
 from runtime.driver import (
     ContainerRequest,
     ContainerState,
+    ExecRequest,
     ExitResult,
     Fingerprint,
     LogLine,
+    RunningCommand,
     States,
     Stats,
 )
+from runtime.exec import running
 from runtime.layout import Layout
 from runtime.lifecycle import Lifecycle
 from runtime.logs import LogReader
@@ -284,6 +288,13 @@ class ConmonDriver:
         finally:
             reader.close()
 
+    @contextlib.asynccontextmanager
+    async def exec(self, id: str, request: ExecRequest) -> AsyncIterator[RunningCommand]:
+        """See ContainerDriver."""
+        steps, made = await self._ready(), self._record_of(id)
+        async with running(self._workers.run(steps.spawn, made, request)) as command:
+            yield command
+
     # --- beginning and end of the driver ----------------------------------------------------
 
     async def recover(self) -> States:
@@ -326,14 +337,9 @@ class ConmonDriver:
                 for id, container in self._containers.items()
                 if container.record is not None and not container.ended.done()
             ]
-            await asyncio.to_thread(self._rotate, running)
-
-    def _rotate(self, running: Iterable[str]) -> None:
-        for id in running:
-            try:
-                log_rotation.rotate(self._layout.container(id), self._log_limit)
-            except OSError as error:
-                log.warning("the log of container %s cannot be rotated: %s", id, error)
+            await asyncio.to_thread(
+                log_rotation.rotate_all, map(self._layout.container, running), self._log_limit
+            )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from runtime.layout import ContainerPaths
@@ -17,6 +18,15 @@ log = logging.getLogger(__name__)
 
 _REOPEN = b"2 0 0\n"
 _NOBODY = (errno.ENXIO, errno.ENOENT)
+
+
+def rotate_all(containers: Iterable[ContainerPaths], limit: int) -> None:
+    """Rotates what is over the limit; a log that cannot be rotated is no reason to spare others."""
+    for paths in containers:
+        try:
+            rotate(paths, limit)
+        except OSError as error:
+            log.warning("%s cannot be rotated: %s", paths.log, error)
 
 
 def rotate(paths: ContainerPaths, limit: int) -> bool:

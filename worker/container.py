@@ -13,12 +13,12 @@ from typing import Any, TypeVar, cast
 
 from api.errors import Code, SwarmError
 from api.times import seconds_of, timestamp
-from api.v1 import logs_pb2, objects_pb2, specs_pb2, types_pb2
-from runtime.driver import ContainerDriver, ContainerState, ExitResult, LogLine
+from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
+from runtime.driver import ContainerDriver, ContainerState, ExitResult, LogLine, RunningCommand
 from runtime.image.auth import parse_registry_auth
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
-from worker.container_request import TASK_ID_LABEL, container_request, grace_of
+from worker.container_request import TASK_ID_LABEL, container_request, exec_request, grace_of
 from worker.executor import TemporaryError
 
 log = logging.getLogger(__name__)
@@ -182,6 +182,14 @@ class ContainerExecutor:
             async for line in lines:
                 if _STREAMS[line.stream] in wanted:
                     yield _message(task, line)
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def exec(
+        self, task: Task, start: exec_pb2.ExecStart
+    ) -> contextlib.AbstractAsyncContextManager[RunningCommand]:
+        """See Executor."""
+        return self._driver.exec(task.id, exec_request(start))
 
 
 def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:

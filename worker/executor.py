@@ -5,10 +5,11 @@ here decides when a step is due: `task_machine` does.
 """
 
 from collections.abc import AsyncGenerator, Collection
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol
 
 from api.errors import SwarmError
-from api.v1 import logs_pb2, objects_pb2
+from api.v1 import exec_pb2, logs_pb2, objects_pb2
 
 
 class ExitResult(Protocol):
@@ -29,6 +30,35 @@ class ExitResult(Protocol):
     @property
     def message(self) -> str:
         """Why nobody knows more, as "monitor lost"; mostly empty."""
+
+
+OutputStream = Literal["stdout", "stderr"]
+
+
+class RunningCommand(Protocol):
+    """A command that runs beside a task's process, as `runtime.driver` has it too."""
+
+    @property
+    def streams(self) -> tuple[OutputStream, ...]:
+        """What it writes to; a terminal has only stdout."""
+
+    async def read(self, stream: OutputStream) -> bytes:
+        """The next piece of 64 KiB at most; empty after its end."""
+
+    async def write(self, data: bytes) -> None:
+        """Gives it input, once there is room; silently nothing if it reads no more."""
+
+    async def end_input(self) -> None:
+        """There is no more input."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Its terminal has another size."""
+
+    def signal(self, number: int) -> None:
+        """Signals it; nothing happens if it has ended."""
+
+    async def wait(self) -> int:
+        """Its exit code, as a shell has it: 126 if it cannot be run, 127 if it is not found."""
 
 
 class TemporaryError(SwarmError):
@@ -70,3 +100,11 @@ class Executor(Protocol):
         self, task: objects_pb2.Task, options: logs_pb2.LogOptions
     ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """What the task wrote, in order; with `follow` until it ends. NOT_FOUND."""
+
+    def exec(
+        self, task: objects_pb2.Task, start: exec_pb2.ExecStart
+    ) -> AbstractAsyncContextManager[RunningCommand]:
+        """Runs a command beside the task's process; it is no more at the end of the block.
+
+        NOT_FOUND or REFUSED if the task does not run, INVALID where its image knows no such user.
+        """

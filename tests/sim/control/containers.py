@@ -4,12 +4,14 @@ handles them. In the place of worker.container: the same Protocol, over virtual 
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.errors import Code, SwarmError
-from api.v1 import logs_pb2, objects_pb2
+from api.v1 import exec_pb2, logs_pb2, objects_pb2
 from tests.support.builders import GIB, node
+from worker.executor import RunningCommand
 
 if TYPE_CHECKING:
     from tests.sim.control.host import Host
@@ -115,6 +117,12 @@ class SimExecutor:
     ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """Nothing was written."""
         raise SwarmError(Code.NOT_FOUND, f"no logs of {task.id}")
+
+    def exec(
+        self, task: Task, start: exec_pb2.ExecStart
+    ) -> AbstractAsyncContextManager[RunningCommand]:
+        """Nobody runs commands here."""
+        raise SwarmError(Code.REFUSED, f"no command runs in {task.id}")
 
     async def _takes(self, shortest: float, longest: float) -> None:
         await asyncio.sleep(self._world.random.uniform(shortest, longest))
