@@ -94,6 +94,7 @@ class ConmonDriver:
             runtime=f"{steps.runtime.kind} {steps.runtime.version}",
             cgroup_version=steps.hierarchies.version,
             missing_controllers=host.missing_controllers(steps.hierarchies),
+            init=steps.host.init is not None,
         )
 
     async def _ready(self) -> Lifecycle:

@@ -64,11 +64,14 @@ class ContainerState:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What runs containers on this host, and which of memory, cpu and pids it cannot limit."""
+    """What runs containers on this host, which of memory, cpu and pids it cannot limit, and whether
+    it has an init process for those that ask for one.
+    """
 
     runtime: str
     cgroup_version: int
     missing_controllers: tuple[str, ...]
+    init: bool = True
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,10 @@ class ExecExchange:
         self._ask()
         return session
 
+    def sessions(self) -> list[Session]:
+        """Those that are open."""
+        return list(self._sessions.values())
+
     def node_of(self, session: Session) -> str:
         """The node that the session's command runs on."""
         return self._book.node_of(session.id)
