@@ -1,14 +1,8 @@
 """`task exec` and `service exec`: from every host, over pipes and terminals, till somebody dies."""
 
 import contextlib
-import fcntl
 import os
-import pty
-import select
-import struct
 import subprocess
-import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +11,10 @@ import pytest
 from hostkit import cgroup
 from machine.drivers.lab import cgroups
 from tests.support.cluster import OBEDIENT, SWARMCTL, TOOLS, Swarm, a_swarm
+from tests.support.terminal import LIMIT, Terminal
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-LIMIT = 30.0
 UNREACHABLE = 4
 
 
@@ -50,51 +44,8 @@ def piped(swarm: Swarm, given: bytes, *words: str, at: str = "m1") -> tuple[int,
     return done.returncode, done.stdout, done.stderr
 
 
-class Terminal:
-    """A command in a terminal of its own, and what that shows."""
-
-    def __init__(self, swarm: Swarm, *words: str, at: str = "m1") -> None:
-        self.master, self.slave = pty.openpty()
-        self.resize(24, 80)
-        self.before = termios.tcgetattr(self.slave)
-        # setsid makes it the command's controlling terminal, from which a change of size is heard.
-        argv = ["env", "--default-signal=INT", "setsid", "-c", str(SWARMCTL)]
-        argv += ["--context", f"{swarm.name}/{at}", *words]
-        self.process = subprocess.Popen(
-            argv, stdin=self.slave, stdout=self.slave, stderr=self.slave, env=swarm.environment
-        )
-        self.shown = b""
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
-
-    def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def until(self, text: bytes) -> None:
-        """Until the terminal shows this text, behind what was waited for before."""
-        deadline = time.monotonic() + LIMIT
-        while text not in self.shown:
-            ready, _, _ = select.select([self.master], [], [], deadline - time.monotonic())
-            assert ready, self.shown
-            self.shown += os.read(self.master, 65536)
-        self.shown = self.shown.partition(text)[2]
-
-    def ended(self) -> int:
-        """Its exit code; it must have put the terminal back."""
-        code = self.process.wait(LIMIT)
-        assert termios.tcgetattr(self.slave) == self.before
-        return code
+def terminal_of(swarm: Swarm, *words: str, at: str) -> Terminal:
+    return Terminal([str(SWARMCTL), "--context", f"{swarm.name}/{at}", *words], swarm.environment)
 
 
 @pytest.mark.parametrize("host", ["m1", "m2", "m3"])
@@ -143,9 +94,10 @@ def test_service_exec_takes_the_lowest_slot_or_the_one_named(swarm: Swarm) -> No
     assert "web.9" in swarm.ctl("service", "exec", "web.9", "true", code=1).err
 
 
-def test_a_terminal(swarm: Swarm) -> None:
+@pytest.mark.parametrize("host", ["m1", "m2"])
+def test_a_terminal(swarm: Swarm, host: str) -> None:
     make(swarm)
-    with Terminal(swarm, "service", "exec", "-it", "web", "sh", at="m2") as terminal:
+    with terminal_of(swarm, "service", "exec", "-it", "web", "sh", at=host) as terminal:
         terminal.until(b"# ")
         terminal.type(b"stty size; tty\n")
         terminal.until(b"24 80")
@@ -159,6 +111,7 @@ def test_a_terminal(swarm: Swarm) -> None:
         terminal.until(b"^C")
         terminal.type(b"exit 9\n")
         assert terminal.ended() == 9
+        assert terminal.is_as_before()
     refused = swarm.ctl("service", "exec", "-it", "web", "sh", code=2)
     assert "terminal" in refused.err
 
@@ -216,13 +169,14 @@ def _resident(swarm: Swarm, host: str) -> int:
     return found
 
 
-def test_from_a_worker_with_a_certificate_only(swarm: Swarm, tmp_path: Path) -> None:
+def test_from_a_worker_with_a_certificate_only(swarm: Swarm) -> None:
     make(swarm)
+    papers = swarm.host("m1").paths.directory.parent / "alice"  # every host of the lab sees it
     refused = swarm.ctl("service", "exec", "web", "true", at="w1", code=1)
     assert "Run the command on a manager" in refused.err
-    swarm.ctl("swarm", "client-cert", "alice", "--out", str(tmp_path / "alice"))
+    swarm.ctl("swarm", "client-cert", "alice", "--out", str(papers))
     remote = ("swarmctl", "-H", f"tcp://{swarm.host('m2').address}")
-    remote += ("--cert-path", str(tmp_path / "alice"))
+    remote += ("--cert-path", str(papers))
     done = swarm.inside("w1", *remote, "service", "exec", "web", "echo", "hello")
     assert done.out == "hello\n"
     swarm.ctl("swarm", "client-cert", "--rm", "alice")
