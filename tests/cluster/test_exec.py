@@ -175,8 +175,8 @@ def test_from_a_worker_with_a_certificate_only(swarm: Swarm) -> None:
     refused = swarm.ctl("service", "exec", "web", "true", at="w1", code=1)
     assert "Run the command on a manager" in refused.err
     swarm.ctl("swarm", "client-cert", "alice", "--out", str(papers))
-    remote = ("swarmctl", "-H", f"tcp://{swarm.host('m2').address}")
-    remote += ("--cert-path", str(papers))
+    address = f"tcp://{swarm.host('m2').address}"
+    remote = ("swarmctl", "-H", address, "--cert-path", str(papers))
     done = swarm.inside("w1", *remote, "service", "exec", "web", "echo", "hello")
     assert done.out == "hello\n"
     swarm.ctl("swarm", "client-cert", "--rm", "alice")

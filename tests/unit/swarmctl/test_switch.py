@@ -159,7 +159,7 @@ def test_a_worker_passes_conversations_on_past_a_manager_that_is_away(
             call = exec_pb2_grpc.ExecStub(channel).Run()
             for text in (b"one", b"two"):
                 await call.write(exec_pb2.ExecInput(stdin=text))
-                assert (await call.read()).stdout == text  # type: ignore[union-attr]
+                assert (await call.read()).stdout == text  # type: ignore[attr-defined]
             await call.write(exec_pb2.ExecInput(signal=1))
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call.read()

@@ -14,7 +14,7 @@ from api.serving import Caller, Context, ErrorInterceptor, guarded, set_caller
 from api.v1 import exec_pb2, exec_pb2_grpc, objects_pb2
 from hostkit.clock import monotonic, wall
 from manager.control.exec import ExecBrokerService, ExecService
-from manager.state.changes import copy, create, update
+from manager.state.changes import StoredObject, copy, create, update
 from manager.state.watch import WatchHub
 from tests.support.builders import DOWN, node, service, task
 from tests.support.counter import counter
@@ -24,7 +24,8 @@ from tests.support.rpc import LIMIT, ending, read, write
 from tests.support.sealed_store import SealedStore
 from worker.exec import CommandServer
 
-Input, Start = exec_pb2.ExecInput, exec_pb2.ExecStart
+Input = exec_pb2.ExecInput
+Start = exec_pb2.ExecStart
 
 
 class _AsN1(grpc.aio.ServerInterceptor):
@@ -89,7 +90,7 @@ class Bench:
 @asynccontextmanager
 async def bench() -> AsyncIterator[Bench]:
     made = Bench()
-    objects = (
+    objects: tuple[StoredObject, ...] = (
         service("web", 2), node("n1"), node("n2"),
         task("t1", slot=1, node_id="n1"), task("t2", slot=2, node_id="n2"),
     )  # fmt: skip

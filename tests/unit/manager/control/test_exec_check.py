@@ -12,7 +12,9 @@ from manager.control.exec_check import (
     check_start,
 )
 
-Start, Input, Size = exec_pb2.ExecStart, exec_pb2.ExecInput, exec_pb2.WindowSize
+Start = exec_pb2.ExecStart
+Input = exec_pb2.ExecInput
+Size = exec_pb2.WindowSize
 
 
 def good(**changes: object) -> exec_pb2.ExecStart:

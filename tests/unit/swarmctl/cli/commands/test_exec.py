@@ -16,7 +16,8 @@ from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import ScriptedDaemon
 from tests.support.terminal import LIMIT, Terminal
 
-Input, Output = exec_pb2.ExecInput, exec_pb2.ExecOutput
+Input = exec_pb2.ExecInput
+Output = exec_pb2.ExecOutput
 
 
 class Echo:
