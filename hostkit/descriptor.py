@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 
-_NO_TERMINAL = (errno.EIO, errno.EPIPE, errno.ECONNRESET)
+_GONE = (errno.EIO, errno.EPIPE, errno.ECONNRESET)
 """What a terminal or pipe answers whose other side is gone."""
 
 
@@ -32,7 +32,7 @@ class Descriptor:
         except BlockingIOError:
             return None
         except OSError as error:
-            if error.errno in _NO_TERMINAL:
+            if error.errno in _GONE:
                 return b""
             raise
 
@@ -58,7 +58,7 @@ class Descriptor:
             except BlockingIOError:
                 await self._wait_for_room()
             except OSError as error:
-                if error.errno in _NO_TERMINAL:
+                if error.errno in _GONE:
                     return False
                 raise
         return True

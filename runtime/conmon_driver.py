@@ -39,7 +39,6 @@ from runtime.workers import Workers
 log = logging.getLogger(__name__)
 
 LOG_LIMIT = 10 << 20
-
 _KILL = 9
 _KILL_TIMEOUT = 30.0
 _FOLLOW_INTERVAL = 0.1
@@ -333,14 +332,12 @@ class ConmonDriver:
     async def _rotate_logs(self) -> None:
         while True:
             await asyncio.sleep(_ROTATION_INTERVAL)
-            running = [
-                id
+            paths = [
+                self._layout.container(id)
                 for id, container in self._containers.items()
                 if container.record is not None and not container.ended.done()
             ]
-            await asyncio.to_thread(
-                log_rotation.rotate_all, map(self._layout.container, running), self._log_limit
-            )
+            await asyncio.to_thread(log_rotation.rotate_all, paths, self._log_limit)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

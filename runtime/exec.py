@@ -104,7 +104,8 @@ class Command:
     def signal(self, number: int) -> None:
         """See RunningCommand."""
         command = exec_spawn.command_of(self._spawned.paths)
-        if command is not None:
+        # Its number is its own for as long as its parent, the runtime, lives.
+        if command is not None and not self._end.done():
             pidfd.send_signal(command, number)
 
     async def wait(self) -> int:

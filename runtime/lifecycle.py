@@ -166,10 +166,10 @@ class Lifecycle:
 
     def spawn(self, made: Record, request: ExecRequest) -> exec_spawn.Spawned:
         """Starts a command in a running container; SwarmError if that is not possible."""
+        if made.step != "running":
+            raise _no_command(made, "it is not running")
         paths = self.layout.container(made.id)
         try:
-            if made.step != "running":
-                raise ProcessLookupError("it is not running")
             process = exec_process.build(
                 json.loads(paths.config.read_text())["process"],
                 request,
@@ -179,11 +179,7 @@ class Lifecycle:
             command = exec_spawn.ExecPaths(self.layout.commands / new_id())
             return exec_spawn.spawn(self.runtime, command, made.id, process, request)
         except OSError as error:
-            raise SwarmError(
-                Code.REFUSED,
-                f"no command can be run in container {made.name}",
-                why=str(error),
-            ) from None
+            raise _no_command(made, str(error)) from None
 
     def settle(self, made: Record) -> Record:
         """After the monitor is gone: the record with the container's end, however that came."""
@@ -318,6 +314,10 @@ def _check_binds(request: ContainerRequest) -> None:
             source.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise invalid(field, f"{source} cannot be made", why=str(error)) from None
+
+
+def _no_command(made: Record, why: str) -> SwarmError:
+    return SwarmError(Code.REFUSED, f"no command can be run in container {made.name}", why=why)
 
 
 def _refused(request: ContainerRequest, error: Exception) -> SwarmError:

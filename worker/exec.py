@@ -115,8 +115,8 @@ class _Session:
         showing = asyncio.create_task(self._show(command))
         try:
             await asyncio.wait({self._feeding, showing}, return_when=asyncio.FIRST_COMPLETED)
-            if showing.done():
-                await showing
+            # Whichever ended first says why, if it failed.
+            await (showing if showing.done() else self._feeding)
         except BaseException:
             self._feeding.cancel()
             raise

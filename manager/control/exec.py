@@ -6,6 +6,7 @@ only to what it was asked for.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
@@ -25,6 +26,8 @@ from manager.state.watch import WatchHub
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Inputs = AsyncIterator[exec_pb2.ExecInput]
 Answers = AsyncIterator[exec_pb2.ExecAnswer]
+
+log = logging.getLogger(__name__)
 
 SETUP = 10.0
 """Seconds in which a stream must say what it is about."""
@@ -48,6 +51,9 @@ class ExecService(exec_pb2_grpc.ExecServicer):
             raise invalid("start", "the first message must say what to run")
         check_start(first.start)
         session = self.exchange.open(self._ids(), first.start)
+        who = caller()
+        # Never the command itself, in which there may be secrets.
+        log.info("%s %s runs a command in task %s", who.role, who.id, first.start.task_id)
         node_id = self.exchange.node_of(session)
 
         def look() -> None:
