@@ -44,6 +44,11 @@ def piped(swarm: Swarm, given: bytes, *words: str, at: str = "m1") -> tuple[int,
     return done.returncode, done.stdout, done.stderr
 
 
+def processes(swarm: Swarm) -> str:
+    """What runs in the task of web."""
+    return swarm.ctl("service", "exec", "web", "ps", "-o", "args").out
+
+
 def terminal_of(swarm: Swarm, *words: str, at: str) -> Terminal:
     return Terminal([str(SWARMCTL), "--context", f"{swarm.name}/{at}", *words], swarm.environment)
 
@@ -103,10 +108,10 @@ def test_a_terminal(swarm: Swarm, host: str) -> None:
         terminal.until(b"24 80")
         terminal.until(b"/dev/pts/")
         terminal.resize(50, 132)
-        terminal.type(b"sleep 0.5; stty size\n")
-        terminal.until(b"50 132")
+        terminal.type(b'until [ "$(stty size)" = "50 132" ]; do sleep 0.1; done; echo it"s so"\n')
+        terminal.until(b"its so")
         terminal.type(b"sleep 1000\n")
-        terminal.until(b"sleep 1000\r\n")
+        swarm.until(lambda: "sleep 1000" in processes(swarm), "it runs")
         terminal.type(b"\x03")
         terminal.until(b"^C")
         terminal.type(b"exit 9\n")
@@ -124,10 +129,6 @@ def test_signals_reach_a_command_without_a_terminal(swarm: Swarm) -> None:
         command.interrupt()
         assert swarm.until(command.ended, "it ends") == 3
         assert command.lines() == ["ready", "caught"]
-
-
-def processes(swarm: Swarm) -> str:
-    return swarm.ctl("service", "exec", "web", "ps", "-o", "args").out
 
 
 def test_when_the_client_dies_so_does_the_command(swarm: Swarm) -> None:

@@ -182,7 +182,7 @@ def test_it_is_held_to_what_its_container_is_held_to(within: Any) -> None:
 
 def test_a_terminal_with_its_size(within: Any) -> None:
     async def scenario(b: Bench) -> None:
-        script = "tty; stty size; trap 'stty size' WINCH; while :; do read x; echo got $x; done"
+        script = "trap 'stty size' WINCH; tty; stty size; while :; do read x; echo got $x; done"
         async with b.start("sh", "-c", script, tty=True, rows=33, columns=77) as running:
             assert running.streams == ("stdout",)
             said = await read_until(running, b"33 77")

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -201,6 +202,7 @@ def test_a_signal_is_passed_on_and_a_second_one_ends_it(cli: CommandLine, echo: 
         assert command.stdout is not None
         while not echo.start.task_id:
             assert command.poll() is None
+            time.sleep(0.01)
         command.send_signal(signal.SIGINT)
         assert command.stdout.readline() == b"signal 2\n"
         command.send_signal(signal.SIGINT)
