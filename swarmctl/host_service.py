@@ -87,7 +87,7 @@ class HostService(host_pb2_grpc.HostServicer):
             images=len(self._images.list()),
             containers=len(containers),
             containers_running=sum(each.phase == "running" for each in containers),
-            warnings=_warnings(description, await self._driver.fingerprint()),
+            warnings=warnings_of(description, await self._driver.fingerprint()),
             loop_lag=duration(self._node.loop_lag()),
         )
 
@@ -221,7 +221,8 @@ def _is_called(image: StoredImage, text: str) -> bool:
     )
 
 
-def _warnings(description: objects_pb2.NodeDescription, found: Fingerprint) -> list[str]:
+def warnings_of(description: objects_pb2.NodeDescription, found: Fingerprint) -> list[str]:
+    """What a host lacks, and which tasks it will therefore not run."""
     warnings = [
         f"this host has no {name} controller: tasks with such a limit are not placed here"
         for name in description.missing_controllers
