@@ -21,6 +21,7 @@ from api.v1 import (
     control_pb2,
     control_pb2_grpc,
     dispatcher_pb2_grpc,
+    exec_pb2_grpc,
     health_pb2_grpc,
     logs_pb2_grpc,
     objects_pb2,
@@ -31,6 +32,7 @@ from manager.ca.members import Members
 from manager.ca.service import CaRenewalService, CaService
 from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
+from manager.control.exec import ExecBrokerService, ExecService
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
@@ -62,6 +64,7 @@ class OfferedParts:
     channels: ManagerChannels
     dispatcher: DispatcherService
     logs: LogsService
+    commands: ExecService
     greeted: Callable[[RaftGreeting, str], None]
 
 
@@ -121,6 +124,7 @@ class Offer:
         raft_pb2_grpc.add_RaftServicer_to_server(RaftService(parts.node, parts.greeted), server)
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(parts.dispatcher, server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(parts.logs), server)
+        exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(parts.commands), server)
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"manager": self._complaint}), server
         )
@@ -145,6 +149,7 @@ class Offer:
         )
         control_pb2_grpc.add_ControlServicer_to_server(control, server)
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)
+        exec_pb2_grpc.add_ExecServicer_to_server(parts.commands, server)
 
     def _add_membership(self, server: Any) -> None:  # noqa: ANN401 - as above
         parts = self._parts

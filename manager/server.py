@@ -22,6 +22,7 @@ from manager.ca.bootstrap import FirstObjects
 from manager.ca.operators import the_cluster
 from manager.ca.own import own_certificate
 from manager.config import ManagerConfig
+from manager.control.exec import ExecService
 from manager.control.logs import LogsService
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
@@ -97,12 +98,16 @@ class Manager:
         self._logs = LogsService(
             store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
         )
+        self._commands = ExecService(
+            store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
+        )
         self._leader = Leader(
             store=self.store,
             hub=self._hub,
             proposer=self._proposer,
             dispatcher=self._dispatcher,
             logs=self._logs,
+            commands=self._commands,
             keeper=Keeper(self.store, self._proposer, self._group, self.node.subscribe),
             ids=new_id,
             clock=config.clock,
@@ -118,6 +123,7 @@ class Manager:
                 channels=self._channels,
                 dispatcher=self._dispatcher,
                 logs=self._logs,
+                commands=self._commands,
                 greeted=self._log.transport.greeted,
             ),
             credentials=lambda: self._credentials,

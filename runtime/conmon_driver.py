@@ -6,6 +6,7 @@ be known again after a crash is on disk.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from pathlib import Path
@@ -15,20 +16,22 @@ from api import ids
 from api.errors import Code, SwarmError, invalid
 from hostkit import pidfd
 from hostkit.clock import Clock
-from runtime import ending, host, log_rotation, stats
+from runtime import ending, host, log_follow, log_rotation, stats
 from runtime.driver import (
     ContainerRequest,
     ContainerState,
+    ExecRequest,
     ExitResult,
     Fingerprint,
     LogLine,
+    RunningCommand,
     States,
     Stats,
 )
+from runtime.exec import running
 from runtime.health import ProbeResult
 from runtime.layout import ContainerPaths, Layout
 from runtime.lifecycle import Lifecycle
-from runtime.logs import LogReader
 from runtime.probe_exec import Probes, end_orphans
 from runtime.record import Record
 from runtime.supervise import Monitors
@@ -37,10 +40,8 @@ from runtime.workers import Workers
 log = logging.getLogger(__name__)
 
 LOG_LIMIT = 10 << 20
-
 _KILL = 9
 _KILL_TIMEOUT = 30.0
-_FOLLOW_INTERVAL = 0.1
 
 
 class _Container:
@@ -92,6 +93,7 @@ class ConmonDriver:
             runtime=f"{steps.runtime.kind} {steps.runtime.version}",
             cgroup_version=steps.hierarchies.version,
             missing_controllers=host.missing_controllers(steps.hierarchies),
+            init=steps.host.init is not None,
         )
 
     async def _ready(self) -> Lifecycle:
@@ -271,29 +273,20 @@ class ConmonDriver:
             raise SwarmError(Code.REFUSED, f"container {made.name} is not running")
         return await asyncio.to_thread(stats.read, steps.hierarchies, made.cgroup)
 
-    async def logs(
+    def logs(
         self, id: str, *, follow: bool, tail: int = -1, since: float = 0.0, until: float = 0.0
     ) -> AsyncIterator[LogLine]:
         """See ContainerDriver."""
-        container = self._get(id)
-        reader = await asyncio.to_thread(LogReader, self._layout.container(id), tail)
-        try:
-            while True:
-                # Asked before reading: what is read after the end is all there is.
-                ended = container.ended.done()
-                lines = await asyncio.to_thread(reader.read)
-                for line in lines:
-                    if until and line.at > until:
-                        return
-                    if line.at >= since:
-                        yield line
-                if lines:
-                    continue
-                if not follow or ended or (until and self._clock() > until):
-                    return
-                await asyncio.wait({container.ended}, timeout=_FOLLOW_INTERVAL)
-        finally:
-            reader.close()
+        container, paths = self._get(id), self._layout.container(id)
+        extent = log_follow.Extent(follow, tail, since, until)
+        return log_follow.lines(paths, container.ended, extent, self._clock)
+
+    @contextlib.asynccontextmanager
+    async def exec(self, id: str, request: ExecRequest) -> AsyncIterator[RunningCommand]:
+        """See ContainerDriver."""
+        steps, made = await self._ready(), self._record_of(id)
+        async with running(self._workers.run(steps.spawn, made, request)) as command:
+            yield command
 
     # --- beginning and end of the driver ----------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from api.serving import Context
 from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
-from runtime.driver import IMAGE_LABEL, ContainerDriver
+from runtime.driver import IMAGE_LABEL, ContainerDriver, Fingerprint
 from runtime.image.reference import parse
 from runtime.image.store import ImageStore, StoredImage
 from swarmctl.settings import Settings
@@ -87,7 +87,7 @@ class HostService(host_pb2_grpc.HostServicer):
             images=len(self._images.list()),
             containers=len(containers),
             containers_running=sum(each.phase == "running" for each in containers),
-            warnings=_warnings(description),
+            warnings=warnings_of(description, await self._driver.fingerprint()),
             loop_lag=duration(self._node.loop_lag()),
         )
 
@@ -221,11 +221,15 @@ def _is_called(image: StoredImage, text: str) -> bool:
     )
 
 
-def _warnings(description: objects_pb2.NodeDescription) -> list[str]:
-    return [
+def warnings_of(description: objects_pb2.NodeDescription, found: Fingerprint) -> list[str]:
+    """What a host lacks, and which tasks it will therefore not run."""
+    warnings = [
         f"this host has no {name} controller: tasks with such a limit are not placed here"
         for name in description.missing_controllers
     ]
+    if not found.init:
+        warnings.append("tini is not installed: tasks with --init are rejected here")
+    return warnings
 
 
 def _os_name() -> str:

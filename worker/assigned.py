@@ -99,6 +99,11 @@ class AssignedTasks:
         """The tasks that may have written something."""
         return [r.task for r in self._runners.values() if _may_have_logs(r.status)]
 
+    def find(self, task_id: str) -> Task | None:
+        """The task with this id, if it is this node's."""
+        runner = self._runners.get(task_id)
+        return None if runner is None else runner.task
+
     async def close(self) -> None:
         """Stops driving the tasks; their containers go on."""
         removals = list(self._removals.values())

@@ -16,14 +16,21 @@ from api.errors import Code, SwarmError
 from api.files import Key
 from api.states import UNCHECKED, UNPROVEN
 from api.times import seconds_of, timestamp
-from api.v1 import logs_pb2, objects_pb2, specs_pb2, types_pb2
+from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit import clock
 from runtime import health_watch
-from runtime.driver import ContainerDriver, ContainerRequest, ContainerState, ExitResult, LogLine
+from runtime.driver import (
+    ContainerDriver,
+    ContainerRequest,
+    ContainerState,
+    ExitResult,
+    LogLine,
+    RunningCommand,
+)
 from runtime.image.auth import parse_registry_auth
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
-from worker.container_request import TASK_ID_LABEL, container_request, grace_of
+from worker.container_request import TASK_ID_LABEL, container_request, exec_request, grace_of
 from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
@@ -241,6 +248,14 @@ class ContainerExecutor:
             async for line in lines:
                 if _STREAMS[line.stream] in wanted:
                     yield _message(task, line)
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def exec(
+        self, task: Task, start: exec_pb2.ExecStart
+    ) -> contextlib.AbstractAsyncContextManager[RunningCommand]:
+        """See Executor."""
+        return self._driver.exec(task.id, exec_request(start))
 
 
 def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:

@@ -10,8 +10,8 @@ from typing import Any
 from api.errors import Code, SwarmError
 from api.states import task_name
 from api.times import seconds_of
-from api.v1 import objects_pb2, specs_pb2
-from runtime.driver import IMAGE_LABEL, ContainerRequest
+from api.v1 import exec_pb2, objects_pb2, specs_pb2
+from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 DEFAULT_GRACE = 10.0
@@ -82,3 +82,18 @@ def grace_of(spec: specs_pb2.TaskSpec) -> float:
     if not container.HasField("stop_grace_period"):
         return DEFAULT_GRACE
     return seconds_of(container.stop_grace_period)
+
+
+def exec_request(start: exec_pb2.ExecStart) -> ExecRequest:
+    """The command that somebody wants to run in a task's container."""
+    size = start.size if start.HasField("size") else exec_pb2.WindowSize(rows=24, columns=80)
+    return ExecRequest(
+        command=tuple(start.command),
+        stdin=start.stdin,
+        tty=start.tty,
+        user=start.user,
+        dir=start.dir,
+        env=tuple(start.env),
+        rows=size.rows,
+        columns=size.columns,
+    )

@@ -5,12 +5,13 @@ here decides when a step is due: `task_machine` does.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from api import files
 from api.errors import SwarmError
-from api.v1 import logs_pb2, objects_pb2, types_pb2
+from api.v1 import exec_pb2, logs_pb2, objects_pb2, types_pb2
 
 HealthState: TypeAlias = types_pb2.HealthState.ValueType
 
@@ -42,6 +43,35 @@ class Health:
     state: HealthState
     reason: str
     log: tuple[objects_pb2.HealthProbe, ...] = ()
+
+
+OutputStream = Literal["stdout", "stderr"]
+
+
+class RunningCommand(Protocol):
+    """A command that runs beside a task's process, as `runtime.driver` has it too."""
+
+    @property
+    def streams(self) -> tuple[OutputStream, ...]:
+        """What it writes to; a terminal has only stdout."""
+
+    async def read(self, stream: OutputStream) -> bytes:
+        """The next piece of 64 KiB at most; empty after its end."""
+
+    async def write(self, data: bytes) -> None:
+        """Gives it input, once there is room; silently nothing if it reads no more."""
+
+    async def end_input(self) -> None:
+        """There is no more input."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Its terminal has another size."""
+
+    def signal(self, number: int) -> None:
+        """Signals it; nothing happens if it has ended."""
+
+    async def wait(self) -> int:
+        """Its exit code, as a shell has it: 126 if it cannot be run, 127 if it is not found."""
 
 
 class TemporaryError(SwarmError):
@@ -95,3 +125,11 @@ class Executor(Protocol):
         self, task: objects_pb2.Task, options: logs_pb2.LogOptions
     ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """What the task wrote, in order; with `follow` until it ends. NOT_FOUND."""
+
+    def exec(
+        self, task: objects_pb2.Task, start: exec_pb2.ExecStart
+    ) -> AbstractAsyncContextManager[RunningCommand]:
+        """Runs a command beside the task's process; it is no more at the end of the block.
+
+        NOT_FOUND or REFUSED if the task does not run, INVALID where its image knows no such user.
+        """

@@ -51,6 +51,9 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
     },
     "Logs": {EVERY_ROLE: ("Subscribe",)},
     "LogBroker": {_NODES: ("Listen", "Publish")},
+    # Whoever runs commands in any task has the whole swarm: no worker passes that on.
+    "Exec": {_WRITERS: ("Run",)},
+    "ExecBroker": {_NODES: ("Listen", "Attach")},
     "Dispatcher": {_NODES: ("Session", "Heartbeat", "Assignments", "UpdateTaskStatus")},
     "CaRenewal": {_NODES: ("Renew",)},
     "Raft": {_MANAGERS: ("Exchange", "InstallSnapshot")},

@@ -130,12 +130,6 @@ _TABLE: tuple[NotYet, ...] = (
         lambda s: s.task.container.privileges.selinux_label,
     ),
     NotYet(
-        "task.container.init",
-        "--init",
-        "an init process inside the container is not built yet",
-        lambda s: s.task.container.init,
-    ),
-    NotYet(
         "task.container.registry_auth",
         "--with-registry-auth",
         "registry credentials are not handed to nodes yet",

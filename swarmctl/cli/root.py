@@ -23,7 +23,7 @@ _NOUNS = {
     "service": (f"{_COMMANDS}.service:service", "Manage services"),
     "swarm": (f"{_COMMANDS}.swarm:swarm", "Make, join and leave a swarm"),
     "system": (f"{_COMMANDS}.system:system", "Show what this host and swarm are"),
-    "task": (f"{_COMMANDS}.task:task", "Look at single tasks"),
+    "task": (f"{_COMMANDS}.task:task", "Look at single tasks, and into them"),
 }
 
 

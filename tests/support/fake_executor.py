@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
 from api.files import Key
 from api.states import UNCHECKED, UNPROVEN
 from api.times import timestamp
-from api.v1 import logs_pb2, objects_pb2
-from worker.executor import ExitResult, Health, HealthState
+from api.v1 import exec_pb2, logs_pb2, objects_pb2
+from worker.executor import ExitResult, Health, HealthState, OutputStream, RunningCommand
 
 Task = objects_pb2.Task
 
@@ -53,6 +54,43 @@ class FakeContainer:
         self.wrote.set()
 
 
+class FakeCommand:
+    """A command that writes to stdout what it reads, and ends with the first byte as its code once
+    there is no more. It reads no further than `eats` bytes.
+    """
+
+    streams: tuple[OutputStream, ...] = ("stdout", "stderr")
+
+    def __init__(self, start: exec_pb2.ExecStart) -> None:
+        self.start = start
+        self.read_bytes = b""
+        self.eats: int | None = None
+        self.told: list[object] = []
+        self.closed = False
+        self._out: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def read(self, stream: OutputStream) -> bytes:
+        return await self._out.get() if stream == "stdout" else b""
+
+    async def write(self, data: bytes) -> None:
+        if self.eats is not None and len(self.read_bytes) + len(data) > self.eats:
+            await asyncio.Event().wait()
+        self.read_bytes += data
+        self._out.put_nowait(data)
+
+    async def end_input(self) -> None:
+        self._out.put_nowait(b"")
+
+    def resize(self, rows: int, columns: int) -> None:
+        self.told.append((rows, columns))
+
+    def signal(self, number: int) -> None:
+        self.told.append(number)
+
+    async def wait(self) -> int:
+        return self.read_bytes[0]
+
+
 class FakeExecutor:
     """Fulfils Executor. `failures[step]` are raised one after another; `gates[step]` block it."""
 
@@ -63,6 +101,7 @@ class FakeExecutor:
         self.gates: dict[str, asyncio.Event] = {}
         self.description = objects_pb2.NodeDescription(hostname="box")
         self.held: dict[Key, bytes] = {}
+        self.commands: dict[str, FakeCommand] = {}
         self.under_way = 0
         self.most_under_way = 0
 
@@ -153,6 +192,15 @@ class FakeExecutor:
             if not options.follow or container.ended.is_set():
                 return
             await container.wrote.wait()
+
+    @asynccontextmanager
+    async def exec(self, task: Task, start: exec_pb2.ExecStart) -> AsyncIterator[RunningCommand]:
+        await self._step("exec", task)
+        command = self.commands[task.id] = FakeCommand(start)
+        try:
+            yield command
+        finally:
+            command.closed = True
 
     async def _step(self, step: str, task: Task) -> None:
         self.calls.append((step, task.id))

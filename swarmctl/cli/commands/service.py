@@ -49,6 +49,10 @@ _LISTING = Listing(
     cls=Noun,
     lazy={
         "create": (f"{_CHANGES}:create", "Create a service of containers made from IMAGE."),
+        "exec": (
+            "swarmctl.cli.commands.exec:service_exec",
+            "Run a command in a running task of a service.",
+        ),
         "logs": (
             "swarmctl.cli.commands.service_logs:logs",
             "Show what the tasks of a service, or one task, wrote.",

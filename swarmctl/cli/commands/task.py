@@ -64,9 +64,12 @@ TASKS = Listing(
 )
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    lazy={"exec": ("swarmctl.cli.commands.exec:task_exec", "Run a command in a running task.")},
+)
 def task() -> None:
-    """Look at single tasks."""
+    """Look at single tasks, and into them."""
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,16 @@ handles them. In the place of worker.container: the same Protocol, over virtual 
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.errors import Code, SwarmError
 from api.files import Key
 from api.states import HEALTHY, UNCHECKED, UNHEALTHY, UNPROVEN
-from api.v1 import logs_pb2, objects_pb2
+from api.v1 import exec_pb2, logs_pb2, objects_pb2
 from tests.support.builders import GIB, node
-from worker.executor import Health, HealthState
+from worker.executor import Health, HealthState, RunningCommand
 from worker.task_files import gather
 
 if TYPE_CHECKING:
@@ -165,6 +166,12 @@ class SimExecutor:
             gather(task, self._contents)
             found = self._host.containers[task.id] = Container(task)
         return found
+
+    def exec(
+        self, task: Task, start: exec_pb2.ExecStart
+    ) -> AbstractAsyncContextManager[RunningCommand]:
+        """Nobody runs commands here."""
+        raise SwarmError(Code.REFUSED, f"no command runs in {task.id}")
 
     async def _takes(self, shortest: float, longest: float) -> None:
         await asyncio.sleep(self._world.random.uniform(shortest, longest))

@@ -7,9 +7,9 @@ import pytest
 from api.errors import SwarmError
 from api.states import RUNNING
 from api.times import duration
-from api.v1 import objects_pb2
-from runtime.driver import ContainerRequest
-from worker.container_request import container_request, grace_of
+from api.v1 import exec_pb2, objects_pb2
+from runtime.driver import ContainerRequest, ExecRequest
+from worker.container_request import container_request, exec_request, grace_of
 
 ID = "0123456789abcdefghijklmno"
 
@@ -82,3 +82,11 @@ def test_grace() -> None:
     assert grace_of(given.spec) == 0
     given.spec.container.stop_grace_period.CopyFrom(duration(2.5))
     assert grace_of(given.spec) == 2.5
+
+
+def test_a_command_without_a_size_has_a_usual_one() -> None:
+    start = exec_pb2.ExecStart(task_id="t", command=["sh"], tty=True, env=["A=1"])
+    assert exec_request(start) == ExecRequest(("sh",), tty=True, env=("A=1",), rows=24, columns=80)
+    start.size.CopyFrom(exec_pb2.WindowSize(rows=3, columns=4))
+    sized = exec_request(start)
+    assert (sized.rows, sized.columns) == (3, 4)

@@ -58,7 +58,6 @@ REFUSED = {
     "task.container.privileges.selinux_label": container(
         privileges=specs_pb2.Privileges(selinux_label="x")
     ),
-    "task.container.init": container(init=True),
     "task.container.registry_auth": container(registry_auth="x"),
     "task.container.no_resolve_image": container(no_resolve_image=True),
     "task.container.hostname": container(hostname="{{.Node.Hostname}}"),
