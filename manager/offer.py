@@ -132,7 +132,9 @@ class Offer:
             clock=parts.config.clock,
             needed=parts.group.needed,
         )
-        services = Services(parts.store, parts.proposer, new_id)
+        services = Services(
+            parts.store, parts.proposer, new_id, ask_registry=parts.config.ask_registry
+        )
         control_pb2_grpc.add_ControlServicer_to_server(
             ControlService(parts.store, parts.hub, services, affairs, self._status), server
         )

@@ -15,11 +15,11 @@ from api.errors import Code, SwarmError
 from api.times import seconds_of, timestamp
 from api.v1 import logs_pb2, objects_pb2, specs_pb2, types_pb2
 from runtime.driver import ContainerDriver, ContainerState, ExitResult, LogLine
-from runtime.image.auth import parse_registry_auth
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
 from worker.container_request import TASK_ID_LABEL, container_request, grace_of
 from worker.executor import TemporaryError
+from worker.logins import login_of
 
 log = logging.getLogger(__name__)
 
@@ -139,15 +139,17 @@ class ContainerExecutor:
         await _uninterrupted(self._driver.create(request))
 
     async def _image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
+        """The image by its digest if it is pinned; what is here under that needs no registry."""
+        name = spec.pinned_image.reference or spec.image
         try:
-            return self._images.get(spec.image)
+            return self._images.get(name)
         except SwarmError as error:
             if error.code is not Code.NOT_FOUND:
                 raise
-        log.info("pulling %s", spec.image)
+        login = login_of(spec)
+        log.info("pulling %s", name)
         try:
-            credentials = parse_registry_auth(spec.registry_auth)
-            return await self._images.pull(spec.image, credentials=credentials)
+            return await self._images.pull(name, credentials=login)
         except SwarmError as error:
             # Never temporary: another node may be able to get it, and Docker says it so.
             why = f"{error.what}: {error.why}" if error.why else error.what

@@ -136,18 +136,6 @@ _TABLE: tuple[NotYet, ...] = (
         lambda s: s.task.container.init,
     ),
     NotYet(
-        "task.container.registry_auth",
-        "--with-registry-auth",
-        "registry credentials are not handed to nodes yet",
-        lambda s: s.task.container.registry_auth,
-    ),
-    NotYet(
-        "task.container.no_resolve_image",
-        "--no-resolve-image",
-        "images are not pinned to a digest yet, so every node resolves the tag by itself",
-        lambda s: s.task.container.no_resolve_image,
-    ),
-    NotYet(
         "task.container.secrets",
         "--secret",
         "secrets are not built yet",

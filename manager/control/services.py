@@ -1,9 +1,12 @@
 """What operators may do with services: checks, then one proposal; a retry has no second effect."""
 
+from collections.abc import Iterable
+
 from api import validate
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.v1 import control_pb2, objects_pb2, specs_pb2
+from manager.control.images import AskRegistry, check_login, no_registry, settle, without_login
 from manager.control.not_yet import refuse_not_yet
 from manager.control.resolve import resolve
 from manager.state.changes import batch, copy, create, delete, update
@@ -15,10 +18,18 @@ from runtime.image.reference import parse as parse_reference
 class Services:
     """Create, update and remove services."""
 
-    def __init__(self, store: Store, proposer: Proposer, ids: IdSource) -> None:
+    def __init__(
+        self,
+        store: Store,
+        proposer: Proposer,
+        ids: IdSource,
+        *,
+        ask_registry: AskRegistry = no_registry,
+    ) -> None:
         self._store = store
         self._proposer = proposer
         self._ids = ids
+        self._ask_registry = ask_registry
 
     async def create(self, request: control_pb2.CreateServiceRequest) -> objects_pb2.Service:
         """A new service; EXISTS if the name is taken by another request's service."""
@@ -28,10 +39,11 @@ class Services:
             return self._answer(done.object_id)
         check_service(request.spec)
         service = objects_pb2.Service(id=self._ids(), spec=request.spec, spec_version=1)
+        warnings = await settle(service, None, self._ask_registry, resolve=request.resolve_image)
         applied = await propose_one(
             self._proposer, batch(create(service)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id)
+        return self._answer(applied.object_id, warnings)
 
     async def update(self, request: control_pb2.UpdateServiceRequest) -> objects_pb2.Service:
         """Replaces the spec that has `version`; CONFLICT if somebody was faster."""
@@ -47,13 +59,14 @@ class Services:
         changed = copy(service)
         changed.previous_spec.CopyFrom(service.spec)
         changed.spec.CopyFrom(request.spec)
+        warnings = await settle(changed, service, self._ask_registry, resolve=request.resolve_image)
         if changed.spec.task != service.spec.task:
             changed.spec_version += 1
             changed.ClearField("update_status")
         applied = await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id)
+        return self._answer(applied.object_id, warnings)
 
     async def remove(self, request: control_pb2.RemoveRequest) -> control_pb2.RemoveResponse:
         """Removes the service; its tasks are stopped afterwards."""
@@ -77,14 +90,16 @@ class Services:
                 raise
             return control_pb2.RemoveResponse(id=service.id)
 
-    def _answer(self, service_id: str) -> objects_pb2.Service:
+    def _answer(self, service_id: str, warnings: Iterable[str] = ()) -> objects_pb2.Service:
         service = self._store.get(objects_pb2.Service, service_id)
         if service is None:
             raise SwarmError(
                 Code.NOT_FOUND,
                 f"service {service_id} was removed since this request was carried out",
             )
-        return service
+        answer = without_login(service)
+        answer.warnings.extend(warnings)
+        return answer
 
 
 def check_service(spec: specs_pb2.ServiceSpec) -> None:
@@ -94,6 +109,7 @@ def check_service(spec: specs_pb2.ServiceSpec) -> None:
         parse_reference(spec.task.container.image)
     except SwarmError as error:
         raise invalid("task.container.image", error.what, why=error.why) from error
+    check_login(spec.task.container)
     refuse_not_yet(spec)
 
 

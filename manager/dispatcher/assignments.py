@@ -11,7 +11,7 @@ message without their spec, so that a node which holds them keeps them, and foll
 INCREMENTAL messages.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from api.states import ASSIGNED, RUNNING
 from api.v1 import dispatcher_pb2, objects_pb2
@@ -33,8 +33,10 @@ Task = objects_pb2.Task
 class Assignments:
     """What one node was told so far, and what it has yet to be told."""
 
-    def __init__(self, node_id: str) -> None:
+    def __init__(self, node_id: str, as_told: Callable[[Task], Task] = lambda task: task) -> None:
+        """`as_told`: a task with what its node needs and the store keeps elsewhere."""
         self._node_id = node_id
+        self._as_told = as_told
         self._told: dict[str, Task] = {}
         self._news: dict[str, Task | None] = {}
         self._sequence = 0
@@ -58,8 +60,8 @@ class Assignments:
         room = MAX_BYTES - sum(_outline(task).ByteSize() for task in wanted)
         late: list[Change] = []
         for task in wanted:
-            room -= task.ByteSize()
-            whole = Change(action=Change.ACTION_UPDATE, task=task)
+            whole = Change(action=Change.ACTION_UPDATE, task=self._as_told(task))
+            room -= whole.task.ByteSize()
             if room >= 0:
                 message.changes.append(whole)
             else:
@@ -97,7 +99,7 @@ class Assignments:
                 changes.append(Change(action=Change.ACTION_REMOVE, task=Task(id=task_id)))
             else:
                 self._told[task_id] = task
-                changes.append(Change(action=Change.ACTION_UPDATE, task=task))
+                changes.append(Change(action=Change.ACTION_UPDATE, task=self._as_told(task)))
         self._news.clear()
         return list(self._incremental(changes))
 

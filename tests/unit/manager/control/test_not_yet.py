@@ -59,8 +59,6 @@ REFUSED = {
         privileges=specs_pb2.Privileges(selinux_label="x")
     ),
     "task.container.init": container(init=True),
-    "task.container.registry_auth": container(registry_auth="x"),
-    "task.container.no_resolve_image": container(no_resolve_image=True),
     "task.container.secrets": container(secrets=[specs_pb2.FileReference(source="x")]),
     "task.container.configs": container(configs=[specs_pb2.FileReference(source="x")]),
     "task.container.health": container(health=specs_pb2.HealthCheck(retries=3)),
