@@ -15,6 +15,7 @@ from api.serving import Context
 from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
 from runtime.driver import IMAGE_LABEL, ContainerDriver
+from runtime.image.auth import parse_registry_auth
 from runtime.image.reference import parse
 from runtime.image.store import ImageStore, StoredImage
 from swarmctl.settings import Settings
@@ -143,7 +144,12 @@ class HostService(host_pb2_grpc.HostServicer):
         messages: asyncio.Queue[host_pb2.ImageProgress | None] = asyncio.Queue()
         wanted = request.platform if request.HasField("platform") else None
         pull = asyncio.create_task(
-            self._images.pull(request.reference, platform=wanted, progress=messages.put_nowait)
+            self._images.pull(
+                request.reference,
+                platform=wanted,
+                progress=messages.put_nowait,
+                credentials=parse_registry_auth(request.registry_auth),
+            )
         )
         pull.add_done_callback(lambda _: messages.put_nowait(None))
         try:

@@ -135,6 +135,7 @@ class ContainerExecutor:
             image_config=image.config,
             layers=image.layers,
             host_name=host.hostname(),
+            platform=host.platform(),
         )
         await _uninterrupted(self._driver.create(request))
 

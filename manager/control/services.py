@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from api import validate
+from api import validate, wellformed
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
+from api.placeholders import specimen
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.images import AskRegistry, check_login, no_registry, settle, without_login
 from manager.control.not_yet import refuse_not_yet
@@ -104,7 +105,8 @@ class Services:
 
 def check_service(spec: specs_pb2.ServiceSpec) -> None:
     """Refuses a spec that is wrong by itself, or asks for what has no effect yet."""
-    validate.service_spec(spec)
+    wellformed.check(spec)
+    validate.service_spec(specimen(spec))
     try:
         parse_reference(spec.task.container.image)
     except SwarmError as error:

@@ -42,7 +42,6 @@ class Host:
             self.memberships,
             new_life=self._new_life,
             begun=self._goes_on,
-            ask_registry=no_registry,
             failed=self.failures.append,
         )
         self._executor = FakeExecutor()
