@@ -58,11 +58,12 @@ class Node:
             self._driver, self._images, version=version("swarmctl"), labels=settings.labels
         )
         self._switch = Switch()
+        self._pinning = Pinning(registries, wall)
         self.lives = Lives(
             settings.state_dir,
             self._executor,
             self._switch,
-            ask_registry=Pinning(registries, wall).ask,
+            ask_registry=self._pinning.ask,
             failed=self._fail,
         )
         """What this host is in a swarm."""
@@ -96,6 +97,7 @@ class Node:
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
         await self.lives.stop()
+        self._pinning.close()
         await self._driver.close()
 
     async def failure(self) -> SwarmError:

@@ -75,7 +75,9 @@ async def settle(
 
 
 def without_login(service: objects_pb2.Service) -> objects_pb2.Service:
-    """A copy that anybody may see who may see the service."""
+    """What anybody may see who may see the service: itself, or a copy without its login."""
+    if not service.registry_auth:
+        return service
     shown = copy(service)
     shown.ClearField("registry_auth")
     return shown

@@ -1,6 +1,6 @@
 """What operators may do with services: checks, then one proposal; a retry has no second effect."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from api import validate, wellformed
 from api.errors import Code, SwarmError, invalid
@@ -91,14 +91,17 @@ class Services:
                 raise
             return control_pb2.RemoveResponse(id=service.id)
 
-    def _answer(self, service_id: str, warnings: Iterable[str] = ()) -> objects_pb2.Service:
+    def _answer(self, service_id: str, warnings: Sequence[str] = ()) -> objects_pb2.Service:
         service = self._store.get(objects_pb2.Service, service_id)
         if service is None:
             raise SwarmError(
                 Code.NOT_FOUND,
                 f"service {service_id} was removed since this request was carried out",
             )
-        answer = without_login(service)
+        shown = without_login(service)
+        if not warnings:
+            return shown
+        answer = copy(shown)
         answer.warnings.extend(warnings)
         return answer
 

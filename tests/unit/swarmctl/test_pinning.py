@@ -3,8 +3,11 @@
 import asyncio
 import base64
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +35,11 @@ def registry(tmp_path: Path) -> Iterator[ScriptedRegistry]:
 
 def ask(image: str, registry_auth: str = "") -> specs_pb2.PinnedImage:
     async def run() -> specs_pb2.PinnedImage:
-        return await Pinning(RegistryOptions(), clock.wall).ask(image, registry_auth)
+        pinning = Pinning(RegistryOptions(), clock.wall)
+        try:
+            return await pinning.ask(image, registry_auth)
+        finally:
+            pinning.close()
 
     return asyncio.run(run())
 
@@ -61,3 +68,30 @@ def test_the_user_of_the_service_is_told_to_the_registry(registry: ScriptedRegis
 def test_nobody_answers() -> None:
     with pytest.raises(SwarmError):
         ask(f"127.0.0.1:{free_port()}/team/app:1")
+
+
+def test_names_that_nobody_resolves_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a name server that is away: the daemon's own threads are not those that wait."""
+    answers = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def silent(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "registry.example":
+            answers.wait()
+            raise socket.gaierror("nobody")
+        return resolve(host, *args, **kwargs)
+
+    async def run() -> None:
+        pinning = Pinning(RegistryOptions(), clock.wall)
+        asking = [asyncio.create_task(pinning.ask("registry.example/app:1", "")) for _ in range(50)]
+        try:
+            await asyncio.sleep(0)
+            assert await asyncio.gather(*(asyncio.to_thread(int) for _ in range(50))) == [0] * 50
+            for each in asking:
+                each.cancel()
+        finally:
+            answers.set()
+            pinning.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    asyncio.run(run())

@@ -4,15 +4,19 @@ import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from api.errors import Code, SwarmError
+from api.serving import Caller, set_caller
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.control import images
 from manager.control.images import MAX_AUTH
+from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.state.store import Store
+from manager.state.watch import WatchHub
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
 
@@ -201,6 +205,48 @@ def test_a_login_is_kept_beside_the_spec_and_shown_to_nobody() -> None:
     assert desk.stored.registry_auth == auth("old")
     assert (made.registry_auth, made.spec.task.container.registry_auth) == ("", "")
     assert desk.stored.spec.task.container.registry_auth == ""
+
+
+async def watched(control: Any) -> Service:
+    """The service as a watcher sees it."""
+    messages = control.Watch(control_pb2.WatchRequest(), None)
+    try:
+        message: control_pb2.WatchMessage = await anext(messages)
+        (found,) = (e.object.service for e in message.events if e.object.HasField("service"))
+        return found
+    finally:
+        await messages.aclose()
+
+
+async def listed(control: Any) -> Service:
+    """The service as one of many."""
+    answer: control_pb2.ListServicesResponse = await control.ListServices(
+        control_pb2.ListServicesRequest(), None
+    )
+    (found,) = answer.services
+    return found
+
+
+ANSWERS: dict[str, Callable[[Any], Awaitable[Service]]] = {
+    "GetService": lambda control: control.GetService(control_pb2.GetRequest(key="web"), None),
+    "ListServices": listed,
+    "Watch": watched,
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_no_answer_holds_a_login(answer: str) -> None:
+    async def ask(control: Any) -> Service:
+        set_caller(Caller("worker", "n1", "c", "tls"))
+        return await ANSWERS[answer](control)
+
+    desk = Desk()
+    desk.create(login=auth("old"))
+    serve: Any = ControlService  # neither the cluster nor its managers are of interest here
+    control = serve(desk.store, WatchHub(), desk.services, None, None)
+    shown = asyncio.run(ask(control))
+    assert (shown.id, shown.registry_auth) == (desk.stored.id, "")
+    assert desk.stored.registry_auth == auth("old"), "the store still has it"
 
 
 def test_a_new_login_makes_no_task_outdated_and_none_keeps_the_old() -> None:
