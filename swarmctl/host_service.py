@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from api.errors import invalid
 from api.serving import Context
 from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
@@ -201,6 +202,16 @@ class HostService(host_pb2_grpc.HostServicer):
             request.reference, force=request.force, in_use=in_use
         )
         return host_pb2.RemoveImageResponse(untagged=untagged, deleted=deleted)
+
+    async def CheckLogin(
+        self, request: host_pb2.CheckLoginRequest, context: Context
+    ) -> host_pb2.CheckLoginResponse:
+        """Whether a registry knows a user."""
+        user = parse_registry_auth(request.registry_auth)
+        if user is None:
+            raise invalid("registry_auth", "a user name and a password are needed")
+        await self._images.check_login(request.registry, user)
+        return host_pb2.CheckLoginResponse()
 
 
 def _image(image: StoredImage, *, with_config: bool = False) -> host_pb2.Image:

@@ -1,5 +1,5 @@
-"""`swarmctl image login` and `logout`: who the operator is at registries. Asks no registry: a login
-is tried when something is pulled.
+"""`swarmctl image login` and `logout`: who the operator is at registries. The daemon of this host
+tries a login before it is kept; from elsewhere nobody can.
 """
 
 import sys
@@ -9,7 +9,9 @@ import click
 
 from api.errors import invalid
 from api.image_name import DEFAULT_DOMAIN
+from api.v1 import host_pb2
 from swarmctl.cli import registry_logins
+from swarmctl.cli.client import Client
 from swarmctl.cli.grammar import Verb
 from swarmctl.cli.registry_logins import Login
 
@@ -20,7 +22,8 @@ _registry = click.argument("registry", default=DEFAULT_DOMAIN)
 @_registry
 @click.option("-u", "--username", help="User name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input")
-def login(registry: str, username: str | None, password_stdin: bool) -> None:
+@click.pass_obj
+def login(client: Client, registry: str, username: str | None, password_stdin: bool) -> None:
     """Keep a user name and a password for REGISTRY [docker.io]."""
     if not password_stdin and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask: use --username and --password-stdin")
@@ -35,8 +38,14 @@ def login(registry: str, username: str | None, password_stdin: bool) -> None:
         raise invalid("username", "a user name and a password are needed")
     if ":" in name:
         raise invalid("username", "a user name cannot hold a colon")
-    registry_logins.save(_host(registry), Login(name, password))
-    click.echo(f"Login for {_host(registry)} kept", err=True)
+    host, given = _host(registry), Login(name, password)
+    if client.is_local():
+        request = host_pb2.CheckLoginRequest(
+            registry=host, registry_auth=registry_logins.encoded(given, host)
+        )
+        client.call(client.host.CheckLogin, request, f"logging in to {host}")
+    registry_logins.save(host, given)
+    click.echo("Login Succeeded" if client.is_local() else f"Login for {host} kept, not tried")
 
 
 @click.command("logout", cls=Verb)
@@ -44,9 +53,9 @@ def login(registry: str, username: str | None, password_stdin: bool) -> None:
 def logout(registry: str) -> None:
     """Forget the login for REGISTRY [docker.io]."""
     if registry_logins.remove(_host(registry)):
-        click.echo(f"Login for {_host(registry)} removed", err=True)
+        click.echo(f"Login for {_host(registry)} removed")
     else:
-        click.echo(f"Not logged in to {_host(registry)}", err=True)
+        click.echo(f"Not logged in to {_host(registry)}")
 
 
 def _host(registry: str) -> str:

@@ -3,15 +3,18 @@
 import base64
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from api.errors import Code, SwarmError
+from api.v1 import host_pb2
 from runtime.image.auth import Credentials, parse_registry_auth
 from swarmctl.cli import configuration, registry_logins
 from swarmctl.cli.registry_logins import Login
-from tests.support.command_line import CommandLine
+from tests.support.command_line import CommandLine, Result
+from tests.support.scripted_daemon import ScriptedDaemon
 
 ANN = Login("ann", "p:ß s3cret")
 
@@ -123,21 +126,50 @@ def test_a_helper_that_has_nothing_leaves_it_to_the_file(
     assert registry_logins.find("registry:5000") == Login("ann", "s3cret")
 
 
-def test_logging_in_and_out(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def log_in(password: str, *words: str) -> int:
-        monkeypatch.setattr("sys.stdin", _Input(password))
-        return cli("image", "login", "--password-stdin", *words).code
+@pytest.fixture
+def log_in(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """`image login` with a password on its standard input."""
 
-    assert log_in("s3cret\n", "-u", "ann", "https://registry:5000/v2/") == 0
+    def run(password: str, *words: str) -> Result:
+        monkeypatch.setattr("sys.stdin", _Input(password))
+        return cli("image", "login", "--password-stdin", *words)
+
+    return run
+
+
+def test_a_login_is_tried_and_kept(
+    cli: CommandLine, daemon: ScriptedDaemon, log_in: Callable[..., Result]
+) -> None:
+    daemon.on("CheckLogin", host_pb2.CheckLoginResponse())
+    done = log_in("s3cret\n", "-u", "ann", "https://registry:5000/v2/")
+    assert (done.code, done.out) == (0, "Login Succeeded\n")
     assert registry_logins.find("registry:5000") == Login("ann", "s3cret")
-    assert log_in("s3cret", "-u", "ann") == 0
+    assert log_in("s3cret", "-u", "ann").code == 0
     assert registry_logins.find("docker.io") == Login("ann", "s3cret")
-    assert log_in("", "-u", "ann") == 2
-    assert log_in("x", "-u", "a:b") == 2
-    assert log_in("x") == 2
-    assert "removed" in cli("image", "logout", "registry:5000").err
-    assert "Not logged in" in cli("image", "logout", "registry:5000").err
+    first, second = daemon.asked("CheckLogin")
+    assert (first.registry, second.registry) == ("registry:5000", "docker.io")
+    assert parse_registry_auth(first.registry_auth) == Credentials("ann", "s3cret")
+    assert "removed" in cli("image", "logout", "registry:5000").out
+    assert "Not logged in" in cli("image", "logout", "registry:5000").out
     assert registry_logins.find("registry:5000") is None
+
+
+def test_a_login_that_is_refused_is_not_kept(
+    daemon: ScriptedDaemon, log_in: Callable[..., Result]
+) -> None:
+    daemon.on("CheckLogin", SwarmError(Code.UNAUTHENTICATED, "registry:5000 refuses this login"))
+    refused = log_in("wrong", "-u", "ann", "registry:5000")
+    assert refused.code == 1
+    assert "refuses this login" in refused.err
+    assert registry_logins.find("registry:5000") is None
+
+
+@pytest.mark.parametrize("words", [("", "-u", "ann"), ("x", "-u", "a:b"), ("x",)])
+def test_a_login_that_is_none_is_tried_nowhere(
+    daemon: ScriptedDaemon, log_in: Callable[..., Result], words: tuple[str, ...]
+) -> None:
+    assert log_in(*words).code == 2
+    assert daemon.asked("CheckLogin") == []
 
 
 class _Input:
