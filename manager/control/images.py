@@ -8,6 +8,8 @@ Never refuses a service because a registry is away: what was not had is a warnin
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from api.errors import Code, SwarmError, invalid
@@ -45,54 +47,72 @@ def check_login(spec: specs_pb2.ContainerSpec) -> None:
         raise invalid(_FIELD, error.what, why=error.why) from error
 
 
-async def settle(
-    service: objects_pb2.Service,
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A spec as it is stored; the service's logins by registry; what the caller is to be told."""
+
+    spec: specs_pb2.ServiceSpec
+    logins: Mapping[str, str]
+    warnings: Sequence[str] = ()
+
+
+async def settled(
+    given: specs_pb2.ServiceSpec,
     before: objects_pb2.Service | None,
     ask: AskRegistry,
     *,
     resolve: bool,
-) -> list[str]:
-    """Takes the login out of the spec of `service`, a copy, and pins its image; warnings.
+) -> Settled:
+    """What becomes of a spec that was asked for: its login apart, its image pinned.
 
-    `before`: as it is in the store. A login is kept until another comes, or the image comes from
-    another registry, which must not be told it; a pin until the image has another name, or a
-    registry was asked anew (`resolve`) and has answered.
+    `before`: the service as it is in the store. A pin is kept until the image has another name, or
+    a registry was asked anew (`resolve`) and has answered.
     """
-    container = service.spec.task.container
-    _keep_login(service, before)
-    same = before is not None and before.spec.task.container.image == container.image
+    spec = specs_pb2.ServiceSpec()
+    spec.CopyFrom(given)
+    container = spec.task.container
+    logins = _logins(container, before)
+    container.ClearField("registry_auth")
     container.ClearField("pinned_image")
-    if before is not None and same and before.spec.task.container.HasField("pinned_image"):
-        container.pinned_image.CopyFrom(before.spec.task.container.pinned_image)
+    if before is not None and before.spec.task.container.image == container.image:
+        _keep_pin(container, before.spec.task.container)
     if not resolve:
-        return []
+        return Settled(spec, logins)
+    login = logins.get(domain_of(container.image), "")
     try:
         async with asyncio.timeout(LIMIT):
-            container.pinned_image.CopyFrom(await ask(container.image, service.registry_auth))
+            container.pinned_image.CopyFrom(await ask(container.image, login))
     except (SwarmError, TimeoutError) as error:
-        return _warnings(container, error)
-    return []
+        return Settled(spec, logins, _warnings(container, error))
+    return Settled(spec, logins)
 
 
-def without_login(service: objects_pb2.Service) -> objects_pb2.Service:
-    """What anybody may see who may see the service: itself, or a copy without its login."""
-    if not service.registry_auth:
+def without_logins(service: objects_pb2.Service) -> objects_pb2.Service:
+    """What anybody may see who may see the service: itself, or a copy without its logins."""
+    if not service.registry_logins:
         return service
     shown = copy(service)
-    shown.ClearField("registry_auth")
+    shown.ClearField("registry_logins")
     return shown
 
 
-def _keep_login(service: objects_pb2.Service, before: objects_pb2.Service | None) -> None:
-    container = service.spec.task.container
-    given = container.registry_auth
-    container.ClearField("registry_auth")
-    if given:
-        service.registry_auth = given
-    elif before is not None:
-        former = before.spec.task.container.image
-        if domain_of(container.image) != domain_of(former):
-            service.ClearField("registry_auth")
+def _keep_pin(container: specs_pb2.ContainerSpec, present: specs_pb2.ContainerSpec) -> None:
+    if present.HasField("pinned_image"):
+        container.pinned_image.CopyFrom(present.pinned_image)
+
+
+def _logins(
+    container: specs_pb2.ContainerSpec, before: objects_pb2.Service | None
+) -> Mapping[str, str]:
+    """Each is told to its own registry alone; that of the present spec may be gone back to."""
+    registry = domain_of(container.image)
+    logins = {} if before is None else dict(before.registry_logins)
+    needed = {registry}
+    if before is not None:
+        needed.add(domain_of(before.spec.task.container.image))
+    if container.registry_auth:
+        logins[registry] = container.registry_auth
+    return {name: login for name, login in logins.items() if name in needed}
 
 
 def _warnings(container: specs_pb2.ContainerSpec, error: SwarmError | TimeoutError) -> list[str]:

@@ -12,7 +12,7 @@ from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
 from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
-from manager.control.images import without_login
+from manager.control.images import without_logins
 from manager.control.resolve import resolve
 from manager.control.services import Services
 from manager.control.watching import watch
@@ -49,7 +49,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.GetRequest, context: Context
     ) -> objects_pb2.Service:
         """One service."""
-        return without_login(resolve(self._store, objects_pb2.Service, request.key))
+        return without_logins(resolve(self._store, objects_pb2.Service, request.key))
 
     async def ListServices(
         self, request: control_pb2.ListServicesRequest, context: Context
@@ -57,7 +57,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """Services with their counts of tasks."""
         found = listing.services(self._store, request)
         return control_pb2.ListServicesResponse(
-            services=map(without_login, found),
+            services=map(without_logins, found),
             counts={service.id: listing.counts(self._store, service) for service in found},
         )
 
@@ -173,7 +173,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
 def _redacted(obj: StoredObject, role: str) -> StoredObject:
     if isinstance(obj, objects_pb2.Service):
-        return without_login(obj)
+        return without_logins(obj)
     return _stripped(obj, role) if isinstance(obj, objects_pb2.Cluster) else obj
 
 

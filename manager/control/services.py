@@ -7,7 +7,7 @@ from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.placeholders import specimen
 from api.v1 import control_pb2, objects_pb2, specs_pb2
-from manager.control.images import AskRegistry, check_login, no_registry, settle, without_login
+from manager.control.images import AskRegistry, check_login, no_registry, settled, without_logins
 from manager.control.not_yet import refuse_not_yet
 from manager.control.resolve import resolve
 from manager.state.changes import batch, copy, create, delete, update
@@ -39,12 +39,14 @@ class Services:
         if done is not None:
             return self._answer(done.object_id)
         check_service(request.spec)
-        service = objects_pb2.Service(id=self._ids(), spec=request.spec, spec_version=1)
-        warnings = await settle(service, None, self._ask_registry, resolve=request.resolve_image)
+        image = await settled(request.spec, None, self._ask_registry, resolve=request.resolve_image)
+        service = objects_pb2.Service(
+            id=self._ids(), spec=image.spec, spec_version=1, registry_logins=image.logins
+        )
         applied = await propose_one(
             self._proposer, batch(create(service)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id, warnings)
+        return self._answer(applied.object_id, image.warnings)
 
     async def update(self, request: control_pb2.UpdateServiceRequest) -> objects_pb2.Service:
         """Replaces the spec that has `version`; CONFLICT if somebody was faster."""
@@ -57,17 +59,21 @@ class Services:
         _check_unchangeable(service.spec, request.spec)
         if request.version != service.meta.version:
             raise stale(f"service {request.spec.annotations.name}", service.meta.version)
+        image = await settled(
+            request.spec, service, self._ask_registry, resolve=request.resolve_image
+        )
         changed = copy(service)
         changed.previous_spec.CopyFrom(service.spec)
-        changed.spec.CopyFrom(request.spec)
-        warnings = await settle(changed, service, self._ask_registry, resolve=request.resolve_image)
+        changed.spec.CopyFrom(image.spec)
+        changed.registry_logins.clear()
+        changed.registry_logins.update(image.logins)
         if changed.spec.task != service.spec.task:
             changed.spec_version += 1
             changed.ClearField("update_status")
         applied = await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id, warnings)
+        return self._answer(applied.object_id, image.warnings)
 
     async def remove(self, request: control_pb2.RemoveRequest) -> control_pb2.RemoveResponse:
         """Removes the service; its tasks are stopped afterwards."""
@@ -98,7 +104,7 @@ class Services:
                 Code.NOT_FOUND,
                 f"service {service_id} was removed since this request was carried out",
             )
-        shown = without_login(service)
+        shown = without_logins(service)
         if not warnings:
             return shown
         answer = copy(shown)

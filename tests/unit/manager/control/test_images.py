@@ -202,8 +202,8 @@ def test_a_login_is_kept_beside_the_spec_and_shown_to_nobody() -> None:
     desk = Desk()
     made = desk.create(login=auth("old"))
     assert desk.registry.asked == [("app:1", auth("old"))]
-    assert desk.stored.registry_auth == auth("old")
-    assert (made.registry_auth, made.spec.task.container.registry_auth) == ("", "")
+    assert dict(desk.stored.registry_logins) == {"docker.io": auth("old")}
+    assert (dict(made.registry_logins), made.spec.task.container.registry_auth) == ({}, "")
     assert desk.stored.spec.task.container.registry_auth == ""
 
 
@@ -245,27 +245,40 @@ def test_no_answer_holds_a_login(answer: str) -> None:
     serve: Any = ControlService  # neither the cluster nor its managers are of interest here
     control = serve(desk.store, WatchHub(), desk.services, None, None)
     shown = asyncio.run(ask(control))
-    assert (shown.id, shown.registry_auth) == (desk.stored.id, "")
-    assert desk.stored.registry_auth == auth("old"), "the store still has it"
+    assert (shown.id, dict(shown.registry_logins)) == (desk.stored.id, {})
+    assert desk.stored.registry_logins, "the store still has it"
 
 
-def test_a_new_login_makes_no_task_outdated_and_none_keeps_the_old() -> None:
+def test_a_new_login_makes_no_task_outdated_and_is_kept() -> None:
     desk = Desk()
     before = desk.create(login=auth("old"))
     after = desk.update(login=auth("new"))
-    assert desk.stored.registry_auth == auth("new")
+    assert dict(desk.stored.registry_logins) == {"docker.io": auth("new")}
     assert (after.spec_version, after.spec) == (before.spec_version, before.spec)
     desk.update(image="app:2", resolve=True)
     assert desk.registry.asked[-1] == ("app:2", auth("new"))
-    assert desk.stored.registry_auth == auth("new")
+    assert dict(desk.stored.registry_logins) == {"docker.io": auth("new")}
 
 
-def test_another_registry_is_not_told_the_login_of_the_former() -> None:
+def test_a_registry_is_told_its_own_login_alone() -> None:
     desk = Desk()
     desk.create(login=auth("old"))
     desk.update(image="registry.example.com/app:1", resolve=True)
     assert desk.registry.asked[-1] == ("registry.example.com/app:1", "")
-    assert desk.stored.registry_auth == ""
+    desk.update(login=auth("other"))
+    assert dict(desk.stored.registry_logins) == {"registry.example.com": auth("other")}
+
+
+def test_the_login_of_the_former_registry_is_kept_for_a_way_back() -> None:
+    desk = Desk()
+    desk.create(login=auth("old"))
+    desk.update(image="registry.example.com/app:1", login=auth("other"))
+    assert dict(desk.stored.registry_logins) == {
+        "docker.io": auth("old"),
+        "registry.example.com": auth("other"),
+    }
+    desk.update(image="third.example.com/app:1")
+    assert dict(desk.stored.registry_logins) == {"registry.example.com": auth("other")}
 
 
 @pytest.mark.parametrize("login", ["no base64", auth("x" * MAX_AUTH)])

@@ -33,14 +33,21 @@ def stored(service: objects_pb2.Service) -> Store:
 def test_only_a_task_that_may_yet_be_pulled_for(
     state: types_pb2.TaskState.ValueType, desired: types_pb2.TaskState.ValueType, told: bool
 ) -> None:
-    store = stored(objects_pb2.Service(id="s1", registry_auth="login"))
+    store = stored(objects_pb2.Service(id="s1", registry_logins={"docker.io": "login"}))
     given = task("t1", service_id="s1", state=state, desired=desired)
     found = with_login(store, given)
     assert found.spec.container.registry_auth == ("login" if told else "")
     assert given.spec.container.registry_auth == "", "what is stored is read-only"
 
 
-def test_a_service_without_login_or_without_itself_changes_nothing() -> None:
+@pytest.mark.parametrize(
+    "service",
+    [
+        objects_pb2.Service(id="s1"),
+        objects_pb2.Service(id="s1", registry_logins={"registry.example.com": "x"}),
+        objects_pb2.Service(id="s2", registry_logins={"docker.io": "x"}),
+    ],
+)
+def test_a_task_for_whose_registry_there_is_no_login(service: objects_pb2.Service) -> None:
     given = task("t1", service_id="s1", state=states.ASSIGNED)
-    assert with_login(stored(objects_pb2.Service(id="s1")), given) is given
-    assert with_login(stored(objects_pb2.Service(id="s2", registry_auth="x")), given) is given
+    assert with_login(stored(service), given) is given

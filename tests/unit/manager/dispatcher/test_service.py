@@ -192,7 +192,7 @@ def test_a_node_that_names_no_address_is_known_by_where_it_came_from() -> None:
 def test_a_node_is_told_the_login_of_a_service_with_the_task_that_needs_it() -> None:
     async def scenario() -> None:
         web = service("web")
-        web.registry_auth = "old"
+        web.registry_logins["docker.io"] = "old"
         first = task("t1", node_id="n1", state=states.ASSIGNED)
         async with bench(node("n1"), node("n2"), web, first) as b:
             _session, session_id = await b.register("n1")
@@ -210,7 +210,7 @@ def test_a_node_is_told_the_login_of_a_service_with_the_task_that_needs_it() -> 
 
 
 def _with_new_login(changed: objects_pb2.Service) -> None:
-    changed.registry_auth = "new"
+    changed.registry_logins["docker.io"] = "new"
 
 
 def test_who_is_not_in_the_store_is_not_found() -> None:
