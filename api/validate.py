@@ -47,7 +47,7 @@ _LAST_SIGNAL = 64
 
 
 def service_spec(spec: specs_pb2.ServiceSpec) -> None:
-    """Refuses a service spec that no cluster could run."""
+    """Refuses a service spec that no cluster could run. Placeholders in it are filled in before."""
     wellformed.check(spec)
     annotations(spec.annotations)
     if spec.WhichOneof("mode") is None:
@@ -175,8 +175,7 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
     _each(f"{path}.sysctls", spec.sysctls, _sysctl)
     for index, ulimit in enumerate(spec.ulimits):
         _ulimit(f"{path}.ulimits[{index}]", ulimit)
-    is_template = "{{" in spec.hostname  # whether it may be one is not this module's to say
-    if spec.hostname and not is_template and not _HOST_NAME.fullmatch(spec.hostname):
+    if spec.hostname and not _HOST_NAME.fullmatch(spec.hostname):
         raise invalid(f"{path}.hostname", f"{spec.hostname!r} is no valid host name")
     if spec.dir and not spec.dir.startswith("/"):
         raise invalid(f"{path}.dir", f"{spec.dir!r} is not an absolute path")

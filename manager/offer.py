@@ -138,10 +138,13 @@ class Offer:
             clock=parts.config.clock,
             needed=parts.group.needed,
         )
+        services = Services(
+            parts.store, parts.proposer, new_id, ask_registry=parts.config.ask_registry
+        )
         control = ControlService(
             parts.store,
             parts.hub,
-            Services(parts.store, parts.proposer, new_id),
+            services,
             affairs,
             Files(objects_pb2.Secret, parts.store, parts.proposer, new_id),
             Files(objects_pb2.Config, parts.store, parts.proposer, new_id),

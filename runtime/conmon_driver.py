@@ -273,13 +273,16 @@ class ConmonDriver:
             raise SwarmError(Code.REFUSED, f"container {made.name} is not running")
         return await asyncio.to_thread(stats.read, steps.hierarchies, made.cgroup)
 
-    def logs(
+    async def logs(
         self, id: str, *, follow: bool, tail: int = -1, since: float = 0.0, until: float = 0.0
     ) -> AsyncIterator[LogLine]:
         """See ContainerDriver."""
         container, paths = self._get(id), self._layout.container(id)
         extent = log_follow.Extent(follow, tail, since, until)
-        return log_follow.lines(paths, container.ended, extent, self._clock)
+        lines = log_follow.lines(paths, container.ended, extent, self._clock)
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                yield line
 
     @contextlib.asynccontextmanager
     async def exec(self, id: str, request: ExecRequest) -> AsyncIterator[RunningCommand]:

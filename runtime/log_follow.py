@@ -1,10 +1,10 @@
-"""A container's log as an async iterator, until its end or as long as the container lives.
+"""A container's log line by line, until its end or as long as the container lives.
 
 The shell around `logs.LogReader`, which it runs in worker threads.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from hostkit.clock import Clock
@@ -27,7 +27,7 @@ class Extent:
 
 async def lines(
     paths: ContainerPaths, ended: asyncio.Future[ExitResult], extent: Extent, clock: Clock
-) -> AsyncIterator[LogLine]:
+) -> AsyncGenerator[LogLine]:
     """The lines of a container whose end is `ended`; `clock` is a wall clock."""
     reader = await asyncio.to_thread(LogReader, paths, extent.tail)
     try:

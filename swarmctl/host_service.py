@@ -11,10 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from api.errors import invalid
 from api.serving import Context
 from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
 from runtime.driver import IMAGE_LABEL, ContainerDriver, Fingerprint
+from runtime.image.auth import parse_registry_auth
 from runtime.image.reference import parse
 from runtime.image.store import ImageStore, StoredImage
 from swarmctl.settings import Settings
@@ -143,7 +145,12 @@ class HostService(host_pb2_grpc.HostServicer):
         messages: asyncio.Queue[host_pb2.ImageProgress | None] = asyncio.Queue()
         wanted = request.platform if request.HasField("platform") else None
         pull = asyncio.create_task(
-            self._images.pull(request.reference, platform=wanted, progress=messages.put_nowait)
+            self._images.pull(
+                request.reference,
+                platform=wanted,
+                progress=messages.put_nowait,
+                credentials=parse_registry_auth(request.registry_auth),
+            )
         )
         pull.add_done_callback(lambda _: messages.put_nowait(None))
         try:
@@ -195,6 +202,16 @@ class HostService(host_pb2_grpc.HostServicer):
             request.reference, force=request.force, in_use=in_use
         )
         return host_pb2.RemoveImageResponse(untagged=untagged, deleted=deleted)
+
+    async def CheckLogin(
+        self, request: host_pb2.CheckLoginRequest, context: Context
+    ) -> host_pb2.CheckLoginResponse:
+        """Whether a registry knows a user."""
+        user = parse_registry_auth(request.registry_auth)
+        if user is None:
+            raise invalid("registry_auth", "a user name and a password are needed")
+        await self._images.check_login(request.registry, user)
+        return host_pb2.CheckLoginResponse()
 
 
 def _image(image: StoredImage, *, with_config: bool = False) -> host_pb2.Image:

@@ -27,13 +27,13 @@ from runtime.driver import (
     LogLine,
     RunningCommand,
 )
-from runtime.image.auth import parse_registry_auth
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
 from worker.container_request import TASK_ID_LABEL, container_request, exec_request, grace_of
 from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
+from worker.logins import login_of
 from worker.task_files import TaskFile, gather, with_mounts
 
 log = logging.getLogger(__name__)
@@ -192,6 +192,7 @@ class ContainerExecutor:
             image_config=image.config,
             layers=image.layers,
             host_name=host.hostname(),
+            platform=host.platform(),
         )
         await _uninterrupted(self._make(request, found))
 
@@ -205,15 +206,17 @@ class ContainerExecutor:
             raise
 
     async def _image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
+        """The image by its digest if it is pinned; what is here under that needs no registry."""
+        name = spec.pinned_image.reference or spec.image
         try:
-            return self._images.get(spec.image)
+            return self._images.get(name)
         except SwarmError as error:
             if error.code is not Code.NOT_FOUND:
                 raise
-        log.info("pulling %s", spec.image)
+        login = login_of(spec)
+        log.info("pulling %s", name)
         try:
-            credentials = parse_registry_auth(spec.registry_auth)
-            return await self._images.pull(spec.image, credentials=credentials)
+            return await self._images.pull(name, credentials=login)
         except SwarmError as error:
             # Never temporary: another node may be able to get it, and Docker says it so.
             why = f"{error.what}: {error.why}" if error.why else error.what

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
+from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
 from api.times import seconds_of
-from api.v1 import exec_pb2, objects_pb2, specs_pb2
+from api.v1 import exec_pb2, objects_pb2, specs_pb2, types_pb2
 from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
@@ -27,21 +28,26 @@ def container_request(
     image_config: Mapping[str, Any],
     layers: tuple[Path, ...],
     host_name: str,
+    platform: types_pb2.Platform,
 ) -> ContainerRequest:
-    """The container of a task. REFUSED if it asks for a network that this node cannot give.
+    """The container of a task, its placeholders filled in with what this node is.
 
+    REFUSED if it asks for a network that this node cannot give, INVALID if a placeholder is wrong.
     `host_name`: what a container without a hostname of its own is called in the host's network.
     """
+    container = expanded(
+        task.spec.container, values_of(task, NodeFacts(task.node_id, host_name, platform))
+    )
     network = network_of(task.spec)
     default = host_name if network == "host" else task.id[:_HOSTNAME_LENGTH]
     return ContainerRequest(
         id=task.id,
         name=f"{task_name(task)}.{task.id}",
-        spec=task.spec.container,
+        spec=container,
         resources=task.spec.resources,
         image_config=image_config,
         layers=layers,
-        hostname=task.spec.container.hostname or default,
+        hostname=container.hostname or default,
         network=network,
         labels=labels_of(task, image_id),
     )

@@ -91,7 +91,10 @@ class CreateServiceRequest(message.Message):
 
     SPEC_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    RESOLVE_IMAGE_FIELD_NUMBER: builtins.int
     request_id: builtins.str
+    resolve_image: builtins.bool
+    """Ask the registry which digest the image's name means, and pin it. If that fails the answer carries a warning."""
     @builtins.property
     def spec(self) -> specs_pb2.ServiceSpec: ...
     def __init__(
@@ -99,10 +102,11 @@ class CreateServiceRequest(message.Message):
         *,
         spec: specs_pb2.ServiceSpec | None = ...,
         request_id: builtins.str = ...,
+        resolve_image: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "resolve_image", b"resolve_image", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -114,10 +118,13 @@ class UpdateServiceRequest(message.Message):
     SPEC_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    RESOLVE_IMAGE_FIELD_NUMBER: builtins.int
     key: builtins.str
     version: builtins.int
     """the version that the new spec was made from"""
     request_id: builtins.str
+    resolve_image: builtins.bool
+    """as at creation, also if the name is the same; without it only another name loses the pin"""
     @builtins.property
     def spec(self) -> specs_pb2.ServiceSpec: ...
     def __init__(
@@ -127,10 +134,11 @@ class UpdateServiceRequest(message.Message):
         spec: specs_pb2.ServiceSpec | None = ...,
         version: builtins.int = ...,
         request_id: builtins.str = ...,
+        resolve_image: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "request_id", b"request_id", "spec", b"spec", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "request_id", b"request_id", "resolve_image", b"resolve_image", "spec", b"spec", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

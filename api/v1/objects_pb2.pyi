@@ -313,12 +313,34 @@ class NodeStatus(message.Message):
 class Service(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
+    @typing.final
+    class RegistryLoginsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: builtins.int
     META_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
     PREVIOUS_SPEC_FIELD_NUMBER: builtins.int
     SPEC_VERSION_FIELD_NUMBER: builtins.int
     UPDATE_STATUS_FIELD_NUMBER: builtins.int
+    REGISTRY_LOGINS_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     id: builtins.str
     spec_version: builtins.int
     """grows with each change of spec.task; tasks carry the one they were made from"""
@@ -330,6 +352,14 @@ class Service(message.Message):
     def previous_spec(self) -> specs_pb2.ServiceSpec: ...
     @builtins.property
     def update_status(self) -> UpdateStatus: ...
+    @builtins.property
+    def registry_logins(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """What nodes pull images with, by registry: those of spec and previous_spec. Control answers are stripped of it."""
+
+    @builtins.property
+    def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """only in the answer to a call: what went less well than was asked"""
+
     def __init__(
         self,
         *,
@@ -339,10 +369,12 @@ class Service(message.Message):
         previous_spec: specs_pb2.ServiceSpec | None = ...,
         spec_version: builtins.int = ...,
         update_status: UpdateStatus | None = ...,
+        registry_logins: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        warnings: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "update_status", b"update_status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "previous_spec", b"previous_spec", "registry_logins", b"registry_logins", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

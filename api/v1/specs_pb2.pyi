@@ -237,7 +237,6 @@ class ContainerSpec(message.Message):
     READ_ONLY_FIELD_NUMBER: builtins.int
     ISOLATION_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
-    NO_RESOLVE_IMAGE_FIELD_NUMBER: builtins.int
     REGISTRY_AUTH_FIELD_NUMBER: builtins.int
     CAP_ADD_FIELD_NUMBER: builtins.int
     CAP_DROP_FIELD_NUMBER: builtins.int
@@ -252,6 +251,7 @@ class ContainerSpec(message.Message):
     MEMORY_SWAP_BYTES_FIELD_NUMBER: builtins.int
     MEMORY_SWAPPINESS_FIELD_NUMBER: builtins.int
     OOM_SCORE_ADJ_FIELD_NUMBER: builtins.int
+    PINNED_IMAGE_FIELD_NUMBER: builtins.int
     image: builtins.str
     """Image and process."""
     dir: builtins.str
@@ -265,9 +265,8 @@ class ContainerSpec(message.Message):
     read_only: builtins.bool
     isolation: builtins.str
     """of Windows containers"""
-    no_resolve_image: builtins.bool
-    """each node takes the tag as it finds it"""
     registry_auth: builtins.str
+    """Only in requests: a user of the image's registry as Docker's X-Registry-Auth. The manager keeps it beside the spec."""
     memory_swap_bytes: builtins.int
     """Memory behaviour that is no reservation and no limit.
     0: default; -1: unlimited; else memory and swap together
@@ -327,6 +326,10 @@ class ContainerSpec(message.Message):
     def dns(self) -> DnsConfig:
         """Name resolution."""
 
+    @builtins.property
+    def pinned_image(self) -> PinnedImage:
+        """unset: each node takes `image` as it finds it"""
+
     def __init__(
         self,
         *,
@@ -347,7 +350,6 @@ class ContainerSpec(message.Message):
         read_only: builtins.bool = ...,
         isolation: builtins.str = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
-        no_resolve_image: builtins.bool = ...,
         registry_auth: builtins.str = ...,
         cap_add: abc.Iterable[builtins.str] | None = ...,
         cap_drop: abc.Iterable[builtins.str] | None = ...,
@@ -362,14 +364,43 @@ class ContainerSpec(message.Message):
         memory_swap_bytes: builtins.int = ...,
         memory_swappiness: builtins.int | None = ...,
         oom_score_adj: builtins.int = ...,
+        pinned_image: PinnedImage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "dns", b"dns", "health", b"health", "memory_swappiness", b"memory_swappiness", "privileges", b"privileges", "stop_grace_period", b"stop_grace_period"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "dns", b"dns", "health", b"health", "memory_swappiness", b"memory_swappiness", "pinned_image", b"pinned_image", "privileges", b"privileges", "stop_grace_period", b"stop_grace_period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "args", b"args", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "command", b"command", "configs", b"configs", "dir", b"dir", "dns", b"dns", "env", b"env", "groups", b"groups", "health", b"health", "hostname", b"hostname", "hosts", b"hosts", "image", b"image", "init", b"init", "isolation", b"isolation", "labels", b"labels", "memory_swap_bytes", b"memory_swap_bytes", "memory_swappiness", b"memory_swappiness", "mounts", b"mounts", "no_resolve_image", b"no_resolve_image", "oom_score_adj", b"oom_score_adj", "open_stdin", b"open_stdin", "privileges", b"privileges", "read_only", b"read_only", "registry_auth", b"registry_auth", "secrets", b"secrets", "stop_grace_period", b"stop_grace_period", "stop_signal", b"stop_signal", "sysctls", b"sysctls", "tty", b"tty", "ulimits", b"ulimits", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "args", b"args", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "command", b"command", "configs", b"configs", "dir", b"dir", "dns", b"dns", "env", b"env", "groups", b"groups", "health", b"health", "hostname", b"hostname", "hosts", b"hosts", "image", b"image", "init", b"init", "isolation", b"isolation", "labels", b"labels", "memory_swap_bytes", b"memory_swap_bytes", "memory_swappiness", b"memory_swappiness", "mounts", b"mounts", "oom_score_adj", b"oom_score_adj", "open_stdin", b"open_stdin", "pinned_image", b"pinned_image", "privileges", b"privileges", "read_only", b"read_only", "registry_auth", b"registry_auth", "secrets", b"secrets", "stop_grace_period", b"stop_grace_period", "stop_signal", b"stop_signal", "sysctls", b"sysctls", "tty", b"tty", "ulimits", b"ulimits", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_swappiness: _TypeAlias = typing.Literal["memory_swappiness"]  # noqa: Y015
     _WhichOneofArgType__memory_swappiness: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_swappiness) -> _WhichOneofReturnType__memory_swappiness | None: ...
+
+@typing.final
+class PinnedImage(message.Message):
+    """What the image's name meant on its registry when a manager asked. Set by managers alone: beside what the user said, so
+    that every task of this spec runs the same, also after a rollback.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: builtins.int
+    PLATFORMS_FIELD_NUMBER: builtins.int
+    reference: builtins.str
+    """name:tag@digest"""
+    @builtins.property
+    def platforms(self) -> containers.RepeatedCompositeFieldContainer[types_pb2.Platform]:
+        """those it was built for; empty: unknown"""
+
+    def __init__(
+        self,
+        *,
+        reference: builtins.str = ...,
+        platforms: abc.Iterable[types_pb2.Platform] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["platforms", b"platforms", "reference", b"reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class Ulimit(message.Message):

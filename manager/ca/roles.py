@@ -75,6 +75,7 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "ListImages",
             "GetImage",
             "RemoveImage",
+            "CheckLogin",
         ),
     },
     "Health": {EVERY_ROLE: ("Check",)},

@@ -1,7 +1,8 @@
 """The Control service of api/v1/control.proto: from a call to the function that serves it.
 
-Roles are checked before a call gets here (manager/ca/authorize.py). Keys of the cluster's CA leave
-in no answer, join tokens only towards operators and managers, the unlock key only in its own call.
+Roles are checked before a call gets here (manager/ca/authorize.py). Keys of the cluster's CA and
+logins of registries leave in no answer, join tokens only towards operators and managers, the unlock
+key only in its own call.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
 from manager.control.files import Files
+from manager.control.images import without_logins
 from manager.control.resolve import resolve
 from manager.control.services import Services
 from manager.control.watching import watch
@@ -52,7 +54,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.GetRequest, context: Context
     ) -> objects_pb2.Service:
         """One service."""
-        return resolve(self._store, objects_pb2.Service, request.key)
+        return without_logins(resolve(self._store, objects_pb2.Service, request.key))
 
     async def ListServices(
         self, request: control_pb2.ListServicesRequest, context: Context
@@ -60,7 +62,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """Services with their counts of tasks."""
         found = listing.services(self._store, request)
         return control_pb2.ListServicesResponse(
-            services=found,
+            services=map(without_logins, found),
             counts={service.id: listing.counts(self._store, service) for service in found},
         )
 
@@ -235,6 +237,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
 
 def _redacted(obj: StoredObject, role: str) -> StoredObject:
+    if isinstance(obj, objects_pb2.Service):
+        return without_logins(obj)
     return _stripped(obj, role) if isinstance(obj, objects_pb2.Cluster) else obj
 
 

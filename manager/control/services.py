@@ -1,9 +1,13 @@
 """What operators may do with services: checks, then one proposal; a retry has no second effect."""
 
-from api import validate
+from collections.abc import Sequence
+
+from api import validate, wellformed
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
+from api.placeholders import specimen
 from api.v1 import control_pb2, objects_pb2, specs_pb2
+from manager.control.images import AskRegistry, check_login, no_registry, settled, without_logins
 from manager.control.not_yet import refuse_not_yet
 from manager.control.references import with_ids
 from manager.control.resolve import resolve
@@ -16,10 +20,18 @@ from runtime.image.reference import parse as parse_reference
 class Services:
     """Create, update and remove services."""
 
-    def __init__(self, store: Store, proposer: Proposer, ids: IdSource) -> None:
+    def __init__(
+        self,
+        store: Store,
+        proposer: Proposer,
+        ids: IdSource,
+        *,
+        ask_registry: AskRegistry = no_registry,
+    ) -> None:
         self._store = store
         self._proposer = proposer
         self._ids = ids
+        self._ask_registry = ask_registry
 
     async def create(self, request: control_pb2.CreateServiceRequest) -> objects_pb2.Service:
         """A new service; EXISTS if the name is taken by another request's service."""
@@ -29,11 +41,14 @@ class Services:
             return self._answer(done.object_id)
         check_service(request.spec)
         spec = with_ids(self._store, request.spec)
-        service = objects_pb2.Service(id=self._ids(), spec=spec, spec_version=1)
+        image = await settled(spec, None, self._ask_registry, resolve=request.resolve_image)
+        service = objects_pb2.Service(
+            id=self._ids(), spec=image.spec, spec_version=1, registry_logins=image.logins
+        )
         applied = await propose_one(
             self._proposer, batch(create(service)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id)
+        return self._answer(applied.object_id, image.warnings)
 
     async def update(self, request: control_pb2.UpdateServiceRequest) -> objects_pb2.Service:
         """Replaces the spec that has `version`; CONFLICT if somebody was faster."""
@@ -47,16 +62,19 @@ class Services:
         _check_unchangeable(service.spec, request.spec)
         if request.version != service.meta.version:
             raise stale(f"service {request.spec.annotations.name}", service.meta.version)
+        image = await settled(spec, service, self._ask_registry, resolve=request.resolve_image)
         changed = copy(service)
         changed.previous_spec.CopyFrom(service.spec)
-        changed.spec.CopyFrom(spec)
+        changed.spec.CopyFrom(image.spec)
+        changed.registry_logins.clear()
+        changed.registry_logins.update(image.logins)
         if changed.spec.task != service.spec.task:
             changed.spec_version += 1
             changed.ClearField("update_status")
         applied = await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id)
+        return self._answer(applied.object_id, image.warnings)
 
     async def remove(self, request: control_pb2.RemoveRequest) -> control_pb2.RemoveResponse:
         """Removes the service; its tasks are stopped afterwards."""
@@ -80,23 +98,30 @@ class Services:
                 raise
             return control_pb2.RemoveResponse(id=service.id)
 
-    def _answer(self, service_id: str) -> objects_pb2.Service:
+    def _answer(self, service_id: str, warnings: Sequence[str] = ()) -> objects_pb2.Service:
         service = self._store.get(objects_pb2.Service, service_id)
         if service is None:
             raise SwarmError(
                 Code.NOT_FOUND,
                 f"service {service_id} was removed since this request was carried out",
             )
-        return service
+        shown = without_logins(service)
+        if not warnings:
+            return shown
+        answer = copy(shown)
+        answer.warnings.extend(warnings)
+        return answer
 
 
 def check_service(spec: specs_pb2.ServiceSpec) -> None:
     """Refuses a spec that is wrong by itself, or asks for what has no effect yet."""
-    validate.service_spec(spec)
+    wellformed.check(spec)
+    validate.service_spec(specimen(spec))
     try:
         parse_reference(spec.task.container.image)
     except SwarmError as error:
         raise invalid("task.container.image", error.what, why=error.why) from error
+    check_login(spec.task.container)
     refuse_not_yet(spec)
 
 

@@ -12,7 +12,7 @@ under MAX_BYTES. Where the complete set does not fit, what does not fit is in th
 without its spec, so that a node which holds it keeps it, and follows whole in INCREMENTAL messages.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from api.states import ASSIGNED, RUNNING
 from api.v1 import dispatcher_pb2, objects_pb2
@@ -35,10 +35,19 @@ Task = objects_pb2.Task
 class Assignments:
     """What one node was told so far, and what it has yet to be told."""
 
-    def __init__(self, node_id: str, find: files.Find) -> None:
-        """`find`: looks up secrets and configs."""
+    def __init__(
+        self,
+        node_id: str,
+        find: files.Find,
+        as_told: Callable[[Task], Task] = lambda task: task,
+    ) -> None:
+        """`find`: looks up secrets and configs.
+
+        `as_told`: a task with what its node needs and the store keeps elsewhere.
+        """
         self._node_id = node_id
         self._files = files.NodeFiles(find)
+        self._as_told = as_told
         self._told: dict[str, Task] = {}
         self._news: dict[str, Task | None] = {}
         self._sequence = 0
@@ -59,7 +68,7 @@ class Assignments:
         self._told = {task.id: task for task in wanted}
         self._news.clear()
         forms = [(files.whole(file), files.outline(file)) for file in self._files.begin(wanted)]
-        forms += [(_update(task), _update(_outline(task))) for task in wanted]
+        forms += [(_update(self._as_told(task)), _update(_outline(task))) for task in wanted]
         message = Message(type=Message.TYPE_COMPLETE)
         room = MAX_BYTES - sum(outline.ByteSize() for _, outline in forms)
         late: list[Change] = []
@@ -107,7 +116,7 @@ class Assignments:
                 changes.append(Change(action=Change.ACTION_REMOVE, task=Task(id=task_id)))
             else:
                 self._told[task_id] = task
-                changes.append(_update(task))
+                changes.append(_update(self._as_told(task)))
         self._news.clear()
         return list(self._incremental([*changes, *self._files.removals()]))
 

@@ -17,6 +17,7 @@ from hostkit.clock import Clock
 from hostkit.together import alongside
 from manager.dispatcher import endings, nodes, statuses
 from manager.dispatcher.links import Feed, Link
+from manager.dispatcher.logins import with_login
 from manager.dispatcher.sessions import Chance, Sessions
 from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
@@ -164,7 +165,9 @@ class Term:
         self._member(node_id)
         self._sessions.check(session_id, node_id)
         link = self._links[node_id]
-        feed = Feed(node_id, self._find_file, self._monotonic)
+        feed = Feed(
+            node_id, self._find_file, self._monotonic, lambda task: with_login(self._store, task)
+        )
         link.attach(feed, endings.second_stream())
         try:
             for message in feed.begin(self._store.tasks_of_node(node_id)):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from api.v1 import objects_pb2
+from manager.placement.platform import platforms_for
 from manager.placement.resources import needed_controllers, reservation
 from manager.scheduler.filters import Filter, default_filters
 from manager.scheduler.nodes import NodeInfo
@@ -13,7 +14,7 @@ Needs = tuple[object, ...]
 
 def needs_of(task: objects_pb2.Task) -> Needs:
     """The task's needs; a new filter that looks at more of the task adds it here."""
-    platforms = tuple((each.os, each.architecture) for each in task.spec.placement.platforms)
+    platforms = tuple((each.os, each.architecture) for each in platforms_for(task.spec))
     return (*reservation(task), needed_controllers(task.spec), platforms)
 
 

@@ -25,7 +25,15 @@ from swarmctl.cli.options import (
     pretty_option,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, check_inspect, inspect, natural, pretty, short_image
+from swarmctl.cli.render import (
+    Listing,
+    check_inspect,
+    image_of,
+    inspect,
+    natural,
+    pretty,
+    short_image,
+)
 from swarmctl.cli.units import binary_size, rfc3339
 
 SHORT_ID = 12
@@ -146,7 +154,7 @@ def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[s
         "Name": each.spec.annotations.name,
         "Mode": mode_of(each).replace("-", " "),
         "Replicas": _replicas(each, counts),
-        "Image": short_image(each.spec.task.container.image),
+        "Image": short_image(image_of(each.spec.task.container)),
         "Ports": ports.published(each.spec.endpoint.ports),
     }
 
@@ -170,7 +178,7 @@ def _pretty(each: objects_pb2.Service) -> str:
         (" Replicas", str(spec.replicated.replicas) if mode_of(each) == "replicated" else ""),
         ("Created", rfc3339(seconds_of(each.meta.created_at))),
         ("Update Status", _update_word(each)),
-        ("Image", container.image),
+        ("Image", image_of(container)),
         ("Command", " ".join(container.command)),
         ("Args", " ".join(container.args)),
         ("Env", " ".join(container.env)),

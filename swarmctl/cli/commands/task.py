@@ -30,6 +30,7 @@ from swarmctl.cli.render import (
     Listing,
     Row,
     check_inspect,
+    image_of,
     inspect,
     natural,
     short_image,
@@ -184,13 +185,14 @@ def task_rows(
 
 def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, full: bool) -> Row:
     error = shortened(each.status.error, SHORT_TEXT, full=full)
+    image = image_of(each.spec.container)
     since = ago(now - seconds_of(each.status.at or each.meta.updated_at))
     health = "" if is_terminal(each) else health_name(each.status.container.health)
     remark = health and f" ({'health: ' if health == 'starting' else ''}{health})"  # as docker ps
     return {
         "ID": each.id if full else each.id[:SHORT_ID],
         "Name": name,
-        "Image": each.spec.container.image if full else short_image(each.spec.container.image),
+        "Image": image if full else short_image(image),
         "Node": hosts.get(each.node_id, each.node_id),
         "DesiredState": state_name(each.desired_state),
         "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}{remark}",

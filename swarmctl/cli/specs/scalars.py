@@ -210,9 +210,6 @@ PROCESS = [
         _set(lambda s: _container(s).privileges, "credential_spec"),
         "Of Windows containers",
     ),
-    Scalar(
-        "--no-resolve-image", bool, _set(_container, "no_resolve_image"), "Do not pin the image"
-    ),
 ]
 RESOURCES = [
     Scalar(

@@ -12,10 +12,13 @@ from api.times import duration
 from api.v1 import logs_pb2, objects_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
+from runtime.image.registry import RegistryOptions
+from runtime.image.store import ImageStore
 from tests.support.task_host import OBEYS, Host
 from worker import container
 from worker.container import ContainerExecutor
 from worker.executor import TemporaryError
+from worker.logins import for_the_disk
 
 pytestmark = pytest.mark.root
 
@@ -178,6 +181,37 @@ def test_an_image_that_cannot_be_had(host: Host) -> None:
     found = host.run(scenario)
     assert str(found).startswith(f"No such image: {task.spec.container.image}: ")
     assert not isinstance(found, TemporaryError)
+
+
+def test_a_pinned_image_is_pulled_by_its_digest_whatever_its_name_means_now(host: Host) -> None:
+    async def scenario(executor: ContainerExecutor) -> None:
+        await executor.prepare(host.task("true"))
+
+    host.run(scenario)
+    store = ImageStore(host.images, options=RegistryOptions(), clock=clock.wall)
+    [digest] = store.get(host.reference).digests
+    name, _, digest = digest.partition("@")
+    task = host.task("true", image=f"{name}:gone")
+    task.spec.container.pinned_image.reference = f"{name}:gone@{digest}"
+    host.run(lambda executor: executor.prepare(task))
+    # Elsewhere nothing is here yet, and the registry is asked for the digest alone.
+    elsewhere = dataclasses.replace(host, images=host.images.parent / "elsewhere")
+    other = host.task("true", image=f"{name}:gone")
+    other.spec.container.pinned_image.CopyFrom(task.spec.container.pinned_image)
+    elsewhere.run(lambda executor: executor.prepare(other))
+
+
+def test_an_image_that_needs_a_login_waits_for_it_after_a_restart(host: Host) -> None:
+    task = host.task(
+        "true", image=f"{host.reference}-private", registry_auth="eyJ1c2VybmFtZSI6ICJh"
+    )
+    kept = for_the_disk(task)
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        with pytest.raises(TemporaryError, match="credentials"):
+            await executor.prepare(kept)
+
+    host.run(scenario)
 
 
 def test_a_program_that_is_not_in_the_image(host: Host) -> None:

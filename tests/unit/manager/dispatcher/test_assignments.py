@@ -224,3 +224,21 @@ def test_thousands_of_tasks_are_split_and_no_container_is_stopped_by_it() -> Non
     agent.hear(messages)
     assert agent.stopped == set()
     assert agent.tasks == {each.id: each for each in [*ended, *running, *fresh]}
+
+
+def test_what_a_task_takes_along_counts_and_is_in_each_message() -> None:
+    def with_login(task: objects_pb2.Task) -> objects_pb2.Task:
+        told = copy(task)
+        told.spec.container.registry_auth = "x" * 16_000
+        return told
+
+    core, agent = Assignments("n1", no_files, with_login), Agent()
+    first = [on("n1", f"a{i}", states.ASSIGNED) for i in range(500)]
+    agent.hear(core.complete(first))
+    late = [on("n1", f"b{i}", states.ASSIGNED) for i in range(500)]
+    for each in late:
+        core.observe(each.id, each, 0.0)
+    agent.hear(core.flush())
+    assert agent.tasks == {each.id: with_login(each) for each in [*first, *late]}
+    core.observe("a0", copy(first[0]), 0.0)
+    assert core.due() is None, "the login is no news by itself"

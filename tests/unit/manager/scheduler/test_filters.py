@@ -30,6 +30,16 @@ ARM_ONLY = task(
         placement=specs_pb2.Placement(platforms=[Platform(os="linux", architecture="arm64")])
     ),
 )
+PINNED_ARM = task(
+    "t",
+    spec=specs_pb2.TaskSpec(
+        container=specs_pb2.ContainerSpec(
+            pinned_image=specs_pb2.PinnedImage(
+                platforms=[Platform(os="linux", architecture="arm64")]
+            )
+        )
+    ),
+)
 ONE_CPU = task("t", spec=task_spec(cpus=1))
 ONE_GIB = task("t", spec=task_spec(memory=GIB))
 
@@ -70,6 +80,8 @@ def holding(cpus: float = 0, memory: int = 0) -> NodeInfo:
         (PlatformFilter(), PLAIN, info(node("n")), None),
         (PlatformFilter(), ARM_ONLY, info(node("n")), False),
         (PlatformFilter(), ARM_ONLY, info(node("n", architecture="aarch64")), True),
+        (PlatformFilter(), PINNED_ARM, info(node("n")), False),
+        (PlatformFilter(), PINNED_ARM, info(node("n", architecture="aarch64")), True),
     ],
 )
 def test_verdicts(
