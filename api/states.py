@@ -23,6 +23,12 @@ REJECTED = types_pb2.TASK_STATE_REJECTED
 REMOVE = types_pb2.TASK_STATE_REMOVE
 ORPHANED = types_pb2.TASK_STATE_ORPHANED
 
+UNCHECKED = types_pb2.HEALTH_STATE_NONE
+UNPROVEN = types_pb2.HEALTH_STATE_STARTING
+HEALTHY = types_pb2.HEALTH_STATE_HEALTHY
+UNHEALTHY = types_pb2.HEALTH_STATE_UNHEALTHY
+"""What the health check of a container says; UNPROVEN: it has not succeeded yet."""
+
 
 def state_name(state: int) -> str:
     """The state as `ps` shows it: Running, Failed."""
@@ -31,6 +37,14 @@ def state_name(state: int) -> str:
         .removeprefix("TASK_STATE_")
         .capitalize()
     )
+
+
+def health_name(health: int) -> str:
+    """Health as `ps` shows it: starting, healthy; empty where there is no check."""
+    if health == UNCHECKED:
+        return ""
+    name = types_pb2.HealthState.Name(types_pb2.HealthState.ValueType(health))
+    return name.removeprefix("HEALTH_STATE_").lower()
 
 
 def is_terminal(task: objects_pb2.Task) -> bool:

@@ -8,11 +8,11 @@ Every refusal names the field by its path in the request. Limits are SwarmKit's
 import ipaddress
 import re
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
-from api import wellformed
+from api import files, wellformed
 from api.errors import invalid
 from api.times import seconds_of
 from api.v1 import specs_pb2, types_pb2
@@ -20,14 +20,20 @@ from api.v1 import specs_pb2, types_pb2
 SERVICE_NAME_LENGTH = 63
 MINIMUM_NANO_CPUS = 1_000_000
 MINIMUM_MEMORY = 4 << 20
+SHORTEST_PROBE = 0.001
+"""Seconds of an interval or a timeout of a health check (moby, daemon/container.go)."""
 LONGEST_HEARTBEAT = 3600
 LONGEST_EXPIRY = 10 * 365 * 86400
 """Seconds. Ours: a node is missed after three heartbeats, and a certificate ends before its root.
 """
+SECRET_BYTES = 512_000 - 1
+CONFIG_BYTES = 1000 << 10
+FILE_NAME_LENGTH = 64
 MAXIMUM_REPLICAS = 100_000
 """Ours: a slip of the finger must not fill the store."""
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?")
+_FILE_NAME = re.compile(r"[a-zA-Z0-9](?:[-_.a-zA-Z0-9]*[a-zA-Z0-9])?")
 _CAPABILITY = re.compile(r"(?:CAP_)?[A-Z_]+|ALL", re.IGNORECASE)
 _SYSCTL = re.compile(r"[a-z0-9_]+(?:[./][A-Za-z0-9_*-]+)+")
 _HOST_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?")
@@ -41,7 +47,7 @@ _LAST_SIGNAL = 64
 
 
 def service_spec(spec: specs_pb2.ServiceSpec) -> None:
-    """Refuses a service spec that no cluster could run."""
+    """Refuses a service spec that no cluster could run. Placeholders in it are filled in before."""
     wellformed.check(spec)
     annotations(spec.annotations)
     _mode(spec)
@@ -114,6 +120,32 @@ def labels(field: str, given: Mapping[str, str]) -> None:
             raise invalid(field, f"{key!r} is no valid label key")
 
 
+def secret_spec(spec: specs_pb2.SecretSpec) -> None:
+    """Refuses a secret without a proper name, or with too much or no data."""
+    _file_spec(spec, SECRET_BYTES)
+
+
+def config_spec(spec: specs_pb2.ConfigSpec) -> None:
+    """Refuses a config without a proper name, or with too much or no data."""
+    _file_spec(spec, CONFIG_BYTES)
+
+
+def _file_spec(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec, limit: int) -> None:
+    if not 0 < len(spec.data) <= limit:
+        size = f"{len(spec.data)} bytes are too many" if spec.data else "there is no data"
+        raise invalid("data", size, remedy=f"give 1 to {limit} bytes")
+    wellformed.check(specs_pb2.ConfigSpec(annotations=spec.annotations))
+    name = spec.annotations.name
+    if len(name) > FILE_NAME_LENGTH or not _FILE_NAME.fullmatch(name):
+        raise invalid(
+            "annotations.name",
+            f"{name!r} is no valid name",
+            remedy=f"use up to {FILE_NAME_LENGTH} letters, digits, -, _ and ., with a letter or "
+            "digit at both ends",
+        )
+    labels("annotations.labels", spec.annotations.labels)
+
+
 def node_spec(spec: specs_pb2.NodeSpec) -> None:
     """Refuses a node spec with bad labels, or numbers that mean nothing."""
     wellformed.check(spec)
@@ -173,8 +205,7 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
     _each(f"{path}.sysctls", spec.sysctls, _sysctl)
     for index, ulimit in enumerate(spec.ulimits):
         _ulimit(f"{path}.ulimits[{index}]", ulimit)
-    is_template = "{{" in spec.hostname  # whether it may be one is not this module's to say
-    if spec.hostname and not is_template and not _HOST_NAME.fullmatch(spec.hostname):
+    if spec.hostname and not _HOST_NAME.fullmatch(spec.hostname):
         raise invalid(f"{path}.hostname", f"{spec.hostname!r} is no valid host name")
     if spec.dir and not spec.dir.startswith("/"):
         raise invalid(f"{path}.dir", f"{spec.dir!r} is not an absolute path")
@@ -184,7 +215,33 @@ def _container(path: str, spec: specs_pb2.ContainerSpec) -> None:
         )
     labels(f"{path}.labels", spec.labels)
     _mounts(f"{path}.mounts", spec.mounts)
+    files.check(path, spec)
+    _health(f"{path}.health", spec.health)
     _memory_behaviour(path, spec)
+
+
+def _health(path: str, given: specs_pb2.HealthCheck) -> None:
+    if given.disabled and given != specs_pb2.HealthCheck(disabled=True):
+        raise invalid(
+            f"{path}.disabled",
+            "a health check that is disabled has no settings",
+            remedy="give --no-healthcheck, or the other --health flags",
+        )
+    if given.test and not _is_test(list(given.test)):
+        raise invalid(
+            f"{path}.test",
+            f"{list(given.test)} is no test",
+            remedy="give CMD and a command with its arguments, CMD-SHELL and a line, or NONE",
+        )
+    for name in ("interval", "timeout", "start_period", "start_interval"):
+        if 0 < seconds_of(getattr(given, name)) < SHORTEST_PROBE:
+            raise invalid(f"{path}.{name}", "must be 0, for the default, or at least 1 ms")
+
+
+def _is_test(words: Sequence[str]) -> bool:
+    if words[0] == "NONE":
+        return len(words) == 1
+    return words[0] in ("CMD", "CMD-SHELL") and len(words) > 1 and bool(words[1])
 
 
 def _is_signal(text: str) -> bool:

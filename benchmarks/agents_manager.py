@@ -23,6 +23,7 @@ from hostkit.clock import monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authority import NODE_EXPIRY, sign
 from manager.ca.bootstrap import FirstObjects, new_node
+from manager.control.images import no_registry
 from manager.state.changes import Batch, batch, create
 from swarmctl import safe
 from swarmctl.daemon import SWITCH_INTERVAL
@@ -64,7 +65,7 @@ async def main(directory: Path, port: int, workers: int) -> None:
     first.workers = certified
     memberships = MembershipStore(directory)
     kept = safe.made(memberships, made.credentials, manager=True)
-    manager = await Managership(memberships).found(made.membership, kept, first)
+    manager = await Managership(memberships, no_registry).found(made.membership, kept, first)
     watching = asyncio.create_task(lag.run())
     kept_by = [[each.key_pem.decode(), each.certificate_pem.decode()] for each in certified]
     own = [made.credentials.key_pem.decode(), made.credentials.certificate_pem.decode()]

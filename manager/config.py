@@ -5,6 +5,7 @@ from pathlib import Path
 
 from api.identity import Credentials
 from hostkit.clock import Clock
+from manager.control.images import AskRegistry
 from manager.locking import Relock
 from manager.raft.durable.keyring import FileKeys
 
@@ -24,6 +25,7 @@ class ManagerConfig:
     credentials: Credentials
     clock: Clock
     monotonic: Clock
+    ask_registry: AskRegistry
 
     @property
     def identity_file(self) -> Path:

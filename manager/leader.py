@@ -7,6 +7,7 @@ from api.ids import IdSource
 from hostkit.together import alongside
 from manager.allocator.decide import AllocatorLoop
 from manager.ca.rotation import RotationLoop
+from manager.control.exec import ExecService
 from manager.control.logs import LogsService
 from manager.decision import Loop
 from manager.dispatcher.orphans import OrphansLoop
@@ -33,6 +34,7 @@ class Leader:
         proposer: Proposer,
         dispatcher: DispatcherService,
         logs: LogsService,
+        commands: ExecService,
         keeper: Keeper,
         ids: IdSource,
         clock: Callable[[], float],
@@ -51,6 +53,7 @@ class Leader:
         ]
         self._dispatcher = dispatcher
         self._logs = logs
+        self._commands = commands
         self._keeper = keeper
 
     async def run(self) -> None:
@@ -60,6 +63,7 @@ class Leader:
             await alongside(self._dispatcher.run(), self._keeper.run(), *loops)
         finally:
             self._logs.end()
+            self._commands.end()
 
     def complaint(self) -> str:
         """What is wrong with the duties, for the health service; empty if nothing is."""

@@ -23,8 +23,10 @@ from api.v1 import (
     control_pb2,
     control_pb2_grpc,
     dispatcher_pb2_grpc,
+    exec_pb2_grpc,
     health_pb2_grpc,
     logs_pb2_grpc,
+    objects_pb2,
     raft_pb2_grpc,
 )
 from api.v1.raft_pb2 import RaftGreeting
@@ -33,6 +35,8 @@ from manager.ca.service import CaRenewalService, CaService
 from manager.ca.standing import Standing
 from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
+from manager.control.exec import ExecBrokerService, ExecService
+from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
@@ -67,6 +71,7 @@ class OfferedParts:
     dispatcher: DispatcherService
     logs: LogsService
     standing: Standing
+    commands: ExecService
     greeted: Callable[[RaftGreeting, str], None]
 
 
@@ -127,6 +132,7 @@ class Offer:
         raft_pb2_grpc.add_RaftServicer_to_server(RaftService(parts.node, parts.greeted), server)
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(parts.dispatcher, server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(parts.logs), server)
+        exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(parts.commands), server)
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"manager": self._complaint}), server
         )
@@ -140,11 +146,25 @@ class Offer:
             clock=parts.config.clock,
             needed=parts.group.needed,
         )
-        services = Services(parts.store, parts.proposer, new_id, parts.config.clock)
-        control_pb2_grpc.add_ControlServicer_to_server(
-            ControlService(parts.store, parts.hub, services, affairs, self._status), server
+        services = Services(
+            parts.store,
+            parts.proposer,
+            new_id,
+            parts.config.clock,
+            ask_registry=parts.config.ask_registry,
         )
+        control = ControlService(
+            parts.store,
+            parts.hub,
+            services,
+            affairs,
+            Files(objects_pb2.Secret, parts.store, parts.proposer, new_id),
+            Files(objects_pb2.Config, parts.store, parts.proposer, new_id),
+            self._status,
+        )
+        control_pb2_grpc.add_ControlServicer_to_server(control, server)
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)
+        exec_pb2_grpc.add_ExecServicer_to_server(parts.commands, server)
 
     def _add_membership(self, server: Any) -> None:  # noqa: ANN401 - as above
         parts = self._parts

@@ -23,6 +23,7 @@ from manager.ca.operators import the_cluster
 from manager.ca.own import own_certificate
 from manager.ca.standing import Standing
 from manager.config import ManagerConfig
+from manager.control.exec import ExecService
 from manager.control.logs import LogsService
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
@@ -98,12 +99,16 @@ class Manager:
         self._logs = LogsService(
             store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
         )
+        self._commands = ExecService(
+            store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
+        )
         self._leader = Leader(
             store=self.store,
             hub=self._hub,
             proposer=self._proposer,
             dispatcher=self._dispatcher,
             logs=self._logs,
+            commands=self._commands,
             keeper=Keeper(self.store, self._proposer, self._group, self.node.subscribe),
             ids=new_id,
             clock=config.clock,
@@ -121,6 +126,7 @@ class Manager:
                 dispatcher=self._dispatcher,
                 logs=self._logs,
                 standing=self._standing,
+                commands=self._commands,
                 greeted=self._log.transport.greeted,
             ),
             credentials=lambda: self._credentials,

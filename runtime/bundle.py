@@ -82,6 +82,9 @@ def build(request: ContainerRequest, host: HostFacts, rootfs: Path, etc: dict[st
     _refuse_unsupported(spec)
     all_mounts = mounts.build(spec, etc)
     built = process.build(spec, image_section(request), host_name(request), host)
+    if spec.init:
+        all_mounts.append(mounts.init(_init(host)))
+        built["args"] = [mounts.INIT_PATH, "--", *built["args"]]
     linux: dict[str, Any] = {
         "namespaces": _namespaces(request.network),
         "cgroupsPath": cgroup_of(host, request.id),
@@ -112,7 +115,6 @@ def build(request: ContainerRequest, host: HostFacts, rootfs: Path, etc: dict[st
 
 def _refuse_unsupported(spec: specs_pb2.ContainerSpec) -> None:
     unsupported = (
-        ("init", spec.init, "an init process inside the container"),
         ("isolation", spec.isolation not in ("", "default"), "isolation of Windows containers"),
         ("privileges.credential_spec", spec.privileges.credential_spec, "a credential spec"),
     )
@@ -123,6 +125,18 @@ def _refuse_unsupported(spec: specs_pb2.ContainerSpec) -> None:
                 f"{what} is not offered by this runtime",
                 field=f"container.{field}",
             )
+
+
+def _init(host: HostFacts) -> Path:
+    if host.init is None:
+        raise SwarmError(
+            Code.UNSUPPORTED,
+            "an init process inside the container is not possible on this node",
+            why="tini-static is not installed",
+            remedy="install the package tini there",
+            field="container.init",
+        )
+    return host.init
 
 
 def _namespaces(network: str) -> list[dict[str, str]]:

@@ -6,8 +6,9 @@ be known again after a crash is on disk.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,23 @@ from api import ids
 from api.errors import Code, SwarmError, invalid
 from hostkit import pidfd
 from hostkit.clock import Clock
-from runtime import ending, host, log_rotation, stats
+from runtime import ending, host, log_follow, log_rotation, stats
 from runtime.driver import (
     ContainerRequest,
     ContainerState,
+    ExecRequest,
     ExitResult,
     Fingerprint,
     LogLine,
+    RunningCommand,
     States,
     Stats,
 )
-from runtime.layout import Layout
+from runtime.exec import running
+from runtime.health import ProbeResult
+from runtime.layout import ContainerPaths, Layout
 from runtime.lifecycle import Lifecycle
-from runtime.logs import LogReader
+from runtime.probe_exec import Probes, end_orphans
 from runtime.record import Record
 from runtime.supervise import Monitors
 from runtime.workers import Workers
@@ -35,11 +40,8 @@ from runtime.workers import Workers
 log = logging.getLogger(__name__)
 
 LOG_LIMIT = 10 << 20
-
 _KILL = 9
 _KILL_TIMEOUT = 30.0
-_FOLLOW_INTERVAL = 0.1
-_ROTATION_INTERVAL = 1.0
 
 
 class _Container:
@@ -78,6 +80,7 @@ class ConmonDriver:
         self._monitors = Monitors()
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers = Workers()
+        self._probes = Probes(clock)
         self._steps: Lifecycle | None = None
         self._probing = asyncio.Lock()
 
@@ -90,6 +93,7 @@ class ConmonDriver:
             runtime=f"{steps.runtime.kind} {steps.runtime.version}",
             cgroup_version=steps.hierarchies.version,
             missing_controllers=host.missing_controllers(steps.hierarchies),
+            init=steps.host.init is not None,
         )
 
     async def _ready(self) -> Lifecycle:
@@ -97,7 +101,7 @@ class ConmonDriver:
         async with self._probing:
             if self._steps is None:
                 self._steps = await self._workers.run(self._probe)
-                self._spawn(self._rotate_logs())
+                self._spawn(log_rotation.keep(self._running, self._log_limit))
             return self._steps
 
     def _probe(self) -> Lifecycle:
@@ -253,6 +257,15 @@ class ConmonDriver:
         records = [container.record for container in self._containers.values()]
         return [made.state() for made in records if made is not None]
 
+    async def probe(self, id: str, command: Sequence[str], timeout: float) -> ProbeResult:
+        """See ContainerDriver."""
+        steps, container, made = await self._ready(), self._get(id), self._record_of(id)
+        paths = self._layout.container(id)
+        result = await self._probes.run(steps.runtime, paths, command, timeout)
+        if made.process is not None and not pidfd.is_alive(made.process):
+            await asyncio.shield(container.ended)
+        return result
+
     async def stats(self, id: str) -> Stats:
         """See ContainerDriver."""
         steps, made = await self._ready(), self._record_of(id)
@@ -264,25 +277,19 @@ class ConmonDriver:
         self, id: str, *, follow: bool, tail: int = -1, since: float = 0.0, until: float = 0.0
     ) -> AsyncIterator[LogLine]:
         """See ContainerDriver."""
-        container = self._get(id)
-        reader = await asyncio.to_thread(LogReader, self._layout.container(id), tail)
-        try:
-            while True:
-                # Asked before reading: what is read after the end is all there is.
-                ended = container.ended.done()
-                lines = await asyncio.to_thread(reader.read)
-                for line in lines:
-                    if until and line.at > until:
-                        return
-                    if line.at >= since:
-                        yield line
-                if lines:
-                    continue
-                if not follow or ended or (until and self._clock() > until):
-                    return
-                await asyncio.wait({container.ended}, timeout=_FOLLOW_INTERVAL)
-        finally:
-            reader.close()
+        container, paths = self._get(id), self._layout.container(id)
+        extent = log_follow.Extent(follow, tail, since, until)
+        lines = log_follow.lines(paths, container.ended, extent, self._clock)
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                yield line
+
+    @contextlib.asynccontextmanager
+    async def exec(self, id: str, request: ExecRequest) -> AsyncIterator[RunningCommand]:
+        """See ContainerDriver."""
+        steps, made = await self._ready(), self._record_of(id)
+        async with running(self._workers.run(steps.spawn, made, request)) as command:
+            yield command
 
     # --- beginning and end of the driver ----------------------------------------------------
 
@@ -305,6 +312,7 @@ class ConmonDriver:
                 container.end(made.exit)
             self._watch(made)
         await self._workers.run(steps.sweep, set(found))
+        await self._workers.run(end_orphans, set(found))
         return await self.list()
 
     async def close(self) -> None:
@@ -318,22 +326,12 @@ class ConmonDriver:
             self._steps = None
         await self._workers.close()
 
-    async def _rotate_logs(self) -> None:
-        while True:
-            await asyncio.sleep(_ROTATION_INTERVAL)
-            running = [
-                id
-                for id, container in self._containers.items()
-                if container.record is not None and not container.ended.done()
-            ]
-            await asyncio.to_thread(self._rotate, running)
-
-    def _rotate(self, running: Iterable[str]) -> None:
-        for id in running:
-            try:
-                log_rotation.rotate(self._layout.container(id), self._log_limit)
-            except OSError as error:
-                log.warning("the log of container %s cannot be rotated: %s", id, error)
+    def _running(self) -> Iterable[ContainerPaths]:
+        return [
+            self._layout.container(id)
+            for id, container in self._containers.items()
+            if container.record is not None and not container.ended.done()
+        ]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -4,12 +4,15 @@ Callers hold on to this Protocol; `conmon_driver` is the implementation. Nothing
 knows of clusters, services or tasks. All times are seconds since the epoch.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from api.v1 import specs_pb2
+from runtime.health import ProbeResult
+from runtime.health_check import HealthCheck
 
 Phase = Literal["created", "running", "exited"]
 Stream = Literal["stdout", "stderr"]
@@ -59,15 +62,19 @@ class ContainerState:
     pid: int
     started_at: float
     exit: ExitResult | None
+    health: HealthCheck | None  # how it is to be probed, if it is
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What runs containers on this host, and which of memory, cpu and pids it cannot limit."""
+    """What runs containers on this host, which of memory, cpu and pids it cannot limit, and whether
+    it has an init process for those that ask for one.
+    """
 
     runtime: str
     cgroup_version: int
     missing_controllers: tuple[str, ...]
+    init: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,53 @@ class Stats:
     memory_bytes: int
     memory_limit_bytes: int  # 0: none
     pids: int
+
+
+@dataclass(frozen=True)
+class ExecRequest:
+    """One command to run in a container; what is empty is the container's own."""
+
+    command: tuple[str, ...]
+    stdin: bool = False
+    tty: bool = False
+    user: str = ""
+    dir: str = ""
+    env: tuple[str, ...] = ()  # a name alone takes the variable away
+    rows: int = 24
+    columns: int = 80
+
+
+class RunningCommand(Protocol):
+    """A command that runs in a container. Nothing is read ahead: who does not read, holds it up."""
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """What it writes to; a terminal has only one."""
+        ...
+
+    async def read(self, stream: Stream) -> bytes:
+        """The next piece of 32 KiB at most; empty after its end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Gives it input, once there is room; silently nothing if it reads no more."""
+        ...
+
+    async def end_input(self) -> None:
+        """There is no more input."""
+        ...
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Its terminal has another size."""
+        ...
+
+    def signal(self, number: int) -> None:
+        """Signals it; nothing happens if it has ended."""
+        ...
+
+    async def wait(self) -> int:
+        """Its exit code: 128 + signal if by one, 126 if it cannot be run, 127 if not found."""
+        ...
 
 
 States: TypeAlias = list[ContainerState]
@@ -142,8 +196,20 @@ class ContainerDriver(Protocol):
         """Lines in order: the last `tail` (-1: all) between the times; `follow` until the end."""
         ...
 
+    def exec(self, id: str, request: ExecRequest) -> AbstractAsyncContextManager[RunningCommand]:
+        """Runs a command beside the container's process; at the end of the block it is no more."""
+        ...
+
     async def recover(self) -> States:
         """Once, before anything else: adopts what runs, settles what ended, removes half-made."""
+        ...
+
+    async def probe(self, id: str, command: Sequence[str], timeout: float) -> ProbeResult:
+        """Runs a command in a running container, and kills it after `timeout` seconds.
+
+        Never raises for what goes wrong with it. A container whose end makes it fail has ended
+        when this returns.
+        """
         ...
 
     async def stats(self, id: str) -> Stats:

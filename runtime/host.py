@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 from pathlib import Path
 
 from hostkit import cgroup
@@ -23,7 +24,13 @@ def gather(cgroup_parent: str, hierarchies: cgroup.Hierarchies) -> HostFacts:
         swap_accounting=_has_swap_accounting(hierarchies),
         oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
         cgroup_parent=cgroup_parent,
+        init=_init(),
     )
+
+
+def _init() -> Path | None:
+    found = shutil.which("tini-static")
+    return None if found is None else Path(found)
 
 
 def missing_controllers(hierarchies: cgroup.Hierarchies) -> tuple[str, ...]:

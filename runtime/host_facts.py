@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 UNLIMITED = -1
 
@@ -18,6 +19,7 @@ class HostFacts:
     swap_accounting: bool
     oom_score_adj: int  # the daemon's own: only CAP_SYS_RESOURCE may go below
     cgroup_parent: str  # absolute group, "/swarm"
+    init: Path | None = None  # a static program that reaps and passes signals on
 
     @property
     def may_raise(self) -> bool:

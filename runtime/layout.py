@@ -115,6 +115,11 @@ class Layout:
         return self.run_dir / "s"
 
     @property
+    def commands(self) -> Path:
+        """One directory per command that runs in a container, as long as it does."""
+        return self.run_dir / "x"
+
+    @property
     def scratch(self) -> Path:
         """Short-lived links to layers."""
         return self.run_dir / "l"
@@ -131,5 +136,5 @@ class Layout:
     def make(self) -> None:
         """Makes the directories, for root alone."""
         wanted = (self.containers, self.no_layer, self.runtime_root, self.exits, self.sockets)
-        for directory in (self.state_dir, self.run_dir, *wanted, self.scratch):
+        for directory in (self.state_dir, self.run_dir, *wanted, self.commands, self.scratch):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)

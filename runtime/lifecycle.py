@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from api.errors import Code, SwarmError, invalid
+from api.new_ids import new_id
 from hostkit import cgroup, mount, pidfd
 from hostkit.clock import Clock
 from runtime import (
@@ -22,6 +23,9 @@ from runtime import (
     conmon,
     ending,
     etc_files,
+    exec_process,
+    exec_spawn,
+    health_check,
     inside,
     mounts,
     probe,
@@ -30,7 +34,7 @@ from runtime import (
     rootfs,
     user,
 )
-from runtime.driver import ContainerRequest, ExitResult
+from runtime.driver import ContainerRequest, ExecRequest, ExitResult
 from runtime.host import gather
 from runtime.layout import ContainerPaths, Layout
 from runtime.oci import OciError
@@ -75,6 +79,7 @@ class Lifecycle:
             stop_signal=bundle.stop_signal(request),
             cgroup=bundle.cgroup_of(self.host, request.id),
             boot=self._boot,
+            health=health_check.resolve(request.spec.health, bundle.image_section(request)),
         )
         try:
             _check_binds(request)
@@ -160,6 +165,23 @@ class Lifecycle:
             record.save(self.layout.container(made.id).record, made)
         except OSError as error:
             log.warning("container %s: its state cannot be written: %s", made.name, error)
+
+    def spawn(self, made: Record, request: ExecRequest) -> exec_spawn.Spawned:
+        """Starts a command in a running container; SwarmError if that is not possible."""
+        if made.step != "running":
+            raise _no_command(made, "it is not running")
+        paths = self.layout.container(made.id)
+        try:
+            process = exec_process.build(
+                json.loads(paths.config.read_text())["process"],
+                request,
+                inside.read_text(paths.merged, "/etc/passwd"),
+                inside.read_text(paths.merged, "/etc/group"),
+            )
+            command = exec_spawn.ExecPaths(self.layout.commands / new_id())
+            return exec_spawn.spawn(self.runtime, command, made.id, process, request)
+        except OSError as error:
+            raise _no_command(made, str(error)) from None
 
     def settle(self, made: Record) -> Record:
         """After the monitor is gone: the record with the container's end, however that came."""
@@ -261,11 +283,14 @@ class Lifecycle:
         return sorted(entry.name for entry in os.scandir(self.layout.containers))
 
     def sweep(self, known: set[str]) -> None:
-        """Takes away what belongs to no container: stray exit files, links and mounts."""
+        """Takes away what belongs to no container: stray exit files, links, mounts, and commands
+        of a former daemon.
+        """
         for directory in (self.layout.exits, self.layout.sockets):
             for entry in os.scandir(directory):
                 if entry.name not in known:
                     os.unlink(entry.path)
+        exec_spawn.sweep(self.layout.commands)
         merged = {self.layout.container(id).merged for id in known}
         for point in mount.mount_points(self.layout.containers):
             if point not in merged:
@@ -291,6 +316,10 @@ def _check_binds(request: ContainerRequest) -> None:
             source.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise invalid(field, f"{source} cannot be made", why=str(error)) from None
+
+
+def _no_command(made: Record, why: str) -> SwarmError:
+    return SwarmError(Code.REFUSED, f"no command can be run in container {made.name}", why=why)
 
 
 def _refused(request: ContainerRequest, error: Exception) -> SwarmError:

@@ -2,13 +2,14 @@
 
 conmon's own limit cuts the log off, which loses lines; so the file is renamed and conmon told to
 open it anew, which loses none. Its own limit stands far above, for the time without a daemon.
-Blocking: for worker threads.
 """
 
+import asyncio
 import contextlib
 import errno
 import logging
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from runtime.layout import ContainerPaths
@@ -17,10 +18,26 @@ log = logging.getLogger(__name__)
 
 _REOPEN = b"2 0 0\n"
 _NOBODY = (errno.ENXIO, errno.ENOENT)
+_INTERVAL = 1.0
+
+
+async def keep(running: Callable[[], Iterable[ContainerPaths]], limit: int) -> None:
+    """Rotates the logs of what is running, again and again until it is cancelled."""
+    while True:
+        await asyncio.sleep(_INTERVAL)
+        await asyncio.to_thread(_rotate_all, list(running()), limit)
+
+
+def _rotate_all(containers: Iterable[ContainerPaths], limit: int) -> None:
+    for paths in containers:
+        try:
+            rotate(paths, limit)
+        except OSError as error:
+            log.warning("the log %s cannot be rotated: %s", paths.log, error)
 
 
 def rotate(paths: ContainerPaths, limit: int) -> bool:
-    """Rotates a log of over `limit` bytes; whether it was. A log without a monitor stays."""
+    """Rotates a log of over `limit` bytes; whether it was. Blocking; without a monitor it stays."""
     try:
         if paths.log.stat().st_size <= limit:
             return False

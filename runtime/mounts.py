@@ -9,6 +9,8 @@ from api.v1 import specs_pb2
 
 Mount = dict[str, Any]
 
+INIT_PATH = "/sbin/docker-init"
+"""Where Docker has the first process of containers with --init."""
 _TMPFS_MODE = 0o1777
 _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 _RECURSIVE = ("", "enabled", "disabled", "writable", "readonly")
@@ -53,6 +55,12 @@ def build(spec: specs_pb2.ContainerSpec, etc: dict[str, Path]) -> list[Mount]:
     ]
     kept = [mount for mount in standard if mount["destination"] not in taken]
     return kept + sorted(wanted, key=lambda mount: len(PurePosixPath(mount["destination"]).parts))
+
+
+def init(program: Path) -> Mount:
+    """The init program of the host, in the container."""
+    options = ["bind", "rprivate", "ro"]
+    return {"destination": INIT_PATH, "type": "bind", "source": str(program), "options": options}
 
 
 def binds_to_check(spec: specs_pb2.ContainerSpec) -> list[tuple[str, Path, bool]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from hostkit.pidfd import ProcessId
 from runtime.driver import ContainerState, ExitResult, Phase
+from runtime.health_check import HealthCheck
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -35,6 +36,7 @@ class Record:
     monitor: ProcessId | None = None
     started_at: float = 0.0
     exit: ExitResult | None = field(default=None)
+    health: HealthCheck | None = None
 
     def state(self) -> ContainerState:
         """The record as callers see it."""
@@ -42,7 +44,7 @@ class Record:
         phase = phases.get(self.step, "created")
         pid = self.process.pid if self.process is not None and phase != "exited" else 0
         return ContainerState(
-            self.id, self.name, self.labels, phase, pid, self.started_at, self.exit
+            self.id, self.name, self.labels, phase, pid, self.started_at, self.exit, self.health
         )
 
     def ended(self, result: ExitResult) -> "Record":
@@ -70,6 +72,8 @@ def load(path: Path) -> Record | None:
         for name, kind in (("process", ProcessId), ("monitor", ProcessId), ("exit", ExitResult)):
             if found[name] is not None:
                 found[name] = kind(**found[name])
+        if (health := found.get("health")) is not None:
+            found["health"] = HealthCheck(**health | {"command": tuple(health["command"])})
         return Record(**found)
     except (OSError, ValueError, KeyError, TypeError):
         return None

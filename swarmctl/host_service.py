@@ -11,10 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from api.errors import invalid
 from api.serving import Context
 from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
-from runtime.driver import IMAGE_LABEL, ContainerDriver
+from runtime.driver import IMAGE_LABEL, ContainerDriver, Fingerprint
+from runtime.image.auth import parse_registry_auth
 from runtime.image.reference import parse
 from runtime.image.store import ImageStore, StoredImage
 from swarmctl.settings import Settings
@@ -87,7 +89,7 @@ class HostService(host_pb2_grpc.HostServicer):
             images=len(self._images.list()),
             containers=len(containers),
             containers_running=sum(each.phase == "running" for each in containers),
-            warnings=_warnings(description),
+            warnings=warnings_of(description, await self._driver.fingerprint()),
             loop_lag=duration(self._node.loop_lag()),
         )
 
@@ -143,7 +145,12 @@ class HostService(host_pb2_grpc.HostServicer):
         messages: asyncio.Queue[host_pb2.ImageProgress | None] = asyncio.Queue()
         wanted = request.platform if request.HasField("platform") else None
         pull = asyncio.create_task(
-            self._images.pull(request.reference, platform=wanted, progress=messages.put_nowait)
+            self._images.pull(
+                request.reference,
+                platform=wanted,
+                progress=messages.put_nowait,
+                credentials=parse_registry_auth(request.registry_auth),
+            )
         )
         pull.add_done_callback(lambda _: messages.put_nowait(None))
         try:
@@ -196,6 +203,16 @@ class HostService(host_pb2_grpc.HostServicer):
         )
         return host_pb2.RemoveImageResponse(untagged=untagged, deleted=deleted)
 
+    async def CheckLogin(
+        self, request: host_pb2.CheckLoginRequest, context: Context
+    ) -> host_pb2.CheckLoginResponse:
+        """Whether a registry knows a user."""
+        user = parse_registry_auth(request.registry_auth)
+        if user is None:
+            raise invalid("registry_auth", "a user name and a password are needed")
+        await self._images.check_login(request.registry, user)
+        return host_pb2.CheckLoginResponse()
+
 
 def _image(image: StoredImage, *, with_config: bool = False) -> host_pb2.Image:
     return host_pb2.Image(
@@ -221,11 +238,15 @@ def _is_called(image: StoredImage, text: str) -> bool:
     )
 
 
-def _warnings(description: objects_pb2.NodeDescription) -> list[str]:
-    return [
+def warnings_of(description: objects_pb2.NodeDescription, found: Fingerprint) -> list[str]:
+    """What a host lacks, and which tasks it will therefore not run."""
+    warnings = [
         f"this host has no {name} controller: tasks with such a limit are not placed here"
         for name in description.missing_controllers
     ]
+    if not found.init:
+        warnings.append("tini is not installed: tasks with --init are rejected here")
+    return warnings
 
 
 def _os_name() -> str:

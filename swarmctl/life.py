@@ -18,6 +18,7 @@ from api.v1 import dispatcher_pb2, host_pb2, objects_pb2, types_pb2
 from hostkit.clock import wall
 from hostkit.lasting import LastingTasks
 from manager.ca.bootstrap import FirstObjects
+from manager.control.images import AskRegistry
 from manager.restoring import Restored
 from manager.server import Manager
 from swarmctl import safe as node_safe
@@ -52,6 +53,7 @@ class Life:
         memberships: MembershipStore,
         state_dir: Path,
         switch: Switch,
+        ask_registry: AskRegistry,
         failed: Callable[[BaseException], None],
     ) -> None:
         self.membership = membership
@@ -76,7 +78,7 @@ class Life:
             is_shut_out=lambda: self._trouble() is not None,
             chance=self._chance,
         )
-        self._managership = Managership(memberships)
+        self._managership = Managership(memberships, ask_registry)
         self._relay = Relay(self._addresses, self._certificate.connect)
         self._in_touch = False
         self._told: objects_pb2.Node | None = None

@@ -18,6 +18,7 @@ from api.identity import Credentials
 from api.unlock_key import parse_unlock_key
 from api.v1 import host_pb2, types_pb2
 from manager.ca.bootstrap import FirstObjects
+from manager.control.images import AskRegistry
 from manager.raft.durable.key_file import LockedError
 from manager.restoring import Restored
 from swarmctl import safe
@@ -46,11 +47,13 @@ class Lives:
         executor: ContainerExecutor,
         switch: Switch,
         *,
+        ask_registry: AskRegistry,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._state_dir = state_dir
         self._executor = executor
         self._switch = switch
+        self._ask_registry = ask_registry
         self._failed = failed
         self._memberships = MembershipStore(state_dir)
         self._life: Life | LockedLife | None = None
@@ -269,6 +272,7 @@ class Lives:
             memberships=self._memberships,
             state_dir=self._state_dir,
             switch=self._switch,
+            ask_registry=self._ask_registry,
             failed=self._failed,
         )
 

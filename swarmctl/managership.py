@@ -15,6 +15,7 @@ from api.errors import Code, SwarmError
 from hostkit.clock import monotonic, wall
 from manager.ca.bootstrap import FirstObjects
 from manager.config import ManagerConfig
+from manager.control.images import AskRegistry
 from manager.refounding import refound, settle
 from manager.restoring import Restored, found_again
 from manager.seat import found_group, present_seat, take_seat
@@ -29,8 +30,9 @@ Connect = Callable[[str], grpc.aio.Channel]
 class Managership:
     """Makes managers for one membership; at most one at a time."""
 
-    def __init__(self, memberships: MembershipStore) -> None:
+    def __init__(self, memberships: MembershipStore, ask_registry: AskRegistry) -> None:
         self._memberships = memberships
+        self._ask_registry = ask_registry
 
     async def found(self, membership: Membership, safe: NodeSafe, first: FirstObjects) -> Manager:
         """A manager that leads a group of its own, whose first entry is `first`."""
@@ -103,6 +105,7 @@ class Managership:
             credentials=safe.credentials,
             clock=wall,
             monotonic=monotonic,
+            ask_registry=self._ask_registry,
         )
 
 

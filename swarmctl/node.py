@@ -28,6 +28,7 @@ from runtime.image.store import ImageStore
 from swarmctl.host_service import HostService
 from swarmctl.lives import Lives
 from swarmctl.local_socket import add_socket
+from swarmctl.pinning import Pinning
 from swarmctl.settings import Settings
 from swarmctl.switch import Switch
 from swarmctl.tidying import tidy
@@ -44,13 +45,10 @@ class Node:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._images = ImageStore(
-            settings.state_dir / "images",
-            options=RegistryOptions(
-                insecure=settings.insecure_registries, ca_files=settings.registry_cas
-            ),
-            clock=wall,
+        registries = RegistryOptions(
+            insecure=settings.insecure_registries, ca_files=settings.registry_cas
         )
+        self._images = ImageStore(settings.state_dir / "images", options=registries, clock=wall)
         self._driver = ConmonDriver(
             state_dir=settings.state_dir / "containers",
             run_dir=settings.run_dir / "c",
@@ -60,12 +58,20 @@ class Node:
         self._executor = ContainerExecutor(
             self._driver,
             self._images,
+            files=settings.run_dir / "files",
             version=version("swarmctl"),
             labels=settings.labels,
             generic=declared(settings.node_generic_resources),
         )
         self._switch = Switch()
-        self.lives = Lives(settings.state_dir, self._executor, self._switch, failed=self._fail)
+        self._pinning = Pinning(registries, wall)
+        self.lives = Lives(
+            settings.state_dir,
+            self._executor,
+            self._switch,
+            ask_registry=self._pinning.ask,
+            failed=self._fail,
+        )
         """What this host is in a swarm."""
         self._listener: Listener | None = None
         self._lag = LoopLag(monotonic)
@@ -97,6 +103,7 @@ class Node:
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
         await self.lives.stop()
+        self._pinning.close()
         await self._driver.close()
 
     async def failure(self) -> SwarmError:

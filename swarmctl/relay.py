@@ -6,7 +6,7 @@ Decides nothing about who may call: the manager does, by this node's certificate
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 Connect = Callable[[str], grpc.aio.Channel]
 """A new channel to a manager's address, with the node's present credentials. Does not wait."""
+READY_LIMIT = 3.0
+"""Seconds for a connection to one manager, where there are others to try."""
 _DOING = "passing the call on to a manager"
 
 
@@ -84,6 +86,29 @@ class Relay:
                     remote.cancel()  # the caller may have left
         raise lost or _nobody()
 
+    async def converse(
+        self, method: str, requests: AsyncIterator[bytes], *, timeout: float | None
+    ) -> AsyncGenerator[bytes, None]:
+        """Both sides stream, with the first manager that can be reached: nothing is repeated."""
+        for address in self._in_turn():
+            async with self._channels.to(address) as channel:
+                if not await _is_ready(channel):
+                    continue
+                streaming: Any = channel.stream_stream(method)
+                remote = streaming(requests, timeout=timeout)
+                try:
+                    async for message in remote:
+                        self._answered = address
+                        yield message
+                    return
+                except grpc.aio.AioRpcError as error:
+                    raise self._failed(address, error) from error
+                except asyncio.CancelledError:
+                    raise self._cancelled() from None
+                finally:
+                    remote.cancel()  # the caller may have left
+        raise _nobody()
+
     def renew(self) -> None:
         """From the next call on, channels with the present credentials; calls under way go on."""
         self._channels.renew()
@@ -125,6 +150,15 @@ class Relay:
 
 def _metadata(stale: bool) -> tuple[tuple[str, str], ...]:
     return ((STALE, "1"),) if stale else ()
+
+
+async def _is_ready(channel: grpc.aio.Channel) -> bool:
+    try:
+        async with asyncio.timeout(READY_LIMIT):
+            await channel.channel_ready()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _nobody() -> SwarmError:

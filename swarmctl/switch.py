@@ -5,19 +5,19 @@ in no swarm, or locked, an error that says what to do. How calls reach a manager
 relay.py's affair.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
 from api.errors import Code, SwarmError
 from api.metadata import is_stale_read
-from api.v1 import control_pb2, logs_pb2
+from api.v1 import control_pb2, exec_pb2, logs_pb2
 from swarmctl.relay import Relay
 
-PASSED_ON = ("swarm.v1.Control", "swarm.v1.Logs")
+PASSED_ON = ("swarm.v1.Control", "swarm.v1.Logs", "swarm.v1.Exec")
 RELAY_TIMEOUT = 60.0
 """Seconds that a call with one answer may take, if the caller set no deadline."""
 
@@ -29,7 +29,8 @@ class Switch(grpc.GenericRpcHandler):
         self._local: list[grpc.GenericRpcHandler] = []
         self._relay: Relay | None = None
         self._refusal: Callable[[], SwarmError] = _no_swarm
-        self._streaming = _streaming_methods()
+        self._streaming = _methods(lambda method: method.server_streaming)
+        self._conversing = _methods(lambda method: method.client_streaming)
 
     def serve_locally(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Serves cluster calls in this process."""
@@ -58,6 +59,8 @@ class Switch(grpc.GenericRpcHandler):
         method = str(handler_call_details.method)
         if method.strip("/").rpartition("/")[0] not in PASSED_ON:
             return None
+        if method in self._conversing:
+            return grpc.stream_stream_rpc_method_handler(self._conversation_of(method))
         if method in self._streaming:
             return grpc.unary_stream_rpc_method_handler(self._stream_of(method))
         return grpc.unary_unary_rpc_method_handler(self._call_of(method))
@@ -88,6 +91,19 @@ class Switch(grpc.GenericRpcHandler):
 
         return stream
 
+    def _conversation_of(self, method: str) -> Any:  # noqa: ANN401
+        async def converse(
+            requests: AsyncIterator[bytes],
+            context: Any,  # noqa: ANN401
+        ) -> AsyncGenerator[bytes, None]:
+            remaining = context.time_remaining()
+            answers = self._target().converse(method, requests, timeout=remaining)
+            async with aclosing(answers) as messages:
+                async for message in messages:
+                    yield message
+
+        return converse
+
 
 def _no_swarm() -> SwarmError:
     return SwarmError(
@@ -97,12 +113,16 @@ def _no_swarm() -> SwarmError:
     )
 
 
-def _streaming_methods() -> frozenset[str]:
-    files: tuple[FileDescriptor, ...] = (control_pb2.DESCRIPTOR, logs_pb2.DESCRIPTOR)
+def _methods(wanted: Callable[[MethodDescriptor], bool]) -> frozenset[str]:
+    files: tuple[FileDescriptor, ...] = (
+        control_pb2.DESCRIPTOR,
+        exec_pb2.DESCRIPTOR,
+        logs_pb2.DESCRIPTOR,
+    )
     return frozenset(
         f"/{service.full_name}/{method.name}"
         for file in files
         for service in file.services_by_name.values()
         for method in service.methods
-        if method.server_streaming
+        if wanted(method)
     )

@@ -17,6 +17,7 @@ from hostkit.together import alongside
 from worker.assigned import AssignedTasks
 from worker.backoff import Chance
 from worker.connection import Connect, Connection
+from worker.exec import CommandServer
 from worker.executor import Executor
 from worker.logs import LogPublisher
 from worker.managers import ManagerAddress, Managers
@@ -63,6 +64,7 @@ class Agent:
         self._on_session = on_session
         self._reporter = Reporter(storage)
         self._logs = LogPublisher(executor, chance)
+        self._commands = CommandServer(executor, chance)
         self._tasks = AssignedTasks(
             node_id=node_id,
             executor=executor,
@@ -148,3 +150,7 @@ class Agent:
     async def serve_logs(self, channel: grpc.aio.Channel) -> None:
         """Answers wishes for logs until it is cancelled."""
         await self._logs.serve(channel, self._tasks.readable)
+
+    async def serve_commands(self, channel: grpc.aio.Channel) -> None:
+        """Runs commands in tasks until it is cancelled."""
+        await self._commands.serve(channel, self._tasks.find)

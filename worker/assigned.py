@@ -8,13 +8,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from api import files
 from api.errors import SwarmError
+from api.files import Key
 from api.states import REJECTED, STARTING
 from api.v1 import dispatcher_pb2, objects_pb2
 from hostkit.clock import Clock
 from worker import reconcile
 from worker.backoff import Backoff, Chance
 from worker.executor import Executor
+from worker.held_files import HeldFiles
 from worker.reporter import Reporter
 from worker.storage import Saved, Storage
 from worker.task_runner import TaskRunner
@@ -49,6 +52,7 @@ class AssignedTasks:
         self._runners: dict[str, TaskRunner] = {}
         self._containers: set[str] = set()
         self._removals: dict[str, asyncio.Task[None]] = {}
+        self._files = HeldFiles()
 
     def restore(self, saved: Saved, containers: Collection[str]) -> None:
         """Goes on with what a former daemon left; containers of unknown tasks are left alone."""
@@ -69,8 +73,11 @@ class AssignedTasks:
             # A full disk must not keep tasks from being stopped; the managers know what is lost.
             log.warning("assignments will be forgotten if the daemon restarts: %s", error)
         self._reporter.forget(removed)
+        fresh = self._files.follow(message)
+        self._executor.hold(self._files.contents)
         for step in steps:
             self._obey(step)
+        self._wake_those_who_waited(fresh)
         if message.type == dispatcher_pb2.AssignmentsMessage.TYPE_COMPLETE:
             # From now on every container found at start-up is a task's, or is being removed.
             self._containers.clear()
@@ -92,6 +99,11 @@ class AssignedTasks:
         """The tasks that may have written something."""
         return [r.task for r in self._runners.values() if _may_have_logs(r.status)]
 
+    def find(self, task_id: str) -> Task | None:
+        """The task with this id, if it is this node's."""
+        runner = self._runners.get(task_id)
+        return None if runner is None else runner.task
+
     async def close(self) -> None:
         """Stops driving the tasks; their containers go on."""
         removals = list(self._removals.values())
@@ -99,6 +111,7 @@ class AssignedTasks:
             removal.cancel()
         closing = [runner.close() for runner in self._runners.values()]
         await asyncio.gather(*closing, *removals, return_exceptions=True)
+        self._executor.hold({})
 
     # --- steps ------------------------------------------------------------------------------
 
@@ -112,6 +125,12 @@ class AssignedTasks:
                 self._runners[task.id].stop(task)
             case reconcile.Remove(task_id=task_id):
                 self._remove(task_id)
+
+    def _wake_those_who_waited(self, fresh: frozenset[Key]) -> None:
+        for runner in self._runners.values() if fresh else ():
+            references = files.references(runner.task.spec.container)
+            if any((kind, reference.id) in fresh for kind, _, reference in references):
+                runner.wake()
 
     def _start(self, task: Task, status: TaskStatus) -> None:
         own = TaskStatus()

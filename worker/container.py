@@ -9,17 +9,32 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from api.errors import Code, SwarmError
+from api.files import Key
+from api.states import UNCHECKED, UNPROVEN
 from api.times import seconds_of, timestamp
-from api.v1 import logs_pb2, objects_pb2, specs_pb2, types_pb2
-from runtime.driver import ContainerDriver, ContainerState, ExitResult, LogLine
-from runtime.image.auth import parse_registry_auth
+from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
+from hostkit import clock
+from runtime import health_watch
+from runtime.driver import (
+    ContainerDriver,
+    ContainerRequest,
+    ContainerState,
+    ExitResult,
+    LogLine,
+    RunningCommand,
+)
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
-from worker.container_request import TASK_ID_LABEL, container_request, grace_of
-from worker.executor import TemporaryError
+from worker.container_request import TASK_ID_LABEL, container_request, exec_request, grace_of
+from worker.executor import Health, HealthState, TemporaryError
+from worker.file_folders import FileFolders
+from worker.health_report import known_as, report
+from worker.logins import login_of
+from worker.task_files import TaskFile, gather, with_mounts
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +55,7 @@ class ContainerExecutor:
     The driver is shared with containers that are no tasks: its owner recovers it, before the
     executor is used, and closes it.
 
+    `files`: a folder for the secrets and configs of tasks, which are mounted there from memory;
     `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
     `generic`: resources that the node's owner declared.
     """
@@ -49,6 +65,7 @@ class ContainerExecutor:
         driver: ContainerDriver,
         images: ImageStore,
         *,
+        files: Path,
         version: str,
         labels: Mapping[str, str] | None = None,
         address: str = "",
@@ -56,6 +73,8 @@ class ContainerExecutor:
     ) -> None:
         self._driver = driver
         self._images = images
+        self._folders = FileFolders(files)
+        self._contents: Mapping[Key, bytes] = {}
         self._version = version
         self._labels = dict(labels or {})
         self._address = address
@@ -80,7 +99,13 @@ class ContainerExecutor:
     async def recover(self) -> Collection[str]:
         """See Executor."""
         states = await self._driver.list()
-        return [state.id for state in states if TASK_ID_LABEL in state.labels]
+        found = [state.id for state in states if TASK_ID_LABEL in state.labels]
+        await asyncio.to_thread(self._folders.sweep, found)
+        return found
+
+    def hold(self, contents: Mapping[Key, bytes]) -> None:
+        """See Executor."""
+        self._contents = contents
 
     # --- life -------------------------------------------------------------------------------
 
@@ -96,58 +121,102 @@ class ContainerExecutor:
             state = await self._find(task)
             if state is None:  # made, but lost with a daemon that died before it was started
                 await self._create(task)
-            if state is None or state.phase == "created":
+                state = await self._driver.state(task.id)
+            pid = state.pid
+            if state.phase == "created":
                 pid = await _uninterrupted(self._driver.start(task.id))
-                return objects_pb2.ContainerStatus(container_id=task.id, pid=pid)
-            return objects_pb2.ContainerStatus(container_id=task.id, pid=state.pid)
+            return objects_pb2.ContainerStatus(
+                container_id=task.id,
+                pid=pid,
+                health=UNCHECKED if state.health is None else UNPROVEN,
+            )
 
     async def wait(self, task: Task) -> ExitResult:
         """See Executor."""
         with _sorted():
-            return await self._driver.wait(task.id)
+            end = await self._driver.wait(task.id)
+        await self._over(task)
+        return end
+
+    async def health(self, task: Task, known: HealthState) -> Health | None:
+        """See Executor."""
+        with _sorted():
+            verdict = await health_watch.watch(
+                self._driver, task.id, known_as(known), wall=clock.wall, clock=clock.monotonic
+            )
+            return None if verdict is None else report(verdict)
 
     async def shutdown(self, task: Task) -> ExitResult | None:
         """See Executor."""
         with _sorted():
             state = await self._find(task)
-            if state is None or state.phase != "running":
-                return state.exit if state else None
-            return await self._driver.stop(task.id, grace_of(task.spec))
+            end = state.exit if state else None
+            if state is not None and state.phase == "running":
+                end = await self._driver.stop(task.id, grace_of(task.spec))
+        await self._over(task)
+        return end
 
     async def terminate(self, task: Task) -> ExitResult | None:
         """See Executor."""
         with _sorted():
             state = await self._find(task)
-            if state is None or state.phase != "running":
-                return state.exit if state else None
-            return await self._driver.kill(task.id)
+            end = state.exit if state else None
+            if state is not None and state.phase == "running":
+                end = await self._driver.kill(task.id)
+        await self._over(task)
+        return end
 
     async def remove(self, task: Task) -> None:
         """See Executor."""
         with _sorted():
             await self._driver.remove(task.id)
+            await self._drop_files(task.id)
+
+    async def _over(self, task: Task) -> None:
+        """A task that has ended never runs again: its secrets need not wait for its removal."""
+        try:
+            await self._drop_files(task.id)
+        except SwarmError as error:
+            log.warning("task %s: %s", task.id, error)
+
+    async def _drop_files(self, task_id: str) -> None:
+        if self._folders.folder(task_id).exists():
+            await asyncio.to_thread(self._folders.remove, task_id)
 
     async def _create(self, task: Task) -> None:
         image = await self._image(task.spec.container)
+        found = gather(task, self._contents)
         request = container_request(
-            task,
+            with_mounts(task, found, self._folders.folder(task.id)),
             image_id=image.id,
             image_config=image.config,
             layers=image.layers,
             host_name=host.hostname(),
+            platform=host.platform(),
         )
-        await _uninterrupted(self._driver.create(request))
+        await _uninterrupted(self._make(request, found))
+
+    async def _make(self, request: ContainerRequest, found: list[TaskFile]) -> None:
+        if found:
+            await asyncio.to_thread(self._folders.make, request.id, found)
+        try:
+            await self._driver.create(request)
+        except SwarmError:
+            await self._drop_files(request.id)
+            raise
 
     async def _image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
+        """The image by its digest if it is pinned; what is here under that needs no registry."""
+        name = spec.pinned_image.reference or spec.image
         try:
-            return self._images.get(spec.image)
+            return self._images.get(name)
         except SwarmError as error:
             if error.code is not Code.NOT_FOUND:
                 raise
-        log.info("pulling %s", spec.image)
+        login = login_of(spec)
+        log.info("pulling %s", name)
         try:
-            credentials = parse_registry_auth(spec.registry_auth)
-            return await self._images.pull(spec.image, credentials=credentials)
+            return await self._images.pull(name, credentials=login)
         except SwarmError as error:
             # Never temporary: another node may be able to get it, and Docker says it so.
             why = f"{error.what}: {error.why}" if error.why else error.what
@@ -182,6 +251,14 @@ class ContainerExecutor:
             async for line in lines:
                 if _STREAMS[line.stream] in wanted:
                     yield _message(task, line)
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def exec(
+        self, task: Task, start: exec_pb2.ExecStart
+    ) -> contextlib.AbstractAsyncContextManager[RunningCommand]:
+        """See Executor."""
+        return self._driver.exec(task.id, exec_request(start))
 
 
 def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:

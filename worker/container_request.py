@@ -9,10 +9,11 @@ from typing import Any
 
 from api.errors import Code, SwarmError
 from api.generic import environment
+from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
 from api.times import seconds_of
-from api.v1 import objects_pb2, specs_pb2
-from runtime.driver import IMAGE_LABEL, ContainerRequest
+from api.v1 import exec_pb2, objects_pb2, specs_pb2, types_pb2
+from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 DEFAULT_GRACE = 10.0
@@ -28,32 +29,37 @@ def container_request(
     image_config: Mapping[str, Any],
     layers: tuple[Path, ...],
     host_name: str,
+    platform: types_pb2.Platform,
 ) -> ContainerRequest:
-    """The container of a task. REFUSED if it asks for a network that this node cannot give.
+    """The container of a task, its placeholders filled in with what this node is.
 
+    REFUSED if it asks for a network that this node cannot give, INVALID if a placeholder is wrong.
     `host_name`: what a container without a hostname of its own is called in the host's network.
     """
+    container = expanded(
+        task.spec.container, values_of(task, NodeFacts(task.node_id, host_name, platform))
+    )
     network = network_of(task.spec)
     default = host_name if network == "host" else task.id[:_HOSTNAME_LENGTH]
     return ContainerRequest(
         id=task.id,
         name=f"{task_name(task)}.{task.id}",
-        spec=_with_resources(task),
+        spec=_with_resources(container, task),
         resources=task.spec.resources,
         image_config=image_config,
         layers=layers,
-        hostname=task.spec.container.hostname or default,
+        hostname=container.hostname or default,
         network=network,
         labels=labels_of(task, image_id),
     )
 
 
-def _with_resources(task: Task) -> specs_pb2.ContainerSpec:
-    """The container's spec; its environment names the generic resources that the task was given."""
+def _with_resources(container: specs_pb2.ContainerSpec, task: Task) -> specs_pb2.ContainerSpec:
+    """The spec, whose environment names the generic resources that the task was given."""
     if not task.assigned_generic:
-        return task.spec.container
+        return container
     spec = specs_pb2.ContainerSpec()
-    spec.CopyFrom(task.spec.container)
+    spec.CopyFrom(container)
     spec.env.extend(environment(task.assigned_generic))
     return spec
 
@@ -93,3 +99,18 @@ def grace_of(spec: specs_pb2.TaskSpec) -> float:
     if not container.HasField("stop_grace_period"):
         return DEFAULT_GRACE
     return seconds_of(container.stop_grace_period)
+
+
+def exec_request(start: exec_pb2.ExecStart) -> ExecRequest:
+    """The command that somebody wants to run in a task's container."""
+    size = start.size if start.HasField("size") else exec_pb2.WindowSize(rows=24, columns=80)
+    return ExecRequest(
+        command=tuple(start.command),
+        stdin=start.stdin,
+        tty=start.tty,
+        user=start.user,
+        dir=start.dir,
+        env=tuple(start.env),
+        rows=size.rows,
+        columns=size.columns,
+    )

@@ -15,8 +15,9 @@ import grpc
 
 from api.errors import Code, SwarmError
 from api.v1 import logs_pb2, logs_pb2_grpc, objects_pb2
-from worker.backoff import Backoff, Chance
+from worker.backoff import Chance
 from worker.executor import Executor
+from worker.listening import Work, listen
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ Task = objects_pb2.Task
 Subscription = logs_pb2.Subscription
 LogMessage = logs_pb2.LogMessage
 Broker: TypeAlias = "logs_pb2_grpc.LogBrokerAsyncStub"  # a class for type checkers only
+Subscriptions: TypeAlias = "grpc.aio.UnaryStreamCall[logs_pb2.ListenRequest, Subscription]"
 Readable = Callable[[], Iterable[Task]]
 """Gives the tasks that have logs."""
 
@@ -59,31 +61,19 @@ class LogPublisher:
     async def serve(self, channel: grpc.aio.Channel, readable: Readable) -> NoReturn:
         """Listens for subscriptions and answers them until it is cancelled."""
         broker = logs_pb2_grpc.LogBrokerStub(channel)
-        backoff = Backoff(self._chance)
-        while True:
-            try:
-                await self._listen(broker, readable, backoff)
-            except grpc.aio.AioRpcError as error:
-                log.info("the log broker does not answer: %s", error.details() or error.code())
-            await asyncio.sleep(backoff.next())
 
-    async def _listen(self, broker: Broker, readable: Readable, backoff: Backoff) -> None:
-        running: set[asyncio.Task[None]] = set()
-        stream = broker.Listen(logs_pb2.ListenRequest())
-        try:
-            async for subscription in stream:
-                backoff.reset()
-                if subscription.close:
-                    self._close(subscription.id)
-                elif subscription.id not in self._publications:
-                    answer = asyncio.create_task(self._publish(broker, readable, subscription))
-                    running.add(answer)
-                    answer.add_done_callback(running.discard)
-        finally:
-            stream.cancel()
-            for answer in running:
-                answer.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+        def open_stream() -> Subscriptions:
+            return broker.Listen(logs_pb2.ListenRequest())
+
+        def take(subscription: Subscription) -> Work | None:
+            if subscription.close:
+                self._close(subscription.id)
+                return None
+            if subscription.id in self._publications:
+                return None
+            return self._publish(broker, readable, subscription)
+
+        await listen(open_stream, take, self._chance, "log broker")
 
     def _close(self, subscription_id: str) -> None:
         publication = self._publications.get(subscription_id)

@@ -3,7 +3,7 @@
 A COMPLETE message names every task of the node: what it does not name goes. An INCREMENTAL one
 names changes. Desired states only grow: a message that would lower one is out of date. A task
 without its spec is an outline: it is held, and follows whole in a later message where the node
-does not have it (manager/dispatcher/assignments.py).
+does not have it (manager/dispatcher/assignments.py). Secrets and configs are held_files.py's.
 """
 
 from collections.abc import Collection, Mapping
@@ -56,12 +56,13 @@ def plan(
     `local`: the tasks that the agent holds. `containers`: ids of tasks of which a container was
     found at start-up.
     """
-    wanted = {c.task.id: c.task for c in message.changes if c.action == Change.ACTION_UPDATE}
+    about = [change for change in message.changes if change.HasField("task")]
+    wanted = {c.task.id: c.task for c in about if c.action == Change.ACTION_UPDATE}
     here = local.keys() | set(containers)
     if message.type == Message.TYPE_COMPLETE:
         gone = here - wanted.keys()
     else:
-        removed = {c.task.id for c in message.changes if c.action == Change.ACTION_REMOVE}
+        removed = {c.task.id for c in about if c.action == Change.ACTION_REMOVE}
         gone = (removed - wanted.keys()) & here
     steps: list[Step] = [Remove(task_id) for task_id in sorted(gone)]
     for task in wanted.values():
@@ -76,7 +77,8 @@ def behind(message: Message, local: Mapping[str, objects_pb2.TaskStatus]) -> lis
     return [
         change.task.id
         for change in message.changes
-        if change.action == Change.ACTION_UPDATE
+        if change.HasField("task")
+        and change.action == Change.ACTION_UPDATE
         and change.task.id in local
         and change.task.status.state < local[change.task.id].state
     ]

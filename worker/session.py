@@ -1,4 +1,4 @@
-"""One session with one manager: registration, heartbeats, assignments, statuses and logs.
+"""One session with one manager: registration, heartbeats, assignments, statuses, logs, commands.
 
 It lasts until any of them fails. What goes over it is the affair of the `Work` it is given; where
 to open the next one is `connection`'s.
@@ -58,6 +58,9 @@ class Work(Protocol):
 
     async def serve_logs(self, channel: grpc.aio.Channel) -> None:
         """Answers the manager's wishes for logs, until it is cancelled."""
+
+    async def serve_commands(self, channel: grpc.aio.Channel) -> None:
+        """Runs what the manager asks for in tasks, until it is cancelled."""
 
 
 class ReopenSession(Exception):
@@ -128,6 +131,7 @@ class Session:
                 self._receive(),
                 self._work.deliver(self._send),
                 self._work.serve_logs(self._channel),
+                self._work.serve_commands(self._channel),
             )
         finally:
             stream.cancel()

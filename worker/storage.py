@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError, Message
 
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2
+from worker.logins import for_the_disk
 
 ManagerAddress = dispatcher_pb2.ManagerAddress
 Task = objects_pb2.Task
@@ -67,7 +68,7 @@ class Storage:
 
     @classmethod
     async def open(cls, path: Path) -> "Storage":
-        """Opens the file, or makes it (mode 0600: specs hold registry logins).
+        """Opens the file, or makes it (mode 0600: specs may hold passwords).
 
         REFUSED if it is damaged or of a later version.
         """
@@ -84,12 +85,14 @@ class Storage:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
 
     async def assign(self, tasks: Iterable[Task], removed: Iterable[str]) -> None:
-        """Keeps the tasks as assigned, and forgets the removed ones with their statuses."""
+        """Keeps the tasks as assigned, but for the logins of registries, and forgets the removed
+        ones with their statuses.
+        """
         statements: list[Statement] = []
         for task_id in removed:
             statements.append(("DELETE FROM tasks WHERE id = ?", (task_id,)))
             statements.append(("DELETE FROM statuses WHERE task_id = ?", (task_id,)))
-        for task in tasks:
+        for task in map(for_the_disk, tasks):
             statements.append(
                 ("INSERT OR REPLACE INTO tasks VALUES (?, ?)", (task.id, task.SerializeToString()))
             )

@@ -5,6 +5,9 @@ waiting may run past the desired state, everything else pauses at it; a desired 
 more stops what runs; a failure before STARTING gives REJECTED, from there on FAILED; temporary
 failures leave the state as it is and are tried again. Messages are Docker's.
 
+A task with a health check is STARTING until it is healthy. One that is unhealthy is stopped, and
+has FAILED; its status says so before, and a daemon that restarts meanwhile goes on with the stop.
+
 Holds no task, reads no clock, and never touches a container: `task_runner` obeys it.
 """
 
@@ -22,10 +25,12 @@ from api.states import (
     RUNNING,
     SHUTDOWN,
     STARTING,
+    UNHEALTHY,
+    UNPROVEN,
 )
 from api.times import seconds_of, timestamp
 from api.v1 import objects_pb2, types_pb2
-from worker.executor import ExitResult
+from worker.executor import ExitResult, Health
 
 State: TypeAlias = types_pb2.TaskState.ValueType
 TaskStatus = objects_pb2.TaskStatus
@@ -73,9 +78,16 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The container runs."""
+    """The container runs; with a health check it is yet to prove itself."""
 
     container: objects_pb2.ContainerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The container runs on, but its health is another than before."""
+
+    health: Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ class Failure:
     temporary: bool = False
 
 
-Outcome = Prepared | Started | Ended | Failure
+Outcome = Prepared | Started | Judged | Ended | Failure
 
 _PAST_DESIRED = {PREPARING: Action.PREPARE, STARTING: Action.START, RUNNING: Action.WAIT}
 """States whose work goes on to its end once it has begun, whatever the desired state is."""
@@ -107,7 +119,7 @@ def next_step(desired: State, status: TaskStatus, now: float) -> Step:
     if state > desired:
         return Pause()
     if state in _PAST_DESIRED:
-        return Perform(_PAST_DESIRED[state])
+        return Perform(_work_of(status))
     if state >= desired:
         return Pause()
     if state < ACCEPTED:
@@ -119,6 +131,19 @@ def next_step(desired: State, status: TaskStatus, now: float) -> Step:
     return Pause()
 
 
+def _work_of(status: TaskStatus) -> Action:
+    if _is_unhealthy(status):
+        return Action.SHUTDOWN
+    if status.state == STARTING and status.container.health == UNPROVEN:
+        return Action.WAIT  # it was started
+    return _PAST_DESIRED[status.state]
+
+
+def _is_unhealthy(status: TaskStatus) -> bool:
+    """Whether the task is to be stopped, or was, for what its health check said."""
+    return status.container.health == UNHEALTHY
+
+
 def conclude(status: TaskStatus, outcome: Outcome, *, stopping: bool, now: float) -> TaskStatus:
     """The status after a step; `stopping`: the step was a shutdown."""
     match outcome:
@@ -127,9 +152,13 @@ def conclude(status: TaskStatus, outcome: Outcome, *, stopping: bool, now: float
         case Prepared():
             return _moved(status, READY, "prepared", now)
         case Started(container=container):
-            running = _moved(status, RUNNING, "started", now)
-            running.container.CopyFrom(container)
-            return running
+            unproven = container.health == UNPROVEN
+            state, message = (STARTING, "not healthy yet") if unproven else (RUNNING, "started")
+            started = _moved(status, state, message, now)
+            started.container.CopyFrom(container)
+            return started
+        case Judged(health=health):
+            return _judged(status, health, now)
         case Ended(exit=end):
             return _stopped(status, end, now) if stopping else _finished(status, end, now)
 
@@ -149,17 +178,32 @@ def _moved(status: TaskStatus, state: State, message: str, now: float) -> TaskSt
     return moved
 
 
+def _judged(status: TaskStatus, health: Health, now: float) -> TaskStatus:
+    well = health.state != UNHEALTHY
+    state, message = (RUNNING, "healthy") if well else (status.state, "unhealthy")
+    judged = _moved(status, state, message, now)
+    judged.error = "" if well else f"unhealthy: {health.reason}"
+    judged.container.health = health.state
+    del judged.container.health_log[:]
+    judged.container.health_log.extend(health.log)
+    return judged
+
+
 def _failed(status: TaskStatus, failure: Failure, now: float) -> TaskStatus:
     state = status.state
     if not failure.temporary:
         state = REJECTED if status.state < STARTING else FAILED
     failed = _moved(status, state, status.message, now)
-    failed.error = failure.error
+    # What follows from its ill health does not hide it.
+    failed.error = status.error if _is_unhealthy(status) else failure.error
     return failed
 
 
 def _stopped(status: TaskStatus, end: ExitResult | None, now: float) -> TaskStatus:
-    stopped = _moved(status, SHUTDOWN, "shutdown", now)
+    if _is_unhealthy(status):
+        stopped = _failed(status, Failure(status.error), now)
+    else:
+        stopped = _moved(status, SHUTDOWN, "shutdown", now)
     if end is not None:
         _note_exit(stopped, end)
     return stopped

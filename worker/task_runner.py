@@ -9,12 +9,12 @@ import logging
 from collections.abc import Callable
 
 from api.errors import SwarmError
-from api.states import RUNNING, STARTING, state_name
+from api.states import RUNNING, STARTING, UNCHECKED, state_name
 from api.v1 import objects_pb2
 from hostkit.clock import Clock
 from worker import task_machine
 from worker.executor import Executor, TemporaryError
-from worker.task_machine import Action, Ended, Failure, Outcome, Prepared, Started
+from worker.task_machine import Action, Ended, Failure, Judged, Outcome, Prepared, Started
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,10 @@ class TaskRunner:
     def update(self, task: Task) -> None:
         """The managers want something else; a step that is under way goes on."""
         self.task = task
+        self.wake()
+
+    def wake(self) -> None:
+        """What a step failed for may have come: it is tried again without more delay."""
         self._news.set()
 
     def stop(self, task: Task) -> None:
@@ -117,7 +121,7 @@ class TaskRunner:
                 case Action.START:
                     return Started(await self._executor.start(task))
                 case Action.WAIT:
-                    return Ended(await self._executor.wait(task))
+                    return await self._wait(task)
                 case Action.SHUTDOWN:
                     return Ended(await self._executor.shutdown(task))
         except TemporaryError as error:
@@ -127,6 +131,14 @@ class TaskRunner:
         except Exception as error:  # the boundary of the task: it must not hang in its state
             log.exception("task %s: %s broke down", task.id, action.value)
             return Failure(f"internal error: {error!r}")
+
+    async def _wait(self, task: Task) -> Outcome:
+        known = self.status.container.health
+        if known != UNCHECKED:
+            health = await self._executor.health(task, known)
+            if health is not None:
+                return Judged(health)
+        return Ended(await self._executor.wait(task))
 
     def _observe(self, status: TaskStatus) -> None:
         level = logging.WARNING if status.error else logging.INFO

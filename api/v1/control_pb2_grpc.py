@@ -140,6 +140,56 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
                 _registered_method=True)
+        self.CreateSecret = channel.unary_unary(
+                '/swarm.v1.Control/CreateSecret',
+                request_serializer=api_dot_v1_dot_control__pb2.CreateSecretRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Secret.FromString,
+                _registered_method=True)
+        self.GetSecret = channel.unary_unary(
+                '/swarm.v1.Control/GetSecret',
+                request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Secret.FromString,
+                _registered_method=True)
+        self.ListSecrets = channel.unary_unary(
+                '/swarm.v1.Control/ListSecrets',
+                request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.FromString,
+                _registered_method=True)
+        self.UpdateSecret = channel.unary_unary(
+                '/swarm.v1.Control/UpdateSecret',
+                request_serializer=api_dot_v1_dot_control__pb2.UpdateSecretRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Secret.FromString,
+                _registered_method=True)
+        self.RemoveSecret = channel.unary_unary(
+                '/swarm.v1.Control/RemoveSecret',
+                request_serializer=api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+                _registered_method=True)
+        self.CreateConfig = channel.unary_unary(
+                '/swarm.v1.Control/CreateConfig',
+                request_serializer=api_dot_v1_dot_control__pb2.CreateConfigRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Config.FromString,
+                _registered_method=True)
+        self.GetConfig = channel.unary_unary(
+                '/swarm.v1.Control/GetConfig',
+                request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Config.FromString,
+                _registered_method=True)
+        self.ListConfigs = channel.unary_unary(
+                '/swarm.v1.Control/ListConfigs',
+                request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.FromString,
+                _registered_method=True)
+        self.UpdateConfig = channel.unary_unary(
+                '/swarm.v1.Control/UpdateConfig',
+                request_serializer=api_dot_v1_dot_control__pb2.UpdateConfigRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Config.FromString,
+                _registered_method=True)
+        self.RemoveConfig = channel.unary_unary(
+                '/swarm.v1.Control/RemoveConfig',
+                request_serializer=api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/swarm.v1.Control/Watch',
                 request_serializer=api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
@@ -279,6 +329,68 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSecret(self, request, context):
+        """Answers carry no secret's data. Labels are all of a secret or config that can be updated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSecrets(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateConfig(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConfig(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConfigs(self, request, context):
+        """Without their data, which GetConfig tells.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateConfig(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveConfig(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """First every matching object as it is (action NONE), then one message per commit.
         """
@@ -391,6 +503,56 @@ def add_ControlServicer_to_server(servicer, server):
             ),
             'RemoveOperator': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveOperator,
+                    request_deserializer=api_dot_v1_dot_control__pb2.RemoveRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.RemoveResponse.SerializeToString,
+            ),
+            'CreateSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSecret,
+                    request_deserializer=api_dot_v1_dot_control__pb2.CreateSecretRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Secret.SerializeToString,
+            ),
+            'GetSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSecret,
+                    request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Secret.SerializeToString,
+            ),
+            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecrets,
+                    request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.SerializeToString,
+            ),
+            'UpdateSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSecret,
+                    request_deserializer=api_dot_v1_dot_control__pb2.UpdateSecretRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Secret.SerializeToString,
+            ),
+            'RemoveSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSecret,
+                    request_deserializer=api_dot_v1_dot_control__pb2.RemoveRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.RemoveResponse.SerializeToString,
+            ),
+            'CreateConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateConfig,
+                    request_deserializer=api_dot_v1_dot_control__pb2.CreateConfigRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Config.SerializeToString,
+            ),
+            'GetConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConfig,
+                    request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Config.SerializeToString,
+            ),
+            'ListConfigs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConfigs,
+                    request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.SerializeToString,
+            ),
+            'UpdateConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateConfig,
+                    request_deserializer=api_dot_v1_dot_control__pb2.UpdateConfigRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Config.SerializeToString,
+            ),
+            'RemoveConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveConfig,
                     request_deserializer=api_dot_v1_dot_control__pb2.RemoveRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.RemoveResponse.SerializeToString,
             ),
@@ -965,6 +1127,276 @@ class Control:
             request,
             target,
             '/swarm.v1.Control/RemoveOperator',
+            api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/CreateSecret',
+            api_dot_v1_dot_control__pb2.CreateSecretRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/GetSecret',
+            api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/ListSecrets',
+            api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.ListSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/UpdateSecret',
+            api_dot_v1_dot_control__pb2.UpdateSecretRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/RemoveSecret',
+            api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/CreateConfig',
+            api_dot_v1_dot_control__pb2.CreateConfigRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Config.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/GetConfig',
+            api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Config.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConfigs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/ListConfigs',
+            api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.ListConfigsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/UpdateConfig',
+            api_dot_v1_dot_control__pb2.UpdateConfigRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Config.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/RemoveConfig',
             api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
             api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
             options,

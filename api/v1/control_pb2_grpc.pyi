@@ -58,6 +58,18 @@ class ControlStub:
     CreateOperator: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateOperatorRequest, _control_pb2.OperatorCredentials]
     ListOperators: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListOperatorsRequest, _control_pb2.ListOperatorsResponse]
     RemoveOperator: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
+    CreateSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateSecretRequest, _objects_pb2.Secret]
+    """Answers carry no secret's data. Labels are all of a secret or config that can be updated."""
+    GetSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Secret]
+    ListSecrets: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListSecretsResponse]
+    UpdateSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateSecretRequest, _objects_pb2.Secret]
+    RemoveSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
+    CreateConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateConfigRequest, _objects_pb2.Config]
+    GetConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Config]
+    ListConfigs: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListConfigsResponse]
+    """Without their data, which GetConfig tells."""
+    UpdateConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateConfigRequest, _objects_pb2.Config]
+    RemoveConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
 
@@ -88,6 +100,18 @@ class ControlAsyncStub(ControlStub):
     CreateOperator: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateOperatorRequest, _control_pb2.OperatorCredentials]  # type: ignore[assignment]
     ListOperators: _aio.UnaryUnaryMultiCallable[_control_pb2.ListOperatorsRequest, _control_pb2.ListOperatorsResponse]  # type: ignore[assignment]
     RemoveOperator: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
+    CreateSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateSecretRequest, _objects_pb2.Secret]  # type: ignore[assignment]
+    """Answers carry no secret's data. Labels are all of a secret or config that can be updated."""
+    GetSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Secret]  # type: ignore[assignment]
+    ListSecrets: _aio.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListSecretsResponse]  # type: ignore[assignment]
+    UpdateSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateSecretRequest, _objects_pb2.Secret]  # type: ignore[assignment]
+    RemoveSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
+    CreateConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateConfigRequest, _objects_pb2.Config]  # type: ignore[assignment]
+    GetConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Config]  # type: ignore[assignment]
+    ListConfigs: _aio.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListConfigsResponse]  # type: ignore[assignment]
+    """Without their data, which GetConfig tells."""
+    UpdateConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateConfigRequest, _objects_pb2.Config]  # type: ignore[assignment]
+    RemoveConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
 
@@ -237,6 +261,78 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
 
     @_abc_1.abstractmethod
     def RemoveOperator(
+        self,
+        request: _control_pb2.RemoveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RemoveResponse, _abc.Awaitable[_control_pb2.RemoveResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateSecret(
+        self,
+        request: _control_pb2.CreateSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Secret, _abc.Awaitable[_objects_pb2.Secret]]:
+        """Answers carry no secret's data. Labels are all of a secret or config that can be updated."""
+
+    @_abc_1.abstractmethod
+    def GetSecret(
+        self,
+        request: _control_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Secret, _abc.Awaitable[_objects_pb2.Secret]]: ...
+
+    @_abc_1.abstractmethod
+    def ListSecrets(
+        self,
+        request: _control_pb2.ListFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListSecretsResponse, _abc.Awaitable[_control_pb2.ListSecretsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateSecret(
+        self,
+        request: _control_pb2.UpdateSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Secret, _abc.Awaitable[_objects_pb2.Secret]]: ...
+
+    @_abc_1.abstractmethod
+    def RemoveSecret(
+        self,
+        request: _control_pb2.RemoveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RemoveResponse, _abc.Awaitable[_control_pb2.RemoveResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateConfig(
+        self,
+        request: _control_pb2.CreateConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Config, _abc.Awaitable[_objects_pb2.Config]]: ...
+
+    @_abc_1.abstractmethod
+    def GetConfig(
+        self,
+        request: _control_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Config, _abc.Awaitable[_objects_pb2.Config]]: ...
+
+    @_abc_1.abstractmethod
+    def ListConfigs(
+        self,
+        request: _control_pb2.ListFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListConfigsResponse, _abc.Awaitable[_control_pb2.ListConfigsResponse]]:
+        """Without their data, which GetConfig tells."""
+
+    @_abc_1.abstractmethod
+    def UpdateConfig(
+        self,
+        request: _control_pb2.UpdateConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Config, _abc.Awaitable[_objects_pb2.Config]]: ...
+
+    @_abc_1.abstractmethod
+    def RemoveConfig(
         self,
         request: _control_pb2.RemoveRequest,
         context: _ServicerContext,

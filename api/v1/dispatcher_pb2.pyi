@@ -202,29 +202,39 @@ class AssignmentChange(message.Message):
         DESCRIPTOR: descriptor.EnumDescriptor
         ACTION_UPDATE: AssignmentChange._Action.ValueType  # 0
         ACTION_REMOVE: AssignmentChange._Action.ValueType  # 1
-        """the task carries its id alone"""
+        """the item carries its id alone"""
 
     class Action(_Action, metaclass=_ActionEnumTypeWrapper): ...
     ACTION_UPDATE: AssignmentChange.Action.ValueType  # 0
     ACTION_REMOVE: AssignmentChange.Action.ValueType  # 1
-    """the task carries its id alone"""
+    """the item carries its id alone"""
 
     ACTION_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    CONFIG_FIELD_NUMBER: builtins.int
     action: AssignmentChange.Action.ValueType
     @builtins.property
     def task(self) -> objects_pb2.Task: ...
+    @builtins.property
+    def secret(self) -> objects_pb2.Secret:
+        """What the node's tasks need. One without its spec is an outline: who has it keeps it."""
+
+    @builtins.property
+    def config(self) -> objects_pb2.Config: ...
     def __init__(
         self,
         *,
         action: AssignmentChange.Action.ValueType = ...,
         task: objects_pb2.Task | None = ...,
+        secret: objects_pb2.Secret | None = ...,
+        config: objects_pb2.Config | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["item", b"item", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["config", b"config", "item", b"item", "secret", b"secret", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "item", b"item", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "config", b"config", "item", b"item", "secret", b"secret", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task", "secret", "config"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 

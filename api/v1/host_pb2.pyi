@@ -414,7 +414,10 @@ class PullImageRequest(message.Message):
 
     REFERENCE_FIELD_NUMBER: builtins.int
     PLATFORM_FIELD_NUMBER: builtins.int
+    REGISTRY_AUTH_FIELD_NUMBER: builtins.int
     reference: builtins.str
+    registry_auth: builtins.str
+    """a user of the registry as Docker's X-Registry-Auth; empty: nobody"""
     @builtins.property
     def platform(self) -> types_pb2.Platform:
         """unset: this host's"""
@@ -424,10 +427,11 @@ class PullImageRequest(message.Message):
         *,
         reference: builtins.str = ...,
         platform: types_pb2.Platform | None = ...,
+        registry_auth: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["platform", b"platform"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["platform", b"platform", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["platform", b"platform", "reference", b"reference", "registry_auth", b"registry_auth"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -636,5 +640,40 @@ class RemoveImageResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["deleted", b"deleted", "untagged", b"untagged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CheckLoginRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    REGISTRY_FIELD_NUMBER: builtins.int
+    REGISTRY_AUTH_FIELD_NUMBER: builtins.int
+    registry: builtins.str
+    """host or host:port"""
+    registry_auth: builtins.str
+    """as in PullImageRequest"""
+    def __init__(
+        self,
+        *,
+        registry: builtins.str = ...,
+        registry_auth: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["registry", b"registry", "registry_auth", b"registry_auth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CheckLoginResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

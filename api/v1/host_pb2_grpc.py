@@ -94,6 +94,11 @@ class HostStub:
                 request_serializer=api_dot_v1_dot_host__pb2.RemoveImageRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_host__pb2.RemoveImageResponse.FromString,
                 _registered_method=True)
+        self.CheckLogin = channel.unary_unary(
+                '/swarm.v1.Host/CheckLogin',
+                request_serializer=api_dot_v1_dot_host__pb2.CheckLoginRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_host__pb2.CheckLoginResponse.FromString,
+                _registered_method=True)
 
 
 class HostServicer:
@@ -174,6 +179,13 @@ class HostServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckLogin(self, request, context):
+        """Asks a registry whether it knows a user; this host keeps nothing of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HostServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +248,11 @@ def add_HostServicer_to_server(servicer, server):
                     servicer.RemoveImage,
                     request_deserializer=api_dot_v1_dot_host__pb2.RemoveImageRequest.FromString,
                     response_serializer=api_dot_v1_dot_host__pb2.RemoveImageResponse.SerializeToString,
+            ),
+            'CheckLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckLogin,
+                    request_deserializer=api_dot_v1_dot_host__pb2.CheckLoginRequest.FromString,
+                    response_serializer=api_dot_v1_dot_host__pb2.CheckLoginResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -562,6 +579,33 @@ class Host:
             '/swarm.v1.Host/RemoveImage',
             api_dot_v1_dot_host__pb2.RemoveImageRequest.SerializeToString,
             api_dot_v1_dot_host__pb2.RemoveImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Host/CheckLogin',
+            api_dot_v1_dot_host__pb2.CheckLoginRequest.SerializeToString,
+            api_dot_v1_dot_host__pb2.CheckLoginResponse.FromString,
             options,
             channel_credentials,
             insecure,

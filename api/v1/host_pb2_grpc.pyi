@@ -46,6 +46,8 @@ class HostStub:
     ListImages: _grpc.UnaryUnaryMultiCallable[_host_pb2.ListImagesRequest, _host_pb2.ListImagesResponse]
     GetImage: _grpc.UnaryUnaryMultiCallable[_host_pb2.GetImageRequest, _host_pb2.Image]
     RemoveImage: _grpc.UnaryUnaryMultiCallable[_host_pb2.RemoveImageRequest, _host_pb2.RemoveImageResponse]
+    CheckLogin: _grpc.UnaryUnaryMultiCallable[_host_pb2.CheckLoginRequest, _host_pb2.CheckLoginResponse]
+    """Asks a registry whether it knows a user; this host keeps nothing of it."""
 
 @_typing.type_check_only
 class HostAsyncStub(HostStub):
@@ -65,6 +67,8 @@ class HostAsyncStub(HostStub):
     ListImages: _aio.UnaryUnaryMultiCallable[_host_pb2.ListImagesRequest, _host_pb2.ListImagesResponse]  # type: ignore[assignment]
     GetImage: _aio.UnaryUnaryMultiCallable[_host_pb2.GetImageRequest, _host_pb2.Image]  # type: ignore[assignment]
     RemoveImage: _aio.UnaryUnaryMultiCallable[_host_pb2.RemoveImageRequest, _host_pb2.RemoveImageResponse]  # type: ignore[assignment]
+    CheckLogin: _aio.UnaryUnaryMultiCallable[_host_pb2.CheckLoginRequest, _host_pb2.CheckLoginResponse]  # type: ignore[assignment]
+    """Asks a registry whether it knows a user; this host keeps nothing of it."""
 
 class HostServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -153,5 +157,13 @@ class HostServicer(metaclass=_abc_1.ABCMeta):
         request: _host_pb2.RemoveImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.RemoveImageResponse, _abc.Awaitable[_host_pb2.RemoveImageResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CheckLogin(
+        self,
+        request: _host_pb2.CheckLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_host_pb2.CheckLoginResponse, _abc.Awaitable[_host_pb2.CheckLoginResponse]]:
+        """Asks a registry whether it knows a user; this host keeps nothing of it."""
 
 def add_HostServicer_to_server(servicer: HostServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,6 +33,8 @@ class Object(message.Message):
     SERVICE_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
     OPERATOR_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    CONFIG_FIELD_NUMBER: builtins.int
     @builtins.property
     def cluster(self) -> Cluster: ...
     @builtins.property
@@ -43,6 +45,10 @@ class Object(message.Message):
     def task(self) -> Task: ...
     @builtins.property
     def operator(self) -> Operator: ...
+    @builtins.property
+    def secret(self) -> Secret: ...
+    @builtins.property
+    def config(self) -> Config: ...
     def __init__(
         self,
         *,
@@ -51,12 +57,14 @@ class Object(message.Message):
         service: Service | None = ...,
         task: Task | None = ...,
         operator: Operator | None = ...,
+        secret: Secret | None = ...,
+        config: Config | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "kind", b"kind", "node", b"node", "operator", b"operator", "service", b"service", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "kind", b"kind", "node", b"node", "operator", b"operator", "service", b"service", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator", "secret", "config"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -412,6 +420,26 @@ class NodeStatus(message.Message):
 class Service(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
+    @typing.final
+    class RegistryLoginsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: builtins.int
     META_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
@@ -419,6 +447,8 @@ class Service(message.Message):
     SPEC_VERSION_FIELD_NUMBER: builtins.int
     UPDATE_STATUS_FIELD_NUMBER: builtins.int
     JOB_STATUS_FIELD_NUMBER: builtins.int
+    REGISTRY_LOGINS_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     id: builtins.str
     spec_version: builtins.int
     """grows with each change of spec.task; tasks carry the one they were made from"""
@@ -434,6 +464,14 @@ class Service(message.Message):
     def job_status(self) -> JobStatus:
         """of jobs only"""
 
+    @builtins.property
+    def registry_logins(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """What nodes pull images with, by registry: those of spec and previous_spec. Control answers are stripped of it."""
+
+    @builtins.property
+    def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """only in the answer to a call: what went less well than was asked"""
+
     def __init__(
         self,
         *,
@@ -444,10 +482,12 @@ class Service(message.Message):
         spec_version: builtins.int = ...,
         update_status: UpdateStatus | None = ...,
         job_status: JobStatus | None = ...,
+        registry_logins: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        warnings: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "update_status", b"update_status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "registry_logins", b"registry_logins", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -668,10 +708,17 @@ class ContainerStatus(message.Message):
     PID_FIELD_NUMBER: builtins.int
     EXIT_CODE_FIELD_NUMBER: builtins.int
     OOM_KILLED_FIELD_NUMBER: builtins.int
+    HEALTH_FIELD_NUMBER: builtins.int
+    HEALTH_LOG_FIELD_NUMBER: builtins.int
     container_id: builtins.str
     pid: builtins.int
     exit_code: builtins.int
     oom_killed: builtins.bool
+    health: types_pb2.HealthState.ValueType
+    @builtins.property
+    def health_log(self) -> containers.RepeatedCompositeFieldContainer[HealthProbe]:
+        """up to the last change of `health`, oldest first; 5 at most"""
+
     def __init__(
         self,
         *,
@@ -679,10 +726,42 @@ class ContainerStatus(message.Message):
         pid: builtins.int = ...,
         exit_code: builtins.int = ...,
         oom_killed: builtins.bool = ...,
+        health: types_pb2.HealthState.ValueType = ...,
+        health_log: abc.Iterable[HealthProbe] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "oom_killed", b"oom_killed", "pid", b"pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class HealthProbe(message.Message):
+    """One run of a health check."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AT_FIELD_NUMBER: builtins.int
+    EXIT_CODE_FIELD_NUMBER: builtins.int
+    OUTPUT_FIELD_NUMBER: builtins.int
+    exit_code: builtins.int
+    """0: healthy; -1: it took too long, or could not be run"""
+    output: builtins.str
+    """what it said; 4 KiB of all of a task's probes together"""
+    @builtins.property
+    def at(self) -> timestamp_pb2.Timestamp:
+        """when it began"""
+
+    def __init__(
+        self,
+        *,
+        at: timestamp_pb2.Timestamp | None = ...,
+        exit_code: builtins.int = ...,
+        output: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "exit_code", b"exit_code", "output", b"output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -717,5 +796,59 @@ class Operator(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "meta", b"meta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["expires_at", b"expires_at", "id", b"id", "key", b"key", "meta", b"meta", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Secret(message.Message):
+    """A small file for containers that only its users may read. Control answers are stripped of spec.data."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    @builtins.property
+    def meta(self) -> types_pb2.Meta: ...
+    @builtins.property
+    def spec(self) -> specs_pb2.SecretSpec: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        meta: types_pb2.Meta | None = ...,
+        spec: specs_pb2.SecretSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Config(message.Message):
+    """A small file for containers that is no secret."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    @builtins.property
+    def meta(self) -> types_pb2.Meta: ...
+    @builtins.property
+    def spec(self) -> specs_pb2.ConfigSpec: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        meta: types_pb2.Meta | None = ...,
+        spec: specs_pb2.ConfigSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -237,7 +237,6 @@ class ContainerSpec(message.Message):
     READ_ONLY_FIELD_NUMBER: builtins.int
     ISOLATION_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
-    NO_RESOLVE_IMAGE_FIELD_NUMBER: builtins.int
     REGISTRY_AUTH_FIELD_NUMBER: builtins.int
     CAP_ADD_FIELD_NUMBER: builtins.int
     CAP_DROP_FIELD_NUMBER: builtins.int
@@ -252,6 +251,7 @@ class ContainerSpec(message.Message):
     MEMORY_SWAP_BYTES_FIELD_NUMBER: builtins.int
     MEMORY_SWAPPINESS_FIELD_NUMBER: builtins.int
     OOM_SCORE_ADJ_FIELD_NUMBER: builtins.int
+    PINNED_IMAGE_FIELD_NUMBER: builtins.int
     image: builtins.str
     """Image and process."""
     dir: builtins.str
@@ -265,9 +265,8 @@ class ContainerSpec(message.Message):
     read_only: builtins.bool
     isolation: builtins.str
     """of Windows containers"""
-    no_resolve_image: builtins.bool
-    """each node takes the tag as it finds it"""
     registry_auth: builtins.str
+    """Only in requests: a user of the image's registry as Docker's X-Registry-Auth. The manager keeps it beside the spec."""
     memory_swap_bytes: builtins.int
     """Memory behaviour that is no reservation and no limit.
     0: default; -1: unlimited; else memory and swap together
@@ -327,6 +326,10 @@ class ContainerSpec(message.Message):
     def dns(self) -> DnsConfig:
         """Name resolution."""
 
+    @builtins.property
+    def pinned_image(self) -> PinnedImage:
+        """unset: each node takes `image` as it finds it"""
+
     def __init__(
         self,
         *,
@@ -347,7 +350,6 @@ class ContainerSpec(message.Message):
         read_only: builtins.bool = ...,
         isolation: builtins.str = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
-        no_resolve_image: builtins.bool = ...,
         registry_auth: builtins.str = ...,
         cap_add: abc.Iterable[builtins.str] | None = ...,
         cap_drop: abc.Iterable[builtins.str] | None = ...,
@@ -362,14 +364,43 @@ class ContainerSpec(message.Message):
         memory_swap_bytes: builtins.int = ...,
         memory_swappiness: builtins.int | None = ...,
         oom_score_adj: builtins.int = ...,
+        pinned_image: PinnedImage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "dns", b"dns", "health", b"health", "memory_swappiness", b"memory_swappiness", "privileges", b"privileges", "stop_grace_period", b"stop_grace_period"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "dns", b"dns", "health", b"health", "memory_swappiness", b"memory_swappiness", "pinned_image", b"pinned_image", "privileges", b"privileges", "stop_grace_period", b"stop_grace_period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "args", b"args", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "command", b"command", "configs", b"configs", "dir", b"dir", "dns", b"dns", "env", b"env", "groups", b"groups", "health", b"health", "hostname", b"hostname", "hosts", b"hosts", "image", b"image", "init", b"init", "isolation", b"isolation", "labels", b"labels", "memory_swap_bytes", b"memory_swap_bytes", "memory_swappiness", b"memory_swappiness", "mounts", b"mounts", "no_resolve_image", b"no_resolve_image", "oom_score_adj", b"oom_score_adj", "open_stdin", b"open_stdin", "privileges", b"privileges", "read_only", b"read_only", "registry_auth", b"registry_auth", "secrets", b"secrets", "stop_grace_period", b"stop_grace_period", "stop_signal", b"stop_signal", "sysctls", b"sysctls", "tty", b"tty", "ulimits", b"ulimits", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness", "args", b"args", "cap_add", b"cap_add", "cap_drop", b"cap_drop", "command", b"command", "configs", b"configs", "dir", b"dir", "dns", b"dns", "env", b"env", "groups", b"groups", "health", b"health", "hostname", b"hostname", "hosts", b"hosts", "image", b"image", "init", b"init", "isolation", b"isolation", "labels", b"labels", "memory_swap_bytes", b"memory_swap_bytes", "memory_swappiness", b"memory_swappiness", "mounts", b"mounts", "oom_score_adj", b"oom_score_adj", "open_stdin", b"open_stdin", "pinned_image", b"pinned_image", "privileges", b"privileges", "read_only", b"read_only", "registry_auth", b"registry_auth", "secrets", b"secrets", "stop_grace_period", b"stop_grace_period", "stop_signal", b"stop_signal", "sysctls", b"sysctls", "tty", b"tty", "ulimits", b"ulimits", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_swappiness: _TypeAlias = typing.Literal["memory_swappiness"]  # noqa: Y015
     _WhichOneofArgType__memory_swappiness: _TypeAlias = typing.Literal["_memory_swappiness", b"_memory_swappiness"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_swappiness) -> _WhichOneofReturnType__memory_swappiness | None: ...
+
+@typing.final
+class PinnedImage(message.Message):
+    """What the image's name meant on its registry when a manager asked. Set by managers alone: beside what the user said, so
+    that every task of this spec runs the same, also after a rollback.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: builtins.int
+    PLATFORMS_FIELD_NUMBER: builtins.int
+    reference: builtins.str
+    """name:tag@digest"""
+    @builtins.property
+    def platforms(self) -> containers.RepeatedCompositeFieldContainer[types_pb2.Platform]:
+        """those it was built for; empty: unknown"""
+
+    def __init__(
+        self,
+        *,
+        reference: builtins.str = ...,
+        platforms: abc.Iterable[types_pb2.Platform] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["platforms", b"platforms", "reference", b"reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class Ulimit(message.Message):
@@ -566,12 +597,15 @@ class FileReference(message.Message):
     UID_FIELD_NUMBER: builtins.int
     GID_FIELD_NUMBER: builtins.int
     MODE_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
     source: builtins.str
     target: builtins.str
     uid: builtins.str
     gid: builtins.str
     mode: builtins.int
     """unset: 0444"""
+    id: builtins.str
+    """Of the secret or config that `source` names. Managers fill it in; what a caller says is not heard."""
     def __init__(
         self,
         *,
@@ -580,10 +614,11 @@ class FileReference(message.Message):
         uid: builtins.str = ...,
         gid: builtins.str = ...,
         mode: builtins.int | None = ...,
+        id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_mode", b"_mode", "mode", b"mode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_mode", b"_mode", "gid", b"gid", "mode", b"mode", "source", b"source", "target", b"target", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_mode", b"_mode", "gid", b"gid", "id", b"id", "mode", b"mode", "source", b"source", "target", b"target", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mode: _TypeAlias = typing.Literal["mode"]  # noqa: Y015
     _WhichOneofArgType__mode: _TypeAlias = typing.Literal["_mode", b"_mode"]  # noqa: Y015
@@ -1083,3 +1118,55 @@ class ClusterSpec(message.Message):
     _WhichOneofReturnType__task_history_limit: _TypeAlias = typing.Literal["task_history_limit"]  # noqa: Y015
     _WhichOneofArgType__task_history_limit: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__task_history_limit) -> _WhichOneofReturnType__task_history_limit | None: ...
+
+@typing.final
+class SecretSpec(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANNOTATIONS_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    TEMPLATE_DRIVER_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """fewer than 512000; never changes"""
+    template_driver: builtins.str
+    """what expands placeholders in `data`, as golang; empty: nothing"""
+    @builtins.property
+    def annotations(self) -> types_pb2.Annotations: ...
+    def __init__(
+        self,
+        *,
+        annotations: types_pb2.Annotations | None = ...,
+        data: builtins.bytes = ...,
+        template_driver: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "data", b"data", "template_driver", b"template_driver"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ConfigSpec(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ANNOTATIONS_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    TEMPLATE_DRIVER_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """1000 KiB at most; never changes"""
+    template_driver: builtins.str
+    """as of a secret"""
+    @builtins.property
+    def annotations(self) -> types_pb2.Annotations: ...
+    def __init__(
+        self,
+        *,
+        annotations: types_pb2.Annotations | None = ...,
+        data: builtins.bytes = ...,
+        template_driver: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "data", b"data", "template_driver", b"template_driver"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

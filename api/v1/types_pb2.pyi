@@ -117,6 +117,27 @@ NODE_AVAILABILITY_PAUSE: NodeAvailability.ValueType  # 1
 NODE_AVAILABILITY_DRAIN: NodeAvailability.ValueType  # 2
 """no new tasks, and present ones move away"""
 
+class _HealthState:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HealthStateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_HealthState.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    HEALTH_STATE_NONE: _HealthState.ValueType  # 0
+    """it has none, or was not started"""
+    HEALTH_STATE_STARTING: _HealthState.ValueType  # 1
+    HEALTH_STATE_HEALTHY: _HealthState.ValueType  # 2
+    HEALTH_STATE_UNHEALTHY: _HealthState.ValueType  # 3
+
+class HealthState(_HealthState, metaclass=_HealthStateEnumTypeWrapper):
+    """What the health check of a container says."""
+
+HEALTH_STATE_NONE: HealthState.ValueType  # 0
+"""it has none, or was not started"""
+HEALTH_STATE_STARTING: HealthState.ValueType  # 1
+HEALTH_STATE_HEALTHY: HealthState.ValueType  # 2
+HEALTH_STATE_UNHEALTHY: HealthState.ValueType  # 3
+
 @typing.final
 class Annotations(message.Message):
     """What the user calls an object."""

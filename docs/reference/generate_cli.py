@@ -26,6 +26,10 @@ what to do. A switch may be given a value, as in `--tty=false`.
 | 4 | the daemon cannot be reached, or no manager leads |
 | 130 | interrupted; a service that was being waited for goes on |
 
+`task exec` and `service exec` end with the exit code of their command: 128 + signal if one ended
+it, 126 if it cannot be run, 127 if it is not found. Where there is none, the codes above tell why,
+and a line on standard error that begins with `swarmctl:`.
+
 `--format` takes `table`, `json`, `table TEMPLATE` or a template: `{{.Field}}`, `{{.Spec.Name}}`,
 `{{json .}}`, and the functions join, json, lower, println, split, title and upper, also in pipes.
 `--filter KEY=VALUE` may be repeated: different keys all have to match.

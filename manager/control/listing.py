@@ -1,12 +1,15 @@
 """Which objects a list request asks for. Pure; fields of a request are ANDed, their values ORed."""
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from api.modes import mode_name
 from api.states import COMPLETE, REMOVE, RUNNING, is_live, task_name
 from api.v1 import control_pb2, objects_pb2
 from manager.control.resolve import resolve
 from manager.state.store import View
+
+F = TypeVar("F", objects_pb2.Secret, objects_pb2.Config)
 
 
 def services(view: View, request: control_pb2.ListServicesRequest) -> list[objects_pb2.Service]:
@@ -45,6 +48,17 @@ def nodes(view: View, request: control_pb2.ListNodesRequest) -> list[objects_pb2
         and _labelled(node.description.engine.labels, request.engine_labels)
         and _labelled(node.spec.annotations.labels, request.node_labels)
         and (not request.roles or node.role in request.roles)
+    ]
+
+
+def files(view: View, kind: type[F], request: control_pb2.ListFilesRequest) -> list[F]:
+    """Secrets, or configs, that match, oldest first."""
+    return [
+        file
+        for file in view.all(kind)
+        if _starts(file.id, request.ids)
+        and _starts(file.spec.annotations.name, request.names)
+        and _labelled(file.spec.annotations.labels, request.labels)
     ]
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from api.errors import Code, SwarmError
 from api.v1 import logs_pb2
 from hostkit.clock import Clock
+from manager.control.listener import Listener
 from manager.control.log_routing import Route
 from manager.state.store import View
 from manager.waiting import until_due
@@ -139,44 +140,6 @@ class Reading:
         return min((moment for moment in due if moment is not None), default=None)
 
 
-class Listener:
-    """One agent's open ear."""
-
-    def __init__(self, node_id: str) -> None:
-        self.node_id = node_id
-        self._unsent: deque[logs_pb2.Subscription] = deque()
-        self._woken = asyncio.Event()
-        self._ended: SwarmError | None = None
-
-    def tell(self, subscription: logs_pb2.Subscription) -> None:
-        """Adds what the agent is to be told."""
-        if subscription.close and self._withdraw(subscription.id):
-            return
-        self._unsent.append(subscription)
-        self._woken.set()
-
-    async def next(self) -> logs_pb2.Subscription:
-        """Waits for the next thing to tell; raises what ended the stream."""
-        while not self._unsent and self._ended is None:
-            self._woken.clear()
-            await self._woken.wait()
-        if self._ended is not None:
-            raise self._ended
-        return self._unsent.popleft()
-
-    def end(self, error: SwarmError) -> None:
-        """Ends the stream."""
-        self._ended = error
-        self._woken.set()
-
-    def _withdraw(self, subscription_id: str) -> bool:
-        for waiting in self._unsent:
-            if waiting.id == subscription_id:
-                self._unsent.remove(waiting)
-                return True
-        return False
-
-
 class LogExchange:
     """All clients and all agents."""
 
@@ -184,7 +147,7 @@ class LogExchange:
         self._view = view
         self._monotonic = monotonic
         self._readings: dict[str, Reading] = {}
-        self._listeners: dict[str, Listener] = {}
+        self._listeners: dict[str, Listener[logs_pb2.Subscription]] = {}
 
     def open(self, route: Route) -> Reading:
         """A client begins."""
@@ -211,14 +174,14 @@ class LogExchange:
             raise closed(subscription_id)
         return found
 
-    def listen(self, node_id: str) -> Listener:
+    def listen(self, node_id: str) -> Listener[logs_pb2.Subscription]:
         """An agent begins to listen; a stream of the same node that was open ends."""
         older = self._listeners.get(node_id)
         if older is not None:
             older.end(
                 SwarmError(Code.REFUSED, "a newer stream of this node listens for log requests")
             )
-        listener = self._listeners[node_id] = Listener(node_id)
+        listener = self._listeners[node_id] = Listener[logs_pb2.Subscription](node_id)
         for reading in self._readings.values():
             reading.hush(node_id)
             if reading.route.listens(self._view, node_id, self._monotonic()):
@@ -226,7 +189,7 @@ class LogExchange:
             reading.wake()
         return listener
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: Listener[logs_pb2.Subscription]) -> None:
         """An agent listens no more."""
         if self._listeners.get(listener.node_id) is listener:
             del self._listeners[listener.node_id]

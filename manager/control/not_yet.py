@@ -3,7 +3,6 @@
 A field leaves this table in the change that gives it its effect.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -78,51 +77,11 @@ _TABLE: tuple[NotYet, ...] = (
         "SELinux labels are not applied yet",
         lambda s: s.task.container.privileges.selinux_label,
     ),
-    NotYet(
-        "task.container.init",
-        "--init",
-        "an init process inside the container is not built yet",
-        lambda s: s.task.container.init,
-    ),
-    NotYet(
-        "task.container.registry_auth",
-        "--with-registry-auth",
-        "registry credentials are not handed to nodes yet",
-        lambda s: s.task.container.registry_auth,
-    ),
-    NotYet(
-        "task.container.no_resolve_image",
-        "--no-resolve-image",
-        "images are not pinned to a digest yet, so every node resolves the tag by itself",
-        lambda s: s.task.container.no_resolve_image,
-    ),
-    NotYet(
-        "task.container.secrets",
-        "--secret",
-        "secrets are not built yet",
-        lambda s: s.task.container.secrets,
-    ),
-    NotYet(
-        "task.container.configs",
-        "--config",
-        "configs are not built yet",
-        lambda s: s.task.container.configs,
-    ),
-    NotYet(
-        "task.container.health",
-        "--health-*",
-        "health checks are not built yet",
-        lambda s: s.task.container.health.ByteSize(),
-    ),
 )
 
 _BIND_FIELDS = {"type", "source", "target", "read_only", "bind_propagation"}
 _TMPFS_FIELDS = {"type", "target", "read_only", "tmpfs_size_bytes", "tmpfs_mode"}
 _MOUNT_FIELDS = {Mount.TYPE_BIND: _BIND_FIELDS, Mount.TYPE_TMPFS: _TMPFS_FIELDS}
-
-# What Docker fills in (https://docs.docker.com/reference/cli/docker/service/create/, templates).
-_TEMPLATE = re.compile(r"\{\{-?\s*\.(Service|Node|Task)\b")
-_TEMPLATES = "placeholders as {{.Node.Hostname}} are not filled in yet"
 
 
 def refuse_not_yet(spec: Spec) -> None:
@@ -132,9 +91,14 @@ def refuse_not_yet(spec: Spec) -> None:
             raise _refusal(row.path, row.flag, row.why)
     for path, why in _mounts(spec.task.container.mounts):
         raise _refusal(path, "--mount", why)
-    for path, flag, text in _templated(spec.task.container):
-        if _TEMPLATE.search(text):
-            raise _refusal(path, flag, _TEMPLATES)
+
+
+def refuse_templates(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec) -> None:
+    """Refuses a secret or config whose data is a template: UNSUPPORTED."""
+    if spec.template_driver:
+        raise _refusal(
+            "template_driver", "--template-driver", "templates in them are not filled in yet"
+        )
 
 
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:
@@ -147,17 +111,6 @@ def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:
         for field, _ in mount.ListFields():
             if field.name not in known:
                 yield f"{path}.{field.name}", "this key has no effect on this type of mount yet"
-
-
-def _templated(spec: specs_pb2.ContainerSpec) -> Iterator[tuple[str, str, str]]:
-    """The texts in which Docker knows placeholders: path, flag, text."""
-    yield "task.container.hostname", "a placeholder in --hostname", spec.hostname
-    for index, value in enumerate(spec.env):
-        yield f"task.container.env[{index}]", "a placeholder in --env", value
-    for index, mount in enumerate(spec.mounts):
-        path = f"task.container.mounts[{index}]"
-        yield f"{path}.source", "a placeholder in --mount", mount.source
-        yield f"{path}.target", "a placeholder in --mount", mount.target
 
 
 def _refusal(path: str, flag: str, why: str) -> SwarmError:

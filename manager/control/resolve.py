@@ -11,6 +11,8 @@ _LIST_COMMAND = {
     objects_pb2.Node: "swarmctl node ls",
     objects_pb2.Operator: "swarmctl swarm client-cert --ls",
     objects_pb2.Cluster: "swarmctl system info",
+    objects_pb2.Secret: "swarmctl secret ls",
+    objects_pb2.Config: "swarmctl config ls",
 }
 
 

@@ -1,7 +1,8 @@
 """The Control service of api/v1/control.proto: from a call to the function that serves it.
 
-Roles are checked before a call gets here (manager/ca/authorize.py). Keys of the cluster's CA leave
-in no answer, join tokens only towards operators and managers, the unlock key only in its own call.
+Roles are checked before a call gets here (manager/ca/authorize.py). Keys of the cluster's CA and
+logins of registries leave in no answer, join tokens only towards operators and managers, the unlock
+key only in its own call.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,8 @@ from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
 from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
+from manager.control.files import Files
+from manager.control.images import without_logins
 from manager.control.resolve import resolve
 from manager.control.services import Services
 from manager.control.watching import watch
@@ -28,6 +31,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
         hub: WatchHub,
         services: Services,
         affairs: ClusterAffairs,
+        secrets: Files[objects_pb2.Secret],
+        configs: Files[objects_pb2.Config],
         group: Callable[[], control_pb2.ManagerGroupStatus],
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
@@ -35,6 +40,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._hub = hub
         self._services = services
         self._affairs = affairs
+        self._secrets = secrets
+        self._configs = configs
         self._group = group
 
     async def CreateService(
@@ -47,7 +54,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.GetRequest, context: Context
     ) -> objects_pb2.Service:
         """One service."""
-        return resolve(self._store, objects_pb2.Service, request.key)
+        return without_logins(resolve(self._store, objects_pb2.Service, request.key))
 
     async def ListServices(
         self, request: control_pb2.ListServicesRequest, context: Context
@@ -55,7 +62,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """Services with their counts of tasks."""
         found = listing.services(self._store, request)
         return control_pb2.ListServicesResponse(
-            services=found,
+            services=map(without_logins, found),
             counts={service.id: listing.counts(self._store, service) for service in found},
         )
 
@@ -158,6 +165,66 @@ class ControlService(control_pb2_grpc.ControlServicer):
         """Revokes an operator's certificates."""
         return await self._affairs.remove_operator(request)
 
+    async def CreateSecret(
+        self, request: control_pb2.CreateSecretRequest, context: Context
+    ) -> objects_pb2.Secret:
+        """Creates a secret."""
+        return await self._secrets.create(request)
+
+    async def GetSecret(
+        self, request: control_pb2.GetRequest, context: Context
+    ) -> objects_pb2.Secret:
+        """One secret, without its data."""
+        return self._secrets.get(request)
+
+    async def ListSecrets(
+        self, request: control_pb2.ListFilesRequest, context: Context
+    ) -> control_pb2.ListSecretsResponse:
+        """Secrets, without their data."""
+        return control_pb2.ListSecretsResponse(secrets=self._secrets.list(request))
+
+    async def UpdateSecret(
+        self, request: control_pb2.UpdateSecretRequest, context: Context
+    ) -> objects_pb2.Secret:
+        """Replaces a secret's labels."""
+        return await self._secrets.update(request)
+
+    async def RemoveSecret(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Removes a secret that no service uses."""
+        return await self._secrets.remove(request)
+
+    async def CreateConfig(
+        self, request: control_pb2.CreateConfigRequest, context: Context
+    ) -> objects_pb2.Config:
+        """Creates a config."""
+        return await self._configs.create(request)
+
+    async def GetConfig(
+        self, request: control_pb2.GetRequest, context: Context
+    ) -> objects_pb2.Config:
+        """One config."""
+        return self._configs.get(request)
+
+    async def ListConfigs(
+        self, request: control_pb2.ListFilesRequest, context: Context
+    ) -> control_pb2.ListConfigsResponse:
+        """Configs, without their data."""
+        return control_pb2.ListConfigsResponse(configs=self._configs.list(request))
+
+    async def UpdateConfig(
+        self, request: control_pb2.UpdateConfigRequest, context: Context
+    ) -> objects_pb2.Config:
+        """Replaces a config's labels."""
+        return await self._configs.update(request)
+
+    async def RemoveConfig(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Removes a config that no service uses."""
+        return await self._configs.remove(request)
+
     async def GetGroup(
         self, request: control_pb2.GetGroupRequest, context: Context
     ) -> control_pb2.ManagerGroupStatus:
@@ -176,6 +243,8 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
 
 def _redacted(obj: StoredObject, role: str) -> StoredObject:
+    if isinstance(obj, objects_pb2.Service):
+        return without_logins(obj)
     return _stripped(obj, role) if isinstance(obj, objects_pb2.Cluster) else obj
 
 

@@ -1,18 +1,21 @@
 """What operators may do with services: checks, then one proposal; a retry has no second effect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from api import validate
+from api import validate, wellformed
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.modes import is_job
+from api.placeholders import specimen
 from api.times import timestamp
 from api.v1 import control_pb2, objects_pb2, specs_pb2
+from manager.control.images import AskRegistry, check_login, no_registry, settled, without_logins
 from manager.control.not_yet import refuse_not_yet
+from manager.control.references import with_ids
 from manager.control.resolve import resolve
 from manager.orchestrator.rollback import respecified, rolled_back_by_hand
 from manager.placement.check import check_placement
-from manager.state.changes import batch, create, delete, update
+from manager.state.changes import batch, copy, create, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
 from runtime.image.reference import parse as parse_reference
@@ -22,13 +25,20 @@ class Services:
     """Create, update and remove services."""
 
     def __init__(
-        self, store: Store, proposer: Proposer, ids: IdSource, clock: Callable[[], float]
+        self,
+        store: Store,
+        proposer: Proposer,
+        ids: IdSource,
+        clock: Callable[[], float],
+        *,
+        ask_registry: AskRegistry = no_registry,
     ) -> None:
         """`clock`: wall time."""
         self._store = store
         self._proposer = proposer
         self._ids = ids
         self._clock = clock
+        self._ask_registry = ask_registry
 
     async def create(self, request: control_pb2.CreateServiceRequest) -> objects_pb2.Service:
         """A new service; EXISTS if the name is taken by another request's service."""
@@ -37,13 +47,17 @@ class Services:
         if done is not None:
             return self._answer(done.object_id)
         check_service(request.spec)
-        service = objects_pb2.Service(id=self._ids(), spec=request.spec, spec_version=1)
+        spec = with_ids(self._store, request.spec)
+        image = await settled(spec, None, self._ask_registry, resolve=request.resolve_image)
+        service = objects_pb2.Service(
+            id=self._ids(), spec=image.spec, spec_version=1, registry_logins=image.logins
+        )
         if is_job(service):
             service.job_status.last_execution.CopyFrom(timestamp(self._clock()))
         applied = await propose_one(
             self._proposer, batch(create(service)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id)
+        return self._answer(applied.object_id, image.warnings)
 
     async def update(self, request: control_pb2.UpdateServiceRequest) -> objects_pb2.Service:
         """Replaces the spec that has `version`, or goes back to the one before it.
@@ -60,17 +74,23 @@ class Services:
             _check_unchangeable(service.spec, request.spec)
         if request.version != service.meta.version:
             raise stale(f"service {service.spec.annotations.name}", service.meta.version)
+        warnings: Sequence[str] = ()
         if request.rollback:
             changed = rolled_back_by_hand(service)
             check_service(changed.spec)
         else:
-            changed = respecified(service, request.spec)
+            spec = with_ids(self._store, request.spec)
+            image = await settled(spec, service, self._ask_registry, resolve=request.resolve_image)
+            warnings = image.warnings
+            changed = respecified(service, image.spec)
+            changed.registry_logins.clear()
+            changed.registry_logins.update(image.logins)
         if is_job(changed) and changed.spec_version != service.spec_version:
             self._begin_iteration(changed)
         applied = await propose_one(
             self._proposer, batch(update(changed)), request_id=request_id, object_id=service.id
         )
-        return self._answer(applied.object_id)
+        return self._answer(applied.object_id, warnings)
 
     def _begin_iteration(self, job: objects_pb2.Service) -> None:
         """Another task spec, be it an earlier one, runs the job anew; nothing is rolled out."""
@@ -100,24 +120,31 @@ class Services:
                 raise
             return control_pb2.RemoveResponse(id=service.id)
 
-    def _answer(self, service_id: str) -> objects_pb2.Service:
+    def _answer(self, service_id: str, warnings: Sequence[str] = ()) -> objects_pb2.Service:
         service = self._store.get(objects_pb2.Service, service_id)
         if service is None:
             raise SwarmError(
                 Code.NOT_FOUND,
                 f"service {service_id} was removed since this request was carried out",
             )
-        return service
+        shown = without_logins(service)
+        if not warnings:
+            return shown
+        answer = copy(shown)
+        answer.warnings.extend(warnings)
+        return answer
 
 
 def check_service(spec: specs_pb2.ServiceSpec) -> None:
     """Refuses a spec that is wrong by itself, or asks for what has no effect yet."""
-    validate.service_spec(spec)
+    wellformed.check(spec)
+    validate.service_spec(specimen(spec))
     check_placement(spec.task)
     try:
         parse_reference(spec.task.container.image)
     except SwarmError as error:
         raise invalid("task.container.image", error.what, why=error.why) from error
+    check_login(spec.task.container)
     refuse_not_yet(spec)
 
 

@@ -1,20 +1,22 @@
 """What one node is to be told of its tasks: everything once, then what changed. Pure.
 
+With the tasks go the secrets and configs that they need (files.py), before those who need them.
+
 A node is told of every task that the scheduler gave it, until the task is gone from the store: it
 must stop those with desired state `shutdown` or `remove`, and may hold ended ones so that their
 logs can still be read. A change of the observed status alone is no news to it, since it was the
 node that reported it (SwarmKit, manager/dispatcher/assignments.go).
 
 Messages form a chain: each applies to the state that the one before results in. A message stays
-under MAX_BYTES. Where the complete set does not fit, the tasks that do not fit are in the COMPLETE
-message without their spec, so that a node which holds them keeps them, and follow whole in
-INCREMENTAL messages.
+under MAX_BYTES. Where the complete set does not fit, what does not fit is in the COMPLETE message
+without its spec, so that a node which holds it keeps it, and follows whole in INCREMENTAL messages.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from api.states import ASSIGNED, RUNNING
 from api.v1 import dispatcher_pb2, objects_pb2
+from manager.dispatcher import files
 from manager.state.changes import copy
 
 MAX_CHANGES = 100
@@ -33,8 +35,19 @@ Task = objects_pb2.Task
 class Assignments:
     """What one node was told so far, and what it has yet to be told."""
 
-    def __init__(self, node_id: str) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        find: files.Find,
+        as_told: Callable[[Task], Task] = lambda task: task,
+    ) -> None:
+        """`find`: looks up secrets and configs.
+
+        `as_told`: a task with what its node needs and the store keeps elsewhere.
+        """
         self._node_id = node_id
+        self._files = files.NodeFiles(find)
+        self._as_told = as_told
         self._told: dict[str, Task] = {}
         self._news: dict[str, Task | None] = {}
         self._sequence = 0
@@ -43,7 +56,7 @@ class Assignments:
 
     def due(self) -> float | None:
         """When to `flush` (0: at once); None while there is no news. Times as in `observe`."""
-        if not self._news:
+        if not self._has_news:
             return None
         if len(self._news) >= MAX_CHANGES:
             return 0.0
@@ -54,16 +67,18 @@ class Assignments:
         wanted = sorted((task for task in tasks if self._concerns(task)), key=_urgency)
         self._told = {task.id: task for task in wanted}
         self._news.clear()
+        forms = [(files.whole(file), files.outline(file)) for file in self._files.begin(wanted)]
+        forms += [(_update(self._as_told(task)), _update(_outline(task))) for task in wanted]
         message = Message(type=Message.TYPE_COMPLETE)
-        room = MAX_BYTES - sum(_outline(task).ByteSize() for task in wanted)
+        room = MAX_BYTES - sum(outline.ByteSize() for _, outline in forms)
         late: list[Change] = []
-        for task in wanted:
-            room -= task.ByteSize()
-            whole = Change(action=Change.ACTION_UPDATE, task=task)
-            if room >= 0:
+        for whole, outline in forms:
+            size = whole.ByteSize()
+            if size <= room:
+                room -= size
                 message.changes.append(whole)
             else:
-                message.changes.add(action=Change.ACTION_UPDATE, task=_outline(task))
+                message.changes.append(outline)
                 late.append(whole)
         return [self._chained(message), *self._incremental(late)]
 
@@ -71,13 +86,17 @@ class Assignments:
         """Takes note of a task as it is now; None: it was deleted. `now`: monotonic seconds."""
         told = self._told.get(task_id)
         present = task if task is not None and self._concerns(task) else None
-        if _is_news(told, present):
-            self._first_at = self._first_at if self._news else now
-            self._last_at = now
+        had_news, file_news = self._has_news, self._files.has_news
+        self._files.observe(task_id, present)
+        is_news = _is_news(told, present)
+        if is_news:
             self._news[task_id] = present
         else:
             # The node may have been about to hear of a change that was taken back since.
             self._news.pop(task_id, None)
+        if is_news or self._files.has_news > file_news:
+            self._first_at = self._first_at if had_news else now
+            self._last_at = now
 
     def resync(self, tasks: Iterable[Task], now: float) -> None:
         """As `observe` of everything, after events were lost; `tasks`: all the store has of it."""
@@ -90,16 +109,20 @@ class Assignments:
 
     def flush(self) -> list[Message]:
         """Messages with everything that the node has yet to be told."""
-        changes = []
+        changes = self._files.updates()
         for task_id, task in self._news.items():
             if task is None:
                 del self._told[task_id]
                 changes.append(Change(action=Change.ACTION_REMOVE, task=Task(id=task_id)))
             else:
                 self._told[task_id] = task
-                changes.append(Change(action=Change.ACTION_UPDATE, task=task))
+                changes.append(_update(self._as_told(task)))
         self._news.clear()
-        return list(self._incremental(changes))
+        return list(self._incremental([*changes, *self._files.removals()]))
+
+    @property
+    def _has_news(self) -> bool:
+        return bool(self._news) or self._files.has_news
 
     def _concerns(self, task: Task) -> bool:
         # A global service's task has its node from birth, but is the node's only once assigned.
@@ -141,6 +164,10 @@ def _stable(task: Task) -> Task:
     stable.ClearField("status")
     stable.ClearField("meta")
     return stable
+
+
+def _update(task: Task) -> Change:
+    return Change(action=Change.ACTION_UPDATE, task=task)
 
 
 def _outline(task: Task) -> Task:

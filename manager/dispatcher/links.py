@@ -1,12 +1,13 @@
 """The open streams of one session: what wakes them, and what ends them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from api.errors import SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2
 from hostkit.clock import Clock
 from manager.dispatcher.assignments import Assignments
+from manager.dispatcher.files import Find
 from manager.dispatcher.sessions import Session
 from manager.waiting import until_due
 
@@ -14,8 +15,14 @@ from manager.waiting import until_due
 class Feed:
     """One assignment stream."""
 
-    def __init__(self, node_id: str, monotonic: Clock) -> None:
-        self._assignments = Assignments(node_id)
+    def __init__(
+        self,
+        node_id: str,
+        find: Find,
+        monotonic: Clock,
+        as_told: Callable[[objects_pb2.Task], objects_pb2.Task],
+    ) -> None:
+        self._assignments = Assignments(node_id, find, as_told)
         self._monotonic = monotonic
         self._woken = asyncio.Event()
         self._ended: SwarmError | None = None

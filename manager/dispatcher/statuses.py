@@ -20,6 +20,8 @@ QUIET = 0.02
 """Seconds between two writes of gathered reports."""
 MAX_TEXT = 4096
 """Characters kept of a message or error, so that an agent cannot fill the store."""
+MAX_PROBES = 5
+"""Health probes kept of a task, each with so much text at most (Docker)."""
 
 TaskStatus = objects_pb2.TaskStatus
 Update = dispatcher_pb2.TaskStatusUpdate
@@ -56,6 +58,10 @@ def merged(present: TaskStatus, reported: TaskStatus) -> TaskStatus | None:
     status.CopyFrom(reported)
     status.message = status.message[:MAX_TEXT]
     status.error = status.error[:MAX_TEXT]
+    if status.container.health_log:
+        del status.container.health_log[:-MAX_PROBES]
+        for probe in status.container.health_log:
+            probe.output = probe.output[:MAX_TEXT]
     return None if status == present else status
 
 

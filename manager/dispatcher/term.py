@@ -10,15 +10,18 @@ import logging
 from collections.abc import AsyncGenerator, Iterable
 
 from api.errors import SwarmError
+from api.files import Key
 from api.ids import IdSource
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
 from manager.dispatcher import endings, nodes, statuses
 from manager.dispatcher.links import Feed, Link
+from manager.dispatcher.logins import with_login
 from manager.dispatcher.sessions import Chance, Sessions
 from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
+from manager.state.files import File, find
 from manager.state.proposer import Proposer
 from manager.state.store import Store
 from manager.state.watch import Subscription, WatchHub, of
@@ -169,7 +172,9 @@ class Term:
         self._member(node_id)
         self._sessions.check(session_id, node_id)
         link = self._links[node_id]
-        feed = Feed(node_id, self._monotonic)
+        feed = Feed(
+            node_id, self._find_file, self._monotonic, lambda task: with_login(self._store, task)
+        )
         link.attach(feed, endings.second_stream())
         try:
             for message in feed.begin(self._store.tasks_of_node(node_id)):
@@ -179,6 +184,9 @@ class Term:
                     yield message
         finally:
             link.detach(feed)
+
+    def _find_file(self, key: Key) -> File | None:
+        return find(self._store, key)
 
     async def report(
         self, session_id: str, node_id: str, updates: Iterable[dispatcher_pb2.TaskStatusUpdate]

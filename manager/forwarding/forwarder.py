@@ -7,7 +7,7 @@ this manager still led when it was made: a fallen leader must not deny what its 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -51,11 +51,17 @@ class Forwarder(grpc.GenericRpcHandler):
         place = where(method)
         if place is Where.HERE:
             return handler
-        here = handler.unary_stream or handler.unary_unary
+        here = handler.unary_stream or handler.unary_unary or handler.stream_stream
         if here is None:
-            raise TypeError(f"{method} streams its requests: it can only be answered here")
+            raise TypeError(f"{method} streams its requests alone: it can only be answered here")
         call = _Call(method, here, self._leadership, self._line)
         read = place is Where.HERE_UP_TO_DATE
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                call.converse,
+                handler.request_deserializer,
+                _or_bytes(handler.response_serializer),
+            )
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
                 call.read_stream if read else call.stream,
@@ -124,6 +130,30 @@ class _Call:
                 if begun:
                     raise moved.told from moved
                 await self._wait(moved, patience)
+
+    async def converse(
+        self,
+        requests: AsyncIterator[Any],
+        context: Context,
+    ) -> AsyncGenerator[Any, None]:
+        """Both sides stream, with whoever leads when it begins: what was said cannot be repeated.
+
+        UNAVAILABLE once that breaks.
+        """
+        patience, who = _patience(context), _who()
+        while self._leadership.leader is None:
+            await self._wait(LeaderMovedError(not_leading(), sent=False), patience)
+        if self._leadership.is_leader:
+            answers = self._here(requests, context)
+        else:
+            said = (request.SerializeToString() async for request in requests)
+            answers = self._line.converse(self._method, said, who, timeout=patience.deadline)
+        try:
+            async with aclosing(answers) as messages:
+                async for message in messages:
+                    yield message
+        except LeaderMovedError as moved:
+            raise moved.told from moved
 
     def _messages(
         self,

@@ -5,7 +5,7 @@ Messages pass as bytes. Sending a call again is the forwarder's affair.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -67,12 +67,33 @@ class LeaderLine:
         async with self._channels.to(self._address()) as channel:
             streaming: Any = channel.unary_stream(method)
             remote = streaming(request, timeout=timeout, metadata=on_behalf(who))
-            try:
-                async with self._until_moved(remote.cancel):
-                    async for message in remote:
-                        yield message
-            finally:
-                remote.cancel()  # the caller may have left
+            async with aclosing(self._messages(remote)) as messages:
+                async for message in messages:
+                    yield message
+
+    async def converse(
+        self,
+        method: str,
+        requests: AsyncIterator[bytes],
+        who: Caller | None,
+        *,
+        timeout: float | None,
+    ) -> AsyncGenerator[bytes, None]:
+        """The same where both sides stream; neither is read from while the other is full."""
+        async with self._channels.to(self._address()) as channel:
+            streaming: Any = channel.stream_stream(method)
+            remote = streaming(requests, timeout=timeout, metadata=on_behalf(who))
+            async with aclosing(self._messages(remote)) as messages:
+                async for message in messages:
+                    yield message
+
+    async def _messages(self, remote: Any) -> AsyncGenerator[bytes, None]:  # noqa: ANN401
+        try:
+            async with self._until_moved(remote.cancel):
+                async for message in remote:
+                    yield message
+        finally:
+            remote.cancel()  # the caller may have left
 
     def _address(self) -> str:
         leader = self._leadership.leader

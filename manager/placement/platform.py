@@ -1,8 +1,8 @@
 """Whether a node's platform is one of those that a task's image was built for. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from api.v1 import types_pb2
+from api.v1 import specs_pb2, types_pb2
 
 _ALIASES = {"x86_64": "amd64", "aarch64": "arm64"}
 """The kernel's names for what OCI images call otherwise."""
@@ -12,6 +12,11 @@ def normalized(architecture: str) -> str:
     """The architecture as OCI names it."""
     folded = architecture.lower()
     return _ALIASES.get(folded, folded)
+
+
+def platforms_for(spec: specs_pb2.TaskSpec) -> Sequence[types_pb2.Platform]:
+    """The platforms that may run the task: those that the user named, else its pinned image's."""
+    return spec.placement.platforms or spec.container.pinned_image.platforms
 
 
 def fits(wanted: Iterable[types_pb2.Platform], offered: types_pb2.Platform) -> bool:

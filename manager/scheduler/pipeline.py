@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from api.v1 import objects_pb2
+from manager.placement.platform import platforms_for
 from manager.placement.resources import needed_controllers, reservation
 from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.order import default_filters
@@ -31,7 +32,7 @@ def needs_of(task: objects_pb2.Task) -> Needs:
     placement = spec.placement
     lasting = (
         needed_controllers(spec),
-        tuple((each.os, each.architecture) for each in placement.platforms),
+        tuple((each.os, each.architecture) for each in platforms_for(spec)),
         tuple(placement.constraints),
     )
     passing = (

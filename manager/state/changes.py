@@ -18,6 +18,8 @@ StoredObject = (
     | objects_pb2.Service
     | objects_pb2.Task
     | objects_pb2.Operator
+    | objects_pb2.Secret
+    | objects_pb2.Config
 )
 T = TypeVar(
     "T",
@@ -26,6 +28,8 @@ T = TypeVar(
     objects_pb2.Service,
     objects_pb2.Task,
     objects_pb2.Operator,
+    objects_pb2.Secret,
+    objects_pb2.Config,
 )
 
 KINDS: dict[type[StoredObject], str] = {
@@ -34,6 +38,8 @@ KINDS: dict[type[StoredObject], str] = {
     objects_pb2.Service: "service",
     objects_pb2.Task: "task",
     objects_pb2.Operator: "operator",
+    objects_pb2.Secret: "secret",
+    objects_pb2.Config: "config",
 }
 """The kinds of stored objects and the word for each, which is also its field in api.v1 Object."""
 

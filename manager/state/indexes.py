@@ -51,7 +51,7 @@ class Index(Generic[K, V]):
 
 def name_of(obj: StoredObject) -> str | None:
     """The name that is unique within the object's kind, or None for kinds without one."""
-    if isinstance(obj, objects_pb2.Service):
+    if isinstance(obj, objects_pb2.Service | objects_pb2.Secret | objects_pb2.Config):
         return obj.spec.annotations.name
     if isinstance(obj, objects_pb2.Operator):
         return obj.name

@@ -24,6 +24,7 @@ from manager.state.changes import (
     unwrap,
     wrap,
 )
+from manager.state.files import refusal_of_files
 from manager.state.indexes import SlotKey, TaskIndexes, name_of
 
 REMEMBERED_REQUESTS = 10_000
@@ -197,7 +198,7 @@ class Store:
         if change.action is Action.CREATE:
             if stored is not None:
                 return SwarmError(Code.EXISTS, f"{word} {obj.id} exists")
-            return self._refuse_name(obj)
+            return self._refuse_name(obj) or refusal_of_files(self, change)
         if stored is None:
             return SwarmError(Code.NOT_FOUND, f"{word} {obj.id} does not exist any more")
         if stored.meta.version != obj.meta.version:
@@ -207,7 +208,9 @@ class Store:
                 why=f"it is at version {stored.meta.version}, not {obj.meta.version}",
                 remedy="read it again and repeat the change",
             )
-        return None if change.action is Action.DELETE else self._refuse_name(obj)
+        if change.action is not Action.DELETE and (taken := self._refuse_name(obj)) is not None:
+            return taken
+        return refusal_of_files(self, change)
 
     def _refuse_name(self, obj: StoredObject) -> SwarmError | None:
         name = name_of(obj)

@@ -112,7 +112,8 @@ def token_query(challenge: Challenge, scope: str) -> dict[str, str]:
     query = {}
     if service := challenge.parameters.get("service"):
         query["service"] = service
-    query["scope"] = challenge.parameters.get("scope") or scope
+    if wanted := challenge.parameters.get("scope") or scope:
+        query["scope"] = wanted
     return query
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from runtime.image.reference import DEFAULT_DOMAIN
+from api.image_name import DEFAULT_DOMAIN
 
 _HUB_HOST = "registry-1.docker.io"
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))

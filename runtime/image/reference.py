@@ -8,13 +8,12 @@ import re
 from dataclasses import dataclass
 
 from api.errors import SwarmError, invalid
+from api.image_name import DEFAULT_DOMAIN, domain_and_path
 from runtime.image import digest as digests
 
-DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
 FIELD = "image"
 
-_LEGACY_DOMAIN = "index.docker.io"
 _OFFICIAL = "library/"
 _MAX_PATH = 255
 _MAX_TEXT = 2048
@@ -57,7 +56,7 @@ class Reference:
             return self.repository
         short = self.path.removeprefix(_OFFICIAL)
         for name in (short, self.path):
-            if _with_defaults(name) == (self.domain, self.path):
+            if domain_and_path(name) == (self.domain, self.path):
                 return name
         return self.repository
 
@@ -75,7 +74,7 @@ def parse(text: str) -> Reference:
     if at and not digests.is_valid(digest):
         raise _refuse(text, "what follows @ is not a sha256 or sha512 digest")
     name, tag = _split_tag(name)
-    domain, path = _with_defaults(name)
+    domain, path = domain_and_path(name)
     _check(text, domain, path)
     if tag is None:
         tag = "" if digest else DEFAULT_TAG
@@ -89,18 +88,6 @@ def _split_tag(name: str) -> tuple[str, str | None]:
     head, slash, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
     return head + slash + last, tag if colon else None
-
-
-def _with_defaults(name: str) -> tuple[str, str]:
-    """Domain and path of a name without tag; a first part is a domain if it looks like one."""
-    first, slash, rest = name.partition("/")
-    is_domain = "." in first or ":" in first or first == "localhost" or first != first.lower()
-    domain, path = (first, rest) if slash and is_domain else (DEFAULT_DOMAIN, name)
-    if domain == _LEGACY_DOMAIN:
-        domain = DEFAULT_DOMAIN
-    if domain == DEFAULT_DOMAIN and "/" not in path:
-        path = _OFFICIAL + path
-    return domain, path
 
 
 def _check(text: str, domain: str, path: str) -> None:

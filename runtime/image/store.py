@@ -24,6 +24,7 @@ from runtime.image.catalogue import Catalogue, Record
 from runtime.image.content import Content
 from runtime.image.flights import Flights
 from runtime.image.layers import Layers, Obtain, Progress
+from runtime.image.login import check_login
 from runtime.image.manifest import Config, parse_config
 from runtime.image.platforms import Platform
 from runtime.image.pull import downloading, resolve
@@ -113,6 +114,10 @@ class ImageStore:
             lambda publish: self._pull(name, want, credentials, publish),
             progress,
         )
+
+    async def check_login(self, registry: str, user: Credentials) -> None:
+        """See runtime.image.login.check_login."""
+        await check_login(registry, user, self._options, self._clock)
 
     async def load(self, chunks: AsyncIterator[bytes]) -> list[str]:
         """Loads a tar of images (OCI layout or docker-archive; plain, gzip or zstd).

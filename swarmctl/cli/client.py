@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from api.errors import Code, SwarmError
 from api.metadata import STALE
 from api.status import from_grpc
-from api.v1 import control_pb2_grpc, host_pb2_grpc, logs_pb2_grpc
+from api.v1 import control_pb2_grpc, exec_pb2_grpc, host_pb2_grpc, logs_pb2_grpc
 from swarmctl.cli import contexts
 from swarmctl.cli.connect import first_that_answers
 from swarmctl.cli.failures import RemoteError
@@ -67,6 +67,11 @@ class Client:
     def logs(self) -> logs_pb2_grpc.LogsStub:
         """Logs of tasks, through this daemon."""
         return logs_pb2_grpc.LogsStub(self._connected())
+
+    @cached_property
+    def exec(self) -> exec_pb2_grpc.ExecStub:
+        """Commands in tasks, through this daemon."""
+        return exec_pb2_grpc.ExecStub(self._connected())
 
     @cached_property
     def host(self) -> host_pb2_grpc.HostStub:
@@ -136,6 +141,21 @@ class Client:
             return method(messages, timeout=timeout)
         except grpc.RpcError as error:
             raise _failure(error, doing, timeout) from error
+
+    def converse(
+        self,
+        method: "grpc.StreamStreamMultiCallable[Request, Response]",
+        messages: Iterator[Request],
+        doing: str,
+    ) -> Iterator[Response]:
+        """The answers to a stream of messages, as they come; both may be silent for long."""
+        answers = method(messages)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise _failure(error, doing, None) from error
+        finally:
+            answers.cancel()
 
     def close(self) -> None:
         """Closes the connection, if there is one."""

@@ -21,7 +21,7 @@ Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def completes(noun: str, *, suffix: str = "") -> Complete:
-    """A completion function for the names of services, nodes or images."""
+    """A completion function for the names of what there is of a noun: services, nodes, secrets."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         given = ctx.params.get(param.name or "") or ()
@@ -86,8 +86,26 @@ def _images(client: Client) -> Iterable[str]:
     return (name for each in answer.images for name in each.references)
 
 
+def _secrets(client: Client) -> Iterable[str]:
+    from api.v1 import control_pb2  # noqa: PLC0415
+
+    request = control_pb2.ListFilesRequest()
+    answer = client.call(client.control.ListSecrets, request, "listing secrets")
+    return (each.spec.annotations.name for each in answer.secrets)
+
+
+def _configs(client: Client) -> Iterable[str]:
+    from api.v1 import control_pb2  # noqa: PLC0415
+
+    request = control_pb2.ListFilesRequest()
+    answer = client.call(client.control.ListConfigs, request, "listing configs")
+    return (each.spec.annotations.name for each in answer.configs)
+
+
 _NAMES: dict[str, Callable[[Client], Iterable[str]]] = {
+    "config": _configs,
     "image": _images,
     "node": _nodes,
+    "secret": _secrets,
     "service": _services,
 }

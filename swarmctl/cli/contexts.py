@@ -5,16 +5,14 @@ the operator alone, always replaced as a whole. Holds addresses and the path of 
 folder; never a key. The empty name means: no context, the daemon on this host.
 """
 
-import contextlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from api.errors import Code, SwarmError, invalid
+from swarmctl.cli import configuration
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _NAME = re.compile(rf"{_PART}(/{_PART})?")
@@ -69,7 +67,7 @@ def save(context: Context) -> None:
                 "hosts", f"{host!r} is no address", remedy="use unix:///PATH or tcp://HOST:PORT"
             )
     document = {"hosts": list(context.hosts), "cert_dir": context.cert_dir}
-    _write(path, json.dumps(document, indent=2) + "\n")
+    configuration.write(path, json.dumps(document, indent=2) + "\n")
 
 
 def remove(name: str) -> None:
@@ -93,22 +91,15 @@ def use(name: str) -> None:
         _current_file().unlink(missing_ok=True)
         return
     get(name)
-    _write(_current_file(), name + "\n")
-
-
-def _root() -> Path:
-    configured = os.environ.get("XDG_CONFIG_HOME", "")
-    # The XDG specification: a relative path is to be ignored.
-    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".config"
-    return base / "swarmctl"
+    configuration.write(_current_file(), name + "\n")
 
 
 def _folder() -> Path:
-    return _root() / "contexts"
+    return configuration.folder() / "contexts"
 
 
 def _current_file() -> Path:
-    return _root() / "current-context"
+    return configuration.folder() / "current-context"
 
 
 def _path(name: str) -> Path:
@@ -119,18 +110,3 @@ def _path(name: str) -> Path:
             why="it takes letters, digits, '_', '.' and '-', and one '/' at most",
         )
     return _folder() / f"{quote(name, safe='')}.json"
-
-
-def _write(path: Path, text: str) -> None:
-    for folder in (_root(), path.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # mkstemp makes the file 0600, and under a name that no reader takes for a context.
-    handle, fresh = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(fresh, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(fresh)
-        raise

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.errors import invalid
+from api.v1 import specs_pb2
 from swarmctl.cli import templates
 
 Row = Mapping[str, str]
@@ -99,6 +100,11 @@ def shortened(text: str, length: int, *, full: bool = False) -> str:
     """The text, cut to `length` with an ellipsis unless `full`, fit for a terminal."""
     text = printable(text)
     return text if full or len(text) <= length else f"{text[: length - 1]}…"
+
+
+def image_of(spec: specs_pb2.ContainerSpec) -> str:
+    """The image as nodes pull it: with its digest where it is pinned."""
+    return spec.pinned_image.reference or spec.image
 
 
 def short_image(name: str) -> str:

@@ -14,14 +14,16 @@ from swarmctl.cli.options import DURATION
 _COMMANDS = "swarmctl.cli.commands"
 _NOUNS = {
     "completion": (f"{_COMMANDS}.completion:completion", "Print shell completion code"),
+    "config": (f"{_COMMANDS}.secret:config", "Manage files for tasks that are no secret"),
     "context": (f"{_COMMANDS}.context:context", "Manage which swarm is spoken to"),
     "image": (f"{_COMMANDS}.image:image", "Manage the images on this host"),
     "lab": (f"{_COMMANDS}.lab:lab", "Make hosts out of namespaces on this machine"),
     "node": (f"{_COMMANDS}.node:node", "Manage the nodes of the swarm"),
+    "secret": (f"{_COMMANDS}.secret:secret", "Manage files that only tasks may read"),
     "service": (f"{_COMMANDS}.service:service", "Manage services"),
     "swarm": (f"{_COMMANDS}.swarm:swarm", "Make, join and leave a swarm"),
     "system": (f"{_COMMANDS}.system:system", "Show what this host and swarm are"),
-    "task": (f"{_COMMANDS}.task:task", "Look at single tasks"),
+    "task": (f"{_COMMANDS}.task:task", "Look at single tasks, and into them"),
 }
 
 

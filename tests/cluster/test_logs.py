@@ -115,3 +115,24 @@ def test_a_node_that_does_not_answer_gives_a_warning_and_no_hang(swarm: Swarm, h
     finally:
         swarm.lab({"cut": "heal", "pause": "resume", "kill": "start"}[how], "w2")
     swarm.until_node("w2", "Ready", timeout=60)
+
+
+@pytest.mark.parametrize("how", ["cut", "pause"])
+def test_following_goes_on_past_a_node_that_stands_still(swarm: Swarm, how: str) -> None:
+    ticking = "trap 'exit 0' TERM; while :; do echo tick; sleep 0.2; done"
+    swarm.create("tick", TOOLS, "sh", "-c", ticking, replicas=3)
+    with swarm.running("service", "logs", "--no-task-ids", "-f", "tick") as follow:
+        swarm.until(lambda: {"w1", "w2"} <= _hosts(follow.lines()), "lines of every host")
+        swarm.lab(how, "w2")
+        try:
+            swarm.until(lambda: follow.ended() is not None or b"w2" in follow.err, "a warning")
+            before = len(follow.lines())
+            swarm.until(lambda: len(follow.lines()) > before + 20, "lines of the others")
+            assert follow.ended() is None
+        finally:
+            swarm.lab({"cut": "heal", "pause": "resume"}[how], "w2")
+    swarm.until_node("w2", "Ready", timeout=60)
+
+
+def _hosts(lines: list[str]) -> set[str]:
+    return {line.partition("@")[2].split()[0] for line in lines}

@@ -41,6 +41,7 @@ class Watchdog:
                 self._made_where_it_belongs(new)
             self._no_job_too_many(new)
             self._one_task_per_slot(new)
+            self._runs_once_it_is_healthy(new)
             self._nothing_overcommitted(new)
         elif isinstance(old, objects_pb2.Task):
             self._only_dead_tasks_are_deleted(old)
@@ -103,6 +104,13 @@ class Watchdog:
             live = [t.id for t in present if states.is_live(t)]
             at_once = service.spec.replicated_job.max_concurrent or len(live)
             assert len(live) <= at_once, f"{live} are under way, though {at_once} may be"
+
+    def _runs_once_it_is_healthy(self, task: objects_pb2.Task) -> None:
+        proven = task.status.container.health not in (states.UNCHECKED, states.UNPROVEN)
+        checked = task.spec.container.HasField("health")
+        assert not checked or task.status.state != states.RUNNING or proven, (
+            f"{task.id} runs without having been healthy"
+        )
 
     def _nothing_overcommitted(self, task: objects_pb2.Task) -> None:
         node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None

@@ -54,6 +54,7 @@ def task_spec(
     delay: float | None = None,
     max_attempts: int = 0,
     window: float | None = None,
+    checked: bool = False,
 ) -> specs_pb2.TaskSpec:
     """A task spec that reserves so much, with this restart policy."""
     spec = specs_pb2.TaskSpec()
@@ -67,6 +68,8 @@ def task_spec(
         spec.restart.delay.CopyFrom(duration(delay))
     if window is not None:
         spec.restart.window.CopyFrom(duration(window))
+    if checked:
+        spec.container.health.test.extend(("CMD", "true"))
     return spec
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
+from api.files import Key
+from api.states import UNCHECKED, UNPROVEN
 from api.times import timestamp
-from api.v1 import logs_pb2, objects_pb2
-from worker.executor import ExitResult
+from api.v1 import exec_pb2, logs_pb2, objects_pb2
+from worker.executor import ExitResult, Health, HealthState, OutputStream, RunningCommand
 
 Task = objects_pb2.Task
 
@@ -32,15 +35,60 @@ class FakeContainer:
     exit: Exit | None = None
     lines: list[bytes] = field(default_factory=list)
     wrote: asyncio.Event = field(default_factory=asyncio.Event)
+    health: list[Health] = field(default_factory=list)
+    judged: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def judge(self, health: Health) -> None:
+        """What its health check says from now on."""
+        self.health.append(health)
+        self.judged.set()
 
     def end(self, exit: Exit) -> None:
         self.exit = exit
         self.ended.set()
         self.wrote.set()
+        self.judged.set()
 
     def write(self, line: bytes) -> None:
         self.lines.append(line)
         self.wrote.set()
+
+
+class FakeCommand:
+    """A command that writes to stdout what it reads, and ends with the first byte as its code once
+    there is no more. It reads no further than `eats` bytes.
+    """
+
+    streams: tuple[OutputStream, ...] = ("stdout", "stderr")
+
+    def __init__(self, start: exec_pb2.ExecStart) -> None:
+        self.start = start
+        self.read_bytes = b""
+        self.eats: int | None = None
+        self.told: list[object] = []
+        self.closed = False
+        self._out: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def read(self, stream: OutputStream) -> bytes:
+        return await self._out.get() if stream == "stdout" else b""
+
+    async def write(self, data: bytes) -> None:
+        if self.eats is not None and len(self.read_bytes) + len(data) > self.eats:
+            await asyncio.Event().wait()
+        self.read_bytes += data
+        self._out.put_nowait(data)
+
+    async def end_input(self) -> None:
+        self._out.put_nowait(b"")
+
+    def resize(self, rows: int, columns: int) -> None:
+        self.told.append((rows, columns))
+
+    def signal(self, number: int) -> None:
+        self.told.append(number)
+
+    async def wait(self) -> int:
+        return self.read_bytes[0]
 
 
 class FakeExecutor:
@@ -52,6 +100,8 @@ class FakeExecutor:
         self.failures: dict[str, list[Exception]] = defaultdict(list)
         self.gates: dict[str, asyncio.Event] = {}
         self.description = objects_pb2.NodeDescription(hostname="box")
+        self.held: dict[Key, bytes] = {}
+        self.commands: dict[str, FakeCommand] = {}
         self.under_way = 0
         self.most_under_way = 0
 
@@ -74,6 +124,9 @@ class FakeExecutor:
     async def recover(self) -> Collection[str]:
         return list(self.containers)
 
+    def hold(self, contents: Mapping[Key, bytes]) -> None:
+        self.held = dict(contents)
+
     async def prepare(self, task: Task) -> None:
         await self._step("prepare", task)
         self.containers.setdefault(task.id, FakeContainer())
@@ -82,7 +135,8 @@ class FakeExecutor:
         await self._step("start", task)
         container = self.containers.setdefault(task.id, FakeContainer())
         container.started = True
-        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711)
+        health = UNPROVEN if task.spec.container.HasField("health") else UNCHECKED
+        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711, health=health)
 
     async def wait(self, task: Task) -> ExitResult:
         await self._step("wait", task)
@@ -92,6 +146,16 @@ class FakeExecutor:
         await container.ended.wait()
         assert container.exit is not None
         return container.exit
+
+    async def health(self, task: Task, known: HealthState) -> Health | None:
+        await self._step("health", task)
+        container = self.containers.get(task.id)
+        while container is not None and container.exit is None:
+            container.judged.clear()
+            if container.health and container.health[-1].state != known:
+                return container.health[-1]
+            await container.judged.wait()
+        return None
 
     async def shutdown(self, task: Task) -> ExitResult | None:
         await self._step("shutdown", task)
@@ -128,6 +192,15 @@ class FakeExecutor:
             if not options.follow or container.ended.is_set():
                 return
             await container.wrote.wait()
+
+    @asynccontextmanager
+    async def exec(self, task: Task, start: exec_pb2.ExecStart) -> AsyncIterator[RunningCommand]:
+        await self._step("exec", task)
+        command = self.commands[task.id] = FakeCommand(start)
+        try:
+            yield command
+        finally:
+            command.closed = True
 
     async def _step(self, step: str, task: Task) -> None:
         self.calls.append((step, task.id))

@@ -82,6 +82,11 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         del self.tasks[task_id]
         await self._send([Change(action=Change.ACTION_REMOVE, task=Task(id=task_id))])
 
+    async def give(self, secret_id: str, data: bytes) -> None:
+        secret = objects_pb2.Secret(id=secret_id)
+        secret.spec.data = data
+        await self._send([Change(action=Change.ACTION_UPDATE, secret=secret)])
+
     def lose_a_message(self) -> None:
         self._sequence += 1
 

@@ -12,6 +12,7 @@ from api.channel import node_channel
 from api.identity import Credentials
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, specs_pb2, types_pb2
 from manager.ca.bootstrap import FirstObjects
+from manager.control.images import no_registry
 from manager.restoring import Restored
 from manager.server import Manager
 from swarmctl import safe
@@ -184,6 +185,7 @@ class Host:
             memberships=self.memberships,
             state_dir=self.state_dir,
             switch=self._switch,
+            ask_registry=no_registry,
             failed=self.failures.append,
         )
 

@@ -10,6 +10,7 @@ from api.times import timestamp
 from api.v1 import objects_pb2, raft_pb2, specs_pb2, types_pb2
 from manager import new_log
 from manager.config import ManagerConfig
+from manager.control.images import no_registry
 from manager.raft.durable.disk import DirectoryDisk
 from manager.raft.durable.keyring import FileKeys
 from manager.raft.durable.wal import Wal
@@ -37,6 +38,7 @@ def config_in(folder: Path, node_id: str = "one") -> ManagerConfig:
         credentials=Credentials(b"", b"", b""),
         clock=lambda: NOW,
         monotonic=lambda: 0.0,
+        ask_registry=no_registry,
     )
 
 

@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from api.errors import Code, SwarmError
 from api.status import to_grpc
-from api.v1 import control_pb2, host_pb2, logs_pb2
+from api.v1 import control_pb2, exec_pb2, host_pb2, logs_pb2
 
 SILENCE = object()
 """An answer that does not come: the call hangs until its deadline, or the daemon is closed."""
@@ -25,14 +25,19 @@ Answer = Single | Sequence[Single] | Callable[[Any], Any]
 
 _METHODS = {
     f"/{service.full_name}/{method.name}": method
-    for file in (control_pb2.DESCRIPTOR, host_pb2.DESCRIPTOR, logs_pb2.DESCRIPTOR)
+    for file in (
+        control_pb2.DESCRIPTOR,
+        exec_pb2.DESCRIPTOR,
+        host_pb2.DESCRIPTOR,
+        logs_pb2.DESCRIPTOR,
+    )
     for service in file.services_by_name.values()
     for method in service.methods
 }
 
 
 class ScriptedDaemon(grpc.GenericRpcHandler):
-    """Serves Control, Host and Logs at `address` while it is entered."""
+    """Serves Control, Exec, Host and Logs at `address` while it is entered."""
 
     def __init__(self, folder: Path) -> None:
         self.address = f"unix://{folder / 'swarmd.sock'}"
@@ -56,7 +61,9 @@ class ScriptedDaemon(grpc.GenericRpcHandler):
         self._answers[method] = list(answers)
 
     def asked(self, method: str) -> list[Any]:
-        """The requests that came for a method; for a stream of requests a list of them each."""
+        """The requests that came for a method; for a stream of requests a list of them each,
+        or what is left of it where both sides stream.
+        """
         return self._asked.get(method, [])
 
     def metadata(self, method: str) -> set[str]:
@@ -73,6 +80,10 @@ class ScriptedDaemon(grpc.GenericRpcHandler):
             "request_deserializer": GetMessageClass(method.input_type).FromString,
             "response_serializer": lambda message: message.SerializeToString(),
         }
+        if method.server_streaming and method.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(
+                lambda requests, context: self._stream(method.name, requests, context), **kinds
+            )
         if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 lambda request, context: self._stream(method.name, request, context), **kinds

@@ -31,8 +31,17 @@ class Host:
     def executor(self, driver: ConmonDriver) -> ContainerExecutor:
         store = ImageStore(self.images, options=RegistryOptions(), clock=clock.wall)
         return ContainerExecutor(
-            driver, store, version="1.2", labels={"disk": "ssd"}, address="10.0.0.1"
+            driver,
+            store,
+            files=self.files,
+            version="1.2",
+            labels={"disk": "ssd"},
+            address="10.0.0.1",
         )
+
+    @property
+    def files(self) -> Path:
+        return self.box.run_dir / "files"
 
     def run(self, scenario: Scenario, *, leave: bool = False) -> Any:
         return self.box.run(lambda driver: scenario(self.executor(driver)), leave=leave)

@@ -3,7 +3,8 @@
     python -m machine.drivers.lab.images REGISTRY
 
 demo/web:1 and demo/web:2 answer on port 80 with their version and their host's name, and end at
-once on SIGTERM; demo/tools:1 is a shell with busybox's commands. It runs inside the registry host:
+once on SIGTERM; demo/tools:1 is a shell with busybox's commands; demo/checked:1 is the same with a
+health check, which succeeds while there is a file /well/up. It runs inside the registry host:
 nobody outside the lab reaches the registry.
 """
 
@@ -44,6 +45,14 @@ echo "web $(cat /etc/version) on $(hostname)"
 """
 
 
+_SHELL = {"Cmd": ["/bin/sh"], "Env": [_ENVIRONMENT]}
+_CHECK = {
+    "Test": ["CMD-SHELL", "test -e /well/up || { echo it is not well; exit 1; }"],
+    "Interval": 100_000_000,
+    "Retries": 1_000,
+}
+
+
 @dataclass(frozen=True)
 class DemoImage:
     """One image: files on top of busybox, by their path, and its OCI configuration."""
@@ -58,7 +67,8 @@ def demo_images() -> list[DemoImage]:
     return [
         _web(1),
         _web(2),
-        DemoImage("demo/tools:1", {}, {"Cmd": ["/bin/sh"], "Env": [_ENVIRONMENT]}),
+        DemoImage("demo/tools:1", {}, _SHELL),
+        DemoImage("demo/checked:1", {}, _SHELL | {"Healthcheck": _CHECK}),
     ]
 
 

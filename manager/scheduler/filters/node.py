@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api.v1 import objects_pb2, types_pb2
-from manager.placement.platform import fits
+from manager.placement.platform import fits, platforms_for
 from manager.placement.resources import needed_controllers
 from manager.scheduler.filters.base import counted
 from manager.scheduler.nodes import NodeInfo
@@ -82,8 +82,8 @@ class PlatformFilter:
         self._wanted: list[types_pb2.Platform] = []
 
     def enabled(self, task: objects_pb2.Task) -> bool:
-        """If the task names platforms."""
-        self._wanted = list(task.spec.placement.platforms)
+        """If the task or its image names platforms."""
+        self._wanted = list(platforms_for(task.spec))
         return bool(self._wanted)
 
     def passes(self, node: NodeInfo) -> bool:

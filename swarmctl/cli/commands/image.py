@@ -8,8 +8,10 @@ from typing import BinaryIO
 import click
 
 from api.errors import SwarmError, invalid
+from api.image_name import domain_of
 from api.times import seconds_of
 from api.v1 import host_pb2, types_pb2
+from swarmctl.cli import registry_logins
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
@@ -29,6 +31,7 @@ CHUNK = 1 << 20
 SHORT_ID = 12
 LOAD_TIMEOUT = 600.0
 _NONE = "<none>"
+_LOGIN = "swarmctl.cli.commands.image_login"
 _LISTING = Listing(
     columns=(
         ("Repository", "REPOSITORY"),
@@ -49,7 +52,13 @@ def _platform(text: str) -> types_pb2.Platform:
     return types_pb2.Platform(os=system, architecture=architecture)
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    lazy={
+        "login": (f"{_LOGIN}:login", "Keep a user name and a password for REGISTRY [docker.io]."),
+        "logout": (f"{_LOGIN}:logout", "Forget the login for REGISTRY [docker.io]."),
+    },
+)
 def image() -> None:
     """Manage the images on this host."""
 
@@ -62,6 +71,9 @@ def image() -> None:
 def pull(client: Client, reference: str, platform: types_pb2.Platform | None, quiet: bool) -> None:
     """Pull an image from a registry."""
     request = host_pb2.PullImageRequest(reference=reference, platform=platform)
+    registry = domain_of(reference)
+    if known := registry_logins.find(registry):
+        request.registry_auth = registry_logins.encoded(known, registry)
     seen: dict[str, str] = {}
     digest = ""
     for message in client.stream(client.host.PullImage, request, f"pulling {reference}"):

@@ -2,6 +2,8 @@
 their many flags cost start-up time.
 """
 
+from collections.abc import Iterable
+
 import click
 
 from api.modes import is_job, mode_name
@@ -25,7 +27,15 @@ from swarmctl.cli.options import (
     pretty_option,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, check_inspect, inspect, natural, pretty, short_image
+from swarmctl.cli.render import (
+    Listing,
+    check_inspect,
+    image_of,
+    inspect,
+    natural,
+    pretty,
+    short_image,
+)
 from swarmctl.cli.units import binary_size, rfc3339
 
 SHORT_ID = 12
@@ -53,6 +63,10 @@ _LISTING = Listing(
     cls=Noun,
     lazy={
         "create": (f"{_CHANGES}:create", "Create a service of containers made from IMAGE."),
+        "exec": (
+            "swarmctl.cli.commands.exec:service_exec",
+            "Run a command in a running task of a service.",
+        ),
         "logs": (
             "swarmctl.cli.commands.service_logs:logs",
             "Show what the tasks of a service, or one task, wrote.",
@@ -142,7 +156,7 @@ def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[s
         "Name": each.spec.annotations.name,
         "Mode": mode_name(each).replace("-", " "),
         "Replicas": _replicas(each, counts),
-        "Image": short_image(each.spec.task.container.image),
+        "Image": short_image(image_of(each.spec.task.container)),
         "Ports": ports.published(each.spec.endpoint.ports),
         "UpdateState": rollouts.word_of(each.update_status),
     }
@@ -174,7 +188,7 @@ def _pretty(each: objects_pb2.Service) -> str:
         *rollouts.status_rows(each.update_status),
         *([] if is_job(each) else rollouts.config_rows("Update", spec.update)),
         *([] if is_job(each) else rollouts.config_rows("Rollback", spec.rollback)),
-        ("Image", container.image),
+        ("Image", image_of(container)),
         ("Command", " ".join(container.command)),
         ("Args", " ".join(container.args)),
         ("Env", " ".join(container.env)),
@@ -186,6 +200,8 @@ def _pretty(each: objects_pb2.Service) -> str:
         *_placement(spec.task),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
         ("Ports", ports.published(spec.endpoint.ports)),
+        ("Secrets", _files(container.secrets)),
+        ("Configs", _files(container.configs)),
         *((f"Label {key}", value) for key, value in sorted(spec.annotations.labels.items())),
     ]
     return pretty([(label, value) for label, value in rows if value or label in _TITLES])
@@ -213,3 +229,10 @@ def _mode_rows(each: objects_pb2.Service) -> list[tuple[str, str]]:
         rows.append((" Iteration", str(each.job_status.iteration)))
         rows.append((" Last Execution", rfc3339(seconds_of(each.job_status.last_execution))))
     return rows
+
+
+def _files(references: Iterable[specs_pb2.FileReference]) -> str:
+    return " ".join(
+        each.source if each.target in ("", each.source) else f"{each.source}:{each.target}"
+        for each in references
+    )

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from api.errors import Code, SwarmError
+from api.image_name import domain_of
 from api.modes import mode_name
 from api.new_ids import new_id
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from swarmctl.cli import names as service_names
+from swarmctl.cli import registry_logins
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.service import MODES, get
@@ -73,7 +75,13 @@ def create(
     """Create a service of containers made from IMAGE; ARGS replace the image's command."""
     given["env"] = (*_of_files(env_files), *variables(given["env"], os.environ))
     spec = created(given, name=name or "", image=image, args=args)
-    made = _create(client, spec) if name else _create_with_any_name(client, spec)
+    if given["with_registry_auth"]:
+        _add_login(spec.task.container)
+    request = control_pb2.CreateServiceRequest(
+        spec=spec, resolve_image=not given["no_resolve_image"]
+    )
+    made = _create(client, request) if name else _create_with_any_name(client, request)
+    _warn(made.warnings)
     click.echo(made.id)
     if not detach:
         wait_for(client, made, quiet=quiet, timeout=wait_timeout)
@@ -142,7 +150,16 @@ def update(
     given["env_add"] = variables(given["env_add"], os.environ)
     # Bad flags are found before anybody is asked; this spec is thrown away.
     updated(_any_spec(given), given)
-    changed = _change(client, name, lambda present: updated(present.spec, given))
+
+    def edit(present: objects_pb2.Service) -> None:
+        updated(present.spec, given)
+        if given["with_registry_auth"]:
+            _add_login(present.spec.task.container)
+
+    named_anew = given["image"] is not None
+    resolve = named_anew and not given["no_resolve_image"]
+    changed = _change(client, name, edit, resolve_image=resolve)
+    _warn(changed.warnings)
     click.echo(name)
     if not detach:
         wait_for(client, changed, quiet=quiet, timeout=wait_timeout)
@@ -182,17 +199,19 @@ def _any_spec(given: dict[str, Any]) -> specs_pb2.ServiceSpec:
     return specs_pb2.ServiceSpec(replicated=specs_pb2.ReplicatedMode())
 
 
-def _create(client: Client, spec: specs_pb2.ServiceSpec) -> objects_pb2.Service:
-    request = control_pb2.CreateServiceRequest(spec=spec, request_id=new_id())
-    name = spec.annotations.name
-    return client.call(client.control.CreateService, request, f"creating service {name}")
+def _create(client: Client, request: control_pb2.CreateServiceRequest) -> objects_pb2.Service:
+    request.request_id = new_id()
+    doing = f"creating service {request.spec.annotations.name}"
+    return client.call(client.control.CreateService, request, doing)
 
 
-def _create_with_any_name(client: Client, spec: specs_pb2.ServiceSpec) -> objects_pb2.Service:
+def _create_with_any_name(
+    client: Client, request: control_pb2.CreateServiceRequest
+) -> objects_pb2.Service:
     for attempt in range(1, NAME_TRIES + 1):
-        spec.annotations.name = service_names.generate(secrets.choice)
+        request.spec.annotations.name = service_names.generate(secrets.choice)
         try:
-            return _create(client, spec)
+            return _create(client, request)
         except SwarmError as error:
             if error.code is not Code.EXISTS or attempt == NAME_TRIES:
                 raise
@@ -200,7 +219,11 @@ def _create_with_any_name(client: Client, spec: specs_pb2.ServiceSpec) -> object
 
 
 def _change(
-    client: Client, name: str, edit: Callable[[objects_pb2.Service], None]
+    client: Client,
+    name: str,
+    edit: Callable[[objects_pb2.Service], None],
+    *,
+    resolve_image: bool = False,
 ) -> objects_pb2.Service:
     def write(present: objects_pb2.Service) -> objects_pb2.Service:
         edit(present)
@@ -209,10 +232,25 @@ def _change(
             spec=present.spec,
             version=present.meta.version,
             request_id=new_id(),
+            resolve_image=resolve_image,
         )
         return client.call(client.control.UpdateService, request, f"updating service {name}")
 
     return change(lambda: get(client, name), write)
+
+
+def _add_login(container: specs_pb2.ContainerSpec) -> None:
+    registry = domain_of(container.image)
+    login = registry_logins.find(registry)
+    if login is None:
+        _warn([f"no credentials for {registry} are known: see swarmctl image login --help"])
+    else:
+        container.registry_auth = registry_logins.encoded(login, registry)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for each in warnings:
+        click.echo(each, err=True)
 
 
 def _target(text: str) -> tuple[str, int]:

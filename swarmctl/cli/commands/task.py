@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from api.errors import Code, SwarmError
-from api.states import state_name, task_name
+from api.states import health_name, is_terminal, state_name, task_name
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
 from swarmctl.cli.client import Client
@@ -30,6 +30,7 @@ from swarmctl.cli.render import (
     Listing,
     Row,
     check_inspect,
+    image_of,
     inspect,
     natural,
     short_image,
@@ -61,12 +62,16 @@ TASKS = Listing(
         ("Ports", "PORTS"),
     ),
     quiet="ID",
+    more=(("Health", "HEALTH"),),
 )
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    lazy={"exec": ("swarmctl.cli.commands.exec:task_exec", "Run a command in a running task.")},
+)
 def task() -> None:
-    """Look at single tasks."""
+    """Look at single tasks, and into them."""
 
 
 @dataclass(frozen=True)
@@ -181,14 +186,18 @@ def task_rows(
 
 def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, full: bool) -> Row:
     error = shortened(each.status.error or restart_note(each, now), SHORT_TEXT, full=full)
+    image = image_of(each.spec.container)
     since = ago(now - seconds_of(each.status.at or each.meta.updated_at))
+    health = "" if is_terminal(each) else health_name(each.status.container.health)
+    remark = health and f" ({'health: ' if health == 'starting' else ''}{health})"  # as docker ps
     return {
         "ID": each.id if full else each.id[:SHORT_ID],
         "Name": name,
-        "Image": each.spec.container.image if full else short_image(each.spec.container.image),
+        "Image": image if full else short_image(image),
         "Node": hosts.get(each.node_id, each.node_id),
         "DesiredState": state_name(each.desired_state),
-        "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}",
+        "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}{remark}",
+        "Health": health,
         "Error": f'"{error}"' if error else "",
         "Ports": "",
     }

@@ -141,11 +141,12 @@ def _set_common(spec: specs_pb2.ServiceSpec, given: Given) -> None:
             scalar.apply(spec, value)
     if given["cap_add"] or given["cap_drop"]:
         capabilities.change(spec.task.container, given["cap_add"], given["cap_drop"])
-    if given["with_registry_auth"]:
-        spec.task.container.registry_auth = "stored"
 
 
 def _with_common(command: F) -> F:
+    command = click.option(
+        "--no-resolve-image", is_flag=True, help="Do not pin the image to its digest"
+    )(command)
     command = click.option(
         "--with-registry-auth", is_flag=True, help="Send registry credentials to nodes"
     )(command)

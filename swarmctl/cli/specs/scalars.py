@@ -210,9 +210,6 @@ PROCESS = [
         _set(lambda s: _container(s).privileges, "credential_spec"),
         "Of Windows containers",
     ),
-    Scalar(
-        "--no-resolve-image", bool, _set(_container, "no_resolve_image"), "Do not pin the image"
-    ),
 ]
 RESOURCES = [
     Scalar(
@@ -294,28 +291,33 @@ RESTART = [
     ),
 ]
 HEALTH = [
-    Scalar("--no-healthcheck", bool, _no_health_check, "No health check at all"),
+    Scalar("--no-healthcheck", bool, _no_health_check, "No health check, whatever the image says"),
     Scalar("--health-cmd", str, _health_command, "Command that tells whether it is well"),
     Scalar(
         "--health-interval",
         DURATION,
         _set_health("interval"),
-        "Between checks",
+        "Between checks (default 30s)",
     ),
-    Scalar("--health-timeout", DURATION, _set_health("timeout"), "Of a check"),
+    Scalar("--health-timeout", DURATION, _set_health("timeout"), "Of a check (default 30s)"),
     Scalar(
         "--health-start-period",
         DURATION,
         _set_health("start_period"),
-        "Time to start in",
+        "Time to start in, in which failures do not count",
     ),
     Scalar(
         "--health-start-interval",
         DURATION,
         _set_health("start_interval"),
-        "Between checks while it starts",
+        "Between checks in that time (default 5s)",
     ),
-    Scalar("--health-retries", whole(0, MAX_UINT32), _set_health("retries"), "Failures that count"),
+    Scalar(
+        "--health-retries",
+        whole(0, MAX_UINT32),
+        _set_health("retries"),
+        "Failures in a row that count (default 3)",
+    ),
 ]
 SCALARS: tuple[Scalar, ...] = (
     *PROCESS,

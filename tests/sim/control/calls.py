@@ -105,6 +105,9 @@ class Channel:
     def stream_unary(self, path: str, *_: object, **__: object) -> None:
         """Nobody streams requests here: logs are not simulated."""
 
+    def stream_stream(self, path: str, *_: object, **__: object) -> None:
+        """As `stream_unary`: commands are not simulated."""
+
     async def close(self) -> None:
         """Ends every call."""
         for call in list(self._calls):

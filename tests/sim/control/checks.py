@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Service = objects_pb2.Service
 Task = objects_pb2.Task
 ROLLBACK = (ROLLBACK_STARTED, ROLLBACK_PAUSED, ROLLBACK_COMPLETED)
-GENTLE = {"transfer", "crash", "members"}
+GENTLE = {"transfer", "crash", "ill", "members"}
 """Faults that keep no agent from its leader for long."""
 MANAGER = types_pb2.NODE_ROLE_MANAGER
 
@@ -251,6 +251,10 @@ def converged(world: "World") -> str:
         problem = shortfall(store, service)
         if problem:
             return problem
+    for host in world.hosts.values():
+        for container in host.containers.values():
+            if container.ill and container.running:
+                return f"{container.task.id} runs on {host.name}, though it is ill"
     return _leftovers(world) or _seat_problem(world)
 
 
@@ -270,6 +274,14 @@ def _leftovers(world: "World") -> str:
         wanted = {t.id for t in store.tasks_of_node(host.name) if t.status.state == states.RUNNING}
         if running != wanted:
             return f"{host.name} runs {sorted(running)}, not {sorted(wanted)}"
+        needed = {
+            ("secret", reference.id)
+            for task in store.tasks_of_node(host.name)
+            if task.status.state == states.RUNNING
+            for reference in task.spec.container.secrets
+        }
+        if host.held.keys() != needed:
+            return f"{host.name} holds {sorted(host.held)}, not {sorted(needed)}"
         traces = host.containers.keys() - {t.id for t in store.tasks_of_node(host.name)}
         if traces:
             return f"{host.name} has traces of {sorted(traces)}"

@@ -3,13 +3,18 @@ handles them. In the place of worker.container: the same Protocol, over virtual 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.errors import Code, SwarmError
-from api.v1 import logs_pb2, objects_pb2
+from api.files import Key
+from api.states import HEALTHY, UNCHECKED, UNHEALTHY, UNPROVEN
+from api.v1 import exec_pb2, logs_pb2, objects_pb2
 from tests.support.builders import GIB, node
+from worker.executor import Health, HealthState, RunningCommand
+from worker.task_files import gather
 
 if TYPE_CHECKING:
     from tests.sim.control.host import Host
@@ -36,17 +41,34 @@ class Container:
         self.started = False
         self.exit: Exit | None = None
         self.ended = asyncio.Event()
+        self.ill = False
+        self._news = asyncio.Event()
 
     @property
     def running(self) -> bool:
         """Whether its process lives."""
         return self.started and self.exit is None
 
+    @property
+    def checked(self) -> bool:
+        """Whether it has a health check."""
+        return self.task.spec.container.HasField("health")
+
     def end(self, exit: Exit) -> None:
         """Its process is gone."""
         if self.exit is None:
             self.exit = exit
             self.ended.set()
+            self._news.set()
+
+    def fall_ill(self) -> None:
+        """Its health check fails from now on."""
+        self.ill = True
+        self._news.set()
+
+    async def not_well(self) -> None:
+        """Until it is ill, or has ended."""
+        await self._news.wait()
 
 
 class SimExecutor:
@@ -55,6 +77,7 @@ class SimExecutor:
     def __init__(self, host: "Host") -> None:
         self._host = host
         self._world = host.world
+        self._contents: Mapping[Key, bytes] = {}
 
     async def describe(self) -> objects_pb2.NodeDescription:
         """What the host has."""
@@ -66,20 +89,26 @@ class SimExecutor:
         """The containers that are there."""
         return list(self._host.containers)
 
+    def hold(self, contents: Mapping[Key, bytes]) -> None:
+        """In memory, and gone with the agent."""
+        self._contents = contents
+        self._host.held = dict(contents)
+
     async def prepare(self, task: Task) -> None:
         """Pulls, more or less."""
         await self._takes(0.05, 1.5)
-        self._host.containers.setdefault(task.id, Container(task))
+        self._make(task)
 
     async def start(self, task: Task) -> objects_pb2.ContainerStatus:
         """Starts what never ran."""
         await self._takes(0.02, 0.2)
-        container = self._host.containers.setdefault(task.id, Container(task))
+        container = self._make(task)
         if not container.started:
             container.started = True
             self._world.checks.started(self._host, container)
             self._world.container_started(container)
-        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711)
+        health = UNPROVEN if container.checked else UNCHECKED
+        return objects_pb2.ContainerStatus(container_id=task.id, pid=4711, health=health)
 
     async def wait(self, task: Task) -> Exit:
         """Until it has ended."""
@@ -90,11 +119,25 @@ class SimExecutor:
         assert container.exit is not None
         return container.exit
 
+    async def health(self, task: Task, known: HealthState) -> Health | None:
+        """The first probe tells; after it, as soon as it falls ill."""
+        container = self._host.containers.get(task.id)
+        if container is None:
+            return None
+        if known == UNPROVEN:
+            await self._takes(0.2, 4.0)
+            if container.running and not container.ill:
+                return Health(HEALTHY, "")
+        await container.not_well()
+        await self._takes(0.2, 1.0)
+        return Health(UNHEALTHY, "1 probe failed: ill") if container.running else None
+
     async def shutdown(self, task: Task) -> Exit | None:
         """Asks it to end; it takes its time."""
         container = self._host.containers.get(task.id)
         if container is not None and container.running:
-            self._world.checks.stopped(self._host, task)
+            if not container.ill:
+                self._world.checks.stopped(self._host, task)
             await self._takes(0.05, 3.0)
         return self._end(container, 143)
 
@@ -115,6 +158,20 @@ class SimExecutor:
     ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """Nothing was written."""
         raise SwarmError(Code.NOT_FOUND, f"no logs of {task.id}")
+
+    def _make(self, task: Task) -> Container:
+        """The container, with the secrets that it needs if it is new."""
+        found = self._host.containers.get(task.id)
+        if found is None:
+            gather(task, self._contents)
+            found = self._host.containers[task.id] = Container(task)
+        return found
+
+    def exec(
+        self, task: Task, start: exec_pb2.ExecStart
+    ) -> AbstractAsyncContextManager[RunningCommand]:
+        """Nobody runs commands here."""
+        raise SwarmError(Code.REFUSED, f"no command runs in {task.id}")
 
     async def _takes(self, shortest: float, longest: float) -> None:
         await asyncio.sleep(self._world.random.uniform(shortest, longest))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.sim.control.loop import Process
 
 if TYPE_CHECKING:
+    from tests.sim.control.containers import Container
     from tests.sim.control.host import Host
     from tests.sim.control.manager import Manager
     from tests.sim.control.world import World
@@ -18,7 +19,7 @@ class Faults:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._random = random = world.random
-        self._acts: dict[str, Callable[[], None]] = {
+        self._acts: dict[str, Callable[[], object]] = {
             "kill": self._kill,
             "stop": self._stop,
             "agent": self._agent,
@@ -35,6 +36,7 @@ class Faults:
             "reset": self._reset,
             "transfer": self._transfer,
             "crash": self._crash,
+            "ill": self._ill,
         }
         enabled = [each for each in self._acts if each in world.settings.faults]
         few = len(enabled) < 4
@@ -195,11 +197,23 @@ class Faults:
 
     def _crash(self) -> None:
         """A container ends by itself."""
-        running = [
-            each
-            for host in self._world.hosts.values()
-            for each in host.containers.values()
-            if each.running
-        ]
+        running = self._running()
         if running:
             self._world.end_container(self._random.choice(running))
+
+    def _ill(self) -> bool:
+        """The health check of a container fails from now on; False if none has one."""
+        checked = [each for each in self._running() if each.checked]
+        if checked:
+            container = self._random.choice(checked)
+            self._world.note("{} falls ill", container.task.id)
+            container.fall_ill()
+        return bool(checked)
+
+    def illness(self) -> bool:
+        """In a calm, where everything else is well: whether a container falls ill."""
+        return "ill" in self._chosen and self._ill()
+
+    def _running(self) -> "list[Container]":
+        hosts = self._world.hosts.values()
+        return [each for host in hosts for each in host.containers.values() if each.running]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import grpc
 
 from api.errors import Code, SwarmError
+from api.files import Key
 from api.serving import Caller
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2, raft_pb2_grpc
 from manager.raft.node.identity import GroupIdentity
@@ -56,6 +57,8 @@ class Host:
         self.drive = Drive(SimDisk())
         self.containers: dict[str, Container] = {}
         self.kept = Kept()
+        self.held: dict[Key, bytes] = {}
+        """The secrets that its agent has, or had when it was killed."""
         self.place: GroupIdentity | None = None
         self.manager: Manager | None = None
         self.agent: Process | None = None

@@ -13,8 +13,17 @@ import grpc
 from api.collector import Collector
 from api.errors import Code, SwarmError
 from api.serving import Caller
-from api.v1 import control_pb2_grpc, dispatcher_pb2_grpc, logs_pb2_grpc, raft_pb2_grpc
+from api.v1 import (
+    control_pb2_grpc,
+    dispatcher_pb2_grpc,
+    exec_pb2_grpc,
+    logs_pb2_grpc,
+    objects_pb2,
+    raft_pb2_grpc,
+)
 from manager.control.cluster import ClusterAffairs
+from manager.control.exec import ExecBrokerService, ExecService
+from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
@@ -136,12 +145,16 @@ class Manager:
             leader=self._leader_address,
             confirm=self.node.read_barrier,
         )
+        self._commands = ExecService(
+            store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id
+        )
         self.duties = Leader(
             store=store,
             hub=hub,
             proposer=self.proposer,
             dispatcher=self._dispatcher,
             logs=self._logs,
+            commands=self._commands,
             keeper=Keeper(store, self.proposer, self._group, self.node.subscribe),
             ids=world.new_id,
             clock=world.wall,
@@ -164,6 +177,8 @@ class Manager:
                 self._hub,
                 services,
                 affairs,
+                Files(objects_pb2.Secret, self.store, self.proposer, world.new_id),
+                Files(objects_pb2.Config, self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
             ),
             collector,
@@ -175,6 +190,7 @@ class Manager:
         direct: Any = Collector()
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, direct)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), direct)
+        exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(self._commands), direct)
         return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
 
     def _begin(self) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
+from api import states
 from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher.assignments import Assignments
+from manager.dispatcher.files import NodeFiles
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
 from manager.orchestrator import jobs
@@ -20,6 +22,7 @@ from manager.state.store import Capture, Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, swap
+from worker import task_machine
 
 plants = Plants()
 
@@ -107,7 +110,7 @@ def plant_reads_are_not_up_to_date() -> AbstractContextManager[object]:
     return swap(RaftNode, "read_barrier", at_once)
 
 
-@plants("none", steps=6_000)
+@plants("none", steps=12_000)
 def plant_removals_are_not_told() -> AbstractContextManager[object]:
     """An agent does not hear of tasks that are gone."""
     observe = Assignments.observe
@@ -128,6 +131,30 @@ def plant_complete_set_is_not_complete() -> AbstractContextManager[object]:
         return complete(self, [task for task in tasks if not task.status.HasField("container")])
 
     return swap(Assignments, "complete", short)
+
+
+@plants("none", steps=6_000)
+def plant_secrets_stay_for_ever() -> AbstractContextManager[object]:
+    """A node is not told that it needs a secret no longer."""
+    removals = NodeFiles.removals
+
+    def silent(self: NodeFiles) -> list[dispatcher_pb2.AssignmentChange]:
+        removals(self)
+        return []
+
+    return swap(NodeFiles, "removals", silent)
+
+
+@plants("kill", steps=10_000)
+def plant_secrets_are_told_once() -> AbstractContextManager[object]:
+    """A session begins without the secrets that the tasks need."""
+    begin = NodeFiles.begin
+
+    def silent(self: NodeFiles, tasks: Iterable[objects_pb2.Task]) -> Any:
+        begin(self, tasks)
+        return []
+
+    return swap(NodeFiles, "begin", silent)
 
 
 @plants("slow,crash", steps=20_000, nodes=1)
@@ -163,6 +190,27 @@ def plant_global_tasks_go_anywhere() -> AbstractContextManager[object]:
         return entry
 
     return swap(Entry, "of", astray)
+
+
+@plants("none", steps=6_000)
+def plant_health_is_not_waited_for() -> AbstractContextManager[object]:
+    """A task with a health check runs as soon as it is started."""
+    return swap(task_machine, "UNPROVEN", None)
+
+
+@plants("ill", steps=6_000)
+def plant_unhealthy_tasks_go_on() -> AbstractContextManager[object]:
+    """What a failing health check says is reported, and has no consequence."""
+    conclude = task_machine.conclude
+
+    def lenient(status: Any, outcome: Any, **others: Any) -> objects_pb2.TaskStatus:
+        concluded = conclude(status, outcome, **others)
+        if isinstance(outcome, task_machine.Judged):
+            concluded.state = states.RUNNING
+            concluded.container.health = states.HEALTHY
+        return concluded
+
+    return swap(task_machine, "conclude", lenient)
 
 
 def hunt(plant: Plant) -> Verdict | None:

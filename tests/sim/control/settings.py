@@ -20,6 +20,7 @@ FAULTS = {
     "reset": "connections break",
     "transfer": "leadership is handed over",
     "crash": "containers end by themselves",
+    "ill": "health checks of containers fail",
     "members": "managers become workers, and workers managers",
 }
 

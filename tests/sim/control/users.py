@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.sim.control.world import World
 
 LAPTOP = "laptop"
+KEEPS_A_SECRET = 1
+"""The number of the owner whose tasks need one."""
 AGAIN = (Code.UNAVAILABLE, Code.DEADLINE, Code.CANCELLED, Code.EXHAUSTED)
 CONDITIONS = specs_pb2.RestartPolicy.Condition
 MANAGER, WORKER = types_pb2.NODE_ROLE_MANAGER, types_pb2.NODE_ROLE_WORKER
@@ -90,6 +92,7 @@ class Owner:
         self._number = number
         self._made = 0
         self._id = ""
+        self._secret: specs_pb2.FileReference | None = None
         self._start_first = self._random.random() < 0.3
 
     async def run(self) -> None:
@@ -114,12 +117,15 @@ class Owner:
 
     async def _create(self) -> None:
         self._made += 1
+        if self._number == KEEPS_A_SECRET:
+            await self._change_secret()
         spec = service(
             f"s{self._number}-{self._made}",
             self._replicas(),
             mode=self._random.choice(self._modes),
             at_once=2,
         ).spec
+        self._refer(spec)
         if _is_job(spec):
             spec.task.container.image = "job:1"
         else:
@@ -134,6 +140,24 @@ class Owner:
         self._world.note("{} is made: {}", spec.annotations.name, made.id)
         self._id = made.id
         self._world.checks.created(made, spec)
+
+    async def _change_secret(self) -> None:
+        """Another one than before, which is removed: nothing uses it any more."""
+        name = f"secret-{self._made}"
+        before, self._secret = self._secret, specs_pb2.FileReference(source=name)
+        spec = specs_pb2.SecretSpec(data=name.encode())
+        spec.annotations.name = name
+        create = control_pb2.CreateSecretRequest(spec=spec, request_id=self._users.request_id())
+        self._secret.id = (await self._users.ask("CreateSecret", create)).id
+        if before is not None:
+            remove = control_pb2.RemoveRequest(
+                key=before.source, request_id=self._users.request_id()
+            )
+            await self._users.ask("RemoveSecret", remove)
+
+    def _refer(self, spec: specs_pb2.ServiceSpec) -> None:
+        if self._secret is not None:
+            spec.task.container.secrets.append(self._secret)
 
     async def _remove(self) -> None:
         self._world.checks.going.add(self._id)
@@ -164,7 +188,7 @@ class Owner:
 
     async def _roll_out(self) -> None:
         random = self._random
-        kind = random.choices(["app", "broken", "huge"], [8, 1, 1])[0]
+        kind = random.choices(["app", "broken", "sick", "huge"], [8, 1, 1, 1])[0]
         fresh = task_spec(
             f"{kind}:{random.randrange(1000)}",
             cpus=64 if kind == "huge" else random.choice([0, 0, 0.5, 1]),
@@ -172,6 +196,7 @@ class Owner:
             delay=random.choice([0, 1, 3]),
             condition=random.choice(CONDITIONS.values()),
             max_attempts=random.choice([0, 0, 2]),
+            checked=kind == "sick" or random.random() < 0.3,
         )
         config = update_config(
             random.choice([None, 0, 1, 2]),
@@ -185,6 +210,7 @@ class Owner:
 
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
+            self._refer(spec)
             if not _is_job(spec):
                 spec.update.CopyFrom(config)
                 spec.rollback.CopyFrom(back)
@@ -194,9 +220,11 @@ class Owner:
         await self._update(change)
 
     def _mend(self, spec: specs_pb2.ServiceSpec) -> None:
-        image = "job:final" if _is_job(spec) else "app:final"
-        spec.task.CopyFrom(task_spec(image, cpus=0.1, delay=1))
-        if not _is_job(spec):
+        is_job = _is_job(spec)
+        image, checked = "job:final" if is_job else "app:final", not self._number and not is_job
+        spec.task.CopyFrom(task_spec(image, cpus=0.1, delay=1, checked=checked))
+        self._refer(spec)
+        if not is_job:
             spec.update.CopyFrom(update_config(3, start_first=self._start_first))
 
     async def _roll_back(self) -> None:

@@ -133,6 +133,13 @@ class World:
         if leader is not None and self.random.random() < 0.5:
             self.note("{} is asked to hand over", leader.host.name)
             leader.process.spawn(leader.hand_over())  # another goes on with what is under way
+        self._come_to_rest(end)
+        if self.faults.illness():
+            self._come_to_rest(self.loop.time() + CALM)
+        self.checks.all_there()
+        self.note("--- all is well")
+
+    def _come_to_rest(self, end: float) -> None:
         commands, since = -1, self.loop.time()
         while True:
             moment = self.loop.time() + 0.5
@@ -145,8 +152,6 @@ class World:
                 break
             if self.loop.time() > end:
                 raise Violation("convergence", problem or "the loops never rest")
-        self.checks.all_there()
-        self.note("--- all is well")
 
     def _until(self, condition: Any, within: float, problem: str = "nothing begins") -> None:
         end = self.loop.time() + within
@@ -232,7 +237,9 @@ class World:
         container.end(Exit(code, self.wall()))
 
     def container_started(self, container: Container) -> None:
-        """A broken image does not run for long, and a job comes to its end."""
+        """A broken image does not run for long, a sick one is never well, a job comes to its end."""
+        if container.task.spec.container.image.startswith("sick"):
+            container.fall_ill()
         if container.task.spec.container.image.startswith("broken"):
             self.network.later(self.random.uniform(0.05, 1.0), self.end_container, container)
         if container.task.spec.container.image.startswith("job"):

@@ -27,6 +27,10 @@ def container(spec: Spec, **fields: object) -> None:
     spec.task.container.MergeFrom(Container(**fields))  # type: ignore[arg-type]
 
 
+def health(spec: Spec, **fields: object) -> None:
+    container(spec, health=specs_pb2.HealthCheck(**fields))  # type: ignore[arg-type]
+
+
 def mount(spec: Spec, **fields: object) -> Spec:
     spec.task.container.mounts.append(Mount(**fields))  # type: ignore[arg-type]
     return spec
@@ -89,6 +93,16 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("task.container.stop_signal", lambda s: container(s, stop_signal="65")),
     ("task.container.stop_signal", lambda s: container(s, stop_signal="9" * 5000)),
     ("task.container.stop_grace_period", lambda s: container(s, stop_grace_period=duration(-1))),
+    ("task.container.health.test", lambda s: health(s, test=["ask"])),
+    ("task.container.health.test", lambda s: health(s, test=["CMD"])),
+    ("task.container.health.test", lambda s: health(s, test=["CMD", "", "x"])),
+    ("task.container.health.test", lambda s: health(s, test=["CMD-SHELL", ""])),
+    ("task.container.health.test", lambda s: health(s, test=["NONE", "x"])),
+    ("task.container.health.interval", lambda s: health(s, interval=duration(0.0009))),
+    ("task.container.health.timeout", lambda s: health(s, timeout=duration(0.0001))),
+    ("task.container.health.start_period", lambda s: health(s, start_period=duration(1e-9))),
+    ("task.container.health.start_interval", lambda s: health(s, start_interval=duration(-1))),
+    ("task.container.health.disabled", lambda s: health(s, disabled=True, retries=1)),
     ("task.container.memory_swap_bytes", lambda s: container(s, memory_swap_bytes=-2)),
     ("task.container.memory_swappiness", lambda s: container(s, memory_swappiness=101)),
     ("task.container.oom_score_adj", lambda s: container(s, oom_score_adj=1001)),
@@ -146,6 +160,22 @@ def test_each_mistake_names_its_field(field: str, spoil: Callable[[Spec], object
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        {"test": ["CMD", "ask", ""], "interval": duration(0.001), "retries": 1},
+        {"test": ["CMD-SHELL", "a || b"], "start_period": duration(0)},
+        {"test": ["NONE"]},
+        {"timeout": duration(3)},
+        {"disabled": True},
+    ],
+)
+def test_health_checks(given: dict[str, object]) -> None:
+    spec = good()
+    health(spec, **given)
+    validate.service_spec(spec)
+
+
+@pytest.mark.parametrize(
     "text", ["TERM", "SIGTERM", "sigusr1", "15", "64", "RTMIN+3", "SIGRTMAX-2"]
 )
 def test_signals_have_names_and_numbers(text: str) -> None:
@@ -193,3 +223,45 @@ def test_a_cluster_needs_possible_periods() -> None:
     validate.cluster_spec(specs_pb2.ClusterSpec(heartbeat_period=duration(2)))
     with pytest.raises(SwarmError, match="heartbeat_period"):
         validate.cluster_spec(specs_pb2.ClusterSpec(heartbeat_period=duration(0.01)))
+
+
+def named(name: str, data: bytes) -> specs_pb2.SecretSpec:
+    return specs_pb2.SecretSpec(annotations=types_pb2.Annotations(name=name), data=data)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        (named("", b"x"), "annotations.name"),
+        (named("-a", b"x"), "annotations.name"),
+        (named("a.", b"x"), "annotations.name"),
+        (named("a/b", b"x"), "annotations.name"),
+        (named("a\nb", b"x"), "annotations.name"),
+        (named("a" * 65, b"x"), "annotations.name"),
+        (named("a", b""), "data"),
+        (named("a", b"x" * 512_000), "data"),
+    ],
+)
+def test_bad_secrets(spec: specs_pb2.SecretSpec, field: str) -> None:
+    with pytest.raises(SwarmError) as refused:
+        validate.secret_spec(spec)
+    assert (refused.value.code, refused.value.field) == (Code.INVALID, field)
+
+
+def test_the_largest_secret_and_config() -> None:
+    validate.secret_spec(named("a" * 64, b"x" * 511_999))
+    largest = specs_pb2.ConfigSpec(data=b"x" * (1000 << 10))
+    largest.annotations.name = "my-app_1.conf"
+    validate.config_spec(largest)
+    largest.data += b"x"
+    with pytest.raises(SwarmError):
+        validate.config_spec(largest)
+
+
+def test_labels_of_a_config_are_bounded() -> None:
+    spec = specs_pb2.ConfigSpec(data=b"x")
+    spec.annotations.name = "a"
+    spec.annotations.labels["a"] = "x" * (300 << 10)
+    with pytest.raises(SwarmError) as refused:
+        validate.config_spec(spec)
+    assert refused.value.field == "annotations.labels"

@@ -85,6 +85,12 @@ def _service(name: str, text: str, replicas: int) -> objects_pb2.Service:
     return made
 
 
+def _secret(name: str, data: bytes) -> objects_pb2.Secret:
+    spec = specs_pb2.SecretSpec(data=data)
+    spec.annotations.name = name
+    return objects_pb2.Secret(id=name, spec=spec)
+
+
 OBJECTS: st.SearchStrategy[Sequence[StoredObject]] = st.lists(
     st.one_of(
         st.builds(_service, IDS, TEXT, st.integers(0, 1 << 60)),
@@ -92,6 +98,7 @@ OBJECTS: st.SearchStrategy[Sequence[StoredObject]] = st.lists(
         st.builds(manager_node, IDS, st.integers(0, (1 << 64) - 1)),
         st.builds(objects_pb2.Node, id=IDS),
         st.builds(objects_pb2.Operator, id=IDS, name=TEXT),
+        st.builds(_secret, IDS, st.binary(max_size=50)),
     ),
     max_size=30,
 )

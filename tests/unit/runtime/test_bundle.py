@@ -131,6 +131,21 @@ def test_read_only_and_propagation(build: Build) -> None:
     assert build("a", mounts=shared)["linux"]["rootfsPropagation"] == "shared"
 
 
+def test_init_is_the_first_process_and_runs_the_command(
+    build: Build, paper_host: HostFacts
+) -> None:
+    host = replace(paper_host, init=Path("/usr/bin/tini-static"))
+    config = build("sleep", "1", init=True, host=host)
+    assert config["process"]["args"] == ["/sbin/docker-init", "--", "sleep", "1"]
+    assert config["mounts"][-1] == {
+        "destination": "/sbin/docker-init",
+        "type": "bind",
+        "source": "/usr/bin/tini-static",
+        "options": ["bind", "rprivate", "ro"],
+    }
+    assert build("sleep", "1", host=host)["process"]["args"] == ["sleep", "1"]
+
+
 def test_security(build: Build) -> None:
     found = build("a")
     assert found["process"]["noNewPrivileges"] is True

@@ -12,7 +12,7 @@ from api.errors import Code, SwarmError
 from api.v1 import specs_pb2, types_pb2
 from hostkit import cgroup
 from runtime.conmon_driver import ConmonDriver
-from runtime.driver import ContainerDriver, ContainerState
+from runtime.driver import ContainerDriver, ContainerState, ExecRequest
 from tests.support.containers import Box, run_to_end, texts
 
 pytestmark = pytest.mark.root
@@ -301,5 +301,19 @@ def test_stats_and_the_monitor_s_own_group(box: Box) -> None:
         await driver.kill(id)
         with pytest.raises(SwarmError, match="not running"):
             await driver.stats(id)
+
+    box.run(scenario)
+
+
+def test_init_is_the_first_process_reaps_and_passes_signals_on(box: Box) -> None:
+    script = "(sleep 0.01 &); trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"
+
+    async def scenario(driver: ConmonDriver) -> None:
+        request = box.shell(script, init=True, read_only=True)
+        id = await started(driver, request, "ready")
+        async with driver.exec(id, ExecRequest(("cat", "/proc/1/comm"))) as command:
+            assert await command.read("stdout") == b"docker-init\n"
+        result = await driver.stop(id, 20)
+        assert result.code == 9
 
     box.run(scenario)

@@ -9,6 +9,7 @@ import pytest
 from hostkit.pidfd import ProcessId
 from runtime import record
 from runtime.driver import ExitResult
+from runtime.health_check import HealthCheck
 from runtime.record import Record
 
 NEW = Record("i", "n", {"k": "v"}, 15, "/g/i", "boot")
@@ -18,7 +19,10 @@ RUNNING = replace(
 ENDED = RUNNING.ended(ExitResult(3, True, 2.5, "out of memory"))
 
 
-@pytest.mark.parametrize("made", [NEW, RUNNING, ENDED])
+CHECKED = replace(RUNNING, health=HealthCheck(("sh", "-c", "true"), interval=0.5, retries=7))
+
+
+@pytest.mark.parametrize("made", [NEW, RUNNING, ENDED, CHECKED])
 def test_round_trip(tmp_path: Path, made: Record) -> None:
     file = tmp_path / "record.json"
     record.save(file, NEW)
@@ -37,6 +41,7 @@ def test_round_trip(tmp_path: Path, made: Record) -> None:
         json.dumps({"process": None, "monitor": None, "exit": None}),
         json.dumps({"process": {"pid": 5}, "monitor": None, "exit": None, "id": "i"}),
         json.dumps({"process": None, "monitor": None, "exit": None, "surprise": 1}),
+        json.dumps({"process": None, "monitor": None, "exit": None, "health": 7}),
     ],
 )
 def test_unreadable(tmp_path: Path, text: str) -> None:
@@ -44,6 +49,15 @@ def test_unreadable(tmp_path: Path, text: str) -> None:
     assert record.load(file) is None
     file.write_text(text)
     assert record.load(file) is None
+
+
+def test_a_record_from_before_there_were_checks(tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    record.save(file, RUNNING)
+    older = json.loads(file.read_text())
+    del older["health"]
+    file.write_text(json.dumps(older))
+    assert record.load(file) == RUNNING
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from api.v1 import host_pb2, objects_pb2, specs_pb2
 from hostkit.clock import wall
 from manager.ca.authority import sign
 from manager.ca.bootstrap import FirstObjects, first_objects
+from manager.control.images import no_registry
 from manager.raft.durable.key_file import LockedError
 from swarmctl import safe
 from swarmctl.life import Life
@@ -53,6 +54,7 @@ class Host:
             memberships=self.memberships,
             state_dir=self.state_dir,
             switch=Switch(),
+            ask_registry=no_registry,
             failed=self.failures.append,
         )
 

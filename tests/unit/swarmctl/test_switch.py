@@ -14,7 +14,7 @@ from api.collector import Collector
 from api.errors import Code, SwarmError
 from api.serving import ErrorInterceptor
 from api.status import from_grpc
-from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from api.v1 import control_pb2, control_pb2_grpc, exec_pb2, exec_pb2_grpc, objects_pb2
 from swarmctl.relay import Relay
 from swarmctl.switch import Switch
 
@@ -39,6 +39,16 @@ class Control(control_pb2_grpc.ControlServicer):
             yield control_pb2.WatchMessage(version=version)
 
 
+class Exec(exec_pb2_grpc.ExecServicer):
+    """Says everything back."""
+
+    async def Run(self, requests: Any, context: Any) -> AsyncIterator[exec_pb2.ExecOutput]:
+        async for request in requests:
+            if request.signal:
+                raise SwarmError(Code.DENIED, "not for workers", remedy="go away")
+            yield exec_pb2.ExecOutput(stdout=request.stdin)
+
+
 def control(name: str) -> control_pb2_grpc.ControlServicer:
     return Control(name)  # type: ignore[abstract]
 
@@ -48,6 +58,7 @@ async def socket(path: Path, switch: Switch | None = None) -> AsyncIterator[grpc
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
     if switch is None:
         control_pb2_grpc.add_ControlServicer_to_server(control("remote"), server)
+        exec_pb2_grpc.add_ExecServicer_to_server(Exec(), server)
     else:
         server.add_generic_rpc_handlers((switch,))
     server.add_insecure_port(socket_target(path))
@@ -131,6 +142,37 @@ def test_a_worker_passes_calls_on_and_errors_back(tmp_path: Path) -> None:
                 "no such service",
                 "look again",
             )
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_passes_conversations_on_past_a_manager_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swarmctl.relay.READY_LIMIT", 0.5)
+
+    async def scenario() -> None:
+        switch = Switch()
+        relay = Relay(lambda: ["away", "manager"], lambda name: unix_channel(tmp_path / name))
+        async with socket(tmp_path / "manager"), socket(tmp_path / "s", switch) as channel:
+            switch.pass_on(relay)
+            call = exec_pb2_grpc.ExecStub(channel).Run()
+            for text in (b"one", b"two"):
+                await call.write(exec_pb2.ExecInput(stdin=text))
+                assert (await call.read()).stdout == text  # type: ignore[attr-defined]
+            await call.write(exec_pb2.ExecInput(signal=1))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call.read()
+            error = from_grpc(refused.value, "it")
+            assert (error.code, error.remedy) == (Code.DENIED, "go away")
+            nobody = Relay(lambda: ["away"], lambda name: unix_channel(tmp_path / name))
+            switch.pass_on(nobody)
+            lonely = exec_pb2_grpc.ExecStub(channel).Run()
+            with pytest.raises(grpc.aio.AioRpcError) as lost:
+                await lonely.read()
+            assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
+            await nobody.close()
+            await relay.close()
 
     asyncio.run(scenario())
 

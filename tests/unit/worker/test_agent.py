@@ -15,11 +15,12 @@ from api.states import (
     RUNNING,
     SHUTDOWN,
 )
-from api.v1 import types_pb2
-from tests.support.fake_executor import Exit
-from tests.support.paper_node import Node, gone, task
+from api.v1 import objects_pb2, types_pb2
+from tests.support.fake_executor import Exit, FakeExecutor
+from tests.support.paper_node import Node, gone, task, until
 from worker import task_machine
 from worker.executor import TemporaryError
+from worker.logins import login_of
 from worker.storage import Storage
 
 
@@ -101,6 +102,44 @@ def test_a_temporary_failure_is_told_and_tried_again(
             node.executor.failures["prepare"].clear()
             running = await node.manager.reported("a", RUNNING)
             assert running.error == ""
+
+    node.run(scenario)
+
+
+class NeedsLogin(FakeExecutor):
+    """Prepares nothing without the credentials that the task came with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    async def prepare(self, task: objects_pb2.Task) -> None:
+        self.seen.append(task.spec.container.registry_auth)
+        login_of(task.spec.container)
+        await super().prepare(task)
+
+
+def test_credentials_that_a_restart_took_are_waited_for(node: Node) -> None:
+    """They are on no disk; a task that needs them is not failed before a manager told them."""
+    given = task("a")
+    given.spec.container.registry_auth = "eyJ1c2VybmFtZSI6ICJhbm4ifQ=="
+    node.executor = executor = NeedsLogin()
+
+    async def scenario() -> None:
+        executor.gates["prepare"] = asyncio.Event()
+        node.manager.tasks["a"] = given
+        async with node.agent():
+            await until(lambda: executor.seen)
+        executor.gates.clear()
+        await node.manager.stop()
+        async with node.agent():
+            await until(lambda: len(executor.seen) > 1)
+            await node.manager.start()
+            await node.manager.reported("a", RUNNING)
+        first, *between, last = executor.seen
+        assert first == last == given.spec.container.registry_auth
+        assert between
+        assert first not in between
 
     node.run(scenario)
 

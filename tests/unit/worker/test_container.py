@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 
 from api.errors import Code, SwarmError
+from api.states import HEALTHY, UNCHECKED, UNPROVEN
 from api.times import duration
 from api.v1 import logs_pb2, objects_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
+from runtime.image.registry import RegistryOptions
+from runtime.image.store import ImageStore
 from tests.support.task_host import OBEYS, Host
 from worker import container
 from worker.container import ContainerExecutor
 from worker.executor import TemporaryError
+from worker.logins import for_the_disk
 
 pytestmark = pytest.mark.root
 
@@ -93,6 +97,40 @@ def test_a_log_message_says_whose_it_is(host: Host) -> None:
     assert abs(found.at.seconds - clock.wall()) < 600
 
 
+def test_health(host: Host) -> None:
+    script = "trap 'exit 3' TERM; touch /tmp/well; while :; do sleep 0.01; done"
+    task = host.task("sh", "-c", script)
+    task.spec.container.health.test.extend(("CMD-SHELL", "test -e /tmp/well && echo I am"))
+    task.spec.container.health.interval.CopyFrom(duration(0.01))
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        await executor.prepare(task)
+        assert (await executor.start(task)).health == UNPROVEN
+        assert (await executor.start(task)).health == UNPROVEN
+        health = await executor.health(task, UNPROVEN)
+        assert health is not None
+        assert (health.state, health.reason) == (HEALTHY, "")
+        assert (health.log[-1].exit_code, health.log[-1].output) == (0, "I am\n")
+        probing = asyncio.create_task(executor.health(task, HEALTHY))
+        end = await executor.shutdown(task)
+        assert end is not None
+        assert end.code == 3
+        assert await probing is None
+
+    host.run(scenario)
+
+
+def test_a_task_without_a_check_has_no_health(host: Host) -> None:
+    task = host.task(*OBEYS)
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        await up(executor, task)
+        assert (await executor.start(task)).health == UNCHECKED
+        assert await executor.health(task, UNPROVEN) is None
+
+    host.run(scenario)
+
+
 def test_a_shutdown_asks_first(host: Host) -> None:
     task = host.task(*OBEYS)
 
@@ -143,6 +181,37 @@ def test_an_image_that_cannot_be_had(host: Host) -> None:
     found = host.run(scenario)
     assert str(found).startswith(f"No such image: {task.spec.container.image}: ")
     assert not isinstance(found, TemporaryError)
+
+
+def test_a_pinned_image_is_pulled_by_its_digest_whatever_its_name_means_now(host: Host) -> None:
+    async def scenario(executor: ContainerExecutor) -> None:
+        await executor.prepare(host.task("true"))
+
+    host.run(scenario)
+    store = ImageStore(host.images, options=RegistryOptions(), clock=clock.wall)
+    [digest] = store.get(host.reference).digests
+    name, _, digest = digest.partition("@")
+    task = host.task("true", image=f"{name}:gone")
+    task.spec.container.pinned_image.reference = f"{name}:gone@{digest}"
+    host.run(lambda executor: executor.prepare(task))
+    # Elsewhere nothing is here yet, and the registry is asked for the digest alone.
+    elsewhere = dataclasses.replace(host, images=host.images.parent / "elsewhere")
+    other = host.task("true", image=f"{name}:gone")
+    other.spec.container.pinned_image.CopyFrom(task.spec.container.pinned_image)
+    elsewhere.run(lambda executor: executor.prepare(other))
+
+
+def test_an_image_that_needs_a_login_waits_for_it_after_a_restart(host: Host) -> None:
+    task = host.task(
+        "true", image=f"{host.reference}-private", registry_auth="eyJ1c2VybmFtZSI6ICJh"
+    )
+    kept = for_the_disk(task)
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        with pytest.raises(TemporaryError, match="credentials"):
+            await executor.prepare(kept)
+
+    host.run(scenario)
 
 
 def test_a_program_that_is_not_in_the_image(host: Host) -> None:

@@ -7,9 +7,9 @@ import pytest
 from api.errors import SwarmError
 from api.states import RUNNING
 from api.times import duration
-from api.v1 import objects_pb2
-from runtime.driver import ContainerRequest
-from worker.container_request import container_request, grace_of
+from api.v1 import exec_pb2, objects_pb2, types_pb2
+from runtime.driver import ContainerRequest, ExecRequest
+from worker.container_request import container_request, exec_request, grace_of
 
 ID = "0123456789abcdefghijklmno"
 
@@ -26,9 +26,13 @@ def task(*networks: str, slot: int = 2) -> objects_pb2.Task:
 
 
 def request(given: objects_pb2.Task) -> ContainerRequest:
-    layers = (Path("/layer"),)
     return container_request(
-        given, image_id="sha256:1", image_config={"os": "linux"}, layers=layers, host_name="box"
+        given,
+        image_id="sha256:1",
+        image_config={"os": "linux"},
+        layers=(Path("/layer"),),
+        host_name="box",
+        platform=types_pb2.Platform(os="linux", architecture="x86_64"),
     )
 
 
@@ -90,3 +94,31 @@ def test_grace() -> None:
     assert grace_of(given.spec) == 0
     given.spec.container.stop_grace_period.CopyFrom(duration(2.5))
     assert grace_of(given.spec) == 2.5
+
+
+def test_a_command_without_a_size_has_a_usual_one() -> None:
+    start = exec_pb2.ExecStart(task_id="t", command=["sh"], tty=True, env=["A=1"])
+    assert exec_request(start) == ExecRequest(("sh",), tty=True, env=("A=1",), rows=24, columns=80)
+    start.size.CopyFrom(exec_pb2.WindowSize(rows=3, columns=4))
+    sized = exec_request(start)
+    assert (sized.rows, sized.columns) == (3, 4)
+
+
+def test_placeholders_are_filled_in_with_what_the_node_is() -> None:
+    given = task()
+    container = given.spec.container
+    container.hostname = "{{.Service.Name}}-{{.Task.Slot}}"
+    container.env.append("WHERE={{.Node.ID}} {{.Node.Hostname}} {{.Node.Platform.Architecture}}")
+    container.mounts.add(source="/srv/{{.Task.Name}}", target="/srv")
+    found = request(given)
+    assert (found.hostname, found.spec.hostname) == ("web-2", "web-2")
+    assert list(found.spec.env) == ["WHERE=nid box x86_64"]
+    assert found.spec.mounts[0].source == f"/srv/web.2.{ID}"
+    assert given.spec.container.hostname == "{{.Service.Name}}-{{.Task.Slot}}"
+
+
+def test_a_placeholder_that_means_nothing_here_is_refused() -> None:
+    given = task()
+    given.spec.container.env.append("A={{.Service.Labels.tier}}")
+    with pytest.raises(SwarmError, match="there is no tier"):
+        request(given)

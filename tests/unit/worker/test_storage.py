@@ -79,6 +79,21 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_credentials_of_registries_are_in_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "worker" / "tasks.db"
+    given = task("a")
+    given.spec.container.registry_auth = "c2VjcmV0IGNyZWRlbnRpYWxz"
+
+    async def contents(storage: Storage) -> bytes:
+        await storage.assign([given], [])
+        return b"".join(each.read_bytes() for each in path.parent.iterdir())
+
+    written = use(path, contents)
+    assert b"app:1" in written
+    assert b"c2VjcmV0" not in written
+    assert given.spec.container.registry_auth, "the task itself keeps them"
+
+
 def test_a_later_status_is_not_acknowledged_with_an_earlier_one(tmp_path: Path) -> None:
     async def scenario(storage: Storage) -> None:
         await storage.assign([task("a")], [])

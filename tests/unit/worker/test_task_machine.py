@@ -13,12 +13,25 @@ from api.states import (
     RUNNING,
     SHUTDOWN,
     STARTING,
+    UNHEALTHY,
+    UNPROVEN,
 )
 from api.times import seconds_of, timestamp
 from api.v1 import objects_pb2, types_pb2
 from tests.support.fake_executor import Exit
 from worker import task_machine
-from worker.task_machine import Action, Advance, Ended, Failure, Perform, Prepared, Started, Step
+from worker.executor import Health
+from worker.task_machine import (
+    Action,
+    Advance,
+    Ended,
+    Failure,
+    Judged,
+    Perform,
+    Prepared,
+    Started,
+    Step,
+)
 
 NOW = 1_000_000.0
 
@@ -171,6 +184,86 @@ def test_an_end_bears_its_own_time(ended_at: float, reported_at: float) -> None:
     end = Ended(Exit(1, at=ended_at))
     found = task_machine.conclude(status(RUNNING), end, stopping=False, now=NOW)
     assert seconds_of(found.at) == reported_at
+
+
+# --- health checks ------------------------------------------------------------------------------
+
+SERVING, ILL = states.HEALTHY, "unhealthy: 3 probes failed in a row: no answer"
+PROBES = tuple(objects_pb2.HealthProbe(exit_code=code) for code in (1, 1, 0))
+
+
+def checked(
+    state: types_pb2.TaskState.ValueType, health: types_pb2.HealthState.ValueType
+) -> objects_pb2.TaskStatus:
+    made = status(state)
+    made.container.CopyFrom(objects_pb2.ContainerStatus(container_id="c", pid=7, health=health))
+    if health == UNHEALTHY:
+        made.error = ILL
+    return made
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "desired", "expected"),
+    [
+        (STARTING, UNPROVEN, RUNNING, "wait"),
+        (STARTING, UNPROVEN, COMPLETE, "wait"),
+        (STARTING, UNPROVEN, SHUTDOWN, "shutdown"),
+        (RUNNING, SERVING, RUNNING, "wait"),
+        (STARTING, UNHEALTHY, RUNNING, "shutdown"),
+        (RUNNING, UNHEALTHY, RUNNING, "shutdown"),
+        (RUNNING, UNHEALTHY, SHUTDOWN, "shutdown"),
+        (FAILED, UNHEALTHY, RUNNING, "-"),
+        (FAILED, UNHEALTHY, SHUTDOWN, "-"),
+    ],
+)
+def test_step_with_a_health_check(
+    state: types_pb2.TaskState.ValueType,
+    health: types_pb2.HealthState.ValueType,
+    desired: types_pb2.TaskState.ValueType,
+    expected: str,
+) -> None:
+    assert told(task_machine.next_step(desired, checked(state, health), NOW)) == expected
+
+
+def test_a_task_runs_from_when_it_is_healthy() -> None:
+    runs = objects_pb2.ContainerStatus(container_id="c", pid=7, health=UNPROVEN)
+    started = task_machine.conclude(status(STARTING), Started(runs), stopping=False, now=NOW)
+    assert (started.state, started.message, started.error) == (STARTING, "not healthy yet", "")
+    assert started.container == runs
+    well = Judged(Health(SERVING, "", PROBES))
+    healthy = task_machine.conclude(started, well, stopping=False, now=NOW + 5)
+    assert (healthy.state, healthy.message, healthy.error) == (RUNNING, "healthy", "")
+    assert (healthy.container.pid, healthy.container.health) == (7, SERVING)
+    assert tuple(healthy.container.health_log) == PROBES
+    assert seconds_of(healthy.at) == NOW + 5
+
+
+@pytest.mark.parametrize("state", [STARTING, RUNNING])
+def test_an_unhealthy_task_fails_when_it_is_stopped(
+    state: types_pb2.TaskState.ValueType,
+) -> None:
+    before = checked(state, UNPROVEN if state == STARTING else SERVING)
+    before.container.health_log.extend(PROBES)
+    verdict = Judged(Health(UNHEALTHY, "3 probes failed in a row: no answer", PROBES[:2]))
+    ill = task_machine.conclude(before, verdict, stopping=False, now=NOW)
+    assert (ill.state, ill.message, ill.error) == (state, "unhealthy", ILL)
+    assert tuple(ill.container.health_log) == PROBES[:2]
+    again = task_machine.conclude(ill, Failure("late", temporary=True), stopping=True, now=NOW)
+    assert (again.state, again.error) == (state, ILL)
+    for outcome in (Ended(Exit(143)), Ended(None), Failure("it cannot be stopped")):
+        failed = task_machine.conclude(again, outcome, stopping=True, now=NOW)
+        assert (failed.state, failed.message, failed.error) == (FAILED, "unhealthy", ILL)
+        assert failed.container.health == UNHEALTHY
+    failed = task_machine.conclude(ill, Ended(Exit(143)), stopping=True, now=NOW)
+    assert (failed.container.pid, failed.container.exit_code) == (0, 143)
+
+
+def test_a_task_that_ends_before_it_is_healthy() -> None:
+    before = checked(STARTING, UNPROVEN)
+    ended = task_machine.conclude(before, Ended(Exit(1)), stopping=False, now=NOW)
+    assert (ended.state, ended.error) == (FAILED, "task: non-zero exit (1)")
+    ended = task_machine.conclude(before, Ended(Exit(0)), stopping=False, now=NOW)
+    assert (ended.state, ended.error) == (COMPLETE, "")
 
 
 def test_retries_become_rarer() -> None:

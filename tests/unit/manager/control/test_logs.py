@@ -12,7 +12,8 @@ from api import states
 from api.errors import Code
 from api.v1 import logs_pb2, logs_pb2_grpc, objects_pb2
 from hostkit.clock import monotonic, wall
-from manager.control.log_exchange import BATCH_LINES, MAX_BYTES, MAX_LINES, Listener
+from manager.control.listener import Listener
+from manager.control.log_exchange import BATCH_LINES, MAX_BYTES, MAX_LINES
 from manager.control.logs import LogBrokerService, LogsService
 from manager.state.changes import StoredObject, copy, create, update
 from manager.state.watch import WatchHub
@@ -328,7 +329,7 @@ def test_an_agent_that_opens_a_second_stream_goes_on_with_it() -> None:
 
 def test_a_request_that_nobody_heard_is_taken_back() -> None:
     async def scenario() -> None:
-        listener = Listener("n1")
+        listener = Listener[logs_pb2.Subscription]("n1")
         for subscription_id in ("r1", "r2"):
             listener.tell(logs_pb2.Subscription(id=subscription_id))
         listener.tell(logs_pb2.Subscription(id="r1", close=True))

@@ -43,17 +43,6 @@ REFUSED = {
     "task.container.privileges.selinux_label": container(
         privileges=specs_pb2.Privileges(selinux_label="x")
     ),
-    "task.container.init": container(init=True),
-    "task.container.registry_auth": container(registry_auth="x"),
-    "task.container.no_resolve_image": container(no_resolve_image=True),
-    "task.container.secrets": container(secrets=[specs_pb2.FileReference(source="x")]),
-    "task.container.configs": container(configs=[specs_pb2.FileReference(source="x")]),
-    "task.container.health": container(health=specs_pb2.HealthCheck(retries=3)),
-    "task.container.hostname": container(hostname="{{.Node.Hostname}}"),
-    "task.container.env[1]": container(env=["A=1", "SLOT={{ .Task.Slot }}"]),
-    "task.container.mounts[0].source": container(
-        mounts=[Mount(type=Mount.TYPE_BIND, source="/{{.Service.Name}}", target="/a")]
-    ),
     "task.container.mounts[0].type": container(mounts=[Mount(type=Mount.TYPE_VOLUME, target="/a")]),
     "task.container.mounts[0].volume_driver": container(
         mounts=[Mount(type=Mount.TYPE_BIND, source="/a", target="/a", volume_driver="x")]

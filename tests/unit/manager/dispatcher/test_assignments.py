@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api import states
+from api.files import Key
 from api.v1 import objects_pb2, types_pb2
 from manager.dispatcher.assignments import (
     LONGEST_WAIT,
@@ -20,6 +21,10 @@ from manager.state.changes import copy
 from tests.support.builders import task, task_spec
 
 GRPC_LIMIT = 4 << 20
+
+
+def no_files(key: Key) -> None:
+    """There is none."""
 
 
 class Agent:
@@ -92,11 +97,13 @@ UPDATE, REMOVE = Change.ACTION_UPDATE, Change.ACTION_REMOVE
 )
 def test_whom_a_task_concerns(node_id: str, state: int, desired: int, told: bool) -> None:
     expected = [(COMPLETE, UPDATE, "t1")] if told else []
-    assert kinds(Assignments("n1").complete([on(node_id, "t1", state, desired)])) == expected
+    assert (
+        kinds(Assignments("n1", no_files).complete([on(node_id, "t1", state, desired)])) == expected
+    )
 
 
 def test_a_node_without_tasks_gets_a_complete_message_all_the_same() -> None:
-    (message,) = Assignments("n1").complete([])
+    (message,) = Assignments("n1", no_files).complete([])
     assert (message.type, message.applies_to, message.results_in) == (COMPLETE, "", "1")
 
 
@@ -126,7 +133,7 @@ def changed(**fields: object) -> objects_pb2.Task:
 def test_what_of_a_change_is_news(
     now: objects_pb2.Task | None, expected: list[tuple[int, int, str]]
 ) -> None:
-    core = Assignments("n1")
+    core = Assignments("n1", no_files)
     core.complete([OLD])
     core.observe("t1", now, 0.0)
     assert (core.due() is not None) == bool(expected)
@@ -135,7 +142,7 @@ def test_what_of_a_change_is_news(
 
 
 def test_a_removed_task_is_sent_as_its_id_alone() -> None:
-    core = Assignments("n1")
+    core = Assignments("n1", no_files)
     core.complete([OLD])
     core.observe("t1", None, 0.0)
     (message,) = core.flush()
@@ -143,7 +150,7 @@ def test_a_removed_task_is_sent_as_its_id_alone() -> None:
 
 
 def test_what_came_and_went_unseen_is_no_news() -> None:
-    core = Assignments("n1")
+    core = Assignments("n1", no_files)
     core.complete([OLD])
     core.observe("t2", on("n1", "t2", states.ASSIGNED), 0.0)
     core.observe("t2", None, 0.0)
@@ -154,7 +161,7 @@ def test_what_came_and_went_unseen_is_no_news() -> None:
 
 
 def test_a_lone_change_waits_shortly_and_a_steady_flow_not_for_ever() -> None:
-    core = Assignments("n1")
+    core = Assignments("n1", no_files)
     core.complete([])
     core.observe("t0", on("n1", "t0"), 10.0)
     assert core.due() == 10.0 + QUIET
@@ -167,7 +174,7 @@ def test_a_lone_change_waits_shortly_and_a_steady_flow_not_for_ever() -> None:
 
 
 def test_many_changes_go_out_in_messages_of_a_hundred() -> None:
-    core, agent = Assignments("n1"), Agent()
+    core, agent = Assignments("n1", no_files), Agent()
     agent.hear(core.complete([]))
     tasks = [on("n1", f"t{i}", states.ASSIGNED) for i in range(250)]
     for each in tasks:
@@ -179,7 +186,7 @@ def test_many_changes_go_out_in_messages_of_a_hundred() -> None:
 
 
 def test_a_resync_brings_exactly_what_was_missed() -> None:
-    core, agent = Assignments("n1"), Agent()
+    core, agent = Assignments("n1", no_files), Agent()
     kept, gone, moved = on("n1", "kept"), on("n1", "gone"), on("n1", "moved")
     agent.hear(core.complete([kept, gone, moved]))
     core.observe("fleeting", on("n1", "fleeting"), 0.0)
@@ -206,7 +213,7 @@ def test_thousands_of_tasks_are_split_and_no_container_is_stopped_by_it() -> Non
     running = [heavy(f"r{i}", states.RUNNING) for i in range(3000)]
     fresh = [heavy(f"f{i}", states.ASSIGNED) for i in range(1000)]
     agent = Agent(*ended, *running)
-    messages = Assignments("n1").complete([*ended, *running, *fresh])
+    messages = Assignments("n1", no_files).complete([*ended, *running, *fresh])
     assert sum(message.ByteSize() for message in messages) > 2 * MAX_BYTES
     complete, *others = messages
     assert [m.type for m in messages] == [COMPLETE] + [INCREMENTAL] * len(others)
@@ -217,3 +224,21 @@ def test_thousands_of_tasks_are_split_and_no_container_is_stopped_by_it() -> Non
     agent.hear(messages)
     assert agent.stopped == set()
     assert agent.tasks == {each.id: each for each in [*ended, *running, *fresh]}
+
+
+def test_what_a_task_takes_along_counts_and_is_in_each_message() -> None:
+    def with_login(task: objects_pb2.Task) -> objects_pb2.Task:
+        told = copy(task)
+        told.spec.container.registry_auth = "x" * 16_000
+        return told
+
+    core, agent = Assignments("n1", no_files, with_login), Agent()
+    first = [on("n1", f"a{i}", states.ASSIGNED) for i in range(500)]
+    agent.hear(core.complete(first))
+    late = [on("n1", f"b{i}", states.ASSIGNED) for i in range(500)]
+    for each in late:
+        core.observe(each.id, each, 0.0)
+    agent.hear(core.flush())
+    assert agent.tasks == {each.id: with_login(each) for each in [*first, *late]}
+    core.observe("a0", copy(first[0]), 0.0)
+    assert core.due() is None, "the login is no news by itself"

@@ -18,7 +18,7 @@ from manager.dispatcher.service import DispatcherService, host_of
 from manager.dispatcher.sessions import NEW_LEADER, STREAM_BROKE
 from manager.state.changes import Applied, Batch, StoredObject, copy, create, delete, update
 from manager.state.watch import WatchHub
-from tests.support.builders import DOWN, READY, UNKNOWN, cluster, node, task
+from tests.support.builders import DOWN, READY, UNKNOWN, cluster, node, service, task
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
 from tests.support.rpc import as_node, ending, failure, holds, read, served, write
@@ -187,6 +187,30 @@ def test_a_node_that_names_no_address_is_known_by_where_it_came_from() -> None:
             assert b.get(objects_pb2.Node, "n1").status.address == "127.0.0.1"
 
     run(scenario)
+
+
+def test_a_node_is_told_the_login_of_a_service_with_the_task_that_needs_it() -> None:
+    async def scenario() -> None:
+        web = service("web")
+        web.registry_logins["docker.io"] = "old"
+        first = task("t1", node_id="n1", state=states.ASSIGNED)
+        async with bench(node("n1"), node("n2"), web, first) as b:
+            _session, session_id = await b.register("n1")
+            stream = b.assignments("n1", session_id)
+            (change,) = (await read(stream)).changes
+            assert change.task.spec.container.registry_auth == "old"
+            await b.change(objects_pb2.Service, "web", _with_new_login)
+            await b.write(task("t2", node_id="n1", state=states.ASSIGNED))
+            (change,) = (await read(stream)).changes
+            assert (change.task.id, change.task.spec.container.registry_auth) == ("t2", "new")
+            _session, other_id = await b.register("n2")
+            assert not (await read(b.assignments("n2", other_id))).changes
+
+    run(scenario)
+
+
+def _with_new_login(changed: objects_pb2.Service) -> None:
+    changed.registry_logins["docker.io"] = "new"
 
 
 def test_who_is_not_in_the_store_is_not_found() -> None:

@@ -62,6 +62,19 @@ def test_long_texts_are_cut_and_cut_once() -> None:
     assert merged(cut, long) is None
 
 
+def test_the_log_of_a_health_check_is_bounded() -> None:
+    long = status(states.RUNNING)
+    long.container.health_log.extend(
+        objects_pb2.HealthProbe(exit_code=n, output="o" * 9999) for n in range(9)
+    )
+    cut = merged(status(states.RUNNING), long)
+    assert cut is not None
+    assert [(p.exit_code, len(p.output)) for p in cut.container.health_log] == [
+        (n, MAX_TEXT) for n in range(4, 9)
+    ]
+    assert merged(cut, long) is None
+
+
 @pytest.mark.parametrize(
     ("updates", "code"),
     [

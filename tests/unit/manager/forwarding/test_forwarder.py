@@ -14,7 +14,7 @@ from api.errors import Code, SwarmError
 from api.metadata import STALE
 from api.serving import ErrorInterceptor
 from api.status import from_grpc
-from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from api.v1 import control_pb2, control_pb2_grpc, exec_pb2, exec_pb2_grpc, objects_pb2
 from manager.ca.behalf import FORWARDED
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
@@ -47,6 +47,18 @@ class Control:
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[control_pb2.WatchMessage]:
         await self._answer(context)
         yield control_pb2.WatchMessage(version=1)
+
+    async def Run(self, requests: Any, context: Any) -> AsyncIterator[exec_pb2.ExecOutput]:
+        await self._answer(context)
+        async for request in requests:
+            yield exec_pb2.ExecOutput(stdout=self.name.encode() + request.stdin)
+
+    def conversations(self) -> grpc.GenericRpcHandler:
+        """The RPC in which both sides stream."""
+        run = grpc.stream_stream_rpc_method_handler(
+            self.Run, exec_pb2.ExecInput.FromString, exec_pb2.ExecOutput.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler("swarm.v1.Exec", {"Run": run})
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """As generated code would make them, if there were no other RPCs."""
@@ -88,7 +100,13 @@ class Host:
     async def start(self) -> None:
         self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers(
-            (Forwarder([self.control.handlers()], self.standing, self.channels),)
+            (
+                Forwarder(
+                    [self.control.handlers(), self.control.conversations()],
+                    self.standing,
+                    self.channels,
+                ),
+            )
         )
         self._server.add_insecure_port(socket_target(self.path))
         await self._server.start()
@@ -110,6 +128,15 @@ class Pair:
     async def create(self, timeout: float = 20.0) -> str:
         request = control_pb2.CreateServiceRequest(request_id="1")
         return str((await self.client.CreateService(request, timeout=timeout)).id)
+
+    async def converse(self) -> Any:
+        """A conversation that has begun."""
+        call = exec_pb2_grpc.ExecStub(self.channel).Run()
+        await self.say(call, b"1")
+        return call
+
+    async def say(self, call: Any, text: bytes) -> None:
+        await call.write(exec_pb2.ExecInput(stdin=text))
 
     async def get(self, **metadata: str) -> str:
         request = control_pb2.GetRequest(key="k")
@@ -363,3 +390,59 @@ def test_a_caller_that_leaves_ends_the_call_at_the_leader(tmp_path: Path) -> Non
 
 async def _until(event: asyncio.Event) -> None:
     await event.wait()
+
+
+def test_a_conversation_is_held_with_the_leader_or_here(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path) as p:
+            p.a.standing.sees("b")
+            p.b.standing.sees("b", itself=True)
+            there = await p.converse()
+            assert (await there.read()).stdout == b"b1"
+            await p.say(there, b"2")
+            assert (await there.read()).stdout == b"b2"
+            await there.done_writing()
+            assert await there.read() is grpc.aio.EOF
+            assert FORWARDED in p.b.control.calls[0]
+            p.a.standing.sees("a", itself=True)
+            here = await p.converse()
+            assert (await here.read()).stdout == b"a1"
+            here.cancel()
+
+    run(scenario())
+
+
+def test_a_conversation_waits_for_a_leader_and_ends_with_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path) as p:
+            p.b.standing.sees("b", itself=True)
+            call = await p.converse()
+            p.a.standing.sees("b")
+            assert (await call.read()).stdout == b"b1"
+            p.a.standing.sees("a", itself=True)
+            assert (await failure(call.read())).code is Code.UNAVAILABLE
+            assert p.a.control.calls == []
+
+    run(scenario())
+
+
+def test_who_leaves_a_conversation_ends_it_on_the_leader(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path) as p:
+            p.a.standing.sees("b")
+            p.b.standing.sees("b", itself=True)
+            left = asyncio.Event()
+
+            async def stay() -> None:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    left.set()
+
+            p.b.control.answers.append(stay)
+            call = await p.converse()
+            await p.b.control.arrived.wait()
+            call.cancel()
+            await left.wait()
+
+    run(scenario())

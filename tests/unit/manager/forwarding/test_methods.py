@@ -18,6 +18,8 @@ from manager.forwarding.methods import Where, where
         ("Control", "CreateService", Where.LEADER),
         ("Control", "RotateJoinToken", Where.LEADER),
         ("Logs", "Subscribe", Where.LEADER),
+        ("Exec", "Run", Where.LEADER),
+        ("ExecBroker", "Attach", Where.HERE),
         ("CaRenewal", "Renew", Where.LEADER),
         ("Ca", "GetRoot", Where.HERE),
         ("Ca", "Issue", Where.LEADER),

@@ -1,7 +1,8 @@
 import pytest
 
+from api.v1 import specs_pb2
 from api.v1.types_pb2 import Platform
-from manager.placement.platform import fits, normalized
+from manager.placement.platform import fits, normalized, platforms_for
 
 AMD64 = Platform(os="linux", architecture="amd64")
 ARM64 = Platform(os="linux", architecture="arm64")
@@ -36,3 +37,12 @@ def test_normalized_folds_case_and_leaves_unknown_names() -> None:
         "riscv64",
         "",
     ]
+
+
+def test_what_the_user_said_goes_before_what_the_image_was_built_for() -> None:
+    spec = specs_pb2.TaskSpec()
+    assert list(platforms_for(spec)) == []
+    spec.container.pinned_image.platforms.append(ARM64)
+    assert list(platforms_for(spec)) == [ARM64]
+    spec.placement.platforms.append(AMD64)
+    assert list(platforms_for(spec)) == [AMD64]

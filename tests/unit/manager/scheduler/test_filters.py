@@ -37,6 +37,16 @@ ARM_ONLY = task(
         placement=specs_pb2.Placement(platforms=[Platform(os="linux", architecture="arm64")])
     ),
 )
+PINNED_ARM = task(
+    "t",
+    spec=specs_pb2.TaskSpec(
+        container=specs_pb2.ContainerSpec(
+            pinned_image=specs_pb2.PinnedImage(
+                platforms=[Platform(os="linux", architecture="arm64")]
+            )
+        )
+    ),
+)
 ONE_CPU = task("t", spec=task_spec(cpus=1))
 ONE_GIB = task("t", spec=task_spec(memory=GIB))
 
@@ -167,6 +177,8 @@ WEB_ON_1 = publishing((80, ANY, "10.0.0.1"))
             info(node("n"), task("a", node_id="n"), task("b", "db", node_id="n")),
             True,
         ),
+        (PlatformFilter(), PINNED_ARM, info(node("n")), False),
+        (PlatformFilter(), PINNED_ARM, info(node("n", architecture="aarch64")), True),
     ],
 )
 def test_verdicts(

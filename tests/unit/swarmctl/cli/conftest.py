@@ -12,6 +12,7 @@ from tests.support.scripted_daemon import ScriptedDaemon
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("SWARM_HOST", "SWARM_CONTEXT", "SWARM_CERT_PATH", "SWARM_TIMEOUT", "SWARM_DEBUG"):
         monkeypatch.delenv(name, raising=False)

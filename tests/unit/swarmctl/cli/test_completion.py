@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import SwarmError
-from api.v1 import control_pb2, host_pb2
+from api.v1 import control_pb2, host_pb2, objects_pb2
 from swarmctl.cli import completion, contexts
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import LIMIT
@@ -27,6 +27,10 @@ def _known(daemon: ScriptedDaemon) -> None:
     daemon.on("ListNodes", control_pb2.ListNodesResponse(nodes=nodes))
     images = host_pb2.ListImagesResponse(images=[host_pb2.Image(references=["app:1", "app:2"])])
     daemon.on("ListImages", images)
+    secret, config = objects_pb2.Secret(), objects_pb2.Config()
+    secret.spec.annotations.name, config.spec.annotations.name = "password", "app.conf"
+    daemon.on("ListSecrets", control_pb2.ListSecretsResponse(secrets=[secret]))
+    daemon.on("ListConfigs", control_pb2.ListConfigsResponse(configs=[config]))
 
 
 def candidates(shell: str, address: str, *words: str) -> list[str]:
@@ -76,6 +80,8 @@ def test_each_shell_gets_names_and_words(shell: str, daemon: ScriptedDaemon) -> 
         (("node", "update", "--availability", "d"), ["drain"]),
         (("node", "ps", "host"), ["host1", "host2"]),
         (("image", "rm", "app"), ["app:1", "app:2"]),
+        (("secret", "rm", "p"), ["password"]),
+        (("config", "inspect", "a"), ["app.conf"]),
         (("swarm", "join-token", "m"), ["manager"]),
         (("completion", "z"), ["zsh"]),
         (("service", "rm", "nothing"), []),

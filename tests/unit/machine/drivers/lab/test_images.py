@@ -10,7 +10,7 @@ IMAGES = {image.name: image for image in demo_images()}
 
 
 def test_there_are_two_versions_to_update_between_and_a_shell() -> None:
-    assert list(IMAGES) == ["demo/web:1", "demo/web:2", "demo/tools:1"]
+    assert list(IMAGES) == ["demo/web:1", "demo/web:2", "demo/tools:1", "demo/checked:1"]
     first, second = IMAGES["demo/web:1"], IMAGES["demo/web:2"]
     assert first.config == second.config
     differing = {name for name in first.files if first.files[name] != second.files[name]}

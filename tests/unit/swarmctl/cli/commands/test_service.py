@@ -62,6 +62,23 @@ def test_services(
     check_golden(f"cli/{name}", result.out)
 
 
+def test_a_pinned_image_is_shown_by_name_and_in_full_by_digest(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    web = service("web", image="nginx")
+    web.spec.task.container.pinned_image.reference = "nginx:latest" + DIGEST
+    task = builders.task("t1", "web", spec=web.spec.task)
+    daemon.on("ListServices", control_pb2.ListServicesResponse(services=[web]))
+    daemon.on("GetService", web)
+    daemon.on("ListNodes", control_pb2.ListNodesResponse())
+    daemon.on("ListTasks", control_pb2.ListTasksResponse(tasks=[task]))
+    assert cli("service", "ls", "--format", "{{.Image}}").out == "nginx:latest\n"
+    assert cli("service", "ps", "--format", "{{.Image}}", "web").out == "nginx:latest\n"
+    full = cli("service", "ps", "--no-trunc", "--format", "{{.Image}}", "web")
+    assert full.out == f"nginx:latest{DIGEST}\n"
+    assert f"nginx:latest{DIGEST}\n" in cli("service", "inspect", "--pretty", "web").out
+
+
 def test_filters_of_services_are_sent(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("ListServices", control_pb2.ListServicesResponse())
     filters = ["id=a", "name=b", "name=c", "mode=global", "label=x", "label=y=z"]
@@ -149,6 +166,29 @@ def test_tasks_of_a_service(
     result = cli("service", "ps", "web", *args)
     assert (result.code, result.err) == (0, "")
     check_golden(f"cli/{name}", result.out)
+
+
+def test_the_health_of_a_task_stands_beside_its_state(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    listed = tasks()
+    cases = zip(
+        listed.tasks,
+        (states.STARTING, states.RUNNING, states.RUNNING, states.FAILED),
+        (states.UNPROVEN, states.HEALTHY, states.UNHEALTHY, states.UNHEALTHY),
+        strict=True,
+    )
+    for each, state, health in cases:
+        each.status.state, each.status.container.health = state, health
+    daemon.on("ListTasks", listed)
+    daemon.on("ListNodes", nodes())
+    result = cli("task", "ls", "--format", "{{.CurrentState}}: {{.Health}}")
+    assert result.out.splitlines() == [
+        "Running 2 minutes ago (unhealthy): unhealthy",
+        "Failed about an hour ago: ",
+        "Starting 2 minutes ago (health: starting): starting",
+        "Running 2 minutes ago (healthy): healthy",
+    ]
 
 
 def test_tasks_of_several_services_one_of_which_is_unknown(

@@ -59,8 +59,6 @@ CONTAINER = [
     ("--memory-swappiness 0", {"memory_swappiness": 0}),
     ("--memory-swappiness -1", {}),
     ("--oom-score-adj -500", {"oom_score_adj": -500}),
-    ("--no-resolve-image", {"no_resolve_image": True}),
-    ("--with-registry-auth", {"registry_auth": "stored"}),
     (
         "--health-cmd 'true' --health-retries 3",
         {"health": {"test": ["CMD-SHELL", "true"], "retries": 3}},
