@@ -237,7 +237,7 @@ class World:
         container.end(Exit(code, self.wall()))
 
     def container_started(self, container: Container) -> None:
-        """A broken image does not run for long, a sick one is never well, a job comes to its end."""
+        """A broken image does not run for long, a sick one is never well, a job ends."""
         if container.task.spec.container.image.startswith("sick"):
             container.fall_ill()
         if container.task.spec.container.image.startswith("broken"):
