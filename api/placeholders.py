@@ -67,22 +67,26 @@ def expanded(spec: ContainerSpec, values: Values) -> ContainerSpec:
 
 def specimen(spec: specs_pb2.ServiceSpec) -> specs_pb2.ServiceSpec:
     """The spec as a task of it might look: what to check it by. Errors as of `expanded`."""
-    task = objects_pb2.Task(
-        id="t" * _ID_LENGTH,
-        service_id="s" * _ID_LENGTH,
-        service_name=spec.annotations.name,
-        service_labels=spec.annotations.labels,
-        slot=1,
-    )
-    platform = types_pb2.Platform(os="linux", architecture="x86_64")
-    node = NodeFacts("n" * _ID_LENGTH, "node", platform)
-    filled = expanded(spec.task.container, values_of(task, node))
+    filled = expanded(spec.task.container, specimen_values(spec.annotations))
     if filled is spec.task.container:
         return spec
     made = specs_pb2.ServiceSpec()
     made.CopyFrom(spec)
     made.task.container.CopyFrom(filled)
     return made
+
+
+def specimen_values(service: types_pb2.Annotations) -> Values:
+    """What templates of a task of such a service may say on some node."""
+    task = objects_pb2.Task(
+        id="t" * _ID_LENGTH,
+        service_id="s" * _ID_LENGTH,
+        service_name=service.name,
+        service_labels=service.labels,
+        slot=1,
+    )
+    platform = types_pb2.Platform(os="linux", architecture="x86_64")
+    return values_of(task, NodeFacts("n" * _ID_LENGTH, "node", platform))
 
 
 _ID_LENGTH = 25

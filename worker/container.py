@@ -14,6 +14,8 @@ from typing import Any, TypeVar, cast
 
 from api.errors import Code, SwarmError
 from api.files import Key
+from api.payloads import Content
+from api.placeholders import NodeFacts
 from api.states import UNCHECKED, UNPROVEN
 from api.times import seconds_of, timestamp
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
@@ -34,7 +36,7 @@ from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.logins import login_of
-from worker.task_files import TaskFile, gather, with_mounts
+from worker.task_files import TaskFile, gather, mounts
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class ContainerExecutor:
         self._driver = driver
         self._images = images
         self._folders = FileFolders(files)
-        self._contents: Mapping[Key, bytes] = {}
+        self._contents: Mapping[Key, Content] = {}
         self._version = version
         self._labels = dict(labels or {})
         self._address = address
@@ -103,7 +105,7 @@ class ContainerExecutor:
         await asyncio.to_thread(self._folders.sweep, found)
         return found
 
-    def hold(self, contents: Mapping[Key, bytes]) -> None:
+    def hold(self, contents: Mapping[Key, Content]) -> None:
         """See Executor."""
         self._contents = contents
 
@@ -185,14 +187,15 @@ class ContainerExecutor:
 
     async def _create(self, task: Task) -> None:
         image = await self._image(task.spec.container)
-        found = gather(task, self._contents)
+        node = NodeFacts(task.node_id, host.hostname(), host.platform())
+        found = await asyncio.to_thread(gather, task, dict(self._contents), node)
         request = container_request(
-            with_mounts(task, found, self._folders.folder(task.id)),
+            task,
             image_id=image.id,
             image_config=image.config,
             layers=image.layers,
-            host_name=host.hostname(),
-            platform=host.platform(),
+            node=node,
+            files=mounts(found, self._folders.folder(task.id)),
         )
         await _uninterrupted(self._make(request, found))
 

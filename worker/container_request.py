@@ -3,7 +3,7 @@
 Names, labels, host names and variables are Docker's (daemon/cluster/executor/container).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from api.generic import environment
 from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
 from api.times import seconds_of
-from api.v1 import exec_pb2, objects_pb2, specs_pb2, types_pb2
+from api.v1 import exec_pb2, objects_pb2, specs_pb2
 from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
@@ -28,19 +28,19 @@ def container_request(
     image_id: str,
     image_config: Mapping[str, Any],
     layers: tuple[Path, ...],
-    host_name: str,
-    platform: types_pb2.Platform,
+    node: NodeFacts,
+    files: Iterable[specs_pb2.Mount] = (),
 ) -> ContainerRequest:
     """The container of a task, its placeholders filled in with what this node is.
 
     REFUSED if it asks for a network that this node cannot give, INVALID if a placeholder is wrong.
-    `host_name`: what a container without a hostname of its own is called in the host's network.
+    `files`: mounts beside those of the spec, in which nothing is a placeholder.
     """
-    container = expanded(
-        task.spec.container, values_of(task, NodeFacts(task.node_id, host_name, platform))
-    )
+    container = specs_pb2.ContainerSpec()
+    container.CopyFrom(expanded(task.spec.container, values_of(task, node)))
+    container.mounts.extend(files)
     network = network_of(task.spec)
-    default = host_name if network == "host" else task.id[:_HOSTNAME_LENGTH]
+    default = node.hostname if network == "host" else task.id[:_HOSTNAME_LENGTH]
     return ContainerRequest(
         id=task.id,
         name=f"{task_name(task)}.{task.id}",

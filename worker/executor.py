@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from api import files
+from api import files, payloads
 from api.errors import SwarmError
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, types_pb2
 
@@ -91,7 +91,7 @@ class Executor(Protocol):
     async def recover(self) -> Collection[str]:
         """Once, before any step: takes over what a former agent left; ids of the tasks found."""
 
-    def hold(self, contents: Mapping[files.Key, bytes]) -> None:
+    def hold(self, contents: Mapping[files.Key, payloads.Content]) -> None:
         """From now on these are the secrets and configs of this node; never to go to a disk."""
 
     async def prepare(self, task: objects_pb2.Task) -> None:

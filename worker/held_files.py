@@ -7,6 +7,7 @@ that starts anew has none, and gets them with its first assignments.
 from collections.abc import Mapping
 
 from api.files import Key
+from api.payloads import Content
 from api.v1 import dispatcher_pb2
 
 Message = dispatcher_pb2.AssignmentsMessage
@@ -17,10 +18,10 @@ class HeldFiles:
     """Contents by kind and id."""
 
     def __init__(self) -> None:
-        self._contents: dict[Key, bytes] = {}
+        self._contents: dict[Key, Content] = {}
 
     @property
-    def contents(self) -> Mapping[Key, bytes]:
+    def contents(self) -> Mapping[Key, Content]:
         """What there is by now; the mapping changes with every message."""
         return self._contents
 
@@ -38,7 +39,7 @@ class HeldFiles:
             named.add(key)
             file = change.secret if key[0] == "secret" else change.config
             if file.HasField("spec") and key not in self._contents:
-                self._contents[key] = file.spec.data
+                self._contents[key] = Content(file.spec.data, file.spec.template_driver)
                 fresh.add(key)
         if message.type == Message.TYPE_COMPLETE:
             for key in self._contents.keys() - named:

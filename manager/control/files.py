@@ -4,14 +4,14 @@ Their data never changes: who wants other data makes another one, and updates th
 the old one. So a task always finds what it was made for.
 """
 
+import asyncio
 from typing import Generic, TypeVar
 
-from api import validate
+from api import payloads, validate
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control import listing
-from manager.control.not_yet import refuse_templates
 from manager.control.resolve import resolve
 from manager.control.services import needed_request_id, stale
 from manager.state.changes import KINDS, batch, copy, create, delete, update
@@ -47,10 +47,11 @@ class Files(Generic[F]):
         done = self._store.applied_request(request_id)
         if done is not None:
             return self._answer(done.object_id)
-        _check(request.spec)
+        await _check(request.spec)
         made = self._kind(id=self._ids())
         made.spec.annotations.CopyFrom(request.spec.annotations)
         made.spec.data = request.spec.data
+        made.spec.template_driver = request.spec.template_driver
         applied = await propose_one(
             self._proposer, batch(create(made)), request_id=request_id, object_id=made.id
         )
@@ -100,12 +101,14 @@ class Files(Generic[F]):
         return _shown(file)
 
 
-def _check(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec) -> None:
+async def _check(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec) -> None:
     if isinstance(spec, specs_pb2.SecretSpec):
         validate.secret_spec(spec)
     else:
         validate.config_spec(spec)
-    refuse_templates(spec)
+    if spec.template_driver:
+        # A second's work if it is large and made so that it is.
+        await asyncio.to_thread(payloads.check, spec.data, spec.template_driver)
 
 
 def _relabel(

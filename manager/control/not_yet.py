@@ -93,14 +93,6 @@ def refuse_not_yet(spec: Spec) -> None:
         raise _refusal(path, "--mount", why)
 
 
-def refuse_templates(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec) -> None:
-    """Refuses a secret or config whose data is a template: UNSUPPORTED."""
-    if spec.template_driver:
-        raise _refusal(
-            "template_driver", "--template-driver", "templates in them are not filled in yet"
-        )
-
-
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:
     for index, mount in enumerate(mounts):
         path = f"task.container.mounts[{index}]"

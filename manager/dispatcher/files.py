@@ -88,10 +88,12 @@ def whole(file: File) -> Change:
         secret = objects_pb2.Secret(id=file.id)
         secret.spec.annotations.name = file.spec.annotations.name
         secret.spec.data = file.spec.data
+        secret.spec.template_driver = file.spec.template_driver
         return Change(action=Change.ACTION_UPDATE, secret=secret)
     config = objects_pb2.Config(id=file.id)
     config.spec.annotations.name = file.spec.annotations.name
     config.spec.data = file.spec.data
+    config.spec.template_driver = file.spec.template_driver
     return Change(action=Change.ACTION_UPDATE, config=config)
 
 

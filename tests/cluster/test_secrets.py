@@ -14,6 +14,7 @@ MARK = "tell-nobody-4711"
 SHOW = f"""\
 stat -c '%a %u %g %n' /run/secrets/* /etc/app/run.sh /app.conf
 tr - + </run/secrets/db; cat /app.conf; echo
+cat /who
 /etc/app/run.sh
 for file in /run/secrets/db /app.conf; do echo x 2>/dev/null >>$file || echo read-only; done
 {OBEDIENT}
@@ -24,6 +25,7 @@ SHOWN = [
     "555 0 0 /etc/app/run.sh",
     "444 0 0 /app.conf",
     f"{MARK.replace('-', '+')}colour=red",
+    "web.1 blue x",
     "it runs",
     "read-only",
     "read-only",
@@ -37,10 +39,10 @@ def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield made
 
 
-def _make(swarm: Swarm, noun: str, name: str, text: str, folder: Path) -> None:
+def _make(swarm: Swarm, noun: str, name: str, text: str, folder: Path, *flags: str) -> None:
     file = folder / name
     file.write_text(text)
-    swarm.ctl(noun, "create", name, str(file))
+    swarm.ctl(noun, "create", *flags, name, str(file))
 
 
 def _in_memory(swarm: Swarm) -> list[str]:
@@ -64,7 +66,10 @@ def test_files_have_their_place_owner_and_mode_and_are_on_no_disk(
     _make(swarm, "secret", "plain", "x", tmp_path)
     _make(swarm, "config", "app.conf", "colour=red", tmp_path)
     _make(swarm, "config", "run.sh", "#!/bin/sh\necho it runs\n", tmp_path)
+    who = '{{.Service.Name}}.{{.Task.Slot}} {{env "COLOUR"}} {{secret "plain"}}\n'
+    _make(swarm, "config", "who", who, tmp_path, "--template-driver", "golang")
     flags = [
+        *("--env", "COLOUR=blue", "--config", "who"),
         *("--secret", "source=password,target=db,uid=1234,gid=5678,mode=0400"),
         *("--secret", "plain"),
         *("--config", "app.conf"),
@@ -93,7 +98,7 @@ def test_files_have_their_place_owner_and_mode_and_are_on_no_disk(
     swarm.ctl("service", "rm", "web")
     swarm.until(lambda: not _in_memory(swarm), "they are gone with their task")
     swarm.ctl("secret", "rm", "password", "plain")
-    swarm.ctl("config", "rm", "app.conf", "run.sh")
+    swarm.ctl("config", "rm", "app.conf", "run.sh", "who")
     assert swarm.ctl("secret", "ls", "-q").lines == []
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
 from api.files import Key
+from api.payloads import Content
 from api.states import UNCHECKED, UNPROVEN
 from api.times import timestamp
 from api.v1 import exec_pb2, logs_pb2, objects_pb2
@@ -100,7 +101,7 @@ class FakeExecutor:
         self.failures: dict[str, list[Exception]] = defaultdict(list)
         self.gates: dict[str, asyncio.Event] = {}
         self.description = objects_pb2.NodeDescription(hostname="box")
-        self.held: dict[Key, bytes] = {}
+        self.held: dict[Key, Content] = {}
         self.commands: dict[str, FakeCommand] = {}
         self.under_way = 0
         self.most_under_way = 0
@@ -124,7 +125,7 @@ class FakeExecutor:
     async def recover(self) -> Collection[str]:
         return list(self.containers)
 
-    def hold(self, contents: Mapping[Key, bytes]) -> None:
+    def hold(self, contents: Mapping[Key, Content]) -> None:
         self.held = dict(contents)
 
     async def prepare(self, task: Task) -> None:

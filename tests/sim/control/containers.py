@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from api.errors import Code, SwarmError
 from api.files import Key
+from api.payloads import Content
+from api.placeholders import NodeFacts
 from api.states import HEALTHY, UNCHECKED, UNHEALTHY, UNPROVEN
-from api.v1 import exec_pb2, logs_pb2, objects_pb2
+from api.v1 import exec_pb2, logs_pb2, objects_pb2, types_pb2
 from tests.support.builders import GIB, node
 from worker.executor import Health, HealthState, RunningCommand
 from worker.task_files import gather
@@ -77,7 +79,7 @@ class SimExecutor:
     def __init__(self, host: "Host") -> None:
         self._host = host
         self._world = host.world
-        self._contents: Mapping[Key, bytes] = {}
+        self._contents: Mapping[Key, Content] = {}
 
     async def describe(self) -> objects_pb2.NodeDescription:
         """What the host has."""
@@ -89,7 +91,7 @@ class SimExecutor:
         """The containers that are there."""
         return list(self._host.containers)
 
-    def hold(self, contents: Mapping[Key, bytes]) -> None:
+    def hold(self, contents: Mapping[Key, Content]) -> None:
         """In memory, and gone with the agent."""
         self._contents = contents
         self._host.held = dict(contents)
@@ -163,7 +165,8 @@ class SimExecutor:
         """The container, with the secrets that it needs if it is new."""
         found = self._host.containers.get(task.id)
         if found is None:
-            gather(task, self._contents)
+            here = NodeFacts(task.node_id, self._host.name, types_pb2.Platform())
+            gather(task, self._contents, here)
             found = self._host.containers[task.id] = Container(task)
         return found
 

@@ -8,6 +8,7 @@ import grpc
 
 from api.errors import Code, SwarmError
 from api.files import Key
+from api.payloads import Content
 from api.serving import Caller
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2, raft_pb2_grpc
 from manager.raft.node.identity import GroupIdentity
@@ -57,7 +58,7 @@ class Host:
         self.drive = Drive(SimDisk())
         self.containers: dict[str, Container] = {}
         self.kept = Kept()
-        self.held: dict[Key, bytes] = {}
+        self.held: dict[Key, Content] = {}
         """The secrets that its agent has, or had when it was killed."""
         self.place: GroupIdentity | None = None
         self.manager: Manager | None = None

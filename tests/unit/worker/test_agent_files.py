@@ -3,6 +3,7 @@
 import pytest
 
 from api.errors import Code
+from api.payloads import Content
 from api.states import PREPARING, RUNNING
 from tests.support.paper_node import Node, task, until
 from worker import task_machine
@@ -29,8 +30,8 @@ def test_a_task_goes_on_as_soon_as_its_secret_comes(
             await node.manager.give("1", b"tell-nobody")
             assert not (await node.manager.reported("a", RUNNING)).error
             assert node.executor.held == {
-                ("secret", "other"): b"for another task",
-                ("secret", "1"): b"tell-nobody",
+                ("secret", "other"): Content(b"for another task"),
+                ("secret", "1"): Content(b"tell-nobody"),
             }
         assert node.executor.steps("a")[:2] == ["prepare", "prepare"]
         assert node.executor.held == {}

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from api.payloads import Content
 from api.v1 import objects_pb2
 from tests.support.task_host import OBEYS, Host
 from worker.container import ContainerExecutor
@@ -30,7 +31,7 @@ def test_a_task_waits_for_its_secret_and_then_has_it(host: Host) -> None:
         with pytest.raises(TemporaryError, match="secret db is not on this node yet"):
             await executor.prepare(task)
         assert left(host) == []
-        executor.hold({("secret", "1"): b"hidden"})
+        executor.hold({("secret", "1"): Content(b"hidden")})
         await executor.prepare(task)
         # Whether the managers are there or not from now on, it has what it needs.
         executor.hold({})
@@ -46,7 +47,7 @@ def test_a_container_that_cannot_be_made_leaves_no_secret(host: Host) -> None:
     task = with_secret(host, "true", user="nobody-knows")
 
     async def scenario(executor: ContainerExecutor) -> None:
-        executor.hold({("secret", "1"): b"hidden"})
+        executor.hold({("secret", "1"): Content(b"hidden")})
         with pytest.raises(Exception, match="nobody-knows"):
             await executor.prepare(task)
 
@@ -58,7 +59,7 @@ def test_a_daemon_that_starts_keeps_what_containers_use_and_sweeps_the_rest(host
     task = with_secret(host, *OBEYS)
 
     async def before(executor: ContainerExecutor) -> None:
-        executor.hold({("secret", "1"): b"hidden"})
+        executor.hold({("secret", "1"): Content(b"hidden")})
         await executor.prepare(task)
         await executor.start(task)
 
@@ -80,7 +81,7 @@ def test_a_task_that_never_ran_leaves_none(host: Host) -> None:
     tasks = [with_secret(host, "true"), with_secret(host, "true")]
 
     async def scenario(executor: ContainerExecutor) -> None:
-        executor.hold({("secret", "1"): b"hidden"})
+        executor.hold({("secret", "1"): Content(b"hidden")})
         for task in tasks:
             await executor.prepare(task)
         await executor.remove(tasks[0])

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from api.errors import SwarmError
+from api.placeholders import NodeFacts
 from api.states import RUNNING
 from api.times import duration
-from api.v1 import exec_pb2, objects_pb2, types_pb2
+from api.v1 import exec_pb2, objects_pb2, specs_pb2, types_pb2
 from runtime.driver import ContainerRequest, ExecRequest
 from worker.container_request import container_request, exec_request, grace_of
 
@@ -25,14 +26,14 @@ def task(*networks: str, slot: int = 2) -> objects_pb2.Task:
     return made
 
 
-def request(given: objects_pb2.Task) -> ContainerRequest:
+def request(given: objects_pb2.Task, *files: specs_pb2.Mount) -> ContainerRequest:
     return container_request(
         given,
         image_id="sha256:1",
         image_config={"os": "linux"},
         layers=(Path("/layer"),),
-        host_name="box",
-        platform=types_pb2.Platform(os="linux", architecture="x86_64"),
+        node=NodeFacts("nid", "box", types_pb2.Platform(os="linux", architecture="x86_64")),
+        files=files,
     )
 
 
@@ -122,3 +123,12 @@ def test_a_placeholder_that_means_nothing_here_is_refused() -> None:
     given.spec.container.env.append("A={{.Service.Labels.tier}}")
     with pytest.raises(SwarmError, match="there is no tier"):
         request(given)
+
+
+def test_in_mounts_of_files_nothing_is_a_placeholder() -> None:
+    given = task()
+    given.spec.container.hostname = "{{.Task.Slot}}"
+    file = specs_pb2.Mount(source="/f/secret-0", target="/{{name}}", read_only=True)
+    found = request(given, file)
+    assert (found.spec.hostname, list(found.spec.mounts)) == ("2", [file])
+    assert not given.spec.container.mounts

@@ -1,6 +1,7 @@
 """What the node keeps of secrets and configs is what the managers last said."""
 
 from api.files import Key
+from api.payloads import Content
 from api.v1 import dispatcher_pb2, objects_pb2
 from worker.held_files import Change, HeldFiles, Message
 
@@ -35,16 +36,16 @@ def test_a_complete_message_says_all_and_others_what_changes() -> None:
         key("b"),
     }
     assert held.follow(message(INCREMENTAL, given("c", b"3"), removed("a"))) == {key("c")}
-    assert dict(held.contents) == {key("b"): b"2", key("c"): b"3"}
+    assert dict(held.contents) == {key("b"): Content(b"2"), key("c"): Content(b"3")}
     assert held.follow(message(COMPLETE, given("c", b"3"))) == frozenset()
-    assert dict(held.contents) == {key("c"): b"3"}
+    assert dict(held.contents) == {key("c"): Content(b"3")}
 
 
 def test_an_outline_keeps_what_is_there_and_gives_nothing() -> None:
     held = HeldFiles()
     held.follow(message(COMPLETE, given("a", b"1")))
     assert held.follow(message(COMPLETE, given("a"), given("b"))) == frozenset()
-    assert dict(held.contents) == {key("a"): b"1"}
+    assert dict(held.contents) == {key("a"): Content(b"1")}
     assert held.follow(message(INCREMENTAL, given("b", b"2"))) == {key("b")}
 
 
@@ -54,5 +55,6 @@ def test_tasks_and_what_a_later_version_sends_are_none_of_its_affair() -> None:
     assert held.follow(message(COMPLETE, task, Change(action=UPDATE))) == frozenset()
     config = Change(action=UPDATE, config=objects_pb2.Config(id="a"))
     config.config.spec.data = b"x"
+    config.config.spec.template_driver = "golang"
     held.follow(message(INCREMENTAL, config, removed("a")))
-    assert dict(held.contents) == {("config", "a"): b"x"}
+    assert dict(held.contents) == {("config", "a"): Content(b"x", "golang")}

@@ -118,14 +118,32 @@ def test_one_request_makes_one_secret() -> None:
     assert refusal(lambda: desk.secret("db", request_id="same")).code is Code.NOT_FOUND
 
 
-def test_templates_are_refused_while_nothing_expands_them() -> None:
-    desk = Desk()
+def template(data: bytes, driver: str = "golang") -> control_pb2.CreateConfigRequest:
     spec = specs_pb2.ConfigSpec(
-        data=b"{{.Node.Hostname}}", annotations=_annotations("t", {}), template_driver="golang"
+        data=data, annotations=_annotations("t", {}), template_driver=driver
     )
-    request = control_pb2.CreateConfigRequest(spec=spec, request_id="r")
-    error = refusal(lambda: run(desk.configs.create(request)))
-    assert (error.code, error.field) == (Code.UNSUPPORTED, "template_driver")
+    return control_pb2.CreateConfigRequest(spec=spec, request_id="r")
+
+
+def test_a_template_is_kept_as_it_is_with_its_driver() -> None:
+    desk = Desk()
+    text = b'{{.Node.Hostname}} {{.Service.Labels.tier}} {{secret "db"}}'
+    made = run(desk.configs.create(template(text)))
+    kept = desk.store.get(Config, made.id)
+    assert kept is not None
+    assert (kept.spec.data, kept.spec.template_driver) == (text, "golang")
+    assert made.spec.template_driver == "golang"
+
+
+@pytest.mark.parametrize(
+    ("request_of_it", "field"),
+    [(template(b"{{.Nobody}}"), "data"), (template(b"x", "jinja"), "template_driver")],
+)
+def test_a_template_that_no_node_could_fill_in_is_refused(
+    request_of_it: control_pb2.CreateConfigRequest, field: str
+) -> None:
+    error = refusal(lambda: run(Desk().configs.create(request_of_it)))
+    assert (error.code, error.field) == (Code.INVALID, field)
 
 
 @pytest.mark.parametrize(

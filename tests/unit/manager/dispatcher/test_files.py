@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from api import states
 from api.files import Key
+from api.payloads import Content
 from api.v1 import objects_pb2
 from manager.dispatcher.assignments import MAX_BYTES, Assignments, Change, Message
 from manager.state.files import File
@@ -28,6 +29,7 @@ def find(key: Key) -> File | None:
     file.spec.annotations.name = f"called-{name}"
     file.spec.annotations.labels["owner"] = "nobody's business"
     file.spec.data = f"{kind} {name}".encode()
+    file.spec.template_driver = "golang" if kind == "config" else ""
     return file
 
 
@@ -88,8 +90,8 @@ class Pair:
             assert message.ByteSize() < GRPC_LIMIT
             self.node.follow(message)
 
-    def needed(self) -> dict[Key, bytes]:
-        found: dict[Key, bytes] = {}
+    def needed(self) -> dict[Key, Content]:
+        found: dict[Key, Content] = {}
         for each in self.tasks.values():
             if not states.ASSIGNED <= each.status.state <= states.RUNNING:
                 continue
@@ -98,7 +100,11 @@ class Pair:
             container = each.spec.container
             keys: list[Key] = [("secret", r.id) for r in container.secrets]
             keys += [("config", r.id) for r in container.configs]
-            found |= {key: file.spec.data for key in keys if (file := find(key)) is not None}
+            found |= {
+                key: Content(file.spec.data, file.spec.template_driver)
+                for key in keys
+                if (file := find(key)) is not None
+            }
         return found
 
 
