@@ -200,7 +200,7 @@ def test_a_lock_that_changes_while_the_manager_runs_is_on_its_disk(daemon: Daemo
     follows(lambda text: " sealed " in text)
     first, header = daemon.unlock_key(), daemon.key_file().splitlines()[0]
     daemon.set_lock(rotate=True)
-    follows(lambda text: text.splitlines()[0] != header)  # below it, also a new data key is a change
+    follows(lambda text: text.splitlines()[0] != header)  # a new data key is not yet a rotation
     second = daemon.unlock_key()
     daemon.end(signal.SIGKILL)
     daemon.start()
