@@ -73,9 +73,8 @@ class Connection:
         except SwarmError as error:
             self._trouble = error
             log.warning("no session with the manager at %s: %s", manager.address, error)
-            if error.remedy:
-                # Its own words: it lives, and may lead soon. Where the others are gone for good,
-                # it must not be tried as seldom as they are.
+            if error.remedy:  # its own words: it lives, and may lead soon
+                self._managers.answered(manager.address)
                 return False
         except Exception:  # the boundary of the session: tasks go on, and a new one is tried
             log.exception("the session with the manager at %s broke down", manager.address)

@@ -67,6 +67,19 @@ class Managers:
         """No session could be opened with this manager, or it broke."""
         self._failures[address] = min(_MOST_FAILURES, self._failures.get(address, 0) + 1)
 
+    def answered(self, address: str) -> None:
+        """This manager lives, and has no session for the node: it does not lead.
+
+        It must not be tried as seldom as those that may be gone for good; nor must the node cling
+        to it: it may be cut off, or removed, and not know it.
+        """
+        others = [
+            self._failures.get(manager.address, 0)
+            for manager in self._known
+            if manager.address != address
+        ]
+        self._failures[address] = max(0, min(others, default=0) - 1)
+
     def _weight(self, manager: ManagerAddress) -> int:
         failures = self._failures.get(manager.address, 0)
         return max(1, manager.weight) << _PENALTY_BITS * (_MOST_FAILURES - failures)

@@ -37,6 +37,7 @@ class Watchdog:
                 was_told = old.desired_state
             if was_told < states.RUNNING and new.desired_state in GOALS:
                 self._start_waits_for_the_old_task(new, now)
+                self._does_nothing_again(new)
             if old is None:
                 self._made_where_it_belongs(new)
             self._no_job_too_many(new)
@@ -98,12 +99,20 @@ class Watchdog:
             return
         tasks = self._view.tasks_of_service(service.id)
         present = [t for t in tasks if t.job_iteration == service.job_status.iteration]
-        done = [slot_key(t) for t in present if t.status.state == states.COMPLETE]
         if task.status.state == states.NEW:
-            assert slot_key(task) not in done, f"{task.id} does again what is done"
             live = [t.id for t in present if states.is_live(t)]
             at_once = service.spec.replicated_job.max_concurrent or len(live)
             assert len(live) <= at_once, f"{live} are under way, though {at_once} may be"
+
+    def _does_nothing_again(self, task: objects_pb2.Task) -> None:
+        """It may be made, while the task before it completes after all, but not be told to run."""
+        service = self._view.get(objects_pb2.Service, task.service_id)
+        if service is None or not is_job(service):
+            return
+        for other in self._view.tasks_of_slot(service.id, slot_key(task)):
+            if other.job_iteration == task.job_iteration:
+                done = other.status.state == states.COMPLETE
+                assert not done, f"{task.id} does again what {other.id} has done"
 
     def _runs_once_it_is_healthy(self, task: objects_pb2.Task) -> None:
         proven = task.status.container.health not in (states.UNCHECKED, states.UNPROVEN)

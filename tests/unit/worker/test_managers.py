@@ -44,6 +44,22 @@ def test_the_last_one_is_tried_however_often_it_failed() -> None:
     assert draws(managers, 10) == {"a": 10}
 
 
+def test_one_that_lives_and_does_not_lead_is_preferred_to_the_dead_but_not_clung_to() -> None:
+    managers = Managers(addresses(a=1, b=1, c=1))
+    for _ in range(4):
+        managers.failed("b:2377")
+        managers.failed("c:2377")
+    managers.answered("a:2377")
+    drawn = draws(managers)
+    assert 2 < drawn["a"] / (drawn["b"] + drawn["c"]) < 8
+
+
+def test_one_that_does_not_lead_is_as_good_as_those_that_were_not_tried() -> None:
+    managers = Managers(addresses(a=1, b=1))
+    managers.answered("a:2377")
+    assert 0.7 < draws(managers)["b"] / draws(managers)["a"] < 1.4
+
+
 def test_a_list_is_replaced_once_and_never_by_nothing() -> None:
     managers = Managers(addresses(a=1))
     assert not managers.replace(addresses(a=1))
