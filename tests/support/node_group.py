@@ -200,6 +200,7 @@ class Group:
         refusal = target.node.admits(sender, member(sender).node_id)
         if refusal is not None:
             self.refused.append(refusal)
+            origin.node.refused(refusal)
         elif message.type == RaftMessage.TYPE_SNAPSHOT:
             message.snapshot.data = await origin.node.snapshot_data(message.snapshot.metadata)
             await target.node.receive_snapshot(message)

@@ -18,6 +18,7 @@ from api.v1.raft_pb2 import Entry, Member, RaftGreeting, RaftMessage, SnapshotMe
 from manager.ca.authorize import Authorizer
 from manager.ca.roles import ROLES
 from manager.raft.transport.chunks import SNAPSHOT_BYTES
+from manager.raft.transport.receiver import REMOVED
 from manager.raft.transport.service import RaftService
 from manager.raft.transport.transport import Transport
 from tests.support.trust import TrustedCluster
@@ -44,6 +45,7 @@ class Station:
         self.removed: set[int] = set()
         self.received: list[RaftMessage] = []
         self.installed: list[RaftMessage] = []
+        self.refusals: list[SwarmError] = []
         self.unreached: list[int] = []
         self.reports: list[tuple[int, bool]] = []
         self.data: dict[int, bytes] = {}
@@ -119,7 +121,7 @@ class Station:
 
     def admits(self, raft_id: int, node_id: str) -> SwarmError | None:
         if raft_id in self.removed:
-            return SwarmError(Code.REFUSED, f"member {raft_id} was removed")
+            return SwarmError(Code.REFUSED, f"member {raft_id} was removed", field=REMOVED)
         if self.nodes.get(raft_id) != node_id:
             return SwarmError(Code.REFUSED, f"member {raft_id} is not node {node_id}")
         return None
@@ -136,6 +138,9 @@ class Station:
         if self.failure is not None:
             raise self.failure
         self.installed.append(message)
+
+    def refused(self, refusal: SwarmError) -> None:
+        self.refusals.append(refusal)
 
     def unreachable(self, raft_id: int) -> None:
         self.unreached.append(raft_id)

@@ -4,6 +4,7 @@ from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Member
 from manager.raft.core.errors import ConfChangeError, DropReason, RaftError
 from manager.raft.durable import damage
+from manager.raft.transport.receiver import REMOVED
 
 
 def stopped(error: OSError) -> SwarmError:
@@ -100,4 +101,25 @@ def no_barrier(leader: Member | None) -> SwarmError:
         "what is stored now cannot be told",
         why=why,
         remedy="look after the managers that are down, then try again",
+    )
+
+
+def removed(raft_id: int) -> SwarmError:
+    """To a member that is none any more."""
+    return SwarmError(
+        Code.REFUSED,
+        f"manager {raft_id:x} is not in the group any more",
+        why="it was removed",
+        remedy="let it leave the swarm, and join anew if it is to be a manager again",
+        field=REMOVED,
+    )
+
+
+def another_node(raft_id: int, known: str, calling: str) -> SwarmError:
+    """To a node that says to be a member that is another node."""
+    return SwarmError(
+        Code.REFUSED,
+        f"manager {raft_id:x} is another node",
+        why=f"it is node {known}, the certificate is of node {calling}",
+        remedy="give each manager its own state folder",
     )

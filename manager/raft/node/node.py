@@ -23,6 +23,7 @@ from manager.raft.node.duties import Duties
 from manager.raft.node.engine import Engine, Sleep, Transport
 from manager.raft.node.identity import GroupIdentity
 from manager.raft.node.machine import StateMachine
+from manager.raft.transport.receiver import REMOVED
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class RaftNode:
         self.group_id = identity.group_id
         self.last_heard: dict[int, float] = {}
         """When each member was last heard of, on the monotonic clock."""
+        self._is_told_removed = False
         self._options = options or CoreOptions(lazy_commit=True)
         self._duties = Duties.start(
             identity=identity,
@@ -138,7 +140,7 @@ class RaftNode:
     @property
     def removed(self) -> bool:
         """Whether this member was removed from the group, and knows it."""
-        return self.raft_id in self._duties.membership.removed
+        return self._is_told_removed or self.raft_id in self._duties.membership.removed
 
     @property
     def at_rest(self) -> bool:
@@ -260,19 +262,9 @@ class RaftNode:
         """
         member = self.members.get(raft_id)
         if raft_id in self._duties.membership.removed:
-            return SwarmError(
-                Code.REFUSED,
-                f"manager {raft_id:x} is not in the group any more",
-                why="it was removed",
-                remedy="let it leave the swarm, and join anew if it is to be a manager again",
-            )
+            return failures.removed(raft_id)
         if member is not None and member.node_id and member.node_id != node_id:
-            return SwarmError(
-                Code.REFUSED,
-                f"manager {raft_id:x} is another node",
-                why=f"it is node {member.node_id}, the certificate is of node {node_id}",
-                remedy="give each manager its own state folder",
-            )
+            return failures.another_node(raft_id, member.node_id, node_id)
         return None
 
     async def receive(self, messages: Sequence[RaftMessage]) -> None:
@@ -290,6 +282,16 @@ class RaftNode:
     async def receive_snapshot(self, message: RaftMessage) -> None:
         """Takes a TYPE_SNAPSHOT with all its data. Errors as `receive`."""
         await self.receive([message])
+
+    def refused(self, refusal: SwarmError) -> None:
+        """Another member does not let this one in. If it says why that is for ever, it is believed.
+
+        A member that was cut off when it was removed learns it in no other way: nobody sends it the
+        entry that says so.
+        """
+        if refusal.code is Code.REFUSED and refusal.field == REMOVED and not self.removed:
+            self._is_told_removed = True
+            self._engine.changes.tell()
 
     def unreachable(self, raft_id: int) -> None:
         """Messages to this member were lost, or may have been."""

@@ -96,6 +96,8 @@ class Peer:
             if error is None or self._ended:
                 continue
             self._report()
+            if error.code is Code.REFUSED:
+                self._around.receiver.refused(error)
             if not self._hurry.is_set():
                 lasted = self._around.monotonic() - began
                 await self._wait(

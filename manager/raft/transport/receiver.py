@@ -15,6 +15,9 @@ SnapshotData = Callable[[SnapshotMetadata], Awaitable[bytes]]
 CONSENT = ("swarm-raft-let-in", "yes")
 """In the initial metadata of a stream that was let in; those of a refusal are empty."""
 
+REMOVED = "greeting.from"
+"""The field of the refusal that tells a member that it was removed from the group."""
+
 
 class Receiver(Protocol):
     """The member that this transport serves. All of it is called on the event loop."""
@@ -35,6 +38,9 @@ class Receiver(Protocol):
 
     async def receive_snapshot(self, message: RaftMessage) -> None:
         """Takes a TYPE_SNAPSHOT with all its data; returns once it is in the core's hands."""
+
+    def refused(self, refusal: SwarmError) -> None:
+        """Another member does not let this one in."""
 
     def unreachable(self, raft_id: int) -> None:
         """Messages to this member were lost, or may have been."""

@@ -77,7 +77,9 @@ class Wire:
             other = host.manager
             if other is None or other.node.raft_id != member.raft_id:
                 return None
-            if other.node.admits(manager.node.raft_id, manager.host.name) is not None:
+            refusal = other.node.admits(manager.node.raft_id, manager.host.name)
+            if refusal is not None:
+                self._refuse(name, refusal)
                 return None
             return other.process
 
@@ -87,6 +89,17 @@ class Wire:
                 other.process.spawn(_taken(take(other)))
 
         manager.world.network.datagram((manager.host.name, name), receiver, deliver, lost)
+
+    def _refuse(self, name: str, refusal: SwarmError) -> None:
+        """The way back of a refusal from that host."""
+        manager = self._manager
+
+        def deliver() -> None:
+            if manager.process.alive:
+                manager.node.refused(refusal)
+
+        ends = (name, manager.host.name)
+        manager.world.network.datagram(ends, lambda: manager.process, deliver, lambda: None)
 
 
 async def _taken(work: Awaitable[None]) -> None:

@@ -107,6 +107,34 @@ def test_many_changes_follow_each_other_without_a_conflict(tmp_path: Path) -> No
     asyncio.run(scenario())
 
 
+def test_a_member_that_was_cut_off_when_it_was_removed_is_told_so_by_the_others(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with group(tmp_path) as g:
+            g.cut.add(3)
+            await g.changed(change(REMOVE, 3))
+            await g.tick(5)
+            assert not g[3].removed
+            told: list[bool] = []
+            g[3].subscribe(lambda: told.append(g[3].removed))
+            g.cut.clear()
+            await g.tick_until(lambda: g[3].removed)
+            assert told[-1]
+
+    asyncio.run(scenario())
+
+
+def test_only_a_removal_is_for_ever(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with group(tmp_path) as g:
+            g[3].refused(SwarmError(Code.REFUSED, "this manager belongs to another group"))
+            g[3].refused(SwarmError(Code.UNAVAILABLE, "it is away", field="greeting.from"))
+            assert not g[3].removed
+
+    asyncio.run(scenario())
+
+
 def test_several_members_are_replaced_by_one_change(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with group(tmp_path) as g:

@@ -10,6 +10,7 @@ import pytest
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Member, RaftMessage
 from manager.raft.transport import retry
+from manager.raft.transport.receiver import REMOVED
 from tests.support.raft_station import Station, run, stations
 from tests.support.trust import TrustedCluster
 from tests.support.until import until
@@ -111,6 +112,7 @@ def test_who_is_refused_asks_slowly_and_logs_it_once(
             one.transport.set_members([there])
             await until(lambda: len(one.dialled) == 5)
             assert one.unreached == [2, 2, 2, 2]
+            assert [reason in str(refusal) for refusal in one.refusals] == [True] * 4
             two.group_id, two.raft_id, two.removed = one.group_id, 2, set()
             two.nodes = {1: "node1"}
             await arrives(one, two)
@@ -134,6 +136,7 @@ def test_a_member_that_is_removed_under_way_is_cut_off_and_learns_why(
             await until(lambda: one.unreached == [2])
             assert not two.received
             assert len(one.dialled) == 1
+            assert [refusal.field for refusal in one.refusals] == [REMOVED]
 
     run(scenario)
     assert ["removed" in each for each in warnings(caplog)] == [True]
