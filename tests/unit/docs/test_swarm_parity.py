@@ -136,7 +136,9 @@ def test_every_field_that_is_refused_is_on_the_page() -> None:
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[CommandLine]:
     """A command line to a daemon that takes any service a manager would take."""
-    service = objects_pb2.Service(spec=specs_pb2.ServiceSpec(replicated={"replicas": 1}))
+    service = objects_pb2.Service(
+        spec=specs_pb2.ServiceSpec(replicated=specs_pb2.ReplicatedMode(replicas=1))
+    )
     service.spec.annotations.name, service.spec.task.container.image = "web", "busybox"
     with ScriptedDaemon(tmp_path) as daemon:
         daemon.on("CreateService", judged)
