@@ -162,13 +162,14 @@ def cluster_spec(spec: specs_pb2.ClusterSpec) -> None:
     """Refuses a cluster spec with impossible periods."""
     wellformed.check(spec)
     labels("annotations.labels", spec.annotations.labels)
-    _between("heartbeat_period", spec.heartbeat_period, 0.1, LONGEST_HEARTBEAT)
-    _between("node_cert_expiry", spec.node_cert_expiry, 3600, LONGEST_EXPIRY)
+    if spec.HasField("heartbeat_period"):
+        _between("heartbeat_period", spec.heartbeat_period, 0.1, LONGEST_HEARTBEAT)
+    if spec.HasField("node_cert_expiry"):
+        _between("node_cert_expiry", spec.node_cert_expiry, 3600, LONGEST_EXPIRY)
 
 
 def _between(field: str, given: Duration, least: float, most: float) -> None:
-    """Unset passes: it means the default."""
-    if given != Duration() and not least <= seconds_of(given) <= most:
+    if not least <= seconds_of(given) <= most:
         raise invalid(
             field,
             f"{seconds_of(given):g} s are too {'few' if seconds_of(given) < least else 'many'}",

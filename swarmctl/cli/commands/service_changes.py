@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,7 @@ def update(
 ) -> None:
     """Change a service; what is not mentioned stays as it is."""
     if given.pop("rollback"):
-        if any(
-            value is not None and value is not False and value != () for value in given.values()
-        ):
+        if _mentions(given):
             raise click.BadParameter(
                 "other flags may not be combined with it", param_hint="--rollback"
             )
@@ -280,3 +278,10 @@ def _of_files(files: Iterable[Path]) -> list[str]:
                 f"cannot read {path}: {error}", param_hint="--env-file"
             ) from error
     return found
+
+
+def _mentions(given: Mapping[str, Any]) -> bool:
+    """Whether any flag was given; a switch that was taken back is one, as --tty=false."""
+    context = click.get_current_context()
+    defaults = {each.name: each.get_default(context) for each in context.command.params}
+    return any(value not in (None, (), defaults.get(name)) for name, value in given.items())

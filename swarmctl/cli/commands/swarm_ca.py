@@ -64,7 +64,8 @@ def ca(
             remedy="give a root of your own: --ca-cert and --ca-key",
         )
     if not rotate:
-        if ca_cert or ca_key or cert_expiry or detach or wait_timeout:
+        durations = (cert_expiry, wait_timeout)
+        if ca_cert or ca_key or detach or any(each is not None for each in durations):
             raise click.UsageError("these flags need --rotate")
         _show(client, quiet=quiet)
         return

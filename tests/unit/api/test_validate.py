@@ -196,7 +196,9 @@ def test_a_network_is_given_once() -> None:
 @pytest.mark.parametrize(
     ("field", "spec"),
     [
+        ("heartbeat_period", specs_pb2.ClusterSpec(heartbeat_period=duration(0))),
         ("heartbeat_period", specs_pb2.ClusterSpec(heartbeat_period=duration(0.05))),
+        ("node_cert_expiry", specs_pb2.ClusterSpec(node_cert_expiry=duration(0))),
         ("heartbeat_period", specs_pb2.ClusterSpec(heartbeat_period=duration(3601))),
         ("node_cert_expiry", specs_pb2.ClusterSpec(node_cert_expiry=duration(3599))),
         ("node_cert_expiry", specs_pb2.ClusterSpec(node_cert_expiry=duration(3.2e8))),

@@ -275,7 +275,15 @@ def test_a_rollback_asks_for_no_spec(
 
 
 @pytest.mark.parametrize(
-    "flags", [("--image", "app:2"), ("--force",), ("--env-add", "A=1"), ("--update-delay", "0")]
+    "flags",
+    [
+        ("--image", "app:2"),
+        ("--force",),
+        ("--env-add", "A=1"),
+        ("--update-delay", "0"),
+        ("--tty=false",),
+        ("--read-only=false",),
+    ],
 )
 def test_a_rollback_cannot_be_combined(
     cli: CommandLine, daemon: ScriptedDaemon, flags: tuple[str, ...]
