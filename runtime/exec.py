@@ -61,6 +61,8 @@ class Command:
             self._outputs["stderr"] = Descriptor(spawned.stderr)
             self._input = None if spawned.stdin is None else Descriptor(spawned.stdin)
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._early: list[int] = []  # signals that wait for the command to be known
+        self._signals: asyncio.Task[None] | None = None
         self._pidfd = os.pidfd_open(self._process.pid)
         asyncio.get_running_loop().add_reader(self._pidfd, self._ended)
 
@@ -103,6 +105,22 @@ class Command:
 
     def signal(self, number: int) -> None:
         """See RunningCommand."""
+        if self._signals is None and exec_spawn.command_of(self._spawned.paths) is not None:
+            self._send(number)
+            return
+        # The runtime has not noted yet which process it made, though that may have begun to talk.
+        self._early.append(number)
+        if self._signals is None:
+            self._signals = asyncio.create_task(self._send_early())
+
+    async def _send_early(self) -> None:
+        await self._begun()
+        for number in self._early:
+            self._send(number)
+        self._early.clear()
+        self._signals = None
+
+    def _send(self, number: int) -> None:
         command = exec_spawn.command_of(self._spawned.paths)
         # Its number is its own for as long as its parent, the runtime, lives.
         if command is not None and not self._end.done():
@@ -119,6 +137,8 @@ class Command:
         for each in (self._input, *self._outputs.values()):
             if each is not None:
                 each.close()
+        if self._signals is not None:
+            self._signals.cancel()
         if not self._end.done():
             await self._hang_up()
         asyncio.get_running_loop().remove_reader(self._pidfd)

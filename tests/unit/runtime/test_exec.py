@@ -230,6 +230,16 @@ def test_signals(within: Any) -> None:
     within(scenario)
 
 
+def test_a_signal_is_not_lost_that_comes_before_the_command_is_known(within: Any) -> None:
+    async def scenario(b: Bench) -> None:
+        async with b.start("sleep", "1000") as running:
+            running.signal(signal.SIGTERM)
+            running.signal(signal.SIGTERM)
+            assert await running.wait() == 128 + signal.SIGTERM
+
+    within(scenario)
+
+
 @pytest.mark.parametrize("tty", [False, True])
 def test_a_command_that_nobody_waits_for_ends_with_its_children(within: Any, tty: bool) -> None:
     async def scenario(b: Bench) -> None:

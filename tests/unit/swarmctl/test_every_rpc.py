@@ -55,8 +55,11 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
         " GetGroup Watch",
         STEERING: "CreateService UpdateService RemoveService UpdateNode RemoveNode UpdateCluster"
         " RotateJoinToken RotateRootCa GetUnlockKey Backup CreateOperator ListOperators"
-        " RemoveOperator",
+        " RemoveOperator CreateSecret GetSecret ListSecrets UpdateSecret RemoveSecret"
+        " CreateConfig GetConfig ListConfigs UpdateConfig RemoveConfig",
     },
+    "Exec": {STEERING: "Run"},
+    "ExecBroker": {MEMBERS: "Listen Attach"},
     "Logs": {EVERYBODY: "Subscribe"},
     "LogBroker": {MEMBERS: "Listen Publish"},
     "Dispatcher": {MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus"},
@@ -66,7 +69,7 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     "ManagerGroup": {MANAGERS: "Join Leave"},
     "Host": {
         HOST: "Info InitSwarm JoinSwarm LeaveSwarm UnlockSwarm RestoreSwarm ReaddressSwarm"
-        " PullImage LoadImage ListImages GetImage RemoveImage"
+        " PullImage LoadImage ListImages GetImage RemoveImage CheckLogin"
     },
     "Health": {EVERYBODY: "Check"},
 }
