@@ -107,7 +107,7 @@ def test_an_update_that_never_becomes_healthy_pauses_and_the_others_go_on(swarm:
     swarm.create("web", "--health-cmd", "true", *often, TOOLS, *COMMAND, replicas=3)
     before = set(swarm.on("web"))
     failing = "echo no database; exit 1"
-    update = swarm.ctl("service", "update", "--health-cmd", failing, "web", code=1)
+    update = swarm.ctl("service", "update", "--health-cmd", failing, "web", code=3)
     assert "did not converge: the update is paused" in update.err
     assert len(before & set(swarm.on("web"))) == 2
     error = "unhealthy: 3 probes failed in a row: no database"
