@@ -59,7 +59,9 @@ def test_a_lab_comes_up_as_a_swarm_with_contexts_and_images(swarmctl: Tool) -> N
         fetch = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
         url = f"http://{naming.REGISTRY}:{naming.REGISTRY_PORT}/v2/_catalog"
         listing = await swarmctl("lab", "exec", "w1", "--", sys.executable, "-c", fetch, url)
-        assert json.loads(listing.text) == {"repositories": ["demo/tools", "demo/web"]}
+        assert json.loads(listing.text) == {
+            "repositories": ["demo/checked", "demo/tools", "demo/web"]
+        }
 
         await swarmctl("lab", "down")
         gone = await swarmctl("--context", f"{NAME}/m1", "node", "ls", check=False)
