@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from api import files, wellformed
 from api.errors import invalid
+from api.placeholders import specimen
 from api.times import seconds_of
 from api.v1 import specs_pb2, types_pb2
 
@@ -47,8 +48,12 @@ _LAST_SIGNAL = 64
 
 
 def service_spec(spec: specs_pb2.ServiceSpec) -> None:
-    """Refuses a service spec that no cluster could run. Placeholders in it are filled in before."""
+    """Refuses a service spec that no cluster could run, or not with its placeholders filled in."""
     wellformed.check(spec)
+    filled = specimen(spec)
+    if filled is not spec:
+        wellformed.check(filled)
+        spec = filled
     annotations(spec.annotations)
     _mode(spec)
     _task(spec.task)

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from api import validate, wellformed
+from api import validate
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.modes import is_job
-from api.placeholders import specimen
 from api.times import timestamp
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.images import AskRegistry, check_login, no_registry, settled, without_logins
@@ -137,8 +136,7 @@ class Services:
 
 def check_service(spec: specs_pb2.ServiceSpec) -> None:
     """Refuses a spec that is wrong by itself, or asks for what has no effect yet."""
-    wellformed.check(spec)
-    validate.service_spec(specimen(spec))
+    validate.service_spec(spec)
     check_placement(spec.task)
     try:
         parse_reference(spec.task.container.image)

@@ -15,7 +15,7 @@ from api.times import seconds_of
 from api.v1 import objects_pb2, types_pb2
 from manager.decision import Decision
 from manager.orchestrator.overcommit import too_many
-from manager.orchestrator.tasks import is_wanted, was_placed
+from manager.orchestrator.tasks import was_placed
 from manager.placement.constraint import unmet
 from manager.placement.eviction import evicted
 from manager.state.changes import Batch, Event, batch, update
@@ -112,7 +112,7 @@ def _age(task: Task) -> tuple[int, int, str]:
 
 
 def _holds_on(task: Task) -> bool:
-    return is_wanted(task) and was_placed(task) and not states.is_terminal(task)
+    return states.is_live(task) and was_placed(task)
 
 
 def _is_enforced(node: Node) -> bool:

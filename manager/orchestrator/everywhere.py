@@ -14,7 +14,7 @@ from manager.orchestrator.places import Place
 from manager.orchestrator.replicated import first_task, keep_slots
 from manager.orchestrator.restart import NOTHING, Scene, Steps, may_restart
 from manager.orchestrator.slots import Slot, slots_of
-from manager.orchestrator.tasks import is_wanted, removed, retired
+from manager.orchestrator.tasks import removed, retired
 from manager.state.changes import update
 from manager.state.indexes import SlotKey
 
@@ -59,7 +59,7 @@ def fill_nodes(
 
 def leave(slot: Slot, scene: Scene) -> Steps:
     """Shuts the slot's tasks down; no other follows them."""
-    return Steps([update(retired(task, scene.now)) for task in slot.tasks if is_wanted(task)])
+    return Steps([update(retired(task, scene.now)) for task in slot.wanted])
 
 
 def _has_ended_for_good(slot: Slot) -> bool:

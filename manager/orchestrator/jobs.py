@@ -19,7 +19,7 @@ from manager.orchestrator.replicated import close_slots, first_task
 from manager.orchestrator.restart import Scene, Steps, tend
 from manager.orchestrator.scale import free_numbers
 from manager.orchestrator.slots import Slot, slots_of
-from manager.orchestrator.tasks import has_run_its_course, is_wanted, removed, retired
+from manager.orchestrator.tasks import has_run_its_course, removed, retired
 from manager.state.changes import update
 from manager.state.indexes import SlotKey, slot_key
 
@@ -79,7 +79,7 @@ def _end_earlier(tasks: Iterable[objects_pb2.Task], scene: Scene) -> list[Steps]
             continue
         if states.is_live(task):
             steps.append(Steps([update(removed(task))]))
-        elif is_wanted(task) and not has_run_its_course(task):
+        elif states.is_wanted(task) and not has_run_its_course(task):
             steps.append(Steps([update(retired(task, scene.now))]))
     return steps
 

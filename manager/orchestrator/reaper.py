@@ -12,7 +12,7 @@ from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.orchestrator.restart import attempts
-from manager.orchestrator.tasks import has_run_its_course, is_wanted, was_placed
+from manager.orchestrator.tasks import has_run_its_course, was_placed
 from manager.state.changes import Batch, Change, Event, batch, copy, delete, update
 from manager.state.indexes import SlotKey, slot_key
 from manager.state.store import View
@@ -51,7 +51,7 @@ class ReaperLoop:
         """Notes ended and unwanted tasks, and those that lost their service or node."""
         obj = event.object
         if isinstance(obj, objects_pb2.Task):
-            if not is_wanted(obj) or states.is_terminal(obj) or _was_moved(event):
+            if not states.is_live(obj) or _was_moved(event):
                 self._keys[_key(obj)] = None
         elif isinstance(obj, objects_pb2.Service):
             self._services[obj.id] = None

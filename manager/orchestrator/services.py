@@ -18,7 +18,7 @@ from manager.orchestrator.modes import Modes
 from manager.orchestrator.passes import Pass
 from manager.orchestrator.places import Matches
 from manager.orchestrator.restart import NOTHING, Scene, Steps
-from manager.orchestrator.tasks import Fates, is_wanted, removed
+from manager.orchestrator.tasks import Fates, removed
 from manager.placement.constraint import matches
 from manager.state.changes import Batch, Change, Event, batch, update
 from manager.state.store import View
@@ -198,7 +198,7 @@ def _task_matters(event: Event) -> bool:
         old.desired_state != new.desired_state
         or old.node_id != new.node_id
         or new.status.state >= states.RUNNING
-        or not is_wanted(new)
+        or not states.is_wanted(new)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from api import states
 from api.v1 import objects_pb2
-from manager.orchestrator.tasks import Fate, Fates, is_wanted, was_placed
+from manager.orchestrator.tasks import Fate, Fates, was_placed
 from manager.state.indexes import SlotKey, slot_key
 
 
@@ -39,7 +39,7 @@ class Slot:
     @property
     def wanted(self) -> list[objects_pb2.Task]:
         """The tasks that are meant to run, oldest first; two while an update starts first."""
-        return [task for task in self.tasks if is_wanted(task)]
+        return [task for task in self.tasks if states.is_wanted(task)]
 
     @property
     def is_filled(self) -> bool:
@@ -49,14 +49,14 @@ class Slot:
     @property
     def is_running(self) -> bool:
         """Whether a task that is meant to run does run."""
-        return any(t.status.state == states.RUNNING for t in self.tasks if is_wanted(t))
+        return any(t.status.state == states.RUNNING for t in self.tasks if states.is_wanted(t))
 
     def stopping(self, fates: Fates) -> list[objects_pb2.Task]:
         """The tasks that were told to stop, and may still be running."""
         return [
             task
             for task in (*self.tasks, *self.removing)
-            if not is_wanted(task) and may_be_running(task, fates)
+            if not states.is_wanted(task) and may_be_running(task, fates)
         ]
 
 

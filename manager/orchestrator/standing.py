@@ -8,7 +8,7 @@ from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.restart import Scene
 from manager.orchestrator.slots import Slot
-from manager.orchestrator.tasks import ended_by_itself, is_wanted
+from manager.orchestrator.tasks import ended_by_itself
 from manager.orchestrator.trial import STEP_DEADLINE, monitor_of, step_deadline
 
 
@@ -66,7 +66,7 @@ class Look:
     def _trial_standing(self, slot: Slot, present: list[objects_pb2.Task]) -> Standing:
         if not all(task.HasField("start_after") for task in present):
             return Standing(slot, Progress.SETTLED)
-        trial = next((t for t in present if is_wanted(t) or ended_by_itself(t)), None)
+        trial = next((t for t in present if states.is_wanted(t) or ended_by_itself(t)), None)
         if trial is None:
             return Standing(slot, Progress.SETTLED)
         if ended_by_itself(trial):
@@ -87,7 +87,7 @@ class Look:
             return Standing(slot, Progress.SETTLED)
         if ended_by_itself(task):
             # The restart that may be about to follow is on trial.
-            waits = Progress.BUSY if is_wanted(task) else Progress.SETTLED
+            waits = Progress.BUSY if states.is_wanted(task) else Progress.SETTLED
             return Standing(slot, Progress.FAILED if is_later else waits, task)
         if task.status.state < states.RUNNING:
             deadline = max(step_deadline(task), began + STEP_DEADLINE)

@@ -28,11 +28,6 @@ def was_taken_away(task: objects_pb2.Task) -> bool:
     return task.status.state == states.ORPHANED or was_evicted(task)
 
 
-def is_wanted(task: objects_pb2.Task) -> bool:
-    """Whether the task is meant to run now or soon; its end, if it ended, is yet to be handled."""
-    return states.is_wanted(task)
-
-
 def has_run_its_course(task: objects_pb2.Task) -> bool:
     """Whether the task ended, and nothing is left to decide about that.
 
@@ -40,7 +35,7 @@ def has_run_its_course(task: objects_pb2.Task) -> bool:
     """
     if not states.is_terminal(task):
         return False
-    return not is_wanted(task) or task.desired_state == task.status.state == states.COMPLETE
+    return not states.is_wanted(task) or task.desired_state == task.status.state == states.COMPLETE
 
 
 def goal(service: objects_pb2.Service) -> types_pb2.TaskState.ValueType:
