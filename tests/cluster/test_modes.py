@@ -90,7 +90,9 @@ def test_an_update_goes_from_host_to_host(swarm: Swarm) -> None:
     assert Counter(task.state for task in swarm.tasks("agent")) == {"Running": 3, "Shutdown": 3}
     pretty = swarm.ctl("service", "inspect", "--pretty", "agent").out
     assert "Global" in pretty
-    assert "update completed" in pretty
+    rows = dict(line.strip().split(":", 1) for line in pretty.splitlines())
+    told = [rows[name].strip() for name in ("State", "Message")]
+    assert told == ["completed", "update completed"]
 
 
 def test_a_task_that_does_not_fit_on_its_host_says_so_and_the_others_run(swarm: Swarm) -> None:
