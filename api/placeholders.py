@@ -49,7 +49,7 @@ def expanded(spec: ContainerSpec, values: Values) -> ContainerSpec:
 
     INVALID with the path of the field that is wrong.
     """
-    if not any("{{" in text for text in _texts(spec)):
+    if not _has_placeholders(spec):
         return spec
     filled = ContainerSpec()
     filled.CopyFrom(spec)
@@ -67,9 +67,9 @@ def expanded(spec: ContainerSpec, values: Values) -> ContainerSpec:
 
 def specimen(spec: specs_pb2.ServiceSpec) -> specs_pb2.ServiceSpec:
     """The spec as a task of it might look: what to check it by. Errors as of `expanded`."""
-    filled = expanded(spec.task.container, specimen_values(spec.annotations))
-    if filled is spec.task.container:
+    if not _has_placeholders(spec.task.container):
         return spec
+    filled = expanded(spec.task.container, specimen_values(spec.annotations))
     made = specs_pb2.ServiceSpec()
     made.CopyFrom(spec)
     made.task.container.CopyFrom(filled)
@@ -90,6 +90,10 @@ def specimen_values(service: types_pb2.Annotations) -> Values:
 
 
 _ID_LENGTH = 25
+
+
+def _has_placeholders(spec: ContainerSpec) -> bool:
+    return any("{{" in text for text in _texts(spec))
 
 
 def _texts(spec: ContainerSpec) -> Iterator[str]:

@@ -71,12 +71,14 @@ class LoopTask:
 
     async def _wait(self, woken: asyncio.Event) -> None:
         due = self._runner.due()
-        delay = None if due is None else max(0.0, due - self._clock())
-        if delay == 0.0:
+        if due is None:
+            await woken.wait()
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay):
-                await woken.wait()
+        delay = due - self._clock()
+        if delay > 0.0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await woken.wait()
 
     def _take(self, subscription: Subscription) -> None:
         commits = subscription.take()

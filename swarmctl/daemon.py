@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import uvloop
 
 from api.errors import Code, SwarmError
 from swarmctl.folders import RUN_MODE, STATE_MODE, held
@@ -81,7 +82,8 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
         _check_privileges()
         # The disk thread, back from an fsync, must not wait 5 ms for its turn to say so.
         sys.setswitchinterval(SWITCH_INTERVAL)
-        asyncio.run(_run(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings))
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)
         sys.exit(1)

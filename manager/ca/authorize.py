@@ -7,14 +7,10 @@ The shell around api/serving.py's guard. What a handler does with its caller is 
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Any
-
-import grpc
 
 from api.errors import Code, SwarmError
 from api.identity import Identity, Role, identity_of
-from api.serving import Caller, Context, guarded, set_caller
+from api.serving import Caller, Context, Guarding, set_caller
 from manager.ca.behalf import behind
 from manager.ca.open_calls import OpenCalls
 from manager.ca.roles import BETWEEN_MEMBERS, SOCKET_ONLY
@@ -26,7 +22,7 @@ async def _nothing() -> None:
     """The state is that of now."""
 
 
-class Authorizer(grpc.aio.ServerInterceptor):
+class Authorizer(Guarding):
     """Stands before every service but Ca; put api.serving.ErrorInterceptor in front of it.
 
     `is_member` is asked on every call, so a removal counts at once even on open connections;
@@ -47,22 +43,12 @@ class Authorizer(grpc.aio.ServerInterceptor):
         """`catch_up` returns when the state is that of now, or cannot be: awaited before somebody
         who is not in it is refused. He may have come in a moment ago, through another manager.
         """
+        super().__init__(self._admit)
         self._roles = roles
         self._catch_up = catch_up
         self._calls = calls or OpenCalls()
         self._is_member = is_member
         self._role_of = role_of
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:  # noqa: ANN401 - a handler of any request and response, or None
-        """Wraps the handler of one call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        return guarded(handler, partial(self._admit, handler_call_details.method))
 
     @asynccontextmanager
     async def _admit(self, method: str, context: Context) -> AsyncIterator[None]:

@@ -38,13 +38,18 @@ class Forwarder(grpc.GenericRpcHandler):
         self._handlers = list(handlers)
         self._leadership = leadership
         self._line = LeaderLine(leadership, channels)
+        self._made: dict[str, tuple[Handler, Handler]] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
         """The handler of one call; None if none of those behind knows it."""
         for each in self._handlers:
             found = each.service(handler_call_details)
             if found is not None:
-                return self._placed(str(handler_call_details.method), found)
+                method = str(handler_call_details.method)
+                made = self._made.get(method)
+                if made is None or made[0] is not found:
+                    made = self._made[method] = found, self._placed(method, found)
+                return made[1]
         return None
 
     def _placed(self, method: str, handler: Handler) -> Handler:
