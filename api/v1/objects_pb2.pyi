@@ -35,6 +35,7 @@ class Object(message.Message):
     OPERATOR_FIELD_NUMBER: builtins.int
     SECRET_FIELD_NUMBER: builtins.int
     CONFIG_FIELD_NUMBER: builtins.int
+    NETWORK_FIELD_NUMBER: builtins.int
     @builtins.property
     def cluster(self) -> Cluster: ...
     @builtins.property
@@ -49,6 +50,8 @@ class Object(message.Message):
     def secret(self) -> Secret: ...
     @builtins.property
     def config(self) -> Config: ...
+    @builtins.property
+    def network(self) -> Network: ...
     def __init__(
         self,
         *,
@@ -59,12 +62,13 @@ class Object(message.Message):
         operator: Operator | None = ...,
         secret: Secret | None = ...,
         config: Config | None = ...,
+        network: Network | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "network", b"network", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "network", b"network", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator", "secret", "config"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator", "secret", "config", "network"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -447,6 +451,7 @@ class Service(message.Message):
     SPEC_VERSION_FIELD_NUMBER: builtins.int
     UPDATE_STATUS_FIELD_NUMBER: builtins.int
     JOB_STATUS_FIELD_NUMBER: builtins.int
+    ENDPOINT_FIELD_NUMBER: builtins.int
     REGISTRY_LOGINS_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
     id: builtins.str
@@ -463,6 +468,10 @@ class Service(message.Message):
     @builtins.property
     def job_status(self) -> JobStatus:
         """of jobs only"""
+
+    @builtins.property
+    def endpoint(self) -> Endpoint:
+        """what was set aside for it in networks"""
 
     @builtins.property
     def registry_logins(self) -> containers.ScalarMap[builtins.str, builtins.str]:
@@ -482,12 +491,13 @@ class Service(message.Message):
         spec_version: builtins.int = ...,
         update_status: UpdateStatus | None = ...,
         job_status: JobStatus | None = ...,
+        endpoint: Endpoint | None = ...,
         registry_logins: abc.Mapping[builtins.str, builtins.str] | None = ...,
         warnings: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "update_status", b"update_status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["endpoint", b"endpoint", "job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "spec", b"spec", "update_status", b"update_status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "registry_logins", b"registry_logins", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["endpoint", b"endpoint", "id", b"id", "job_status", b"job_status", "meta", b"meta", "previous_spec", b"previous_spec", "registry_logins", b"registry_logins", "spec", b"spec", "spec_version", b"spec_version", "update_status", b"update_status", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -608,6 +618,7 @@ class Task(message.Message):
     ASSIGNED_GENERIC_FIELD_NUMBER: builtins.int
     RESTARTS_FIELD_NUMBER: builtins.int
     HOST_PORTS_FIELD_NUMBER: builtins.int
+    NETWORKS_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -641,6 +652,10 @@ class Task(message.Message):
     def host_ports(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.PortConfig]:
         """Ports of its node that it holds: the service's published ports of mode host."""
 
+    @builtins.property
+    def networks(self) -> containers.RepeatedCompositeFieldContainer[NetworkAttachment]:
+        """what was set aside for it"""
+
     def __init__(
         self,
         *,
@@ -660,10 +675,179 @@ class Task(message.Message):
         assigned_generic: abc.Iterable[types_pb2.GenericResource] | None = ...,
         restarts: builtins.int = ...,
         host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
+        networks: abc.Iterable[NetworkAttachment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "networks", b"networks", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class NetworkAttachment(message.Message):
+    """A task's place in a network."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class DriverOptionsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NETWORK_ID_FIELD_NUMBER: builtins.int
+    ADDRESSES_FIELD_NUMBER: builtins.int
+    ALIASES_FIELD_NUMBER: builtins.int
+    DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
+    network_id: builtins.str
+    @builtins.property
+    def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """with prefix length, one per family: 10.0.1.5/24"""
+
+    @builtins.property
+    def aliases(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        network_id: builtins.str = ...,
+        addresses: abc.Iterable[builtins.str] | None = ...,
+        aliases: abc.Iterable[builtins.str] | None = ...,
+        driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "driver_options", b"driver_options", "network_id", b"network_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Endpoint(message.Message):
+    """What a service holds in networks."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VIRTUAL_IPS_FIELD_NUMBER: builtins.int
+    PORTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def virtual_ips(self) -> containers.RepeatedCompositeFieldContainer[VirtualIp]: ...
+    @builtins.property
+    def ports(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.PortConfig]:
+        """published ones, those that were chosen filled in"""
+
+    def __init__(
+        self,
+        *,
+        virtual_ips: abc.Iterable[VirtualIp] | None = ...,
+        ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ports", b"ports", "virtual_ips", b"virtual_ips"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VirtualIp(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    NETWORK_ID_FIELD_NUMBER: builtins.int
+    ADDRESS_FIELD_NUMBER: builtins.int
+    network_id: builtins.str
+    address: builtins.str
+    """with prefix length"""
+    def __init__(
+        self,
+        *,
+        network_id: builtins.str = ...,
+        address: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "network_id", b"network_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Network(message.Message):
+    """A network as the operator wished it, with what was chosen for it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    VNI_FIELD_NUMBER: builtins.int
+    POOLS_FIELD_NUMBER: builtins.int
+    RESTING_FIELD_NUMBER: builtins.int
+    PENDING_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    vni: builtins.int
+    """of an overlay; 0: none is free yet"""
+    pending: builtins.str
+    """why it cannot be used yet"""
+    @builtins.property
+    def meta(self) -> types_pb2.Meta: ...
+    @builtins.property
+    def spec(self) -> specs_pb2.NetworkSpec: ...
+    @builtins.property
+    def pools(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.IpamConfig]:
+        """complete: each has its gateway"""
+
+    @builtins.property
+    def resting(self) -> containers.RepeatedCompositeFieldContainer[RestingAddress]:
+        """Addresses that nobody holds any more, and that some nodes may still know."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        meta: types_pb2.Meta | None = ...,
+        spec: specs_pb2.NetworkSpec | None = ...,
+        vni: builtins.int = ...,
+        pools: abc.Iterable[specs_pb2.IpamConfig] | None = ...,
+        resting: abc.Iterable[RestingAddress] | None = ...,
+        pending: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "pending", b"pending", "pools", b"pools", "resting", b"resting", "spec", b"spec", "vni", b"vni"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RestingAddress(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    address: builtins.str
+    since: builtins.int
+    """the version of the store that gave it up"""
+    def __init__(
+        self,
+        *,
+        address: builtins.str = ...,
+        since: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

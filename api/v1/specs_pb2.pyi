@@ -889,6 +889,127 @@ class NetworkAttachmentSpec(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class NetworkSpec(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class DriverOptionsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ANNOTATIONS_FIELD_NUMBER: builtins.int
+    DRIVER_FIELD_NUMBER: builtins.int
+    DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
+    INTERNAL_FIELD_NUMBER: builtins.int
+    ATTACHABLE_FIELD_NUMBER: builtins.int
+    INGRESS_FIELD_NUMBER: builtins.int
+    IPV6_FIELD_NUMBER: builtins.int
+    POOLS_FIELD_NUMBER: builtins.int
+    SCOPE_FIELD_NUMBER: builtins.int
+    driver: builtins.str
+    """empty: overlay"""
+    internal: builtins.bool
+    attachable: builtins.bool
+    ingress: builtins.bool
+    ipv6: builtins.bool
+    scope: builtins.str
+    """empty: swarm for overlay, else local"""
+    @builtins.property
+    def annotations(self) -> types_pb2.Annotations: ...
+    @builtins.property
+    def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    @builtins.property
+    def pools(self) -> containers.RepeatedCompositeFieldContainer[IpamConfig]:
+        """empty: chosen"""
+
+    def __init__(
+        self,
+        *,
+        annotations: types_pb2.Annotations | None = ...,
+        driver: builtins.str = ...,
+        driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        internal: builtins.bool = ...,
+        attachable: builtins.bool = ...,
+        ingress: builtins.bool = ...,
+        ipv6: builtins.bool = ...,
+        pools: abc.Iterable[IpamConfig] | None = ...,
+        scope: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "attachable", b"attachable", "driver", b"driver", "driver_options", b"driver_options", "ingress", b"ingress", "internal", b"internal", "ipv6", b"ipv6", "pools", b"pools", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class IpamConfig(message.Message):
+    """A range of addresses. What is empty in a spec is chosen."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class AuxAddressesEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SUBNET_FIELD_NUMBER: builtins.int
+    IP_RANGE_FIELD_NUMBER: builtins.int
+    GATEWAY_FIELD_NUMBER: builtins.int
+    AUX_ADDRESSES_FIELD_NUMBER: builtins.int
+    subnet: builtins.str
+    """10.0.1.0/24"""
+    ip_range: builtins.str
+    """the part of it that is handed out"""
+    gateway: builtins.str
+    @builtins.property
+    def aux_addresses(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """by host name; never handed out"""
+
+    def __init__(
+        self,
+        *,
+        subnet: builtins.str = ...,
+        ip_range: builtins.str = ...,
+        gateway: builtins.str = ...,
+        aux_addresses: abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["aux_addresses", b"aux_addresses", "gateway", b"gateway", "ip_range", b"ip_range", "subnet", b"subnet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class UpdateConfig(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
