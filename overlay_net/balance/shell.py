@@ -1,0 +1,82 @@
+"""Makes virtual addresses what the views say. It decides only which connections end."""
+
+import ipaddress
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from overlay_net import conntrack
+from overlay_net.balance import views
+from overlay_net.balance.views import View
+from overlay_net.nft import LibNft
+from overlay_net.tables import Tables
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A container's network stack: the file of its namespace, and the networks (ids) it is joined
+    to.
+
+    `pools`: the subnets of those networks.
+    """
+
+    id: str
+    namespace: Path
+    networks: tuple[str, ...]
+    pools: tuple[str, ...]
+
+
+class Balance:
+    """One per daemon. Every call blocks for some milliseconds: it is no work for the event loop."""
+
+    def __init__(self, nft: LibNft) -> None:
+        self._nft = nft
+        self._tables = Tables(nft)
+        self._seen: dict[str, Sequence[View]] = {}
+
+    def apply(self, sandbox: Sandbox, known: Mapping[str, View], *, look: bool = False) -> None:
+        """One container; `known`: the views by network. The first time, what another daemon left is
+        found and mended.
+
+        `look`: do so again. SwarmError if the namespace is gone or nftables refuses; then the old
+        rules hold.
+        """
+        wished = [known.get(network, View()) for network in sandbox.networks]
+        before = self._seen.get(sandbox.id)
+        if wished == before and not look:
+            return
+        # First no new connection goes to a backend, then those that exist end: else they would come
+        # back to it.
+        self._tables.apply(
+            sandbox.namespace, views.BASE, views.content(wished, sandbox.id), look=look
+        )
+        living = _living(wished)
+        if before is None or look:
+            self._cut_strays(sandbox, living)
+        else:
+            conntrack.cut_from(sandbox.namespace, _living(before) - living)
+        self._seen[sandbox.id] = wished
+
+    def forget(self, sandbox: Sandbox) -> None:
+        """The container is gone; its namespace may end."""
+        self._seen.pop(sandbox.id, None)
+        self._tables.forget(sandbox.namespace)
+        self._nft.forget(sandbox.namespace)
+
+    @staticmethod
+    def _cut_strays(sandbox: Sandbox, living: Collection[str]) -> None:
+        pools = [ipaddress.ip_network(pool) for pool in sandbox.pools]
+        conntrack.cut_where(sandbox.namespace, lambda entry: is_stray(entry, pools, living))
+
+
+def is_stray(entry: conntrack.Entry, pools: Collection[Network], living: Collection[str]) -> bool:
+    """Whether a connection was led to an address of the networks where no task is any more."""
+    if not entry.translated or str(entry.answering) in living:
+        return False
+    return any(entry.answering in pool for pool in pools)
+
+
+def _living(known: Sequence[View]) -> frozenset[str]:
+    return frozenset().union(*(view.living for view in known))
