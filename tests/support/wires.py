@@ -23,7 +23,7 @@ class Wires:
         self._names: list[str] = []
         self._servers: list[Server] = []
         self._streams: list[socket.socket] = []
-        self._links = 0
+        self._ports: list[tuple[Path, Path, str]] = []  # of whom, where, and its name there
 
     def namespace(self, name: str, *, forward: bool = False) -> Path:
         full = f"w{os.getpid()}-{name}"
@@ -67,8 +67,8 @@ class Wires:
         mtu: int = 1500,
     ) -> None:
         """A link `name` of namespace `target`, with these addresses, into a bridge of another."""
-        self._links += 1
-        port = f"p{self._links}"
+        port = f"p{len(self._ports)}"
+        self._ports.append((target, into, port))
         self.ip(
             into,
             f"link add {port} mtu {mtu} type veth peer name {name} netns {target.name} mtu {mtu}"
@@ -95,7 +95,9 @@ class Wires:
         return stream
 
     def remove(self, target: Path) -> None:
-        """The namespace ends, with its ends of all links, as a host that loses its power."""
+        """The namespace ends as a host that loses its power: its connections say no farewell."""
+        for _, into, port in [each for each in self._ports if each[0] == target]:
+            self.ip(into, f"link del {port}")
         for server in [each for each in self._servers if each.target == target]:
             server.close()
         netns.delete(target.name)
