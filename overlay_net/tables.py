@@ -24,11 +24,16 @@ class Tables:
         """
         known = None if look else self._held.get(self._key(target, base))
         try:
-            return self._change(target, base, wished, known or self._found(target, base))
+            return self._change(target, base, wished, known or self._read(target, base))
         except SwarmError:
             if known is None:
                 raise
-            return self._change(target, base, wished, self._found(target, base))
+            return self._change(target, base, wished, self._read(target, base))
+
+    def found(self, target: Path, base: Base, *, look: bool = False) -> Held:
+        """What the kernel holds of the table, as far as `plan` needs to know."""
+        known = None if look else self._held.get(self._key(target, base))
+        return known or self._read(target, base)
 
     def remove(self, target: Path, base: Base) -> None:
         """The table is gone afterwards."""
@@ -48,7 +53,7 @@ class Tables:
         self._held[key] = ruleset.held(base, wished)
         return text
 
-    def _found(self, target: Path, base: Base) -> Held:
+    def _read(self, target: Path, base: Base) -> Held:
         try:
             chains = self._nft.ask(target, f"list chains {base.family}")
             if ruleset.parse(base, chains, ()).version != base.version:

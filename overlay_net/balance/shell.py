@@ -9,9 +9,8 @@ from overlay_net import conntrack
 from overlay_net.balance import views
 from overlay_net.balance.views import View
 from overlay_net.nft import LibNft
+from overlay_net.strays import is_stray
 from overlay_net.tables import Tables
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +68,6 @@ class Balance:
     def _cut_strays(sandbox: Sandbox, living: Collection[str]) -> None:
         pools = [ipaddress.ip_network(pool) for pool in sandbox.pools]
         conntrack.cut_where(sandbox.namespace, lambda entry: is_stray(entry, pools, living))
-
-
-def is_stray(entry: conntrack.Entry, pools: Collection[Network], living: Collection[str]) -> bool:
-    """Whether a connection was led to an address of the networks where no task is any more."""
-    if not entry.translated or str(entry.answering) in living:
-        return False
-    return any(entry.answering in pool for pool in pools)
 
 
 def _living(known: Sequence[View]) -> frozenset[str]:

@@ -1,13 +1,13 @@
 """What a network's services mean to a container: virtual addresses and who serves. Pure."""
 
 import zlib
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from api.v1 import network_pb2, specs_pb2
 from overlay_net import ruleset, spread
+from overlay_net.backends import backends
 from overlay_net.ruleset import Base, Content
 
 BASE = Base(
@@ -54,27 +54,19 @@ def view(
     lost: Collection[str] = (),
 ) -> View:
     """What is told of one network. `lost`: nodes that are down, whatever is said of their tasks."""
-    serving: dict[str, list[str]] = defaultdict(list)
-    living: set[str] = set()
-    for endpoint in endpoints:
-        if endpoint.node_id in lost:
-            continue
-        addresses = [address.partition("/")[0] for address in endpoint.addresses]
-        living.update(addresses)
-        if endpoint.serving:
-            serving[endpoint.service_id] += addresses
+    found = backends(endpoints, lost)
     return View(
         tuple(
             Service(
                 service.name,
                 tuple(service.virtual_ips),
-                tuple(sorted(serving[service.service_id])),
+                found.of(service.service_id),
                 service.sticky,
             )
             for service in services
             if service.mode == specs_pb2.EndpointSpec.MODE_VIP and service.virtual_ips
         ),
-        frozenset(living),
+        found.living,
     )
 
 
