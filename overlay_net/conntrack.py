@@ -1,204 +1,127 @@
-"""Ends connections in the kernel's connection table (ctnetlink), so that no flow stays pinned to
-what is dead.
+"""Ends connections, so that nothing stays pinned to what is dead, nor waits for it.
 
-A TCP client whose entry is gone hears of it with its next packet, which goes to another backend or
-is refused. No `conntrack` program is needed. Layouts:
-include/uapi/linux/netfilter/nfnetlink_conntrack.h.
+A local TCP socket is aborted, so that a program that only waits for an answer hears of it too. Then
+the entry in the kernel's connection table goes: a client elsewhere sends its next packet to another
+backend, which refuses it. No `conntrack` program is needed.
 """
 
 import ipaddress
 import os
 import socket
-import struct
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from hostkit import netns
+from overlay_net.ctnetlink import (
+    DONE,
+    ERROR,
+    INTERRUPTED,
+    TCP,
+    Address,
+    Ends,
+    Entry,
+    abort_request,
+    delete_request,
+    dump_request,
+    entry_of,
+    error_number,
+    messages,
+)
 
-_NETLINK_NETFILTER = 12
-_GET, _DELETE = 0x101, 0x102  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_*
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE, _INTERRUPTED = 2, 3, 0x10
-_NESTED, _TYPE = 0x8000, 0x3FFF
-_TUPLE_ORIG, _TUPLE_REPLY, _MARK, _ID, _ZONE = 1, 2, 8, 12, 18
-_FILTER, _FILTER_ORIG, _FILTER_REPLY = 25, 1, 2
-_FILTER_IP_SRC = 1
-_TUPLE_IP = 1
-_SOURCE, _DESTINATION = {4: 1, 6: 3}, {4: 2, 6: 4}  # CTA_IP_*, by version
+T = TypeVar("T")
 
-_HEADER, _FAMILY, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBH"), struct.Struct("=HH")
+_NETLINK_SOCK_DIAG, _NETLINK_NETFILTER = 4, 12
 _TIMEOUT = 5.0
 _BUFFER = 1 << 20
 _BATCH = 256
+_IPV4 = 4
+_MOST_DUMPS = 8
 _PASSES = 8  # of a dump that the kernel says was changed under it
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A connection. `name`: the attributes by which the kernel knows it.
-
-    `destination`: the address that its client asked for; `answering`: the one that answers in its
-    place.
-    """
-
-    mark: int
-    destination: Address
-    answering: Address
-    name: bytes
-
-    @property
-    def translated(self) -> bool:
-        """Whether another address answers than was asked for."""
-        return self.destination != self.answering
-
-
-def cut_from(target: Path, addresses: Collection[str]) -> int:
-    """Ends the connections in the namespace of file `target` that the addresses answer; how
-    many.
-    """
-    wanted = [ipaddress.ip_address(address) for address in addresses]
-
-    def inside() -> int:
-        return sum(_cut(address, lambda _: True) for address in wanted)
-
-    return netns.call_in(target, inside) if wanted else 0
-
-
-def cut_where(target: Path, doomed: Callable[[Entry], bool]) -> int:
-    """Ends the connections there that `doomed` names; how many. It reads the whole table."""
-    return netns.call_in(target, lambda: sum(_cut(family, doomed) for family in _FAMILIES))
-
 
 # What an unspecified address stands for: every connection of the family.
 _FAMILIES: tuple[Address, ...] = (ipaddress.IPv4Address(0), ipaddress.IPv6Address(0))
 
 
-def dump_request(answering: Address, sequence: int) -> bytes:
-    """Asks for the connections whose answers come from an address; unspecified: from any."""
-    family = _family(answering)
-    body = _FAMILY.pack(family, 0, 0)
-    if not answering.is_unspecified:
-        source = _attribute(_SOURCE[answering.version], answering.packed)
-        body += _attribute(_TUPLE_REPLY | _NESTED, _attribute(_TUPLE_IP | _NESTED, source))
-        flags = _attribute(_FILTER_ORIG, struct.pack("=I", 0))
-        flags += _attribute(_FILTER_REPLY, struct.pack("=I", _FILTER_IP_SRC))
-        body += _attribute(_FILTER | _NESTED, flags)
-    return _message(_GET, _REQUEST | _DUMP, sequence, body)
-
-
-def delete_request(family: int, entry: Entry, sequence: int) -> bytes:
-    """Ends one connection."""
-    return _message(_DELETE, _REQUEST | _ACK, sequence, _FAMILY.pack(family, 0, 0) + entry.name)
-
-
-def entry_of(body: bytes) -> Entry:
-    """A connection of a dump, from its message without the netlink header. ValueError if it is
-    none.
-    """
-    found = dict(_attributes(body[_FAMILY.size :]))
-    named = ((kind, found[kind]) for kind in (_TUPLE_ORIG, _ZONE, _ID) if kind in found)
-    return Entry(
-        mark=int.from_bytes(found.get(_MARK, b"\0")),
-        destination=_address(found.get(_TUPLE_ORIG, b""), _DESTINATION),
-        answering=_address(found.get(_TUPLE_REPLY, b""), _SOURCE),
-        name=b"".join(
-            _attribute(kind | (_NESTED if kind == _TUPLE_ORIG else 0), value)
-            for kind, value in named
-        ),
+def cut_from(target: Path, addresses: Collection[str]) -> int:
+    """Ends the connections that these addresses answer, in the namespace of a file; how many."""
+    wanted = frozenset(ipaddress.ip_address(address) for address in addresses)
+    if not wanted:
+        return 0
+    return netns.call_in(
+        target, lambda: _cut(_dumps(wanted), lambda entry: entry.answered.source in wanted)
     )
 
 
-def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Type, flags and body of each netlink message in a datagram."""
-    while len(data) >= _HEADER.size:
-        length, kind, flags, _, _ = _HEADER.unpack_from(data)
-        if not _HEADER.size <= length <= len(data):
-            raise ValueError(f"a netlink message of {length} bytes in {len(data)}")
-        yield kind, flags, data[_HEADER.size : length]
-        data = data[_padded(length) :]
+def cut_where(target: Path, doomed: Callable[[Entry], bool]) -> int:
+    """Ends the connections there that `doomed` names; how many. It reads the whole table."""
+    return netns.call_in(target, lambda: _cut(_FAMILIES, doomed))
 
 
-def _cut(answering: Address, doomed: Callable[[Entry], bool]) -> int:
+def _dumps(wanted: Collection[Address]) -> list[Address]:
+    """By which dumps the connections of these are found: one for each address, or whole families.
+
+    Of IPv6 only whole ones: there the kernel's filter lets through what it should keep back, and
+    keeps back what it should let through (seen with Linux 6.18).
+    """
+    found4 = [address for address in wanted if address.version == _IPV4]
+    dumps = found4 if len(found4) <= _MOST_DUMPS else [_FAMILIES[0]]
+    return dumps if len(found4) == len(wanted) else [*dumps, _FAMILIES[1]]
+
+
+def _cut(answering: Sequence[Address], doomed: Callable[[Entry], bool]) -> int:
     """In the namespace of the calling thread."""
-    family = _family(answering)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as handle:
-        handle.settimeout(_TIMEOUT)
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        handle.bind((0, 0))
+    with _netlink(_NETLINK_NETFILTER) as table, _netlink(_NETLINK_SOCK_DIAG) as sockets:
         ended = 0
-        for _ in range(_PASSES):
-            entries, complete = _dump(handle, answering)
-            ended += _delete(handle, family, [each for each in entries if doomed(each)])
-            if complete:
-                break
+        for address in answering:
+            for _ in range(_PASSES):
+                entries, complete = _dump(table, address)
+                dead = [each for each in entries if doomed(each)]
+                # Sockets first: what their last packet says is then still led to the backend.
+                _send(sockets, abort_request, [e for each in dead for e in _local_ends(each)])
+                ended += _send(table, delete_request, dead)
+                if complete:
+                    break
         return ended
 
 
-def _dump(handle: socket.socket, answering: Address) -> tuple[list[Entry], bool]:
-    handle.send(dump_request(answering, 1))
+def _local_ends(entry: Entry) -> list[Ends]:
+    """The sockets of this namespace that may be at either end; those that are not are no harm."""
+    return [entry.asked, entry.answered] if entry.protocol == TCP else []
+
+
+def _netlink(protocol: int) -> socket.socket:
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    made.settimeout(_TIMEOUT)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    made.bind((0, 0))
+    return made
+
+
+def _dump(table: socket.socket, answering: Address) -> tuple[list[Entry], bool]:
+    table.send(dump_request(answering, 1))
     entries: list[Entry] = []
     complete = True
     while True:
-        for kind, flags, body in messages(handle.recv(_BUFFER)):
-            complete = complete and not flags & _INTERRUPTED
-            if kind == _DONE:
+        for kind, flags, body in messages(table.recv(_BUFFER)):
+            complete = complete and not flags & INTERRUPTED
+            if kind == DONE:
                 return entries, complete
-            if kind == _ERROR:
-                _raise(body)
-            entries.append(entry_of(body))
+            if kind != ERROR:
+                entries.append(entry_of(body))
+            elif number := error_number(body):
+                raise OSError(number, f"reading the connection table: {os.strerror(number)}")
 
 
-def _delete(handle: socket.socket, family: int, entries: list[Entry]) -> int:
-    ended = 0
-    for at in range(0, len(entries), _BATCH):
-        batch = entries[at : at + _BATCH]
-        handle.send(b"".join(delete_request(family, each, i) for i, each in enumerate(batch)))
+def _send(handle: socket.socket, request: Callable[[T, int], bytes], wanted: Sequence[T]) -> int:
+    """One request for each; how many the kernel took. What has ended by itself it refuses."""
+    taken = 0
+    for at in range(0, len(wanted), _BATCH):
+        batch = wanted[at : at + _BATCH]
+        handle.send(b"".join(request(each, i) for i, each in enumerate(batch)))
         answers = 0
         while answers < len(batch):
             for _, _, body in messages(handle.recv(_BUFFER)):
                 answers += 1
-                ended += struct.unpack_from("=i", body)[0] == 0  # else it has ended by itself
-    return ended
-
-
-def _raise(body: bytes) -> None:
-    number = -struct.unpack_from("=i", body)[0]
-    if number:
-        raise OSError(number, f"reading the connection table: {os.strerror(number)}")
-
-
-def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(_padded(length) - length)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _TYPE, data[_ATTRIBUTE.size : length]
-        data = data[_padded(length) :]
-
-
-def _address(tuple_: bytes, kinds: Mapping[int, int]) -> Address:
-    found = dict(_attributes(dict(_attributes(tuple_)).get(_TUPLE_IP, b"")))
-    for kind in kinds.values():
-        if kind in found:
-            return ipaddress.ip_address(found[kind])
-    raise ValueError("a connection without addresses")
-
-
-def _family(address: Address) -> int:
-    return socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
-
-
-def _padded(length: int) -> int:
-    return (length + 3) & ~3
+                taken += error_number(body) == 0
+    return taken

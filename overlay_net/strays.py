@@ -5,13 +5,14 @@ Pure.
 import ipaddress
 from collections.abc import Collection
 
-from overlay_net.conntrack import Entry
+from overlay_net.ctnetlink import Entry
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_stray(entry: Entry, pools: Collection[Network], living: Collection[str]) -> bool:
     """Whether it was led to an address of these networks where no task is any more."""
-    if not entry.translated or str(entry.answering) in living:
+    answering = entry.answered.source
+    if not entry.translated or str(answering) in living:
         return False
-    return any(entry.answering in pool for pool in pools)
+    return any(answering in pool for pool in pools)

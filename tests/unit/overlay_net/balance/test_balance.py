@@ -140,6 +140,20 @@ def test_the_connections_of_a_task_that_is_gone_end_at_once(group: Group) -> Non
     assert all(wires.echoes(stream) for stream in by_task["b"])
 
 
+@pytest.mark.parametrize("address", [VIP, VIP6])
+def test_who_waits_for_an_answer_of_a_task_that_is_gone_waits_no_longer(
+    group: Group, address: str
+) -> None:
+    group.tell("ab")
+    held = [group.net.hold(group.client, address) for _ in range(2)]
+    by_task = {wires.said(stream)[0]: stream for stream in held}
+    group.net.remove(group.places["a"])
+    group.tell("b")
+    with pytest.raises(ConnectionError):
+        by_task["a"].recv(1)
+    assert wires.echoes(by_task["b"])
+
+
 def test_datagrams_leave_a_task_that_is_gone(group: Group) -> None:
     group.tell("a", stopping="b")
     with wires.datagrams(group.client, VIP) as flow:
