@@ -35,7 +35,10 @@ class Place:
 
 
 class MeshLab:
-    """Tasks have numbers; 10.255.0.N is the leg of task or node N, 10.97.0.N the node's address."""
+    """Tasks have numbers; `leg` is the address of one's leg, `address` that of a node.
+
+    Hosts are strict about where packets come from, as many systems are from the start.
+    """
 
     def __init__(self, net: Wires, nodes: Iterable[int], tasks: dict[int, int]) -> None:
         """`tasks`: the node of each."""
@@ -45,7 +48,7 @@ class MeshLab:
         self.middle = net.namespace("middle")
         net.bridge(self.middle)
         self.router = net.namespace("router", forward=True)
-        net.bridge(self.router, "br0", "10.97.0.254/24", "fd00:97::fe/64")
+        net.bridge(self.router, "br0", "10.97.0.254/16", "fd00:97::fe/64")
         net.bridge(self.router, "br1", "10.98.0.254/24", "fd00:98::fe/64")
         self.client = net.namespace("client")
         net.plug(self.client, "eth0", self.router, f"{CLIENT}/24", f"{CLIENT6}/64", bridge="br1")
@@ -61,7 +64,9 @@ class MeshLab:
 
     def add_node(self, number: int) -> None:
         host = self.hosts[number] = self.net.namespace(f"n{number}")
-        self.net.plug(host, "eth0", self.router, f"10.97.0.{number}/24", f"fd00:97::{number}/64")
+        self.net.plug(
+            host, "eth0", self.router, f"{address(number)}/16", f"{address(number, six=True)}/64"
+        )
         self.net.ip(host, "route add default via 10.97.0.254", "route add default via fd00:97::fe")
         self.net.bridge(host, "gw0", "172.18.0.1/16")
         self._leg(host, number)
@@ -75,12 +80,13 @@ class MeshLab:
         self.net.serve(place.path, place.label)
 
     def _leg(self, target: Path, number: int) -> None:
+        wires.sysctl(target, "ipv4/conf/all/rp_filter", "1")
         self.net.plug(
             target,
             "ing0",
             self.middle,
-            f"10.255.0.{number}/16",
-            f"fd00:255::{number}/64",
+            f"{leg(number)}/16",
+            f"{leg(number, six=True)}/64",
             mac=mac(number),
             mtu=MTU,
         )
@@ -111,7 +117,7 @@ class MeshLab:
             network_pb2.NetworkEndpoint(
                 service_id="s",
                 task_id=f"t{number}",
-                addresses=[f"10.255.0.{number}/16", f"fd00:255::{number}/64"],
+                addresses=[f"{leg(number)}/16", f"{leg(number, six=True)}/64"],
                 serving=number in serving,
             )
             for number in (*serving, *stopping)
@@ -138,11 +144,18 @@ class MeshLab:
 
     def ask(self, node: int, *, udp: bool = False, six: bool = False) -> tuple[str, str]:
         """Who answers the client through a node, and whom it sees."""
-        address = f"fd00:97::{node}" if six else f"10.97.0.{node}"
         how = wires.ask_datagram if udp else wires.ask
-        return how(self.client, address, PUBLISHED)
+        return how(self.client, address(node, six=six), PUBLISHED)
 
 
 def mac(number: int) -> str:
     """Of a leg in the ingress network."""
-    return f"02:42:0a:ff:00:{number:02x}"
+    return f"02:42:0a:ff:{number // 256:02x}:{number % 256:02x}"
+
+
+def leg(number: int, *, six: bool = False) -> str:
+    return f"fd00:255::{number:x}" if six else f"10.255.{number // 256}.{number % 256}"
+
+
+def address(number: int, *, six: bool = False) -> str:
+    return f"fd00:97::{number:x}" if six else f"10.97.{number // 256}.{number % 256}"

@@ -53,6 +53,50 @@ def test_one_client_port_through_all_nodes_to_one_task(lab: MeshLab) -> None:
     assert all(wires.echoes(stream, b"x" * 60_000) for stream in streams)
 
 
+def test_nodes_beyond_255_and_many_of_them(lab: MeshLab) -> None:
+    lab.add_node(300)
+    lab.tell(lab.mesh([22]))
+    many = [f"02:42:0a:ff:{n // 256:02x}:{n % 256:02x}" for n in range(1, 2000)]
+    lab.ingress.apply_task(lab.task(22), many)
+    assert lab.ask(300) == ("t22", CLIENT)
+    assert lab.ask(300, udp=True, six=True) == ("t22", CLIENT6)
+    assert lab.ask(2) == ("t22", CLIENT)
+
+
+def test_sctp_is_led_to_the_task_too(lab: MeshLab) -> None:
+    """The kernel may lack SCTP sockets: a chunk is made by hand, and looked for on the task's
+    leg.
+    """
+    config = Config(protocol=Config.PROTOCOL_SCTP, target_port=80, published_port=PUBLISHED)
+    lab.tell(lab.mesh([22], config=config))
+
+    def raw() -> socket.socket:
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_SCTP)
+
+    with (
+        netns.call_in(lab.client, raw) as sender,
+        netns.call_in(lab.tasks[22].path, raw) as receiver,
+    ):
+        receiver.settimeout(wires.PATIENCE)
+        init = struct.pack(">BBHIIHHI", 1, 0, 20, 7, 65536, 1, 1, 1)
+        head = struct.pack(">HHI", 4001, PUBLISHED, 0)
+        checksum = struct.pack("<I", crc32c(head + b"\0\0\0\0" + init))
+        sender.sendto(head + checksum + init, ("10.97.0.1", 0))
+        packet = receiver.recv(1000)
+    assert socket.inet_ntoa(packet[12:16]) == CLIENT
+    assert struct.unpack(">HH", packet[20:24]) == (4001, 80)
+
+
+def crc32c(data: bytes) -> int:
+    """RFC 4960, appendix B."""
+    found = 0xFFFFFFFF
+    for byte in data:
+        found ^= byte
+        for _ in range(8):
+            found = found >> 1 ^ (0x82F63B78 if found & 1 else 0)
+    return found ^ 0xFFFFFFFF
+
+
 def test_a_port_without_tasks_refuses_at_once(lab: MeshLab) -> None:
     lab.tell(lab.mesh([]))
     with pytest.raises(ConnectionRefusedError):
