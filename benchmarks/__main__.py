@@ -38,6 +38,7 @@ from benchmarks import (
     report,
     sched,
     update,
+    virtual_ip,
     writes,
 )
 from benchmarks.figure import Measured, line
@@ -113,6 +114,9 @@ async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], N
     for name in filter(wanted.__contains__, sched.SHAPES):
         load = os.getloadavg()[0]
         yield _line(name, sched.measure(name), load)
+    for name in filter(wanted.__contains__, virtual_ip.MEASURES):
+        load = os.getloadavg()[0]
+        yield _line(name, virtual_ip.MEASURES[name](), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

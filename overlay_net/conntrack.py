@@ -34,9 +34,9 @@ T = TypeVar("T")
 _NETLINK_SOCK_DIAG, _NETLINK_NETFILTER = 4, 12
 _TIMEOUT = 5.0
 _BUFFER = 1 << 20
+_RECEIVED = 1 << 16
 _BATCH = 256
 _IPV4 = 4
-_MOST_DUMPS = 8
 _PASSES = 8  # of a dump that the kernel says was changed under it
 
 # What an unspecified address stands for: every connection of the family.
@@ -59,13 +59,14 @@ def cut_where(target: Path, doomed: Callable[[Entry], bool]) -> int:
 
 
 def _dumps(wanted: Collection[Address]) -> list[Address]:
-    """By which dumps the connections of these are found: one for each address, or whole families.
+    """By which dumps the connections of these are found: of the one address, or of whole families.
 
+    To go through the table costs more than to hear of all connections in it, so never twice.
     Of IPv6 only whole ones: there the kernel's filter lets through what it should keep back, and
     keeps back what it should let through (seen with Linux 6.18).
     """
     found4 = [address for address in wanted if address.version == _IPV4]
-    dumps = found4 if len(found4) <= _MOST_DUMPS else [_FAMILIES[0]]
+    dumps = found4 if len(found4) <= 1 else [_FAMILIES[0]]
     return dumps if len(found4) == len(wanted) else [*dumps, _FAMILIES[1]]
 
 
@@ -103,7 +104,7 @@ def _dump(table: socket.socket, answering: Address) -> tuple[list[Entry], bool]:
     entries: list[Entry] = []
     complete = True
     while True:
-        for kind, flags, body in messages(table.recv(_BUFFER)):
+        for kind, flags, body in messages(table.recv(_RECEIVED)):
             complete = complete and not flags & INTERRUPTED
             if kind == DONE:
                 return entries, complete
@@ -121,7 +122,7 @@ def _send(handle: socket.socket, request: Callable[[T, int], bytes], wanted: Seq
         handle.send(b"".join(request(each, i) for i, each in enumerate(batch)))
         answers = 0
         while answers < len(batch):
-            for _, _, body in messages(handle.recv(_BUFFER)):
+            for _, _, body in messages(handle.recv(_RECEIVED)):
                 answers += 1
                 taken += error_number(body) == 0
     return taken

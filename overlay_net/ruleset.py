@@ -81,6 +81,18 @@ def removal(base: Base) -> str:
     return f"add table {base.at}\ndelete table {base.at}\n"
 
 
+def is_anew(base: Base, transaction: str) -> bool:
+    """Whether it makes the table from nothing, so that what rules had gathered in it is lost."""
+    return transaction.startswith(removal(base))
+
+
+def members(sets: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The elements of a set that rules add to, as `list set` says them in JSON."""
+    return frozenset(
+        _key(element) for each in sets if "set" in each for element in each["set"].get("elem", ())
+    )
+
+
 def parse(
     base: Base, chains: Iterable[Mapping[str, Any]], sets: Iterable[Mapping[str, Any]]
 ) -> Held:

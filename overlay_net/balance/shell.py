@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from overlay_net import conntrack
+from overlay_net import conntrack, ruleset
 from overlay_net.balance import views
 from overlay_net.balance.views import View
 from overlay_net.nft import LibNft
@@ -48,14 +48,13 @@ class Balance:
             return
         # First no new connection goes to a backend, then those that exist end: else they would come
         # back to it.
-        self._tables.apply(
-            sandbox.namespace, views.BASE, views.content(wished, sandbox.id), look=look
-        )
+        content = views.content(wished, sandbox.id)
+        done = self._tables.apply(sandbox.namespace, views.BASE, content, look=look)
         living = _living(wished)
-        if before is None or look:
+        if before is None or look or ruleset.is_anew(views.BASE, done):
             self._cut_strays(sandbox, living)
-        else:
-            conntrack.cut_from(sandbox.namespace, _living(before) - living)
+        elif gone := _living(before) - living:
+            self._cut(sandbox, gone)
         self._seen[sandbox.id] = wished
 
     def forget(self, sandbox: Sandbox) -> None:
@@ -63,6 +62,16 @@ class Balance:
         self._seen.pop(sandbox.id, None)
         self._tables.forget(sandbox.namespace)
         self._nft.forget(sandbox.namespace)
+
+    def _cut(self, sandbox: Sandbox, gone: frozenset[str]) -> None:
+        """Only if the container was ever led to one of these tasks."""
+        for name in views.USED:
+            listed = self._nft.ask(sandbox.namespace, f"list set {views.BASE.at} {name}")
+            if used := ruleset.members(listed) & gone:
+                conntrack.cut_from(sandbox.namespace, used)
+                elements = ", ".join(sorted(used))
+                text = f"delete element {views.BASE.at} {name} {{ {elements} }}\n"
+                self._nft.run(sandbox.namespace, text)
 
     @staticmethod
     def _cut_strays(sandbox: Sandbox, living: Collection[str]) -> None:

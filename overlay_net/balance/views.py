@@ -14,7 +14,9 @@ BASE = Base(
     family="inet",
     name="swarm_balance",
     # `ct` is what makes the kernel keep its connection table: without it chains of type nat see no
-    # packet, not even to refuse it, until the first service has a task.
+    # packet, not even to refuse it, until the first service has a task. `used` remembers whom this
+    # container was ever led to, for to look through the connection table costs milliseconds: its
+    # buckets are those of the whole host, however few connections a container has.
     body="""\
 map virtual4 { type ipv4_addr : verdict; }
 map virtual6 { type ipv6_addr : verdict; }
@@ -23,9 +25,18 @@ type nat hook output priority -100; policy accept;
 ct state new ip daddr vmap @virtual4
 ct state new ip6 daddr vmap @virtual6
 }
+set used4 { type ipv4_addr; size 65535; flags dynamic; }
+set used6 { type ipv6_addr; size 65535; flags dynamic; }
+chain remember {
+type filter hook postrouting priority 0; policy accept;
+ct state new ct status & dnat != 0 add @used4 { ip daddr }
+ct state new ct status & dnat != 0 add @used6 { ip6 daddr }
+}
 """,
     maps=("virtual4", "virtual6"),
 )
+
+USED = ("used4", "used6")
 
 _LONGEST_NAME = 40
 

@@ -144,6 +144,15 @@ def test_what_a_dump_says() -> None:
     )
 
 
+def test_members_and_whether_they_were_lost() -> None:
+    assert ruleset.members([{"metainfo": {}}, {"set": {"elem": ["10.0.0.1"]}}, {"set": {}}]) == {
+        "10.0.0.1"
+    }
+    content = Content({}, {("s", "80"): ""})
+    assert ruleset.is_anew(BASE, ruleset.plan(BASE, content, Held()))
+    assert not ruleset.is_anew(BASE, ruleset.plan(BASE, content, ruleset.held(BASE, Content())))
+
+
 @pytest.mark.parametrize("others", [[], [listed("inet", "t", "version-0000")]])
 def test_no_table_or_an_unknown_one(others: list[dict[str, object]]) -> None:
     found = ruleset.parse(BASE, others, [])

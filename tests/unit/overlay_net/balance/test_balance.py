@@ -183,10 +183,14 @@ def test_another_daemon_goes_on_where_the_first_one_stopped(group: Group) -> Non
 
 
 def test_rules_that_somebody_flushed_come_back(group: Group) -> None:
-    group.tell("a")
+    group.tell("a", stopping="b")
+    held = group.net.hold(group.client, VIP)
+    assert wires.said(held)[0] == "a"
     group.nft.run(group.client, "flush ruleset")
     group.tell("b")
     assert group.answers(2) == {"b": 2}
+    with pytest.raises(ConnectionError):
+        wires.echoes(held)
     group.nft.run(group.client, "flush ruleset")
     group.balance.apply(group.sandbox("client"), {"net": told("b")}, look=True)
     assert group.answers(2) == {"b": 2}
