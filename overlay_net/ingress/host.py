@@ -1,7 +1,7 @@
 """A node's side of published ports, as one nftables table. Pure.
 
 ::1 is left alone: a local client's connection to it cannot be led elsewhere, for no route leads
-back (docs/decisions/0014). Such a client is refused at once and tries 127.0.0.1, which works.
+back (docs/decisions/0017). Such a client is refused at once and tries 127.0.0.1, which works.
 """
 
 import zlib

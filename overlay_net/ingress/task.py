@@ -4,12 +4,13 @@ Nobody translates the client's address, so the task's routes would send answers 
 nobody knows the connection. Instead (numbers stand for nodes):
 
 - `zoning` keeps the connections of each node apart: one client may come to this task through two
-  nodes with the same address and port. `tuples` is empty, but has the kernel change the port where
-  two such meet in the task, the address stays.
+  nodes with the same address and port. Where two such meet in the task, the kernel changes the
+  port, the address stays; it does so in every namespace that has a chain of type nat.
 - `marking` remembers the node with the connection, `reroute` gives it to answers, a routing rule
   sends those out of the leg, and `egress` addresses the frames to that node.
-- `source`: a UDP server that answers from any address answers from that of its default route, so
-  that is the one it has to be asked at.
+- `source` is that chain: a UDP server that answers from any address answers from that of its
+default
+  route, so that is the one it has to be asked at.
 - `refuse`: a task without another way out has the leg as its default route, for answers alone.
 """
 
@@ -118,7 +119,6 @@ iifname "{leg}" ct state new ct mark set ether saddr map @marks
 chain source {{
 type nat hook prerouting priority -100; policy accept;
 {sources}}}
-chain tuples {{ type nat hook input priority 100; policy accept; }}
 chain reroute {{
 type route hook output priority mangle; policy accept;
 ct direction reply ct mark & {mark} != 0 meta mark set ct mark

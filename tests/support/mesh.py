@@ -40,9 +40,12 @@ class MeshLab:
     Hosts are strict about where packets come from, as many systems are from the start.
     """
 
-    def __init__(self, net: Wires, nodes: Iterable[int], tasks: dict[int, int]) -> None:
-        """`tasks`: the node of each."""
+    def __init__(
+        self, net: Wires, nodes: Iterable[int], tasks: dict[int, int], *, tunnels: bool = False
+    ) -> None:
+        """`tasks`: the node of each. `tunnels`: the ingress network is VXLAN between the nodes."""
         self.net = net
+        self.tunnels = tunnels
         self.nft = LibNft()
         self.ingress = Ingress(self.nft)
         self.middle = net.namespace("middle")
@@ -69,24 +72,40 @@ class MeshLab:
         )
         self.net.ip(host, "route add default via 10.97.0.254", "route add default via fd00:97::fe")
         self.net.bridge(host, "gw0", "172.18.0.1/16")
-        self._leg(host, number)
+        if self.tunnels:
+            self.net.bridge(host, "ing-br")
+            self.net.ip(
+                host,
+                f"link add vx4096 type vxlan id 4096 local {address(number)} dstport 4789",
+                f"link set vx4096 mtu {MTU}",
+                "link set vx4096 master ing-br up",
+            )
+            for other in self.hosts.keys() - {number}:
+                self._tunnel(number, other)
+                self._tunnel(other, number)
+        self._leg(host, number, number)
+
+    def _tunnel(self, number: int, other: int) -> None:
+        entry = f"fdb append 00:00:00:00:00:00 dev vx4096 dst {address(other)} self permanent"
+        self.net.ip(self.hosts[number], entry, command="bridge")
 
     def add_task(self, number: int, node: int) -> None:
         place = Place(node, number, self.net.namespace(f"t{number}"))
         self.tasks[number] = place
         self.net.plug(place.path, "gw", self.hosts[node], f"172.18.0.{number}/16", bridge="gw0")
         self.net.ip(place.path, "route add default via 172.18.0.1")
-        self._leg(place.path, number)
+        self._leg(place.path, number, node)
         self.net.serve(place.path, place.label)
 
-    def _leg(self, target: Path, number: int) -> None:
+    def _leg(self, target: Path, number: int, node: int) -> None:
         wires.sysctl(target, "ipv4/conf/all/rp_filter", "1")
         self.net.plug(
             target,
             "ing0",
-            self.middle,
+            self.hosts[node] if self.tunnels else self.middle,
             f"{leg(number)}/16",
             f"{leg(number, six=True)}/64",
+            bridge="ing-br" if self.tunnels else "br0",
             mac=mac(number),
             mtu=MTU,
         )

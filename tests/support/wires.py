@@ -36,10 +36,10 @@ class Wires:
             sysctl(path, "ipv6/conf/all/forwarding", "1")
         return path
 
-    def ip(self, target: Path, *lines: str) -> None:
-        """Lines of an `ip -batch`."""
+    def ip(self, target: Path, *lines: str, command: str = "ip") -> None:
+        """Lines of an `ip -batch`, or of `bridge -batch`."""
         done = subprocess.run(
-            ["ip", "-n", target.name, "-batch", "-"],
+            [command, "-n", target.name, "-batch", "-"],
             input="".join(f"{line}\n" for line in lines),
             text=True,
             capture_output=True,
@@ -247,6 +247,13 @@ def echoes(stream: socket.socket, data: bytes = b"still there?") -> bool:
             return False
         received += more
     return received == data
+
+
+def established(target: Path, port: int = 80) -> int:
+    """How many TCP connections the programs of a namespace hold at a port of theirs."""
+    table = netns.call_in(target, lambda: Path("/proc/thread-self/net/tcp6").read_text())
+    rows = (line.split() for line in table.splitlines()[1:])
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
 def sysctl(target: Path, name: str, value: str) -> None:

@@ -15,7 +15,7 @@ from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task
 from overlay_net.nft import LibNft
 from tests.support import wires
-from tests.support.mesh import CLIENT, CLIENT6, POOLS, PUBLISHED, MeshLab, mac
+from tests.support.mesh import CLIENT, CLIENT6, POOLS, PUBLISHED, MeshLab, address, mac
 from tests.support.wires import Wires
 
 pytestmark = pytest.mark.root
@@ -95,6 +95,27 @@ def crc32c(data: bytes) -> int:
         for _ in range(8):
             found = found >> 1 ^ (0x82F63B78 if found & 1 else 0)
     return found ^ 0xFFFFFFFF
+
+
+def test_through_tunnels_with_more_than_fits_a_frame() -> None:
+    net = Wires()
+    with contextlib.closing(net):
+        lab = MeshLab(net, nodes=(1, 2), tasks={22: 2}, tunnels=True)
+        with contextlib.closing(lab.nft):
+            lab.tell(lab.mesh([22]))
+            for six in (False, True):
+                held = net.hold(lab.client, address(1, six=six), PUBLISHED)
+                assert wires.said(held) == ("t22", CLIENT6 if six else CLIENT)
+                assert wires.echoes(held, b"x" * 200_000)
+
+
+def test_a_node_that_publishes_nothing_more(lab: MeshLab) -> None:
+    lab.tell(lab.mesh([22]))
+    lab.ingress.remove_node(lab.node(1))
+    with pytest.raises(ConnectionRefusedError):
+        lab.ask(1)
+    lab.tell(lab.mesh([22]))
+    assert lab.ask(1) == ("t22", CLIENT)
 
 
 def test_a_port_without_tasks_refuses_at_once(lab: MeshLab) -> None:
@@ -213,8 +234,10 @@ def test_a_client_whose_node_was_lost_comes_through_another_with_the_same_port(
 ) -> None:
     lab.tell(lab.mesh([33]))
     wires.said(lab.net.hold(lab.client, "10.97.0.1", PUBLISHED, source=(CLIENT, 4001)))
+    assert wires.established(lab.tasks[33].path) == 1
     lab.lose_node(1)
     lab.tell(lab.mesh([33]))
+    assert wires.established(lab.tasks[33].path) == 0  # the task waits for nobody who is gone
     again = lab.net.hold(lab.client, "10.97.0.2", PUBLISHED, source=(CLIENT, 4001))
     assert wires.said(again) == ("t33", CLIENT)
 
