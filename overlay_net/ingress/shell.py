@@ -28,9 +28,9 @@ class Ingress:
         before = self._published.get(node.namespace)
         if before == (node, mesh) and not look:
             return
-        sysctls.apply(node.namespace, host.sysctls(node))
         # First no new connection goes to a task, then those that exist end: else they come back.
         self._tables.apply(node.namespace, host.base(node), host.content(node, mesh), look=look)
+        sysctls.apply(node.namespace, host.sysctls(node))
         if before is None or look:
             pools = [ipaddress.ip_network(pool) for pool in node.pools]
             conntrack.cut_where(node.namespace, lambda entry: is_stray(entry, pools, mesh.living))
@@ -58,6 +58,7 @@ class Ingress:
     def remove_node(self, node: Node) -> None:
         """This node publishes nothing more, as when it leaves the swarm."""
         self._published.pop(node.namespace, None)
+        sysctls.apply(node.namespace, host.closing(node))
         self._tables.remove(node.namespace, host.base(node))
 
     def forget(self, namespace: Path) -> None:

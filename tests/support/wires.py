@@ -260,5 +260,9 @@ def sysctl(target: Path, name: str, value: str) -> None:
     netns.call_in(target, lambda: Path("/proc/sys/net", name).write_text(value))
 
 
+def read(target: Path, name: str) -> str:
+    return netns.call_in(target, lambda: Path("/proc/sys/net", name).read_text().strip())
+
+
 def _nodad(address: str) -> str:
     return " nodad" if ":" in address else ""

@@ -15,7 +15,7 @@ from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task
 from overlay_net.nft import LibNft
 from tests.support import wires
-from tests.support.mesh import CLIENT, CLIENT6, POOLS, PUBLISHED, MeshLab, address, mac
+from tests.support.mesh import CLIENT, CLIENT6, POOLS, PUBLISHED, MeshLab, address, leg, mac
 from tests.support.wires import Wires
 
 pytestmark = pytest.mark.root
@@ -97,6 +97,22 @@ def crc32c(data: bytes) -> int:
     return found ^ 0xFFFFFFFF
 
 
+def test_a_node_that_a_task_was_not_told_of_yet_costs_a_client_one_more_try(lab: MeshLab) -> None:
+    lab.tell(lab.mesh([22]))
+    lab.ingress.apply_task(lab.task(22), map(mac, (2, 3)))
+    with wires.datagrams(lab.client, "10.97.0.1", PUBLISHED) as flow:
+        flow.send(b"?")
+        lab.ingress.apply_task(lab.task(22), map(mac, lab.hosts))
+        flow.send(b"?")
+        assert wires.said(flow) == ("t22", CLIENT)
+
+
+@pytest.mark.parametrize("six", [False, True])
+def test_tasks_are_neighbours_in_the_ingress_network(lab: MeshLab, six: bool) -> None:
+    lab.tell(lab.mesh([22]))
+    assert wires.ask(lab.tasks[22].path, leg(33, six=six)) == ("t33", leg(22, six=six))
+
+
 def test_through_tunnels_with_more_than_fits_a_frame() -> None:
     net = Wires()
     with contextlib.closing(net):
@@ -114,6 +130,8 @@ def test_a_node_that_publishes_nothing_more(lab: MeshLab) -> None:
     lab.ingress.remove_node(lab.node(1))
     with pytest.raises(ConnectionRefusedError):
         lab.ask(1)
+    for device in ("ing0", "gw0"):
+        assert wires.read(lab.hosts[1], f"ipv4/conf/{device}/route_localnet") == "0"
     lab.tell(lab.mesh([22]))
     assert lab.ask(1) == ("t22", CLIENT)
 
