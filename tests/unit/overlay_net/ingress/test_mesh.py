@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from api.errors import SwarmError
 from api.v1 import specs_pb2
 from hostkit import netns
 from overlay_net.ingress.ports import Port
@@ -123,6 +124,12 @@ def test_through_tunnels_with_more_than_fits_a_frame() -> None:
                 held = net.hold(lab.client, address(1, six=six), PUBLISHED)
                 assert wires.said(held) == ("t22", CLIENT6 if six else CLIENT)
                 assert wires.echoes(held, b"x" * 200_000)
+
+
+def test_a_task_without_a_leg_is_an_error_that_says_so(lab: MeshLab) -> None:
+    missing = Task(lab.tasks[22].path, "ing7", POOLS)
+    with pytest.raises(SwarmError, match="answers back failed: .*no device ing7"):
+        lab.ingress.apply_task(missing, map(mac, lab.hosts))
 
 
 def test_a_node_that_publishes_nothing_more(lab: MeshLab) -> None:
