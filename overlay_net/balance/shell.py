@@ -49,7 +49,7 @@ class Balance:
                 self._apply(sandbox, wished, look)
 
     def _apply(self, sandbox: Sandbox, wished: Sequence[View], look: bool) -> None:
-        before = self._seen.get(sandbox.id)
+        before = self._seen.pop(sandbox.id, None)  # nothing is known if this fails
         # First no new connection goes to a task, then those that exist end: else they come back.
         content = views.content(wished, sandbox.id)
         done = self._tables.apply(sandbox.namespace, views.BASE, content, look=look)

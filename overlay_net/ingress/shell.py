@@ -43,7 +43,7 @@ class Ingress:
             self._apply_task(published, macs, look)
 
     def _apply_node(self, node: Node, mesh: Mesh, look: bool) -> None:
-        before = self._published.get(node.namespace)
+        before = self._published.pop(node.namespace, None)  # nothing is known if this fails
         # First no new connection goes to a task, then those that exist end: else they come back.
         base, content = host.base(node), host.content(node, mesh)
         done = self._tables.apply(node.namespace, base, content, look=look)

@@ -128,7 +128,7 @@ def test_through_tunnels_with_more_than_fits_a_frame() -> None:
 
 def test_a_task_without_a_leg_is_an_error_that_says_so(lab: MeshLab) -> None:
     missing = Task(lab.tasks[22].path, "ing7", POOLS)
-    with pytest.raises(SwarmError, match="answers back failed: .*no device ing7"):
+    with pytest.raises(SwarmError, match=r"answers back failed: .*no device ing7"):
         lab.ingress.apply_task(missing, map(mac, lab.hosts))
 
 
@@ -158,6 +158,7 @@ def test_the_node_itself_reaches_it_by_every_address_but_one(lab: MeshLab) -> No
     assert wires.ask(host, "10.97.0.2", PUBLISHED) == ("t22", "10.97.0.2")
     assert wires.ask(host, "10.97.0.1", PUBLISHED) == ("t22", "10.97.0.2")
     assert wires.ask_datagram(host, "127.0.0.1", PUBLISHED) == ("t22", "10.255.0.2")
+    assert wires.ask_datagram(host, "10.97.0.2", PUBLISHED) == ("t22", "10.97.0.2")
     with pytest.raises(ConnectionRefusedError):
         wires.ask(host, "::1", PUBLISHED)
 
