@@ -5,6 +5,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 
@@ -52,6 +53,11 @@ def test_one_client_port_through_all_nodes_to_one_task(lab: MeshLab) -> None:
     ]
     assert {wires.said(stream) for stream in streams} == {("t22", CLIENT)}
     assert all(wires.echoes(stream, b"x" * 60_000) for stream in streams)
+
+
+def test_a_sticky_service_gives_a_client_one_task_through_every_node(lab: MeshLab) -> None:
+    lab.tell(lab.mesh([22, 33], sticky=True))
+    assert len({lab.ask(node) for node in (1, 2, 3, 1, 2, 3)}) == 1
 
 
 def test_nodes_beyond_255_and_many_of_them(lab: MeshLab) -> None:
@@ -114,16 +120,19 @@ def test_tasks_are_neighbours_in_the_ingress_network(lab: MeshLab, six: bool) ->
     assert wires.ask(lab.tasks[22].path, leg(33, six=six)) == ("t33", leg(22, six=six))
 
 
-def test_through_tunnels_with_more_than_fits_a_frame() -> None:
+def test_through_the_tunnels_of_a_fabric() -> None:
+    """Interfaces stand on the tunnel, which answers for those elsewhere; more than fits a frame."""
     net = Wires()
     with contextlib.closing(net):
-        lab = MeshLab(net, nodes=(1, 2), tasks={22: 2}, tunnels=True)
+        lab = MeshLab(net, nodes=(1, 2, 300), tasks={22: 2, 33: 2}, tunnels=True)
         with contextlib.closing(lab.nft):
-            lab.tell(lab.mesh([22]))
-            for six in (False, True):
-                held = net.hold(lab.client, address(1, six=six), PUBLISHED)
-                assert wires.said(held) == ("t22", CLIENT6 if six else CLIENT)
+            lab.tell(lab.mesh([22, 33]))
+            for node, six in product((1, 2, 300), (False, True)):
+                held = net.hold(lab.client, address(node, six=six), PUBLISHED)
+                assert wires.said(held)[1] == (CLIENT6 if six else CLIENT)
                 assert wires.echoes(held, b"x" * 200_000)
+                assert lab.ask(node, udp=True, six=six)[1] == (CLIENT6 if six else CLIENT)
+            assert wires.ask(lab.tasks[22].path, leg(33)) == ("t33", leg(22))
 
 
 def test_a_task_without_a_leg_is_an_error_that_says_so(lab: MeshLab) -> None:
