@@ -8,6 +8,7 @@ service's chain alone.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ Element = tuple[str, str]  # the name of a map or set, and a key in it as nft wr
 
 _VERSION = "version-"
 _DIGEST_BYTES = 8
+_CHAIN = re.compile(r"^chain (\S+) \{", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Base:
     def version(self) -> str:
         """The name of the empty chain that says which body the table was made of."""
         return _VERSION + _digest(self.body)
+
+    @property
+    def hooked(self) -> frozenset[str]:
+        """The chains that the kernel enters by itself. One of a device goes with its device."""
+        return frozenset(_CHAIN.findall(self.body))
 
     @property
     def at(self) -> str:
@@ -96,15 +103,18 @@ def members(sets: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 def parse(
     base: Base, chains: Iterable[Mapping[str, Any]], sets: Iterable[Mapping[str, Any]]
 ) -> Held:
-    """What `list chains` and `list map` (or set) say, as JSON. Other tables are passed over."""
-    ours = {
+    """What `list chains` and `list map` (or set) say, as JSON. Other tables are passed over.
+
+    A table that lacks a hooked chain is none that we know.
+    """
+    found = {
         str(each["chain"]["name"])
         for each in chains
         if "chain" in each
         and (each["chain"]["family"], each["chain"]["table"]) == (base.family, base.name)
-        and "hook" not in each["chain"]
     }
-    versions = {name for name in ours if name.startswith(_VERSION)}
+    versions = {name for name in found if name.startswith(_VERSION)}
+    version = "".join(versions) if base.hooked <= found else ""
     elements: dict[Element, str] = {}
     for each in sets:
         for kind in each.keys() & {"map", "set"}:
@@ -112,7 +122,7 @@ def parse(
             for element in body.get("elem", ()):
                 key, value = element if kind == "map" else (element, None)
                 elements[body["name"], _key(key)] = _value(value)
-    return Held("".join(versions), frozenset(ours - versions), elements)
+    return Held(version, frozenset(found - versions - base.hooked), elements)
 
 
 def _anew(base: Base, wished: Content) -> Iterator[str]:

@@ -29,7 +29,9 @@ class Sandbox:
 
 
 class Balance:
-    """One per daemon. Every call blocks for some milliseconds: it is no work for the event loop."""
+    """One per daemon, one call at a time. Each blocks for milliseconds: no work for the event
+    loop.
+    """
 
     def __init__(self, nft: LibNft) -> None:
         self._nft = nft

@@ -16,7 +16,9 @@ from overlay_net.tables import Tables
 
 
 class Ingress:
-    """One per daemon. Every call blocks for milliseconds: it is no work for the event loop."""
+    """One per daemon, one call at a time. Each blocks for milliseconds: no work for the event
+    loop.
+    """
 
     def __init__(self, nft: LibNft) -> None:
         self._nft = nft
@@ -37,7 +39,7 @@ class Ingress:
     def apply_task(self, published: Task, macs: Iterable[str], *, look: bool = False) -> None:
         """A task's way back. `macs`: of all nodes' legs in the ingress network, this one's too.
 
-        `look` and errors as of `apply_node`.
+        `look` and errors as of `apply_node`; a leg that was made anew needs a look.
         """
         with told("leading a published task's answers back"):
             self._apply_task(published, macs, look)

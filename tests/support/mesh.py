@@ -76,7 +76,7 @@ class MeshLab:
         self.net.bridge(host, "gw0", "172.18.0.1/16")
         if self.tunnels:
             self._tunnel(number)
-        self._leg(host, number, number)
+        self.add_leg(host, number, number)
 
     def _tunnel(self, node: int) -> None:
         """As the fabric makes it: a VXLAN device aside, on which legs stand as macvlan devices."""
@@ -107,10 +107,10 @@ class MeshLab:
         self.tasks[number] = place
         self.net.plug(place.path, "gw", self.hosts[node], f"172.18.0.{number}/16", bridge="gw0")
         self.net.ip(place.path, "route add default via 172.18.0.1")
-        self._leg(place.path, number, node)
+        self.add_leg(place.path, number, node)
         self.net.serve(place.path, place.label)
 
-    def _leg(self, target: Path, number: int, node: int) -> None:
+    def add_leg(self, target: Path, number: int, node: int) -> None:
         wires.sysctl(target, "ipv4/conf/all/rp_filter", "1")
         addresses = (f"{leg(number)}/16", f"{leg(number, six=True)}/64")
         if not self.tunnels:

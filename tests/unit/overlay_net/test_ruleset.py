@@ -11,7 +11,13 @@ from hypothesis import given
 from overlay_net import ruleset
 from overlay_net.ruleset import Base, Content, Held
 
-BASE = Base("inet", "t", "map m { type ipv4_addr : verdict; }\n", maps=("m",), sets=("s",))
+BASE = Base(
+    "inet",
+    "t",
+    "map m { type ipv4_addr : verdict; }\nchain output {\ntype nat hook output priority 0;\n}\n",
+    maps=("m",),
+    sets=("s",),
+)
 
 
 class Kernel:
@@ -28,7 +34,7 @@ class Kernel:
     def run(self, text: str) -> None:
         if text.startswith(ruleset.removal(BASE)):
             self.clear()
-            text = text.removeprefix(ruleset.removal(BASE))
+            text = text.removeprefix(ruleset.removal(BASE)).replace(BASE.body, "")
         for match in re.finditer(r"chain (version-\w+) \{ \}", text):
             self.version = match[1]
         for match in re.finditer(r"^chain (\S+) \{\n((?:.+\n)*?)\}\n\}\n", text, re.MULTILINE):
@@ -142,6 +148,11 @@ def test_what_a_dump_says() -> None:
             ("s", "8080"): "",
         },
     )
+
+
+def test_a_table_that_lost_a_hooked_chain_is_made_anew() -> None:
+    left = [each for each in chains() if "hook" not in str(each)]
+    assert ruleset.parse(BASE, left, []).version == ""
 
 
 def test_members_and_whether_they_were_lost() -> None:

@@ -135,6 +135,15 @@ def test_through_the_tunnels_of_a_fabric() -> None:
             assert wires.ask(lab.tasks[22].path, leg(33)) == ("t33", leg(22))
 
 
+def test_a_leg_that_is_made_anew(lab: MeshLab) -> None:
+    lab.tell(lab.mesh([22]))
+    for place in (lab.tasks[22], lab.tasks[33]):
+        lab.net.ip(place.path, "link del ing0")
+        lab.add_leg(place.path, place.number, place.node)
+    lab.tell(lab.mesh([22]), look=True)
+    assert {lab.ask(node) for node in (1, 2, 3)} == {("t22", CLIENT)}
+
+
 def test_a_task_without_a_leg_is_an_error_that_says_so(lab: MeshLab) -> None:
     missing = Task(lab.tasks[22].path, "ing7", POOLS)
     with pytest.raises(SwarmError, match=r"answers back failed: .*no device ing7"):
