@@ -1,0 +1,152 @@
+"""The events that a manager remembers: those of the last commands of the log, in its order.
+
+Bounded: the oldest are forgotten. A reader keeps his own place and comes for what lies behind it,
+so that a slow one makes nobody wait and costs nothing; if what he wants was forgotten meanwhile he
+is told so. While a command is applied the objects are only noted, since every write waits for that;
+what happened to them is told soon after, in `settle`. Knows no clock and no event loop.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from api.times import NANOS
+from manager.events.kinds import Happening, events_of
+from manager.state.changes import Event
+
+MAX_EVENTS = 10_000
+MAX_BYTES = 5 << 20
+"""What is remembered at most, by an estimate of the memory that it takes."""
+MAX_NOTED = 4_000
+"""Changes that may wait to be told; beyond, telling keeps up. Their objects take some 3 KB each."""
+LAST = 2**32 - 1
+"""Stands for whatever number the last event of a command has."""
+_OVERHEAD = 400
+_TEXT = 50
+"""Bytes of an event without its texts, and of one text beside its letters, as CPython has them."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the log: at the sequence-th event of the command at this index."""
+
+    index: int
+    sequence: int
+
+
+START = Position(0, 0)
+
+
+class Kept(NamedTuple):
+    """One event in its place. `at`: nanoseconds since the epoch by the clock of the proposer."""
+
+    position: Position
+    at: int
+    happening: Happening
+
+
+class History:
+    """Fulfils manager.state.machine.Chronicle."""
+
+    def __init__(
+        self,
+        *,
+        limit: int = MAX_EVENTS,
+        max_bytes: int = MAX_BYTES,
+        max_noted: int = MAX_NOTED,
+    ) -> None:
+        self.begin = START
+        """All that lies behind it is known here."""
+        self.begin_at: int | None = None
+        """When the last event came about that was forgotten; None if that is not known."""
+        self.end = START
+        """Up to where all has been told."""
+        self.noted: Callable[[], None] = lambda: None
+        """Is called when there begins to be something to settle; must not block."""
+        self._limit, self._max_bytes, self._max_noted = limit, max_bytes, max_noted
+        self._noted: deque[tuple[int, Timestamp, Sequence[Event]]] = deque()
+        self._changes = 0
+        self._kept: deque[Kept] = deque()
+        self._bytes = 0
+        self._wakes: dict[Callable[[], None], None] = {}
+
+    def applied(self, index: int, at: Timestamp, changes: Sequence[Event]) -> None:
+        """The command at `index` was applied, and did this."""
+        self._noted.append((index, at, changes))
+        self._changes += len(changes)
+        if self._changes > self._max_noted:
+            self.settle(2 * len(changes))
+        elif len(self._noted) == 1:
+            self.noted()
+
+    def replaced(self, index: int) -> None:
+        """The state was replaced by a snapshot as of `index`: what led to it is not known."""
+        self._noted.clear()
+        self._changes = 0
+        self._kept.clear()
+        self._bytes = 0
+        self.begin, self.begin_at = Position(index, LAST), None
+        self.end = self.begin
+        self._wake()
+
+    def settle(self, limit: int = MAX_NOTED) -> bool:
+        """Tells what was noted, until that is `limit` changes or more; whether more is left."""
+        told = 0
+        while self._noted and told < limit:
+            index, at, changes = self._noted.popleft()
+            self._changes -= len(changes)
+            told += len(changes)
+            self._tell(index, at, changes)
+        while len(self._kept) > self._limit or self._bytes > self._max_bytes:
+            self._forget()
+        self._wake()
+        return bool(self._noted)
+
+    def reaches(self, moment: int) -> bool:
+        """Whether all events from this moment on, nanoseconds since the epoch, are known."""
+        return self.begin == START or (self.begin_at is not None and moment > self.begin_at)
+
+    def after(self, position: Position, limit: int) -> list[Kept]:
+        """The next events behind the position, `limit` at most."""
+        if position >= self.end:
+            return []
+        start = bisect_right(self._kept, position, key=lambda kept: kept.position)
+        return list(islice(self._kept, start, start + limit))
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Calls `wake`, which must not block, when more was told; returns how to end that."""
+        self._wakes[wake] = None
+
+        def end() -> None:
+            self._wakes.pop(wake, None)
+
+        return end
+
+    def _tell(self, index: int, at: Timestamp, changes: Sequence[Event]) -> None:
+        nanos = at.seconds * NANOS + at.nanos
+        sequence = 0
+        for change in changes:
+            for happening in events_of(change):
+                self._kept.append(Kept(Position(index, sequence), nanos, happening))
+                self._bytes += _size(happening)
+                sequence += 1
+        self.end = Position(index, LAST)
+
+    def _forget(self) -> None:
+        oldest = self._kept.popleft()
+        self._bytes -= _size(oldest.happening)
+        self.begin, self.begin_at = oldest.position, oldest.at
+
+    def _wake(self) -> None:
+        for wake in list(self._wakes):
+            wake()
+
+
+def _size(happening: Happening) -> int:
+    told = (*happening.attributes.items(), *happening.labels.items())
+    return _OVERHEAD + sum(_TEXT + len(key) + len(text) for key, text in told)
