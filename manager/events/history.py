@@ -90,8 +90,8 @@ class History:
         self._changes = 0
         self._kept.clear()
         self._bytes = 0
-        self.begin, self.begin_at = Position(index, LAST), None
-        self.end = self.begin
+        self.begin = self.end = Position(index, LAST) if index else START
+        self.begin_at = None
         self._wake()
 
     def settle(self, limit: int = MAX_NOTED) -> bool:

@@ -5,7 +5,7 @@ task has to ask each node for its containers.
 from collections.abc import Sequence
 from sys import intern  # thousands of events name the same few services and nodes
 
-from api.states import RUNNING, health_name, task_name
+from api.states import RUNNING, task_name
 from api.v1 import objects_pb2, types_pb2
 from manager.events.steps import Attributes, Step, Words, changed, shortened
 
@@ -16,6 +16,7 @@ TOLD = {
     HEALTH: ("health.old", "health.new"),
 }
 _STATES = Words(dict(types_pb2.TaskState.items()), "TASK_STATE_")
+_HEALTHS = Words(dict(types_pb2.HealthState.items()), "HEALTH_STATE_")
 _ENDED = ("COMPLETE", "FAILED")
 """States in which the exit code says something."""
 _WITH_EXIT_CODE = frozenset(types_pb2.TaskState.Value(f"TASK_STATE_{name}") for name in _ENDED)
@@ -47,8 +48,7 @@ def updates(old: objects_pb2.Task, new: objects_pb2.Task) -> Sequence[Step]:
         steps.append(Step(STATE, _state(before, after)))
     was, is_now = before.container.health, after.container.health
     if was != is_now:
-        health = changed("health", health_name(was) or "none", health_name(is_now) or "none")
-        steps.append(Step(HEALTH, health))
+        steps.append(Step(HEALTH, changed("health", _HEALTHS[was], _HEALTHS[is_now])))
     return steps
 
 

@@ -38,7 +38,9 @@ def named(kind: type[Any]) -> Any:
     return obj
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k not in (objects_pb2.Task, objects_pb2.Node)])
+@pytest.mark.parametrize(
+    "kind", [k for k in KINDS if k not in (objects_pb2.Task, objects_pb2.Node)]
+)
 def test_an_object_comes_and_goes(kind: type[Any]) -> None:
     obj, word = named(kind), TABLE[kind].word
     assert told(None, obj) == [(word, "create", {"name": "some"})]
@@ -172,9 +174,7 @@ def test_what_an_update_of_a_node_tells(
     assert told(old, new) == events
 
 
-def task(
-    state: types_pb2.TaskState.ValueType = states.RUNNING, **fields: Any
-) -> objects_pb2.Task:
+def task(state: types_pb2.TaskState.ValueType = states.RUNNING, **fields: Any) -> objects_pb2.Task:
     return builders.task("t1", state=state, node_id="n1", **fields)
 
 
