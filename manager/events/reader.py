@@ -87,7 +87,6 @@ class Reader:
     def _start(self, request: events_pb2.EventsRequest, *, stale: bool) -> Position:
         history, present = self._history, Position(self._view.version, LAST)
         if request.HasField("after"):
-            self._since = 0
             after = Position(request.after.index, request.after.sequence)
             if after <= present or stale:
                 return after

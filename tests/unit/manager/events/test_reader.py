@@ -179,6 +179,15 @@ def test_a_reader_goes_on_at_any_manager_wherever_it_was_cut_off() -> None:
     assert len(messages[0].events) == CHUNK
 
 
+def test_a_reader_that_goes_on_is_still_told_only_of_the_time_he_asked_for() -> None:
+    manager = Manager()
+    for at in (10, 20, 30):
+        manager.write(f"{at}", at=at)
+    request = since(20)
+    request.after.CopyFrom(manager.read(request).first().position)
+    assert ids(rest(manager.read(request))) == ["20", "30"]
+
+
 def test_a_place_before_all_that_is_known_is_a_gap() -> None:
     manager = Manager(limit=2)
     for name in "abcd":
