@@ -29,7 +29,6 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
-from manager.events.history import History
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
 from manager.group.group import Group
@@ -181,7 +180,7 @@ class Manager:
                 affairs,
                 Files(objects_pb2.Secret, self.store, self.proposer, world.new_id),
                 Files(objects_pb2.Config, self.store, self.proposer, world.new_id),
-                EventStreams(History(), self.store, world.wall),
+                EventStreams(self.machine.history, self.store, world.wall),
                 lambda: group_status(self._group, self.node, self.store),
             ),
             collector,
