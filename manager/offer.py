@@ -91,7 +91,12 @@ class Offer:
         self._parts = parts
         self._credentials = credentials
         self._complaint = complaint
-        self._events = EventStreams(parts.history, parts.store, parts.config.clock)
+        self._events = EventStreams(
+            parts.history,
+            parts.store,
+            parts.config.clock,
+            in_touch=lambda: parts.node.leader is not None,
+        )
         self._listeners: list[Listener] = []
 
     def to_operators(self) -> list[grpc.GenericRpcHandler]:

@@ -15,17 +15,25 @@ from manager.state.store import View
 
 MAX_READERS = 64
 """Streams of events that one manager serves at a time."""
+PATIENCE = 5.0
+"""Seconds of silence after which a manager that has no leader lets its readers ask another."""
 
 Clock = Callable[[], float]
 
 
 class EventStreams:
-    """All readers of one manager. `clock`: seconds since the epoch."""
+    """All readers of one manager.
 
-    def __init__(self, history: History, view: View, clock: Clock) -> None:
+    `clock`: seconds since the epoch; `in_touch`: whether it hears of what happens.
+    """
+
+    def __init__(
+        self, history: History, view: View, clock: Clock, in_touch: Callable[[], bool]
+    ) -> None:
         self._history = history
         self._view = view
         self._clock = clock
+        self._in_touch = in_touch
         self._readers = 0
 
     async def stream(
@@ -33,7 +41,8 @@ class EventStreams:
     ) -> AsyncGenerator[events_pb2.EventsMessage, None]:
         """Messages until the client leaves, or `until` is over.
 
-        `trusted` and `stale`: see Reader. SwarmError as Reader, and EXHAUSTED where too many read.
+        `trusted` and `stale`: see Reader. SwarmError as Reader; EXHAUSTED where too many read;
+        UNAVAILABLE once this manager is cut off from the others, but for who reads what is stale.
         """
         reader = Reader(self._history, self._view, request, trusted=trusted, stale=stale)
         with self._reading() as woken:
@@ -45,8 +54,20 @@ class EventStreams:
                     yield message
                 if reader.has_more:
                     await asyncio.sleep(0)  # others have their turn
-                elif not reader.is_done:
-                    await _wait(woken, reader.left(self._clock()))
+                elif not reader.is_done and await self._silence(woken, reader) and not stale:
+                    raise _cut_off()
+
+    async def _silence(self, woken: asyncio.Event, reader: Reader) -> bool:
+        """Waits for more; whether none came for long because there is nobody to hear it from."""
+        alone = not self._in_touch()
+        left = reader.left(self._clock())
+        limit = PATIENCE if left is None else min(left, PATIENCE)
+        try:
+            async with asyncio.timeout(limit):
+                await woken.wait()
+        except TimeoutError:
+            return limit == PATIENCE and alone and not self._in_touch()
+        return False
 
     @contextmanager
     def _reading(self) -> Iterator[asyncio.Event]:
@@ -67,9 +88,10 @@ class EventStreams:
             stop()
 
 
-async def _wait(woken: asyncio.Event, limit: float | None) -> None:
-    try:
-        async with asyncio.timeout(limit):
-            await woken.wait()
-    except TimeoutError:
-        return
+def _cut_off() -> SwarmError:
+    return SwarmError(
+        Code.UNAVAILABLE,
+        "this manager does not hear what happens",
+        why="it has no leader: it is cut off, or more than half of the managers are away",
+        remedy="ask another manager; what this one knows: swarmctl --stale events",
+    )

@@ -163,9 +163,11 @@ class Client:
             self._channel.close()
 
     def reconnect(self) -> None:
-        """The next call looks anew for a daemon that answers: another manager may by now."""
+        """The next call looks anew for a daemon that answers, and tries this one last."""
         self.close()
         self._channel = None
+        first, *others = self.target.hosts
+        self.target = dataclasses.replace(self.target, hosts=(*others, first))
         for stub in ("control", "logs", "exec", "host"):
             self.__dict__.pop(stub, None)  # what cached_property remembers
 

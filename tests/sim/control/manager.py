@@ -180,7 +180,12 @@ class Manager:
                 affairs,
                 Files(objects_pb2.Secret, self.store, self.proposer, world.new_id),
                 Files(objects_pb2.Config, self.store, self.proposer, world.new_id),
-                EventStreams(self.machine.history, self.store, world.wall),
+                EventStreams(
+                    self.machine.history,
+                    self.store,
+                    world.wall,
+                    in_touch=lambda: self.node.leader is not None,
+                ),
                 lambda: group_status(self._group, self.node, self.store),
             ),
             collector,

@@ -9,6 +9,7 @@ from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import events_pb2
 from api.v1.objects_pb2 import Operator
+from manager.control import events
 from manager.control.events import MAX_READERS, EventStreams
 from manager.events.history import History
 from manager.state.changes import batch, create
@@ -22,7 +23,10 @@ class Scene:
 
     def __init__(self) -> None:
         self.store, self.history, self.now = Store(), History(), 100.0
-        self.streams = EventStreams(self.history, self.store, lambda: self.now)
+        self.in_touch = True
+        self.streams = EventStreams(
+            self.history, self.store, lambda: self.now, lambda: self.in_touch
+        )
 
     def write(self, *names: str) -> None:
         index = self.store.version + 1
@@ -60,6 +64,30 @@ def test_a_stream_ends_when_its_time_has_come() -> None:
         assert not ending.done()
         scene.now = 101.0
         assert await ending is None
+
+    asyncio.run(scenario())
+
+
+def test_a_manager_that_is_cut_off_lets_its_readers_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "PATIENCE", 0.0)
+
+    async def scenario() -> None:
+        scene = Scene()
+        messages = scene.streams.stream(Request(), trusted=True)
+        stale = scene.streams.stream(Request(), trusted=True, stale=True)
+        await anext(messages)
+        await anext(stale)
+        waiting = [asyncio.create_task(anext(each)) for each in (messages, stale)]
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert not any(each.done() for each in waiting)
+        scene.in_touch = False
+        with pytest.raises(SwarmError, match="does not hear what happens") as refused:
+            await waiting[0]
+        assert refused.value.code is Code.UNAVAILABLE
+        scene.write("a")
+        assert [event.id for event in (await waiting[1]).events] == ["a"]
+        await stale.aclose()
 
     asyncio.run(scenario())
 

@@ -1,6 +1,7 @@
 """`events`: what is asked for, what is shown, and how it goes on when its manager is lost."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +114,19 @@ def test_a_stream_that_breaks_goes_on_behind_the_last_event(
     assert not first.HasField("after")
     assert [request.after for request in others] == [position(4), position(4), position(9)]
     assert all(request.filters for request in others)
+
+
+def test_the_next_manager_of_the_context_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with ScriptedDaemon(tmp_path / "one") as one, ScriptedDaemon(tmp_path / "two") as two:
+        cli = CommandLine("--context", "both")
+        hosts = ("--host", one.address, "--host", two.address)
+        assert CommandLine()("context", "create", "both", *hosts).code == 0
+        one.on("Events", [message(4, "n1"), GONE])
+        two.on("Events", [message(5, "n2")])
+        assert shown(cli("events").out) == ["n1", "n2"]
+        assert [request.after for request in two.asked("Events")] == [position(4)]
 
 
 def test_a_stream_that_never_began_is_not_tried_again(
