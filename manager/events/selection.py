@@ -66,6 +66,9 @@ class Selection:
     a type that he must not read. What he must not read is else left out.
     """
 
+    KEYS = tuple(_TESTS)
+    """Those that a filter may have."""
+
     def __init__(self, filters: Sequence[events_pb2.EventFilter], *, trusted: bool) -> None:
         self._tests: dict[str, list[str]] = {}
         for given in filters:
@@ -87,7 +90,7 @@ class Selection:
 
 def _check(given: events_pb2.EventFilter, *, trusted: bool) -> None:
     if given.key not in _TESTS:
-        raise invalid("filters", f"no key {given.key!r}", why=f"they are {', '.join(_TESTS)}")
+        raise invalid("filters", f"no key {given.key!r}", why=f"they are {', '.join(Selection.KEYS)}")
     if not all(given.values) or not given.values:
         raise invalid("filters", f"{given.key} needs a value", remedy=f"write {given.key}=VALUE")
     if given.key == "type":
