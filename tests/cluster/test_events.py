@@ -82,24 +82,24 @@ def _states(stream: Running) -> list[tuple[str, ...]]:
     return _told(_heard(stream), "state", "state.old", "state.new")
 
 
-def test_a_reader_misses_nothing_when_the_leader_is_killed(swarm: Swarm) -> None:
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_a_reader_misses_nothing_when_the_leader_is_lost(swarm: Swarm, how: str) -> None:
     leader = _leader(swarm, "w1")
     other, third = [each for each in MANAGERS if each != leader]
+    before, during, after = (f"{when}-{how}" for when in ("before", "during", "after"))
     words = (*FOLLOW, "--filter", "type=service", "--filter", "type=node")
     with swarm.running(*words, at=leader) as cut_off, swarm.running(*words, at="w1") as passed_on:
         streams = (cut_off, passed_on)
-        _make(swarm, "before", other)
-        swarm.until(lambda: all(_names(each)[-1:] == ["before"] for each in streams), "it is told")
-        swarm.kill_daemon(leader)
-        _make(swarm, "during", other)
-        swarm.until(lambda: "during" in _names(passed_on), "the worker asks another", timeout=60)
+        _make(swarm, before, other)
+        swarm.until(lambda: all(_names(each)[-1:] == [before] for each in streams), "it is told")
+        swarm.lab("daemon", leader, how)
+        _make(swarm, during, other)
+        swarm.until(lambda: during in _names(passed_on), "the worker asks another", timeout=60)
         swarm.start_daemon(leader)
-        _make(swarm, "after", other)
-        swarm.until(lambda: all("after" in _names(each) for each in streams), "both go on")
+        _make(swarm, after, other)
+        swarm.until(lambda: all(after in _names(each) for each in streams), "both go on")
         for each in streams:
-            assert [n for n in _names(each) if n in ("before", "during", "after")] == [
-                *("before", "during", "after")
-            ]
+            assert [name for name in _names(each) if name.endswith(how)] == [before, during, after]
             assert b"missing before entry" not in each.err.partition(b"\n")[2]
         one, another = _of_both(streams)
         assert one == another
@@ -107,7 +107,7 @@ def test_a_reader_misses_nothing_when_the_leader_is_killed(swarm: Swarm) -> None
         events = _past(swarm, "type=node", at=at)
         assert ("true",) in _told(events, "update", "leader.new")
         assert (leader, "unreachable") in _told(events, "update", "name", "reachability.new")
-    known = [_places(_past(swarm, "name=during", at=at)) for at in MANAGERS]
+    known = [_places(_past(swarm, f"name={during}", at=at)) for at in MANAGERS]
     assert known[0]
     assert known[0] == known[1] == known[2], "the one that was away has it from its log"
 
