@@ -148,5 +148,8 @@ class History:
 
 
 def _size(happening: Happening) -> int:
-    told = (*happening.attributes.items(), *happening.labels.items())
-    return _OVERHEAD + sum(_TEXT + len(key) + len(text) for key, text in told)
+    told, labels = happening.attributes, happening.labels
+    size = _OVERHEAD + _TEXT * len(told) + sum(map(len, told.values()))
+    if labels:
+        size += 2 * _TEXT * len(labels) + sum(map(len, labels)) + sum(map(len, labels.values()))
+    return size

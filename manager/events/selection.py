@@ -90,7 +90,9 @@ class Selection:
 
 def _check(given: events_pb2.EventFilter, *, trusted: bool) -> None:
     if given.key not in _TESTS:
-        raise invalid("filters", f"no key {given.key!r}", why=f"they are {', '.join(Selection.KEYS)}")
+        raise invalid(
+            "filters", f"no key {given.key!r}", why=f"they are {', '.join(Selection.KEYS)}"
+        )
     if not all(given.values) or not given.values:
         raise invalid("filters", f"{given.key} needs a value", remedy=f"write {given.key}=VALUE")
     if given.key == "type":
