@@ -109,7 +109,11 @@ class History:
 
     def reaches(self, moment: int) -> bool:
         """Whether all events from this moment on, nanoseconds since the epoch, are known."""
-        return self.begin == START or (self.begin_at is not None and moment > self.begin_at)
+        if self.begin == START:
+            return True
+        if self.begin_at is not None:
+            return moment > self.begin_at
+        return bool(self._kept) and moment >= self._kept[0].at
 
     def after(self, position: Position, limit: int) -> list[Kept]:
         """The next events behind the position, `limit` at most."""

@@ -22,6 +22,7 @@ class Settling:
     def __init__(self, history: History) -> None:
         self._history = history
         self._noted = asyncio.Event()
+        self._noted.set()  # something may be noted already
         history.noted = self._noted.set
 
     async def run(self) -> None:

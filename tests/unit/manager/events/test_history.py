@@ -107,8 +107,9 @@ def test_a_snapshot_takes_the_place_of_all_that_was_before() -> None:
     assert history.after(START, 9) == []
     assert history.begin == history.end == Position(9, LAST)
     assert not history.reaches(10**30)
-    note(history, 11, "c")
+    note(history, 11, "c", at=50.0)
     history.settle()
+    assert [history.reaches(at * NANOS) for at in (49, 50)] == [False, True]
     assert told(history.after(history.begin, 9)) == [(11, 0, "c")]
 
 

@@ -20,7 +20,9 @@ def note(history: History, index: int) -> None:
 def test_all_that_was_noted_is_told() -> None:
     async def scenario() -> None:
         history = History()
+        note(history, 1)
         running = asyncio.create_task(Settling(history).run())
+        await until(lambda: history.end.index == 1)
         for count in (1, PIECE * 2 + 1):
             for index in range(history.end.index + 1, history.end.index + count + 1):
                 note(history, index)
