@@ -82,7 +82,7 @@ class EventFilter(message.Message):
 
 @typing.final
 class EventPosition(message.Message):
-    """A place in the log: of the sequence-th event of the command at this index."""
+    """A place in the log: of the sequence-th event, from 1 on, of the command at this index."""
 
     DESCRIPTOR: descriptor.Descriptor
 

@@ -24,6 +24,8 @@ MAX_BYTES = 5 << 20
 """What is remembered at most, by an estimate of the memory that it takes."""
 MAX_NOTED = 4_000
 """Changes that may wait to be told; beyond, telling keeps up. Their objects take some 3 KB each."""
+PIECE = 200
+"""Changes that are told in one step: some milliseconds."""
 LAST = 2**32 - 1
 """Stands for whatever number the last event of a command has."""
 _OVERHEAD = 400
@@ -33,7 +35,7 @@ _TEXT = 50
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in the log: at the sequence-th event of the command at this index."""
+    """A place in the log: at the sequence-th event of the command at this index, from 1 on."""
 
     index: int
     sequence: int
@@ -48,6 +50,15 @@ class Kept(NamedTuple):
     position: Position
     at: int
     happening: Happening
+
+
+class _Noted(NamedTuple):
+    """Changes of one command, of which it may have more."""
+
+    entry: int
+    at: Timestamp
+    changes: Sequence[Event]
+    is_last: bool
 
 
 class History:
@@ -69,25 +80,28 @@ class History:
         self.noted: Callable[[], None] = lambda: None
         """Is called when there begins to be something to settle; must not block."""
         self._limit, self._max_bytes, self._max_noted = limit, max_bytes, max_noted
-        self._noted: deque[tuple[int, Timestamp, Sequence[Event]]] = deque()
-        self._changes = 0
+        self._noted: deque[_Noted] = deque()
+        self._waiting = 0
         self._kept: deque[Kept] = deque()
         self._bytes = 0
         self._wakes: dict[Callable[[], None], None] = {}
 
     def applied(self, index: int, at: Timestamp, changes: Sequence[Event]) -> None:
         """The command at `index` was applied, and did this."""
-        self._noted.append((index, at, changes))
-        self._changes += len(changes)
-        if self._changes > self._max_noted:
+        begins = not self._noted
+        for start in range(0, len(changes) or 1, PIECE):
+            piece = changes[start : start + PIECE]
+            self._noted.append(_Noted(index, at, piece, start + PIECE >= len(changes)))
+        self._waiting += len(changes) or 1
+        if self._waiting > self._max_noted:
             self.settle(2 * len(changes))
-        elif len(self._noted) == 1:
+        elif begins:
             self.noted()
 
     def replaced(self, index: int) -> None:
         """The state was replaced by a snapshot as of `index`: what led to it is not known."""
         self._noted.clear()
-        self._changes = 0
+        self._waiting = 0
         self._kept.clear()
         self._bytes = 0
         self.begin = self.end = Position(index, LAST) if index else START
@@ -98,10 +112,10 @@ class History:
         """Tells what was noted, until that is `limit` changes or more; whether more is left."""
         told = 0
         while self._noted and told < limit:
-            index, at, changes = self._noted.popleft()
-            self._changes -= len(changes)
-            told += len(changes)
-            self._tell(index, at, changes)
+            noted = self._noted.popleft()
+            self._waiting -= len(noted.changes) or 1
+            told += len(noted.changes)
+            self._tell(noted)
         while len(self._kept) > self._limit or self._bytes > self._max_bytes:
             self._forget()
         self._wake()
@@ -131,15 +145,17 @@ class History:
 
         return end
 
-    def _tell(self, index: int, at: Timestamp, changes: Sequence[Event]) -> None:
-        nanos = at.seconds * NANOS + at.nanos
-        sequence = 0
-        for change in changes:
-            for happening in events_of(change):
-                self._kept.append(Kept(Position(index, sequence), nanos, happening))
-                self._bytes += _size(happening)
-                sequence += 1
-        self.end = Position(index, LAST)
+    def _tell(self, noted: "_Noted") -> None:
+        nanos = noted.at.seconds * NANOS + noted.at.nanos
+        sequence = self.end.sequence if self.end.index == noted.entry else 0
+        try:
+            for change in noted.changes:
+                for happening in events_of(change):
+                    sequence += 1
+                    self._kept.append(Kept(Position(noted.entry, sequence), nanos, happening))
+                    self._bytes += _size(happening)
+        finally:
+            self.end = Position(noted.entry, LAST if noted.is_last else sequence)
 
     def _forget(self) -> None:
         oldest = self._kept.popleft()

@@ -6,14 +6,12 @@ Beside the writes and never in their way: nobody waits for it but who reads even
 import asyncio
 import logging
 
-from manager.events.history import History
+from manager.events.history import PIECE, History
 
 logger = logging.getLogger(__name__)
 
 SOON = 0.02
 """Seconds that events wait, so that those of many small writes are told together."""
-PIECE = 400
-"""Changes that are told before others have their turn: some milliseconds. So 20,000 a second."""
 
 
 class Settling:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from api.times import NANOS, timestamp
 from api.v1.objects_pb2 import Operator
+from manager.events import history as module
 from manager.events.history import LAST, START, History, Kept, Position
 from manager.state.changes import Event
 
@@ -28,12 +29,12 @@ def test_what_was_applied_is_told_in_order_behind_any_place() -> None:
     note(history, 5)
     note(history, 7, "c")
     history.settle()
-    everything = [(3, 0, "a"), (3, 1, "b"), (7, 0, "c")]
+    everything = [(3, 1, "a"), (3, 2, "b"), (7, 1, "c")]
     assert told(history.after(START, 9)) == everything
     assert told(history.after(START, 2)) == everything[:2]
-    assert told(history.after(Position(3, 0), 9)) == everything[1:]
+    assert told(history.after(Position(3, 1), 9)) == everything[1:]
     assert told(history.after(Position(3, LAST), 9)) == everything[2:]
-    assert history.after(Position(7, 0), 9) == []
+    assert history.after(Position(7, 1), 9) == []
     assert history.after(Position(99, 0), 9) == []
     assert (history.begin, history.end) == (START, Position(7, LAST))
     assert history.after(START, 1)[0].at == 3 * NANOS
@@ -70,8 +71,8 @@ def test_the_oldest_are_forgotten() -> None:
     for index, name in enumerate("abcd", 1):
         note(history, index, name, at=10.0 * index)
     history.settle()
-    assert told(history.after(START, 9)) == [(3, 0, "c"), (4, 0, "d")]
-    assert history.begin == Position(2, 0)
+    assert told(history.after(START, 9)) == [(3, 1, "c"), (4, 1, "d")]
+    assert history.begin == Position(2, 1)
     assert [history.reaches(at * NANOS) for at in (0, 20, 21)] == [False, False, True]
 
 
@@ -89,6 +90,32 @@ def test_more_than_may_wait_is_told_at_once() -> None:
     for index in range(1, 9):
         note(history, index, f"{index}")
     assert len(history.after(START, 99)) >= 5
+
+
+def test_a_large_command_is_told_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PIECE", 2)
+    history = History()
+    note(history, 3, *"abcde")
+    note(history, 4, "f")
+    ends = []
+    while history.settle(1):
+        ends.append(history.end)
+        assert history.after(history.end, 9) == []
+    assert ends == [Position(3, 2), Position(3, 4), Position(3, LAST)]
+    whole = [(3, n, name) for n, name in enumerate("abcde", 1)]
+    assert told(history.after(START, 9)) == [*whole, (4, 1, "f")]
+
+
+def test_what_cannot_be_told_leaves_the_rest_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PIECE", 2)
+    history = History()
+    changes = [Event(None, Operator(id=name)) for name in "abcd"]
+    changes[1] = Event(None, None)
+    history.applied(3, timestamp(1.0), changes)
+    with pytest.raises(AssertionError):
+        history.settle()
+    history.settle()
+    assert told(history.after(START, 9)) == [(3, 1, "a"), (3, 2, "c"), (3, 3, "d")]
 
 
 def test_a_history_that_lost_nothing_reaches_as_far_back_as_anybody_asks() -> None:
@@ -110,7 +137,7 @@ def test_a_snapshot_takes_the_place_of_all_that_was_before() -> None:
     note(history, 11, "c", at=50.0)
     history.settle()
     assert [history.reaches(at * NANOS) for at in (49, 50)] == [False, True]
-    assert told(history.after(history.begin, 9)) == [(11, 0, "c")]
+    assert told(history.after(history.begin, 9)) == [(11, 1, "c")]
 
 
 @given(
@@ -145,7 +172,7 @@ def test_a_reader_gets_everything_once_or_knows_where_it_begins(
     for index, count in enumerate(commands, 1):
         names = [f"{index}.{n}" for n in range(count)]
         note(history, index, *names)
-        every += [(index, n, name) for n, name in enumerate(names)]
+        every += [(index, n, name) for n, name in enumerate(names, 1)]
         history.settle(data.draw(st.integers(1, 5)))
         if data.draw(st.booleans()):
             read()

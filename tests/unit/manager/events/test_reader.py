@@ -78,7 +78,7 @@ def test_without_a_time_only_what_comes_is_told() -> None:
     manager.write("b", "c", at=5.5)
     (message,) = rest(reader)
     assert ids([message]) == ["b", "c"]
-    assert [each.position.sequence for each in message.events] == [0, 1]
+    assert [each.position.sequence for each in message.events] == [1, 2]
     assert message.events[0].at == timestamp(5.5)
     assert (message.position.index, message.position.sequence) == (4, LAST)
     assert reader.left(NOW) is None
@@ -209,7 +209,7 @@ def test_a_place_beyond_the_log_is_one_of_another_log() -> None:
 def test_a_manager_that_may_be_behind_waits_for_the_place() -> None:
     manager = Manager()
     manager.write("a")
-    reader = manager.read(Request(after=events_pb2.EventPosition(index=4)), stale=True)
+    reader = manager.read(Request(after=events_pb2.EventPosition(index=4, sequence=1)), stale=True)
     assert not reader.first().HasField("gap")
     manager.write("known")
     assert rest(reader) == []

@@ -7,8 +7,8 @@ import pytest
 
 from api.times import timestamp
 from api.v1.objects_pb2 import Operator
-from manager.events.history import START, History
-from manager.events.settling import PIECE, Settling
+from manager.events.history import PIECE, START, History
+from manager.events.settling import Settling
 from manager.state.changes import Event
 from tests.support.until import until
 
