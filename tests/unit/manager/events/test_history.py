@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.times import NANOS, timestamp
@@ -140,6 +140,7 @@ def test_a_snapshot_takes_the_place_of_all_that_was_before() -> None:
     assert told(history.after(history.begin, 9)) == [(11, 1, "c")]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 4), max_size=40),
     st.integers(1, 12),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api import states
@@ -360,6 +360,7 @@ def _messages(draw: st.DrawFn, kind: type[Any], depth: int = 0) -> Any:
     return made
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.sampled_from(list(KINDS)))
 def test_whatever_changes_can_be_told_and_tells_what_the_table_says(
     data: st.DataObject, kind: type[Any]
