@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from api.v1 import objects_pb2
 from manager.events import clusters, nodes, services, tasks
-from manager.events.steps import Attributes, Step, shortened
+from manager.events.steps import Attributes, Step, named
 from manager.state.changes import Event, StoredObject
 
 CREATE, UPDATE, REMOVE = "create", "update", "remove"
@@ -51,7 +51,7 @@ def _annotated(obj: Any) -> Mapping[str, str]:  # noqa: ANN401 - any object with
 
 
 def _named(obj: Any) -> Attributes:  # noqa: ANN401 - as above
-    return {"name": shortened(obj.spec.annotations.name)}
+    return named(obj.spec.annotations.name)
 
 
 def _plain(old: object, new: object) -> Iterable[Step]:
@@ -75,7 +75,7 @@ TABLE: Mapping[type[StoredObject], Kind] = {
     objects_pb2.Config: Kind("config", _named, _plain, _annotated, {UPDATE: ()}, confidential=True),
     objects_pb2.Operator: Kind(
         "operator",
-        lambda operator: {"name": shortened(operator.name)},
+        lambda operator: named(operator.name),
         _plain,
         lambda _: {},
         {UPDATE: ()},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from api.v1 import objects_pb2, types_pb2
-from manager.events.steps import Attributes, Step, Words, changed, shortened, shown
+from manager.events.steps import Attributes, Step, Words, changed, named, shortened, shown
 
 UPDATE_TELLS = (
     "availability.old",
@@ -25,7 +25,7 @@ _STATES = Words(dict(types_pb2.NodeState.items()), "NODE_STATE_")
 
 def always(node: objects_pb2.Node) -> Attributes:
     """Its name, as Docker has it: the one it was given, or else its host's."""
-    return {"name": shortened(node.spec.annotations.name or node.description.hostname)}
+    return named(node.spec.annotations.name or node.description.hostname)
 
 
 def updates(old: objects_pb2.Node, new: objects_pb2.Node) -> Sequence[Step]:

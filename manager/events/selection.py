@@ -25,7 +25,7 @@ def _is_called(happening: Happening, action: str) -> bool:
 
 
 def _is_named(happening: Happening, name: str) -> bool:
-    return happening.attributes["name"] == name
+    return happening.attributes.get("name") == name
 
 
 def _is_labelled(happening: Happening, label: str) -> bool:
@@ -41,7 +41,7 @@ def _concerns(word: str) -> Test:
     def test(happening: Happening, key: str) -> bool:
         told = happening.attributes
         if happening.kind == word:
-            return told["name"] == key or happening.id.startswith(key)
+            return told.get("name") == key or happening.id.startswith(key)
         return told.get(word) == key or (by_id in told and told[by_id].startswith(key))
 
     return test

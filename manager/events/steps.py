@@ -34,6 +34,11 @@ def changed(name: str, old: object, new: object) -> Attributes:
     return {f"{name}.old": shortened(f"{old}"), f"{name}.new": shortened(f"{new}")}
 
 
+def named(name: str) -> Attributes:
+    """The name of an object; none of a node that has not told it yet, and of a nameless swarm."""
+    return {"name": shortened(name)} if name else {}
+
+
 def shown(flag: bool) -> str:
     """A flag as Docker writes it."""
     return "true" if flag else "false"

@@ -267,6 +267,11 @@ def test_what_becomes_of_a_task_is_told(
     assert told(old, new) == [("task", action, {**TASK, **told}) for action, told in expected]
 
 
+def test_what_has_no_name_tells_none() -> None:
+    assert told(None, objects_pb2.Node(id="n1")) == [("node", "create", {})]
+    assert told(None, objects_pb2.Cluster(id="c1")) == [("swarm", "create", {})]
+
+
 def test_a_task_without_a_node_tells_of_none() -> None:
     (event,) = events_of(Event(None, builders.task("t1")))
     assert "node.id" not in event.attributes

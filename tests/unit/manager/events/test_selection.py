@@ -66,6 +66,7 @@ def test_values_are_alternatives_and_keys_all_match(
 ) -> None:
     selection = Selection(filters(*given), trusted=True)
     assert tuple(each for each in EVERY if selection(each)) == expected
+    assert not given or not selection(Happening("swarm", "update", "c1", {}, {}))
 
 
 @pytest.mark.parametrize(
