@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from api.v1 import control_pb2 as api_dot_v1_dot_control__pb2
+from api.v1 import events_pb2 as api_dot_v1_dot_events__pb2
 from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -194,6 +195,11 @@ class ControlStub:
                 '/swarm.v1.Control/Watch',
                 request_serializer=api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.WatchMessage.FromString,
+                _registered_method=True)
+        self.Events = channel.unary_stream(
+                '/swarm.v1.Control/Events',
+                request_serializer=api_dot_v1_dot_events__pb2.EventsRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_events__pb2.EventsMessage.FromString,
                 _registered_method=True)
 
 
@@ -398,6 +404,13 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Events(self, request, context):
+        """What happened, and what happens from now on. Any manager serves it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -560,6 +573,11 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=api_dot_v1_dot_control__pb2.WatchRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.WatchMessage.SerializeToString,
+            ),
+            'Events': grpc.unary_stream_rpc_method_handler(
+                    servicer.Events,
+                    request_deserializer=api_dot_v1_dot_events__pb2.EventsRequest.FromString,
+                    response_serializer=api_dot_v1_dot_events__pb2.EventsMessage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1426,6 +1444,33 @@ class Control:
             '/swarm.v1.Control/Watch',
             api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
             api_dot_v1_dot_control__pb2.WatchMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Events(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Control/Events',
+            api_dot_v1_dot_events__pb2.EventsRequest.SerializeToString,
+            api_dot_v1_dot_events__pb2.EventsMessage.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ A mutating request carries a request_id: sent again with the same id it has the 
 """
 
 from api.v1 import control_pb2 as _control_pb2
+from api.v1 import events_pb2 as _events_pb2
 from api.v1 import objects_pb2 as _objects_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -72,6 +73,8 @@ class ControlStub:
     RemoveConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
+    Events: _grpc.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]
+    """What happened, and what happens from now on. Any manager serves it."""
 
 @_typing.type_check_only
 class ControlAsyncStub(ControlStub):
@@ -114,6 +117,8 @@ class ControlAsyncStub(ControlStub):
     RemoveConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
+    Events: _aio.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]  # type: ignore[assignment]
+    """What happened, and what happens from now on. Any manager serves it."""
 
 class ControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -345,5 +350,13 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_control_pb2.WatchMessage], _abc.AsyncIterator[_control_pb2.WatchMessage]]:
         """First every matching object as it is (action NONE), then one message per commit."""
+
+    @_abc_1.abstractmethod
+    def Events(
+        self,
+        request: _events_pb2.EventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_events_pb2.EventsMessage], _abc.AsyncIterator[_events_pb2.EventsMessage]]:
+        """What happened, and what happens from now on. Any manager serves it."""
 
 def add_ControlServicer_to_server(servicer: ControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

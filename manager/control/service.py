@@ -6,12 +6,15 @@ key only in its own call.
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 
+from api.metadata import is_stale_read
 from api.serving import Context, caller
-from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from api.v1 import control_pb2, control_pb2_grpc, events_pb2, objects_pb2
 from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
+from manager.control.events import EventStreams
 from manager.control.files import Files
 from manager.control.images import without_logins
 from manager.control.resolve import resolve
@@ -33,6 +36,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         affairs: ClusterAffairs,
         secrets: Files[objects_pb2.Secret],
         configs: Files[objects_pb2.Config],
+        events: EventStreams,
         group: Callable[[], control_pb2.ManagerGroupStatus],
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
@@ -42,6 +46,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._affairs = affairs
         self._secrets = secrets
         self._configs = configs
+        self._events = events
         self._group = group
 
     async def CreateService(
@@ -240,6 +245,17 @@ class ControlService(control_pb2_grpc.ControlServicer):
             self._store, self._hub, request, lambda obj: _redacted(obj, role)
         ):
             yield message
+
+    async def Events(
+        self, request: events_pb2.EventsRequest, context: Context
+    ) -> AsyncIterator[events_pb2.EventsMessage]:
+        """Follows what happens."""
+        trusted = caller().role != "worker"
+        stale = is_stale_read(context.invocation_metadata())
+        messages = self._events.stream(request, trusted=trusted, stale=stale)
+        async with aclosing(messages):
+            async for message in messages:
+                yield message
 
 
 def _redacted(obj: StoredObject, role: str) -> StoredObject:

@@ -19,6 +19,7 @@ class Where(Enum):
 _FIXED = {
     "Control.GetGroup": Where.HERE,
     "Control.Watch": Where.HERE_UP_TO_DATE,
+    "Control.Events": Where.HERE_UP_TO_DATE,
     "Control.Backup": Where.HERE_UP_TO_DATE,
     "Ca.GetRoot": Where.HERE,
 }

@@ -13,6 +13,7 @@ from manager.forwarding.methods import Where, where
         ("Control", "GetService", Where.HERE_UP_TO_DATE),
         ("Control", "ListNodes", Where.HERE_UP_TO_DATE),
         ("Control", "Watch", Where.HERE_UP_TO_DATE),
+        ("Control", "Events", Where.HERE_UP_TO_DATE),
         ("Control", "Backup", Where.HERE_UP_TO_DATE),
         ("Control", "GetGroup", Where.HERE),
         ("Control", "CreateService", Where.LEADER),
