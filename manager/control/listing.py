@@ -1,13 +1,16 @@
-"""Which objects a list request asks for. Pure; fields of a request are ANDed, their values ORed."""
+"""Which objects a list request asks for. Pure; what its fields mean is said in control.proto."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypeVar
 
+from api.labels import have_all
 from api.modes import mode_name
 from api.states import COMPLETE, REMOVE, RUNNING, is_live, task_name
 from api.v1 import control_pb2, objects_pb2
 from manager.control.resolve import resolve
 from manager.state.store import View
+
+ACCEPTED = control_pb2.NODE_MEMBERSHIP_ACCEPTED
 
 F = TypeVar("F", objects_pb2.Secret, objects_pb2.Config)
 
@@ -19,7 +22,7 @@ def services(view: View, request: control_pb2.ListServicesRequest) -> list[objec
         for service in view.all(objects_pb2.Service)
         if _starts(service.id, request.ids)
         and _starts(service.spec.annotations.name, request.names)
-        and _labelled(service.spec.annotations.labels, request.labels)
+        and have_all(service.spec.annotations.labels, request.labels)
         and (not request.modes or mode_name(service) in request.modes)
     ]
 
@@ -33,7 +36,7 @@ def tasks(view: View, request: control_pb2.ListTasksRequest) -> list[objects_pb2
         for task in _candidates(view, service_ids, node_ids)
         if _starts(task.id, request.ids)
         and _starts(task_name(task), request.names)
-        and _labelled(task.service_labels, request.labels)
+        and have_all(task.service_labels, request.labels)
         and (not request.desired_states or task.desired_state in request.desired_states)
     ]
 
@@ -45,9 +48,10 @@ def nodes(view: View, request: control_pb2.ListNodesRequest) -> list[objects_pb2
         for node in view.all(objects_pb2.Node)
         if _starts(node.id, request.ids)
         and _starts(node.description.hostname, request.names)
-        and _labelled(node.description.engine.labels, request.engine_labels)
-        and _labelled(node.spec.annotations.labels, request.node_labels)
+        and have_all(node.description.engine.labels, request.engine_labels)
+        and have_all(node.spec.annotations.labels, request.node_labels)
         and (not request.roles or node.role in request.roles)
+        and (not request.memberships or ACCEPTED in request.memberships)
     ]
 
 
@@ -58,7 +62,7 @@ def files(view: View, kind: type[F], request: control_pb2.ListFilesRequest) -> l
         for file in view.all(kind)
         if _starts(file.id, request.ids)
         and _starts(file.spec.annotations.name, request.names)
-        and _labelled(file.spec.annotations.labels, request.labels)
+        and have_all(file.spec.annotations.labels, request.labels)
     ]
 
 
@@ -103,7 +107,3 @@ def _candidates(
 def _starts(value: str, prefixes: Iterable[str]) -> bool:
     wanted = tuple(prefixes)
     return not wanted or value.startswith(wanted)
-
-
-def _labelled(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(key in labels and value in ("", labels[key]) for key, value in wanted.items())

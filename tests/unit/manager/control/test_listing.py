@@ -14,6 +14,8 @@ from tests.support.builders import node, service, task
 ListServices = control_pb2.ListServicesRequest
 ListTasks = control_pb2.ListTasksRequest
 ListNodes = control_pb2.ListNodesRequest
+ACCEPTED = control_pb2.NODE_MEMBERSHIP_ACCEPTED
+PENDING = control_pb2.NODE_MEMBERSHIP_PENDING
 
 
 @pytest.fixture
@@ -41,9 +43,12 @@ def store() -> Store:
         (ListServices(), ["web", "db"]),
         (ListServices(names=["w"]), ["web"]),
         (ListServices(names=["w", "d"]), ["web", "db"]),
-        (ListServices(labels={"tier": ""}), ["web"]),
-        (ListServices(labels={"tier": "front"}), ["web"]),
-        (ListServices(labels={"tier": "back"}), []),
+        (ListServices(labels=["tier"]), ["web"]),
+        (ListServices(labels=["tier=front"]), ["web"]),
+        (ListServices(labels=["tier=back"]), []),
+        (ListServices(labels=["tier=front", "tier=back"]), []),
+        (ListServices(labels=["tier="]), []),
+        (ListServices(labels=["tier", "tier=front"], names=["w", "d"]), ["web"]),
         (ListServices(modes=["replicated"]), ["web", "db"]),
         (ListServices(modes=["global"]), []),
     ],
@@ -81,8 +86,10 @@ def test_tasks_of_a_service_that_is_not_there_are_an_error(store: Store) -> None
         (ListNodes(), ["n1", "n2"]),
         (ListNodes(names=["m1"]), ["n1"]),
         (ListNodes(roles=[types_pb2.NODE_ROLE_WORKER]), ["n2"]),
-        (ListNodes(engine_labels={"rack": "a"}), ["n1"]),
-        (ListNodes(node_labels={"rack": "a"}), []),
+        (ListNodes(engine_labels=["rack=a"]), ["n1"]),
+        (ListNodes(node_labels=["rack=a"]), []),
+        (ListNodes(memberships=[ACCEPTED, PENDING]), ["n1", "n2"]),
+        (ListNodes(memberships=[PENDING]), []),
     ],
 )
 def test_nodes(store: Store, request_: control_pb2.ListNodesRequest, ids: list[str]) -> None:
