@@ -27,7 +27,8 @@ if _version_not_supported:
 
 
 class ControlStub:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -45,7 +46,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Service.FromString,
                 _registered_method=True)
-        self.ListServices = channel.unary_unary(
+        self.ListServices = channel.unary_stream(
                 '/swarm.v1.Control/ListServices',
                 request_serializer=api_dot_v1_dot_control__pb2.ListServicesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListServicesResponse.FromString,
@@ -65,7 +66,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Task.FromString,
                 _registered_method=True)
-        self.ListTasks = channel.unary_unary(
+        self.ListTasks = channel.unary_stream(
                 '/swarm.v1.Control/ListTasks',
                 request_serializer=api_dot_v1_dot_control__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListTasksResponse.FromString,
@@ -75,7 +76,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Node.FromString,
                 _registered_method=True)
-        self.ListNodes = channel.unary_unary(
+        self.ListNodes = channel.unary_stream(
                 '/swarm.v1.Control/ListNodes',
                 request_serializer=api_dot_v1_dot_control__pb2.ListNodesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListNodesResponse.FromString,
@@ -150,7 +151,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Secret.FromString,
                 _registered_method=True)
-        self.ListSecrets = channel.unary_unary(
+        self.ListSecrets = channel.unary_stream(
                 '/swarm.v1.Control/ListSecrets',
                 request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.FromString,
@@ -175,7 +176,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Config.FromString,
                 _registered_method=True)
-        self.ListConfigs = channel.unary_unary(
+        self.ListConfigs = channel.unary_stream(
                 '/swarm.v1.Control/ListConfigs',
                 request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.FromString,
@@ -198,7 +199,8 @@ class ControlStub:
 
 
 class ControlServicer:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     def CreateService(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -411,7 +413,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Service.SerializeToString,
             ),
-            'ListServices': grpc.unary_unary_rpc_method_handler(
+            'ListServices': grpc.unary_stream_rpc_method_handler(
                     servicer.ListServices,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListServicesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListServicesResponse.SerializeToString,
@@ -431,7 +433,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Task.SerializeToString,
             ),
-            'ListTasks': grpc.unary_unary_rpc_method_handler(
+            'ListTasks': grpc.unary_stream_rpc_method_handler(
                     servicer.ListTasks,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListTasksRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListTasksResponse.SerializeToString,
@@ -441,7 +443,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Node.SerializeToString,
             ),
-            'ListNodes': grpc.unary_unary_rpc_method_handler(
+            'ListNodes': grpc.unary_stream_rpc_method_handler(
                     servicer.ListNodes,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListNodesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListNodesResponse.SerializeToString,
@@ -516,7 +518,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Secret.SerializeToString,
             ),
-            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+            'ListSecrets': grpc.unary_stream_rpc_method_handler(
                     servicer.ListSecrets,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.SerializeToString,
@@ -541,7 +543,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Config.SerializeToString,
             ),
-            'ListConfigs': grpc.unary_unary_rpc_method_handler(
+            'ListConfigs': grpc.unary_stream_rpc_method_handler(
                     servicer.ListConfigs,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.SerializeToString,
@@ -570,7 +572,8 @@ def add_ControlServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Control:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     @staticmethod
     def CreateService(request,
@@ -637,7 +640,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListServices',
@@ -745,7 +748,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListTasks',
@@ -799,7 +802,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListNodes',
@@ -1204,7 +1207,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListSecrets',
@@ -1339,7 +1342,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListConfigs',

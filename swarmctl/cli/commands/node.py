@@ -8,6 +8,7 @@ from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, own_node, task_list_options
@@ -79,7 +80,7 @@ def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None
     _LISTING.check(form)
     request = control_pb2.ListNodesRequest()
     narrow(request, read_filters(filters, _FILTERS))
-    found = client.call(client.control.ListNodes, request, "listing nodes").nodes
+    found = lists.nodes(client, request)
     own = "" if quiet or not client.is_local() else own_node(client)
     ordered = sorted(found, key=lambda n: natural(n.description.hostname))
     rows = [_row(each, own) for each in ordered]

@@ -12,6 +12,7 @@ from api import validate
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
@@ -79,7 +80,7 @@ class _Secrets:
         return client.call(client.control.GetSecret, request, f"looking up secret {request.key}")
 
     def list(self, client: Client, request: control_pb2.ListFilesRequest) -> Iterable[File]:
-        return client.call(client.control.ListSecrets, request, "listing secrets").secrets
+        return lists.secrets(client, request)
 
     def remove(self, client: Client, request: control_pb2.RemoveRequest) -> None:
         client.call(client.control.RemoveSecret, request, f"removing secret {request.key}")
@@ -103,7 +104,7 @@ class _Configs:
         return client.call(client.control.GetConfig, request, f"looking up config {request.key}")
 
     def list(self, client: Client, request: control_pb2.ListFilesRequest) -> Iterable[File]:
-        return client.call(client.control.ListConfigs, request, "listing configs").configs
+        return lists.configs(client, request)
 
     def remove(self, client: Client, request: control_pb2.RemoveRequest) -> None:
         client.call(client.control.RemoveConfig, request, f"removing config {request.key}")

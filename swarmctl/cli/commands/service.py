@@ -10,7 +10,7 @@ from api.modes import is_job, mode_name
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2
-from swarmctl.cli import ports, rollouts
+from swarmctl.cli import lists, ports, rollouts
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
 from swarmctl.cli.completion import completes
@@ -91,7 +91,7 @@ def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None
     _LISTING.check(form)
     request = control_pb2.ListServicesRequest()
     narrow(request, read_filters(filters, _FILTERS))
-    found = client.call(client.control.ListServices, request, "listing services")
+    found = lists.services(client, request)
     ordered = sorted(found.services, key=lambda s: natural(s.spec.annotations.name))
     rows = [_row(each, found.counts[each.id]) for each in ordered]
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)

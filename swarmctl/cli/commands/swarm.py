@@ -12,7 +12,7 @@ from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
-from swarmctl.cli import contexts
+from swarmctl.cli import contexts, lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands import swarm_ca, swarm_recovery, swarm_settings, swarm_status
 from swarmctl.cli.files import write_private
@@ -162,8 +162,7 @@ def join_token(client: Client, role: str, rotate: bool, quiet: bool) -> None:
 
 def _managers(client: Client) -> list[str]:
     request = control_pb2.ListNodesRequest(roles=[types_pb2.NODE_ROLE_MANAGER])
-    found = client.call(client.control.ListNodes, request, "listing managers").nodes
-    return [each.manager.address for each in found]
+    return [each.manager.address for each in lists.nodes(client, request)]
 
 
 @swarm.command("client-cert")

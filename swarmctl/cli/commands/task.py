@@ -12,6 +12,7 @@ from api.errors import Code, SwarmError
 from api.states import health_name, is_terminal, state_name, task_name
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
@@ -161,7 +162,7 @@ def list_tasks(client: Client, request: control_pb2.ListTasksRequest, shown: Sho
     if _SELF in request.node_keys:
         own = own_node(client)
         request.node_keys[:] = [own if name == _SELF else name for name in request.node_keys]
-    found = client.call(client.control.ListTasks, request, "listing tasks").tasks
+    found = lists.tasks(client, request)
     hosts = _hostnames(client) if shown.resolve and not shown.quiet else {}
     rows = task_rows(found, hosts, time.time(), full=shown.full)  # noqa: TID251 - a program's shell
     click.echo(TASKS.render(rows, shown.form, quiet=shown.quiet), nl=False)
@@ -214,7 +215,5 @@ def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, f
 
 
 def _hostnames(client: Client) -> dict[str, str]:
-    nodes = client.call(
-        client.control.ListNodes, control_pb2.ListNodesRequest(), "listing nodes"
-    ).nodes
+    nodes = lists.nodes(client, control_pb2.ListNodesRequest())
     return {each.id: each.description.hostname or each.id for each in nodes}
