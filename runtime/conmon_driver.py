@@ -92,7 +92,7 @@ class ConmonDriver:
         return Fingerprint(
             runtime=f"{steps.runtime.kind} {steps.runtime.version}",
             cgroup_version=steps.hierarchies.version,
-            missing_controllers=host.missing_controllers(steps.hierarchies),
+            missing_controllers=host.missing_controllers(steps.host),
             init=steps.host.init is not None,
         )
 

@@ -67,8 +67,8 @@ class ContainerState:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What runs containers on this host, which of memory, cpu and pids it cannot limit, and whether
-    it has an init process for those that ask for one.
+    """What runs containers on this host, which of memory, cpu, pids and swap it cannot limit, and
+    whether it has an init process for those that ask for one.
     """
 
     runtime: str

@@ -227,7 +227,12 @@ def warnings_of(description: objects_pb2.NodeDescription, found: Fingerprint) ->
     warnings = [
         f"this host has no {name} controller: tasks with such a limit are not placed here"
         for name in description.missing_controllers
+        if name != "swap"
     ]
+    if "swap" in description.missing_controllers:
+        warnings.append(
+            "this host's kernel does not account swap: tasks with --memory-swap are not placed here"
+        )
     if not found.init:
         warnings.append("tini is not installed: tasks with --init are rejected here")
     return warnings

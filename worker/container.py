@@ -31,7 +31,13 @@ from runtime.driver import (
 )
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
-from worker.container_request import TASK_ID_LABEL, container_request, exec_request, grace_of
+from worker.container_request import (
+    TASK_ID_LABEL,
+    container_request,
+    exec_request,
+    grace_of,
+    without_effect,
+)
 from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
@@ -131,6 +137,7 @@ class ContainerExecutor:
                 container_id=task.id,
                 pid=pid,
                 health=UNCHECKED if state.health is None else UNPROVEN,
+                warnings=without_effect(task.spec, await self._driver.fingerprint()),
             )
 
     async def wait(self, task: Task) -> ExitResult:

@@ -326,7 +326,9 @@ class NodeDescription(message.Message):
     def engine(self) -> EngineDescription: ...
     @builtins.property
     def missing_controllers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
-        """cgroup controllers that limits need and this host lacks, as: memory, cpu, pids."""
+        """cgroup controllers that limits need and this host lacks, as: memory, cpu, pids; and swap, where its kernel does not
+        account it.
+        """
 
     def __init__(
         self,
@@ -710,6 +712,7 @@ class ContainerStatus(message.Message):
     OOM_KILLED_FIELD_NUMBER: builtins.int
     HEALTH_FIELD_NUMBER: builtins.int
     HEALTH_LOG_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     container_id: builtins.str
     pid: builtins.int
     exit_code: builtins.int
@@ -718,6 +721,10 @@ class ContainerStatus(message.Message):
     @builtins.property
     def health_log(self) -> containers.RepeatedCompositeFieldContainer[HealthProbe]:
         """up to the last change of `health`, oldest first; 5 at most"""
+
+    @builtins.property
+    def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """what of the spec has no effect on this host"""
 
     def __init__(
         self,
@@ -728,10 +735,11 @@ class ContainerStatus(message.Message):
         oom_killed: builtins.bool = ...,
         health: types_pb2.HealthState.ValueType = ...,
         health_log: abc.Iterable[HealthProbe] | None = ...,
+        warnings: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
