@@ -35,7 +35,9 @@ _availability = click.option(
 _advertise = click.option(
     "--advertise-addr", default="", metavar="ADDR", help="Address or interface others use [:PORT]"
 )
-_listen = click.option("--listen-addr", default="", metavar="ADDR", help="[0.0.0.0:2377]")
+_listen = click.option(
+    "--listen-addr", default="", metavar="ADDR", help="Address or interface [0.0.0.0:2377]"
+)
 
 
 @click.group(cls=Noun)
