@@ -7,6 +7,7 @@ from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import types_pb2 as types_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -610,6 +611,7 @@ class Task(message.Message):
     ASSIGNED_GENERIC_FIELD_NUMBER: builtins.int
     RESTARTS_FIELD_NUMBER: builtins.int
     HOST_PORTS_FIELD_NUMBER: builtins.int
+    ATTEMPTS_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -643,6 +645,10 @@ class Task(message.Message):
     def host_ports(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.PortConfig]:
         """Ports of its node that it holds: the service's published ports of mode host."""
 
+    @builtins.property
+    def attempts(self) -> containers.RepeatedCompositeFieldContainer[Attempts]:
+        """The tasks before it in its slot, of the same spec, that ended by themselves, if their number is limited; oldest first."""
+
     def __init__(
         self,
         *,
@@ -662,10 +668,36 @@ class Task(message.Message):
         assigned_generic: abc.Iterable[types_pb2.GenericResource] | None = ...,
         restarts: builtins.int = ...,
         host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
+        attempts: abc.Iterable[Attempts] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Attempts(message.Message):
+    """Tasks that followed each other in a slot, as the restart policy's max_attempts counts them."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: builtins.int
+    RAN_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    @builtins.property
+    def ran(self) -> duration_pb2.Duration:
+        """together; only where the policy has a window"""
+
+    def __init__(
+        self,
+        *,
+        count: builtins.int = ...,
+        ran: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["ran", b"ran"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["count", b"count", "ran", b"ran"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
