@@ -17,7 +17,7 @@ from api.files import Key
 from api.payloads import Content
 from api.placeholders import NodeFacts
 from api.states import UNCHECKED, UNPROVEN
-from api.times import seconds_of, timestamp
+from api.times import duration, seconds_of, timestamp
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit import clock
 from runtime import health_watch
@@ -29,6 +29,7 @@ from runtime.driver import (
     LogLine,
     RunningCommand,
 )
+from runtime.health import unproven_at_most
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
 from worker.container_request import (
@@ -133,10 +134,12 @@ class ContainerExecutor:
             pid = state.pid
             if state.phase == "created":
                 pid = await _uninterrupted(self._driver.start(task.id))
+            check = state.health
             return objects_pb2.ContainerStatus(
                 container_id=task.id,
                 pid=pid,
-                health=UNCHECKED if state.health is None else UNPROVEN,
+                health=UNCHECKED if check is None else UNPROVEN,
+                unproven_at_most=None if check is None else duration(unproven_at_most(check)),
                 warnings=without_effect(task.spec, await self._driver.fingerprint()),
             )
 
