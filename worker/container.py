@@ -17,7 +17,7 @@ from api.files import Key
 from api.payloads import Content
 from api.placeholders import NodeFacts
 from api.states import UNCHECKED, UNPROVEN
-from api.times import duration, seconds_of, timestamp
+from api.times import at_nanos, duration, nanos_of
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit import clock
 from runtime import health_watch
@@ -255,8 +255,8 @@ class ContainerExecutor:
             task.id,
             follow=options.follow,
             tail=options.tail if options.tail >= 0 else -1,
-            since=seconds_of(options.since) if options.HasField("since") else 0.0,
-            until=seconds_of(options.until) if options.HasField("until") else 0.0,
+            since=nanos_of(options.since),
+            until=nanos_of(options.until),
         )
         wanted = frozenset(options.streams) or frozenset(_STREAMS.values())
         # The driver's iterator is a generator, whose open file is closed with it.
@@ -279,7 +279,7 @@ def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:
         service_id=task.service_id,
         task_id=task.id,
         node_id=task.node_id,
-        at=timestamp(line.at),
+        at=at_nanos(line.at),
         stream=_STREAMS[line.stream],
         data=line.data,
         partial=line.partial,
