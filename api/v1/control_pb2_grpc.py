@@ -28,7 +28,8 @@ if _version_not_supported:
 
 
 class ControlStub:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -46,7 +47,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Service.FromString,
                 _registered_method=True)
-        self.ListServices = channel.unary_unary(
+        self.ListServices = channel.unary_stream(
                 '/swarm.v1.Control/ListServices',
                 request_serializer=api_dot_v1_dot_control__pb2.ListServicesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListServicesResponse.FromString,
@@ -66,7 +67,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Task.FromString,
                 _registered_method=True)
-        self.ListTasks = channel.unary_unary(
+        self.ListTasks = channel.unary_stream(
                 '/swarm.v1.Control/ListTasks',
                 request_serializer=api_dot_v1_dot_control__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListTasksResponse.FromString,
@@ -76,7 +77,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Node.FromString,
                 _registered_method=True)
-        self.ListNodes = channel.unary_unary(
+        self.ListNodes = channel.unary_stream(
                 '/swarm.v1.Control/ListNodes',
                 request_serializer=api_dot_v1_dot_control__pb2.ListNodesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListNodesResponse.FromString,
@@ -151,7 +152,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Secret.FromString,
                 _registered_method=True)
-        self.ListSecrets = channel.unary_unary(
+        self.ListSecrets = channel.unary_stream(
                 '/swarm.v1.Control/ListSecrets',
                 request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.FromString,
@@ -176,7 +177,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Config.FromString,
                 _registered_method=True)
-        self.ListConfigs = channel.unary_unary(
+        self.ListConfigs = channel.unary_stream(
                 '/swarm.v1.Control/ListConfigs',
                 request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.FromString,
@@ -204,7 +205,8 @@ class ControlStub:
 
 
 class ControlServicer:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     def CreateService(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -424,7 +426,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Service.SerializeToString,
             ),
-            'ListServices': grpc.unary_unary_rpc_method_handler(
+            'ListServices': grpc.unary_stream_rpc_method_handler(
                     servicer.ListServices,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListServicesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListServicesResponse.SerializeToString,
@@ -444,7 +446,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Task.SerializeToString,
             ),
-            'ListTasks': grpc.unary_unary_rpc_method_handler(
+            'ListTasks': grpc.unary_stream_rpc_method_handler(
                     servicer.ListTasks,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListTasksRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListTasksResponse.SerializeToString,
@@ -454,7 +456,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Node.SerializeToString,
             ),
-            'ListNodes': grpc.unary_unary_rpc_method_handler(
+            'ListNodes': grpc.unary_stream_rpc_method_handler(
                     servicer.ListNodes,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListNodesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListNodesResponse.SerializeToString,
@@ -529,7 +531,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Secret.SerializeToString,
             ),
-            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+            'ListSecrets': grpc.unary_stream_rpc_method_handler(
                     servicer.ListSecrets,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.SerializeToString,
@@ -554,7 +556,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Config.SerializeToString,
             ),
-            'ListConfigs': grpc.unary_unary_rpc_method_handler(
+            'ListConfigs': grpc.unary_stream_rpc_method_handler(
                     servicer.ListConfigs,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.SerializeToString,
@@ -588,7 +590,8 @@ def add_ControlServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Control:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     @staticmethod
     def CreateService(request,
@@ -655,7 +658,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListServices',
@@ -763,7 +766,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListTasks',
@@ -817,7 +820,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListNodes',
@@ -1222,7 +1225,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListSecrets',
@@ -1357,7 +1360,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListConfigs',

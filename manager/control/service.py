@@ -5,7 +5,7 @@ logins of registries leave in no answer, join tokens only towards operators and 
 key only in its own call.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from api.metadata import is_stale_read
@@ -17,6 +17,7 @@ from manager.control.cluster import ClusterAffairs
 from manager.control.events import EventStreams
 from manager.control.files import Files
 from manager.control.images import without_logins
+from manager.control.pacing import paced
 from manager.control.resolve import resolve
 from manager.control.services import Services
 from manager.control.watching import watch
@@ -63,13 +64,10 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListServices(
         self, request: control_pb2.ListServicesRequest, context: Context
-    ) -> control_pb2.ListServicesResponse:
+    ) -> AsyncIterator[control_pb2.ListServicesResponse]:
         """Services with their counts of tasks."""
-        found = listing.services(self._store, request)
-        return control_pb2.ListServicesResponse(
-            services=map(without_logins, found),
-            counts={service.id: listing.counts(self._store, service) for service in found},
-        )
+        async for piece in paced(listing.services(self._store, request), _counted_services):
+            yield piece
 
     async def UpdateService(
         self, request: control_pb2.UpdateServiceRequest, context: Context
@@ -89,9 +87,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListTasks(
         self, request: control_pb2.ListTasksRequest, context: Context
-    ) -> control_pb2.ListTasksResponse:
+    ) -> AsyncIterator[control_pb2.ListTasksResponse]:
         """Tasks, with the history that is kept."""
-        return control_pb2.ListTasksResponse(tasks=listing.tasks(self._store, request))
+        found = listing.tasks(self._store, request)
+        async for piece in paced(found, lambda some: control_pb2.ListTasksResponse(tasks=some)):
+            yield piece
 
     async def GetNode(self, request: control_pb2.GetRequest, context: Context) -> objects_pb2.Node:
         """One node."""
@@ -99,9 +99,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListNodes(
         self, request: control_pb2.ListNodesRequest, context: Context
-    ) -> control_pb2.ListNodesResponse:
+    ) -> AsyncIterator[control_pb2.ListNodesResponse]:
         """Nodes."""
-        return control_pb2.ListNodesResponse(nodes=listing.nodes(self._store, request))
+        found = listing.nodes(self._store, request)
+        async for piece in paced(found, lambda some: control_pb2.ListNodesResponse(nodes=some)):
+            yield piece
 
     async def UpdateNode(
         self, request: control_pb2.UpdateNodeRequest, context: Context
@@ -184,9 +186,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListSecrets(
         self, request: control_pb2.ListFilesRequest, context: Context
-    ) -> control_pb2.ListSecretsResponse:
+    ) -> AsyncIterator[control_pb2.ListSecretsResponse]:
         """Secrets, without their data."""
-        return control_pb2.ListSecretsResponse(secrets=self._secrets.list(request))
+        found = self._secrets.list(request)
+        async for piece in paced(found, lambda some: control_pb2.ListSecretsResponse(secrets=some)):
+            yield piece
 
     async def UpdateSecret(
         self, request: control_pb2.UpdateSecretRequest, context: Context
@@ -214,9 +218,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListConfigs(
         self, request: control_pb2.ListFilesRequest, context: Context
-    ) -> control_pb2.ListConfigsResponse:
+    ) -> AsyncIterator[control_pb2.ListConfigsResponse]:
         """Configs, without their data."""
-        return control_pb2.ListConfigsResponse(configs=self._configs.list(request))
+        found = self._configs.list(request)
+        async for piece in paced(found, lambda some: control_pb2.ListConfigsResponse(configs=some)):
+            yield piece
 
     async def UpdateConfig(
         self, request: control_pb2.UpdateConfigRequest, context: Context
@@ -256,6 +262,13 @@ class ControlService(control_pb2_grpc.ControlServicer):
         async with aclosing(messages):
             async for message in messages:
                 yield message
+
+
+def _counted_services(some: Sequence[listing.Counted]) -> control_pb2.ListServicesResponse:
+    return control_pb2.ListServicesResponse(
+        services=[without_logins(each.service) for each in some],
+        counts={each.service.id: each.counts for each in some},
+    )
 
 
 def _redacted(obj: StoredObject, role: str) -> StoredObject:

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from api import states
 from api.v1 import objects_pb2
+from manager.orchestrator.attempts import attempts_before
 from manager.orchestrator.restart import NOTHING, Scene, Steps, tend
 from manager.orchestrator.scale import ClosingOrder, free_numbers
 from manager.orchestrator.slots import Slot, put
@@ -80,5 +81,6 @@ def first_task(slot: Slot, scene: Scene) -> Steps:
         slot=slot.number,
         node_id=slot.node_id,
         desired=desired,
+        attempts=attempts_before(slot.tasks, scene.service.spec_version),
     )
     return Steps([create(made)])

@@ -5,36 +5,39 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from api.times import timestamp
+from api.times import at_nanos
 from api.v1 import events_pb2
 from swarmctl.cli import event_lines
 from swarmctl.cli.client import Client
 from swarmctl.cli.following import follow
 from swarmctl.cli.grammar import Verb
-from swarmctl.cli.options import Parsed, filter_option
+from swarmctl.cli.options import Parsed
 from swarmctl.cli.units import parse_moment
 
 
-def _moment(text: str) -> float:
-    return parse_moment(text, time.time())  # noqa: TID251 - the shell of a whole program
+_KEYS = "Show only what matches; keys: type, event, name, label, and each type, as service=web"
+
+
+def _moment(text: str) -> int:
+    return parse_moment(text, time.time_ns())  # noqa: TID251 - the shell of a whole program
 
 
 @click.command("events", cls=Verb)
-@filter_option
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=_KEYS)
 @click.option("--since", type=Parsed("time", _moment), help="As 10m or RFC 3339: also what was")
 @click.option("--until", type=Parsed("time", _moment), help="As 10m or RFC 3339: then end")
 @click.option("--format", "form", default="", metavar="FORMAT", help="json, or a template")
 @click.pass_obj
 def events(
-    client: Client, filters: tuple[str, ...], since: float | None, until: float | None, form: str
+    client: Client, filters: tuple[str, ...], since: int | None, until: int | None, form: str
 ) -> None:
     """Show what happens in the swarm, as it happens."""
     event_lines.check(form)
     request = events_pb2.EventsRequest(filters=_filters(filters))
     if since is not None:
-        request.since.CopyFrom(timestamp(since))
+        request.since.CopyFrom(at_nanos(since))
     if until is not None:
-        request.until.CopyFrom(timestamp(until))
+        request.until.CopyFrom(at_nanos(until))
     for message in follow(client, request):
         if message.HasField("gap"):
             _tell(message.gap)
