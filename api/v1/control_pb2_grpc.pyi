@@ -6,6 +6,7 @@ A mutating request carries a request_id: sent again with the same id it has the 
 """
 
 from api.v1 import control_pb2 as _control_pb2
+from api.v1 import explain_pb2 as _explain_pb2
 from api.v1 import objects_pb2 as _objects_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -72,6 +73,9 @@ class ControlStub:
     RemoveConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
+    ExplainTask: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.TaskExplanation]
+    """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+    ExplainService: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ServiceExplanation]
 
 @_typing.type_check_only
 class ControlAsyncStub(ControlStub):
@@ -114,6 +118,9 @@ class ControlAsyncStub(ControlStub):
     RemoveConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
+    ExplainTask: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.TaskExplanation]  # type: ignore[assignment]
+    """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+    ExplainService: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ServiceExplanation]  # type: ignore[assignment]
 
 class ControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -345,5 +352,20 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_control_pb2.WatchMessage], _abc.AsyncIterator[_control_pb2.WatchMessage]]:
         """First every matching object as it is (action NONE), then one message per commit."""
+
+    @_abc_1.abstractmethod
+    def ExplainTask(
+        self,
+        request: _explain_pb2.ExplainTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explain_pb2.TaskExplanation, _abc.Awaitable[_explain_pb2.TaskExplanation]]:
+        """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+
+    @_abc_1.abstractmethod
+    def ExplainService(
+        self,
+        request: _explain_pb2.ExplainServiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explain_pb2.ServiceExplanation, _abc.Awaitable[_explain_pb2.ServiceExplanation]]: ...
 
 def add_ControlServicer_to_server(servicer: ControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,6 +22,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetCluster",
             "GetGroup",
             "Watch",
+            "ExplainTask",
+            "ExplainService",
         ),
         # Secrets and configs are not for workers: each gets what its tasks need, and no more.
         _WRITERS: (

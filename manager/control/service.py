@@ -8,10 +8,11 @@ key only in its own call.
 from collections.abc import AsyncIterator, Callable
 
 from api.serving import Context, caller
-from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from api.v1 import control_pb2, control_pb2_grpc, explain_pb2, objects_pb2
 from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.images import without_logins
 from manager.control.resolve import resolve
@@ -34,6 +35,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         secrets: Files[objects_pb2.Secret],
         configs: Files[objects_pb2.Config],
         group: Callable[[], control_pb2.ManagerGroupStatus],
+        explanations: Explanations,
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
         self._store = store
@@ -43,6 +45,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._secrets = secrets
         self._configs = configs
         self._group = group
+        self._explanations = explanations
 
     async def CreateService(
         self, request: control_pb2.CreateServiceRequest, context: Context
@@ -240,6 +243,18 @@ class ControlService(control_pb2_grpc.ControlServicer):
             self._store, self._hub, request, lambda obj: _redacted(obj, role)
         ):
             yield message
+
+    async def ExplainTask(
+        self, request: explain_pb2.ExplainTaskRequest, context: Context
+    ) -> explain_pb2.TaskExplanation:
+        """Why a task is where it is."""
+        return await self._explanations.task(request)
+
+    async def ExplainService(
+        self, request: explain_pb2.ExplainServiceRequest, context: Context
+    ) -> explain_pb2.ServiceExplanation:
+        """How a service comes along."""
+        return await self._explanations.service(request)
 
 
 def _redacted(obj: StoredObject, role: str) -> StoredObject:

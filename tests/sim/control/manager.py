@@ -23,6 +23,7 @@ from api.v1 import (
 )
 from manager.control.cluster import ClusterAffairs
 from manager.control.exec import ExecBrokerService, ExecService
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
@@ -180,6 +181,7 @@ class Manager:
                 Files(objects_pb2.Secret, self.store, self.proposer, world.new_id),
                 Files(objects_pb2.Config, self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
+                Explanations(self.store, world.wall),
             ),
             collector,
         )

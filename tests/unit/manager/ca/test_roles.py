@@ -54,7 +54,7 @@ def test_who_may_call_what(rpc: str, roles: set[Role]) -> None:
 
 
 def test_workers_write_nothing_but_reports() -> None:
-    reads = ("Get", "List", "Watch")
+    reads = ("Get", "List", "Watch", "Explain")
     writes = {
         name
         for name in ROLES
