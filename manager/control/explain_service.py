@@ -8,6 +8,7 @@ asked of the orchestrator's own code. Goes on in pieces, as explain_task.py.
 from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from api import states
 from api.modes import is_everywhere, is_job
@@ -17,8 +18,9 @@ from manager.control import listing
 from manager.control.explain_nodes import divisions, left_out
 from manager.control.explain_rollout import rollout
 from manager.orchestrator.jobs import is_done
-from manager.orchestrator.slots import Slot, slots_of
+from manager.orchestrator.slots import Slot, put
 from manager.orchestrator.tasks import Fate, Fates
+from manager.state.indexes import SlotKey
 from manager.state.store import View
 
 Answer = explain_pb2.ServiceExplanation
@@ -55,12 +57,16 @@ class _Group:
 def explain_service(view: View, service: Service, now: float) -> Generator[None, None, Answer]:
     """The explanation."""
     answer = Answer(service_id=service.id, name=service.spec.annotations.name)
-    tasks = view.tasks_of_service(service.id)
-    iteration = service.job_status.iteration
-    slots = slots_of(task for task in tasks if task.job_iteration == iteration)
+    slots: dict[SlotKey, Slot] = {}
+    on_node: Counter[str] = Counter()
+    for task in view.tasks_of_service(service.id):
+        if task.job_iteration == service.job_status.iteration:
+            put(slots, task)
+        if task.node_id and states.is_live(task):
+            on_node[task.node_id] += 1
+        yield
     filled = [slot for slot in slots.values() if slot.is_filled]
-    filled.sort(key=lambda slot: (slot.number, slot.node_id))
-    yield
+    filled.sort(key=attrgetter("number", "node_id"))
     fates = Fates(view)
     groups: dict[tuple[str, bool], _Group] = {}
     for slot in filled:
@@ -77,8 +83,6 @@ def explain_service(view: View, service: Service, now: float) -> Generator[None,
         )
     answer.rollout = yield from rollout(service, filled, fates, now)
     nodes = list(view.all(objects_pb2.Node))
-    yield
-    on_node = Counter(task.node_id for task in tasks if task.node_id and states.is_live(task))
     yield from divisions(answer, service, nodes, on_node)
     if is_everywhere(service):
         yield from left_out(answer, view, service, on_node)

@@ -165,19 +165,20 @@ def _why_there(view: View, task: Task, record: explain_pb2.PlacementRecord) -> s
     if ranking.placed_before != record.placed_before:
         ago = record.placed_before - ranking.placed_before
         return f"; {could} when the same decision had placed {ago} fewer"
-    return f"; {could}, and {decisive(ranking, task.node_id)}"
+    return f"; {could}, and {_decisive(ranking, task)}"
 
 
-def decisive(ranking: explain_pb2.NodeRanking, node_id: str) -> str:
-    """What put the node before the next one."""
-    own = next((each for each in ranking.best if each.node_id == node_id), None)
-    other = next((each for each in ranking.best if each.node_id != node_id), None)
+def _decisive(ranking: explain_pb2.NodeRanking, task: Task) -> str:
+    """What put the task's node before the next one."""
+    own = next((each for each in ranking.best if each.node_id == task.node_id), None)
+    other = next((each for each in ranking.best if each.node_id != task.node_id), None)
     if own is None or other is None:
         return "it takes the place of another task there"
-    for depth, (mine, theirs) in enumerate(zip(own.branch_tasks, other.branch_tasks, strict=False)):
+    branches = zip(task.spec.placement.spread, own.branch_tasks, other.branch_tasks, strict=False)
+    for label, mine, theirs in branches:
         if mine != theirs:
             return (
-                f"its branch of preference {depth + 1} had the fewest tasks of the service"
+                f"its branch of spread={label} had the fewest tasks of the service"
                 f" ({mine}, the next {theirs})"
             )
     for mine, theirs, word in (

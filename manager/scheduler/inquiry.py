@@ -133,7 +133,8 @@ class Inquiry:
         return Case(self._task, info, self.name(info), there, self._succeeds(info))
 
     def _propose(self) -> Generator[None, None, None]:
-        """Tries what is thought of, the smallest first; each node is proposed once."""
+        """Tries what is thought of, the smallest first; no node and no change is proposed twice."""
+        said: set[tuple[str, ...]] = set()
         heap = [
             (row.obstacles, _size(row.ways[0]), number, 0)
             for number, row in enumerate(self.rows)
@@ -146,7 +147,11 @@ class Inquiry:
             yield
             _, _, number, place = heappop(heap)
             row = self.rows[number]
+            texts = tuple(remedy.text for remedy in row.ways[place])
+            if texts in said:
+                continue
             if self._would_fit(row.node, row.ways[place]):
+                said.add(texts)
                 self.proposals.append(Proposal(row.node, row.ways[place]))
             elif place + 1 < len(row.ways):
                 way = row.ways[place + 1]

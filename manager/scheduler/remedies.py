@@ -31,9 +31,9 @@ class Size(float, Enum):
     PER_NODE = 3
     RESERVE_LESS = 4
     GENERIC_LESS = 5
-    NO_CONSTRAINT = 6
-    MOVE_HOLDER = 7
-    ACTIVATE = 8
+    ACTIVATE = 6
+    NO_CONSTRAINT = 7
+    MOVE_HOLDER = 8
     ROLE = 9
     CONTROLLER = 10
     NO_LIMIT = 11
@@ -117,19 +117,21 @@ def _without_constraint(text: str) -> Remedy:
 def _meet(clause: Clause, case: Case) -> Iterator[Remedy]:
     """How the node could be made to meet the clause."""
     if clause.key[: len(NODE_LABEL)].lower() == NODE_LABEL:
-        yield _label(clause, case.name)
+        yield _label(clause, case)
     elif clause.key == "node.role":
         yield _role(case)
 
 
-def _label(clause: Clause, name: str) -> Remedy:
+def _label(clause: Clause, case: Case) -> Remedy:
     label = clause.key[len(NODE_LABEL) :]
     if clause.equal:
         command = ("node", "update", "--label-add", f"{label}={clause.given}")
-        text = f"give {name} the label {label}={clause.given}"
+        former = clause.read(case.node.node)
+        instead = f" instead of {former}" if former else ""
+        text = f"give {case.name} the label {label}={clause.given}{instead}"
     else:
         command = ("node", "update", "--label-rm", label)
-        text = f"take the label {label} from {name}"
+        text = f"take the label {label} from {case.name}"
 
     def change(node: Node) -> None:
         labels = node.spec.annotations.labels

@@ -76,7 +76,8 @@ def _more(each: Task) -> str:
     if not each.more_nodes:
         return ""
     hint = ": see --all" if len(each.nodes) < MAX_NODES else ""
-    return f"and {each.more_nodes:,} more nodes{hint}\n"
+    nodes = "node" if each.more_nodes == 1 else "nodes"
+    return f"and {each.more_nodes:,} more {nodes}{hint}\n"
 
 
 def _ranking(each: Task, now: float) -> str:

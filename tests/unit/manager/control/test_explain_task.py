@@ -138,7 +138,7 @@ def test_a_preference_may_have_decided() -> None:
     spec.placement.spread.append("node.labels.rack")
     found = placed(*hosts, task("o", slot=2, node_id="n1"), waiting(spec))
     assert found.answer.endswith(
-        "its branch of preference 1 had the fewest tasks of the service (0, the next 1)"
+        "its branch of spread=node.labels.rack had the fewest tasks of the service (0, the next 1)"
     )
 
 
