@@ -163,7 +163,7 @@ class PlacementRecord(message.Message):
 
 @typing.final
 class ExplainTaskRequest(message.Message):
-    """`key` as in GetRequest."""
+    """`key` as in GetRequest, or SERVICE.SLOT, of a global service SERVICE.NODE: the newest task there."""
 
     DESCRIPTOR: descriptor.Descriptor
 

@@ -9,9 +9,11 @@ from collections.abc import Generator
 from api import states
 from api.times import seconds_of
 from api.v1 import explain_pb2, objects_pb2, types_pb2
+from manager.control.resolve import resolve
 from manager.scheduler.inquiry import Inquiry, Proposal, Row
 from manager.scheduler.remedies import About, Remedy
 from manager.scheduler.waiting import is_waiting
+from manager.state.indexes import SlotKey
 from manager.state.store import View
 
 NODES = 20
@@ -20,6 +22,26 @@ MAX_NODES = 5000
 
 Answer = explain_pb2.TaskExplanation
 Task = objects_pb2.Task
+
+
+def the_task(view: View, key: str) -> Task:
+    """The task that `key` means: as elsewhere; or SERVICE.SLOT, SERVICE.NODE for the newest there.
+
+    NOT_FOUND or INVALID (ambiguous) with what to do.
+    """
+    name, _, place = key.rpartition(".")
+    service = view.named(objects_pb2.Service, name) if name else None
+    if service is not None:
+        slot: SlotKey = int(place) if place.isdecimal() else _node_called(view, place)
+        tasks = view.tasks_of_slot(service.id, slot)
+        if tasks:
+            return tasks[-1]
+    return resolve(view, Task, key)
+
+
+def _node_called(view: View, name: str) -> str:
+    nodes = view.all(objects_pb2.Node)
+    return next((n.id for n in nodes if name in (n.id, n.description.hostname)), name)
 
 
 def explain_task(view: View, task: Task, nodes: int, now: float) -> Generator[None, None, Answer]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from api.v1 import explain_pb2, objects_pb2
 from manager.control.explain_service import explain_service
-from manager.control.explain_task import explain_task
+from manager.control.explain_task import explain_task, the_task
 from manager.control.resolve import resolve
 from manager.state.store import Store
 
@@ -29,7 +29,7 @@ class Explanations:
 
     async def task(self, request: explain_pb2.ExplainTaskRequest) -> explain_pb2.TaskExplanation:
         """Why the task is where it is; NOT_FOUND if there is none."""
-        task = resolve(self._store, objects_pb2.Task, request.key)
+        task = the_task(self._store, request.key)
         return await self._in_pieces(explain_task(self._store, task, request.nodes, self._clock()))
 
     async def service(

@@ -119,7 +119,7 @@ def _groups(each: Service) -> str:
         for group in each.groups
     ]
     wrong = next((group for group in each.groups if not group.is_well), None)
-    hint = f"for more: swarmctl task explain {wrong.example_id}\n" if wrong is not None else ""
+    hint = f"for more: swarmctl task explain {wrong.examples[0]}\n" if wrong is not None else ""
     return table(("TASKS", "STATE", "NAMES"), rows) + hint
 
 

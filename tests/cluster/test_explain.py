@@ -95,5 +95,5 @@ def test_a_placed_task_tells_the_ranking_of_that_moment_from_any_manager(swarm: 
     names = [found["Hostnames"][each["NodeID"]] for each in ranking["Best"]]
     assert names == ["w2", "w1"]
     # A worker has it answered by a manager, as other reads.
-    asked = swarm.ctl("task", "explain", "-f", "{{.Answer}}", placed.id, at="w1")
+    asked = swarm.ctl("task", "explain", "-f", "{{.Answer}}", "web.1", at="w1")
     assert asked.out.strip() == found["Answer"]

@@ -23,13 +23,17 @@ from swarmctl.cli.render import check_inspect, inspect
 def task_explain(client: Client, names: tuple[str, ...], every: bool, form: str) -> None:
     """Tell why tasks are where they are, or what they wait for.
 
+    TASK is an id, or the newest task of a slot: SERVICE.SLOT, or SERVICE.NODE of a global service.
+
     Of a task that waits for a node: what each node lacks, and the smallest changes by which it
     would be placed. Of one that was placed: how the nodes stood in the ranking then.
     """
     check_inspect(form, document(explain_pb2.TaskExplanation()))
 
     def ask(name: str) -> explain_pb2.TaskExplanation:
-        request = explain_pb2.ExplainTaskRequest(key=name, nodes=explanations.MAX_NODES if every else 0)
+        request = explain_pb2.ExplainTaskRequest(
+            key=name, nodes=explanations.MAX_NODES if every else 0
+        )
         return client.call(client.control.ExplainTask, request, f"explaining task {name}")
 
     found, complete = for_each(names, ask)

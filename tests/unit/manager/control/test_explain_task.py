@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from api import states
+from api.errors import SwarmError
 from api.v1 import explain_pb2, objects_pb2, specs_pb2
-from manager.control.explain_task import MAX_NODES, NODES, explain_task
+from manager.control.explain_task import MAX_NODES, NODES, explain_task, the_task
 from manager.scheduler.decide import SchedulerLoop
 from manager.scheduler.recorder import EACH
 from manager.state.changes import StoredObject, create
-from tests.support.builders import DOWN, EPOCH, node, task, task_spec
+from tests.support.builders import DOWN, EPOCH, node, service, task, task_spec
 from tests.support.loop_driver import LoopDriver
 from tests.support.pieces import result_of
 from tests.support.sealed_store import SealedStore
@@ -209,3 +210,37 @@ UNKNOWN = "; how it was placed is not on record"
 def test_each_stage_has_its_words(given: dict[str, Any], words: str) -> None:
     subject = task("t", **given)
     assert explained(node("n1"), node("n2", state=DOWN), subject).answer == words
+
+
+@pytest.mark.parametrize(
+    ("key", "task_id"),
+    [
+        ("web.1", "b"),
+        ("web.2", "c"),
+        ("web.1.a", "a"),
+        ("all.n1", "g"),
+        ("all.host1", "g"),
+        ("c", "c"),
+    ],
+)
+def test_a_task_is_known_by_its_place_too(key: str, task_id: str) -> None:
+    host = node("n1")
+    host.description.hostname = "host1"
+    store = SealedStore()
+    tasks = [
+        task("a", slot=1, state=states.FAILED, desired=states.SHUTDOWN),
+        task("b", slot=1),
+        task("c", slot=2),
+        task("g", "all", slot=0, node_id="n1"),
+    ]
+    services = [service("web"), service("all", mode="global")]
+    store.must(*map(create, (host, *services, *tasks)), now=EPOCH)
+    assert the_task(store, key).id == task_id
+
+
+@pytest.mark.parametrize("key", ["web.3", "nobody.1", "web.host9", "."])
+def test_a_place_without_tasks_is_not_found(key: str) -> None:
+    store = SealedStore()
+    store.must(create(service("web")), now=EPOCH)
+    with pytest.raises(SwarmError, match="there is no task"):
+        the_task(store, key)
