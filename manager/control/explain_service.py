@@ -6,7 +6,7 @@ asked of the orchestrator's own code. Goes on in pieces, as explain_task.py.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -20,6 +20,7 @@ from manager.control.explain_rollout import rollout
 from manager.orchestrator.jobs import is_done
 from manager.orchestrator.slots import Slot, put
 from manager.orchestrator.tasks import Fate, Fates
+from manager.scheduler.reasons import without_details
 from manager.state.indexes import SlotKey
 from manager.state.store import View
 
@@ -28,6 +29,10 @@ Service = objects_pb2.Service
 Task = objects_pb2.Task
 
 EXAMPLES = 3
+MAX_GROUPS = 20
+"""Of tasks that need a look: their errors may all differ."""
+IN_ANSWER = 3
+"""Groups that are named in the answer itself."""
 WELL = "run"
 DONE = "completed"
 
@@ -68,11 +73,11 @@ def explain_service(view: View, service: Service, now: float) -> Generator[None,
     filled = [slot for slot in slots.values() if slot.is_filled]
     filled.sort(key=attrgetter("number", "node_id"))
     fates = Fates(view)
-    groups: dict[tuple[str, bool], _Group] = {}
+    groups: dict[str, _Group] = {}
     for slot in filled:
         _sort(slot, groups, fates, now)
         yield
-    ordered = sorted(groups.values(), key=lambda group: (group.is_well, -group.slots))
+    ordered = _ordered(groups.values())
     for group in ordered:
         answer.groups.add(
             text=group.words,
@@ -90,12 +95,29 @@ def explain_service(view: View, service: Service, now: float) -> Generator[None,
     return answer
 
 
-def _sort(slot: Slot, groups: dict[tuple[str, bool], _Group], fates: Fates, now: float) -> None:
+def _sort(slot: Slot, groups: dict[str, _Group], fates: Fates, now: float) -> None:
     text, is_well, wait = _state(slot, fates, now)
-    group = groups.get((text, is_well))
+    task = slot.wanted[-1] if slot.wanted else slot.newest
+    # Numbers in the scheduler's reasons differ by when each was written.
+    is_pending = task.status.state == states.PENDING
+    key = without_details(task.status.error) if is_pending else text
+    group = groups.get(key)
     if group is None:
-        group = groups[text, is_well] = _Group(text, is_well)
-    group.add(slot.wanted[-1] if slot.wanted else slot.newest, wait)
+        group = groups[key] = _Group(text, is_well)
+    group.add(task, wait)
+
+
+def _ordered(groups: Iterable[_Group]) -> list[_Group]:
+    """What needs a look first, then the largest; the many that would be too many as one."""
+    found = sorted(groups, key=lambda group: (group.is_well, -group.slots))
+    rest = [group for group in found if not group.is_well][MAX_GROUPS:]
+    if not rest:
+        return found
+    merged = _Group(f"have {len(rest):,} other reasons", is_well=False)
+    merged.slots = sum(group.slots for group in rest)
+    merged.examples = rest[0].examples
+    well = [group for group in found if group.is_well]
+    return [*found[:MAX_GROUPS], merged, *well]
 
 
 def _state(slot: Slot, fates: Fates, now: float) -> tuple[str, bool, float | None]:
@@ -181,5 +203,8 @@ def _job(view: View, service: Service, groups: list[_Group]) -> str:
     )
 
 
-def _others(groups: Iterable[_Group]) -> Iterable[str]:
-    return (f"{group.slots:,} {group.words}" for group in groups if not group.is_well)
+def _others(groups: Iterable[_Group]) -> Iterator[str]:
+    wrong = [group for group in groups if not group.is_well]
+    yield from (f"{group.slots:,} {group.words}" for group in wrong[:IN_ANSWER])
+    if len(wrong) > IN_ANSWER:
+        yield f"{sum(group.slots for group in wrong[IN_ANSWER:]):,} are told of below"

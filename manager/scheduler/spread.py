@@ -39,13 +39,11 @@ def rank(node: NodeInfo, group: GroupKey, now: float) -> Rank:
     return (faulty, node.of_service.get(group[0], 0), node.tasks)
 
 
-class Refused:
-    """Which nodes an order leaves out, by the filter that was the first to refuse each."""
-
-    __slots__ = ("_of_node", "counts")
+class Refused(dict[str, str]):
+    """The nodes that an order leaves out, each with the first filter that refuses it."""
 
     def __init__(self) -> None:
-        self._of_node: dict[str, str] = {}
+        super().__init__()
         self.counts: Counter[str] = Counter()
 
     def note(self, node: NodeInfo, pipeline: Pipeline) -> None:
@@ -53,12 +51,12 @@ class Refused:
         self.forget(node.id)
         found = pipeline.refusing(node)
         if found is not None:
-            self._of_node[node.id] = found.name
+            self[node.id] = found.name
             self.counts[found.name] += 1
 
     def forget(self, node_id: str) -> None:
-        """The node is not refused, as far as is known."""
-        name = self._of_node.pop(node_id, None) if self._of_node else None
+        """The node is gone, or not refused any more."""
+        name = self.pop(node_id, None)
         if name is not None:
             self.counts[name] -= 1
 
@@ -115,7 +113,8 @@ class LeastLoaded:
                 self._refused.note(node, pipeline)
                 self._order.drop(node_id)
             else:
-                self._refused.forget(node_id)
+                if node_id in self._refused:
+                    self._refused.forget(node_id)
                 self._order.put(node_id, (node.tasks,))
             done += 1
         return done
@@ -271,7 +270,8 @@ class Ranking:
             old.order.drop(node_id)
             old.rise(-old_count)
             old_count = 0
-        self._refused.forget(node_id)
+        if node_id in self._refused:
+            self._refused.forget(node_id)
         if node is None or new is None:
             return
         place = rank(node, self._group, now)

@@ -93,7 +93,34 @@ def test_what_is_on_the_way_and_what_ended_is_told_apart() -> None:
     }
     assert not any(is_well for *_, is_well, _ in groups(found))
     assert found.answer.startswith("web: 0 of 7 tasks run; ")
-    assert found.answer.endswith("; 1 are yet to be made")
+    assert found.answer.endswith("; 3 are told of below; 1 are yet to be made")
+
+
+def test_thousands_of_different_errors_are_not_all_told() -> None:
+    stuck = [
+        task(f"s{n}", slot=n, node_id="n1", state=states.PREPARING, error=f"no image {n}")
+        for n in range(1, 1001)
+    ]
+    found = explained(node("n1"), service(replicas=1001), *stuck, *running(1, start=1001))
+    assert len(found.groups) == 22
+    assert groups(found)[-2:] == [
+        (980, "have 980 other reasons", False, ["web.21"]),
+        (1, "run", True, ["web.1001"]),
+    ]
+    assert "; 997 are told of below" in found.answer
+
+
+def test_reasons_that_differ_in_numbers_alone_are_one() -> None:
+    why = "no suitable node (insufficient CPU on 1 node: 2 needed, {} free)"
+    stuck = [
+        task(f"s{n}", slot=n, state=states.PENDING, error=why.format(n / 10)) for n in range(1, 9)
+    ]
+    other = task("o", slot=9, state=states.PENDING, error="no suitable node (1 node is not ready)")
+    found = explained(node("n1"), service(replicas=9), *stuck, other)
+    assert [(count, text) for count, text, *_ in groups(found)] == [
+        (8, f"wait: {why.format(0.1)}"),
+        (1, "wait: no suitable node (1 node is not ready)"),
+    ]
 
 
 def test_a_service_without_tasks_wants_none() -> None:
