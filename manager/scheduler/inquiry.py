@@ -86,7 +86,7 @@ class Inquiry:
         nodes = yield from counted(self._view)
         infos = nodes.in_question(self._needs.node_id)
         self.nodes = len(infos)
-        self._hostnames = Counter(info.node.description.hostname for info in infos)
+        self._hostnames = Counter(info.node.description.hostname for info in nodes.all())
         for info in infos:
             self.rows.append(self._row(info))
             if len(self.rows) > 2 * self._most:

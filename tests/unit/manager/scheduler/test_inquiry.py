@@ -381,10 +381,11 @@ def test_constraints_that_contradict_each_other_are_not_both_met_by_labels() -> 
     assert {step.command[2] for step in proposal.steps} == {"--label-add", "--constraint-rm"}
 
 
-def test_two_hosts_of_one_name_are_called_by_their_ids() -> None:
+@pytest.mark.parametrize("own", ["", "n1"])
+def test_two_hosts_of_one_name_are_called_by_their_ids(own: str) -> None:
     twins = [node("n1"), node("n2")]
     for each in twins:
         each.description.hostname = "same"
-    inquiry = asked([*twins, waiting(constrained("node.labels.zone==a"))])
+    inquiry = asked([*twins, waiting(constrained("node.labels.zone==a"), node_id=own)])
     assert inquiry.name(inquiry.rows[0].node) == "n1"
     assert inquiry.proposals[0].steps[0].text == "give n1 the label zone=a"
