@@ -216,12 +216,15 @@ class TaskExplanation(message.Message):
     PROPOSALS_FIELD_NUMBER: builtins.int
     PLACEMENT_FIELD_NUMBER: builtins.int
     HOSTNAMES_FIELD_NUMBER: builtins.int
+    NODE_ID_FIELD_NUMBER: builtins.int
     task_id: builtins.str
     name: builtins.str
     answer: builtins.str
     """in a sentence or two"""
     more_nodes: builtins.int
     """that are left out of `nodes`"""
+    node_id: builtins.str
+    """of the task, if it has one"""
     @builtins.property
     def nodes(self) -> containers.RepeatedCompositeFieldContainer[NodeVerdicts]:
         """Of a task that waits for a node: nodes, the nearest to fitting first, and what would make it fit."""
@@ -247,10 +250,11 @@ class TaskExplanation(message.Message):
         proposals: abc.Iterable[Proposal] | None = ...,
         placement: PlacementRecord | None = ...,
         hostnames: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        node_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["placement", b"placement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "hostnames", b"hostnames", "more_nodes", b"more_nodes", "name", b"name", "nodes", b"nodes", "placement", b"placement", "proposals", b"proposals", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "hostnames", b"hostnames", "more_nodes", b"more_nodes", "name", b"name", "node_id", b"node_id", "nodes", b"nodes", "placement", b"placement", "proposals", b"proposals", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

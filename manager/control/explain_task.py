@@ -46,7 +46,7 @@ def _node_called(view: View, name: str) -> str:
 
 def explain_task(view: View, task: Task, nodes: int, now: float) -> Generator[None, None, Answer]:
     """The explanation; `nodes`: how many to tell of, 0 for NODES."""
-    answer = Answer(task_id=task.id, name=states.task_name(task))
+    answer = Answer(task_id=task.id, name=states.task_name(task), node_id=task.node_id)
     if is_waiting(task):
         yield from _waiting(answer, view, task, min(nodes or NODES, MAX_NODES))
         return answer

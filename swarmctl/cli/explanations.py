@@ -1,7 +1,7 @@
 """Explanations as text: the answer first, then what it rests on. Pure."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from api.times import seconds_of
 from api.v1 import explain_pb2
@@ -98,14 +98,26 @@ def _ranking(each: Task, now: float) -> str:
         "OF SERVICE",
         "TASKS",
     )
-    rows = [_score(place, one, each.hostnames) for place, one in enumerate(ranking.best, 1)]
-    return f"{_sentence(head)}{table(headings, rows)}"
+    rows = [_score(place, one, each) for place, one in enumerate(ranking.best, 1)]
+    later = record.placed_before - ranking.placed_before
+    note = f"When it was placed, {later} after that, {_then(each)}" if later else ""
+    return f"{_sentence(head)}{table(headings, rows)}{_sentence(note) if note else ''}"
 
 
-def _score(place: int, one: explain_pb2.NodeScore, names: Mapping[str, str]) -> list[str]:
+def _then(each: Task) -> str:
+    """The numbers of the task's own node."""
+    score = each.placement.score
+    name = each.hostnames.get(each.node_id, each.node_id)
+    branches = ", ".join(map(str, score.branch_tasks))
+    inner = f"; in its branches: {branches}" if branches else ""
+    return f"{name} had {score.service_tasks} of the service and {score.tasks} tasks{inner}"
+
+
+def _score(place: int, one: explain_pb2.NodeScore, each: Task) -> list[str]:
+    name = each.hostnames.get(one.node_id, one.node_id)
     return [
         str(place),
-        names.get(one.node_id, one.node_id),
+        f"{name} (its node)" if one.node_id == each.node_id else name,
         *map(str, one.branch_tasks),
         "yes" if one.failing else "no",
         str(one.service_tasks),

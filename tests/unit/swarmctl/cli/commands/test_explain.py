@@ -52,15 +52,14 @@ def waits() -> explain_pb2.TaskExplanation:
     return result_of(explain_task(store, waiting, 2, EPOCH))
 
 
-def is_placed() -> explain_pb2.TaskExplanation:
+def is_placed(task_id: str = "t1") -> explain_pb2.TaskExplanation:
     spec = task_spec()
     spec.placement.spread.append("node.labels.rack")
     there = [task("o", slot=5, node_id="w1"), task("p", "db", node_id="w2")]
-    driver = LoopDriver(
-        SchedulerLoop(), *hosts(), *there, task("t", state=states.PENDING, spec=spec)
-    )
+    tasks = [task(f"t{n}", slot=n, state=states.PENDING, spec=spec) for n in (1, 2, 3)]
+    driver = LoopDriver(SchedulerLoop(), *hosts(), *there, *tasks)
     driver.run()
-    return result_of(explain_task(driver.store, driver.task("t"), 0, EPOCH))
+    return result_of(explain_task(driver.store, driver.task(task_id), 0, EPOCH))
 
 
 def of_a_service() -> explain_pb2.ServiceExplanation:
@@ -112,7 +111,8 @@ def test_a_task_that_waits(daemon: ScriptedDaemon, cli: CommandLine) -> None:
 
 
 def test_a_task_that_was_placed() -> None:
-    check_golden("explain_placed.txt", explanations.of_task(is_placed(), EPOCH + 120))
+    texts = [explanations.of_task(is_placed(name), EPOCH + 120) for name in ("t1", "t3")]
+    check_golden("explain_placed.txt", "\n".join(texts))
 
 
 def test_a_service(daemon: ScriptedDaemon, cli: CommandLine) -> None:
