@@ -11,7 +11,7 @@ from api.v1 import objects_pb2
 from manager.orchestrator.restart import Scene
 from manager.orchestrator.rollback import HALTED, PAUSED, ROLLBACK_STARTED, UNDER_WAY
 from manager.orchestrator.slots import Slot
-from manager.orchestrator.standing import Look, Progress, Standing
+from manager.orchestrator.standing import Look, Progress
 from manager.orchestrator.tasks import Fates
 
 NAMED = 3
@@ -28,12 +28,12 @@ def rollout(
     config = service.spec.rollback if state == ROLLBACK_STARTED else service.spec.update
     look = Look(Scene(service, fates, _no_ids, now), config)
     counts: Counter[Progress] = Counter()
-    waited_for: list[Standing] = []
+    waited_for: list[tuple[objects_pb2.Task, float]] = []  # with the moment when that is over
     for slot in slots:
         each = look.standing(slot)
         counts[each.progress] += 1
         if each.progress is Progress.BUSY and each.trial is not None:
-            waited_for.append(each)
+            waited_for.append((each.trial, now if each.until is None else each.until))
         yield
     done = counts[Progress.SETTLED] + counts[Progress.PASSED] + counts[Progress.WATCHED]
     text = f"{service.update_status.message}: {done:,} of {len(slots):,} tasks are of the new spec"
@@ -41,7 +41,7 @@ def rollout(
         text += f", {counts[Progress.FAILED]:,} failed"
     if state in HALTED:
         return f"{text}. {_how_to_go_on(service)}"
-    waits = [_words(each, now) for each in waited_for[:NAMED]]
+    waits = [_words(task, max(0.0, until - now)) for task, until in waited_for[:NAMED]]
     if len(waited_for) > NAMED:
         waits.append(f"{len(waited_for) - NAMED:,} more")
     if not waits and counts[Progress.WATCHED]:
@@ -49,16 +49,13 @@ def rollout(
     return f"{text}. It waits for {', '.join(waits)}" if waits else text
 
 
-def _words(standing: Standing, now: float) -> str:
-    task = standing.trial
-    if task is None:
-        return ""
-    left = "" if standing.until is None else f"{max(0.0, standing.until - now):.0f} s"
+def _words(task: objects_pb2.Task, left: float) -> str:
+    """`left`: seconds, for which it may go on like this."""
     if task.status.state == states.RUNNING:
-        return f"{states.task_name(task)} (runs; {left} of the delay are left)"
+        return f"{states.task_name(task)} (runs; {left:.0f} s of the delay are left)"
     error = f": {task.status.error}" if task.status.error else ""
     state = states.state_name(task.status.state).lower()
-    return f"{states.task_name(task)} ({state}{error}; counts as failed in {left})"
+    return f"{states.task_name(task)} ({state}{error}; counts as failed in {left:.0f} s)"
 
 
 def _how_to_go_on(service: objects_pb2.Service) -> str:

@@ -1,5 +1,7 @@
 """What people are told of a whole service."""
 
+from typing import Any
+
 from api import states
 from api.times import timestamp
 from api.v1 import explain_pb2, objects_pb2
@@ -138,7 +140,7 @@ def updating(state: Update.State.ValueType = Update.STATE_UPDATING) -> objects_p
     return made
 
 
-def new(task_id: str, slot: int, **given: object) -> objects_pb2.Task:
+def new(task_id: str, slot: int, **given: Any) -> objects_pb2.Task:
     return task(
         task_id,
         slot=slot,
@@ -175,6 +177,42 @@ def test_a_paused_rollout_tells_why_and_how_to_go_on() -> None:
         "update paused due to failure or early termination of task b: 0 of 2 tasks are of the new "
         "spec, 1 failed. To go on: swarmctl service update web; back: swarmctl service rollback web"
     )
+
+
+def test_a_rollout_may_wait_for_the_delay_between_its_steps() -> None:
+    subject = updating()
+    subject.spec.update.delay.seconds = 30
+    found = explained(node("n1"), subject, new("a", 1), *running(2, start=2), now=EPOCH + 10)
+    assert found.rollout.endswith("It waits for web.1 (runs; 20 s of the delay are left)")
+
+
+def test_of_many_tasks_that_are_waited_for_a_few_are_named() -> None:
+    starting = [new(f"s{n}", n, state=states.PREPARING) for n in range(1, 6)]
+    found = explained(node("n1"), updating(), *starting)
+    assert found.rollout.count("counts as failed") == 3
+    assert found.rollout.endswith(", 2 more")
+
+
+def test_a_paused_rollback_goes_on_by_another() -> None:
+    halted = updating(Update.STATE_ROLLBACK_PAUSED)
+    halted.update_status.message = "rollback paused"
+    found = explained(node("n1"), halted, *running(3))
+    assert found.rollout == (
+        "rollback paused: 0 of 3 tasks are of the new spec. To go on: swarmctl service rollback web"
+    )
+
+
+def test_tasks_that_stop_and_ends_that_await_an_answer() -> None:
+    found = explained(
+        node("n1"),
+        service(replicas=2),
+        task("a", slot=1, node_id="n1", desired=states.SHUTDOWN),
+        task("b", slot=2, node_id="n1", state=states.FAILED, error="exit 1"),
+    )
+    assert {text for _, text, *_ in groups(found)} == {
+        "are stopping",
+        "ended, and are about to be replaced: exit 1",
+    }
 
 
 def labelled(name: str, rack: str) -> objects_pb2.Node:

@@ -234,7 +234,8 @@ def test_a_task_is_known_by_its_place_too(key: str, task_id: str) -> None:
         task("g", "all", slot=0, node_id="n1"),
     ]
     services = [service("web"), service("all", mode="global")]
-    store.must(*map(create, (host, *services, *tasks)), now=EPOCH)
+    objects: list[StoredObject] = [host, *services, *tasks]
+    store.must(*map(create, objects), now=EPOCH)
     assert the_task(store, key).id == task_id
 
 

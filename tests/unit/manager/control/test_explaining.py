@@ -8,7 +8,7 @@ from api import states
 from api.errors import Code, SwarmError
 from api.v1.explain_pb2 import ExplainServiceRequest, ExplainTaskRequest
 from manager.control.explaining import PIECE, Explanations
-from manager.state.changes import create
+from manager.state.changes import StoredObject, create
 from tests.support.builders import EPOCH, node, service, task
 from tests.support.sealed_store import SealedStore
 
@@ -18,7 +18,8 @@ def explanations() -> Explanations:
     store = SealedStore()
     hosts = [node(f"n{n:04}") for n in range(PIECE * 5)]
     waiting = task("t", state=states.PENDING)
-    store.must(*map(create, (*hosts, service("web"), waiting)), now=EPOCH)
+    objects: list[StoredObject] = [*hosts, service("web"), waiting]
+    store.must(*map(create, objects), now=EPOCH)
     return Explanations(store, lambda: EPOCH)
 
 
@@ -49,5 +50,5 @@ def test_what_is_not_there_is_not_found(explanations: Explanations) -> None:
         explanations.service(ExplainServiceRequest(key="no")),
     ):
         with pytest.raises(SwarmError) as refused:
-            asyncio.run(call)  # type: ignore[arg-type]
+            asyncio.run(call)
         assert refused.value.code is Code.NOT_FOUND

@@ -10,8 +10,9 @@ from api import states
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.scheduler.decide import SchedulerLoop
 from manager.scheduler.filters.order import default_filters
-from manager.scheduler.inquiry import Inquiry
-from manager.scheduler.remedies import _BY_FILTER, About, Remedy
+from manager.scheduler.inquiry import MAX_TRIALS, Inquiry
+from manager.scheduler.nodes import NodeInfo
+from manager.scheduler.remedies import _BY_FILTER, About, Case, Remedy, obstacles
 from manager.state.changes import create, unwrap, wrap
 from swarmctl.cli.units import parse_bytes, parse_nano_cpus
 from tests.support.builders import (
@@ -138,7 +139,7 @@ def without_other_nodes(objects: Sequence[Node | Task], node_id: str) -> list[No
     return [each for each in objects if not isinstance(each, Node) or each.id == node_id]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(clusters())
 def test_a_node_fits_just_when_the_scheduler_would_take_it(objects: list[Node | Task]) -> None:
     inquiry = asked(objects)
@@ -148,7 +149,7 @@ def test_a_node_fits_just_when_the_scheduler_would_take_it(objects: list[Node | 
     assert bool(inquiry.reason) is not is_placed(objects)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(clusters())
 def test_what_is_proposed_makes_the_scheduler_place_the_task(objects: list[Node | Task]) -> None:
     inquiry = asked(objects)
@@ -161,7 +162,7 @@ def test_what_is_proposed_makes_the_scheduler_place_the_task(objects: list[Node 
         assert is_placed(changed), [step.text for step in proposal.steps]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(clusters())
 def test_fewer_rows_are_the_nearest(objects: list[Node | Task]) -> None:
     every = [row.node.id for row in asked(objects).rows]
@@ -379,6 +380,27 @@ def test_constraints_that_contradict_each_other_are_not_both_met_by_labels() -> 
     spec = constrained("node.labels.zone==a", "node.labels.zone==b")
     (proposal,) = asked([node("n1"), waiting(spec)]).proposals
     assert {step.command[2] for step in proposal.steps} == {"--label-add", "--constraint-rm"}
+
+
+def test_of_very_many_nodes_only_the_nearest_are_kept() -> None:
+    small = [node(f"s{n:03}", cpus=0.5 + n / 1000) for n in range(2 * MAX_TRIALS + 30)]
+    inquiry = asked([*small, waiting(task_spec(cpus=1))], rows=10)
+    assert inquiry.nodes == len(small)
+    assert len(inquiry.rows) == MAX_TRIALS
+    assert inquiry.rows[0].node.id == small[-1].id
+
+
+def test_another_role_is_a_bigger_change_than_a_constraint_less() -> None:
+    case = Case(waiting(constrained("node.role==manager")), info(node("n1")), "n1", [], False)
+    ((drop, promote),) = obstacles("constraint", case)
+    assert promote.command == ("node", "promote")
+    assert drop.size < promote.size
+
+
+def info(described: Node) -> NodeInfo:
+    made = NodeInfo(described.id)
+    made.describe(described)
+    return made
 
 
 @pytest.mark.parametrize("own", ["", "n1"])
