@@ -37,6 +37,7 @@ from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
 from manager.control.events import EventStreams
 from manager.control.exec import ExecBrokerService, ExecService
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
@@ -171,6 +172,7 @@ class Offer:
             Files(objects_pb2.Config, parts.store, parts.proposer, new_id),
             self._events,
             self._status,
+            Explanations(parts.store, parts.config.clock),
         )
         control_pb2_grpc.add_ControlServicer_to_server(control, server)
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)

@@ -5,6 +5,7 @@ import warnings
 
 from api.v1 import control_pb2 as api_dot_v1_dot_control__pb2
 from api.v1 import events_pb2 as api_dot_v1_dot_events__pb2
+from api.v1 import explain_pb2 as api_dot_v1_dot_explain__pb2
 from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -201,6 +202,16 @@ class ControlStub:
                 '/swarm.v1.Control/Events',
                 request_serializer=api_dot_v1_dot_events__pb2.EventsRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_events__pb2.EventsMessage.FromString,
+                _registered_method=True)
+        self.ExplainTask = channel.unary_unary(
+                '/swarm.v1.Control/ExplainTask',
+                request_serializer=api_dot_v1_dot_explain__pb2.ExplainTaskRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_explain__pb2.TaskExplanation.FromString,
+                _registered_method=True)
+        self.ExplainService = channel.unary_unary(
+                '/swarm.v1.Control/ExplainService',
+                request_serializer=api_dot_v1_dot_explain__pb2.ExplainServiceRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_explain__pb2.ServiceExplanation.FromString,
                 _registered_method=True)
 
 
@@ -413,6 +424,19 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainTask(self, request, context):
+        """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainService(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -580,6 +604,16 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.Events,
                     request_deserializer=api_dot_v1_dot_events__pb2.EventsRequest.FromString,
                     response_serializer=api_dot_v1_dot_events__pb2.EventsMessage.SerializeToString,
+            ),
+            'ExplainTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTask,
+                    request_deserializer=api_dot_v1_dot_explain__pb2.ExplainTaskRequest.FromString,
+                    response_serializer=api_dot_v1_dot_explain__pb2.TaskExplanation.SerializeToString,
+            ),
+            'ExplainService': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainService,
+                    request_deserializer=api_dot_v1_dot_explain__pb2.ExplainServiceRequest.FromString,
+                    response_serializer=api_dot_v1_dot_explain__pb2.ServiceExplanation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1474,6 +1508,60 @@ class Control:
             '/swarm.v1.Control/Events',
             api_dot_v1_dot_events__pb2.EventsRequest.SerializeToString,
             api_dot_v1_dot_events__pb2.EventsMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/ExplainTask',
+            api_dot_v1_dot_explain__pb2.ExplainTaskRequest.SerializeToString,
+            api_dot_v1_dot_explain__pb2.TaskExplanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainService(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/ExplainService',
+            api_dot_v1_dot_explain__pb2.ExplainServiceRequest.SerializeToString,
+            api_dot_v1_dot_explain__pb2.ServiceExplanation.FromString,
             options,
             channel_credentials,
             insecure,

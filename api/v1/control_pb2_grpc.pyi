@@ -7,6 +7,7 @@ A mutating request carries a request_id: sent again with the same id it has the 
 
 from api.v1 import control_pb2 as _control_pb2
 from api.v1 import events_pb2 as _events_pb2
+from api.v1 import explain_pb2 as _explain_pb2
 from api.v1 import objects_pb2 as _objects_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -77,6 +78,9 @@ class ControlStub:
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _grpc.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]
     """What happened, and what happens from now on. Any manager serves it."""
+    ExplainTask: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.TaskExplanation]
+    """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+    ExplainService: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ServiceExplanation]
 
 @_typing.type_check_only
 class ControlAsyncStub(ControlStub):
@@ -123,6 +127,9 @@ class ControlAsyncStub(ControlStub):
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _aio.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]  # type: ignore[assignment]
     """What happened, and what happens from now on. Any manager serves it."""
+    ExplainTask: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.TaskExplanation]  # type: ignore[assignment]
+    """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+    ExplainService: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ServiceExplanation]  # type: ignore[assignment]
 
 class ControlServicer(metaclass=_abc_1.ABCMeta):
     """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py)."""
@@ -364,5 +371,20 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_events_pb2.EventsMessage], _abc.AsyncIterator[_events_pb2.EventsMessage]]:
         """What happened, and what happens from now on. Any manager serves it."""
+
+    @_abc_1.abstractmethod
+    def ExplainTask(
+        self,
+        request: _explain_pb2.ExplainTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explain_pb2.TaskExplanation, _abc.Awaitable[_explain_pb2.TaskExplanation]]:
+        """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+
+    @_abc_1.abstractmethod
+    def ExplainService(
+        self,
+        request: _explain_pb2.ExplainServiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explain_pb2.ServiceExplanation, _abc.Awaitable[_explain_pb2.ServiceExplanation]]: ...
 
 def add_ControlServicer_to_server(servicer: ControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

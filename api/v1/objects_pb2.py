@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from api.v1 import explain_pb2 as api_dot_v1_dot_explain__pb2
 from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
 from api.v1 import types_pb2 as api_dot_v1_dot_types__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/objects.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x02\n\x06Object\x12$\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ClusterH\x00\x12\x1e\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.NodeH\x00\x12$\n\x07service\x18\x03 \x01(\x0b\x32\x11.swarm.v1.ServiceH\x00\x12\x1e\n\x04task\x18\x04 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x12.swarm.v1.OperatorH\x00\x12\"\n\x06secret\x18\x06 \x01(\x0b\x32\x10.swarm.v1.SecretH\x00\x12\"\n\x06\x63onfig\x18\x07 \x01(\x0b\x32\x10.swarm.v1.ConfigH\x00\x42\x06\n\x04kind\"\x8f\x01\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12!\n\x07root_ca\x18\x04 \x01(\x0b\x32\x10.swarm.v1.RootCa\x12\x12\n\nunlock_key\x18\x05 \x01(\x0c\"\xaf\x01\n\x06RootCa\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x02 \x01(\x0c\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\x12\x15\n\rmanager_token\x18\x04 \x01(\t\x12(\n\x08rotation\x18\x05 \x01(\x0b\x32\x16.swarm.v1.RootRotation\x12$\n\x06\x66ormer\x18\x06 \x03(\x0b\x32\x14.swarm.v1.FormerRoot\"\x9b\x01\n\x0cRootRotation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x03 \x01(\x0c\x12\x11\n\tcross_pem\x18\x04 \x01(\x0c\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbroken_off\x18\x06 \x03(\x0c\"8\n\nFormerRoot\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x11\n\tcross_pem\x18\x02 \x01(\x0c\"-\n\x0fNodeCertificate\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\x0c\n\x04keys\x18\x02 \x03(\x0c\"\xa4\x02\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12 \n\x04spec\x18\x03 \x01(\x0b\x32\x12.swarm.v1.NodeSpec\x12.\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12$\n\x06status\x18\x05 \x01(\x0b\x32\x14.swarm.v1.NodeStatus\x12 \n\x04role\x18\x06 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12(\n\x07manager\x18\x07 \x01(\x0b\x32\x17.swarm.v1.ManagerStatus\x12.\n\x0b\x63\x65rtificate\x18\x14 \x01(\x0b\x32\x19.swarm.v1.NodeCertificate\"T\n\rManagerStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0f\n\x07raft_id\x18\x04 \x01(\x04\"\xcc\x01\n\x0fNodeDescription\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\x12&\n\tresources\x18\x03 \x01(\x0b\x32\x13.swarm.v1.Resources\x12+\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1b.swarm.v1.EngineDescription\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x1b\n\x13missing_controllers\x18\x06 \x03(\t\"\x9d\x01\n\x11\x45ngineDescription\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x37\n\x06labels\x18\x02 \x03(\x0b\x32\'.swarm.v1.EngineDescription.LabelsEntry\x12\x0f\n\x07runtime\x18\x03 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\nNodeStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.NodeState\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfd\x02\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12,\n\rprevious_spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12\x14\n\x0cspec_version\x18\x05 \x01(\x04\x12-\n\rupdate_status\x18\x06 \x01(\x0b\x32\x16.swarm.v1.UpdateStatus\x12\'\n\njob_status\x18\x07 \x01(\x0b\x32\x13.swarm.v1.JobStatus\x12>\n\x0fregistry_logins\x18\x46 \x03(\x0b\x32%.swarm.v1.Service.RegistryLoginsEntry\x12\x10\n\x08warnings\x18G \x03(\t\x1a\x35\n\x13RegistryLoginsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\tJobStatus\x12\x11\n\titeration\x18\x01 \x01(\x04\x12\x32\n\x0elast_execution\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x02\n\x0cUpdateStatus\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.swarm.v1.UpdateStatus.State\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xaa\x01\n\x05State\x12\x11\n\rSTATE_UNKNOWN\x10\x00\x12\x12\n\x0eSTATE_UPDATING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x1a\n\x16STATE_ROLLBACK_STARTED\x10\x04\x12\x19\n\x15STATE_ROLLBACK_PAUSED\x10\x05\x12\x1c\n\x18STATE_ROLLBACK_COMPLETED\x10\x06\"\xd3\x04\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x12\n\nservice_id\x18\x03 \x01(\t\x12\x14\n\x0cservice_name\x18\x04 \x01(\t\x12\x0c\n\x04slot\x18\x05 \x01(\x04\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.swarm.v1.TaskSpec\x12\x14\n\x0cspec_version\x18\x08 \x01(\x04\x12$\n\x06status\x18\t \x01(\x0b\x32\x14.swarm.v1.TaskStatus\x12*\n\rdesired_state\x18\n \x01(\x0e\x32\x13.swarm.v1.TaskState\x12\x39\n\x0eservice_labels\x18\x0b \x03(\x0b\x32!.swarm.v1.Task.ServiceLabelsEntry\x12/\n\x0bstart_after\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rjob_iteration\x18\r \x01(\x04\x12\x33\n\x10\x61ssigned_generic\x18\x0e \x03(\x0b\x32\x19.swarm.v1.GenericResource\x12\x10\n\x08restarts\x18\x0f \x01(\r\x12(\n\nhost_ports\x18\x10 \x03(\x0b\x32\x14.swarm.v1.PortConfig\x12$\n\x08\x61ttempts\x18Z \x03(\x0b\x32\x12.swarm.v1.Attempts\x1a\x34\n\x12ServiceLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x08\x41ttempts\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12&\n\x03ran\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa6\x01\n\nTaskStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.TaskState\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12,\n\tcontainer\x18\x05 \x01(\x0b\x32\x19.swarm.v1.ContainerStatus\"\xf4\x01\n\x0f\x43ontainerStatus\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x12\n\noom_killed\x18\x04 \x01(\x08\x12%\n\x06health\x18\x05 \x01(\x0e\x32\x15.swarm.v1.HealthState\x12)\n\nhealth_log\x18\x06 \x03(\x0b\x32\x15.swarm.v1.HealthProbe\x12\x10\n\x08warnings\x18Z \x03(\t\x12\x33\n\x10unproven_at_most\x18[ \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x0bHealthProbe\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x0e\n\x06output\x18\x03 \x01(\t\"\x7f\n\x08Operator\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03key\x18\x05 \x01(\x0c\"V\n\x06Secret\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.SecretSpec\"V\n\x06\x43onfig\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.ConfigSpecb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/objects.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/explain.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x02\n\x06Object\x12$\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ClusterH\x00\x12\x1e\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.NodeH\x00\x12$\n\x07service\x18\x03 \x01(\x0b\x32\x11.swarm.v1.ServiceH\x00\x12\x1e\n\x04task\x18\x04 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x12.swarm.v1.OperatorH\x00\x12\"\n\x06secret\x18\x06 \x01(\x0b\x32\x10.swarm.v1.SecretH\x00\x12\"\n\x06\x63onfig\x18\x07 \x01(\x0b\x32\x10.swarm.v1.ConfigH\x00\x42\x06\n\x04kind\"\x8f\x01\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12!\n\x07root_ca\x18\x04 \x01(\x0b\x32\x10.swarm.v1.RootCa\x12\x12\n\nunlock_key\x18\x05 \x01(\x0c\"\xaf\x01\n\x06RootCa\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x02 \x01(\x0c\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\x12\x15\n\rmanager_token\x18\x04 \x01(\t\x12(\n\x08rotation\x18\x05 \x01(\x0b\x32\x16.swarm.v1.RootRotation\x12$\n\x06\x66ormer\x18\x06 \x03(\x0b\x32\x14.swarm.v1.FormerRoot\"\x9b\x01\n\x0cRootRotation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x03 \x01(\x0c\x12\x11\n\tcross_pem\x18\x04 \x01(\x0c\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbroken_off\x18\x06 \x03(\x0c\"8\n\nFormerRoot\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x11\n\tcross_pem\x18\x02 \x01(\x0c\"-\n\x0fNodeCertificate\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\x0c\n\x04keys\x18\x02 \x03(\x0c\"\xa4\x02\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12 \n\x04spec\x18\x03 \x01(\x0b\x32\x12.swarm.v1.NodeSpec\x12.\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12$\n\x06status\x18\x05 \x01(\x0b\x32\x14.swarm.v1.NodeStatus\x12 \n\x04role\x18\x06 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12(\n\x07manager\x18\x07 \x01(\x0b\x32\x17.swarm.v1.ManagerStatus\x12.\n\x0b\x63\x65rtificate\x18\x14 \x01(\x0b\x32\x19.swarm.v1.NodeCertificate\"T\n\rManagerStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0f\n\x07raft_id\x18\x04 \x01(\x04\"\xcc\x01\n\x0fNodeDescription\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\x12&\n\tresources\x18\x03 \x01(\x0b\x32\x13.swarm.v1.Resources\x12+\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1b.swarm.v1.EngineDescription\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x1b\n\x13missing_controllers\x18\x06 \x03(\t\"\x9d\x01\n\x11\x45ngineDescription\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x37\n\x06labels\x18\x02 \x03(\x0b\x32\'.swarm.v1.EngineDescription.LabelsEntry\x12\x0f\n\x07runtime\x18\x03 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\nNodeStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.NodeState\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfd\x02\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12,\n\rprevious_spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12\x14\n\x0cspec_version\x18\x05 \x01(\x04\x12-\n\rupdate_status\x18\x06 \x01(\x0b\x32\x16.swarm.v1.UpdateStatus\x12\'\n\njob_status\x18\x07 \x01(\x0b\x32\x13.swarm.v1.JobStatus\x12>\n\x0fregistry_logins\x18\x46 \x03(\x0b\x32%.swarm.v1.Service.RegistryLoginsEntry\x12\x10\n\x08warnings\x18G \x03(\t\x1a\x35\n\x13RegistryLoginsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\tJobStatus\x12\x11\n\titeration\x18\x01 \x01(\x04\x12\x32\n\x0elast_execution\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x02\n\x0cUpdateStatus\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.swarm.v1.UpdateStatus.State\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xaa\x01\n\x05State\x12\x11\n\rSTATE_UNKNOWN\x10\x00\x12\x12\n\x0eSTATE_UPDATING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x1a\n\x16STATE_ROLLBACK_STARTED\x10\x04\x12\x19\n\x15STATE_ROLLBACK_PAUSED\x10\x05\x12\x1c\n\x18STATE_ROLLBACK_COMPLETED\x10\x06\"\x81\x05\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x12\n\nservice_id\x18\x03 \x01(\t\x12\x14\n\x0cservice_name\x18\x04 \x01(\t\x12\x0c\n\x04slot\x18\x05 \x01(\x04\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.swarm.v1.TaskSpec\x12\x14\n\x0cspec_version\x18\x08 \x01(\x04\x12$\n\x06status\x18\t \x01(\x0b\x32\x14.swarm.v1.TaskStatus\x12*\n\rdesired_state\x18\n \x01(\x0e\x32\x13.swarm.v1.TaskState\x12\x39\n\x0eservice_labels\x18\x0b \x03(\x0b\x32!.swarm.v1.Task.ServiceLabelsEntry\x12/\n\x0bstart_after\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rjob_iteration\x18\r \x01(\x04\x12\x33\n\x10\x61ssigned_generic\x18\x0e \x03(\x0b\x32\x19.swarm.v1.GenericResource\x12\x10\n\x08restarts\x18\x0f \x01(\r\x12(\n\nhost_ports\x18\x10 \x03(\x0b\x32\x14.swarm.v1.PortConfig\x12$\n\x08\x61ttempts\x18Z \x03(\x0b\x32\x12.swarm.v1.Attempts\x12,\n\tplacement\x18[ \x01(\x0b\x32\x19.swarm.v1.PlacementRecord\x1a\x34\n\x12ServiceLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x08\x41ttempts\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12&\n\x03ran\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa6\x01\n\nTaskStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.TaskState\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12,\n\tcontainer\x18\x05 \x01(\x0b\x32\x19.swarm.v1.ContainerStatus\"\xf4\x01\n\x0f\x43ontainerStatus\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x12\n\noom_killed\x18\x04 \x01(\x08\x12%\n\x06health\x18\x05 \x01(\x0e\x32\x15.swarm.v1.HealthState\x12)\n\nhealth_log\x18\x06 \x03(\x0b\x32\x15.swarm.v1.HealthProbe\x12\x10\n\x08warnings\x18Z \x03(\t\x12\x33\n\x10unproven_at_most\x18[ \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x0bHealthProbe\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x0e\n\x06output\x18\x03 \x01(\t\"\x7f\n\x08Operator\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03key\x18\x05 \x01(\x0c\"V\n\x06Secret\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.SecretSpec\"V\n\x06\x43onfig\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.ConfigSpecb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,56 +42,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_options = b'8\001'
   _globals['_TASK_SERVICELABELSENTRY']._loaded_options = None
   _globals['_TASK_SERVICELABELSENTRY']._serialized_options = b'8\001'
-  _globals['_OBJECT']._serialized_start=140
-  _globals['_OBJECT']._serialized_end=408
-  _globals['_CLUSTER']._serialized_start=411
-  _globals['_CLUSTER']._serialized_end=554
-  _globals['_ROOTCA']._serialized_start=557
-  _globals['_ROOTCA']._serialized_end=732
-  _globals['_ROOTROTATION']._serialized_start=735
-  _globals['_ROOTROTATION']._serialized_end=890
-  _globals['_FORMERROOT']._serialized_start=892
-  _globals['_FORMERROOT']._serialized_end=948
-  _globals['_NODECERTIFICATE']._serialized_start=950
-  _globals['_NODECERTIFICATE']._serialized_end=995
-  _globals['_NODE']._serialized_start=998
-  _globals['_NODE']._serialized_end=1290
-  _globals['_MANAGERSTATUS']._serialized_start=1292
-  _globals['_MANAGERSTATUS']._serialized_end=1376
-  _globals['_NODEDESCRIPTION']._serialized_start=1379
-  _globals['_NODEDESCRIPTION']._serialized_end=1583
-  _globals['_ENGINEDESCRIPTION']._serialized_start=1586
-  _globals['_ENGINEDESCRIPTION']._serialized_end=1743
-  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_start=1698
-  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_end=1743
-  _globals['_NODESTATUS']._serialized_start=1745
-  _globals['_NODESTATUS']._serialized_end=1870
-  _globals['_SERVICE']._serialized_start=1873
-  _globals['_SERVICE']._serialized_end=2254
-  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_start=2201
-  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_end=2254
-  _globals['_JOBSTATUS']._serialized_start=2256
-  _globals['_JOBSTATUS']._serialized_end=2338
-  _globals['_UPDATESTATUS']._serialized_start=2341
-  _globals['_UPDATESTATUS']._serialized_end=2688
-  _globals['_UPDATESTATUS_STATE']._serialized_start=2518
-  _globals['_UPDATESTATUS_STATE']._serialized_end=2688
-  _globals['_TASK']._serialized_start=2691
-  _globals['_TASK']._serialized_end=3286
-  _globals['_TASK_SERVICELABELSENTRY']._serialized_start=3234
-  _globals['_TASK_SERVICELABELSENTRY']._serialized_end=3286
-  _globals['_ATTEMPTS']._serialized_start=3288
-  _globals['_ATTEMPTS']._serialized_end=3353
-  _globals['_TASKSTATUS']._serialized_start=3356
-  _globals['_TASKSTATUS']._serialized_end=3522
-  _globals['_CONTAINERSTATUS']._serialized_start=3525
-  _globals['_CONTAINERSTATUS']._serialized_end=3769
-  _globals['_HEALTHPROBE']._serialized_start=3771
-  _globals['_HEALTHPROBE']._serialized_end=3859
-  _globals['_OPERATOR']._serialized_start=3861
-  _globals['_OPERATOR']._serialized_end=3988
-  _globals['_SECRET']._serialized_start=3990
-  _globals['_SECRET']._serialized_end=4076
-  _globals['_CONFIG']._serialized_start=4078
-  _globals['_CONFIG']._serialized_end=4164
+  _globals['_OBJECT']._serialized_start=162
+  _globals['_OBJECT']._serialized_end=430
+  _globals['_CLUSTER']._serialized_start=433
+  _globals['_CLUSTER']._serialized_end=576
+  _globals['_ROOTCA']._serialized_start=579
+  _globals['_ROOTCA']._serialized_end=754
+  _globals['_ROOTROTATION']._serialized_start=757
+  _globals['_ROOTROTATION']._serialized_end=912
+  _globals['_FORMERROOT']._serialized_start=914
+  _globals['_FORMERROOT']._serialized_end=970
+  _globals['_NODECERTIFICATE']._serialized_start=972
+  _globals['_NODECERTIFICATE']._serialized_end=1017
+  _globals['_NODE']._serialized_start=1020
+  _globals['_NODE']._serialized_end=1312
+  _globals['_MANAGERSTATUS']._serialized_start=1314
+  _globals['_MANAGERSTATUS']._serialized_end=1398
+  _globals['_NODEDESCRIPTION']._serialized_start=1401
+  _globals['_NODEDESCRIPTION']._serialized_end=1605
+  _globals['_ENGINEDESCRIPTION']._serialized_start=1608
+  _globals['_ENGINEDESCRIPTION']._serialized_end=1765
+  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_start=1720
+  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_end=1765
+  _globals['_NODESTATUS']._serialized_start=1767
+  _globals['_NODESTATUS']._serialized_end=1892
+  _globals['_SERVICE']._serialized_start=1895
+  _globals['_SERVICE']._serialized_end=2276
+  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_start=2223
+  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_end=2276
+  _globals['_JOBSTATUS']._serialized_start=2278
+  _globals['_JOBSTATUS']._serialized_end=2360
+  _globals['_UPDATESTATUS']._serialized_start=2363
+  _globals['_UPDATESTATUS']._serialized_end=2710
+  _globals['_UPDATESTATUS_STATE']._serialized_start=2540
+  _globals['_UPDATESTATUS_STATE']._serialized_end=2710
+  _globals['_TASK']._serialized_start=2713
+  _globals['_TASK']._serialized_end=3354
+  _globals['_TASK_SERVICELABELSENTRY']._serialized_start=3302
+  _globals['_TASK_SERVICELABELSENTRY']._serialized_end=3354
+  _globals['_ATTEMPTS']._serialized_start=3356
+  _globals['_ATTEMPTS']._serialized_end=3421
+  _globals['_TASKSTATUS']._serialized_start=3424
+  _globals['_TASKSTATUS']._serialized_end=3590
+  _globals['_CONTAINERSTATUS']._serialized_start=3593
+  _globals['_CONTAINERSTATUS']._serialized_end=3837
+  _globals['_HEALTHPROBE']._serialized_start=3839
+  _globals['_HEALTHPROBE']._serialized_end=3927
+  _globals['_OPERATOR']._serialized_start=3929
+  _globals['_OPERATOR']._serialized_end=4056
+  _globals['_SECRET']._serialized_start=4058
+  _globals['_SECRET']._serialized_end=4144
+  _globals['_CONFIG']._serialized_start=4146
+  _globals['_CONFIG']._serialized_end=4232
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 isort:skip_file
 What the store keeps: a spec, and what was observed of it."""
 
+from api.v1 import explain_pb2 as explain_pb2
 from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import types_pb2 as types_pb2
 from collections import abc as abc
@@ -612,6 +613,7 @@ class Task(message.Message):
     RESTARTS_FIELD_NUMBER: builtins.int
     HOST_PORTS_FIELD_NUMBER: builtins.int
     ATTEMPTS_FIELD_NUMBER: builtins.int
+    PLACEMENT_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -649,6 +651,10 @@ class Task(message.Message):
     def attempts(self) -> containers.RepeatedCompositeFieldContainer[Attempts]:
         """The tasks before it in its slot, of the same spec, that ended by themselves, if their number is limited; oldest first."""
 
+    @builtins.property
+    def placement(self) -> explain_pb2.PlacementRecord:
+        """once the scheduler gave it a node: why just that one"""
+
     def __init__(
         self,
         *,
@@ -669,10 +675,11 @@ class Task(message.Message):
         restarts: builtins.int = ...,
         host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
         attempts: abc.Iterable[Attempts] | None = ...,
+        placement: explain_pb2.PlacementRecord | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "placement", b"placement", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "node_id", b"node_id", "placement", b"placement", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetGroup",
             "Watch",
             "Events",
+            "ExplainTask",
+            "ExplainService",
         ),
         # Secrets and configs are not for workers: each gets what its tasks need, and no more.
         _WRITERS: (

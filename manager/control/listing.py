@@ -139,14 +139,14 @@ def _counted(
             counts = control_pb2.ServiceCounts(desired=service.spec.replicated.replicas)
             for start in range(0, len(its_tasks), LOOK):
                 some = its_tasks[start : start + LOOK]
-                _count(counts, service, some)
+                count(counts, service, some)
                 yield from cut.looked(len(some))
             cut.add(Counted(service, counts), service.ByteSize())
         yield from cut.looked(1)
     yield cut.rest()
 
 
-def _count(
+def count(
     counts: control_pb2.ServiceCounts,
     service: objects_pb2.Service,
     some: Iterable[objects_pb2.Task],

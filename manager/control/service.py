@@ -10,11 +10,12 @@ from contextlib import aclosing
 
 from api.metadata import is_stale_read
 from api.serving import Context, caller
-from api.v1 import control_pb2, control_pb2_grpc, events_pb2, objects_pb2
+from api.v1 import control_pb2, control_pb2_grpc, events_pb2, explain_pb2, objects_pb2
 from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
 from manager.control.events import EventStreams
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.images import without_logins
 from manager.control.pacing import paced
@@ -39,6 +40,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         configs: Files[objects_pb2.Config],
         events: EventStreams,
         group: Callable[[], control_pb2.ManagerGroupStatus],
+        explanations: Explanations,
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
         self._store = store
@@ -49,6 +51,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._configs = configs
         self._events = events
         self._group = group
+        self._explanations = explanations
 
     async def CreateService(
         self, request: control_pb2.CreateServiceRequest, context: Context
@@ -262,6 +265,18 @@ class ControlService(control_pb2_grpc.ControlServicer):
         async with aclosing(messages):
             async for message in messages:
                 yield message
+
+    async def ExplainTask(
+        self, request: explain_pb2.ExplainTaskRequest, context: Context
+    ) -> explain_pb2.TaskExplanation:
+        """Why a task is where it is."""
+        return await self._explanations.task(request)
+
+    async def ExplainService(
+        self, request: explain_pb2.ExplainServiceRequest, context: Context
+    ) -> explain_pb2.ServiceExplanation:
+        """How a service comes along."""
+        return await self._explanations.service(request)
 
 
 def _counted_services(some: Sequence[listing.Counted]) -> control_pb2.ListServicesResponse:

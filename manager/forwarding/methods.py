@@ -23,7 +23,7 @@ _FIXED = {
     "Control.Backup": Where.HERE_UP_TO_DATE,
     "Ca.GetRoot": Where.HERE,
 }
-_READS = ("Get", "List")
+_READS = ("Get", "List", "Explain")
 _PASSED_ON = frozenset({"Control", "Logs", "Exec", "CaRenewal", "Ca", "ManagerGroup"})
 
 

@@ -3,6 +3,7 @@ do, so that it never holds the event loop for long.
 """
 
 from api.times import timestamp
+from manager.scheduler.recorder import Recorder
 from manager.state.changes import Batch
 from manager.state.store import View
 
@@ -26,6 +27,7 @@ class Step:
         self.at = timestamp(now)
         self.left = MAX_TASKS * ASSIGN
         self.batches: list[Batch] = []
+        self.recorder = Recorder(self.at, now)
 
     def spend(self, units: int) -> None:
         """So much was done."""

@@ -14,12 +14,11 @@ from swarmctl.cli.grammar import Verb
 from swarmctl.cli.options import Parsed
 from swarmctl.cli.units import parse_moment
 
-
 _KEYS = "Show only what matches; keys: type, event, name, label, and each type, as service=web"
 
 
 def _moment(text: str) -> int:
-    return parse_moment(text, time.time_ns())  # noqa: TID251 - the shell of a whole program
+    return parse_moment(text, time.time_ns())
 
 
 @click.command("events", cls=Verb)

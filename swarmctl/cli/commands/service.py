@@ -68,6 +68,10 @@ _LISTING = Listing(
             "swarmctl.cli.commands.exec:service_exec",
             "Run a command in a running task of a service.",
         ),
+        "explain": (
+            "swarmctl.cli.commands.explain:service_explain",
+            "Tell how services come along, and what they wait for.",
+        ),
         "logs": (
             "swarmctl.cli.commands.service_logs:logs",
             "Show what the tasks of a service, or one task, wrote.",

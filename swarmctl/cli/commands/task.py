@@ -75,7 +75,13 @@ TASKS = Listing(
 
 @click.group(
     cls=Noun,
-    lazy={"exec": ("swarmctl.cli.commands.exec:task_exec", "Run a command in a running task.")},
+    lazy={
+        "exec": ("swarmctl.cli.commands.exec:task_exec", "Run a command in a running task."),
+        "explain": (
+            "swarmctl.cli.commands.explain:task_explain",
+            "Tell why tasks are where they are, or what they wait for.",
+        ),
+    },
 )
 def task() -> None:
     """Look at single tasks, and into them."""

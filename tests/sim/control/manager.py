@@ -24,6 +24,7 @@ from api.v1 import (
 from manager.control.cluster import ClusterAffairs
 from manager.control.events import EventStreams
 from manager.control.exec import ExecBrokerService, ExecService
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
@@ -187,6 +188,7 @@ class Manager:
                     in_touch=lambda: self.node.leader is not None,
                 ),
                 lambda: group_status(self._group, self.node, self.store),
+                Explanations(self.store, world.wall),
             ),
             collector,
         )

@@ -55,7 +55,7 @@ def test_who_may_call_what(rpc: str, roles: set[Role]) -> None:
 
 
 def test_workers_write_nothing_but_reports() -> None:
-    reads = ("Get", "List", "Watch", "Events")
+    reads = ("Get", "List", "Watch", "Events", "Explain")
     writes = {
         name
         for name in ROLES

@@ -18,6 +18,8 @@ from manager.forwarding.methods import Where, where
         ("Control", "GetGroup", Where.HERE),
         ("Control", "CreateService", Where.LEADER),
         ("Control", "RotateJoinToken", Where.LEADER),
+        ("Control", "ExplainTask", Where.HERE_UP_TO_DATE),
+        ("Control", "ExplainService", Where.HERE_UP_TO_DATE),
         ("Logs", "Subscribe", Where.LEADER),
         ("Exec", "Run", Where.LEADER),
         ("ExecBroker", "Attach", Where.HERE),
