@@ -27,6 +27,7 @@ from typing import Any
 
 from api.errors import SwarmError
 from benchmarks import (
+    agents,
     big_store,
     command,
     create,
@@ -113,6 +114,9 @@ async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], N
     for name in filter(wanted.__contains__, sched.SHAPES):
         load = os.getloadavg()[0]
         yield _line(name, sched.measure(name), load)
+    if agents.FIGURE in wanted:
+        load = os.getloadavg()[0]
+        yield _line(agents.FIGURE, await agents.measure(), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

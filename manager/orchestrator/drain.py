@@ -28,6 +28,10 @@ class Moves:
         if self.start_first and self.leaving(slot) is not None:
             self._free -= len(slot.wanted) > 1
 
+    def may_concern(self, slot: Slot) -> bool:
+        """Whether the slot is on the move, may have been, or has to."""
+        return self.start_first and (len(slot.tasks) > 1 or self.leaving(slot) is not None)
+
     def begin(self) -> bool:
         """Whether one more slot may move; takes its place."""
         if self._free < 1:

@@ -16,6 +16,7 @@ from api import states
 from api.ids import IdSource
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.alarms import WHOLE
 from manager.orchestrator.backoff import failures_in_a_row, restart_delay, well_at
 from manager.orchestrator.drain import Moves
 from manager.orchestrator.rollback import HALTED, UNDER_WAY
@@ -31,6 +32,7 @@ from manager.orchestrator.tasks import (
     was_taken_away,
 )
 from manager.state.changes import Change, copy, create, update
+from manager.state.indexes import SlotKey
 
 OLD_TASK_WAIT = 60.0
 """Seconds that a new task waits for the old one to stop, counted from its creation."""
@@ -41,10 +43,13 @@ _ON_FAILURE = specs_pb2.RestartPolicy.CONDITION_ON_FAILURE
 
 @dataclass(slots=True)
 class Steps:
-    """Changes that go together, and when to look again if nothing happens."""
+    """Changes that go together, and when to look again if nothing happens: at the slot, or at all
+    of the service.
+    """
 
     changes: list[Change] = field(default_factory=list)
     wake_at: float | None = None
+    slot: SlotKey = WHOLE
 
 
 NOTHING = Steps()
@@ -72,6 +77,12 @@ class Scene:
 
 def tend(slot: Slot, scene: Scene) -> Steps:
     """What keeps the slot at one task that runs, or the next that is about to."""
+    steps = _tended(slot, scene)
+    steps.slot = slot.key
+    return steps
+
+
+def _tended(slot: Slot, scene: Scene) -> Steps:
     wanted = slot.wanted
     leaving = scene.moves.leaving(slot) if scene.moves is not None else None
     unfit = [
