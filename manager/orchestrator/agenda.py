@@ -99,17 +99,15 @@ class Agenda:
         if tasks > MANY:
             self._rests[service_id] = now + REST * tasks
 
-    def may_begin(self, service_id: str) -> bool:
-        """Whether a look at all of the service may begin."""
+    def may_begin(self, service_id: str, marks: Marks) -> bool:
+        """Whether a look at all of the service is due, by these marks of it."""
+        if not marks.whole or marks.under_way is not None:
+            return False
         return service_id not in self._rests and service_id not in self._proposed
 
     def ready(self) -> list[str]:
         """The services of which something can be looked at now."""
-        return [
-            service_id
-            for service_id, marks in self._marked.items()
-            if self._is_ready(marks, service_id)
-        ]
+        return [each for each, marks in self._marked.items() if self._is_ready(each, marks)]
 
     def next_wake(self) -> float | None:
         """When something is to be looked at even if nothing happens."""
@@ -117,12 +115,10 @@ class Agenda:
         alarm = self.alarms.next()
         return min(moments if alarm is None else [*moments, alarm], default=None)
 
-    def _is_ready(self, marks: Marks, service_id: str) -> bool:
-        if marks.under_way is not None:
+    def _is_ready(self, service_id: str, marks: Marks) -> bool:
+        if marks.under_way is not None or self.may_begin(service_id, marks):
             return True
-        return service_id not in self._proposed and (
-            bool(marks.slots) or service_id not in self._rests
-        )
+        return bool(marks.slots) and service_id not in self._proposed
 
     def _marks(self, service_id: str) -> Marks:
         marks = self._marked.get(service_id)

@@ -8,6 +8,7 @@ It places nothing and deletes nothing. A service with very many tasks is looked 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 from api import states
 from api.ids import IdSource
@@ -32,7 +33,8 @@ MAX_CHANGES = 500
 MAX_LOOKS = 4000
 """Tasks and slots looked at after which a decision stops early."""
 LOOKS_PER_SLOT = 4
-"""What a slot costs that is looked at by itself."""
+CHANGES_PER_SLOT = 2
+"""What a slot costs that is looked at by itself, and how much it may come to."""
 
 
 class ServicesLoop:
@@ -127,33 +129,47 @@ class ServicesLoop:
         """Looks at what is noted of the service for as long as the step may last."""
         marks = self._agenda.take(service_id)
         service = view.get(objects_pb2.Service, service_id)
+        scene = None if service is None else self._scene(view, service, now)
         if marks.slots and service is not None and hangs_together(service):
             marks.whole = True
             marks.slots.clear()
-        if marks.under_way is None and marks.whole and self._agenda.may_begin(service_id):
-            marks.under_way = self._begin(view, modes, service, service_id, now)
-            marks.whole = False
-            marks.slots.clear()
+        some = self._some_slots(view, modes, service_id, scene, marks)
+        if self._agenda.may_begin(service_id, marks):
+            self._agenda.alarms.forget(service_id)  # the look sets them anew
+            tasks = view.tasks_of_service(service_id)
+            all_of_it = _let_go(tasks) if scene is None else modes.steps(tasks, scene)
+            marks = Marks(under_way=Pass(all_of_it, len(tasks), scene))
         if marks.under_way is not None:
             yield from self._go_on(service_id, marks, marks.under_way, now)
         else:
-            yield from self._look_at_slots(view, modes, service, service_id, marks, now)
+            for steps in some:
+                yield from self._carry_out(service_id, steps)
         self._agenda.put_back(service_id, marks)
 
-    def _begin(
-        self,
-        view: View,
-        modes: Modes,
-        service: objects_pb2.Service | None,
-        service_id: str,
-        now: float,
-    ) -> Pass:
-        self._agenda.alarms.forget(service_id)  # the look sets them anew
-        tasks = view.tasks_of_service(service_id)
-        if service is None:
-            return Pass(_let_go(tasks), len(tasks), None)
-        scene = self._scene(view, service, now)
-        return Pass(modes.steps(tasks, scene), len(tasks), scene)
+    def _some_slots(
+        self, view: View, modes: Modes, service_id: str, scene: Scene | None, marks: Marks
+    ) -> Iterator[Steps]:
+        """What the first of the slots that are noted need, as far as each of them tells by itself;
+        where one does not, the whole is to be looked at.
+        """
+        if marks.under_way is not None or self._agenda.may_begin(service_id, marks):
+            return iter(())
+        found = []
+        count = min(self._looks // LOOKS_PER_SLOT, self._changes // CHANGES_PER_SLOT) + 1
+        for key in sorted(marks.slots, key=_order)[:count]:
+            was_left = marks.slots.pop(key)
+            self._looks -= LOOKS_PER_SLOT
+            self._agenda.alarms.cancel(service_id, key)
+            tasks = view.tasks_of_slot(service_id, key)
+            if scene is None:
+                found.append(_let_go(tasks))
+                continue
+            steps = modes.steps_of_slot(key, tasks, scene, was_left=was_left)
+            if steps is None:
+                marks.whole = True
+            else:
+                found.append(steps)
+        return chain.from_iterable(found)
 
     def _go_on(self, service_id: str, marks: Marks, under_way: Pass, now: float) -> Iterator[Batch]:
         """Begins or continues a look at all of the service."""
@@ -166,35 +182,6 @@ class ServicesLoop:
                 return
         marks.under_way = None
         self._agenda.rest(service_id, under_way.tasks, now)
-
-    def _look_at_slots(
-        self,
-        view: View,
-        modes: Modes,
-        service: objects_pb2.Service | None,
-        service_id: str,
-        marks: Marks,
-        now: float,
-    ) -> Iterator[Batch]:
-        """Looks at the slots that are noted, each by itself."""
-        scene = None if service is None else self._scene(view, service, now)
-        for key in sorted(marks.slots, key=_order):
-            if self._is_over():
-                return
-            was_left = marks.slots.pop(key)
-            self._looks -= LOOKS_PER_SLOT
-            self._agenda.alarms.cancel(service_id, key)
-            tasks = view.tasks_of_slot(service_id, key)
-            steps = (
-                _let_go(tasks)
-                if scene is None
-                else modes.steps_of_slot(key, tasks, scene, was_left=was_left)
-            )
-            if steps is None:
-                marks.whole = True
-                continue
-            for each in steps:
-                yield from self._carry_out(service_id, each)
 
     def _scene(self, view: View, service: objects_pb2.Service, now: float) -> Scene:
         fates = Fates(view)
