@@ -19,6 +19,7 @@ from api.certificates import key_digest_of
 from api.identity import Credentials, make_csr, new_key
 from api.new_ids import new_id
 from api.v1 import host_pb2, types_pb2
+from hostkit import collector
 from hostkit.clock import monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authority import NODE_EXPIRY, sign
@@ -55,6 +56,7 @@ class _First(FirstObjects):
 async def main(directory: Path, port: int, workers: int) -> None:
     """Serves until standard input ends."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    collector.tune()
     lag = LoopLag(monotonic)
     address = f"127.0.0.1:{port}"
     request = host_pb2.InitSwarmRequest()

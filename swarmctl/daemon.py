@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from api.errors import Code, SwarmError
+from hostkit import collector
 from swarmctl.folders import RUN_MODE, STATE_MODE, held
 from swarmctl.node import Node
 from swarmctl.settings import DEFAULT_FILE, Settings, load
@@ -81,6 +82,7 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
         _check_privileges()
         # The disk thread, back from an fsync, must not wait 5 ms for its turn to say so.
         sys.setswitchinterval(SWITCH_INTERVAL)
+        collector.tune()
         asyncio.run(_run(settings))
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)
