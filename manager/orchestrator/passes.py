@@ -1,4 +1,4 @@
-"""A look at all of a service, in pieces: there may be more slots than one step has time for.
+"""A look at a service, in pieces: there may be more slots than one step has time for.
 
 It yields something for each object that it looks at, and may be left anywhere in between. It reads
 the tasks as they were when it began: whatever has changed since is noted, and looked at afterwards;
@@ -14,8 +14,9 @@ from manager.orchestrator.restart import Scene, Steps
 
 @dataclass(slots=True)
 class Pass:
-    """A look under way at so many tasks."""
+    """A look under way."""
 
     steps: Iterator[Steps]
-    tasks: int
     scene: Scene | None  # None: the service is gone
+    tasks: int = 0
+    """How many tasks it looks at, if it is about all of the service."""

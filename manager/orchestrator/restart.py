@@ -11,6 +11,7 @@ between them (swarmkit#2936: a window below the delay never tripped).
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from api import states
 from api.ids import IdSource
@@ -34,6 +35,9 @@ from manager.orchestrator.tasks import (
 from manager.state.changes import Change, copy, create, update
 from manager.state.indexes import SlotKey
 
+if TYPE_CHECKING:
+    from manager.orchestrator.update import Rollout
+
 OLD_TASK_WAIT = 60.0
 """Seconds that a new task waits for the old one to stop, counted from its creation."""
 
@@ -50,6 +54,12 @@ class Steps:
     changes: list[Change] = field(default_factory=list)
     wake_at: float | None = None
     slot: SlotKey = WHOLE
+
+    def by(self, moment: float | None) -> "Steps":
+        """The same, and a look at that moment at the latest."""
+        if moment is not None:
+            self.wake_at = moment if self.wake_at is None else min(self.wake_at, moment)
+        return self
 
 
 NOTHING = Steps()
@@ -68,6 +78,10 @@ class Scene:
     ids: IdSource
     now: float
     moves: Moves | None = None  # off drained nodes; None: drains take their tasks away at once
+    slot: Callable[[SlotKey], Slot] = Slot  # a slot as it is now
+    rollout: "Rollout | None" = (
+        None  # where all slots stand in it; None: as those that are looked at
+    )
 
     @property
     def is_paused(self) -> bool:

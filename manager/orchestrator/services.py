@@ -7,8 +7,8 @@ It places nothing and deletes nothing. A service with very many tasks is looked 
 (passes.py).
 """
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 from api import states
 from api.ids import IdSource
@@ -17,24 +17,25 @@ from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.orchestrator.agenda import Agenda, Marks
 from manager.orchestrator.drain import Moves
-from manager.orchestrator.modes import Modes, hangs_together
+from manager.orchestrator.modes import Modes, hang_together
 from manager.orchestrator.news import has_left, node_looks_different, node_matters, task_matters
 from manager.orchestrator.passes import Pass
 from manager.orchestrator.places import Matches
 from manager.orchestrator.restart import NOTHING, Scene, Steps
+from manager.orchestrator.rollback import UNDER_WAY
+from manager.orchestrator.slots import Slot, slots_of
 from manager.orchestrator.tasks import Fates, removed
 from manager.placement.constraint import matches
 from manager.state.changes import Batch, Event, batch, update
 from manager.state.indexes import SlotKey, slot_key
 from manager.state.store import View
 
-MAX_CHANGES = 500
+MAX_CHANGES = 300
 """Changes after which a decision stops early, to keep the step short."""
-MAX_LOOKS = 4000
+MAX_LOOKS = 2000
 """Tasks and slots looked at after which a decision stops early."""
-LOOKS_PER_SLOT = 4
-CHANGES_PER_SLOT = 2
-"""What a slot costs that is looked at by itself, and how much it may come to."""
+MAX_SLOTS = 1000
+"""Slots that are looked at together; of a service whose rollout is under way, all that changed."""
 
 
 class ServicesLoop:
@@ -59,6 +60,7 @@ class ServicesLoop:
         self._agenda = Agenda()
         self._nodes: dict[str, None] = {}  # whose tasks' slots are to be looked at
         self._everywhere: dict[str, None] = {}  # services that want a task on every node
+        self._scenes: dict[str, Scene] = {}  # of services whose slots depend on each other now
 
     def reset(self, view: View) -> None:
         """Takes every service as unseen, and every task whose service is gone."""
@@ -79,6 +81,7 @@ class ServicesLoop:
             if event.new is None:
                 self._everywhere.pop(obj.id, None)
                 self._agenda.alarms.forget(obj.id)
+            self._scenes.pop(obj.id, None)
             news |= self._agenda.renew(obj.id)
         elif isinstance(obj, objects_pb2.Task) and task_matters(event):
             news |= self._agenda.mark_slot(obj.service_id, slot_key(obj), was_left=has_left(event))
@@ -128,64 +131,102 @@ class ServicesLoop:
     def _look_at(self, view: View, modes: Modes, service_id: str, now: float) -> Iterator[Batch]:
         """Looks at what is noted of the service for as long as the step may last."""
         marks = self._agenda.take(service_id)
-        service = view.get(objects_pb2.Service, service_id)
-        scene = None if service is None else self._scene(view, service, now)
-        if marks.slots and service is not None and hangs_together(service):
-            marks.whole = True
-            marks.slots.clear()
-        some = self._some_slots(view, modes, service_id, scene, marks)
-        if self._agenda.may_begin(service_id, marks):
-            self._agenda.alarms.forget(service_id)  # the look sets them anew
-            tasks = view.tasks_of_service(service_id)
-            all_of_it = _let_go(tasks) if scene is None else modes.steps(tasks, scene)
-            marks = Marks(under_way=Pass(all_of_it, len(tasks), scene))
+        if marks.under_way is None:
+            marks.under_way = self._begin(view, modes, service_id, marks, now)
         if marks.under_way is not None:
             yield from self._go_on(service_id, marks, marks.under_way, now)
-        else:
-            for steps in some:
-                yield from self._carry_out(service_id, steps)
         self._agenda.put_back(service_id, marks)
 
-    def _some_slots(
-        self, view: View, modes: Modes, service_id: str, scene: Scene | None, marks: Marks
-    ) -> Iterator[Steps]:
-        """What the first of the slots that are noted need, as far as each of them tells by itself;
-        where one does not, the whole is to be looked at.
-        """
-        if marks.under_way is not None or self._agenda.may_begin(service_id, marks):
-            return iter(())
-        found = []
-        count = min(self._looks // LOOKS_PER_SLOT, self._changes // CHANGES_PER_SLOT) + 1
-        for key in sorted(marks.slots, key=_order)[:count]:
-            was_left = marks.slots.pop(key)
-            self._looks -= LOOKS_PER_SLOT
+    def _begin(
+        self, view: View, modes: Modes, service_id: str, marks: Marks, now: float
+    ) -> Pass | None:
+        """A look at some of the slots that are noted, or at all; None if that has to wait."""
+        service = view.get(objects_pb2.Service, service_id)
+        if marks.slots and not marks.whole:
+            scene = self._scene_of_some(view, service, len(marks.slots), now) if service else None
+            if service is None or scene is not None:
+                under_way = self._look_at_slots(view, modes, service_id, marks, scene)
+                if under_way is not None:
+                    return under_way
+            marks.whole = True
+        marks.slots.clear()
+        if not self._agenda.may_begin(service_id, marks):
+            return None
+        marks.whole = False
+        self._agenda.alarms.forget(service_id)  # the look sets them anew
+        tasks = view.tasks_of_service(service_id)
+        if service is None:
+            return Pass(_let_go(tasks), None, len(tasks))
+        scene = self._scene(view, service, now)
+        return Pass(modes.steps(tasks, scene), scene, len(tasks))
+
+    def _look_at_slots(
+        self, view: View, modes: Modes, service_id: str, marks: Marks, scene: Scene | None
+    ) -> Pass | None:
+        """A look at the first of the slots; None if only a look at all tells what they need."""
+        keys = sorted(islice(marks.slots, MAX_SLOTS), key=_order)
+        self._looks -= len(keys)
+        tasks = {key: view.tasks_of_slot(service_id, key) for key in keys}
+        if scene is None:
+            steps: Iterator[Steps] | None = _let_go(chain.from_iterable(tasks.values()))
+        else:
+            left = {key for key in keys if marks.slots[key]}
+            steps = modes.steps_of_slots(tasks, scene, left)
+        if steps is None:
+            return None
+        for key in keys:
+            del marks.slots[key]
             self._agenda.alarms.cancel(service_id, key)
-            tasks = view.tasks_of_slot(service_id, key)
-            if scene is None:
-                found.append(_let_go(tasks))
-                continue
-            steps = modes.steps_of_slot(key, tasks, scene, was_left=was_left)
-            if steps is None:
-                marks.whole = True
-            else:
-                found.append(steps)
-        return chain.from_iterable(found)
+        return Pass(steps, scene)
 
     def _go_on(self, service_id: str, marks: Marks, under_way: Pass, now: float) -> Iterator[Batch]:
-        """Begins or continues a look at all of the service."""
-        if under_way.scene is not None:
-            under_way.scene.now = now
+        """Begins or continues a look."""
+        scene = under_way.scene
+        if scene is not None:
+            scene.now = now
         for steps in under_way.steps:
             self._looks -= 1
             yield from self._carry_out(service_id, steps)
             if self._is_over():
                 return
         marks.under_way = None
-        self._agenda.rest(service_id, under_way.tasks, now)
+        if under_way.tasks:
+            self._agenda.rest(service_id, under_way.tasks, now)
+            if scene is not None:
+                self._keep(service_id, scene)
 
     def _scene(self, view: View, service: objects_pb2.Service, now: float) -> Scene:
         fates = Fates(view)
-        return Scene(service, fates, self._ids, now, Moves(service, fates))
+
+        def slot(key: SlotKey) -> Slot:
+            found = slots_of(view.tasks_of_slot(service.id, key))
+            return found.get(key) or Slot(key)
+
+        return Scene(service, fates, self._ids, now, Moves(service, fates), slot)
+
+    def _scene_of_some(
+        self, view: View, service: objects_pb2.Service, slots: int, now: float
+    ) -> Scene | None:
+        """The scene for a look at so many slots; None if the others have to be looked at too."""
+        if hang_together(service):
+            return None
+        scene = self._scene(view, service, now)
+        known = self._scenes.get(service.id)
+        if known is None:
+            return None if service.update_status.state in UNDER_WAY else scene
+        is_moving = known.moves is not None and known.moves.are_under_way
+        if known.service is not service or is_moving or slots > MAX_SLOTS:
+            return None
+        known.now, known.fates, known.moves, known.slot = now, scene.fates, scene.moves, scene.slot
+        return known
+
+    def _keep(self, service_id: str, scene: Scene) -> None:
+        """Remembers from a look at all slots how they stand, if any depends on others."""
+        is_rolling = scene.rollout is not None and scene.rollout.is_under_way
+        if is_rolling or (scene.moves is not None and scene.moves.are_under_way):
+            self._scenes[service_id] = scene
+        else:
+            self._scenes.pop(service_id, None)
 
     def _carry_out(self, service_id: str, steps: Steps) -> Iterator[Batch]:
         if steps.wake_at is not None:
@@ -200,7 +241,7 @@ def _order(key: SlotKey) -> tuple[int, str]:
     return (key, "") if isinstance(key, int) else (0, key)
 
 
-def _let_go(tasks: list[objects_pb2.Task]) -> Iterator[Steps]:
+def _let_go(tasks: Iterable[objects_pb2.Task]) -> Iterator[Steps]:
     """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
     for task in tasks:
         is_left = task.desired_state == states.REMOVE or states.is_terminal(task)
