@@ -13,7 +13,7 @@ YOUNG = 5_000
 """Containers made, and not freed, since the last collection of the youngest."""
 OLDER = 5
 """Collections of the youngest after which their survivors are looked at again: 20 ms at most."""
-ALL = 100
+ALL = 500
 """Collections of those before everything is looked at, and not before it has grown by a quarter."""
 
 

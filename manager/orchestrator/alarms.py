@@ -28,13 +28,7 @@ class Alarms:
         self._count += before is None
         times[key] = at
         heappush(self._heap, _entry(at, service_id, key))
-        if len(self._heap) > 2 * self._count + _SPARE:
-            self._heap = [
-                _entry(at, service_id, key)
-                for service_id, times in self._of_service.items()
-                for key, at in times.items()
-            ]
-            heapify(self._heap)
+        self._tidy()
 
     def cancel(self, service_id: str, key: SlotKey) -> None:
         """Forgets the slot's; harmless where there is none."""
@@ -47,6 +41,7 @@ class Alarms:
     def forget(self, service_id: str) -> None:
         """Forgets those of the service and all its slots."""
         self._count -= len(self._of_service.pop(service_id, ()))
+        self._tidy()
 
     def ring(self, now: float) -> list[tuple[str, SlotKey]]:
         """Takes out those whose time has come."""
@@ -65,6 +60,15 @@ class Alarms:
                 return at
             heappop(self._heap)
         return None
+
+    def _tidy(self) -> None:
+        if len(self._heap) > 2 * self._count + _SPARE:
+            self._heap = [
+                _entry(at, service_id, key)
+                for service_id, times in self._of_service.items()
+                for key, at in times.items()
+            ]
+            heapify(self._heap)
 
 
 def _entry(at: float, service_id: str, key: SlotKey) -> tuple[float, str, str, SlotKey]:

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from api import states
 from api.v1 import objects_pb2
+from manager.orchestrator.passes import used_up
 from manager.orchestrator.restart import NOTHING, Scene, Steps, tend
 from manager.orchestrator.scale import ClosingOrder, free_numbers
 from manager.orchestrator.slots import Slot, put
@@ -20,10 +21,10 @@ from manager.state.indexes import SlotKey
 
 
 def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
-    """What the service's slots need, from all its tasks, oldest first."""
+    """What the service's slots need, from all its tasks, oldest first. The list is used up."""
     slots: dict[SlotKey, Slot] = {}
     filled: list[Slot] = []
-    for task in tasks:
+    for task in used_up(tasks):
         slot = put(slots, task)
         if slot.tasks and slot.tasks[0] is task:
             filled.append(slot)
@@ -45,7 +46,7 @@ def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
     """What keeps each of the slots at one task, of the present spec as the rollout gets there.
 
     They are all slots of the service; or with a scene whose rollout knows all, any of them. The
-    list is used up, so that very many slots are not let go of in one step.
+    list is used up.
     """
     knows_others = scene.rollout is not None
     rollout = scene.rollout = scene.rollout or Rollout(scene)
@@ -61,10 +62,7 @@ def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
         yield Steps([update(status)])
         return
     others = rollout.begun(filled) if knows_others else []
-    filled.reverse()
-    moments.reverse()
-    while filled:
-        slot, moment = filled.pop(), moments.pop()
+    for slot, moment in zip(used_up(filled), moments, strict=True):
         changes = rollout.steps(slot)
         steps = tend(slot, scene) if changes is None else Steps(changes, slot=slot.key)
         yield steps.by(moment)

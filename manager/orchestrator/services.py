@@ -19,7 +19,7 @@ from manager.orchestrator.agenda import Agenda, Marks
 from manager.orchestrator.drain import Moves
 from manager.orchestrator.modes import Modes, hang_together
 from manager.orchestrator.news import has_left, node_looks_different, node_matters, task_matters
-from manager.orchestrator.passes import Pass
+from manager.orchestrator.passes import Pass, used_up
 from manager.orchestrator.places import Matches
 from manager.orchestrator.restart import NOTHING, Scene, Steps
 from manager.orchestrator.rollback import UNDER_WAY
@@ -68,9 +68,8 @@ class ServicesLoop:
         for service in view.all(objects_pb2.Service):
             self._see(service)
             self._agenda.mark(service.id)
-        for task in view.all(objects_pb2.Task):
-            if view.get(objects_pb2.Service, task.service_id) is None:
-                self._agenda.mark(task.service_id)
+        for service_id in view.services_of_tasks():
+            self._agenda.mark(service_id)
 
     def observe(self, event: Event) -> bool:
         """Notes services that changed, and slots whose tasks or nodes did."""
@@ -155,10 +154,11 @@ class ServicesLoop:
         marks.whole = False
         self._agenda.alarms.forget(service_id)  # the look sets them anew
         tasks = view.tasks_of_service(service_id)
+        count = len(tasks)
         if service is None:
-            return Pass(_let_go(tasks), None, len(tasks))
+            return Pass(_let_go(used_up(tasks)), None, count)
         scene = self._scene(view, service, now)
-        return Pass(modes.steps(tasks, scene), scene, len(tasks))
+        return Pass(modes.steps(tasks, scene), scene, count)
 
     def _look_at_slots(
         self, view: View, modes: Modes, service_id: str, marks: Marks, scene: Scene | None
