@@ -44,6 +44,7 @@ from benchmarks import (
 from benchmarks.figure import Measured, line
 from benchmarks.figures import FIGURES
 from benchmarks.swarm import Swarm, running
+from hostkit import collector
 from machine.drivers.lab.lock import machine_lock
 
 
@@ -83,6 +84,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such figure: {', '.join(unknown)}; known: {', '.join(FIGURES)}", file=sys.stderr)
         return 2
+    collector.tune()  # as in the daemon: the scheduler is measured in this process
     wanted = names or list(FIGURES)
     lines = []
     try:
