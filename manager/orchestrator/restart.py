@@ -10,11 +10,13 @@ ended by itself, not one whose node was lost or drained.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from api import states
 from api.ids import IdSource
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.alarms import WHOLE
 from manager.orchestrator.attempts import attempts_before, restarts_of
 from manager.orchestrator.backoff import failures_in_a_row, restart_delay, well_at
 from manager.orchestrator.drain import Moves
@@ -31,6 +33,10 @@ from manager.orchestrator.tasks import (
     was_taken_away,
 )
 from manager.state.changes import Change, copy, create, update
+from manager.state.indexes import SlotKey
+
+if TYPE_CHECKING:
+    from manager.orchestrator.update import Rollout
 
 OLD_TASK_WAIT = 60.0
 """Seconds that a new task waits for the old one to stop, counted from its creation."""
@@ -41,10 +47,19 @@ _ON_FAILURE = specs_pb2.RestartPolicy.CONDITION_ON_FAILURE
 
 @dataclass(slots=True)
 class Steps:
-    """Changes that go together, and when to look again if nothing happens."""
+    """Changes that go together, and when to look again if nothing happens: at the slot, or at all
+    of the service.
+    """
 
     changes: list[Change] = field(default_factory=list)
     wake_at: float | None = None
+    slot: SlotKey = WHOLE
+
+    def by(self, moment: float | None) -> "Steps":
+        """The same, and a look at that moment at the latest."""
+        if moment is not None:
+            self.wake_at = moment if self.wake_at is None else min(self.wake_at, moment)
+        return self
 
 
 NOTHING = Steps()
@@ -63,6 +78,10 @@ class Scene:
     ids: IdSource
     now: float
     moves: Moves | None = None  # off drained nodes; None: drains take their tasks away at once
+    slot: Callable[[SlotKey], Slot] = Slot  # a slot as it is now
+    rollout: "Rollout | None" = (
+        None  # where all slots stand in it; None: as those that are looked at
+    )
 
     @property
     def is_paused(self) -> bool:
@@ -72,6 +91,12 @@ class Scene:
 
 def tend(slot: Slot, scene: Scene) -> Steps:
     """What keeps the slot at one task that runs, or the next that is about to."""
+    steps = _tended(slot, scene)
+    steps.slot = slot.key
+    return steps
+
+
+def _tended(slot: Slot, scene: Scene) -> Steps:
     wanted = slot.wanted
     leaving = scene.moves.leaving(slot) if scene.moves is not None else None
     unfit = [

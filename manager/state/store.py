@@ -57,6 +57,9 @@ class View(Protocol):
     def tasks_of_service(self, service_id: str) -> list[objects_pb2.Task]:
         """Every task that was made for the service and is not reaped yet."""
 
+    def services_of_tasks(self) -> list[str]:
+        """The ids of the services that tasks were made for, also of those that are gone."""
+
     def tasks_of_node(self, node_id: str) -> list[objects_pb2.Task]:
         """Every task that was assigned to the node and is not reaped yet."""
 
@@ -107,6 +110,10 @@ class Store:
     def tasks_of_service(self, service_id: str) -> list[objects_pb2.Task]:
         """Tasks of the service, oldest first."""
         return self._tasks.by_service.get(service_id)
+
+    def services_of_tasks(self) -> list[str]:
+        """The services that have tasks, gone ones too."""
+        return list(self._tasks.by_service.keys())
 
     def tasks_of_node(self, node_id: str) -> list[objects_pb2.Task]:
         """Tasks assigned to the node, oldest first."""
