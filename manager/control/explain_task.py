@@ -118,7 +118,7 @@ def placement_of(view: View, task: Task) -> explain_pb2.PlacementRecord:
         other = each.placement
         if (
             other.HasField("ranking")
-            and other.at == record.at
+            and other.at_nanos == record.at_nanos
             and each.spec_version == task.spec_version
             and other.placed_before < record.placed_before
             and (found is None or found.placed_before < other.ranking.placed_before)
@@ -174,7 +174,7 @@ def _hostname(view: View, node_id: str) -> str:
 
 def _why_there(view: View, task: Task, record: explain_pb2.PlacementRecord) -> str:
     """Why the task is on its node; begins with a separator."""
-    if not record.HasField("at"):
+    if not record.at_nanos:
         return "; how it was placed is not on record" if task.node_id else ""
     if record.own_node:
         return "; it belongs to this node, and the scheduler confirmed that it fits"
