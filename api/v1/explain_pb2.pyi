@@ -25,8 +25,8 @@ class NodeScore(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: builtins.int
-    BRANCH_TASKS_FIELD_NUMBER: builtins.int
     FAILING_FIELD_NUMBER: builtins.int
+    BRANCH_TASKS_FIELD_NUMBER: builtins.int
     SERVICE_TASKS_FIELD_NUMBER: builtins.int
     TASKS_FIELD_NUMBER: builtins.int
     node_id: builtins.str
@@ -44,8 +44,8 @@ class NodeScore(message.Message):
         self,
         *,
         node_id: builtins.str = ...,
-        branch_tasks: abc.Iterable[builtins.int] | None = ...,
         failing: builtins.bool = ...,
+        branch_tasks: abc.Iterable[builtins.int] | None = ...,
         service_tasks: builtins.int = ...,
         tasks: builtins.int = ...,
     ) -> None: ...
@@ -128,8 +128,8 @@ class PlacementRecord(message.Message):
     PLACED_BEFORE_FIELD_NUMBER: builtins.int
     OWN_NODE_FIELD_NUMBER: builtins.int
     RANKING_FIELD_NUMBER: builtins.int
-    BRANCH_TASKS_FIELD_NUMBER: builtins.int
     FAILING_FIELD_NUMBER: builtins.int
+    BRANCH_TASKS_FIELD_NUMBER: builtins.int
     SERVICE_TASKS_FIELD_NUMBER: builtins.int
     TASKS_FIELD_NUMBER: builtins.int
     at_nanos: builtins.int
@@ -139,6 +139,7 @@ class PlacementRecord(message.Message):
     own_node: builtins.bool
     """a global service's task belongs to its node: it was only confirmed"""
     failing: builtins.bool
+    """Of its node just before, as in NodeScore."""
     service_tasks: builtins.int
     tasks: builtins.int
     @builtins.property
@@ -146,9 +147,7 @@ class PlacementRecord(message.Message):
         """In a group of tasks that a decision places, the first one has this, and then each 50th; 50 tasks at most."""
 
     @builtins.property
-    def branch_tasks(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Of its node just before, as in NodeScore."""
-
+    def branch_tasks(self) -> containers.RepeatedScalarFieldContainer[builtins.int]: ...
     def __init__(
         self,
         *,
@@ -156,8 +155,8 @@ class PlacementRecord(message.Message):
         placed_before: builtins.int = ...,
         own_node: builtins.bool = ...,
         ranking: NodeRanking | None = ...,
-        branch_tasks: abc.Iterable[builtins.int] | None = ...,
         failing: builtins.bool = ...,
+        branch_tasks: abc.Iterable[builtins.int] | None = ...,
         service_tasks: builtins.int = ...,
         tasks: builtins.int = ...,
     ) -> None: ...

@@ -93,8 +93,8 @@ def _ranking(each: Task, now: float) -> str:
     headings = (
         "RANK",
         "NODE",
-        *(f"BRANCH {depth + 1}" for depth in range(branches)),
         "FAILING",
+        *(f"BRANCH {depth + 1}" for depth in range(branches)),
         "OF SERVICE",
         "TASKS",
     )
@@ -118,8 +118,8 @@ def _score(place: int, one: explain_pb2.NodeScore, each: Task) -> list[str]:
     return [
         str(place),
         f"{name} (its node)" if one.node_id == each.node_id else name,
-        *map(str, one.branch_tasks),
         "yes" if one.failing else "no",
+        *map(str, one.branch_tasks),
         str(one.service_tasks),
         str(one.tasks),
     ]
