@@ -22,10 +22,9 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/explain.proto\x12\x08swarm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"i\n\tNodeScore\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x14\n\x0c\x62ranch_tasks\x18\x02 \x03(\x04\x12\x0f\n\x07\x66\x61iling\x18\x03 \x01(\x08\x12\x15\n\rservice_tasks\x18\x04 \x01(\x04\x12\r\n\x05tasks\x18\x05 \x01(\x04\")\n\x08Refusals\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\x04\"\xa1\x01\n\x0bNodeRanking\x12\x15\n\rplaced_before\x18\x01 \x01(\r\x12\r\n\x05nodes\x18\x02 \x01(\x04\x12\x12\n\ncandidates\x18\x03 \x01(\x04\x12\x0f\n\x07partial\x18\x04 \x01(\x08\x12$\n\x08refusals\x18\x05 \x03(\x0b\x32\x12.swarm.v1.Refusals\x12!\n\x04\x62\x65st\x18\x06 \x03(\x0b\x32\x13.swarm.v1.NodeScore\"\xae\x01\n\x0fPlacementRecord\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rplaced_before\x18\x02 \x01(\r\x12\"\n\x05score\x18\x03 \x01(\x0b\x32\x13.swarm.v1.NodeScore\x12\x10\n\x08own_node\x18\x04 \x01(\x08\x12&\n\x07ranking\x18\x05 \x01(\x0b\x32\x15.swarm.v1.NodeRanking\"0\n\x12\x45xplainTaskRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\r\"\xd0\x02\n\x0fTaskExplanation\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x03 \x01(\t\x12%\n\x05nodes\x18\x04 \x03(\x0b\x32\x16.swarm.v1.NodeVerdicts\x12\x12\n\nmore_nodes\x18\x05 \x01(\x04\x12%\n\tproposals\x18\x06 \x03(\x0b\x32\x12.swarm.v1.Proposal\x12,\n\tplacement\x18\x07 \x01(\x0b\x32\x19.swarm.v1.PlacementRecord\x12;\n\thostnames\x18\x08 \x03(\x0b\x32(.swarm.v1.TaskExplanation.HostnamesEntry\x12\x0f\n\x07node_id\x18\t \x01(\t\x1a\x30\n\x0eHostnamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"w\n\x0cNodeVerdicts\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x0c\n\x04\x66its\x18\x03 \x01(\x08\x12\x11\n\tobstacles\x18\x04 \x01(\r\x12#\n\x08verdicts\x18\x05 \x03(\x0b\x32\x11.swarm.v1.Verdict\"7\n\x07Verdict\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x0e\n\x06passes\x18\x02 \x01(\x08\x12\x0c\n\x04text\x18\x03 \x01(\t\"T\n\x08Proposal\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12%\n\x05steps\x18\x03 \x03(\x0b\x32\x16.swarm.v1.ProposedStep\"-\n\x0cProposedStep\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\"$\n\x15\x45xplainServiceRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x80\x02\n\x12ServiceExplanation\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x03 \x01(\t\x12#\n\x06groups\x18\x04 \x03(\x0b\x32\x13.swarm.v1.TaskGroup\x12\x0f\n\x07rollout\x18\x05 \x01(\t\x12+\n\x0b\x63onstraints\x18\x06 \x03(\x0b\x32\x16.swarm.v1.NodeDivision\x12+\n\x0bpreferences\x18\x07 \x03(\x0b\x32\x16.swarm.v1.NodeDivision\x12(\n\x08left_out\x18\x08 \x03(\x0b\x32\x16.swarm.v1.LeftOutNodes\"_\n\tTaskGroup\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x01(\x04\x12\x0f\n\x07is_well\x18\x03 \x01(\x08\x12\x10\n\x08\x65xamples\x18\x04 \x03(\t\x12\x12\n\nexample_id\x18\x05 \x01(\t\"V\n\x0cNodeDivision\x12\x0c\n\x04text\x18\x01 \x01(\t\x12#\n\x06shares\x18\x02 \x03(\x0b\x32\x13.swarm.v1.NodeShare\x12\x13\n\x0bmore_shares\x18\x03 \x01(\x04\"8\n\tNodeShare\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\x04\x12\r\n\x05tasks\x18\x03 \x01(\x04\"<\n\x0cLeftOutNodes\x12\x0b\n\x03why\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\x04\x12\x10\n\x08\x65xamples\x18\x03 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/explain.proto\x12\x08swarm.v1\"i\n\tNodeScore\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x61iling\x18\x02 \x01(\x08\x12\x14\n\x0c\x62ranch_tasks\x18\x03 \x03(\x04\x12\x15\n\rservice_tasks\x18\x04 \x01(\x04\x12\r\n\x05tasks\x18\x05 \x01(\x04\")\n\x08Refusals\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\x04\"\xa1\x01\n\x0bNodeRanking\x12\x15\n\rplaced_before\x18\x01 \x01(\r\x12\r\n\x05nodes\x18\x02 \x01(\x04\x12\x12\n\ncandidates\x18\x03 \x01(\x04\x12\x0f\n\x07partial\x18\x04 \x01(\x08\x12$\n\x08refusals\x18\x05 \x03(\x0b\x32\x12.swarm.v1.Refusals\x12!\n\x04\x62\x65st\x18\x06 \x03(\x0b\x32\x13.swarm.v1.NodeScore\"\xc1\x01\n\x0fPlacementRecord\x12\x10\n\x08\x61t_nanos\x18\x01 \x01(\x03\x12\x15\n\rplaced_before\x18\x02 \x01(\r\x12\x10\n\x08own_node\x18\x03 \x01(\x08\x12&\n\x07ranking\x18\x04 \x01(\x0b\x32\x15.swarm.v1.NodeRanking\x12\x0f\n\x07\x66\x61iling\x18\x05 \x01(\x08\x12\x14\n\x0c\x62ranch_tasks\x18\x06 \x03(\x04\x12\x15\n\rservice_tasks\x18\x07 \x01(\x04\x12\r\n\x05tasks\x18\x08 \x01(\x04\"0\n\x12\x45xplainTaskRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\r\"\xd0\x02\n\x0fTaskExplanation\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x03 \x01(\t\x12%\n\x05nodes\x18\x04 \x03(\x0b\x32\x16.swarm.v1.NodeVerdicts\x12\x12\n\nmore_nodes\x18\x05 \x01(\x04\x12%\n\tproposals\x18\x06 \x03(\x0b\x32\x12.swarm.v1.Proposal\x12,\n\tplacement\x18\x07 \x01(\x0b\x32\x19.swarm.v1.PlacementRecord\x12;\n\thostnames\x18\x08 \x03(\x0b\x32(.swarm.v1.TaskExplanation.HostnamesEntry\x12\x0f\n\x07node_id\x18\t \x01(\t\x1a\x30\n\x0eHostnamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"w\n\x0cNodeVerdicts\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x0c\n\x04\x66its\x18\x03 \x01(\x08\x12\x11\n\tobstacles\x18\x04 \x01(\r\x12#\n\x08verdicts\x18\x05 \x03(\x0b\x32\x11.swarm.v1.Verdict\"7\n\x07Verdict\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x0e\n\x06passes\x18\x02 \x01(\x08\x12\x0c\n\x04text\x18\x03 \x01(\t\"T\n\x08Proposal\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12%\n\x05steps\x18\x03 \x03(\x0b\x32\x16.swarm.v1.ProposedStep\"-\n\x0cProposedStep\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x03(\t\"$\n\x15\x45xplainServiceRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x80\x02\n\x12ServiceExplanation\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x03 \x01(\t\x12#\n\x06groups\x18\x04 \x03(\x0b\x32\x13.swarm.v1.TaskGroup\x12\x0f\n\x07rollout\x18\x05 \x01(\t\x12+\n\x0b\x63onstraints\x18\x06 \x03(\x0b\x32\x16.swarm.v1.NodeDivision\x12+\n\x0bpreferences\x18\x07 \x03(\x0b\x32\x16.swarm.v1.NodeDivision\x12(\n\x08left_out\x18\x08 \x03(\x0b\x32\x16.swarm.v1.LeftOutNodes\"_\n\tTaskGroup\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x01(\x04\x12\x0f\n\x07is_well\x18\x03 \x01(\x08\x12\x10\n\x08\x65xamples\x18\x04 \x03(\t\x12\x12\n\nexample_id\x18\x05 \x01(\t\"V\n\x0cNodeDivision\x12\x0c\n\x04text\x18\x01 \x01(\t\x12#\n\x06shares\x18\x02 \x03(\x0b\x32\x13.swarm.v1.NodeShare\x12\x13\n\x0bmore_shares\x18\x03 \x01(\x04\"8\n\tNodeShare\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\x04\x12\r\n\x05tasks\x18\x03 \x01(\x04\"<\n\x0cLeftOutNodes\x12\x0b\n\x03why\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\x04\x12\x10\n\x08\x65xamples\x18\x03 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,38 +33,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TASKEXPLANATION_HOSTNAMESENTRY']._loaded_options = None
   _globals['_TASKEXPLANATION_HOSTNAMESENTRY']._serialized_options = b'8\001'
-  _globals['_NODESCORE']._serialized_start=67
-  _globals['_NODESCORE']._serialized_end=172
-  _globals['_REFUSALS']._serialized_start=174
-  _globals['_REFUSALS']._serialized_end=215
-  _globals['_NODERANKING']._serialized_start=218
-  _globals['_NODERANKING']._serialized_end=379
-  _globals['_PLACEMENTRECORD']._serialized_start=382
-  _globals['_PLACEMENTRECORD']._serialized_end=556
-  _globals['_EXPLAINTASKREQUEST']._serialized_start=558
-  _globals['_EXPLAINTASKREQUEST']._serialized_end=606
-  _globals['_TASKEXPLANATION']._serialized_start=609
-  _globals['_TASKEXPLANATION']._serialized_end=945
-  _globals['_TASKEXPLANATION_HOSTNAMESENTRY']._serialized_start=897
-  _globals['_TASKEXPLANATION_HOSTNAMESENTRY']._serialized_end=945
-  _globals['_NODEVERDICTS']._serialized_start=947
-  _globals['_NODEVERDICTS']._serialized_end=1066
-  _globals['_VERDICT']._serialized_start=1068
-  _globals['_VERDICT']._serialized_end=1123
-  _globals['_PROPOSAL']._serialized_start=1125
-  _globals['_PROPOSAL']._serialized_end=1209
-  _globals['_PROPOSEDSTEP']._serialized_start=1211
-  _globals['_PROPOSEDSTEP']._serialized_end=1256
-  _globals['_EXPLAINSERVICEREQUEST']._serialized_start=1258
-  _globals['_EXPLAINSERVICEREQUEST']._serialized_end=1294
-  _globals['_SERVICEEXPLANATION']._serialized_start=1297
-  _globals['_SERVICEEXPLANATION']._serialized_end=1553
-  _globals['_TASKGROUP']._serialized_start=1555
-  _globals['_TASKGROUP']._serialized_end=1650
-  _globals['_NODEDIVISION']._serialized_start=1652
-  _globals['_NODEDIVISION']._serialized_end=1738
-  _globals['_NODESHARE']._serialized_start=1740
-  _globals['_NODESHARE']._serialized_end=1796
-  _globals['_LEFTOUTNODES']._serialized_start=1798
-  _globals['_LEFTOUTNODES']._serialized_end=1858
+  _globals['_NODESCORE']._serialized_start=34
+  _globals['_NODESCORE']._serialized_end=139
+  _globals['_REFUSALS']._serialized_start=141
+  _globals['_REFUSALS']._serialized_end=182
+  _globals['_NODERANKING']._serialized_start=185
+  _globals['_NODERANKING']._serialized_end=346
+  _globals['_PLACEMENTRECORD']._serialized_start=349
+  _globals['_PLACEMENTRECORD']._serialized_end=542
+  _globals['_EXPLAINTASKREQUEST']._serialized_start=544
+  _globals['_EXPLAINTASKREQUEST']._serialized_end=592
+  _globals['_TASKEXPLANATION']._serialized_start=595
+  _globals['_TASKEXPLANATION']._serialized_end=931
+  _globals['_TASKEXPLANATION_HOSTNAMESENTRY']._serialized_start=883
+  _globals['_TASKEXPLANATION_HOSTNAMESENTRY']._serialized_end=931
+  _globals['_NODEVERDICTS']._serialized_start=933
+  _globals['_NODEVERDICTS']._serialized_end=1052
+  _globals['_VERDICT']._serialized_start=1054
+  _globals['_VERDICT']._serialized_end=1109
+  _globals['_PROPOSAL']._serialized_start=1111
+  _globals['_PROPOSAL']._serialized_end=1195
+  _globals['_PROPOSEDSTEP']._serialized_start=1197
+  _globals['_PROPOSEDSTEP']._serialized_end=1242
+  _globals['_EXPLAINSERVICEREQUEST']._serialized_start=1244
+  _globals['_EXPLAINSERVICEREQUEST']._serialized_end=1280
+  _globals['_SERVICEEXPLANATION']._serialized_start=1283
+  _globals['_SERVICEEXPLANATION']._serialized_end=1539
+  _globals['_TASKGROUP']._serialized_start=1541
+  _globals['_TASKGROUP']._serialized_end=1636
+  _globals['_NODEDIVISION']._serialized_start=1638
+  _globals['_NODEDIVISION']._serialized_end=1724
+  _globals['_NODESHARE']._serialized_start=1726
+  _globals['_NODESHARE']._serialized_end=1782
+  _globals['_LEFTOUTNODES']._serialized_start=1784
+  _globals['_LEFTOUTNODES']._serialized_end=1844
 # @@protoc_insertion_point(module_scope)

@@ -6,7 +6,6 @@ Why tasks are where they are, or nowhere. What is recorded of a placement goes w
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
-from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 import builtins as builtins
 import sys
@@ -26,8 +25,8 @@ class NodeScore(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: builtins.int
-    BRANCH_TASKS_FIELD_NUMBER: builtins.int
     FAILING_FIELD_NUMBER: builtins.int
+    BRANCH_TASKS_FIELD_NUMBER: builtins.int
     SERVICE_TASKS_FIELD_NUMBER: builtins.int
     TASKS_FIELD_NUMBER: builtins.int
     node_id: builtins.str
@@ -45,8 +44,8 @@ class NodeScore(message.Message):
         self,
         *,
         node_id: builtins.str = ...,
-        branch_tasks: abc.Iterable[builtins.int] | None = ...,
         failing: builtins.bool = ...,
+        branch_tasks: abc.Iterable[builtins.int] | None = ...,
         service_tasks: builtins.int = ...,
         tasks: builtins.int = ...,
     ) -> None: ...
@@ -125,39 +124,45 @@ class PlacementRecord(message.Message):
 
     DESCRIPTOR: descriptor.Descriptor
 
-    AT_FIELD_NUMBER: builtins.int
+    AT_NANOS_FIELD_NUMBER: builtins.int
     PLACED_BEFORE_FIELD_NUMBER: builtins.int
-    SCORE_FIELD_NUMBER: builtins.int
     OWN_NODE_FIELD_NUMBER: builtins.int
     RANKING_FIELD_NUMBER: builtins.int
+    FAILING_FIELD_NUMBER: builtins.int
+    BRANCH_TASKS_FIELD_NUMBER: builtins.int
+    SERVICE_TASKS_FIELD_NUMBER: builtins.int
+    TASKS_FIELD_NUMBER: builtins.int
+    at_nanos: builtins.int
+    """The moment of the decision, which may have placed other tasks too: nanoseconds since the epoch, for smallness."""
     placed_before: builtins.int
     """tasks that the decision had placed before this one"""
     own_node: builtins.bool
     """a global service's task belongs to its node: it was only confirmed"""
-    @builtins.property
-    def at(self) -> timestamp_pb2.Timestamp:
-        """the moment of the decision, which may have placed other tasks too"""
-
-    @builtins.property
-    def score(self) -> NodeScore:
-        """of its node just before; without its id"""
-
+    failing: builtins.bool
+    """Of its node just before, as in NodeScore."""
+    service_tasks: builtins.int
+    tasks: builtins.int
     @builtins.property
     def ranking(self) -> NodeRanking:
-        """In a group of tasks that a decision places, the first one has this, and then each 50th."""
+        """In a group of tasks that a decision places, the first one has this, and then each 50th; 50 tasks at most."""
 
+    @builtins.property
+    def branch_tasks(self) -> containers.RepeatedScalarFieldContainer[builtins.int]: ...
     def __init__(
         self,
         *,
-        at: timestamp_pb2.Timestamp | None = ...,
+        at_nanos: builtins.int = ...,
         placed_before: builtins.int = ...,
-        score: NodeScore | None = ...,
         own_node: builtins.bool = ...,
         ranking: NodeRanking | None = ...,
+        failing: builtins.bool = ...,
+        branch_tasks: abc.Iterable[builtins.int] | None = ...,
+        service_tasks: builtins.int = ...,
+        tasks: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["at", b"at", "ranking", b"ranking", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["ranking", b"ranking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["at", b"at", "own_node", b"own_node", "placed_before", b"placed_before", "ranking", b"ranking", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at_nanos", b"at_nanos", "branch_tasks", b"branch_tasks", "failing", b"failing", "own_node", b"own_node", "placed_before", b"placed_before", "ranking", b"ranking", "service_tasks", b"service_tasks", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -118,7 +118,7 @@ def placement_of(view: View, task: Task) -> explain_pb2.PlacementRecord:
         other = each.placement
         if (
             other.HasField("ranking")
-            and other.at == record.at
+            and other.at_nanos == record.at_nanos
             and each.spec_version == task.spec_version
             and other.placed_before < record.placed_before
             and (found is None or found.placed_before < other.ranking.placed_before)
@@ -174,7 +174,7 @@ def _hostname(view: View, node_id: str) -> str:
 
 def _why_there(view: View, task: Task, record: explain_pb2.PlacementRecord) -> str:
     """Why the task is on its node; begins with a separator."""
-    if not record.HasField("at"):
+    if not record.at_nanos:
         return "; how it was placed is not on record" if task.node_id else ""
     if record.own_node:
         return "; it belongs to this node, and the scheduler confirmed that it fits"
@@ -196,6 +196,8 @@ def _decisive(ranking: explain_pb2.NodeRanking, task: Task) -> str:
     other = next((each for each in ranking.best if each.node_id != task.node_id), None)
     if own is None or other is None:
         return "it takes the place of another task there"
+    if own.failing != other.failing:
+        return "tasks like it did not keep failing there"
     branches = zip(task.spec.placement.spread, own.branch_tasks, other.branch_tasks, strict=False)
     for label, mine, theirs in branches:
         if mine != theirs:
@@ -204,11 +206,9 @@ def _decisive(ranking: explain_pb2.NodeRanking, task: Task) -> str:
                 f" ({mine}, the next {theirs})"
             )
     for mine, theirs, word in (
-        (own.failing, other.failing, "tasks like it did not keep failing there"),
         (own.service_tasks, other.service_tasks, "it had the fewest tasks of the service"),
         (own.tasks, other.tasks, "it had the fewest tasks"),
     ):
         if mine != theirs:
-            numbers = "" if isinstance(mine, bool) else f" ({mine}, the next {theirs})"
-            return f"{word}{numbers}"
+            return f"{word} ({mine}, the next {theirs})"
     return "the best were even: the smallest id decided"

@@ -201,7 +201,7 @@ class SchedulerLoop:
         )
         status.error = ""
         order = None if entry.needs.node_id else self._candidates.served
-        step.recorder.write(assigned.placement, entry, node, order, self._pipeline)
+        step.recorder.write(assigned, entry, node, order, self._pipeline)
         self._nodes.put(assigned)
         self._candidates.touch(node.id)
         self._assigned.add(task.id)

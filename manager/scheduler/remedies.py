@@ -215,7 +215,8 @@ def _cpus(case: Case) -> Iterator[Obstacle]:
         task.spec.resources.reservations.nano_cpus = free
 
     amount = f"{free / 1e9:g}"
-    yield [_less("--reserve-cpu", amount, f"{amount} CPUs", free, reservation(case.task)[0], lower)]
+    words = f"{amount} {'CPU' if amount == '1' else 'CPUs'}"
+    yield [_less("--reserve-cpu", amount, words, free, reservation(case.task)[0], lower)]
 
 
 def _memory(case: Case) -> Iterator[Obstacle]:

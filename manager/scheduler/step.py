@@ -27,7 +27,7 @@ class Step:
         self.at = timestamp(now)
         self.left = MAX_TASKS * ASSIGN
         self.batches: list[Batch] = []
-        self.recorder = Recorder(self.at, now)
+        self.recorder = Recorder(now)
 
     def spend(self, units: int) -> None:
         """So much was done."""

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from api.times import seconds_of
+from api.times import NANOS
 from api.v1 import explain_pb2
 from swarmctl.cli.render import printable, table
 from swarmctl.cli.units import ago
@@ -83,7 +83,7 @@ def _more(each: Task) -> str:
 def _ranking(each: Task, now: float) -> str:
     """How the nodes stood."""
     record, ranking = each.placement, each.placement.ranking
-    head = f"The decision was made {ago(now - seconds_of(record.at)).lower()}"
+    head = f"The decision was made {ago(now - record.at_nanos / NANOS).lower()}"
     if ranking.refusals:
         refused = ", ".join(f"{one.nodes:,} by {one.filter}" for one in ranking.refusals)
         head += f"; nodes refused: {refused}"
@@ -93,8 +93,8 @@ def _ranking(each: Task, now: float) -> str:
     headings = (
         "RANK",
         "NODE",
-        *(f"BRANCH {depth + 1}" for depth in range(branches)),
         "FAILING",
+        *(f"BRANCH {depth + 1}" for depth in range(branches)),
         "OF SERVICE",
         "TASKS",
     )
@@ -106,11 +106,11 @@ def _ranking(each: Task, now: float) -> str:
 
 def _then(each: Task) -> str:
     """The numbers of the task's own node."""
-    score = each.placement.score
+    record = each.placement
     name = each.hostnames.get(each.node_id, each.node_id)
-    branches = ", ".join(map(str, score.branch_tasks))
+    branches = ", ".join(map(str, record.branch_tasks))
     inner = f"; in its branches: {branches}" if branches else ""
-    return f"{name} had {score.service_tasks} of the service and {score.tasks} tasks{inner}"
+    return f"{name} had {record.service_tasks} of the service and {record.tasks} tasks{inner}"
 
 
 def _score(place: int, one: explain_pb2.NodeScore, each: Task) -> list[str]:
@@ -118,8 +118,8 @@ def _score(place: int, one: explain_pb2.NodeScore, each: Task) -> list[str]:
     return [
         str(place),
         f"{name} (its node)" if one.node_id == each.node_id else name,
-        *map(str, one.branch_tasks),
         "yes" if one.failing else "no",
+        *map(str, one.branch_tasks),
         str(one.service_tasks),
         str(one.tasks),
     ]

@@ -42,7 +42,7 @@ def test_explanations_agree_with_what_the_scheduler_did(seed: int) -> None:
             assert found.answer.endswith(f" waits: {task.status.error}")
             assert not any(each.fits for each in found.nodes)
         elif states.ASSIGNED <= task.status.state <= states.RUNNING:
-            assert found.placement.HasField("at")
+            assert found.placement.at_nanos
             _check(found)
     cluster.store.check_seals()
 

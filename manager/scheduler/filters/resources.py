@@ -37,7 +37,8 @@ class CpuFilter:
     def verdict(self, node: NodeInfo) -> str:
         """What is needed, and how much of the node's is free."""
         free, all_of_it = _cpus(node.free_nano_cpus), _cpus(node.nano_cpus)
-        return f"needs {_cpus(self._wanted)} CPUs; {free} of {all_of_it} free"
+        unit = "CPU" if self._wanted == _CPU else "CPUs"
+        return f"needs {_cpus(self._wanted)} {unit}; {free} of {all_of_it} free"
 
 
 class MemoryFilter:

@@ -292,7 +292,7 @@ def test_order() -> None:
         (ReadyFilter(), PLAIN, info(node("n", state=DOWN)), "down"),
         (AvailabilityFilter(), PLAIN, info(node("n")), "active"),
         (AvailabilityFilter(), PLAIN, info(node("n", availability=DRAIN)), "drain"),
-        (CpuFilter(), ONE_CPU, holding(cpus=1.5), "needs 1 CPUs; 0.5 of 2 free"),
+        (CpuFilter(), ONE_CPU, holding(cpus=1.5), "needs 1 CPU; 0.5 of 2 free"),
         (MemoryFilter(), ONE_GIB, holding(memory=GIB), "needs 1GiB; 1GiB of 2GiB free"),
         (GenericFilter(), wanting(gpu=2, pear=1), with_gpus(ONE_GPU), GPU_AND_PEAR),
         (ControllerFilter(), LIMITED, info(node("n")), "needs memory"),

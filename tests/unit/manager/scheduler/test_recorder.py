@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api import states
+from api.times import NANOS
 from api.v1 import explain_pb2, objects_pb2, specs_pb2
 from manager.scheduler.decide import SchedulerLoop
 from manager.scheduler.inquiry import counted
 from manager.scheduler.pipeline import Pipeline
-from manager.scheduler.recorder import BEST, EACH
+from manager.scheduler.recorder import BEST, EACH, MOST
 from tests.support.builders import DRAIN, EPOCH, GIB, node, task, task_spec
 from tests.support.loop_driver import LoopDriver
 from tests.support.pieces import result_of
@@ -51,7 +52,7 @@ def test_the_first_task_tells_how_all_nodes_stood() -> None:
     found = driver.task("t000")
     record = found.placement
     assert found.node_id == "n2"
-    assert record.at.seconds == EPOCH
+    assert record.at_nanos == EPOCH * NANOS
     assert not record.own_node
     assert scores(record.ranking) == [
         ("n2", [], False, 0, 0),
@@ -72,7 +73,7 @@ def test_with_preferences_the_branches_are_told() -> None:
     driver.run()
     record = driver.task("t000").placement
     assert driver.task("t000").node_id == "n3"
-    assert list(record.score.branch_tasks) == [0]
+    assert list(record.branch_tasks) == [0]
     assert scores(record.ranking) == [
         ("n3", [0], False, 0, 0),
         ("n1", [2], False, 1, 1),
@@ -95,16 +96,16 @@ def test_tasks_that_are_placed_together_share_the_ranking() -> None:
     records = [task.placement for task in driver.tasks()]
     assert [r.placed_before for r in records if r.HasField("ranking")] == [0, EACH]
     assert [record.placed_before for record in records] == list(range(EACH + 10))
-    assert len({record.at.seconds for record in records}) == 1
+    assert len({record.at_nanos for record in records}) == 1
     assert all(len(r.ranking.best) == BEST for r in records if r.HasField("ranking"))
 
 
-def test_single_tasks_of_many_services_each_have_a_ranking() -> None:
-    tasks = [pending(n, f"s{n}") for n in range(EACH + 10)]
+def test_single_tasks_of_many_services_each_have_a_ranking_up_to_a_limit() -> None:
+    tasks = [pending(n, f"s{n}") for n in range(MOST + 10)]
     driver = LoopDriver(SchedulerLoop(), *(host(f"n{n}") for n in range(9)), *tasks)
     driver.run()
-    made = [task.placement.ranking.placed_before for task in driver.tasks()]
-    assert made == [0] * EACH + [EACH] * 10
+    told = [task.placement.HasField("ranking") for task in driver.tasks()]
+    assert told == [True] * MOST + [False] * 10
 
 
 def test_a_task_that_has_its_node_already_is_only_confirmed_there() -> None:
@@ -161,10 +162,10 @@ def test_the_chosen_node_is_the_first_and_the_counts_are_those_of_the_filters(
     assert ranking.best[0].node_id == placed.node_id
     assert ranking.nodes == len(hosts)
     assert scores(ranking)[0][1:] == (
-        list(placed.placement.score.branch_tasks),
-        placed.placement.score.failing,
-        placed.placement.score.service_tasks,
-        placed.placement.score.tasks,
+        list(placed.placement.branch_tasks),
+        placed.placement.failing,
+        placed.placement.service_tasks,
+        placed.placement.tasks,
     )
     if not ranking.partial:
         assert ranking.candidates == refusing.count(None)
