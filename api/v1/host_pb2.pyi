@@ -537,7 +537,7 @@ class ListImagesRequest(message.Message):
 
     @builtins.property
     def dangling(self) -> containers.RepeatedScalarFieldContainer[builtins.bool]:
-        """whether no tag leads to it"""
+        """true: those without a tag; false: those with any name"""
 
     def __init__(
         self,

@@ -24,12 +24,17 @@ def select(
             (oldest is None or each.created_at > oldest)
             and (newest is None or each.created_at < newest)
             and (not request.reference or _is_called(each, request.reference))
-            and (not request.dangling or (not each.references) in request.dangling)
+            and (not request.dangling or any(_dangles(each, word) for word in request.dangling))
             and have_all((each.config.get("config") or {}).get("Labels") or {}, request.labels)
         ):
             shown = _with_names(each, request.patterns) if request.patterns else each
             if shown is not None:
                 yield shown
+
+
+def _dangles(image: StoredImage, word: bool) -> bool:
+    """Docker's rule; what is known by its digest alone is found either way."""
+    return not image.references if word else bool(image.references or image.digests)
 
 
 def _is_called(image: StoredImage, text: str) -> bool:

@@ -1,5 +1,7 @@
 """Which images `image ls` shows."""
 
+from dataclasses import replace
+
 import pytest
 
 from api.errors import Code, SwarmError
@@ -60,6 +62,12 @@ def test_images(request_: List, ids: list[str]) -> None:
 def test_a_pattern_leaves_only_the_names_that_it_fits() -> None:
     (found,) = select(IMAGES, List(patterns=["nginx"]), find)
     assert (found.references, found.digests) == (("nginx:1.27",), ("nginx" + DIGEST,))
+
+
+@pytest.mark.parametrize("word", [True, False])
+def test_what_is_known_by_its_digest_alone_is_found_either_way(word: bool) -> None:
+    pinned = replace(IMAGES[1], references=())
+    assert list(select([pinned], List(dangling=[word]), find)) == [pinned]
 
 
 def test_an_image_to_compare_with_has_to_be_there() -> None:
