@@ -6,7 +6,7 @@ from api.times import timestamp
 from manager.state.changes import Batch
 from manager.state.store import View
 
-MAX_TASKS = 200
+MAX_TASKS = 150
 """Tasks per decision, so that a step stays under 20 ms."""
 
 LOOK = 1
