@@ -30,9 +30,9 @@ from manager.state.changes import Batch, Event, batch, update
 from manager.state.indexes import SlotKey, slot_key
 from manager.state.store import View
 
-MAX_CHANGES = 300
+MAX_CHANGES = 200
 """Changes after which a decision stops early, to keep the step short."""
-MAX_LOOKS = 2000
+MAX_LOOKS = 1500
 """Tasks and slots looked at after which a decision stops early."""
 MAX_SLOTS = 1000
 """Slots that are looked at together; of a service whose rollout is under way, all that changed."""
@@ -184,6 +184,7 @@ class ServicesLoop:
         scene = under_way.scene
         if scene is not None:
             scene.now = now
+            scene.fates.renew()
         for steps in under_way.steps:
             self._looks -= 1
             yield from self._carry_out(service_id, steps)

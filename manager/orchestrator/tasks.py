@@ -58,10 +58,14 @@ class Fate(Enum):
 
 
 class Fates:
-    """The fate of tasks by node, looked up once each. Good for one decision."""
+    """The fate of tasks by node, looked up once each. Good for one decision, then to be renewed."""
 
     def __init__(self, view: View) -> None:
         self._view = view
+        self.renew()
+
+    def renew(self) -> None:
+        """Looks the nodes up again."""
         self._of_node: dict[str, Fate] = {"": Fate.STAYS}
 
     def of(self, task: objects_pb2.Task) -> Fate:

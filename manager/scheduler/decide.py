@@ -42,7 +42,8 @@ class SchedulerLoop:
         self._candidates = Candidates(self._nodes, self._pipeline)
         self._waiting = Waiting()
         self._reasons = Reasons(self._pipeline, self._nodes, self._waiting)
-        self._assigned: set[str] = set()  # decided, and not known to be applied yet
+        # Decided, and not known to be applied yet; with the very tasks that were proposed.
+        self._assigned: dict[str, objects_pb2.Task] = {}
         self._refused: dict[str, None] = {}
         self._changed_nodes: set[str] = set()  # where a stuck task may fit by now
         self._suspects: dict[Needs, set[str]] = {}  # of these nodes, those to be asked, by needs
@@ -75,7 +76,7 @@ class SchedulerLoop:
         if not self._is_read:
             return Decision(more=True)
         for task_id in self._refused:
-            self._assigned.discard(task_id)
+            self._assigned.pop(task_id, None)
             self._waiting.discard(task_id)
             self._see(task_id, view.get(objects_pb2.Task, task_id))
         self._refused.clear()
@@ -109,7 +110,9 @@ class SchedulerLoop:
                 self._note_change(self._nodes.drop(task_id))
                 self._waiting.add(task)
             return
-        self._assigned.discard(task_id)
+        proposed = self._assigned.pop(task_id, None)
+        if proposed is not None and proposed is task:
+            return  # it counts as it is since it was decided
         self._waiting.discard(task_id)
         self._note_change(self._nodes.drop(task_id) if task is None else self._nodes.put(task))
 
@@ -204,7 +207,7 @@ class SchedulerLoop:
         step.recorder.write(assigned, entry, node, order, self._pipeline)
         self._nodes.put(assigned)
         self._candidates.touch(node.id)
-        self._assigned.add(task.id)
+        self._assigned[task.id] = assigned
         self._reasons.are_outdated = True
         step.batches.append(batch(update(assigned)))
         step.spend(ASSIGN)

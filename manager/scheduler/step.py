@@ -7,7 +7,7 @@ from manager.scheduler.recorder import Recorder
 from manager.state.changes import Batch
 from manager.state.store import View
 
-MAX_TASKS = 200
+MAX_TASKS = 150
 """Tasks per decision, so that a step stays under 20 ms."""
 
 LOOK = 1

@@ -235,9 +235,10 @@ class Store:
         if change.action is Action.DELETE:
             self._replace(old, None)
             return Event(old, None)
-        obj.meta.version = index
-        obj.meta.updated_at.CopyFrom(at)
-        obj.meta.created_at.CopyFrom(at if old is None else old.meta.created_at)
+        meta = obj.meta
+        meta.version = index
+        meta.updated_at.CopyFrom(at)
+        meta.created_at.CopyFrom(at if old is None else old.meta.created_at)
         self._replace(old, obj)
         return Event(old, obj)
 
