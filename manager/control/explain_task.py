@@ -51,10 +51,10 @@ def explain_task(view: View, task: Task, nodes: int, now: float) -> Generator[No
         yield from _waiting(answer, view, task, min(nodes or NODES, MAX_NODES))
         return answer
     if task.HasField("placement"):
-        answer.placement.CopyFrom(placement_of(view, task))
+        answer.placement.CopyFrom(_placement_of(view, task))
         for node_id in (task.node_id, *(each.node_id for each in answer.placement.ranking.best)):
             answer.hostnames[node_id] = _hostname(view, node_id)
-    answer.answer = stage(view, task, now) + _why_there(view, task, answer.placement)
+    answer.answer = _stage(view, task, now) + _why_there(view, task, answer.placement)
     return answer
 
 
@@ -107,7 +107,7 @@ def _command(remedy: Remedy, task: Task, node: str) -> list[str]:
     return [*remedy.command, *last[remedy.about]]
 
 
-def placement_of(view: View, task: Task) -> explain_pb2.PlacementRecord:
+def _placement_of(view: View, task: Task) -> explain_pb2.PlacementRecord:
     """The task's record, with the ranking that the same decision wrote into a sibling, if any."""
     record = explain_pb2.PlacementRecord()
     record.CopyFrom(task.placement)
@@ -129,7 +129,7 @@ def placement_of(view: View, task: Task) -> explain_pb2.PlacementRecord:
     return record
 
 
-def stage(view: View, task: Task, now: float) -> str:
+def _stage(view: View, task: Task, now: float) -> str:
     """How far the task has come, and what it waits for if it is not for a node."""
     name, state = states.task_name(task), task.status.state
     on = f" on {_hostname(view, task.node_id)}" if task.node_id else ""

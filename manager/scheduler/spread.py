@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from manager.placement.constraint import label_of
 from manager.scheduler.nodes import GroupKey, NodeInfo, NodeSet
 from manager.scheduler.ordered import Ordered
+from manager.scheduler.outlook import Outlook, Refused
 from manager.scheduler.pipeline import Pipeline
 
 Rank = tuple[bool, int, int]
@@ -37,40 +38,6 @@ def rank(node: NodeInfo, group: GroupKey, now: float) -> Rank:
     """The node's place in the order for tasks of the group, but for its id: the least is best."""
     faulty = bool(node.failures) and bool(node.faulty_until(group, now))
     return (faulty, node.of_service.get(group[0], 0), node.tasks)
-
-
-class Refused(dict[str, str]):
-    """The nodes that an order leaves out, each with the first filter that refuses it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def note(self, node: NodeInfo, pipeline: Pipeline) -> None:
-        """The pipeline refuses the node."""
-        self.forget(node.id)
-        found = pipeline.refusing(node)
-        if found is not None:
-            self[node.id] = found.name
-            self.counts[found.name] += 1
-
-    def forget(self, node_id: str) -> None:
-        """The node is gone, or not refused any more."""
-        name = self.pop(node_id, None)
-        if name is not None:
-            self.counts[name] -= 1
-
-
-class Outlook(NamedTuple):
-    """How the nodes stand for one more task: the best few, and what is left out by which filter.
-
-    `partial`: not all nodes were asked whether they have room.
-    """
-
-    best: list[NodeInfo]
-    candidates: int
-    refusals: Counter[str]
-    partial: bool
 
 
 class LeastLoaded:
