@@ -111,4 +111,6 @@ def test_a_manager_listens_on_an_interface(machine: None, tmp_path: Path) -> Non
         fresh.ctl("swarm", "init", "--listen-addr", "eth0:2377")
         address = fresh.host("m1").address
         assert f"{address}:2377\n" in fresh.ctl("swarm", "join-token", "worker").out
-        assert f"{address}:2377" in fresh.inside("m1", "ss", "-Hltn").out
+        listening = fresh.inside("m1", "ss", "-Hltn").out
+        assert f"[::ffff:{address}]:2377" in listening, "nowhere else"
+        assert "*:2377" not in listening
