@@ -1,9 +1,9 @@
-"""report_10k: the CPU that one manager needs until 1,000 agents have reported its 10,000 new tasks
-as running: placed, assigned, reported and durable.
+"""report_10k: how long one manager takes until 1,000 agents have reported its 10,000 new tasks as
+running: placed, assigned, reported and durable.
 
 The agents are simulated: each has its certificate, its connection with a session, assignments and
 heartbeats as a real one, and says at once that a task runs. They share a process, which competes
-with the manager for the machine. Beside the figure: the time that it took, how late the manager's
+with the manager for the machine. Beside the figure: the manager's CPU for it at most, how late its
 event loop was at worst, its memory, and how long all agents took to register. Needs no lab.
 """
 
@@ -17,7 +17,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import grpc
@@ -60,9 +59,9 @@ async def measure() -> Measured:
                     control = control_pb2_grpc.ControlStub(channel)
                     runs = [await _run(control, child, reported) for _ in range(RUNS)]
                 used = await _used(child)
-    beside = {"seen_s": median(elapsed for elapsed, _ in runs), "lag_ms": used["lag_ms"]}
+    beside = {"cpu_s": max(cpu for _, cpu in runs), "lag_ms": used["lag_ms"]}
     beside |= {"rss_mib": used["rss_mib"], "register_s": registered}
-    return Measured([cpu for _, cpu in runs], beside)
+    return Measured([elapsed for elapsed, _ in runs], beside)
 
 
 async def _run(

@@ -35,7 +35,14 @@ def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
     if surplus > 0:
         gone: set[SlotKey] = set()
         yield from close_slots(filled, surplus, gone)
-        filled = [slot for slot in filled if slot.key not in gone]
+        kept = []
+        for slot in used_up(filled):
+            if slot.key in gone:
+                del slots[slot.key]
+            else:
+                kept.append(slot)
+            yield NOTHING
+        filled = kept
     elif surplus < 0:
         for number in islice(free_numbers(slots), -surplus):
             yield first_task(slots.get(number) or Slot(number), scene)

@@ -16,15 +16,13 @@ from api.modes import is_everywhere
 from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.orchestrator.agenda import Agenda, Marks
-from manager.orchestrator.drain import Moves
-from manager.orchestrator.modes import Modes, hang_together
+from manager.orchestrator.modes import Modes
 from manager.orchestrator.news import has_left, node_looks_different, node_matters, task_matters
 from manager.orchestrator.passes import Pass, used_up
 from manager.orchestrator.places import Matches
 from manager.orchestrator.restart import NOTHING, Scene, Steps
-from manager.orchestrator.rollback import UNDER_WAY
-from manager.orchestrator.slots import Slot, slots_of
-from manager.orchestrator.tasks import Fates, removed
+from manager.orchestrator.scenes import Scenes
+from manager.orchestrator.tasks import removed
 from manager.placement.constraint import matches
 from manager.state.changes import Batch, Event, batch, update
 from manager.state.indexes import SlotKey, slot_key
@@ -60,7 +58,7 @@ class ServicesLoop:
         self._agenda = Agenda()
         self._nodes: dict[str, None] = {}  # whose tasks' slots are to be looked at
         self._everywhere: dict[str, None] = {}  # services that want a task on every node
-        self._scenes: dict[str, Scene] = {}  # of services whose slots depend on each other now
+        self._scenes = Scenes(self._ids)
 
     def reset(self, view: View) -> None:
         """Takes every service as unseen, and every task whose service is gone."""
@@ -80,7 +78,7 @@ class ServicesLoop:
             if event.new is None:
                 self._everywhere.pop(obj.id, None)
                 self._agenda.alarms.forget(obj.id)
-            self._scenes.pop(obj.id, None)
+            self._scenes.forget(obj.id)
             news |= self._agenda.renew(obj.id)
         elif isinstance(obj, objects_pb2.Task) and task_matters(event):
             news |= self._agenda.mark_slot(obj.service_id, slot_key(obj), was_left=has_left(event))
@@ -142,7 +140,7 @@ class ServicesLoop:
         """A look at some of the slots that are noted, or at all; None if that has to wait."""
         service = view.get(objects_pb2.Service, service_id)
         if marks.slots and not marks.whole:
-            scene = self._scene_of_some(view, service, len(marks.slots), now) if service else None
+            scene = None if service is None else self._scenes.of_some(view, service, now)
             if service is None or scene is not None:
                 under_way = self._look_at_slots(view, modes, service_id, marks, scene)
                 if under_way is not None:
@@ -157,13 +155,15 @@ class ServicesLoop:
         count = len(tasks)
         if service is None:
             return Pass(_let_go(used_up(tasks)), None, count)
-        scene = self._scene(view, service, now)
+        scene = self._scenes.of_all(view, service, now)
         return Pass(modes.steps(tasks, scene), scene, count)
 
     def _look_at_slots(
         self, view: View, modes: Modes, service_id: str, marks: Marks, scene: Scene | None
     ) -> Pass | None:
         """A look at the first of the slots; None if only a look at all tells what they need."""
+        if scene is not None and scene.rollout is not None and len(marks.slots) > MAX_SLOTS:
+            return None
         keys = sorted(islice(marks.slots, MAX_SLOTS), key=_order)
         self._looks -= len(keys)
         tasks = {key: view.tasks_of_slot(service_id, key) for key in keys}
@@ -194,40 +194,7 @@ class ServicesLoop:
         if under_way.tasks:
             self._agenda.rest(service_id, under_way.tasks, now)
             if scene is not None:
-                self._keep(service_id, scene)
-
-    def _scene(self, view: View, service: objects_pb2.Service, now: float) -> Scene:
-        fates = Fates(view)
-
-        def slot(key: SlotKey) -> Slot:
-            found = slots_of(view.tasks_of_slot(service.id, key))
-            return found.get(key) or Slot(key)
-
-        return Scene(service, fates, self._ids, now, Moves(service, fates), slot)
-
-    def _scene_of_some(
-        self, view: View, service: objects_pb2.Service, slots: int, now: float
-    ) -> Scene | None:
-        """The scene for a look at so many slots; None if the others have to be looked at too."""
-        if hang_together(service):
-            return None
-        scene = self._scene(view, service, now)
-        known = self._scenes.get(service.id)
-        if known is None:
-            return None if service.update_status.state in UNDER_WAY else scene
-        is_moving = known.moves is not None and known.moves.are_under_way
-        if known.service is not service or is_moving or slots > MAX_SLOTS:
-            return None
-        known.now, known.fates, known.moves, known.slot = now, scene.fates, scene.moves, scene.slot
-        return known
-
-    def _keep(self, service_id: str, scene: Scene) -> None:
-        """Remembers from a look at all slots how they stand, if any depends on others."""
-        is_rolling = scene.rollout is not None and scene.rollout.is_under_way
-        if is_rolling or (scene.moves is not None and scene.moves.are_under_way):
-            self._scenes[service_id] = scene
-        else:
-            self._scenes.pop(service_id, None)
+                self._scenes.keep(scene)
 
     def _carry_out(self, service_id: str, steps: Steps) -> Iterator[Batch]:
         if steps.wake_at is not None:

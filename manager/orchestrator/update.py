@@ -74,6 +74,11 @@ class Rollout:
         """Whether it has begun, and is neither paused nor over."""
         return self._state in UNDER_WAY
 
+    def turn_to(self, scene: Scene) -> None:
+        """Goes on in another scene of the same service."""
+        self._scene = scene
+        self._look.turn_to(scene)
+
     def add(self, slot: Slot) -> float | None:
         """Takes a filled slot into account; they come in a lasting order.
 
