@@ -27,6 +27,7 @@ from typing import Any
 
 from api.errors import SwarmError
 from benchmarks import (
+    agents,
     big_store,
     command,
     create,
@@ -43,6 +44,7 @@ from benchmarks import (
 from benchmarks.figure import Measured, line
 from benchmarks.figures import FIGURES
 from benchmarks.swarm import Swarm, running
+from hostkit import collector
 from machine.drivers.lab.lock import machine_lock
 
 
@@ -82,6 +84,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such figure: {', '.join(unknown)}; known: {', '.join(FIGURES)}", file=sys.stderr)
         return 2
+    collector.tune()  # as in the daemon: the scheduler is measured in this process
     wanted = names or list(FIGURES)
     lines = []
     try:
@@ -113,6 +116,9 @@ async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], N
     for name in filter(wanted.__contains__, sched.SHAPES):
         load = os.getloadavg()[0]
         yield _line(name, sched.measure(name), load)
+    if agents.FIGURE in wanted:
+        load = os.getloadavg()[0]
+        yield _line(agents.FIGURE, await agents.measure(), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

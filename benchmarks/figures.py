@@ -148,6 +148,14 @@ _ALL = (
         "reading the snapshot and the objects in it",
     ),
     Figure(
+        "report_10k",
+        "10,000 new tasks placed, assigned and reported as running by 1,000 simulated agents",
+        "s",
+        12,
+        UNKNOWN,
+        "gRPC of 1,000 connections half of it; the loops a third, applying entries a tenth",
+    ),
+    Figure(
         "sched_1k",
         "1,000 one-off tasks placed on 1,000 nodes",
         "s",
