@@ -1,0 +1,255 @@
+"""What this host's fabric ought to be, from what the managers tell and the local sandboxes. Pure.
+
+Told changes one at a time, it works only on what each one touches: an endpoint more costs the same
+in a network of ten and of ten thousand. A complete answer of the managers makes a new `Wanted`.
+"""
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from api.errors import SwarmError
+from api.v1 import network_pb2
+from overlay_net.fabric import gateway, rules
+from overlay_net.fabric.hardware import GATEWAY_BRIDGE, hardware_address, tunnel_name
+from overlay_net.fabric.networks import Ground, NetworkForm, form
+from overlay_net.fabric.picture import Bridge, Entries, Leg, LegKey, On, Picture, RouteKey
+from overlay_net.fabric.reach import Reach
+
+EndpointKey = tuple[str, str]
+"""Network and task."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The network stack of a task; `networks`: ids, in the order its interfaces are to have."""
+
+    path: str
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Host:
+    """This host. `held`: which address each sandbox has at the gateway bridge, by path."""
+
+    path: str  # file of its network namespace
+    ground: Ground
+    gateway_subnet: ipaddress.IPv4Network
+    held: Mapping[str, str] = field(default_factory=dict)
+
+
+class Wanted:
+    """Everything told so far to the node of this id."""
+
+    def __init__(self, node_id: str) -> None:
+        self.node_id = node_id
+        self.refused: Mapping[str, SwarmError] = {}
+        """Networks that cannot be built on this host, and why; as of the last picture."""
+        self._networks: dict[str, network_pb2.NodeNetwork] = {}
+        self._endpoints: dict[EndpointKey, network_pb2.NetworkEndpoint] = {}
+        self._on_node: defaultdict[str, set[EndpointKey]] = defaultdict(set)
+        self._peers: dict[str, network_pb2.NetworkPeer] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._reach: defaultdict[str, Reach] = defaultdict(Reach)
+        self._all_changed = True
+
+    def put_network(self, network: network_pb2.NodeNetwork) -> None:
+        """A network that is new or has changed."""
+        if self._networks.get(network.id) == network:
+            return
+        self._all_changed = True
+        self._networks[network.id] = network
+        for key in self._endpoints:
+            if key[0] == network.id:
+                self._reach_endpoint(key)
+        for node in self._peers:
+            self._reach_ingress(network, node)
+
+    def drop_network(self, network_id: str) -> None:
+        """A network that has no task here any more; its endpoints are forgotten with it."""
+        if self._networks.pop(network_id, None) is None:
+            return
+        self._all_changed = True
+        self._reach.pop(network_id, None)
+        for key in [key for key in self._endpoints if key[0] == network_id]:
+            self._forget(key)
+
+    def put_endpoint(self, endpoint: network_pb2.NetworkEndpoint) -> None:
+        """An endpoint that is new, has changed, or has moved."""
+        key = (endpoint.network_id, endpoint.task_id)
+        self._forget(key)
+        self._endpoints[key] = endpoint
+        self._on_node[endpoint.node_id].add(key)
+        self._reach_endpoint(key)
+
+    def drop_endpoint(self, network_id: str, task_id: str) -> None:
+        """An endpoint that is gone."""
+        key = (network_id, task_id)
+        self._forget(key)
+        self._reach_endpoint(key)
+
+    def put_peer(self, peer: network_pb2.NetworkPeer) -> None:
+        """A node, this one among them, that is new or is reached otherwise."""
+        self._peers[peer.node_id] = peer
+        self._reach_node(peer.node_id)
+
+    def drop_peer(self, node_id: str) -> None:
+        """A node that is down or removed: nothing is sent there any more."""
+        self._peers.pop(node_id, None)
+        self._reach_node(node_id)
+
+    def put_sandbox(self, task_id: str, sandbox: Sandbox) -> None:
+        """A task of this node has a network stack."""
+        self._sandboxes[task_id] = sandbox
+
+    def drop_sandbox(self, task_id: str) -> None:
+        """It has none any more."""
+        self._sandboxes.pop(task_id, None)
+
+    def sandboxes(self) -> list[str]:
+        """The files of all."""
+        return [sandbox.path for sandbox in self._sandboxes.values()]
+
+    def subnets(self) -> list[str]:
+        """Of all networks; the gateway bridge must meet none of them."""
+        return [pool.subnet for network in self._networks.values() for pool in network.pools]
+
+    def take_changed(self) -> dict[str, set[bytes]] | None:
+        """Keys of entries that may have changed since the last call, by tunnel; None: any may."""
+        all_changed, self._all_changed = self._all_changed, False
+        changed = {
+            tunnel_name(self._networks[network_id].vni): reach.take_changed()
+            for network_id, reach in self._reach.items()
+        }
+        return None if all_changed else changed
+
+    def picture(self, host: Host) -> Picture:
+        """What ought to be. Its entries are ours and change with us; all else is a copy."""
+        forms: dict[str, NetworkForm] = {}
+        refused = {}
+        me = self._peers.get(self.node_id, network_pb2.NetworkPeer())
+        for network in self._networks.values():
+            try:
+                forms[network.id] = form(network, host.ground, me)
+            except SwarmError as error:
+                refused[network.id] = error
+        self.refused = refused
+        legs, routes, outward = self._legs(forms, host)
+        bridges = {each.bridge.name: each.bridge for each in forms.values() if each.bridge}
+        ways = [way for each in forms.values() for way in each.ways]
+        if outward:
+            subnet = host.gateway_subnet
+            bridges[GATEWAY_BRIDGE] = Bridge(
+                GATEWAY_BRIDGE, frozenset({gateway.gateway(subnet)}), host.ground.mtu
+            )
+            ways.append(rules.Way(GATEWAY_BRIDGE, str(subnet), internal=False))
+        tunnels = {each.tunnel.name: each.tunnel for each in forms.values() if each.tunnel}
+        entries = {
+            each.tunnel.name: self._reach[network_id].entries
+            for network_id, each in forms.items()
+            if each.tunnel
+        }
+        return Picture(tunnels, bridges, legs, routes, entries, rules=rules.text(ways))
+
+    def _legs(
+        self, forms: Mapping[str, NetworkForm], host: Host
+    ) -> tuple[dict[LegKey, Leg], dict[RouteKey, str], bool]:
+        """Legs, default routes, and whether anybody needs the gateway bridge."""
+        legs = dict(self._own_legs(forms, host))
+        routes: dict[RouteKey, str] = {}
+        outward = []
+        for task_id, sandbox in self._sandboxes.items():
+            joined = [
+                (forms[endpoint.network_id], endpoint)
+                for endpoint in self._joined(task_id, sandbox)
+                if endpoint.network_id in forms
+            ]
+            for network, endpoint in joined:
+                key, leg = network.leg(sandbox.path, endpoint.addresses)
+                legs[key] = leg
+                for version, address in network.gateways.items():
+                    routes.setdefault(RouteKey(sandbox.path, version), address)
+            if any(network.outward for network, _ in joined):
+                if RouteKey(sandbox.path, 4) not in routes:
+                    outward.append(sandbox.path)
+        subnet = host.gateway_subnet
+        for path, address in gateway.assign(subnet, outward, host.held).items():
+            legs[LegKey(path, hardware_address([address]))] = Leg(
+                On.BRIDGE,
+                GATEWAY_BRIDGE,
+                host.ground.mtu,
+                frozenset({address}),
+                isolated=True,
+            )
+            routes[RouteKey(path, 4)] = str(subnet[1])
+        return legs, routes, bool(outward)
+
+    def _own_legs(
+        self, forms: Mapping[str, NetworkForm], host: Host
+    ) -> Iterator[tuple[LegKey, Leg]]:
+        """The host's legs in ingress networks."""
+        me = self._peers.get(self.node_id)
+        if me is None or not me.ingress_addresses:
+            return
+        for network in forms.values():
+            if network.ingress:
+                yield network.leg(host.path, me.ingress_addresses)
+
+    def _joined(self, task_id: str, sandbox: Sandbox) -> Iterator[network_pb2.NetworkEndpoint]:
+        """A local task's endpoints, in the order its interfaces are to have."""
+        rest = sorted(set(self._networks) - set(sandbox.networks))
+        for network_id in (*sandbox.networks, *rest):
+            endpoint = self._endpoints.get((network_id, task_id))
+            if endpoint is not None and endpoint.node_id == self.node_id:
+                if endpoint.addresses:
+                    yield endpoint
+
+    def _forget(self, key: EndpointKey) -> None:
+        endpoint = self._endpoints.pop(key, None)
+        if endpoint is None:
+            return
+        there = self._on_node[endpoint.node_id]
+        there.discard(key)
+        if not there:
+            del self._on_node[endpoint.node_id]
+
+    def _reach_node(self, node_id: str) -> None:
+        for key in self._on_node.get(node_id, ()):
+            self._reach_endpoint(key)
+        for network in self._networks.values():
+            self._reach_ingress(network, node_id)
+
+    def _reach_endpoint(self, key: EndpointKey) -> None:
+        endpoint = self._endpoints.get(key)
+        network = self._networks.get(key[0])
+        if network is None:
+            return
+        if endpoint is None:
+            self._reach[key[0]].drop(key)
+        else:
+            there = self._entries(network, endpoint.node_id, endpoint.addresses)
+            self._reach[key[0]].put(key, there)
+
+    def _reach_ingress(self, network: network_pb2.NodeNetwork, node_id: str) -> None:
+        """A node's own leg in an ingress network."""
+        if network.ingress:
+            peer = self._peers.get(node_id, network_pb2.NetworkPeer())
+            there = self._entries(network, node_id, peer.ingress_addresses)
+            self._reach[network.id].put(node_id, there)
+
+    def _entries(
+        self, network: network_pb2.NodeNetwork, node_id: str, addresses: Sequence[str]
+    ) -> Entries:
+        """Of an endpoint elsewhere: where its frames go, and that its addresses are answered for."""
+        peer = self._peers.get(node_id)
+        if peer is None or node_id == self.node_id or not addresses or not network.vni:
+            return {}
+        end = peer.wireguard_address if network.encrypted else peer.data_path_address
+        if not end:
+            return {}
+        mac = hardware_address(addresses)
+        entries = {mac: ipaddress.ip_address(end).packed}
+        for address in addresses:
+            entries[ipaddress.ip_interface(address).packed] = mac
+        return entries
