@@ -23,7 +23,7 @@ _SOCKETS_KEPT = 64
 
 
 class Hands:
-    """Works with the host's and the fabric's sockets, and opens those of sandboxes as they are needed.
+    """Works with the host's and the fabric's sockets, and opens those of sandboxes when needed.
 
     A context manager: afterwards no sandbox is held on to.
     """
@@ -54,13 +54,13 @@ class Hands:
         self._host.ask(
             links.make_tunnel(it.name, it.vni, it.local, it.port, it.mtu, self._fabric_handle)
         )
-        self._fabric.ask(links.bring_up(_index(self._fabric, it.name), link_local=False))
+        self._fabric.ask(*links.bring_up(_index(self._fabric, it.name), link_local=False))
 
     @carry_out.register
     def _(self, operation: operations.SetTunnel) -> None:
         index = _index(self._fabric, operation.tunnel.name)
         self._fabric.ask(
-            links.set_mtu(index, operation.tunnel.mtu), links.bring_up(index, link_local=False)
+            links.set_mtu(index, operation.tunnel.mtu), *links.bring_up(index, link_local=False)
         )
 
     @carry_out.register
@@ -166,7 +166,7 @@ def _equip(
     with _missing_is_fine():
         socket.ask(*(addresses.drop_address(index, address) for address in extra))
     socket.ask(
-        links.bring_up(index, link_local=six),
+        *links.bring_up(index, link_local=six),
         *(addresses.put_address(index, address) for address in sorted(wanted)),
     )
 

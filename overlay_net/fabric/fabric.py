@@ -1,7 +1,8 @@
 """The fabric of one host: makes it what it ought to be, and knows what it made. A thin shell.
 
-Nothing of the fabric ends with the daemon: links, entries and flows stay, and the next start reads them
-back and changes only what differs. Calls block for milliseconds, and must not come from two threads at once.
+Nothing of the fabric ends with the daemon: links, entries and flows stay, and the next start reads
+them back and changes only what differs. Calls block for milliseconds, and must not come from two
+threads at once.
 """
 
 import contextlib
@@ -43,7 +44,10 @@ class Done:
 
 
 class Fabric:
-    """`namespace`: name of the fabric's own, made if it is not there; `host`: file of the host's."""
+    """`namespace`: name of the fabric's own, made if it is not there; `host`: file of the host's.
+
+    `filter` writes the host's packet filter, `port` is that of VXLAN.
+    """
 
     def __init__(
         self,
@@ -77,8 +81,8 @@ class Fabric:
     def converge(self, wanted: Wanted, *, fresh: bool = False, also: Iterable[str] = ()) -> Done:
         """Makes the host what is wanted. `also`: sandboxes that may have legs and should have none.
 
-        The first time, after a failure, and if `fresh`, all of the host's fabric is read and compared;
-        else it is what the last round left, and only what changed since is looked at.
+        The first time, after a failure, and if `fresh`, all of the host's fabric is read and
+        compared; else it is what the last round left, and only what changed since is looked at.
         """
         changed = wanted.take_changed()
         known = self._known

@@ -1,4 +1,4 @@
-"""Out of overlays by the host's gateway bridge: which subnet it has, and who has which address. Pure.
+"""Out of overlays by the host's gateway bridge: its subnet, and who has which address of it. Pure.
 
 As Docker's docker_gwbridge. These addresses mean something on this host alone, so no manager hands
 them out; they are read back from the sandboxes that have them.

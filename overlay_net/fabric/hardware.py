@@ -1,7 +1,7 @@
 """Hardware addresses of endpoints, and names of devices on the host. Pure.
 
-An address that is given to another task keeps its hardware address, so no neighbour needs to be told
-of it: only where frames are sent to moves.
+An address that is given to another task keeps its hardware address, so no neighbour needs to be
+told of it: only where frames are sent to moves.
 """
 
 import hashlib

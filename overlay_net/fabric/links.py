@@ -5,6 +5,7 @@ that knows every message.
 """
 
 import ipaddress
+import re
 import struct
 import sys
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _MACVLAN_MODE, _MACVLAN_BRIDGE = 1, 4
 _BRIDGE_DELAY, _BRIDGE_SNOOPING = 1, 23
 _PORT_HAIRPIN, _PORT_ISOLATED = 4, 33
 _VETH_PEER = 1
+_FAR_INDEX = 100_000
 _NETNSA_NSID, _NETNSA_FD = 1, 3
 _ADDR_GEN_MODE, _GENERATE_NONE = 8, 1
 
@@ -113,8 +115,14 @@ def make_macvlan(name: str, lower: int, mac: bytes, mtu: int, namespace: int) ->
 
 
 def make_pair(port: str, master: int, name: str, mac: bytes, mtu: int, namespace: int) -> Message:
-    """A pair of devices: `port` at the bridge of index `master`, `name` in `namespace`."""
-    peer = _LINK.pack(0, 0, 0, 0, 0) + b"".join(
+    """A pair of devices: `port` at the bridge of index `master`, `name` in `namespace`.
+
+    If both ends had the same index, each in its namespace, the kernel would take the pair for
+    no pair, and might wait a second before it lets anything through (linkwatch_urgent_event of
+    net/core/link_watch.c). So the inner one is far from those that hosts count up to.
+    """
+    index = _FAR_INDEX + int(re.sub(r"\D", "", name) or 0)
+    peer = _LINK.pack(0, 0, index, 0, 0) + b"".join(
         (
             text(_IFLA_IFNAME, name),
             attribute(_IFLA_ADDRESS, mac),
@@ -130,7 +138,7 @@ def make_pair(port: str, master: int, name: str, mac: bytes, mtu: int, namespace
     )
 
 
-def set_port(index: int, isolated: bool) -> tuple[Message, Message]:
+def set_port(index: int, isolated: bool) -> tuple[Message, ...]:
     """A bridge's port is brought up: the host itself makes no address there, and a leg that is not
     isolated may also reach itself.
     """
@@ -139,17 +147,19 @@ def set_port(index: int, isolated: bool) -> tuple[Message, Message]:
     # Attributes of a port are heeded by RTM_NEWLINK alone; it is there, so nothing is made.
     return (
         Message(RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + info),
-        bring_up(index, link_local=False),
+        *bring_up(index, link_local=False),
     )
 
 
-def bring_up(index: int, *, link_local: bool) -> Message:
+def bring_up(index: int, *, link_local: bool) -> tuple[Message, ...]:
     """Up; with or without an IPv6 address that the kernel makes up."""
-    spec = b""
-    if not link_local:
-        mode = nest(_INET6, flag(_ADDR_GEN_MODE, bool(_GENERATE_NONE)))
-        spec = nest(_IFLA_AF_SPEC, mode)
-    return Message(RTM_SETLINK, 0, _LINK.pack(0, 0, index, _UP, _UP) + spec)
+    up = Message(RTM_SETLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
+    if link_local:
+        return (up,)
+    mode = nest(_INET6, flag(_ADDR_GEN_MODE, bool(_GENERATE_NONE)))
+    head = _LINK.pack(0, 0, index, 0, 0)
+    # Before it is up: in one message the kernel would make the address first.
+    return Message(RTM_SETLINK, 0, head + nest(_IFLA_AF_SPEC, mode)), up
 
 
 def set_mtu(index: int, mtu: int) -> Message:

@@ -12,7 +12,7 @@ from overlay_net.fabric.rules import Way
 
 VXLAN_PORT = 4789
 OVERHEAD = {4: 50, 6: 70}
-"""What a tunnel adds to a frame, by the IP version of its ends: outer IP, UDP, VXLAN, inner Ethernet."""
+"""What a tunnel adds, by the IP version of its ends: outer IP, UDP, VXLAN, inner Ethernet."""
 SMALLEST_MTU = {False: 68, True: 1280}
 """By whether the network has IPv6 (RFC 791, RFC 8200)."""
 BRIDGE_MTU = 1500
@@ -34,8 +34,8 @@ class Ground:
 
 @dataclass(frozen=True)
 class NetworkForm:
-    """`gateways`: by IP version, what the network itself offers; `outward`: its tasks get a way out by
-    the host's gateway bridge if nothing else gives them one.
+    """`gateways`: by IP version, what the network itself offers; `outward`: its tasks get a way out
+    by the host's gateway bridge if nothing else gives them one. `subnets`: all of the network.
     """
 
     on: On
@@ -47,13 +47,23 @@ class NetworkForm:
     gateways: Mapping[int, str] = field(default_factory=dict)
     outward: bool = False
     ingress: bool = False
+    subnets: tuple[str, ...] = ()
 
     def leg(self, sandbox: str, addresses: Iterable[str]) -> tuple[LegKey, Leg]:
         """The leg of a sandbox with these addresses in it."""
-        given = frozenset(addresses)
+        given = frozenset(self._complete(address) for address in addresses)
         name = "ing" if self.ingress else "eth"
         key = LegKey(sandbox, hardware_address(given))
         return key, Leg(self.on, self.parent, self.mtu, given, name)
+
+    def _complete(self, address: str) -> str:
+        """With prefix length: its own, or that of the subnet it is of."""
+        if "/" in address:
+            return address
+        ip = ipaddress.ip_address(address)
+        subnets = map(ipaddress.ip_network, self.subnets)
+        length = next((each.prefixlen for each in subnets if ip in each), ip.max_prefixlen)
+        return f"{ip}/{length}"
 
 
 def form(
@@ -87,6 +97,7 @@ def _overlay(
     if not local:
         # Never in clear instead.
         raise _refused(network, "this node has no encrypted address yet", "wait for its keys")
+    local = str(ipaddress.ip_address(local))  # in the one form that the kernel's answers have
     if local not in ground.mtus:
         raise _refused(
             network,
@@ -104,6 +115,7 @@ def _overlay(
         tunnel=Tunnel(name, network.vni, local, ground.port, mtu),
         outward=not network.internal,
         ingress=network.ingress,
+        subnets=tuple(pool.subnet for pool in network.pools),
     )
 
 

@@ -48,10 +48,10 @@ class _Reader:
             return None
         if link.kind == "macvlan" and link.namespace == namespace.fabric:
             below = self.tunnels.get(link.lower)
-            return below and _leg(On.TUNNEL, below.name, link, given)
+            return _leg(On.TUNNEL, below.name, link, given) if below else None
         if link.kind == "macvlan" and link.namespace == namespace.host:
             below = self.devices.get(link.lower)
-            return below and _leg(On.DEVICE, below.name, link, given)
+            return _leg(On.DEVICE, below.name, link, given) if below else None
         if link.kind == "veth" and link.namespace == namespace.host:
             port = self.devices.get(link.lower)
             if port is None or not port.name.startswith(PORT_PREFIX):

@@ -1,10 +1,13 @@
-"""The steps from what a host's fabric is to what it ought to be. Pure; printed, they are a plan for people."""
+"""The steps from what a host's fabric is to what it ought to be; printed, a plan for people. Pure.
+
+They say what is to be done, and never do it.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from overlay_net.fabric.hardware import shown
-from overlay_net.fabric.picture import FORWARDING_KEY, Bridge, Entries, Leg, LegKey, On, Tunnel
+from overlay_net.fabric.picture import FORWARDING_KEY, Bridge, Entries, Leg, LegKey, Tunnel
 
 
 @dataclass(frozen=True)
@@ -183,21 +186,6 @@ Operation = (
     | DropEntries
     | WriteRules
 )
-
-
-def sandbox_of(operation: Operation) -> str:
-    """The sandbox that it concerns; empty if it concerns the host."""
-    match operation:
-        case MakeLeg(key=key) | SetLeg(key=key) | RemoveLeg(key=key):
-            return key.sandbox
-        case SetRoute(sandbox=sandbox) | RemoveRoute(sandbox=sandbox):
-            return sandbox
-    return ""
-
-
-def stands_on_bridge(leg: Leg) -> bool:
-    """Whether the host has the other end of it as a port."""
-    return leg.on is On.BRIDGE
 
 
 def _list(addresses: Collection[str]) -> str:

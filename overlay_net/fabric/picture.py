@@ -1,4 +1,4 @@
-"""What the fabric of a host is made of: the same words for what it ought to be and what it is. Pure.
+"""What the fabric of a host is made of: one set of words for what it is and ought to be. Pure.
 
 Tunnels are VXLAN devices in the fabric's own namespace; bridges are in the host's. A leg is the
 interface by which a sandbox (or the host itself) stands in a network: on a tunnel, on a bridge, or

@@ -1,7 +1,7 @@
 """What lies between what a host's fabric is and what it ought to be. Pure.
 
-The order is such that nothing is sent wrong in between: what goes, goes first; tunnels know whom they
-reach before anybody stands on them. What is right already is not touched.
+The order is such that nothing is sent wrong in between: what goes, goes first; tunnels know whom
+they reach before anybody stands on them. What is right already is not touched.
 """
 
 import dataclasses

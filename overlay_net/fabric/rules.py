@@ -1,7 +1,7 @@
 """What the host's packet filter does for bridges: the way out, and none between them. Pure.
 
-One nftables table of our own, always written whole in one transaction; connections that are under way
-keep their translation, which is the connection tracker's.
+One nftables table of our own, always written whole in one transaction; connections that are under
+way keep their translation, which is the connection tracker's.
 """
 
 from collections.abc import Sequence

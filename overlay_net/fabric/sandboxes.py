@@ -1,4 +1,4 @@
-"""Sandboxes: the network namespaces of tasks, each under a name of its own. Joins none to a network.
+"""Sandboxes: the network namespaces of tasks, each with a name. Joins none to a network.
 
 A sandbox is made before its container and outlives the daemon. It has its loopback device and
 nothing else; it forwards nothing, and believes no router that announces itself.
@@ -38,7 +38,7 @@ class Sandboxes:
         netns.call_in(path, _settle)
         with Netlink.inside(path) as inside:
             loopback = links.read_link(inside.get(links.ask_link("lo"))).index
-            inside.ask(links.bring_up(loopback, link_local=True))
+            inside.ask(*links.bring_up(loopback, link_local=True))
         return str(path)
 
     def remove(self, task_id: str) -> None:

@@ -170,9 +170,9 @@ class Wanted:
                 legs[key] = leg
                 for version, address in network.gateways.items():
                     routes.setdefault(RouteKey(sandbox.path, version), address)
-            if any(network.outward for network, _ in joined):
-                if RouteKey(sandbox.path, 4) not in routes:
-                    outward.append(sandbox.path)
+            led = RouteKey(sandbox.path, 4) in routes
+            if not led and any(network.outward for network, _ in joined):
+                outward.append(sandbox.path)
         subnet = host.gateway_subnet
         for path, address in gateway.assign(subnet, outward, host.held).items():
             legs[LegKey(path, hardware_address([address]))] = Leg(
@@ -201,9 +201,8 @@ class Wanted:
         rest = sorted(set(self._networks) - set(sandbox.networks))
         for network_id in (*sandbox.networks, *rest):
             endpoint = self._endpoints.get((network_id, task_id))
-            if endpoint is not None and endpoint.node_id == self.node_id:
-                if endpoint.addresses:
-                    yield endpoint
+            if endpoint is not None and endpoint.node_id == self.node_id and endpoint.addresses:
+                yield endpoint
 
     def _forget(self, key: EndpointKey) -> None:
         endpoint = self._endpoints.pop(key, None)
@@ -241,7 +240,7 @@ class Wanted:
     def _entries(
         self, network: network_pb2.NodeNetwork, node_id: str, addresses: Sequence[str]
     ) -> Entries:
-        """Of an endpoint elsewhere: where its frames go, and that its addresses are answered for."""
+        """Of an endpoint elsewhere: where its frames go, and which addresses are answered for."""
         peer = self._peers.get(node_id)
         if peer is None or node_id == self.node_id or not addresses or not network.vni:
             return {}

@@ -21,7 +21,7 @@ from overlay_net.fabric.wanted import Sandbox, Wanted
 PREFIX = f"tfab{os.getpid()}-"
 _PORTS = itertools.count(20000)
 _NOT_REACHED = 0.4
-"""So many seconds without an answer mean that there is none: every reachable one takes microseconds."""
+"""So many seconds without an answer mean that there is none; who is reached takes microseconds."""
 
 
 @dataclass
@@ -43,9 +43,13 @@ class FabricHost:
         assert done.failed == ()
         return done
 
+    def end(self) -> None:
+        """The daemon's end; what it made stays."""
+        self.fabric.close()
+
     def restart(self) -> None:
         """The daemon's end and its next start: it is told everything again."""
-        self.fabric.close()
+        self.end()
         self.fabric = _fabric(self.name, self.address)
 
 
@@ -102,9 +106,7 @@ def underlay(count: int, *, mtu: int = 1500, ipv6: bool = False) -> Iterator[Und
         yield laid
 
 
-def _host(
-    stack: contextlib.ExitStack, wire: str, number: int, mtu: int, ipv6: bool
-) -> FabricHost:
+def _host(stack: contextlib.ExitStack, wire: str, number: int, mtu: int, ipv6: bool) -> FabricHost:
     name = f"{PREFIX}h{number}"
     address = f"fd99::{number}" if ipv6 else f"10.99.0.{number}"
     netns.create(name)
@@ -116,7 +118,7 @@ def _host(
     host = FabricHost(
         name, address, _fabric(name, address), Wanted(name), Sandboxes(f"{name}-task-")
     )
-    stack.callback(lambda: host.fabric.close())
+    stack.callback(host.end)
     return host
 
 
