@@ -86,12 +86,13 @@ class Hands:
     @carry_out.register
     def _(self, operation: operations.MakeLeg) -> None:
         key, leg = operation.key, operation.leg
+        inside = self._inside(key.sandbox)
         handle = os.open(key.sandbox, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._make_device(key, leg, handle)
         finally:
             os.close(handle)
-        _equip(self._inside(key.sandbox), leg.name, leg.addresses)
+        _equip(inside, leg.name, leg.addresses)
 
     @carry_out.register
     def _(self, operation: operations.SetLeg) -> None:

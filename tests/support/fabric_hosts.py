@@ -128,6 +128,18 @@ def _fabric(name: str, address: str) -> Fabric:
     )
 
 
+def look(namespace: str, what: str) -> str:
+    """What `ip` shows of a namespace."""
+    done = subprocess.run(
+        ["ip", "-n", namespace, *what.split()],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    return done.stdout
+
+
 def remove_namespaces(prefix: str) -> None:
     """All whose names begin so."""
     for path in list(netns.DIRECTORY.iterdir()) if netns.DIRECTORY.is_dir() else []:
@@ -135,17 +147,15 @@ def remove_namespaces(prefix: str) -> None:
             netns.delete(path.name)
 
 
-def ip(namespace: str, *commands: str) -> str:
-    """What `ip` says to commands inside a namespace."""
-    done = subprocess.run(
+def ip(namespace: str, *commands: str) -> None:
+    """Commands of `ip` inside a namespace."""
+    subprocess.run(
         ["ip", "-n", namespace, "-batch", "-"],
         input="\n".join(commands) + "\n",
         check=True,
-        capture_output=True,
         text=True,
         timeout=20,
     )
-    return done.stdout
 
 
 def nft(namespace: str, text: str) -> None:
@@ -222,3 +232,30 @@ def seen_as(source: str, target: str, address: str) -> str:
         with made, server.accept()[0] as taken:
             peer: str = taken.getpeername()[0]
             return peer.removeprefix("::ffff:")
+
+
+class Talk:
+    """A TCP connection that is held, and used from time to time."""
+
+    def __init__(self, source: str, target: str, address: str) -> None:
+        with listening(target) as server:
+            made = connected(source, address, server.getsockname()[1])
+            assert made is not None, f"{address} does not answer"
+            self._ends = (made, server.accept()[0])
+        self._ends[1].settimeout(5)
+
+    def goes_on(self, size: int = 300_000) -> bool:
+        """Whether so many bytes still come through, both ways."""
+        return all(self._through(*ends, size) for ends in (self._ends, self._ends[::-1]))
+
+    def _through(self, source: socket.socket, target: socket.socket, size: int) -> bool:
+        left = got = size
+        while got:
+            if left:
+                left -= source.send(bytes(min(left, 20_000)))
+            got -= len(target.recv(1 << 20))
+        return True
+
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()
