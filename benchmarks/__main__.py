@@ -30,6 +30,7 @@ from benchmarks import (
     big_store,
     command,
     create,
+    fabric,
     failover,
     hundred,
     idle,
@@ -113,6 +114,9 @@ async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], N
     for name in filter(wanted.__contains__, sched.SHAPES):
         load = os.getloadavg()[0]
         yield _line(name, sched.measure(name), load)
+    for name in filter(wanted.__contains__, fabric.MEASURES):
+        load = os.getloadavg()[0]
+        yield _line(name, fabric.MEASURES[name](), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

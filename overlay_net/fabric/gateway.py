@@ -4,6 +4,7 @@ As Docker's docker_gwbridge. These addresses mean something on this host alone, 
 them out; they are read back from the sandboxes that have them.
 """
 
+import functools
 import ipaddress
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +74,7 @@ def _subnets(texts: Iterable[str]) -> list[Network4]:
     return [each for each in found if isinstance(each, Network4) and each.prefixlen > 0]
 
 
+@functools.lru_cache(maxsize=4096)
 def _kept(subnet: Network4, text: str) -> ipaddress.IPv4Address | None:
     if not text:
         return None

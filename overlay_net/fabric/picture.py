@@ -8,6 +8,7 @@ on a device of the host.
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Entries = Mapping[bytes, bytes]
 """Where a tunnel sends: a hardware address (6 bytes) to a tunnel's end (4 or 16 bytes), and whom it
@@ -46,8 +47,7 @@ class On(enum.Enum):
     DEVICE = "device"
 
 
-@dataclass(frozen=True)
-class LegKey:
+class LegKey(NamedTuple):
     """Which leg is meant: names of interfaces may differ from what was wished."""
 
     sandbox: str  # file of a network namespace
@@ -71,8 +71,7 @@ class Leg:
     up: bool = True
 
 
-@dataclass(frozen=True)
-class RouteKey:
+class RouteKey(NamedTuple):
     """A sandbox's default route of a family, 4 or 6."""
 
     sandbox: str

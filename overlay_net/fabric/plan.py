@@ -105,13 +105,15 @@ def _named(wishes: Mapping[LegKey, Leg], there: Mapping[LegKey, Leg]) -> dict[Le
     named = {}
     for key, leg in wishes.items():
         now = there.get(key)
-        if now is not None and _stays(now, leg):
-            name = now.name
-        else:
+        if now is None or not _stays(now, leg):
             names = (f"{leg.name}{number}" for number in itertools.count())
             name = next(name for name in names if (key.sandbox, name) not in taken)
             taken.add((key.sandbox, name))
-        named[key] = dataclasses.replace(leg, name=name)
+            named[key] = dataclasses.replace(leg, name=name)
+        elif (now.mtu, now.addresses, now.up) == (leg.mtu, leg.addresses, leg.up):
+            named[key] = now  # most are right, and this is asked often
+        else:
+            named[key] = dataclasses.replace(leg, name=now.name)
     return named
 
 

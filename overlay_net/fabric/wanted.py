@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from api.errors import SwarmError
 from api.v1 import network_pb2
 from overlay_net.fabric import gateway, rules
-from overlay_net.fabric.hardware import GATEWAY_BRIDGE, hardware_address, tunnel_name
+from overlay_net.fabric.hardware import (
+    GATEWAY_BRIDGE,
+    hardware_address,
+    of_packed,
+    packed,
+    tunnel_name,
+)
 from overlay_net.fabric.networks import Ground, NetworkForm, form
 from overlay_net.fabric.picture import Bridge, Entries, Leg, LegKey, On, Picture, RouteKey
 from overlay_net.fabric.reach import Reach
@@ -174,6 +180,7 @@ class Wanted:
             if not led and any(network.outward for network, _ in joined):
                 outward.append(sandbox.path)
         subnet = host.gateway_subnet
+        way_out = str(subnet[1])
         for path, address in gateway.assign(subnet, outward, host.held).items():
             legs[LegKey(path, hardware_address([address]))] = Leg(
                 On.BRIDGE,
@@ -182,7 +189,7 @@ class Wanted:
                 frozenset({address}),
                 isolated=True,
             )
-            routes[RouteKey(path, 4)] = str(subnet[1])
+            routes[RouteKey(path, 4)] = way_out
         return legs, routes, bool(outward)
 
     def _own_legs(
@@ -247,8 +254,6 @@ class Wanted:
         end = peer.wireguard_address if network.encrypted else peer.data_path_address
         if not end:
             return {}
-        mac = hardware_address(addresses)
-        entries = {mac: ipaddress.ip_address(end).packed}
-        for address in addresses:
-            entries[ipaddress.ip_interface(address).packed] = mac
-        return entries
+        ips = [packed(address) for address in addresses]
+        mac = of_packed(ips)
+        return {mac: packed(end), **dict.fromkeys(ips, mac)}
