@@ -170,6 +170,9 @@ def _explained(operation: Operation, error: OSError) -> SwarmError:
             "find what else has this number and port: ip -d link show type vxlan, in all namespaces"
         )
         return SwarmError(Code.EXISTS, what, why=why, remedy=remedy)
+    if error.errno == errno.EADDRINUSE:
+        remedy = "see whether processes of a removed task still hold its network: lsns -t net"
+        return SwarmError(Code.EXISTS, what, why=why, remedy=remedy)
     if error.errno == errno.EOPNOTSUPP:
         remedy = "load the kernel's modules vxlan, macvlan, veth and bridge"
         return SwarmError(Code.UNSUPPORTED, what, why=why, remedy=remedy)

@@ -1,5 +1,6 @@
 """What one network is on a host: a tunnel, a bridge, or nothing but legs on a device. Pure."""
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -51,19 +52,20 @@ class NetworkForm:
 
     def leg(self, sandbox: str, addresses: Iterable[str]) -> tuple[LegKey, Leg]:
         """The leg of a sandbox with these addresses in it."""
-        given = frozenset(self._complete(address) for address in addresses)
+        given = frozenset(_complete(address, self.subnets) for address in addresses)
         name = "ing" if self.ingress else "eth"
         key = LegKey(sandbox, hardware_address(given))
         return key, Leg(self.on, self.parent, self.mtu, given, name)
 
-    def _complete(self, address: str) -> str:
-        """With prefix length: its own, or that of the subnet it is of."""
-        if "/" in address:
-            return address
-        ip = ipaddress.ip_address(address)
-        subnets = map(ipaddress.ip_network, self.subnets)
-        length = next((each.prefixlen for each in subnets if ip in each), ip.max_prefixlen)
-        return f"{ip}/{length}"
+
+@functools.lru_cache(maxsize=4096)
+def _complete(address: str, subnets: tuple[str, ...]) -> str:
+    """As the kernel shows it, with prefix length: its own, or that of the subnet it is of."""
+    if "/" in address:
+        return str(ipaddress.ip_interface(address))
+    ip = ipaddress.ip_address(address)
+    lengths = (net.prefixlen for net in map(ipaddress.ip_network, subnets) if ip in net)
+    return f"{ip}/{next(lengths, ip.max_prefixlen)}"
 
 
 def form(
@@ -124,7 +126,7 @@ def _bridge(network: network_pb2.NodeNetwork) -> NetworkForm:
     mtu = network.mtu or BRIDGE_MTU
     _check_mtu(network, mtu)
     addresses = frozenset(
-        f"{pool.gateway.split('/')[0]}/{ipaddress.ip_network(pool.subnet).prefixlen}"
+        _complete(pool.gateway.partition("/")[0], (pool.subnet,))
         for pool in network.pools
         if pool.gateway
     )

@@ -4,10 +4,11 @@ Ours are: all in the fabric's namespace; the host's devices with our prefixes; i
 stands on those, or on a device of the host. The host's own routes are never looked at here.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from api.errors import Code, SwarmError
+from api.errors import SwarmError
 from hostkit.netlink import Netlink
 from overlay_net.fabric import addresses, bulk, links
 from overlay_net.fabric.hardware import BRIDGE_PREFIX, PORT_PREFIX
@@ -78,14 +79,11 @@ def observe(
     reader = _Reader(tunnels, here.links)
     reader.read(host_path, here)
     for path in sandboxes:
-        try:
-            with Netlink.inside(path) as inside:
-                reader.read(path, _look(inside, handles))
-                for route in _defaults(inside):
-                    reader.routes[RouteKey(path, 6 if ":" in route else 4)] = route
-        except SwarmError as error:
-            if error.code is not Code.NOT_FOUND:
-                raise
+        # One that is not there or cannot be read hinders no other: what is done to it will fail.
+        with contextlib.suppress(SwarmError), Netlink.inside(path) as inside:
+            reader.read(path, _look(inside, handles))
+            for route in _defaults(inside):
+                reader.routes[RouteKey(path, 6 if ":" in route else 4)] = route
     return Picture(
         tunnels={link.name: _tunnel(link) for link in tunnels.values()},
         bridges=_bridges(here),

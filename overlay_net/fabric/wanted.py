@@ -6,10 +6,10 @@ in a network of ten and of ten thousand. A complete answer of the managers makes
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from api.errors import SwarmError
+from api.errors import Code, SwarmError
 from api.v1 import network_pb2
 from overlay_net.fabric import gateway, rules
 from overlay_net.fabric.hardware import (
@@ -61,7 +61,9 @@ class Wanted:
         self._all_changed = True
 
     def put_network(self, network: network_pb2.NodeNetwork) -> None:
-        """A network that is new or has changed."""
+        """A network that is new or has changed. INVALID if its subnets are none."""
+        for pool in network.pools:
+            _check(f"network {network.name}", ipaddress.ip_network, pool.subnet)
         if self._networks.get(network.id) == network:
             return
         self._all_changed = True
@@ -82,7 +84,9 @@ class Wanted:
             self._forget(key)
 
     def put_endpoint(self, endpoint: network_pb2.NetworkEndpoint) -> None:
-        """An endpoint that is new, has changed, or has moved."""
+        """An endpoint that is new, has changed, or has moved. INVALID if its addresses are none."""
+        for address in endpoint.addresses:
+            _check(f"an endpoint of task {endpoint.task_id}", packed, address)
         key = (endpoint.network_id, endpoint.task_id)
         self._forget(key)
         self._endpoints[key] = endpoint
@@ -96,7 +100,13 @@ class Wanted:
         self._reach_endpoint(key)
 
     def put_peer(self, peer: network_pb2.NetworkPeer) -> None:
-        """A node, this one among them, that is new or is reached otherwise."""
+        """A node, this one among them, that is new or is reached otherwise.
+
+        INVALID if its addresses are none.
+        """
+        ends = filter(None, (peer.data_path_address, peer.wireguard_address))
+        for address in (*ends, *peer.ingress_addresses):
+            _check(f"node {peer.node_id}", packed, address)
         self._peers[peer.node_id] = peer
         self._reach_node(peer.node_id)
 
@@ -257,3 +267,12 @@ class Wanted:
         ips = [packed(address) for address in addresses]
         mac = of_packed(ips)
         return {mac: packed(end), **dict.fromkeys(ips, mac)}
+
+
+def _check(whose: str, read: Callable[[str], object], address: str) -> None:
+    try:
+        read(address)
+    except ValueError as error:
+        raise SwarmError(
+            Code.INVALID, f"{whose} has an address that is none", why=str(error)
+        ) from None

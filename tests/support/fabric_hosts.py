@@ -64,9 +64,13 @@ class Underlay:
         for host in self.hosts:
             what(host.wanted)
 
-    def network(self, id: str, vni: int, subnet: str, **fields: object) -> None:
-        fields.setdefault("driver", "overlay")
-        network = network_pb2.NodeNetwork(id=id, name=id, vni=vni, **fields)
+    def network(
+        self, id: str, vni: int, subnet: str, *, internal: bool = False, ingress: bool = False
+    ) -> None:
+        """An overlay."""
+        network = network_pb2.NodeNetwork(
+            id=id, name=id, driver="overlay", vni=vni, internal=internal, ingress=ingress
+        )
         network.pools.add(subnet=subnet)
         self.tell(lambda wanted: wanted.put_network(network))
 
@@ -85,6 +89,23 @@ class Underlay:
         )
         self.tell(lambda wanted: wanted.put_endpoint(endpoint))
 
+    def ingress(self) -> None:
+        """An ingress network, in which host n is 10.255.0.n."""
+        self.network("ingress", 4096, "10.255.0.0/16", ingress=True)
+        for number, host in enumerate(self.hosts, 1):
+            self._introduce(host, f"10.255.0.{number}")
+
+    def introduce(self) -> None:
+        """Everybody to everybody."""
+        for host in self.hosts:
+            self._introduce(host)
+
+    def _introduce(self, host: FabricHost, *ingress: str) -> None:
+        peer = network_pb2.NetworkPeer(
+            node_id=host.name, data_path_address=host.address, ingress_addresses=ingress
+        )
+        self.tell(lambda wanted: wanted.put_peer(peer))
+
     def converge(self) -> None:
         for host in self.hosts:
             host.converge()
@@ -100,9 +121,7 @@ def underlay(count: int, *, mtu: int = 1500, ipv6: bool = False) -> Iterator[Und
         ip(wire, f"link add br0 mtu {mtu} type bridge forward_delay 0", "link set br0 up")
         hosts = [_host(stack, wire, number, mtu, ipv6) for number in range(1, count + 1)]
         laid = Underlay(hosts)
-        for host in hosts:
-            peer = network_pb2.NetworkPeer(node_id=host.name, data_path_address=host.address)
-            laid.tell(lambda wanted, peer=peer: wanted.put_peer(peer))
+        laid.introduce()
         yield laid
 
 

@@ -72,10 +72,12 @@ def test_an_entry_that_moves_is_put_and_one_that_nobody_has_is_dropped() -> None
 
 
 @pytest.mark.parametrize(
-    "change", [{"local": "10.99.0.9"}, {"port": 4790}], ids=["another end", "another port"]
+    "changed",
+    [dataclasses.replace(TUNNEL, local="10.99.0.9"), dataclasses.replace(TUNNEL, port=4790)],
+    ids=["another end", "another port"],
 )
-def test_a_tunnel_that_is_made_anew_takes_its_legs_with_it(change: dict[str, str]) -> None:
-    wish = dataclasses.replace(WHOLE, tunnels={"vx1": dataclasses.replace(TUNNEL, **change)})
+def test_a_tunnel_that_is_made_anew_takes_its_legs_with_it(changed: Tunnel) -> None:
+    wish = dataclasses.replace(WHOLE, tunnels={"vx1": changed})
     assert kinds(wish, built(WHOLE)) == [
         "RemoveTunnel",
         "MakeTunnel",
@@ -85,10 +87,12 @@ def test_a_tunnel_that_is_made_anew_takes_its_legs_with_it(change: dict[str, str
     ]
 
 
-@pytest.mark.parametrize("change", [{"mtu": 1400}, {"up": False}])
-def test_a_tunnel_is_set_where_that_is_enough(change: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "changed", [dataclasses.replace(TUNNEL, mtu=1400), dataclasses.replace(TUNNEL, up=False)]
+)
+def test_a_tunnel_is_set_where_that_is_enough(changed: Tunnel) -> None:
     now = built(WHOLE)
-    now = dataclasses.replace(now, tunnels={"vx1": dataclasses.replace(TUNNEL, **change)})
+    now = dataclasses.replace(now, tunnels={"vx1": changed})
     assert plan(WHOLE, now).operations == (op.SetTunnel(TUNNEL),)
 
 
@@ -201,8 +205,8 @@ def carried_out(  # noqa: C901, PLR0912 - a line or two for each kind
             case op.PutEntries(name, put):
                 entries[name] |= put
             case op.DropEntries(name, gone):
-                for key in gone:
-                    del entries[name][key]
+                for entry in gone:
+                    del entries[name][entry]
             case op.WriteRules(text):
                 rules = text
     return Picture(tunnels, bridges, legs, routes, entries, rules=rules)

@@ -18,7 +18,9 @@ STEPS = st.lists(
 def test_it_is_what_a_plain_list_of_claims_says(
     steps: list[tuple[str, dict[bytes, bytes]]],
 ) -> None:
-    reach, claims, shown = Reach(), {}, {}
+    reach = Reach()
+    claims: dict[str, dict[bytes, bytes]] = {}
+    shown: dict[bytes, bytes] = {}
     for who, entries in steps:
         if entries is None:
             reach.drop(who)

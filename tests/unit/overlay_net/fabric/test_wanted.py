@@ -3,11 +3,12 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.errors import Code
-from api.v1 import network_pb2
+from api.errors import Code, SwarmError
+from api.v1 import network_pb2, specs_pb2
 from overlay_net.fabric.hardware import hardware_address
 from overlay_net.fabric.networks import Ground
 from overlay_net.fabric.picture import LegKey, On, Picture, RouteKey
@@ -190,6 +191,29 @@ def test_an_encrypted_network_reaches_by_encrypted_ends_alone() -> None:
     ends = set(wanted.picture(host).entries["vx4097"].values())
     assert packed("10.8.0.2") in ends
     assert packed("10.99.0.2") not in ends
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        network_pb2.NetworkEndpoint(network_id="front", task_id="t", addresses=["10.0.1/24"]),
+        network_pb2.NetworkEndpoint(network_id="front", task_id="t", addresses=["10.0.1.999/24"]),
+        network_pb2.NetworkPeer(node_id=OTHER, data_path_address="somewhere"),
+        network_pb2.NodeNetwork(id="x", pools=[specs_pb2.IpamConfig(subnet="10.0.0.1/8")]),
+    ],
+)
+def test_what_is_no_address_is_refused_before_anything_changes(bad: Any) -> None:
+    wanted = told(FRONT, endpoint("front", "t", OTHER, "10.0.1.5/24"))
+    before = wanted.picture(HOST)
+    with pytest.raises(SwarmError) as refused:
+        tell(wanted, bad)
+    assert refused.value.code is Code.INVALID
+    assert wanted.picture(HOST) == before
+
+
+def test_addresses_are_as_the_kernel_shows_them() -> None:
+    wanted = told(FRONT, endpoint("front", "mine", ME, "10.0.1.5/24", "fd01:0:0::05/64"))
+    assert "10.0.1.5/24 fd01::5/64" in names(wanted.picture(HOST))
 
 
 NODES = st.sampled_from([ME, OTHER, THIRD])
