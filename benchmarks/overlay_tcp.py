@@ -61,7 +61,7 @@ def measure() -> Measured:
 
 def _round(lanes: Mapping[str, Lane], number: int) -> dict[str, Speed]:
     """Each lane once; every other round the other way round."""
-    order = list(lanes) if number % 2 else list(reversed(lanes))
+    order = sorted(lanes, reverse=bool(number % 2))
     return {name: _pump(lanes[name]) for name in order}
 
 

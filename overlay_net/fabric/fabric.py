@@ -8,6 +8,7 @@ threads at once.
 import contextlib
 import dataclasses
 import errno
+import ipaddress
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from hostkit import netns
 from hostkit.netlink import Netlink
 from overlay_net.fabric import forwarding, gateway, observed
 from overlay_net.fabric.apply import Filter, Hands
+from overlay_net.fabric.drawing import Host
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT, Ground
 from overlay_net.fabric.operations import DropEntries, MakeTunnel, Operation, PutEntries
 from overlay_net.fabric.picture import Picture
 from overlay_net.fabric.plan import plan
-from overlay_net.fabric.wanted import Host, Wanted
+from overlay_net.fabric.wanted import Wanted
 
 OWN_NAMESPACE = "/proc/self/ns/net"
 
@@ -85,14 +87,13 @@ class Fabric:
         compared; else it is what the last round left, and only what changed since is looked at.
         """
         changed = wanted.take_changed()
-        known = self._known
+        known, self._known = self._known, None
         if known is None or fresh:
             known = self._observe({*wanted.sandboxes(), *also})
             changed = None
-        self._known = None
         desired = wanted.picture(self._standing(known, wanted))
         made = plan(desired, known, changed)
-        if desired.bridges:
+        if desired.bridges and (changed is None or desired.bridges != known.bridges):
             six = any(
                 ":" in address for each in desired.bridges.values() for address in each.addresses
             )
@@ -111,11 +112,12 @@ class Fabric:
 
     def _standing(self, known: Picture, wanted: Wanted) -> Host:
         bridge = known.bridges.get(GATEWAY_BRIDGE)
-        subnet = gateway.subnet(
-            bridge.addresses if bridge else (),
-            self._routed,
-            wanted.subnets(),
-        )
+        now = bridge.addresses if bridge else ()
+        subnet: ipaddress.IPv4Network | SwarmError
+        try:
+            subnet = gateway.subnet(now, self._routed, wanted.subnets())
+        except SwarmError as error:
+            subnet = error
         held = {
             key.sandbox: address
             for key, leg in known.legs.items()

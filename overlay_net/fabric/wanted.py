@@ -7,20 +7,14 @@ in a network of ten and of ten thousand. A complete answer of the managers makes
 import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2
-from overlay_net.fabric import gateway, rules
-from overlay_net.fabric.hardware import (
-    GATEWAY_BRIDGE,
-    hardware_address,
-    of_packed,
-    packed,
-    tunnel_name,
-)
-from overlay_net.fabric.networks import Ground, NetworkForm, form
-from overlay_net.fabric.picture import Bridge, Entries, Leg, LegKey, On, Picture, RouteKey
+from overlay_net.fabric.drawing import Drawing, Host
+from overlay_net.fabric.hardware import GATEWAY_BRIDGE, of_packed, packed, tunnel_name
+from overlay_net.fabric.networks import NetworkForm, form
+from overlay_net.fabric.picture import Entries, Picture
 from overlay_net.fabric.reach import Reach
 
 EndpointKey = tuple[str, str]
@@ -35,23 +29,15 @@ class Sandbox:
     networks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Host:
-    """This host. `held`: which address each sandbox has at the gateway bridge, by path."""
-
-    path: str  # file of its network namespace
-    ground: Ground
-    gateway_subnet: ipaddress.IPv4Network
-    held: Mapping[str, str] = field(default_factory=dict)
-
-
 class Wanted:
     """Everything told so far to the node of this id."""
 
     def __init__(self, node_id: str) -> None:
         self.node_id = node_id
         self.refused: Mapping[str, SwarmError] = {}
-        """Networks that cannot be built on this host, and why; as of the last picture."""
+        """Networks that cannot be built on this host, and why, by id; under the gateway bridge's
+        name, why there is no way out of overlays. As of the last picture.
+        """
         self._networks: dict[str, network_pb2.NodeNetwork] = {}
         self._endpoints: dict[EndpointKey, network_pb2.NetworkEndpoint] = {}
         self._on_node: defaultdict[str, set[EndpointKey]] = defaultdict(set)
@@ -142,84 +128,51 @@ class Wanted:
 
     def picture(self, host: Host) -> Picture:
         """What ought to be. Its entries are ours and change with us; all else is a copy."""
-        forms: dict[str, NetworkForm] = {}
-        refused = {}
         me = self._peers.get(self.node_id, network_pb2.NetworkPeer())
+        forms, refused = self._forms(host, me)
+        drawing = Drawing(host, forms.values())
+        for network in forms.values():
+            if network.ingress and me.ingress_addresses:
+                drawing.stand_itself(network, me.ingress_addresses)
+        for task_id, sandbox in self._sandboxes.items():
+            joined = self._joined(task_id, sandbox)
+            drawing.stand(
+                sandbox.path,
+                [(forms[id], addresses) for id, addresses in joined if id in forms],
+            )
+        no_way_out = drawing.lead_out()
+        if no_way_out is not None:
+            refused[GATEWAY_BRIDGE] = no_way_out
+        self.refused = refused
+        overlays = {id: each.tunnel for id, each in forms.items() if each.tunnel}
+        return Picture(
+            tunnels={tunnel.name: tunnel for tunnel in overlays.values()},
+            bridges=drawing.bridges,
+            legs=drawing.legs,
+            routes=drawing.routes,
+            entries={tunnel.name: self._reach[id].entries for id, tunnel in overlays.items()},
+            rules=drawing.rules,
+        )
+
+    def _forms(
+        self, host: Host, me: network_pb2.NetworkPeer
+    ) -> tuple[dict[str, NetworkForm], dict[str, SwarmError]]:
+        """Networks that can be built on this host, and those that cannot."""
+        forms, refused = {}, {}
         for network in self._networks.values():
             try:
                 forms[network.id] = form(network, host.ground, me)
             except SwarmError as error:
                 refused[network.id] = error
-        self.refused = refused
-        legs, routes, outward = self._legs(forms, host)
-        bridges = {each.bridge.name: each.bridge for each in forms.values() if each.bridge}
-        ways = [way for each in forms.values() for way in each.ways]
-        if outward:
-            subnet = host.gateway_subnet
-            bridges[GATEWAY_BRIDGE] = Bridge(
-                GATEWAY_BRIDGE, frozenset({gateway.gateway(subnet)}), host.ground.mtu
-            )
-            ways.append(rules.Way(GATEWAY_BRIDGE, str(subnet), internal=False))
-        tunnels = {each.tunnel.name: each.tunnel for each in forms.values() if each.tunnel}
-        entries = {
-            each.tunnel.name: self._reach[network_id].entries
-            for network_id, each in forms.items()
-            if each.tunnel
-        }
-        return Picture(tunnels, bridges, legs, routes, entries, rules=rules.text(ways))
+        return forms, refused
 
-    def _legs(
-        self, forms: Mapping[str, NetworkForm], host: Host
-    ) -> tuple[dict[LegKey, Leg], dict[RouteKey, str], bool]:
-        """Legs, default routes, and whether anybody needs the gateway bridge."""
-        legs = dict(self._own_legs(forms, host))
-        routes: dict[RouteKey, str] = {}
-        outward = []
-        for task_id, sandbox in self._sandboxes.items():
-            joined = [
-                (forms[endpoint.network_id], endpoint)
-                for endpoint in self._joined(task_id, sandbox)
-                if endpoint.network_id in forms
-            ]
-            for network, endpoint in joined:
-                key, leg = network.leg(sandbox.path, endpoint.addresses)
-                legs[key] = leg
-                for version, address in network.gateways.items():
-                    routes.setdefault(RouteKey(sandbox.path, version), address)
-            led = RouteKey(sandbox.path, 4) in routes
-            if not led and any(network.outward for network, _ in joined):
-                outward.append(sandbox.path)
-        subnet = host.gateway_subnet
-        way_out = str(subnet[1])
-        for path, address in gateway.assign(subnet, outward, host.held).items():
-            legs[LegKey(path, hardware_address([address]))] = Leg(
-                On.BRIDGE,
-                GATEWAY_BRIDGE,
-                host.ground.mtu,
-                frozenset({address}),
-                isolated=True,
-            )
-            routes[RouteKey(path, 4)] = way_out
-        return legs, routes, bool(outward)
-
-    def _own_legs(
-        self, forms: Mapping[str, NetworkForm], host: Host
-    ) -> Iterator[tuple[LegKey, Leg]]:
-        """The host's legs in ingress networks."""
-        me = self._peers.get(self.node_id)
-        if me is None or not me.ingress_addresses:
-            return
-        for network in forms.values():
-            if network.ingress:
-                yield network.leg(host.path, me.ingress_addresses)
-
-    def _joined(self, task_id: str, sandbox: Sandbox) -> Iterator[network_pb2.NetworkEndpoint]:
-        """A local task's endpoints, in the order its interfaces are to have."""
+    def _joined(self, task_id: str, sandbox: Sandbox) -> Iterator[tuple[str, Sequence[str]]]:
+        """A local task's networks and addresses, in the order its interfaces are to have."""
         rest = sorted(set(self._networks) - set(sandbox.networks))
         for network_id in (*sandbox.networks, *rest):
             endpoint = self._endpoints.get((network_id, task_id))
             if endpoint is not None and endpoint.node_id == self.node_id and endpoint.addresses:
-                yield endpoint
+                yield network_id, endpoint.addresses
 
     def _forget(self, key: EndpointKey) -> None:
         endpoint = self._endpoints.pop(key, None)

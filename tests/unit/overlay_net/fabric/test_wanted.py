@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2, specs_pb2
+from overlay_net.fabric.drawing import Host
 from overlay_net.fabric.hardware import hardware_address
 from overlay_net.fabric.networks import Ground
 from overlay_net.fabric.picture import LegKey, On, Picture, RouteKey
-from overlay_net.fabric.wanted import Host, Sandbox, Wanted
+from overlay_net.fabric.wanted import Sandbox, Wanted
 
 ME, OTHER, THIRD = "me", "other", "third"
 ADDRESSES = {ME: "10.99.0.1", OTHER: "10.99.0.2", THIRD: "10.99.0.3"}
@@ -130,6 +131,17 @@ def test_overlays_lead_out_by_the_gateway_bridge() -> None:
     held = dataclasses.replace(HOST, held={"/mine": "172.18.9.9/16"})
     again = told(FRONT, endpoint("front", "mine", ME, "10.0.1.5/24")).picture(held)
     assert LegKey("/mine", hardware_address(["172.18.9.9"])) in again.legs
+
+
+def test_without_a_gateway_bridge_there_is_no_way_out_but_all_else() -> None:
+    why = SwarmError(Code.EXHAUSTED, "no subnet is free")
+    host = dataclasses.replace(HOST, gateway=why)
+    wanted = told(FRONT, endpoint("front", "mine", ME, "10.0.1.5/24"))
+    picture = wanted.picture(host)
+    assert wanted.refused == {"swb-gateway": why}
+    assert names(picture) == {"10.0.1.5/24": "vx4097"}
+    assert (picture.routes, picture.bridges) == ({}, {})
+    assert told(BACK, endpoint("back", "mine", ME, "10.0.2.5/24")).picture(host).legs
 
 
 def test_internal_networks_lead_nowhere() -> None:
