@@ -31,11 +31,13 @@ from benchmarks import (
     big_store,
     command,
     create,
+    fabric,
     failover,
     hundred,
     idle,
     leader_lost,
     leader_stops,
+    overlay_tcp,
     report,
     sched,
     update,
@@ -76,6 +78,8 @@ SUITES = (
     Suite(("failover_clean",), leader_stops.measure, managers=3),
     Suite(("raft_store_100k",), big_store.measure, workers=1),
 )
+WITHOUT_SWARM = {**fabric.MEASURES, "overlay_tcp": overlay_tcp.measure}
+"""Figures that need namespaces and no more."""
 
 
 def main(names: list[str]) -> int:
@@ -119,6 +123,9 @@ async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], N
     if agents.FIGURE in wanted:
         load = os.getloadavg()[0]
         yield _line(agents.FIGURE, await agents.measure(), load)
+    for name in filter(wanted.__contains__, WITHOUT_SWARM):
+        load = os.getloadavg()[0]
+        yield _line(name, WITHOUT_SWARM[name](), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

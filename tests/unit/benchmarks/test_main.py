@@ -5,14 +5,19 @@ from collections import Counter
 import pytest
 
 from benchmarks import agents
-from benchmarks.__main__ import SUITES, main
+from benchmarks.__main__ import SUITES, WITHOUT_SWARM, main
 from benchmarks.figures import FIGURES
 from benchmarks.sched import SHAPES
 
 
 def test_each_figure_has_one_measurement() -> None:
     measured = Counter(
-        [agents.FIGURE, *SHAPES, *(name for suite in SUITES for name in suite.figures)]
+        [
+            agents.FIGURE,
+            *SHAPES,
+            *WITHOUT_SWARM,
+            *(name for suite in SUITES for name in suite.figures),
+        ]
     )
     assert measured == Counter(list(FIGURES))
 
