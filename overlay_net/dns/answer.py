@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from overlay_net.dns.message import (
     AA,
+    CD,
     IN,
     MAX_UDP,
     NXDOMAIN,
@@ -82,7 +83,7 @@ class Answer:
         data[12:end + 5] is known to be well-formed, for it is in a table of ours.
         """
         flags = data[2]
-        if flags > 1:
+        if flags > 1 or data[3] & CD:
             return None
         tail = data[4:12]
         if tail == _PLAIN_TAIL and len(data) == end + 5:

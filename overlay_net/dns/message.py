@@ -23,8 +23,8 @@ IN = 1
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 2, 3, 4, 5, 16
 
-QR, AA, TC, RD, RA = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080
-_OPCODE, _CD = 0x7800, 0x0010
+QR, AA, TC, RD, RA, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
+OPCODE = 0x7800
 _DO = 0x8000
 _POINTER = 0xC0
 
@@ -92,7 +92,7 @@ def parse(data: bytes) -> Query:
     ident, flags, questions, *others = _header.unpack_from(data)
     if flags & QR:
         raise MessageError(None, "an answer")  # answered, it could go to and fro for ever
-    if flags & _OPCODE:
+    if flags & OPCODE:
         raise MessageError(NOTIMP, "no standard query")
     if questions != 1 or flags & TC:
         raise MessageError(FORMERR, "not one whole question")
@@ -141,7 +141,7 @@ def reply(
     flags: int = AA,
 ) -> bytes:
     """An answer: so many records and their bytes, and one or no record of authority."""
-    flags |= QR | RA | query.flags & (RD | _CD) | rcode & 0xF
+    flags |= QR | RA | query.flags & (RD | CD) | rcode & 0xF
     opt = b"" if query.edns is None else opt_record(query.edns.dnssec, rcode >> 4)
     counts = (1, answers[0], 1 if authority else 0, 1 if opt else 0)
     return b"".join(
@@ -152,7 +152,7 @@ def reply(
 def failure(data: bytes, rcode: int) -> bytes:
     """An answer to what could not be read beyond its header."""
     ident, flags = _pair.unpack_from(data)
-    return _header.pack(ident, QR | RA | flags & (_OPCODE | RD) | rcode, 0, 0, 0, 0)
+    return _header.pack(ident, QR | RA | flags & (OPCODE | RD) | rcode, 0, 0, 0, 0)
 
 
 def opt_record(dnssec: bool, extended_rcode: int = 0) -> bytes:

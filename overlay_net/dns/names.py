@@ -21,6 +21,7 @@ _V4 = b"\x07in-addr\x04arpa"
 _V6 = b"\x03ip6\x04arpa"
 _BYTES = 4
 _NIBBLES = 32
+_HEX = b"0123456789abcdef"
 
 
 def encode(text: str) -> Name | None:
@@ -64,12 +65,14 @@ def address_of(name: Name) -> Address | None:
     try:
         if name.endswith(_V4) and len(labels) == _BYTES + 2:
             return ipaddress.IPv4Address(b".".join(labels[_BYTES - 1 :: -1]).decode("ascii"))
+        nibbles = b"".join(labels[_NIBBLES - 1 :: -1])
         if (
             name.endswith(_V6)
             and len(labels) == _NIBBLES + 2
-            and all(len(n) == 1 for n in labels[:_NIBBLES])
+            and len(nibbles) == _NIBBLES
+            and not nibbles.strip(_HEX)
         ):
-            return ipaddress.IPv6Address(int(b"".join(labels[_NIBBLES - 1 :: -1]), 16))
+            return ipaddress.IPv6Address(int(nibbles, 16))
     except ValueError:  # also of a decoding
         pass
     return None

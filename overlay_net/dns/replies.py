@@ -8,6 +8,7 @@ from overlay_net.dns.message import (
     HEADER,
     NOERROR,
     NXDOMAIN,
+    OPCODE,
     OPT,
     QR,
     SOA,
@@ -25,7 +26,6 @@ MAX_TTL = 3600
 
 _header = struct.Struct("!HHHHHH")
 _word = struct.Struct("!I")
-_OPCODE = 0x7800
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def read(data: bytes, query: Query, ident: int) -> Reply:
     if len(data) < HEADER:
         raise MessageError(None, "shorter than a header")
     found, flags, questions, answers, authorities, others = _header.unpack_from(data)
-    if found != ident or not flags & QR or flags & _OPCODE or questions != 1:
+    if found != ident or not flags & QR or flags & OPCODE or questions != 1:
         raise MessageError(None, "not the answer")
     end = name_end(data, HEADER)
     if data[HEADER:end].lower() != query.name or data[end : end + 5] != query.question[-5:]:
