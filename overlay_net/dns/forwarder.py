@@ -62,11 +62,11 @@ class Forwarder:
 
     def at_once(self, client: Client, query: Query, *, tcp: bool) -> bytes | None:
         """The answer, if there is one without asking; None: call `ask`."""
+        if not client.servers and not client.zone.external:
+            return absent(query)
         kept = self._cache.get(key(_scope(client), query, tcp), self._monotonic())
         if kept is not None:
             return answer_from(kept, query, _limit(query, tcp))
-        if not client.servers and not client.zone.external:
-            return absent(query)
         if self._servers(client):
             return None
         # Nobody to ask. A name of one label, or a service's tasks, can only have been ours.

@@ -14,7 +14,7 @@ TABLE = "swarm_dns"
 class Nft(Protocol):
     """Runs nftables commands, one transaction in all, within the network namespace of a file."""
 
-    def run(self, netns: Path, text: str) -> object:
+    def run(self, target: Path, text: str, /) -> None:
         """SwarmError if the kernel refuses. May block for a moment."""
 
 
