@@ -23,6 +23,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from api.errors import SwarmError
@@ -30,6 +31,7 @@ from benchmarks import (
     big_store,
     command,
     create,
+    dns,
     failover,
     hundred,
     idle,
@@ -60,6 +62,12 @@ class Suite:
         """Managers and workers."""
         return self.managers, self.workers
 
+
+ALONE: Mapping[str, Callable[[], Measured]] = {
+    **{name: partial(sched.measure, name) for name in sched.SHAPES},
+    "dns_qps": dns.measure,
+}
+"""Figures that need no swarm."""
 
 SUITES = (
     Suite(("idle_rss",), idle.measure),
@@ -110,9 +118,9 @@ async def _gather(wanted: Collection[str]) -> list[Mapping[str, Any]]:
 
 
 async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], None]:
-    for name in filter(wanted.__contains__, sched.SHAPES):
+    for name in filter(wanted.__contains__, ALONE):
         load = os.getloadavg()[0]
-        yield _line(name, sched.measure(name), load)
+        yield _line(name, ALONE[name](), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

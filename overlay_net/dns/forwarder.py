@@ -6,6 +6,7 @@ internal has no way out, so its questions get no further than the servers it nam
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from overlay_net.dns.network_zone import TASKS
 from overlay_net.dns.replies import Reply, answer_from
 from overlay_net.dns.upstreams import ROUNDS, TRY, WHOLE, Quota, Standing
 from overlay_net.dns.zone import Zone
+
+logger = logging.getLogger(__name__)
 
 MAX_TCP = 65_535
 
@@ -109,8 +112,11 @@ class Forwarder:
                     found = await ask(
                         query, self._chance(), server, tcp=tcp, inside=inside, port=self._port
                     )
-            except (OSError, MessageError, SwarmError):  # also TimeoutError
-                standing.silent(server, self._monotonic())
+            except (OSError, MessageError, SwarmError) as error:  # also TimeoutError
+                if standing.silent(server, self._monotonic()):
+                    whose = f"container {client.id}" if client.servers else "this host"
+                    why = str(error) or f"nothing within {TRY:g} s"
+                    logger.warning("name server %s of %s does not answer: %s", server, whose, why)
                 continue
             standing.answered(server)
             if found.rcode in {NOERROR, NXDOMAIN}:

@@ -37,7 +37,7 @@ class MessageError(Exception):
     """No question that can be answered. `rcode`: what to tell the sender; None: nothing at all."""
 
     def __init__(self, rcode: int | None, why: str) -> None:
-        super().__init__(rcode, why)
+        super().__init__(why)
         self.rcode = rcode
 
 

@@ -109,9 +109,9 @@ class NetworkZone:
         before = self._endpoints.get(told.task_id)
         if before is not None and before.told == told:
             return set()
-        changed = self.remove_endpoint(told.task_id)
         made = _endpoint(told)
         key = told.task_id
+        changed = self.remove_endpoint(key)
         self._endpoints[key] = made
         self._of_endpoints.add(made.names, key)
         self._reverse_endpoints.add(made.reverses, key)
@@ -140,8 +140,8 @@ class NetworkZone:
         before = self._services.get(told.service_id)
         if before is not None and before.told == told:
             return set()
-        changed = self.remove_service(told.service_id)
         made = _service(told)
+        changed = self.remove_service(told.service_id)
         self._services[told.service_id] = made
         self._of_services.add(made.names, told.service_id)
         self._reverse_services.add(made.reverses, told.service_id)

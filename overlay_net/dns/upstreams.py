@@ -30,9 +30,11 @@ class Standing:
         self._silent = {s: until for s, until in self._silent.items() if until > now}
         return sorted(servers, key=self._silent.__contains__)
 
-    def silent(self, server: str, now: float) -> None:
-        """It did not answer."""
+    def silent(self, server: str, now: float) -> bool:
+        """It did not answer; whether that is news."""
+        new = self._silent.get(server, now) <= now
         self._silent[server] = now + REST
+        return new
 
     def answered(self, server: str) -> None:
         """It did."""

@@ -4,13 +4,12 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.__main__ import SUITES, main
+from benchmarks.__main__ import ALONE, SUITES, main
 from benchmarks.figures import FIGURES
-from benchmarks.sched import SHAPES
 
 
 def test_each_figure_has_one_measurement() -> None:
-    measured = Counter([*SHAPES, *(name for suite in SUITES for name in suite.figures)])
+    measured = Counter([*ALONE, *(name for suite in SUITES for name in suite.figures)])
     assert measured == Counter(list(FIGURES))
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from api.errors import Code, SwarmError
 from overlay_net.dns import tcp
+from overlay_net.dns.listener import BATCH
 from overlay_net.dns.server import DnsServer, Sandbox
 from tests.support.dns_box import (
+    OURS,
     ask_tcp,
     ask_udp,
     client,
@@ -149,7 +151,7 @@ def test_bytes_that_are_no_question_end_nothing(spaces: dict[str, Path], tmp_pat
             fill(server)
             await server.attach(Sandbox("a", spaces["a"], ("id-front",)))
             with client(spaces["a"]) as sock:
-                sock.connect(("127.0.0.11", 53))
+                sock.connect(OURS)
                 for data in (b"", b"x", b"\0" * 12, b"\xff" * 5000, question("web")[:-1]):
                     sock.send(data)
                 loop = asyncio.get_running_loop()
@@ -157,6 +159,34 @@ def test_bytes_that_are_no_question_end_nothing(spaces: dict[str, Path], tmp_pat
                     found = [read(await loop.sock_recv(sock, 4096)) for _ in range(2)]
             assert [message.rcode for message in found] == [1, 1]
             assert (await asked(spaces["a"], "web")).addresses() == ["10.0.1.2"]
+
+    run(scenario)
+
+
+def test_who_asks_little_does_not_wait_for_who_asks_much(
+    spaces: dict[str, Path], tmp_path: Path
+) -> None:
+    flood = 5 * BATCH  # all answers have room in the buffer of who asks
+
+    async def scenario() -> None:
+        with (
+            serving(tmp_path, ManualClock()) as server,
+            client(spaces["a"]) as much,
+            client(spaces["b"]) as little,
+        ):
+            fill(server)
+            await server.attach(Sandbox("a", spaces["a"], ("id-front",)))
+            await server.attach(Sandbox("b", spaces["b"], ("id-front",)))
+            much.connect(OURS)
+            for _ in range(flood):
+                much.send(question("web"))
+            assert read(await exchange(little, question("web"))).addresses() == ["10.0.1.2"]
+            answered = 0
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    much.recv(512)
+                    answered += 1
+            assert answered < flood
 
     run(scenario)
 

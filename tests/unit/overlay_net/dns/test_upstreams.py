@@ -4,13 +4,15 @@ from overlay_net.dns.upstreams import REST, Quota, Standing
 def test_a_server_that_kept_silent_is_asked_last_for_a_while() -> None:
     standing = Standing()
     assert standing.order(["a", "b", "c"], 0.0) == ["a", "b", "c"]
-    standing.silent("a", 0.0)
+    assert standing.silent("a", 0.0)
+    assert not standing.silent("a", 0.5)
     assert standing.order(["a", "b", "c"], 1.0) == ["b", "c", "a"]
-    standing.silent("b", 1.0)
+    assert standing.silent("b", 1.0)
     assert standing.order(["a", "b", "c"], 1.0) == ["c", "a", "b"]
     standing.answered("a")
     assert standing.order(["a", "b", "c"], 1.0) == ["a", "c", "b"]
     assert standing.order(["a", "b", "c"], 1.0 + REST) == ["a", "b", "c"]
+    assert standing.silent("b", 1.0 + REST)
 
 
 def test_a_container_takes_no_more_than_its_share() -> None:
