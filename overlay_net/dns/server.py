@@ -107,7 +107,7 @@ class DnsServer:
 
     async def _begin(self, client: Client) -> _Attached:
         """Sockets first, then the rule that leads to them: no question goes nowhere."""
-        made = await asyncio.to_thread(sockets.make, client.netns)
+        made = sockets.make(client.netns)  # not worth a thread, which could lose them
         udp = Listener(made.udp, client, self._forwarder)
         tcp = TcpListener(made.tcp, client, self._forwarder)
         attached = _Attached(client, made, udp, tcp)

@@ -18,9 +18,12 @@ IDLE = 10.0
 
 
 class TcpListener:
-    """`start`, then `stop`."""
+    """`start`, then `stop`. `idle`: seconds, as IDLE."""
 
-    def __init__(self, sock: socket.socket, client: Client, forwarder: Forwarder) -> None:
+    def __init__(
+        self, sock: socket.socket, client: Client, forwarder: Forwarder, *, idle: float = IDLE
+    ) -> None:
+        self._idle = idle
         self._sock = sock
         self._client = client
         self._forwarder = forwarder
@@ -55,7 +58,7 @@ class TcpListener:
 
     async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            async with asyncio.timeout(IDLE):
+            async with asyncio.timeout(self._idle):
                 length = int.from_bytes(await reader.readexactly(2), "big")
                 if length > MAX_QUESTION:
                     return
@@ -64,7 +67,7 @@ class TcpListener:
             if answer is None:
                 return
             writer.write(len(answer).to_bytes(2, "big") + answer)
-            async with asyncio.timeout(IDLE):
+            async with asyncio.timeout(self._idle):
                 await writer.drain()
 
     async def _answer(self, data: bytes) -> bytes | None:

@@ -125,7 +125,8 @@ async def name_server(
 ) -> AsyncIterator[tuple[NameServer, int]]:
     """A name server by UDP on a loopback, and its port."""
     loop = asyncio.get_running_loop()
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM) if inside is None else client(inside)
+    family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_DGRAM) if inside is None else client(inside)
     with made as sock:
         sock.setblocking(False)
         sock.bind(at)

@@ -124,6 +124,18 @@ def test_another_server_is_asked_after_one_that_is_silent_or_refuses_or_is_not_t
     run(scenario)
 
 
+def test_a_server_may_have_an_address_of_the_sixth_version(
+    spaces: dict[str, Path], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with name_server(truth, at=("::1", 0)) as (_, port):
+            with serving(tmp_path, ManualClock(), resolv="nameserver ::1", port=port) as server:
+                await attached(server, Sandbox("a", spaces["a"], ("id-front",)))
+                assert (await asked(spaces["a"])).addresses() == ["192.0.2.1"]
+
+    run(scenario)
+
+
 def test_a_refusal_of_all_is_given_back(spaces: dict[str, Path], tmp_path: Path) -> None:
     async def scenario() -> None:
         async with name_server(lambda data: [answer(data, [], rcode=5)]) as (upstream, port):

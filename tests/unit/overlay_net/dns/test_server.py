@@ -10,6 +10,8 @@ import pytest
 
 from api.errors import Code, SwarmError
 from overlay_net.dns import tcp
+from overlay_net.dns.forwarder import Client, Forwarder
+from overlay_net.dns.host_servers import HostServers
 from overlay_net.dns.listener import BATCH
 from overlay_net.dns.server import DnsServer, Sandbox
 from tests.support.dns_box import (
@@ -221,6 +223,59 @@ def test_an_overlong_question_by_tcp_ends_the_connection(
             async with connection(spaces["a"]) as (reader, writer), asyncio.timeout(5):
                 writer.write((tcp.MAX_QUESTION + 1).to_bytes(2, "big"))
                 assert await reader.read() == b""
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0", question("web"), b"\0\x40x"])
+def test_a_connection_on_which_nothing_more_comes_is_ended(tmp_path: Path, sent: bytes) -> None:
+    async def scenario() -> None:
+        with serving(tmp_path, ManualClock()) as server, socket.socket() as sock:
+            fill(server)
+            sock.bind(("127.0.0.1", 0))
+            container = Client("a", tmp_path, server.directory.zone(["id-front"]), ())
+            forwarder = Forwarder(ManualClock(), lambda: 0, HostServers(ManualClock(), tmp_path))
+            listener = tcp.TcpListener(sock, container, forwarder, idle=0.01)
+            address = sock.getsockname()
+            await listener.start()
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(sent)
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+            listener.stop()
+
+    run(scenario)
+
+
+def test_a_container_may_get_another_namespace(spaces: dict[str, Path], tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with serving(tmp_path, ManualClock()) as server:
+            fill(server)
+            await server.attach(Sandbox("x", spaces["a"], ("id-front",)))
+            await server.attach(Sandbox("x", spaces["b"], ("id-front",)))
+            assert (await asked(spaces["b"], "web")).addresses() == ["10.0.1.2"]
+            with pytest.raises(ConnectionRefusedError):
+                await asked(spaces["a"], "web")
+
+    run(scenario)
+
+
+class _RefusingNft:
+    def run(self, target: Path, text: str, /) -> None:
+        raise SwarmError(Code.INTERNAL, "no nftables here")
+
+
+def test_without_the_rule_nothing_is_left_open(spaces: dict[str, Path], tmp_path: Path) -> None:
+    async def scenario() -> None:
+        server = DnsServer(_RefusingNft(), ManualClock())
+        fill(server)
+        with pytest.raises(SwarmError):
+            await server.attach(Sandbox("a", spaces["a"], ("id-front",)))
+        with pytest.raises(ConnectionRefusedError):
+            await ask_udp(spaces["a"], question("web"), ("127.0.0.11", 61_053))
+        server.close()
 
     run(scenario)
 
