@@ -201,7 +201,8 @@ _ALL = (
         "1/s",
         30_000,
         "55600",
-        "TIME",
+        "the kernel four fifths: half is sending, with the redirection and waking the client; "
+        "Python a fifth",
         better="higher",
     ),
 )

@@ -5,6 +5,7 @@ spread over all. Records name their owner by a pointer to the question, so one a
 spelling.
 """
 
+import bisect
 import itertools
 import struct
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from overlay_net.dns.message import (
     AA,
     CD,
-    IN,
+    HEADER,
     MAX_UDP,
     NXDOMAIN,
     OPT,
@@ -44,38 +45,46 @@ _EDNS_TAIL = b"\0\x01\0\0\0\0\0\x01"
 _EDNS_BEGIN = b"\0" + struct.pack("!H", OPT)
 _EDNS_LENGTH = 11
 
+_MAX_RECORDS = 0xFFFF
+"""As many as can be counted; far fewer fit."""
+
 
 class Answer:
     """The records for one name and type; none means that the name exists all the same."""
 
-    __slots__ = ("_authority", "_bytes", "_count", "_heads", "_starts", "_turn")
+    __slots__ = ("_authority", "_bytes", "_count", "_heads", "_size", "_starts", "_turn")
 
     def __init__(self, records: Sequence[bytes]) -> None:
+        records = records[:_MAX_RECORDS]
         self._count = len(records)
+        # Twice, so that all of them in any turn are one piece.
         self._bytes = b"".join(records) * 2
-        self._starts = [0, *itertools.accumulate(len(each) for each in records)]
+        self._starts = [0, *itertools.accumulate(map(len, itertools.chain(records, records)))]
         self._turn = 0
         self._authority = b"" if records else _OWN_ZONE
+        self._size = self._starts[self._count] + len(self._authority)
         counts = struct.pack("!HHH", 1, self._count, 1 - bool(records))
         self._heads = [struct.pack("!H", QR | AA | RA | rd) + counts for rd in (0, RD)]
 
-    def records(self) -> bytes:
-        """All of them, beginning with the next one in turn."""
+    def to(self, query: Query, limit: int) -> bytes:
+        """The answer in at most `limit` bytes: what does not fit is left out, and TC says so.
+
+        What fits is there all the same, for old clients that know no TCP.
+        """
+        bare = len(reply(query))
+        if bare + self._size <= limit:
+            records = self._next(self._count)
+            return reply(query, answers=(self._count, records), authority=self._authority)
+        until = self._starts[self._turn] + limit - bare
+        fitting = bisect.bisect_right(self._starts, until) - 1 - self._turn
+        return reply(query, answers=(fitting, self._next(fitting)), flags=AA | TC)
+
+    def _next(self, count: int) -> bytes:
+        """So many records, beginning with another one each time."""
         turn = self._turn
         if self._count > 1:
             self._turn = (turn + 1) % self._count
-        begin = self._starts[turn]
-        return self._bytes[begin : begin + self._starts[-1]]
-
-    def to(self, query: Query, limit: int) -> bytes:
-        """The answer in at most `limit` bytes: what does not fit is left out, and TC says so."""
-        whole = reply(query, answers=(self._count, self.records()), authority=self._authority)
-        if len(whole) <= limit:
-            return whole
-        room = limit - (len(whole) - self._starts[-1])
-        fitting = max(0, sum(start <= room for start in self._starts) - 1)
-        part = self._bytes[: self._starts[fitting]]
-        return reply(query, answers=(fitting, part), flags=AA | TC)
+        return self._bytes[self._starts[turn] : self._starts[turn + count]]
 
     def quick(self, data: bytes, end: int) -> bytes | None:
         """`to` for a question that is nothing but plain, whose name ends at `end`; else None.
@@ -87,22 +96,23 @@ class Answer:
             return None
         tail = data[4:12]
         if tail == _PLAIN_TAIL and len(data) == end + 5:
-            limit, opt, arcount = PLAIN_UDP, b"", b"\0\0"
+            opt, arcount = b"", b"\0\0"
         elif (
             tail == _EDNS_TAIL
             and len(data) == end + 5 + _EDNS_LENGTH
             and data.startswith(_EDNS_BEGIN, end + 5)
             and not data[end + 11]  # version
         ):
-            limit, arcount = PLAIN_UDP, b"\0\x01"
+            arcount = b"\0\x01"
             opt = _OPT_DNSSEC if data[end + 12] & 0x80 else _OPT
         else:
             return None
+        question = data[HEADER : end + 5]
+        if end + 5 + self._size + len(opt) > PLAIN_UDP:
+            return None
+        records = self._next(self._count)
         head = self._heads[flags]
-        whole = b"".join(
-            (data[:2], head, arcount, data[12 : end + 5], self.records(), self._authority, opt)
-        )
-        return whole if len(whole) <= limit else None
+        return b"".join((data[:2], head, arcount, question, records, self._authority, opt))
 
 
 def absent(query: Query) -> bytes:
@@ -124,10 +134,3 @@ def pointer(type_: int, prefix: bytes, target: Name, ttl: int) -> bytes:
 
 _OPT = struct.pack("!BHHIH", 0, OPT, MAX_UDP, 0, 0)
 _OPT_DNSSEC = struct.pack("!BHHIH", 0, OPT, MAX_UDP, 0x8000, 0)
-
-QUESTION_TAIL = struct.Struct("!HH")
-
-
-def tail(type_: int) -> bytes:
-    """What follows a name in a question of class IN: its end, type and class."""
-    return b"\0" + QUESTION_TAIL.pack(type_, IN)

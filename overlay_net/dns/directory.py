@@ -18,8 +18,11 @@ class Directory:
 
     def __init__(self) -> None:
         self._networks: dict[str, NetworkZone] = {}
-        # A zone lives as long as a container that has it.
-        self._zones: weakref.WeakValueDictionary[tuple[str, ...], Zone] = (
+        # Removed, and part of a zone still: that zone goes on with it if it comes back.
+        self._left: weakref.WeakValueDictionary[str, NetworkZone] = weakref.WeakValueDictionary()
+        # A zone lives as long as a container that has it, and hears of changes as long.
+        self._living: weakref.WeakSet[Zone] = weakref.WeakSet()
+        self._shared: weakref.WeakValueDictionary[tuple[str, ...], Zone] = (
             weakref.WeakValueDictionary()
         )
 
@@ -31,20 +34,22 @@ class Directory:
         networks = [self._network(network_id) for network_id in network_ids]
         named = [network for network in networks if not network.told.ingress]
         key = tuple(network.told.id for network in named)
-        zone = self._zones.get(key)
+        zone = self._shared.get(key)
         if zone is None:
-            zone = self._zones[key] = Zone(named)
+            zone = self._shared[key] = Zone(named)
+            self._living.add(zone)
         return zone
 
     def put_network(self, told: network_pb2.NodeNetwork) -> None:
         """A network of this node, or one that has changed."""
-        network = self._networks.get(told.id)
+        network = self._networks.get(told.id) or self._left.pop(told.id, None)
         if network is None:
-            self._networks[told.id] = NetworkZone(told)
+            network = NetworkZone(told)
         elif network.told != told:
             network.retell(told)
             for zone in self._zones_with(network):
                 zone.forget_all()
+        self._networks[told.id] = network
 
     def remove_network(self, network_id: str) -> None:
         """The node has no task in the network any more."""
@@ -55,8 +60,7 @@ class Directory:
             self._forget(network, network.remove_endpoint(task_id))
         for service_id in network.services():
             self._forget(network, network.remove_service(service_id))
-        for key in [key for key in self._zones if network_id in key]:
-            del self._zones[key]  # one made anew is over the network made anew
+        self._left[network_id] = network
 
     def put_endpoint(self, told: network_pb2.NetworkEndpoint) -> None:
         """A new endpoint, or one that has changed."""
@@ -120,4 +124,4 @@ class Directory:
                 zone.forget(names)
 
     def _zones_with(self, network: NetworkZone) -> list[Zone]:
-        return [zone for zone in self._zones.values() if zone.has(network)]
+        return [zone for zone in self._living if zone.has(network)]

@@ -13,7 +13,6 @@ from overlay_net.dns.answer import (
     Answer,
     address_records,
     pointer,
-    tail,
 )
 from overlay_net.dns.message import AAAA, ANY, IN, PTR, SRV, A, Query
 from overlay_net.dns.names import Name, address_of, labels_of
@@ -25,6 +24,8 @@ _PROTOCOLS = {
     b"_udp": specs_pb2.PortConfig.PROTOCOL_UDP,
     b"_sctp": specs_pb2.PortConfig.PROTOCOL_SCTP,
 }
+_TAIL = 5
+"""Bytes of a question behind its name: the name's end, type and class."""
 _WEIGHTS = struct.Struct("!HHH")
 
 Ready = dict[Name, dict[bytes, Answer]]
@@ -67,6 +68,9 @@ class Zone:
 
     def answer(self, query: Query) -> Answer | None:
         """What is known here; None for names that are not."""
+        made_before = self.ready.get(query.name, {}).get(query.question[-_TAIL:])
+        if made_before is not None:
+            return made_before
         if query.type in _LENGTHS:
             known, records = self._addresses(query.name, query.type)
         elif query.type == PTR:
@@ -79,7 +83,7 @@ class Zone:
             return None
         made = Answer(records)
         if query.klass == IN:
-            self.ready.setdefault(query.name, {})[tail(query.type)] = made
+            self.ready.setdefault(query.name, {})[query.question[-_TAIL:]] = made
         return made
 
     def owns(self, name: Name) -> bool:

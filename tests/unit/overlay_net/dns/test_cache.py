@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overlay_net.dns.cache import OVERHEAD, Cache, key
@@ -44,6 +44,7 @@ def test_what_was_not_asked_for_longest_goes_first() -> None:
     assert cache.get("a", 1.0) is not None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 5))))
 def test_it_never_outgrows_its_bounds(steps: list[tuple[int, int, int]]) -> None:
     size = len(reply("n1", 1).data) + OVERHEAD

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from overlay_net.dns.message import (
@@ -97,6 +97,7 @@ def test_options_and_other_records_behind_are_read_over() -> None:
     assert query.edns == Edns(1232, 0, False)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 @example(b"\0" * 12)
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
@@ -109,6 +110,7 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
         assert read(failure(data, rcode)).rcode == rcode
 
 
+@settings(deadline=None)
 @given(st.sampled_from([WEB, EDNS, SECOND]), st.data())
 def test_no_damage_raises_anything_else(data: bytes, draw: st.DataObject) -> None:
     damaged = bytearray(data)
@@ -121,6 +123,7 @@ def test_no_damage_raises_anything_else(data: bytes, draw: st.DataObject) -> Non
     assert query.name == query.question[:-5].lower()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 20))
 def test_no_records_raise_anything_else(data: bytes, count: int) -> None:
     try:

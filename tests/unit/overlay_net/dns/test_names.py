@@ -1,7 +1,7 @@
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overlay_net.dns.names import address_of, encode, join, labels_of, reverse
@@ -25,11 +25,13 @@ def test_names(text: str, name: bytes | None) -> None:
     assert encode(text) == name
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_reverse_names_lead_back(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     assert address_of(reverse(address.packed)) == address
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_other_names_are_no_addresses(data: bytes) -> None:
     labels = [data[i : i + 9] for i in range(0, len(data), 9)]

@@ -1,7 +1,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overlay_net.dns.message import MessageError, parse
@@ -97,6 +97,7 @@ def test_times_to_live_go_down_and_never_below_zero() -> None:
     assert [r.ttl for r in dns_messages.read(aged(found, 61)).answers] == [239, 0]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_no_bytes_raise_anything_else(tail: bytes, begun: bool) -> None:
     data = answer(SENT, [])[: 12 + len(QUERY.question)] + tail if begun else tail

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import Code, SwarmError
@@ -69,6 +69,11 @@ def ask(zone: Zone, name: str, type_: int = A) -> Message | None:
 def addresses(zone: Zone, name: str, type_: int = A) -> list[str] | None:
     found = ask(zone, name, type_)
     return None if found is None else sorted(found.addresses())
+
+
+def targets(zone: Zone, name: str) -> list[str] | None:
+    found = ask(zone, name, PTR)
+    return None if found is None else sorted(found.targets())
 
 
 @pytest.mark.parametrize(
@@ -266,8 +271,27 @@ def test_a_removed_network_has_no_names(directory: Directory) -> None:
     assert addresses(zone, "db") == ["10.0.2.9"]
     directory.remove_network("id-back")
     assert addresses(zone, "db") is None
+    with pytest.raises(SwarmError):
+        zone_of(directory, "back")
     directory.put_network(network("back", "10.0.2.0/24"))
-    assert addresses(zone_of(directory, "front", "back"), "db") is None
+    assert addresses(zone, "db") is None
+
+
+def test_a_network_that_comes_back_is_part_of_the_zone_again(directory: Directory) -> None:
+    zone = zone_of(directory, "front", "back")
+    directory.remove_network("id-back")
+    directory.put_network(network("back", "10.0.2.0/24"))
+    directory.put_endpoint(endpoint("back", "db", "10.0.2.99/24"))
+    assert addresses(zone, "db") == ["10.0.2.99"]
+    assert zone_of(directory, "front", "back") is zone
+
+
+def test_a_zone_that_lost_a_network_hears_of_the_others(directory: Directory) -> None:
+    zone = zone_of(directory, "front", "back")
+    assert addresses(zone, "web") == ["10.0.1.2"]
+    directory.remove_network("id-back")
+    directory.put_service(service("front", "web", ["10.0.1.3"]))
+    assert addresses(zone, "web") == ["10.0.1.3"]
 
 
 def test_a_network_may_get_another_range(directory: Directory) -> None:
@@ -349,6 +373,7 @@ ASKED = [
 ]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(ENDPOINTS, SERVICES), min_size=1, max_size=4))
 def test_changes_lead_where_a_fresh_start_would(
     steps: list[tuple[list[object], list[object]]],
@@ -365,5 +390,8 @@ def test_changes_lead_where_a_fresh_start_would(
         new = zone_of(fresh, "a", "b")
         for name in ASKED:
             assert addresses(zone, name) == addresses(new, name), name
+        for number in (1, 2, 3, 4, 200):
+            name = f"{number}.1.0.10.in-addr.arpa"
+            assert targets(zone, name) == targets(new, name), name
     lasting.sync([], [], [])
     assert all(addresses(zone, name) is None for name in ASKED)
