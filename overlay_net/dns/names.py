@@ -21,6 +21,7 @@ _V4 = b"\x07in-addr\x04arpa"
 _V6 = b"\x03ip6\x04arpa"
 _BYTES = 4
 _NIBBLES = 32
+_DECIMALS = [bytes((len(str(byte)),)) + str(byte).encode() for byte in range(256)]
 _HEX = b"0123456789abcdef"
 
 
@@ -29,7 +30,7 @@ def encode(text: str) -> Name | None:
     labels = text.lower().removesuffix(".").encode("utf-8", "replace").split(b".")
     if not all(0 < len(label) <= MAX_LABEL for label in labels):
         return None
-    name = _encoded(labels)
+    name = b"".join(bytes((len(label),)) + label for label in labels)
     return name if len(name) <= MAX_NAME else None
 
 
@@ -56,7 +57,10 @@ def first_label_end(name: Name) -> int:
 
 def reverse(packed: bytes) -> Name:
     """The name whose PTR record names an address of 4 or 16 bytes (RFC 1035, 3.5; RFC 3596)."""
-    return _encoded(ipaddress.ip_address(packed).reverse_pointer.encode().split(b"."))
+    if len(packed) == _BYTES:
+        return b"".join(map(_DECIMALS.__getitem__, reversed(packed))) + _V4
+    nibbles = packed.hex().encode()[::-1]
+    return b"".join(b"\1%c" % nibble for nibble in nibbles) + _V6
 
 
 def address_of(name: Name) -> Address | None:
@@ -76,7 +80,3 @@ def address_of(name: Name) -> Address | None:
     except ValueError:  # also of a decoding
         pass
     return None
-
-
-def _encoded(labels: list[bytes]) -> Name:
-    return b"".join(bytes((len(label),)) + label for label in labels)

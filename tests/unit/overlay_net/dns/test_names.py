@@ -28,6 +28,7 @@ def test_names(text: str, name: bytes | None) -> None:
 @settings(deadline=None)
 @given(st.ip_addresses())
 def test_reverse_names_lead_back(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    assert reverse(address.packed) == encode(address.reverse_pointer)
     assert address_of(reverse(address.packed)) == address
 
 
