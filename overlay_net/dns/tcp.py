@@ -32,7 +32,9 @@ class TcpListener:
 
     async def start(self) -> None:
         """From now on connections are taken."""
-        self._server = await asyncio.start_server(self._connected, sock=self._sock)
+        self._server = await asyncio.start_server(
+            self._connected, sock=self._sock, limit=MAX_QUESTION
+        )
 
     def stop(self) -> None:
         """Ends all connections, and closes the socket."""
@@ -69,6 +71,7 @@ class TcpListener:
             writer.write(len(answer).to_bytes(2, "big") + answer)
             async with asyncio.timeout(self._idle):
                 await writer.drain()
+            await asyncio.sleep(0)  # questions that are here already would be answered in one go
 
     async def _answer(self, data: bytes) -> bytes | None:
         outcome = respond(data, self._client.zone, MAX_TCP)
