@@ -55,8 +55,12 @@ class TcpListener:
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # TimeoutError too
                 await self._answer_all(reader, writer)
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(self._idle):
+                    writer.close()
+                    await writer.wait_closed()
         finally:
-            writer.close()
+            writer.transport.abort()  # whoever takes no answers would keep it open for ever
 
     async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

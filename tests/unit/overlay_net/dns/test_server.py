@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -227,24 +227,47 @@ def test_an_overlong_question_by_tcp_ends_the_connection(
     run(scenario)
 
 
+@contextlib.asynccontextmanager
+async def impatient(tmp_path: Path) -> AsyncIterator[tuple[str, int]]:
+    """The address of a listener that waits for nothing longer than a moment."""
+    with serving(tmp_path, ManualClock()) as server, socket.socket() as sock:
+        fill(server)
+        sock.bind(("127.0.0.1", 0))
+        container = Client("a", tmp_path, server.directory.zone(["id-front"]), ())
+        forwarder = Forwarder(ManualClock(), lambda: 0, HostServers(ManualClock(), tmp_path))
+        listener = tcp.TcpListener(sock, container, forwarder, idle=0.01)
+        address = sock.getsockname()
+        await listener.start()
+        yield address
+        listener.stop()
+
+
 @pytest.mark.parametrize("sent", [b"", b"\0", question("web"), b"\0\x40x"])
 def test_a_connection_on_which_nothing_more_comes_is_ended(tmp_path: Path, sent: bytes) -> None:
     async def scenario() -> None:
-        with serving(tmp_path, ManualClock()) as server, socket.socket() as sock:
-            fill(server)
-            sock.bind(("127.0.0.1", 0))
-            container = Client("a", tmp_path, server.directory.zone(["id-front"]), ())
-            forwarder = Forwarder(ManualClock(), lambda: 0, HostServers(ManualClock(), tmp_path))
-            listener = tcp.TcpListener(sock, container, forwarder, idle=0.01)
-            address = sock.getsockname()
-            await listener.start()
+        async with impatient(tmp_path) as address:
             reader, writer = await asyncio.open_connection(*address)
             writer.write(sent)
             async with asyncio.timeout(10):
                 assert await reader.read() == b""
             writer.close()
             await writer.wait_closed()
-            listener.stop()
+
+    run(scenario)
+
+
+def test_a_connection_on_which_no_answer_is_taken_is_ended(tmp_path: Path) -> None:
+    many = len(question("tasks.web")).to_bytes(2, "big") + question("tasks.web")
+
+    async def scenario() -> None:
+        async with impatient(tmp_path) as address:
+            loop = asyncio.get_running_loop()
+            with socket.socket() as sock:
+                sock.setblocking(False)
+                async with asyncio.timeout(30):
+                    await loop.sock_connect(sock, address)
+                    with pytest.raises(ConnectionError):
+                        await loop.sock_sendall(sock, many * 500_000)
 
     run(scenario)
 
