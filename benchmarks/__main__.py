@@ -23,6 +23,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from api.errors import SwarmError
@@ -31,6 +32,7 @@ from benchmarks import (
     big_store,
     command,
     create,
+    dns,
     fabric,
     failover,
     hundred,
@@ -65,6 +67,14 @@ class Suite:
         return self.managers, self.workers
 
 
+ALONE: Mapping[str, Callable[[], Measured]] = {
+    **{name: partial(sched.measure, name) for name in sched.SHAPES},
+    "dns_qps": dns.measure,
+    **fabric.MEASURES,
+    "overlay_tcp": overlay_tcp.measure,
+}
+"""Figures that need no swarm."""
+
 SUITES = (
     Suite(("idle_rss",), idle.measure),
     Suite(("create_1", "create_10"), create.measure),
@@ -78,8 +88,6 @@ SUITES = (
     Suite(("failover_clean",), leader_stops.measure, managers=3),
     Suite(("raft_store_100k",), big_store.measure, workers=1),
 )
-WITHOUT_SWARM = {**fabric.MEASURES, "overlay_tcp": overlay_tcp.measure}
-"""Figures that need namespaces and no more."""
 
 
 def main(names: list[str]) -> int:
@@ -117,15 +125,12 @@ async def _gather(wanted: Collection[str]) -> list[Mapping[str, Any]]:
 
 
 async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], None]:
-    for name in filter(wanted.__contains__, sched.SHAPES):
+    for name in filter(wanted.__contains__, ALONE):
         load = os.getloadavg()[0]
-        yield _line(name, sched.measure(name), load)
+        yield _line(name, ALONE[name](), load)
     if agents.FIGURE in wanted:
         load = os.getloadavg()[0]
         yield _line(agents.FIGURE, await agents.measure(), load)
-    for name in filter(wanted.__contains__, WITHOUT_SWARM):
-        load = os.getloadavg()[0]
-        yield _line(name, WITHOUT_SWARM[name](), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

@@ -5,20 +5,13 @@ from collections import Counter
 import pytest
 
 from benchmarks import agents
-from benchmarks.__main__ import SUITES, WITHOUT_SWARM, main
+from benchmarks.__main__ import ALONE, SUITES, main
 from benchmarks.figures import FIGURES
-from benchmarks.sched import SHAPES
 
 
 def test_each_figure_has_one_measurement() -> None:
-    measured = Counter(
-        [
-            agents.FIGURE,
-            *SHAPES,
-            *WITHOUT_SWARM,
-            *(name for suite in SUITES for name in suite.figures),
-        ]
-    )
+    suites = (name for suite in SUITES for name in suite.figures)
+    measured = Counter([agents.FIGURE, *ALONE, *suites])
     assert measured == Counter(list(FIGURES))
 
 
