@@ -362,6 +362,14 @@ def _ports(endpoint: specs_pb2.EndpointSpec) -> None:
                 raise invalid(f"{path}.{name}", f"{getattr(port, name)} is no port")
         if not port.target_port:
             raise invalid(f"{path}.target_port", "a target port is needed")
+        if port.host_ip and (wrong := _address(port.host_ip)):
+            raise invalid(f"{path}.host_ip", f"{port.host_ip!r} {wrong}")
+        if port.source and port.mode == specs_pb2.PortConfig.PUBLISH_MODE_HOST:
+            raise invalid(
+                f"{path}.source",
+                "a port of mode host always shows the client",
+                remedy="leave source out, or use mode=ingress",
+            )
         key = (port.published_port, port.protocol, port.mode, port.host_ip)
         if port.published_port and key in seen:
             raise invalid(f"{path}.published_port", f"{port.published_port} is published twice")

@@ -43,6 +43,7 @@ from benchmarks import (
     report,
     sched,
     update,
+    virtual_ip,
     writes,
 )
 from benchmarks.figure import Measured, line
@@ -72,6 +73,7 @@ ALONE: Mapping[str, Callable[[], Measured]] = {
     "dns_qps": dns.measure,
     **fabric.MEASURES,
     "overlay_tcp": overlay_tcp.measure,
+    **virtual_ip.MEASURES,
 }
 """Figures that need no swarm."""
 

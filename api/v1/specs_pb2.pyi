@@ -1142,17 +1142,38 @@ class PortConfig(message.Message):
     PUBLISH_MODE_INGRESS: PortConfig.PublishMode.ValueType  # 0
     PUBLISH_MODE_HOST: PortConfig.PublishMode.ValueType  # 1
 
+    class _Source:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SourceEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[PortConfig._Source.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        SOURCE_PRESERVE: PortConfig._Source.ValueType  # 0
+        """the client's own"""
+        SOURCE_SNAT: PortConfig._Source.ValueType  # 1
+        """that of the node that the client came to"""
+
+    class Source(_Source, metaclass=_SourceEnumTypeWrapper):
+        """What address a task sees of a client that comes through the ingress network."""
+
+    SOURCE_PRESERVE: PortConfig.Source.ValueType  # 0
+    """the client's own"""
+    SOURCE_SNAT: PortConfig.Source.ValueType  # 1
+    """that of the node that the client came to"""
+
     PROTOCOL_FIELD_NUMBER: builtins.int
     TARGET_PORT_FIELD_NUMBER: builtins.int
     PUBLISHED_PORT_FIELD_NUMBER: builtins.int
     MODE_FIELD_NUMBER: builtins.int
     HOST_IP_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
     protocol: PortConfig.Protocol.ValueType
     target_port: builtins.int
     published_port: builtins.int
     """0: chosen from 30000-32767"""
     mode: PortConfig.PublishMode.ValueType
     host_ip: builtins.str
+    source: PortConfig.Source.ValueType
     def __init__(
         self,
         *,
@@ -1161,10 +1182,11 @@ class PortConfig(message.Message):
         published_port: builtins.int = ...,
         mode: PortConfig.PublishMode.ValueType = ...,
         host_ip: builtins.str = ...,
+        source: PortConfig.Source.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["host_ip", b"host_ip", "mode", b"mode", "protocol", b"protocol", "published_port", b"published_port", "target_port", b"target_port"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["host_ip", b"host_ip", "mode", b"mode", "protocol", b"protocol", "published_port", b"published_port", "source", b"source", "target_port", b"target_port"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

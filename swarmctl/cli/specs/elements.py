@@ -28,6 +28,7 @@ _PROTOCOLS = {
     "udp": Port.PROTOCOL_UDP,
     "sctp": Port.PROTOCOL_SCTP,
 }
+_SOURCES = {"preserve": Port.SOURCE_PRESERVE, "snat": Port.SOURCE_SNAT}
 _PUBLISH_MODES = {"ingress": Port.PUBLISH_MODE_INGRESS, "host": Port.PUBLISH_MODE_HOST}
 _PORT_RANGES = re.compile(
     r"(?P<address>.*:)??(?:(?P<published>[\d-]*):)?(?P<target>\d+-\d+)(?P<protocol>/.*)?"
@@ -131,8 +132,12 @@ def port(text: str) -> specs_pb2.PortConfig:
             made.protocol = _one_of(_PROTOCOLS, value, "protocol")
         elif key == "mode":
             made.mode = _one_of(_PUBLISH_MODES, value, "publish mode")
+        elif key == "source":
+            made.source = _one_of(_SOURCES, value, "source")
         else:
-            raise ValueError(f"no key {key!r}; known are: mode, protocol, published, target")
+            raise ValueError(
+                f"no key {key!r}; known are: mode, protocol, published, source, target"
+            )
     if not made.target_port:
         raise ValueError(f"{text!r} has no target")
     return made

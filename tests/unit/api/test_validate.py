@@ -137,6 +137,15 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("update.delay", lambda s: s.update.delay.CopyFrom(duration(-1))),
     ("endpoint.ports[0].target_port", lambda s: s.endpoint.ports.add(published_port=80)),
     ("endpoint.ports[0].published_port", lambda s: s.endpoint.ports.add(published_port=99999)),
+    ("endpoint.ports[0].host_ip", lambda s: s.endpoint.ports.add(target_port=80, host_ip="eth0")),
+    (
+        "endpoint.ports[0].source",
+        lambda s: s.endpoint.ports.add(
+            target_port=80,
+            mode=specs_pb2.PortConfig.PUBLISH_MODE_HOST,
+            source=specs_pb2.PortConfig.SOURCE_SNAT,
+        ),
+    ),
     (
         "endpoint.ports[1].published_port",
         lambda s: [s.endpoint.ports.add(published_port=80, target_port=1) for _ in range(2)],

@@ -67,6 +67,11 @@ GOOD = [
             mode=Port.PUBLISH_MODE_HOST,
         ),
     ),
+    (
+        elements.port,
+        "published=80,target=80,source=snat",
+        Port(published_port=80, target_port=80, source=Port.SOURCE_SNAT),
+    ),
     (elements.file_reference, "key", specs_pb2.FileReference(source="key", target="key")),
     (
         elements.file_reference,

@@ -1,0 +1,83 @@
+"""Makes virtual addresses what the views say. It decides only which connections end."""
+
+import ipaddress
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from overlay_net import conntrack, ruleset
+from overlay_net.balance import views
+from overlay_net.balance.views import View
+from overlay_net.nft import LibNft
+from overlay_net.strays import is_stray
+from overlay_net.tables import Tables
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A container's network stack: the file of its namespace, and the networks (ids) it is joined
+    to.
+
+    `pools`: the subnets of those networks.
+    """
+
+    id: str
+    namespace: Path
+    networks: tuple[str, ...]
+    pools: tuple[str, ...]
+
+
+class Balance:
+    """One per daemon. Every call blocks for some milliseconds: it is no work for the event loop."""
+
+    def __init__(self, nft: LibNft) -> None:
+        self._nft = nft
+        self._tables = Tables(nft)
+        self._seen: dict[str, Sequence[View]] = {}
+
+    def apply(self, sandbox: Sandbox, known: Mapping[str, View], *, look: bool = False) -> None:
+        """One container; `known`: the views by network. The first time, what another daemon left is
+        found and mended.
+
+        `look`: do so again. SwarmError if the namespace is gone or nftables refuses; then the old
+        rules hold.
+        """
+        wished = [known.get(network, View()) for network in sandbox.networks]
+        before = self._seen.get(sandbox.id)
+        if wished == before and not look:
+            return
+        # First no new connection goes to a backend, then those that exist end: else they would come
+        # back to it.
+        content = views.content(wished, sandbox.id)
+        done = self._tables.apply(sandbox.namespace, views.BASE, content, look=look)
+        living = _living(wished)
+        if before is None or look or ruleset.is_anew(views.BASE, done):
+            self._cut_strays(sandbox, living)
+        elif gone := _living(before) - living:
+            self._cut(sandbox, gone)
+        self._seen[sandbox.id] = wished
+
+    def forget(self, sandbox: Sandbox) -> None:
+        """The container is gone; its namespace may end."""
+        self._seen.pop(sandbox.id, None)
+        self._tables.forget(sandbox.namespace)
+        self._nft.forget(sandbox.namespace)
+
+    def _cut(self, sandbox: Sandbox, gone: frozenset[str]) -> None:
+        """Only if the container was ever led to one of these tasks."""
+        for name in views.USED:
+            listed = self._nft.ask(sandbox.namespace, f"list set {views.BASE.at} {name}")
+            if used := ruleset.members(listed) & gone:
+                conntrack.cut_from(sandbox.namespace, used)
+                elements = ", ".join(sorted(used))
+                text = f"delete element {views.BASE.at} {name} {{ {elements} }}\n"
+                self._nft.run(sandbox.namespace, text)
+
+    @staticmethod
+    def _cut_strays(sandbox: Sandbox, living: Collection[str]) -> None:
+        pools = [ipaddress.ip_network(pool) for pool in sandbox.pools]
+        conntrack.cut_where(sandbox.namespace, lambda entry: is_stray(entry, pools, living))
+
+
+def _living(known: Sequence[View]) -> frozenset[str]:
+    return frozenset().union(*(view.living for view in known))

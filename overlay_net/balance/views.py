@@ -1,0 +1,109 @@
+"""What a network's services mean to a container: virtual addresses and who serves. Pure."""
+
+import zlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from api.v1 import network_pb2, specs_pb2
+from overlay_net import ruleset, spread
+from overlay_net.backends import backends
+from overlay_net.ruleset import Base, Content
+
+BASE = Base(
+    family="inet",
+    name="swarm_balance",
+    # `ct` is what makes the kernel keep its connection table: without it chains of type nat see no
+    # packet, not even to refuse it, until the first service has a task. `used` remembers whom this
+    # container was ever led to, for to look through the connection table costs milliseconds: its
+    # buckets are those of the whole host, however few connections a container has.
+    body="""\
+map virtual4 { type ipv4_addr : verdict; }
+map virtual6 { type ipv6_addr : verdict; }
+chain output {
+type nat hook output priority -100; policy accept;
+ct state new ip daddr vmap @virtual4
+ct state new ip6 daddr vmap @virtual6
+}
+set used4 { type ipv4_addr; size 65535; flags dynamic; }
+set used6 { type ipv6_addr; size 65535; flags dynamic; }
+chain remember {
+type filter hook postrouting priority 0; policy accept;
+ct state new ct status & dnat != 0 add @used4 { ip daddr }
+ct state new ct status & dnat != 0 add @used6 { ip6 daddr }
+}
+""",
+    maps=("virtual4", "virtual6"),
+)
+
+USED = ("used4", "used6")
+
+_LONGEST_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that has virtual addresses; `serving`: of its tasks, sorted."""
+
+    name: str
+    virtual_ips: tuple[str, ...]
+    serving: tuple[str, ...]
+    sticky: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A network as containers see it; `living`: addresses of all tasks, serving or not."""
+
+    services: tuple[Service, ...] = ()
+    living: frozenset[str] = frozenset()
+
+
+def view(
+    services: Iterable[network_pb2.NetworkService],
+    endpoints: Iterable[network_pb2.NetworkEndpoint],
+    lost: Collection[str] = (),
+) -> View:
+    """What is told of one network. `lost`: nodes that are down, whatever is said of their tasks."""
+    found = backends(endpoints, lost)
+    return View(
+        tuple(
+            Service(
+                service.name,
+                tuple(service.virtual_ips),
+                found.of(service.service_id),
+                service.sticky,
+            )
+            for service in services
+            if service.mode == specs_pb2.EndpointSpec.MODE_VIP and service.virtual_ips
+        ),
+        found.living,
+    )
+
+
+def content(views: Iterable[View], sandbox: str) -> Content:
+    """The table of a container in these networks; each begins its turns at another task."""
+    start = zlib.crc32(sandbox.encode())
+    chains: dict[str, str] = {}
+    elements: dict[ruleset.Element, str] = {}
+    for each in views:
+        for service in each.services:
+            turn = 0 if service.sticky or not service.serving else start % len(service.serving)
+            name, rules = _chain(service, turn)
+            chains[name] = rules
+            for address in service.virtual_ips:
+                table = "virtual6" if ":" in address else "virtual4"
+                elements[table, address] = f"goto {name}"
+    return Content(chains, elements)
+
+
+@lru_cache(maxsize=4096)
+def _chain(service: Service, turn: int) -> tuple[str, str]:
+    rules = spread.rules(service.serving, spread.Way(sticky=service.sticky, start=turn))
+    return ruleset.chain(_word(service.name), rules), rules
+
+
+def _word(name: str) -> str:
+    """A name as a chain may have it; what it stands for need not be unique."""
+    kept = (char if char.isascii() and char.isalnum() else "_" for char in name[:_LONGEST_NAME])
+    return "s-" + "".join(kept)

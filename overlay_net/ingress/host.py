@@ -1,0 +1,138 @@
+"""A node's side of published ports, as one nftables table. Pure.
+
+::1 is left alone: a local client's connection to it cannot be led elsewhere, for no route leads
+back (docs/decisions/0017). Such a client is refused at once and tries 127.0.0.1, which works.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from overlay_net import ruleset, spread
+from overlay_net.ingress.ports import PROTOCOLS, Mesh, Port
+from overlay_net.ruleset import Base, Content
+
+_HEADERS4, _HEADERS6 = 40, 60  # IP and TCP without options
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """This node. `leg`: its device in the ingress network, with that network's MTU and subnets.
+
+    `bridges`: the devices by which its containers reach it. `ipv6`: whether it forwards IPv6.
+    """
+
+    id: str
+    namespace: Path
+    leg: str
+    mtu: int
+    pools: tuple[str, ...]
+    bridges: tuple[str, ...] = ()
+    ipv6: bool = False
+
+
+def base(node: Node) -> Base:
+    """The table without ports."""
+    return Base(
+        "inet",
+        "swarm_ingress",
+        _BODY.format(
+            leg=node.leg,
+            segment4=node.mtu - _HEADERS4,
+            segment6=node.mtu - _HEADERS6,
+            hidden="".join(f"set hidden_{name} {{ type inet_service; }}\n" for name in _NAMES),
+            hide="".join(_HIDE.format(leg=node.leg, name=name) for name in _NAMES),
+        ),
+        maps=("everywhere", "address4", "address6"),
+        sets=("bridges", *(f"hidden_{name}" for name in _NAMES)),
+    )
+
+
+def content(node: Node, mesh: Mesh) -> Content:
+    """Its ports. Nodes begin their turns at different tasks."""
+    start = zlib.crc32(node.id.encode())
+    chains: dict[str, str] = {}
+    elements: dict[ruleset.Element, str] = {("bridges", name): "" for name in node.bridges}
+    for port in mesh.ports:
+        turn = 0 if port.sticky or not port.backends else start % len(port.backends)
+        rules = spread.rules(
+            port.backends, spread.Way(port.sticky, port.protocol, port.target, turn)
+        )
+        name = ruleset.chain(f"{port.protocol}-{port.published}", rules)
+        chains[name] = rules
+        elements[_key(port)] = f"goto {name}"
+        if port.hidden:
+            elements[f"hidden_{port.protocol}", str(port.published)] = ""
+    return Content(chains, elements)
+
+
+def sysctls(node: Node) -> Mapping[str, str]:
+    """What the node's network stack has to allow; see `guard` for what that would open."""
+    # A task that is led to itself would else be translated within its bridge, where no frame goes
+    # out of the port that it came in by.
+    wished = {f"bridge/bridge-nf-call-{each}tables": "0" for each in ("ip", "ip6")}
+    wished["ipv4/ip_forward"] = "1"
+    for device in (node.leg, *node.bridges):
+        wished[f"ipv4/conf/{device}/route_localnet"] = "1"
+    if node.ipv6:
+        wished["ipv6/conf/all/forwarding"] = "1"
+    return wished
+
+
+def _key(port: Port) -> ruleset.Element:
+    if not port.host_ip:
+        return "everywhere", f"{port.protocol} . {port.published}"
+    table = "address6" if ":" in port.host_ip else "address4"
+    return table, f"{port.host_ip} . {port.protocol} . {port.published}"
+
+
+_NAMES = tuple(PROTOCOLS.values())
+
+_HIDE = 'oifname "{leg}" meta l4proto {name} ct original proto-dst @hidden_{name} masquerade\n'
+
+# Before other translations (priority -100), so that Docker's and ours never both apply. Lookups are
+# made for the first packet of a connection only. guard: with route_localnet a neighbour could else
+# send to what listens on 127.0.0.1 alone (CVE-2020-8558). post: 127.0.0.1 means nothing elsewhere;
+# and a local container's answers would come to it by another way than it asked.
+_BODY = """\
+map everywhere {{ type inet_proto . inet_service : verdict; }}
+map address4 {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
+map address6 {{ type ipv6_addr . inet_proto . inet_service : verdict; }}
+set bridges {{ type ifname; }}
+{hidden}chain guard {{
+type filter hook prerouting priority raw; policy accept;
+iifname != "{leg}" iifname != @bridges accept
+ip daddr 127.0.0.0/8 drop
+ip saddr 127.0.0.0/8 drop
+}}
+chain pre {{
+type nat hook prerouting priority -110; policy accept;
+ct state new fib daddr type != local accept
+ip daddr . meta l4proto . th dport vmap @address4
+ip6 daddr . meta l4proto . th dport vmap @address6
+meta l4proto . th dport vmap @everywhere
+}}
+chain out {{
+type nat hook output priority -110; policy accept;
+ct state new fib daddr type != local accept
+ip6 daddr ::1 accept
+ip daddr . meta l4proto . th dport vmap @address4
+ip6 daddr . meta l4proto . th dport vmap @address6
+meta l4proto . th dport vmap @everywhere
+}}
+chain post {{
+type nat hook postrouting priority 90; policy accept;
+ct status & dnat == 0 accept
+oifname "{leg}" ip saddr 127.0.0.0/8 masquerade
+oifname "{leg}" iifname @bridges masquerade
+{hide}oifname @bridges ip saddr 127.0.0.0/8 masquerade
+oifname @bridges iifname @bridges masquerade
+}}
+chain segments {{
+type filter hook forward priority mangle; policy accept;
+oifname "{leg}" tcp flags syn tcp option maxseg size set rt mtu
+iifname "{leg}" meta nfproto ipv4 tcp flags syn tcp option maxseg size set {segment4}
+iifname "{leg}" meta nfproto ipv6 tcp flags syn tcp option maxseg size set {segment6}
+}}
+"""

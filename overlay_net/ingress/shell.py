@@ -1,0 +1,67 @@
+"""Makes published ports so, on the node and in its tasks. It decides only which connections end."""
+
+import ipaddress
+from collections.abc import Iterable
+from pathlib import Path
+
+from overlay_net import conntrack, sysctls
+from overlay_net.ingress import host, routes, task
+from overlay_net.ingress.host import Node
+from overlay_net.ingress.ports import Mesh
+from overlay_net.ingress.task import Task
+from overlay_net.nft import LibNft
+from overlay_net.strays import is_stray
+from overlay_net.tables import Tables
+
+
+class Ingress:
+    """One per daemon. Every call blocks for milliseconds: it is no work for the event loop."""
+
+    def __init__(self, nft: LibNft) -> None:
+        self._nft = nft
+        self._tables = Tables(nft)
+        self._published: dict[Path, tuple[Node, Mesh]] = {}
+        self._prepared: set[Task] = set()
+
+    def apply_node(self, node: Node, mesh: Mesh, *, look: bool = False) -> None:
+        """This node's ports. What another daemon left is found the first time, or by `look`."""
+        before = self._published.get(node.namespace)
+        if before == (node, mesh) and not look:
+            return
+        sysctls.apply(node.namespace, host.sysctls(node))
+        # First no new connection goes to a task, then those that exist end: else they come back.
+        self._tables.apply(node.namespace, host.base(node), host.content(node, mesh), look=look)
+        if before is None or look:
+            pools = [ipaddress.ip_network(pool) for pool in node.pools]
+            conntrack.cut_where(node.namespace, lambda entry: is_stray(entry, pools, mesh.living))
+        else:
+            conntrack.cut_from(node.namespace, before[1].living - mesh.living)
+        self._published[node.namespace] = (node, mesh)
+
+    def apply_task(self, published: Task, macs: Iterable[str], *, look: bool = False) -> None:
+        """A task's way back. `macs`: of all nodes' legs in the ingress network, this one's too."""
+        if published not in self._prepared or look:
+            sysctls.apply(published.namespace, task.sysctls(published))
+            routes.apply(published)
+        base, egress = task.base(published), task.egress_base(published)
+        found = self._tables.found(published.namespace, base, look=look)
+        held = {mac: int(number) for (at, mac), number in found.elements.items() if at == "zones"}
+        given = task.numbers(macs, held)
+        # Frames first: a connection that is marked can be answered.
+        self._tables.apply(published.namespace, egress, task.egress_content(given), look=look)
+        self._tables.apply(published.namespace, base, task.content(given), look=look)
+        self._prepared.add(published)
+        gone = {task.MARK | number for mac, number in held.items() if mac not in given}
+        if gone:
+            conntrack.cut_where(published.namespace, lambda entry: entry.mark in gone)
+
+    def remove_node(self, node: Node) -> None:
+        """This node publishes nothing more, as when it leaves the swarm."""
+        self._published.pop(node.namespace, None)
+        self._tables.remove(node.namespace, host.base(node))
+
+    def forget(self, namespace: Path) -> None:
+        """A task is gone; its namespace may end."""
+        self._prepared = {each for each in self._prepared if each.namespace != namespace}
+        self._tables.forget(namespace)
+        self._nft.forget(namespace)

@@ -1,0 +1,100 @@
+"""From what a host shows to what an operator should know. Pure."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from overlay_net.obstacles import firewalls
+from overlay_net.obstacles.firewalls import Finding, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A TCP listener, or a UDP socket without a peer. `address`: "0.0.0.0" or "::" for any."""
+
+    protocol: str
+    port: int
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A VXLAN device."""
+
+    name: str
+    vni: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What is there. `legacy_forward`: what `iptables-legacy -S FORWARD` says, or ""."""
+
+    ruleset: Sequence[JsonObject] = ()
+    legacy_forward: str = ""
+    sockets: Collection[Socket] = ()
+    tunnels: Collection[Tunnel] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What networks need. `devices`: between which packets have to be forwarded.
+
+    `ports`: protocol and port that this node is about to open, and what for; `published`: those of
+    services. `vnis`: the networks of this node; `own`: the names of the tunnels that it made
+    itself.
+    """
+
+    devices: Sequence[str] = ()
+    ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    published: Collection[tuple[str, int]] = ()
+    vnis: Mapping[int, str] = field(default_factory=dict)
+    own: Collection[str] = ()
+
+
+def findings(host: Host, need: Need) -> list[Finding]:
+    """All that stands in the way, the worst first."""
+    return [
+        *firewalls.findings(host.ruleset, host.legacy_forward, need.devices),
+        *_ports(host, need),
+        *_tunnels(host, need),
+        *_hidden_listeners(host, need),
+    ]
+
+
+def _ports(host: Host, need: Need) -> Iterator[Finding]:
+    tunnelled = {tunnel.port for tunnel in host.tunnels}
+    bound = {(socket.protocol, socket.port) for socket in host.sockets}
+    for (protocol, port), purpose in need.ports.items():
+        if (protocol, port) not in bound or (protocol == "udp" and port in tunnelled):
+            continue  # tunnels may share a port
+        yield Finding(
+            f"port {port}/{protocol} is taken",
+            f"{purpose} needs it, and another program has it",
+            "stop that program; if it is Docker Swarm's: docker swarm leave",
+            f"ss -nlp {'-u' if protocol == 'udp' else '-t'} sport = :{port}",
+        )
+
+
+def _tunnels(host: Host, need: Need) -> Iterator[Finding]:
+    for tunnel in host.tunnels:
+        network = need.vnis.get(tunnel.vni)
+        if network is None or tunnel.name in need.own:
+            continue
+        yield Finding(
+            f"VXLAN number {tunnel.vni} is taken",
+            f"network {network} has it, and so has device {tunnel.name}, which is not ours",
+            "remove the device; what an ended Docker Swarm left is of no use to anybody",
+            f"ip link del {tunnel.name}",
+        )
+
+
+def _hidden_listeners(host: Host, need: Need) -> Iterator[Finding]:
+    bound = {(socket.protocol, socket.port): socket.address for socket in host.sockets}
+    for protocol, port in sorted(need.published):
+        if (protocol, port) in bound:
+            yield Finding(
+                f"port {port}/{protocol} is published, and a program of this host listens on it",
+                "connections to it go to the service, the program gets none",
+                "stop the program, or publish another port",
+                f"ss -nlp {'-u' if protocol == 'udp' else '-t'} sport = :{port}",
+            )

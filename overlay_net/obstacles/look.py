@@ -1,0 +1,76 @@
+"""Reads what `findings` judges, in one network namespace. It changes nothing."""
+
+import ipaddress
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from hostkit import netns
+from overlay_net.nft import Nft
+from overlay_net.obstacles.findings import Host, Socket, Tunnel
+
+_LISTENING = {"tcp": "0A", "udp": "07"}  # the states of sockets that wait for anybody
+_LEGACY_IN_USE = Path("/proc/thread-self/net/ip_tables_names")
+_TIMEOUT = 5.0
+
+
+def look(target: Path, nft: Nft) -> Host:
+    """The host, or lab host, whose namespace is file `target`."""
+    ruleset = nft.ask(target, "list ruleset")
+    sockets, tunnels, legacy = netns.call_in(
+        target, lambda: (list(_sockets()), list(_tunnels()), _legacy_forward())
+    )
+    return Host(ruleset, legacy, sockets, tunnels)
+
+
+def parse_sockets(protocol: str, table: str) -> Iterator[Socket]:
+    """What /proc/net/{tcp,tcp6,udp,udp6} tells of sockets that wait for anybody."""
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == _LISTENING[protocol]:
+            address, _, port = fields[1].partition(":")
+            yield Socket(protocol, int(port, 16), _address(address))
+
+
+def _sockets() -> Iterator[Socket]:
+    for protocol in _LISTENING:
+        for suffix in ("", "6"):
+            file = Path(f"/proc/thread-self/net/{protocol}{suffix}")
+            if file.exists():
+                yield from parse_sockets(protocol, file.read_text())
+
+
+def _tunnels() -> Iterator[Tunnel]:
+    with IPRoute() as route:
+        for link in route.get_links():
+            if link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "vxlan":
+                continue
+            data = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
+            vni, port = data.get_attr("IFLA_VXLAN_ID"), data.get_attr("IFLA_VXLAN_PORT")
+            yield Tunnel(link.get_attr("IFLA_IFNAME"), vni, port)
+
+
+def _legacy_forward() -> str:
+    """Asks only where such rules are in use: asking alone makes the kernel's tables of them."""
+    if not _LEGACY_IN_USE.exists() or "filter" not in _LEGACY_IN_USE.read_text().split():
+        return ""
+    try:
+        done = subprocess.run(
+            ["iptables-legacy", "-S", "FORWARD"],  # noqa: S607 - where it is differs by system
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
+
+
+def _address(hexadecimal: str) -> str:
+    """Words of four bytes, each in the order of the machine."""
+    packed = bytes.fromhex(hexadecimal)
+    words = (packed[at : at + 4][::-1] for at in range(0, len(packed), 4))
+    return str(ipaddress.ip_address(b"".join(words)))

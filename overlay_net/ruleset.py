@@ -1,0 +1,167 @@
+"""One nftables table as it is wished, as it is found, and the transaction from one to the other.
+Pure.
+
+Chains that hold rules carry a digest of them in their name, and are made or removed, never changed.
+So the names of chains and the elements of maps say all there is to know: the difference to what
+another process left is found without reading one rule, and a change of one service touches that
+service's chain alone.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Element = tuple[str, str]  # the name of a map or set, and a key in it as nft writes it
+
+_VERSION = "version-"
+_DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a table always holds.
+
+    `body`: its sets, maps and hooked chains. `maps` and `sets`: those of them that get elements.
+    """
+
+    family: str
+    name: str
+    body: str
+    maps: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The name of the empty chain that says which body the table was made of."""
+        return _VERSION + _digest(self.body)
+
+    @property
+    def at(self) -> str:
+        """Family and name, as commands take them."""
+        return f"{self.family} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What changes: rules by the name of their chain (see `chain`), and values of elements."""
+
+    chains: Mapping[str, str] = field(default_factory=dict)
+    elements: Mapping[Element, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the kernel holds of a table. `version`: "" if there is none that we know."""
+
+    version: str = ""
+    chains: frozenset[str] = frozenset()
+    elements: Mapping[Element, str] = field(default_factory=dict)
+
+
+def chain(prefix: str, rules: str) -> str:
+    """The name of a chain with these rules; `prefix` tells people what it is for."""
+    return f"{prefix}-{_digest(rules)}"
+
+
+def held(base: Base, content: Content) -> Held:
+    """What the kernel holds after `plan` was carried out."""
+    return Held(base.version, frozenset(content.chains), content.elements)
+
+
+def plan(base: Base, wished: Content, found: Held) -> str:
+    """The transaction that makes `wished` of `found`; "" if they are the same."""
+    if found.version != base.version:
+        return "".join(_anew(base, wished))
+    return "".join(_changes(base, wished, found))
+
+
+def removal(base: Base) -> str:
+    """The transaction that removes the table, whether it is there or not."""
+    return f"add table {base.at}\ndelete table {base.at}\n"
+
+
+def is_anew(base: Base, transaction: str) -> bool:
+    """Whether it makes the table from nothing, so that what rules had gathered in it is lost."""
+    return transaction.startswith(removal(base))
+
+
+def members(sets: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The elements of a set that rules add to, as `list set` says them in JSON."""
+    return frozenset(
+        _key(element) for each in sets if "set" in each for element in each["set"].get("elem", ())
+    )
+
+
+def parse(
+    base: Base, chains: Iterable[Mapping[str, Any]], sets: Iterable[Mapping[str, Any]]
+) -> Held:
+    """What `list chains` and `list map` (or set) say, as JSON. Other tables are passed over."""
+    ours = {
+        str(each["chain"]["name"])
+        for each in chains
+        if "chain" in each
+        and (each["chain"]["family"], each["chain"]["table"]) == (base.family, base.name)
+        and "hook" not in each["chain"]
+    }
+    versions = {name for name in ours if name.startswith(_VERSION)}
+    elements: dict[Element, str] = {}
+    for each in sets:
+        for kind in each.keys() & {"map", "set"}:
+            body = each[kind]
+            for element in body.get("elem", ()):
+                key, value = element if kind == "map" else (element, None)
+                elements[body["name"], _key(key)] = _value(value)
+    return Held("".join(versions), frozenset(ours - versions), elements)
+
+
+def _anew(base: Base, wished: Content) -> Iterator[str]:
+    yield removal(base)
+    yield f"table {base.at} {{\n{base.body}chain {base.version} {{ }}\n}}\n"
+    yield from _changes(base, wished, Held(base.version))
+
+
+def _changes(base: Base, wished: Content, found: Held) -> Iterator[str]:
+    for name, rules in wished.chains.items():
+        if name not in found.chains:
+            yield f"table {base.at} {{\nchain {name} {{\n{rules}}}\n}}\n"
+    gone = [each for each, value in found.elements.items() if wished.elements.get(each) != value]
+    fresh = [each for each, value in wished.elements.items() if found.elements.get(each) != value]
+    for name in (*base.maps, *base.sets):
+        yield from _elements("delete", base, name, (key for at, key in gone if at == name))
+        yield from _elements(
+            "add",
+            base,
+            name,
+            (_pair(key, wished.elements[at, key]) for at, key in fresh if at == name),
+        )
+    # Last, for a chain that an element leads to cannot be removed.
+    for name in sorted(found.chains - wished.chains.keys()):
+        yield f"delete chain {base.at} {name}\n"
+
+
+def _elements(verb: str, base: Base, name: str, elements: Iterable[str]) -> Iterator[str]:
+    if joined := ", ".join(elements):
+        yield f"{verb} element {base.at} {name} {{ {joined} }}\n"
+
+
+def _pair(key: str, value: str) -> str:
+    return f"{key} : {value}" if value else key
+
+
+def _key(key: object) -> str:
+    if isinstance(key, dict):
+        return " . ".join(str(part) for part in key["concat"])
+    return str(key)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return f"goto {value['goto']['target']}"
+    return str(value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()

@@ -1,0 +1,42 @@
+"""Settings of the network stack of a namespace. Only what differs is written.
+
+`conf/all/forwarding` of IPv6 has a side effect: the kernel then forgets what routers announce. So
+devices that listened to them go on to do so.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hostkit import netns
+
+_ROOT = Path("/proc/sys/net")
+_BRIDGES = "bridge/"
+_FORWARD6 = "ipv6/conf/all/forwarding"
+_LISTENING, _LISTENING_AS_ROUTER = "1", "2"
+
+
+def apply(target: Path, wished: Mapping[str, str]) -> None:
+    """Values by name, as `ipv4/ip_forward`, in the namespace of file `target`.
+
+    A name that is not there, as of a device that is gone, is an OSError; but not one of bridges:
+    without br_netfilter frames that pass a bridge meet no rules anyhow.
+    """
+    netns.call_in(target, lambda: _apply(wished))
+
+
+def _apply(wished: Mapping[str, str]) -> None:
+    for name, value in wished.items():
+        file = _ROOT / name
+        if name.startswith(_BRIDGES) and not file.exists():
+            continue
+        if file.read_text().strip() == value:
+            continue
+        if name == _FORWARD6 and value == "1":
+            _keep_listening()
+        file.write_text(value)
+
+
+def _keep_listening() -> None:
+    for file in _ROOT.glob("ipv6/conf/*/accept_ra"):
+        if file.read_text().strip() == _LISTENING:
+            file.write_text(_LISTENING_AS_ROUTER)

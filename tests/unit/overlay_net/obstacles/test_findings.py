@@ -1,0 +1,151 @@
+"""Other firewalls, ports and tunnels, as dumps show them."""
+
+from typing import Any
+
+import pytest
+
+from overlay_net.obstacles.findings import Host, Need, Socket, Tunnel, findings
+from overlay_net.obstacles.look import parse_sockets
+
+NEED = Need(devices=("ing0",))
+
+
+def chain(
+    name: str = "FORWARD",
+    *,
+    table: str = "filter",
+    family: str = "ip",
+    hook: str = "forward",
+    policy: str = "drop",
+) -> dict[str, Any]:
+    more = {"hook": hook, "policy": policy, "type": "filter"} if hook else {}
+    return {"chain": {"family": family, "table": table, "name": name, **more}}
+
+
+def rule(
+    at: str, *parts: dict[str, Any], table: str = "filter", family: str = "ip"
+) -> dict[str, Any]:
+    return {"rule": {"family": family, "table": table, "chain": at, "expr": list(parts)}}
+
+
+def by(key: str, device: object = "ing0") -> dict[str, Any]:
+    return {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": device}}
+
+
+COUNTER: dict[str, Any] = {"counter": {"packets": 1}}
+ACCEPT: dict[str, Any] = {"accept": None}
+REJECT: dict[str, Any] = {"reject": {}}
+
+
+@pytest.mark.parametrize(
+    ("ruleset", "owner", "command"),
+    [
+        (
+            [chain()],
+            "table ip filter",
+            'nft insert rule ip filter FORWARD iifname "ing0" accept && '
+            'nft insert rule ip filter FORWARD oifname "ing0" accept',
+        ),
+        (
+            [chain(), chain("DOCKER-USER", hook="")],
+            "Docker",
+            "iptables -I DOCKER-USER -i ing0 -j ACCEPT && "
+            "iptables -I DOCKER-USER -o ing0 -j ACCEPT",
+        ),
+        (
+            [chain(family="ip6"), chain("DOCKER-USER", hook="", family="ip6")],
+            "Docker",
+            "ip6tables -I DOCKER-USER -i ing0 -j ACCEPT && "
+            "ip6tables -I DOCKER-USER -o ing0 -j ACCEPT",
+        ),
+        (
+            [chain(), chain("ufw-before-forward", hook="")],
+            "ufw",
+            "ufw route allow in on ing0 && ufw route allow out on ing0",
+        ),
+        (
+            [
+                chain("filter_FORWARD", table="firewalld", family="inet", policy="accept"),
+                rule("filter_FORWARD", REJECT, table="firewalld", family="inet"),
+            ],
+            "firewalld",
+            "firewall-cmd --permanent --zone=trusted --add-interface=ing0 && firewall-cmd --reload",
+        ),
+        (
+            [chain(), chain("DOCKER-USER", hook=""), rule("DOCKER-USER", by("iifname"), ACCEPT)],
+            "Docker",
+            "iptables -I DOCKER-USER -o ing0 -j ACCEPT",
+        ),
+    ],
+)
+def test_who_drops_and_what_lets_us_pass(
+    ruleset: list[dict[str, Any]], owner: str, command: str
+) -> None:
+    (found,) = findings(Host(ruleset=ruleset), NEED)
+    assert found.what == f"{owner} drops what this host forwards"
+    assert "ing0" in found.why
+    assert found.command == command
+
+
+@pytest.mark.parametrize(
+    "ruleset",
+    [
+        [],
+        [chain(policy="accept")],
+        [chain(hook="input")],
+        [chain(table="swarm_x")],
+        [chain(), rule("FORWARD", by("iifname"), COUNTER, ACCEPT),
+         rule("FORWARD", by("oifname", {"set": ["x", "ing0"]}), ACCEPT)],
+    ],
+)  # fmt: skip
+def test_what_is_no_obstacle(ruleset: list[dict[str, Any]]) -> None:
+    assert findings(Host(ruleset=ruleset), NEED) == []
+
+
+def test_a_rule_that_accepts_less_than_all_is_not_enough() -> None:
+    narrow = rule("FORWARD", by("iifname"), by("oifname", "eth0"), ACCEPT)
+    (found,) = findings(Host(ruleset=[chain(), narrow]), NEED)
+    assert "-i" not in found.command.split("&&")[1]
+
+
+def test_iptables_legacy() -> None:
+    (found,) = findings(
+        Host(legacy_forward="-P FORWARD DROP\n-A FORWARD -i ing0 -j ACCEPT\n"), NEED
+    )
+    assert found.command == "iptables-legacy -I FORWARD -o ing0 -j ACCEPT"
+    assert findings(Host(legacy_forward="-P FORWARD ACCEPT\n"), NEED) == []
+
+
+def test_ports_that_are_taken() -> None:
+    need = Need(ports={("tcp", 2377): "the swarm", ("udp", 4789): "overlay networks"})
+    sockets = [Socket("tcp", 2377, "::"), Socket("udp", 4789, "::")]
+    found = findings(Host(sockets=sockets), need)
+    assert [each.what for each in found] == ["port 2377/tcp is taken", "port 4789/udp is taken"]
+    assert found[1].command == "ss -nlp -u sport = :4789"
+    # Tunnels of other numbers share the port.
+    assert len(findings(Host(sockets=sockets, tunnels=[Tunnel("vx9", 9, 4789)]), need)) == 1
+
+
+def test_numbers_of_tunnels_that_are_taken() -> None:
+    tunnels = [Tunnel("vx-001001-ab", 4097, 4789), Tunnel("vx4098", 4098, 4789)]
+    need = Need(vnis={4097: "front", 4098: "back"}, own=["vx4098"])
+    (found,) = findings(Host(tunnels=tunnels), need)
+    assert found.what == "VXLAN number 4097 is taken"
+    assert found.command == "ip link del vx-001001-ab"
+
+
+def test_a_program_behind_a_published_port_hears_nothing_more() -> None:
+    host = Host(sockets=[Socket("tcp", 80, "::")])
+    (found,) = findings(host, Need(published=[("tcp", 80), ("udp", 80)]))
+    assert found.what.startswith("port 80/tcp is published")
+
+
+def test_sockets_of_proc() -> None:
+    table = """\
+  sl  local_address rem_address   st tx_queue
+   0: 0100007F:0050 00000000:0000 0A 00000000:00000000
+   1: 0100007F:0051 0100007F:1234 01 00000000:00000000
+"""
+    table6 = "head\n 0: 00000000000000000000000001000000:14E9 0:0 07 0:0\n"
+    assert list(parse_sockets("tcp", table)) == [Socket("tcp", 80, "127.0.0.1")]
+    assert list(parse_sockets("udp", table6)) == [Socket("udp", 5353, "::1")]

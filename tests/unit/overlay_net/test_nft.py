@@ -1,0 +1,91 @@
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.errors import Code, SwarmError
+from hostkit import netns
+from overlay_net import tables
+from overlay_net.nft import LibNft
+from overlay_net.ruleset import Base, Content
+from tests.support.wires import Wires
+
+pytestmark = pytest.mark.root
+
+BASE = Base("inet", "swarm_t", "set s { type inet_service; }\n", sets=("s",))
+
+
+@pytest.fixture
+def net() -> Iterator[Wires]:
+    made = Wires()
+    with contextlib.closing(made):
+        yield made
+
+
+@pytest.fixture
+def nft() -> Iterator[LibNft]:
+    made = LibNft()
+    with contextlib.closing(made):
+        yield made
+
+
+def names(nft: LibNft, target: Path) -> list[str]:
+    return [each["table"]["name"] for each in nft.ask(target, "list tables")]
+
+
+def test_a_context_stays_in_its_namespace(net: Wires, nft: LibNft) -> None:
+    first, second = net.namespace("a"), net.namespace("b")
+    nft.run(first, "add table inet x")
+    assert names(nft, first) == ["x"]
+    assert names(nft, second) == []
+
+
+def test_a_transaction_happens_wholly_or_not_at_all(net: Wires, nft: LibNft) -> None:
+    target = net.namespace("a")
+    with pytest.raises(SwarmError, match="No such file") as refused:
+        nft.run(target, "add table inet x\nadd chain inet absent c\n")
+    assert refused.value.code is Code.NOT_FOUND
+    assert names(nft, target) == []
+
+
+def test_a_syntax_error_says_where(net: Wires, nft: LibNft) -> None:
+    with pytest.raises(SwarmError, match="syntax error") as refused:
+        nft.run(net.namespace("a"), "add nonsense\n")
+    assert refused.value.code is Code.INTERNAL
+    assert "\n" not in str(refused.value)
+
+
+def test_a_name_that_stands_for_another_namespace(net: Wires, nft: LibNft) -> None:
+    target = net.namespace("a")
+    nft.run(target, "add table inet x")
+    netns.delete(target.name)
+    with pytest.raises(SwarmError) as gone:
+        nft.ask(target, "list tables")
+    assert gone.value.code is Code.NOT_FOUND
+    netns.create(target.name)
+    assert names(nft, target) == []
+
+
+def test_tables_believe_their_memory_unless_told_to_look(net: Wires, nft: LibNft) -> None:
+    target = net.namespace("a")
+    kept = tables.Tables(nft)
+    wished = Content({}, {("s", "80"): ""})
+    assert kept.apply(target, BASE, wished)
+    assert kept.apply(target, BASE, wished) == ""
+    nft.run(target, "flush ruleset")
+    assert kept.apply(target, BASE, wished) == ""
+    assert kept.apply(target, BASE, wished, look=True)
+    assert tables.Tables(nft).apply(target, BASE, wished) == ""
+
+
+def test_a_change_that_was_refused_is_made_from_what_is_there(net: Wires, nft: LibNft) -> None:
+    target = net.namespace("a")
+    kept = tables.Tables(nft)
+    kept.apply(target, BASE, Content())
+    nft.run(target, "flush ruleset")
+    wished = Content({}, {("s", "80"): ""})
+    assert "chain version-" in kept.apply(target, BASE, wished)
+    kept.remove(target, BASE)
+    assert names(nft, target) == []
+    assert kept.apply(target, BASE, wished)
