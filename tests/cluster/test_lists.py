@@ -58,7 +58,7 @@ def test_filters_hold_wherever_one_asks(swarm: Swarm, at: str) -> None:
 
 
 def test_images_are_filtered_as_dockers(swarm: Swarm) -> None:
-    swarm.create("web", *RUN)
+    swarm.create("web", *RUN, replicas=2)  # one on each host
 
     def images(*filters: str) -> list[str]:
         return listed(swarm, "image", "ls", *filters, field="Repository", at="m1")
