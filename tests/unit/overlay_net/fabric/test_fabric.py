@@ -191,7 +191,7 @@ _ANOTHER = """
 import pickle, sys
 from overlay_net.fabric.fabric import Fabric
 name, address, host = sys.argv[1:]
-fabric = Fabric(name, lambda text: None, address, host=host)
+fabric = Fabric(lambda text: None, address, namespace=name, host=host)
 done = fabric.converge(pickle.load(sys.stdin.buffer))
 assert not done.failed, done.failed
 """
@@ -261,28 +261,31 @@ def outer_address(sandbox: str) -> str:
 
 def test_bridges_are_a_hosts_own(laid: Underlay) -> None:
     host = laid.hosts[0]
-    for id, subnet, internal in (
-        ("red", "10.5.0.0/24", False),
-        ("blue", "10.6.0.0/24", False),
-        ("shut", "10.7.0.0/24", True),
-    ):
+    for id, number, internal in (("red", 5, False), ("blue", 6, False), ("shut", 7, True)):
         network = network_pb2.NodeNetwork(id=id, name=id, driver="bridge", internal=internal)
-        network.pools.add(subnet=subnet, gateway=subnet.replace("0/24", "1"))
+        network.pools.add(subnet=f"10.{number}.0.0/24", gateway=f"10.{number}.0.1")
+        network.pools.add(subnet=f"fd0{number}::/64", gateway=f"fd0{number}::1")
         host.wanted.put_network(network)
-    red = laid.task("red1", host, red="10.5.0.5/24")
-    red_too = laid.task("red2", host, red="10.5.0.6/24")
-    blue = laid.task("blue1", host, blue="10.6.0.5/24")
-    shut = laid.task("shut1", host, shut="10.7.0.5/24")
-    shut_too = laid.task("shut2", host, shut="10.7.0.6/24")
+    red = laid.task("red1", host, red="10.5.0.5/24 fd05::5/64")
+    red_too = laid.task("red2", host, red="10.5.0.6/24 fd05::6/64")
+    blue = laid.task("blue1", host, blue="10.6.0.5/24 fd06::5/64")
+    shut = laid.task("shut1", host, shut="10.7.0.5/24 fd07::5/64")
+    shut_too = laid.task("shut2", host, shut="10.7.0.6/24 fd07::6/64")
     host.converge()
+    for each, number in ((host, 1), (laid.hosts[2], 3)):
+        ip(each.name, f"addr add fd98::{number}/64 dev eth0 nodad")
     outside = laid.hosts[2].path
     assert reaches(red, red_too, "10.5.0.6")
     assert reaches(shut, shut_too, "10.7.0.6")
+    assert reaches(red, red_too, "fd05::6")
     assert seen_as(red, outside, "10.99.0.3") == host.address
+    assert seen_as(red, outside, "fd98::3") == "fd98::1"
     assert reaches(host.path, red, "10.5.0.5")
     for source, target, address in (
         (red, blue, "10.6.0.5"),
         (blue, red, "10.5.0.5"),
+        (red, blue, "fd06::5"),
+        (shut, outside, "fd98::3"),
         (red, shut, "10.7.0.5"),
         (shut, red, "10.5.0.5"),
         (shut, outside, "10.99.0.3"),
