@@ -39,8 +39,8 @@ class Sandboxes:
     def remove(self, task_id: str) -> None:
         """Forgets a sandbox; a missing one is no error. It ends with its last process.
 
-        Its legs are to be taken away before, by `Fabric.converge` without it: one that lives on with
-        a last process would still have its address.
+        Its legs are to be taken away before, by `Fabric.converge` without it: one that lives on
+        with a last process would still have its address.
         """
         netns.delete(self._name(task_id))
 
