@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,12 @@ def test_a_restart_disturbs_no_flow(laid: Underlay, two: tuple[str, str]) -> Non
         assert [str(step) for step in done.operations if "packet filter" not in str(step)] == []
         assert host.converge().operations == ()
         assert all(talk.goes_on() for talk in talks)
+    with ThreadPoolExecutor(1) as pool:
+        flow = pool.submit(talks[0].goes_on, 30_000_000)
+        while not flow.done():
+            for host in laid.hosts:
+                host.converge(fresh=True)
+        assert flow.result()
     for talk in talks:
         talk.close()
 
@@ -293,6 +300,7 @@ def test_bridges_are_a_hosts_own(laid: Underlay) -> None:
         assert not reaches(source, target, address)
     ip(laid.hosts[2].name, f"route add 10.5.0.0/24 via {host.address}")
     assert not reaches(outside, red, "10.5.0.5")
+    assert "dadfailed" not in look(Path(red).name, "addr show")  # a port sends back what came by it
 
 
 def test_macvlan_stands_on_a_device_of_the_host(laid: Underlay) -> None:
