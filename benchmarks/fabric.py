@@ -113,7 +113,12 @@ def _host() -> Iterator[tuple[Fabric, str]]:
             host.ask(addresses.put_address(index, f"{_ADDRESS}/24"))
             host.ask(*links.bring_up(index, link_local=False))
         # Rules are written once, by another program than those of a daemon's usual round.
-        fabric = Fabric(f"{name}-own", lambda text: None, _ADDRESS, host=str(netns.path(name)))
+        fabric = Fabric(
+            lambda text: None,
+            _ADDRESS,
+            namespace=f"{name}-own",
+            host=str(netns.path(name)),
+        )
         with contextlib.closing(fabric):
             yield fabric, name
     finally:

@@ -148,7 +148,10 @@ def _ours(number: int) -> Fabric:
         )
     wanted.put_sandbox(str(number), Sandbox(Sandboxes(f"{name}-").make(str(number))))
     fabric = Fabric(
-        f"{name}-own", lambda text: None, f"10.99.0.{number}", host=str(netns.path(name))
+        lambda text: None,
+        f"10.99.0.{number}",
+        namespace=f"{name}-own",
+        host=str(netns.path(name)),
     )
     assert not fabric.converge(wanted).failed
     return fabric

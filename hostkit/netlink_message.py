@@ -6,7 +6,7 @@ the messages of a family mean is not known here.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
@@ -32,8 +32,7 @@ _TEXT = 1  # NLMSGERR_ATTR_MSG
 Attributes = dict[int, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One request: its type, flags beside those that every request has, and its body."""
 
     type: int
@@ -48,8 +47,7 @@ class Message:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One message of the kernel."""
 
     type: int

@@ -23,8 +23,11 @@ _DESTINATION = 1  # NDA_DST
 _HARDWARE = 2  # NDA_LLADDR
 
 _BODY = struct.Struct("=BxxxiHBB")  # struct ndmsg
-_ATTRIBUTE = struct.Struct("=HH")
 _HARDWARE_LENGTH = 6
+_WHOLE = {
+    length: struct.Struct(f"=BxxxiHBB HH{length}s HH{_HARDWARE_LENGTH}sxx") for length in (4, 16)
+}
+"""The same with its two attributes, by the length of the address."""
 
 
 def put(index: int, entries: Mapping[bytes, bytes]) -> Iterator[Message]:
@@ -63,18 +66,20 @@ def read(answer: Answer) -> tuple[int, bytes, bytes] | None:
 
 def _body(index: int, key: bytes, value: bytes) -> bytes:
     if len(key) == FORWARDING_KEY:
-        head = _BODY.pack(_BRIDGE, index, _PERMANENT, _SELF, 0)
-        destination, hardware = value, key
+        family, flags, hardware, destination = _BRIDGE, _SELF, key, value
     else:
-        head = _BODY.pack(_FAMILIES[len(key)], index, _PERMANENT, 0, 0)
-        destination, hardware = key, value
-    return b"".join(
-        (
-            head,
-            _ATTRIBUTE.pack(4 + len(destination), _DESTINATION),
-            destination,
-            _ATTRIBUTE.pack(4 + _HARDWARE_LENGTH, _HARDWARE),
-            hardware,
-            b"\0\0",
-        )
+        family, flags, hardware, destination = _FAMILIES[len(key)], 0, value, key
+    length = len(destination)
+    return _WHOLE[length].pack(
+        family,
+        index,
+        _PERMANENT,
+        flags,
+        0,
+        4 + length,
+        _DESTINATION,
+        destination,
+        4 + _HARDWARE_LENGTH,
+        _HARDWARE,
+        hardware,
     )

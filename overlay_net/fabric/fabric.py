@@ -26,7 +26,8 @@ from overlay_net.fabric.picture import Picture
 from overlay_net.fabric.plan import plan
 from overlay_net.fabric.wanted import Wanted
 
-OWN_NAMESPACE = "/proc/self/ns/net"
+NAMESPACE = "swarm-fabric"
+_OWN = "/proc/self/ns/net"
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,18 @@ class Done:
 
 
 class Fabric:
-    """`namespace`: name of the fabric's own, made if it is not there; `host`: file of the host's.
-
-    `filter` writes the host's packet filter, `port` is that of VXLAN.
+    """`filter` writes the host's packet filter; `port` is that of VXLAN; `namespace`: name of the
+    fabric's own, made if it is not there; `host`: file of the host's.
     """
 
     def __init__(
         self,
-        namespace: str,
         filter: Filter,
         data_path_address: str,
         *,
         port: int = VXLAN_PORT,
-        host: str = OWN_NAMESPACE,
+        namespace: str = NAMESPACE,
+        host: str = _OWN,
     ) -> None:
         self._filter = filter
         self._data_path_address = data_path_address
@@ -67,10 +67,8 @@ class Fabric:
         self._known: Picture | None = None
         self._ground = Ground(data_path_address, {}, port)
         self._routed: Collection[str] = ()
-        if not netns.exists(namespace):
-            netns.create(namespace)
+        paths = (host, str(netns.ensure(namespace)))
         with contextlib.ExitStack() as stack:
-            paths = (host, str(netns.path(namespace)))
             self._handles = (_handle(stack, paths[0]), _handle(stack, paths[1]))
             self._host = stack.enter_context(Netlink.inside(paths[0]))
             self._fabric = stack.enter_context(Netlink.inside(paths[1]))
@@ -85,6 +83,7 @@ class Fabric:
 
         The first time, after a failure, and if `fresh`, all of the host's fabric is read and
         compared; else it is what the last round left, and only what changed since is looked at.
+        What is not told is taken away: after a start, everything has to be told before.
         """
         changed = wanted.take_changed()
         known, self._known = self._known, None

@@ -4,6 +4,7 @@ An address that is given to another task keeps its hardware address, so no neigh
 told of it: only where frames are sent to moves.
 """
 
+import functools
 import hashlib
 import ipaddress
 from collections.abc import Iterable
@@ -11,10 +12,11 @@ from collections.abc import Iterable
 _DOCKERS = b"\x02\x42"  # locally administered, as Docker's
 
 
+@functools.lru_cache(maxsize=1024)
 def packed(address: str) -> bytes:
     """An address, with or without prefix length, as 4 or 16 bytes; ValueError if it is none.
 
-    There may be ten thousand, and `ipaddress` takes five times as long.
+    There may be ten thousand, and `ipaddress` takes five times as long; a few are asked for often.
     """
     text = address.partition("/")[0]
     parts = text.split(".")

@@ -11,6 +11,7 @@ from hostkit import netns
 from hostkit.netlink import Netlink
 from overlay_net.fabric import links
 
+PREFIX = "swarm-task-"
 _SETTINGS = {
     "net/ipv4/ip_forward": "0",
     "net/ipv6/conf/all/forwarding": "0",
@@ -23,18 +24,12 @@ _SETTINGS = {
 class Sandboxes:
     """Those whose names begin with `prefix`; no others are ever touched."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str = PREFIX) -> None:
         self._prefix = prefix
 
     def make(self, task_id: str) -> str:
         """The file of a task's sandbox, made if it is not there."""
-        name = self._name(task_id)
-        path = netns.path(name)
-        if not netns.exists(name):
-            netns.create(name)
-        elif not _is_whole(path):
-            netns.delete(name)
-            netns.create(name)
+        path = netns.ensure(self._name(task_id))
         netns.call_in(path, _settle)
         with Netlink.inside(path) as inside:
             loopback = links.read_link(inside.get(links.ask_link("lo"))).index
@@ -42,7 +37,11 @@ class Sandboxes:
         return str(path)
 
     def remove(self, task_id: str) -> None:
-        """Forgets a sandbox; a missing one is no error. It ends with its last process."""
+        """Forgets a sandbox; a missing one is no error. It ends with its last process.
+
+        Its legs are to be taken away before, by `Fabric.converge` without it: one that lives on
+        with a last process would still have its address.
+        """
         netns.delete(self._name(task_id))
 
     def all(self) -> dict[str, str]:
@@ -57,15 +56,6 @@ class Sandboxes:
 
     def _name(self, task_id: str) -> str:
         return self._prefix + task_id
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether the name stands for a namespace, not for what a crash left of one."""
-    try:
-        netns.call_in(path, lambda: None)
-    except Exception:
-        return False
-    return True
 
 
 def _settle() -> None:

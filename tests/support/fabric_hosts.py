@@ -143,7 +143,10 @@ def _host(stack: contextlib.ExitStack, wire: str, number: int, mtu: int, ipv6: b
 
 def _fabric(name: str, address: str) -> Fabric:
     return Fabric(
-        f"{name}-fabric", lambda text: nft(name, text), address, host=str(netns.path(name))
+        lambda text: nft(name, text),
+        address,
+        namespace=f"{name}-fabric",
+        host=str(netns.path(name)),
     )
 
 

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,6 +185,12 @@ def test_a_restart_disturbs_no_flow(laid: Underlay, two: tuple[str, str]) -> Non
         assert [str(step) for step in done.operations if "packet filter" not in str(step)] == []
         assert host.converge().operations == ()
         assert all(talk.goes_on() for talk in talks)
+    with ThreadPoolExecutor(1) as pool:
+        flow = pool.submit(talks[0].goes_on, 30_000_000)
+        while not flow.done():
+            for host in laid.hosts:
+                host.converge(fresh=True)
+        assert flow.result()
     for talk in talks:
         talk.close()
 
@@ -191,7 +199,7 @@ _ANOTHER = """
 import pickle, sys
 from overlay_net.fabric.fabric import Fabric
 name, address, host = sys.argv[1:]
-fabric = Fabric(name, lambda text: None, address, host=host)
+fabric = Fabric(lambda text: None, address, namespace=name, host=host)
 done = fabric.converge(pickle.load(sys.stdin.buffer))
 assert not done.failed, done.failed
 """
@@ -261,28 +269,31 @@ def outer_address(sandbox: str) -> str:
 
 def test_bridges_are_a_hosts_own(laid: Underlay) -> None:
     host = laid.hosts[0]
-    for id, subnet, internal in (
-        ("red", "10.5.0.0/24", False),
-        ("blue", "10.6.0.0/24", False),
-        ("shut", "10.7.0.0/24", True),
-    ):
+    for id, number, internal in (("red", 5, False), ("blue", 6, False), ("shut", 7, True)):
         network = network_pb2.NodeNetwork(id=id, name=id, driver="bridge", internal=internal)
-        network.pools.add(subnet=subnet, gateway=subnet.replace("0/24", "1"))
+        network.pools.add(subnet=f"10.{number}.0.0/24", gateway=f"10.{number}.0.1")
+        network.pools.add(subnet=f"fd0{number}::/64", gateway=f"fd0{number}::1")
         host.wanted.put_network(network)
-    red = laid.task("red1", host, red="10.5.0.5/24")
-    red_too = laid.task("red2", host, red="10.5.0.6/24")
-    blue = laid.task("blue1", host, blue="10.6.0.5/24")
-    shut = laid.task("shut1", host, shut="10.7.0.5/24")
-    shut_too = laid.task("shut2", host, shut="10.7.0.6/24")
+    red = laid.task("red1", host, red="10.5.0.5/24 fd05::5/64")
+    red_too = laid.task("red2", host, red="10.5.0.6/24 fd05::6/64")
+    blue = laid.task("blue1", host, blue="10.6.0.5/24 fd06::5/64")
+    shut = laid.task("shut1", host, shut="10.7.0.5/24 fd07::5/64")
+    shut_too = laid.task("shut2", host, shut="10.7.0.6/24 fd07::6/64")
     host.converge()
+    for each, number in ((host, 1), (laid.hosts[2], 3)):
+        ip(each.name, f"addr add fd98::{number}/64 dev eth0 nodad")
     outside = laid.hosts[2].path
     assert reaches(red, red_too, "10.5.0.6")
     assert reaches(shut, shut_too, "10.7.0.6")
+    assert reaches(red, red_too, "fd05::6")
     assert seen_as(red, outside, "10.99.0.3") == host.address
+    assert seen_as(red, outside, "fd98::3") == "fd98::1"
     assert reaches(host.path, red, "10.5.0.5")
     for source, target, address in (
         (red, blue, "10.6.0.5"),
         (blue, red, "10.5.0.5"),
+        (red, blue, "fd06::5"),
+        (shut, outside, "fd98::3"),
         (red, shut, "10.7.0.5"),
         (shut, red, "10.5.0.5"),
         (shut, outside, "10.99.0.3"),
@@ -290,6 +301,30 @@ def test_bridges_are_a_hosts_own(laid: Underlay) -> None:
         assert not reaches(source, target, address)
     ip(laid.hosts[2].name, f"route add 10.5.0.0/24 via {host.address}")
     assert not reaches(outside, red, "10.5.0.5")
+    assert "dadfailed" not in look(Path(red).name, "addr show")  # a port sends back what came by it
+
+
+def test_a_bridge_changes_in_place(laid: Underlay) -> None:
+    host = laid.hosts[0]
+
+    def network(**fields: Any) -> None:
+        made = network_pb2.NodeNetwork(id="red", name="red", driver="bridge", **fields)
+        made.pools.add(subnet="10.5.0.0/24", gateway=f"10.5.0.{len(fields) + 1}")
+        host.wanted.put_network(made)
+        host.converge()
+
+    red = laid.task("red1", host, red="10.5.0.5/24")
+    network()
+    assert "default via 10.5.0.1" in look(Path(red).name, "route show")
+    with contextlib.closing(Talk(red, laid.hosts[2].path, "10.99.0.3")) as talk:
+        network(mtu=1400)
+        assert "10.5.0.1/24" not in look(host.name, "addr show")
+        assert "default via 10.5.0.2" in look(Path(red).name, "route show")
+        assert "mtu 1400" in look(Path(red).name, "link show eth0")
+        assert talk.goes_on()
+    network(mtu=1400, internal=True)
+    assert "default" not in look(Path(red).name, "route show")
+    assert reaches(host.path, red, "10.5.0.5")
 
 
 def test_macvlan_stands_on_a_device_of_the_host(laid: Underlay) -> None:
@@ -357,6 +392,53 @@ def test_what_fails_hinders_nothing_else_and_is_mended(laid: Underlay) -> None:
     host.sandboxes.make("broken")
     assert host.converge().operations
     assert reaches(good, gone, "10.0.1.6")
+
+
+def test_what_went_by_itself_is_no_failure(laid: Underlay, two: tuple[str, str]) -> None:
+    host = laid.hosts[0]
+    fabric = f"{host.name}-fabric"
+    bridge(fabric, "fdb del 02:42:0a:00:01:06 dev vx4097 dst 10.99.0.2 self")
+    laid.tell(lambda wanted: wanted.drop_endpoint("front", "two"))
+    assert host.converge().operations
+    assert "10.0.1.6" not in entries_of(host.name)
+    ip(Path(two[0]).name, "link del eth0")
+    ip(fabric, "link del vx4097")
+    host.wanted.drop_sandbox("one")
+    host.wanted.drop_network("front")
+    assert host.converge().operations
+    assert host.converge(fresh=True).operations
+
+
+def test_an_address_that_something_unseen_holds(laid: Underlay, two: tuple[str, str]) -> None:
+    host = laid.hosts[0]
+    with open(two[0], "rb"):  # as a process would that outlives its sandbox's name
+        host.sandboxes.remove("one")
+        host.wanted.drop_sandbox("one")
+        laid.tell(lambda wanted: wanted.drop_endpoint("front", "one"))
+        host.restart()
+        laid.task("heir", host, front="10.0.1.5/24")
+        (failed,) = host.fabric.converge(host.wanted).failed
+        assert failed.error.code is Code.EXISTS
+        assert "lsns -t net" in failed.error.remedy
+
+
+def test_entries_that_the_kernel_refuses(laid: Underlay) -> None:
+    host = laid.hosts[0]
+    laid.endpoint("odd", laid.hosts[1], "front", "10.0.1.9/24")
+    laid.endpoint("six", laid.hosts[1], "front", "10.0.1.8/24")
+    peer = network_pb2.NetworkPeer(node_id=laid.hosts[1].name, data_path_address="fd99::2")
+    host.wanted.put_peer(peer)  # the tunnel is of IPv4
+    (failed,) = host.fabric.converge(host.wanted).failed
+    assert "entries of vx4097" in str(failed.operation)
+    assert "10.0.1.8" in entries_of(host.name)  # one that is refused stops none of the others
+
+
+def test_more_sandboxes_than_sockets_are_kept(laid: Underlay) -> None:
+    host = laid.hosts[0]
+    paths = [laid.task(f"t{n}", host, front=f"10.0.1.{n}/24") for n in range(10, 80)]
+    host.converge()
+    assert reaches(paths[0], paths[-1], "10.0.1.79")
+    assert reaches(paths[-1], paths[0], "10.0.1.10")
 
 
 def test_a_number_that_something_else_uses(laid: Underlay) -> None:
