@@ -275,8 +275,8 @@ _ALL = (
         "1/s",
         30_000,
         "55600",
-        "the kernel four fifths: half is sending, with the redirection and waking the client; "
-        "Python a fifth",
+        "the kernel three quarters: sending alone, with the redirection and waking the client, "
+        "two fifths",
         better="higher",
     ),
 )
