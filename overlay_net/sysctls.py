@@ -10,7 +10,7 @@ from pathlib import Path
 from hostkit import netns
 
 _ROOT = Path("/proc/sys/net")
-_BRIDGES = "bridge/"
+_OFF = "0"
 _FORWARD6 = "ipv6/conf/all/forwarding"
 _LISTENING, _LISTENING_AS_ROUTER = "1", "2"
 
@@ -18,8 +18,7 @@ _LISTENING, _LISTENING_AS_ROUTER = "1", "2"
 def apply(target: Path, wished: Mapping[str, str]) -> None:
     """Values by name, as `ipv4/ip_forward`, in the namespace of file `target`.
 
-    A name that is not there, as of a device that is gone, is an OSError; but not one of bridges:
-    without br_netfilter frames that pass a bridge meet no rules anyhow.
+    A name that is not there, as of a device that is gone, is off; to switch it on is an OSError.
     """
     netns.call_in(target, lambda: _apply(wished))
 
@@ -27,7 +26,7 @@ def apply(target: Path, wished: Mapping[str, str]) -> None:
 def _apply(wished: Mapping[str, str]) -> None:
     for name, value in wished.items():
         file = _ROOT / name
-        if name.startswith(_BRIDGES) and not file.exists():
+        if value == _OFF and not file.exists():
             continue
         if file.read_text().strip() == value:
             continue

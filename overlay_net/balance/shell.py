@@ -8,6 +8,7 @@ from pathlib import Path
 from overlay_net import conntrack, ruleset
 from overlay_net.balance import views
 from overlay_net.balance.views import View
+from overlay_net.failures import told
 from overlay_net.nft import LibNft
 from overlay_net.strays import is_stray
 from overlay_net.tables import Tables
@@ -36,22 +37,24 @@ class Balance:
         self._seen: dict[str, Sequence[View]] = {}
 
     def apply(self, sandbox: Sandbox, known: Mapping[str, View], *, look: bool = False) -> None:
-        """One container; `known`: the views by network. The first time, what another daemon left is
-        found and mended.
+        """One container; `known`: the views by network. What another daemon left is found the first
+        time.
 
-        `look`: do so again. SwarmError if the namespace is gone or nftables refuses; then the old
-        rules hold.
+        `look`: believe the kernel, not the memory, as when another program may have flushed the
+        rules. SwarmError if the kernel refuses; the next call does what this one has not done.
         """
         wished = [known.get(network, View()) for network in sandbox.networks]
-        before = self._seen.get(sandbox.id)
-        if wished == before and not look:
-            return
-        # First no new connection goes to a backend, then those that exist end: else they would come
-        # back to it.
+        if self._seen.get(sandbox.id) != wished or look:
+            with told(f"programming the virtual addresses of {sandbox.id}"):
+                self._apply(sandbox, wished, look)
+
+    def _apply(self, sandbox: Sandbox, wished: Sequence[View], look: bool) -> None:
+        before = self._seen.pop(sandbox.id, None)  # nothing is known if this fails
+        # First no new connection goes to a task, then those that exist end: else they come back.
         content = views.content(wished, sandbox.id)
         done = self._tables.apply(sandbox.namespace, views.BASE, content, look=look)
         living = _living(wished)
-        if before is None or look or ruleset.is_anew(views.BASE, done):
+        if before is None or ruleset.is_anew(views.BASE, done):
             self._cut_strays(sandbox, living)
         elif gone := _living(before) - living:
             self._cut(sandbox, gone)

@@ -97,7 +97,7 @@ def content(views: Iterable[View], sandbox: str) -> Content:
     return Content(chains, elements)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _chain(service: Service, turn: int) -> tuple[str, str]:
     rules = spread.rules(service.serving, spread.Way(sticky=service.sticky, start=turn))
     return ruleset.chain(_word(service.name), rules), rules

@@ -68,16 +68,24 @@ def content(node: Node, mesh: Mesh) -> Content:
 
 
 def sysctls(node: Node) -> Mapping[str, str]:
-    """What the node's network stack has to allow; see `guard` for what that would open."""
+    """What the node's network stack has to allow, once the table with `guard` is there."""
     # A task that is led to itself would else be translated within its bridge, where no frame goes
     # out of the port that it came in by.
     wished = {f"bridge/bridge-nf-call-{each}tables": "0" for each in ("ip", "ip6")}
     wished["ipv4/ip_forward"] = "1"
-    for device in (node.leg, *node.bridges):
-        wished[f"ipv4/conf/{device}/route_localnet"] = "1"
+    wished |= dict.fromkeys(_localnets(node), "1")
     if node.ipv6:
         wished["ipv6/conf/all/forwarding"] = "1"
     return wished
+
+
+def closing(node: Node) -> Mapping[str, str]:
+    """What it must allow no longer, before the table goes."""
+    return dict.fromkeys(_localnets(node), "0")
+
+
+def _localnets(node: Node) -> list[str]:
+    return [f"ipv4/conf/{device}/route_localnet" for device in (node.leg, *node.bridges)]
 
 
 def _key(port: Port) -> ruleset.Element:

@@ -4,7 +4,8 @@ import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 
-from overlay_net import conntrack, sysctls
+from overlay_net import conntrack, ruleset, sysctls
+from overlay_net.failures import told
 from overlay_net.ingress import host, routes, task
 from overlay_net.ingress.host import Node
 from overlay_net.ingress.ports import Mesh
@@ -24,22 +25,37 @@ class Ingress:
         self._prepared: set[Task] = set()
 
     def apply_node(self, node: Node, mesh: Mesh, *, look: bool = False) -> None:
-        """This node's ports. What another daemon left is found the first time, or by `look`."""
-        before = self._published.get(node.namespace)
-        if before == (node, mesh) and not look:
-            return
-        sysctls.apply(node.namespace, host.sysctls(node))
+        """This node's ports. What another daemon left is found the first time.
+
+        `look`: believe the kernel, not the memory, as when another program may have flushed the
+        rules. SwarmError if the kernel refuses; the next call does what this one has not done.
+        """
+        if self._published.get(node.namespace) != (node, mesh) or look:
+            with told("publishing this node's ports"):
+                self._apply_node(node, mesh, look)
+
+    def apply_task(self, published: Task, macs: Iterable[str], *, look: bool = False) -> None:
+        """A task's way back. `macs`: of all nodes' legs in the ingress network, this one's too.
+
+        `look` and errors as of `apply_node`.
+        """
+        with told("leading a published task's answers back"):
+            self._apply_task(published, macs, look)
+
+    def _apply_node(self, node: Node, mesh: Mesh, look: bool) -> None:
+        before = self._published.pop(node.namespace, None)  # nothing is known if this fails
         # First no new connection goes to a task, then those that exist end: else they come back.
-        self._tables.apply(node.namespace, host.base(node), host.content(node, mesh), look=look)
-        if before is None or look:
+        base, content = host.base(node), host.content(node, mesh)
+        done = self._tables.apply(node.namespace, base, content, look=look)
+        sysctls.apply(node.namespace, host.sysctls(node))
+        if before is None or ruleset.is_anew(base, done):
             pools = [ipaddress.ip_network(pool) for pool in node.pools]
             conntrack.cut_where(node.namespace, lambda entry: is_stray(entry, pools, mesh.living))
         else:
             conntrack.cut_from(node.namespace, before[1].living - mesh.living)
         self._published[node.namespace] = (node, mesh)
 
-    def apply_task(self, published: Task, macs: Iterable[str], *, look: bool = False) -> None:
-        """A task's way back. `macs`: of all nodes' legs in the ingress network, this one's too."""
+    def _apply_task(self, published: Task, macs: Iterable[str], look: bool) -> None:
         if published not in self._prepared or look:
             sysctls.apply(published.namespace, task.sysctls(published))
             routes.apply(published)
@@ -47,17 +63,18 @@ class Ingress:
         found = self._tables.found(published.namespace, base, look=look)
         held = {mac: int(number) for (at, mac), number in found.elements.items() if at == "zones"}
         given = task.numbers(macs, held)
+        if gone := {task.MARK | number for mac, number in held.items() if mac not in given}:
+            conntrack.cut_where(published.namespace, lambda entry: entry.mark in gone)
         # Frames first: a connection that is marked can be answered.
         self._tables.apply(published.namespace, egress, task.egress_content(given), look=look)
         self._tables.apply(published.namespace, base, task.content(given), look=look)
         self._prepared.add(published)
-        gone = {task.MARK | number for mac, number in held.items() if mac not in given}
-        if gone:
-            conntrack.cut_where(published.namespace, lambda entry: entry.mark in gone)
 
     def remove_node(self, node: Node) -> None:
         """This node publishes nothing more, as when it leaves the swarm."""
         self._published.pop(node.namespace, None)
+        with told("publishing no more ports"):
+            sysctls.apply(node.namespace, host.closing(node))
         self._tables.remove(node.namespace, host.base(node))
 
     def forget(self, namespace: Path) -> None:

@@ -8,9 +8,11 @@ nobody knows the connection. Instead (numbers stand for nodes):
   port, the address stays; it does so in every namespace that has a chain of type nat.
 - `marking` remembers the node with the connection, `reroute` gives it to answers, a routing rule
   sends those out of the leg, and `egress` addresses the frames to that node.
-- `source` is that chain: a UDP server that answers from any address answers from that of its
-default
-  route, so that is the one it has to be asked at.
+- `source` is that chain: a UDP server that is bound to any address answers from that of its
+  default route, so that is the one it has to be asked at.
+- `unknown` drops what a node sends that this task was not told of yet: the client tries again,
+where
+  an answer by another way would break its connection.
 - `refuse`: a task without another way out has the leg as its default route, for answers alone.
 """
 
@@ -63,23 +65,25 @@ def numbers(macs: Iterable[str], held: Mapping[str, int]) -> Mapping[str, int]:
 
 def base(task: Task) -> Base:
     """The table of the task's connections."""
-    families = {("ip6" if ":" in pool else "ip"): pool for pool in task.pools}
-    sources = [
-        _SOURCE.format(leg=task.leg, family=family, pool=families[family], address=address)
-        for address in task.sources
-        if (family := "ip6" if ":" in address else "ip") in families
-    ]
-    refusals = [
-        f'oifname "{task.leg}" ct mark & {MARK} == 0 {family} daddr != {pool} '
-        + "reject with icmpx no-route\n"
-        for family, pool in families.items()
-    ]
-    return Base(
-        "inet",
-        "swarm_task",
-        _BODY.format(leg=task.leg, mark=MARK, sources="".join(sources), refuse="".join(refusals)),
-        maps=("zones", "marks"),
+    inside = {
+        family: ", ".join(pool for pool in task.pools if _family(pool) == family)
+        for family in sorted({_family(pool) for pool in task.pools})
+    }
+    sources = {_family(address): address for address in task.sources}
+    body = _BODY.format(
+        leg=task.leg,
+        mark=MARK,
+        unknown="".join(_UNKNOWN.format(leg=task.leg, f=f, pools=inside[f]) for f in inside),
+        sources="".join(
+            _SOURCE.format(leg=task.leg, f=f, pools=inside[f], address=sources[f])
+            for f in inside.keys() & sources.keys()
+        ),
+        refuse="".join(
+            _REFUSE.format(leg=task.leg, mark=MARK, f=f, near=f"{inside[f]}, {_NEAR[f]}")
+            for f in inside
+        ),
     )
+    return Base("inet", "swarm_task", body, maps=("zones", "marks"))
 
 
 def egress_base(task: Task) -> Base:
@@ -103,7 +107,17 @@ def sysctls(task: Task) -> Mapping[str, str]:
     return {"ipv4/conf/all/rp_filter": "0", f"ipv4/conf/{task.leg}/rp_filter": "0"}
 
 
-_SOURCE = 'iifname "{leg}" meta l4proto udp {family} saddr != {pool} dnat {family} to {address}\n'
+def _family(address: str) -> str:
+    return "ip6" if ":" in address else "ip"
+
+
+_UNKNOWN = 'iifname "{leg}" ct state new ct mark 0 {f} saddr != {{ {pools} }} drop\n'
+_SOURCE = 'iifname "{leg}" meta l4proto udp {f} saddr != {{ {pools} }} dnat {f} to {address}\n'
+_REFUSE = (
+    'oifname "{leg}" ct mark & {mark} == 0 {f} daddr != {{ {near} }} reject with icmpx no-route\n'
+)
+# What never leaves a link, as the search for neighbours: link-local, and to many.
+_NEAR = {"ip": "169.254.0.0/16, 224.0.0.0/4", "ip6": "fe80::/10, ff00::/8"}
 
 _BODY = """\
 map zones {{ typeof ether saddr : ct zone; }}
@@ -115,7 +129,7 @@ iifname "{leg}" ct original zone set ether saddr map @zones
 chain marking {{
 type filter hook prerouting priority mangle; policy accept;
 iifname "{leg}" ct state new ct mark set ether saddr map @marks
-}}
+{unknown}}}
 chain source {{
 type nat hook prerouting priority -100; policy accept;
 {sources}}}

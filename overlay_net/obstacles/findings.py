@@ -27,10 +27,10 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What is there. `legacy_forward`: what `iptables-legacy -S FORWARD` says, or ""."""
+    """What is there. `legacy`: what `iptables-legacy -S` says, or ""."""
 
     ruleset: Sequence[JsonObject] = ()
-    legacy_forward: str = ""
+    legacy: str = ""
     sockets: Collection[Socket] = ()
     tunnels: Collection[Tunnel] = ()
 
@@ -39,13 +39,14 @@ class Host:
 class Need:
     """What networks need. `devices`: between which packets have to be forwarded.
 
-    `ports`: protocol and port that this node is about to open, and what for; `published`: those of
-    services. `vnis`: the networks of this node; `own`: the names of the tunnels that it made
-    itself.
+    `reached`: protocol and port at which other nodes have to reach this one; `opening`: those that
+    it is about to open, and what for; `published`: those of services. `vnis`: the networks of this
+    node; `own`: the names of the tunnels that it made itself.
     """
 
     devices: Sequence[str] = ()
-    ports: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    reached: Collection[tuple[str, int]] = ()
+    opening: Mapping[tuple[str, int], str] = field(default_factory=dict)
     published: Collection[tuple[str, int]] = ()
     vnis: Mapping[int, str] = field(default_factory=dict)
     own: Collection[str] = ()
@@ -53,8 +54,9 @@ class Need:
 
 def findings(host: Host, need: Need) -> list[Finding]:
     """All that stands in the way, the worst first."""
+    passes = [*firewalls.devices(need.devices), *firewalls.ports(need.reached)]
     return [
-        *firewalls.findings(host.ruleset, host.legacy_forward, need.devices),
+        *firewalls.findings(host.ruleset, host.legacy, passes),
         *_ports(host, need),
         *_tunnels(host, need),
         *_hidden_listeners(host, need),
@@ -64,7 +66,7 @@ def findings(host: Host, need: Need) -> list[Finding]:
 def _ports(host: Host, need: Need) -> Iterator[Finding]:
     tunnelled = {tunnel.port for tunnel in host.tunnels}
     bound = {(socket.protocol, socket.port) for socket in host.sockets}
-    for (protocol, port), purpose in need.ports.items():
+    for (protocol, port), purpose in need.opening.items():
         if (protocol, port) not in bound or (protocol == "udp" and port in tunnelled):
             continue  # tunnels may share a port
         yield Finding(

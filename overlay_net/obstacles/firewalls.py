@@ -1,19 +1,17 @@
-"""Rules of other programs that drop what networks forward. Pure.
+"""Rules of other programs that drop what networks need. Pure.
 
-An accept in one table does not undo a drop in another, so these have to let our packets pass
-themselves. What a program's rules mean in full is not worked out: a chain that drops what nothing
-accepts is a finding unless one of its table's rules accepts our device in that direction.
+An accept in one table does not undo a drop in another, so these have to let us pass themselves.
+What a program's rules mean in full is not worked out: a chain that drops what nothing accepts is a
+finding unless a rule of its table accepts what we need, by nothing else.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 JsonObject = dict[str, Any]
 
 _OWN = ("swarm",)  # what names of our tables begin with
-_DIRECTIONS = {"iifname": "-i", "oifname": "-o"}
-_WORDS = {"-i": "in", "-o": "out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +24,74 @@ class Finding:
     command: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What has to pass: packets that come in or go out by a device, or that come to a port."""
+
+    hook: str  # forward, input
+    key: tuple[str, str]  # as `_accepted` finds it in a rule
+    name: str
+    legacy: str  # as iptables writes it
+    words: Mapping[str, str]  # of the commands
+
+
+def devices(names: Iterable[str]) -> list[Pass]:
+    """To be forwarded from and to each of these devices."""
+    ways = (("iifname", "-i", "in"), ("oifname", "-o", "out"))
+    return [
+        Pass(
+            "forward",
+            (key, name),
+            name,
+            f"{flag} {name}",
+            {"match": f'{key} "{name}"', "device": name, "direction": direction},
+        )
+        for name in names
+        for key, flag, direction in ways
+    ]
+
+
+def ports(wanted: Iterable[tuple[str, int]]) -> list[Pass]:
+    """To come to each of these ports, given as protocol and number."""
+    return [
+        Pass(
+            "input",
+            (protocol, str(port)),
+            f"{port}/{protocol}",
+            f"-p {protocol} -m {protocol} --dport {port}",
+            {"match": f"{protocol} dport {port}", "port": f"{port}/{protocol}"},
+        )
+        for protocol, port in wanted
+    ]
+
+
 def findings(
-    ruleset: Sequence[JsonObject], legacy_forward: str, devices: Collection[str]
+    ruleset: Sequence[JsonObject], legacy: str, wanted: Sequence[Pass]
 ) -> Iterator[Finding]:
-    """`ruleset`: what `nft -j list ruleset` says; `devices`: those that have to be forwarded."""
-    for chain in _dropping(ruleset):
-        lacking = _lacking(ruleset, chain, devices)
-        if lacking:
-            yield _finding(ruleset, chain, lacking)
-    if legacy_forward.startswith("-P FORWARD DROP"):
-        lacking = [
-            (device, way)
-            for device in devices
-            for way in _DIRECTIONS.values()
-            if f"{way} {device} -j ACCEPT" not in legacy_forward
-        ]
-        if lacking:
-            yield Finding(
-                "iptables (legacy) drops what this host forwards",
-                f"its policy for FORWARD is DROP, and no rule accepts {_named(lacking)}",
-                "let our devices pass, and keep the rule over restarts",
-                _commands("iptables-legacy -I FORWARD {way} {device} -j ACCEPT", lacking),
-            )
+    """`ruleset`: of `nft -j list ruleset`; `legacy`: what `iptables-legacy -S` says, or ""."""
+    for hook in ("forward", "input"):
+        needed = [each for each in wanted if each.hook == hook]
+        for chain in _dropping(ruleset, hook):
+            accepted = set(_accepted_in(ruleset, chain))
+            if lacking := [each for each in needed if each.key not in accepted]:
+                yield _finding(ruleset, chain, lacking)
+        chain_name = hook.upper()
+        if f"-P {chain_name} DROP" in legacy:
+            lacking = [each for each in needed if f"{each.legacy} -j ACCEPT" not in legacy]
+            if lacking:
+                form = f"iptables-legacy -I {chain_name} {{legacy}} -j ACCEPT"
+                yield _about("iptables (legacy)", chain_name, form, lacking)
 
 
-def _dropping(ruleset: Iterable[JsonObject]) -> Iterator[JsonObject]:
-    """Chains that see forwarded packets and drop by policy, or as firewalld by their last rule."""
+def _dropping(ruleset: Iterable[JsonObject], hook: str) -> Iterator[JsonObject]:
+    """Chains of a hook that drop by policy, or as firewalld by their last rule."""
     last: dict[tuple[str, str, str], JsonObject] = {}
     for each in ruleset:
         if rule := each.get("rule"):
             last[rule["family"], rule["table"], rule["chain"]] = rule
     for each in ruleset:
         chain = each.get("chain")
-        if chain is None or chain.get("hook") != "forward" or chain["table"].startswith(_OWN):
+        if chain is None or chain.get("hook") != hook or chain["table"].startswith(_OWN):
             continue
         final = last.get((chain["family"], chain["table"], chain["name"]))
         if chain.get("policy") == "drop" or (final and _refuses_all(final)):
@@ -70,80 +103,62 @@ def _refuses_all(rule: JsonObject) -> bool:
     return words in (["drop"], ["reject"])
 
 
-def _lacking(
-    ruleset: Iterable[JsonObject], chain: JsonObject, devices: Collection[str]
-) -> list[tuple[str, str]]:
-    accepted = {
-        found
-        for each in ruleset
-        if (rule := each.get("rule"))
-        and (rule["family"], rule["table"]) == (chain["family"], chain["table"])
-        for found in _accepted(rule)
-    }
-    return [
-        (device, way)
-        for device in devices
-        for key, way in _DIRECTIONS.items()
-        if (key, device) not in accepted
-    ]
+def _accepted_in(ruleset: Iterable[JsonObject], chain: JsonObject) -> Iterator[tuple[str, str]]:
+    for each in ruleset:
+        rule = each.get("rule")
+        if rule and (rule["family"], rule["table"]) == (chain["family"], chain["table"]):
+            yield from _accepted(rule)
 
 
 def _accepted(rule: JsonObject) -> Iterator[tuple[str, str]]:
-    """Direction and devices of a rule that accepts by nothing else."""
+    """What a rule accepts by nothing else: direction and device, or protocol and port."""
     parts = [part for part in rule["expr"] if "counter" not in part]
     matches = [part["match"] for part in parts if "match" in part]
-    if len(matches) != 1 or not any("accept" in part or "goto" in part for part in parts):
+    accepts = any("accept" in part or "goto" in part for part in parts)
+    if len(matches) != 1 or not accepts or matches[0]["op"] != "==":
         return
     left, right = matches[0]["left"], matches[0]["right"]
-    key = left.get("meta", {}).get("key") if isinstance(left, dict) else None
-    if key in _DIRECTIONS and matches[0]["op"] == "==":
-        names = right.get("set", ()) if isinstance(right, dict) else (right,)
-        yield from ((key, name) for name in names)
+    values = right.get("set", ()) if isinstance(right, dict) else (right,)
+    if "meta" in left:
+        yield from ((left["meta"]["key"], str(value)) for value in values)
+    elif left.get("payload", {}).get("field") == "dport":
+        yield from ((left["payload"]["protocol"], str(value)) for value in values)
 
 
-def _finding(
-    ruleset: Iterable[JsonObject], chain: JsonObject, lacking: list[tuple[str, str]]
-) -> Finding:
+def _finding(ruleset: Iterable[JsonObject], chain: JsonObject, lacking: list[Pass]) -> Finding:
     names = {
         str(each["chain"]["name"])
         for each in ruleset
         if "chain" in each and each["chain"]["table"] == chain["table"]
     }
-    tool = "iptables" if chain["family"] != "ip6" else "ip6tables"
+    owner, form = _owner(chain, names)
+    return _about(owner, chain["name"], form, lacking)
+
+
+def _owner(chain: JsonObject, names: Collection[str]) -> tuple[str, str]:
+    """Whose chain it is, and the form of its command."""
+    forward = chain["hook"] == "forward"
+    tool = "ip6tables" if chain["family"] == "ip6" else "iptables"
     if chain["table"] == "firewalld":
-        owner, command = (
-            "firewalld",
-            (
-                "firewall-cmd --permanent --zone=trusted --add-interface={device} && "
-                "firewall-cmd --reload"
-            ),
-        )
-    elif any(name.startswith(("ufw-", "ufw6-")) for name in names):
-        owner, command = "ufw", "ufw route allow {direction} on {device}"
-    elif "DOCKER-USER" in names:
-        owner, command = "Docker", tool + " -I DOCKER-USER {way} {device} -j ACCEPT"
-    else:
-        owner = f"table {chain['family']} {chain['table']}"
-        command = (
-            f"nft insert rule {chain['family']} {chain['table']} {chain['name']} "
-            '{key} "{device}" accept'
-        )
+        what = "--zone=trusted --add-interface={device}" if forward else "--add-port={port}"
+        return "firewalld", f"firewall-cmd --permanent {what} && firewall-cmd --reload"
+    if any(name.startswith(("ufw-", "ufw6-")) for name in names):
+        return "ufw", "ufw route allow {direction} on {device}" if forward else "ufw allow {port}"
+    if forward and "DOCKER-USER" in names:
+        return "Docker", tool + " -I DOCKER-USER {legacy} -j ACCEPT"
+    if chain["table"] == "filter" and chain["name"].isupper():
+        return tool, f"{tool} -I {chain['name']} {{legacy}} -j ACCEPT"
+    at = f"{chain['family']} {chain['table']}"
+    return f"table {at}", f"nft insert rule {at} {chain['name']} {{match}} accept"
+
+
+def _about(owner: str, chain_name: str, form: str, lacking: Sequence[Pass]) -> Finding:
+    names = ", ".join(dict.fromkeys(each.name for each in lacking))
+    what = "this host forwards" if lacking[0].hook == "forward" else "comes to this host"
+    commands = (form.format(legacy=each.legacy, **each.words) for each in lacking)
     return Finding(
-        f"{owner} drops what this host forwards",
-        f"its chain {chain['name']} accepts nothing else, and no rule accepts {_named(lacking)}",
-        "let our devices pass, and keep the rule over restarts",
-        _commands(command, lacking),
+        f"{owner} drops what {what}",
+        f"its chain {chain_name} drops what no rule accepts, and none accepts {names}",
+        "let it pass, and keep the rule over restarts",
+        " && ".join(dict.fromkeys(commands)),
     )
-
-
-def _named(lacking: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(dict.fromkeys(device for device, _ in lacking))
-
-
-def _commands(form: str, lacking: Iterable[tuple[str, str]]) -> str:
-    keys = {way: key for key, way in _DIRECTIONS.items()}
-    filled = (
-        form.format(way=way, device=device, key=keys[way], direction=_WORDS[way])
-        for device, way in lacking
-    )
-    return " && ".join(dict.fromkeys(filled))

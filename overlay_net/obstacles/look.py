@@ -20,7 +20,7 @@ def look(target: Path, nft: Nft) -> Host:
     """The host, or lab host, whose namespace is file `target`."""
     ruleset = nft.ask(target, "list ruleset")
     sockets, tunnels, legacy = netns.call_in(
-        target, lambda: (list(_sockets()), list(_tunnels()), _legacy_forward())
+        target, lambda: (list(_sockets()), list(_tunnels()), _legacy())
     )
     return Host(ruleset, legacy, sockets, tunnels)
 
@@ -52,13 +52,13 @@ def _tunnels() -> Iterator[Tunnel]:
             yield Tunnel(link.get_attr("IFLA_IFNAME"), vni, port)
 
 
-def _legacy_forward() -> str:
+def _legacy() -> str:
     """Asks only where such rules are in use: asking alone makes the kernel's tables of them."""
     if not _LEGACY_IN_USE.exists() or "filter" not in _LEGACY_IN_USE.read_text().split():
         return ""
     try:
         done = subprocess.run(
-            ["iptables-legacy", "-S", "FORWARD"],  # noqa: S607 - where it is differs by system
+            ["iptables-legacy", "-S"],  # noqa: S607 - where it is differs by system
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,

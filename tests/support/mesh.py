@@ -58,6 +58,8 @@ class MeshLab:
         net.ip(
             self.client, "route add default via 10.98.0.254", "route add default via fd00:98::fe"
         )
+        self.fabrics: dict[int, Path] = {}
+        self.legs: dict[int, int] = {}
         self.hosts: dict[int, Path] = {}
         self.tasks: dict[int, Place] = {}
         for number in nodes:
@@ -73,21 +75,32 @@ class MeshLab:
         self.net.ip(host, "route add default via 10.97.0.254", "route add default via fd00:97::fe")
         self.net.bridge(host, "gw0", "172.18.0.1/16")
         if self.tunnels:
-            self.net.bridge(host, "ing-br")
-            self.net.ip(
-                host,
-                f"link add vx4096 type vxlan id 4096 local {address(number)} dstport 4789",
-                f"link set vx4096 mtu {MTU}",
-                "link set vx4096 master ing-br up",
-            )
-            for other in self.hosts.keys() - {number}:
-                self._tunnel(number, other)
-                self._tunnel(other, number)
+            self._tunnel(number)
         self._leg(host, number, number)
 
-    def _tunnel(self, number: int, other: int) -> None:
-        entry = f"fdb append 00:00:00:00:00:00 dev vx4096 dst {address(other)} self permanent"
-        self.net.ip(self.hosts[number], entry, command="bridge")
+    def _tunnel(self, node: int) -> None:
+        """As the fabric makes it: a VXLAN device aside, on which legs stand as macvlan devices."""
+        aside = self.fabrics[node] = self.net.namespace(f"f{node}")
+        self.net.ip(
+            self.hosts[node],
+            f"link add vx type vxlan id 4096 local {address(node)} dstport 4789 nolearning proxy",
+            f"link set vx netns {aside.name}",
+        )
+        self.net.ip(aside, f"link set vx mtu {MTU} up")
+        for number, where in self.legs.items():
+            self._reach(node, number, where)
+
+    def _reach(self, node: int, number: int, where: int) -> None:
+        """A node is told of a leg of another one."""
+        entry = f"fdb add {mac(number)} dev vx dst {address(where)} self permanent"
+        self.net.ip(self.fabrics[node], entry, command="bridge")
+        self.net.ip(
+            self.fabrics[node],
+            *(
+                f"neigh add {leg(number, six=six)} lladdr {mac(number)} dev vx nud permanent"
+                for six in (False, True)
+            ),
+        )
 
     def add_task(self, number: int, node: int) -> None:
         place = Place(node, number, self.net.namespace(f"t{number}"))
@@ -99,16 +112,23 @@ class MeshLab:
 
     def _leg(self, target: Path, number: int, node: int) -> None:
         wires.sysctl(target, "ipv4/conf/all/rp_filter", "1")
-        self.net.plug(
-            target,
-            "ing0",
-            self.hosts[node] if self.tunnels else self.middle,
-            f"{leg(number)}/16",
-            f"{leg(number, six=True)}/64",
-            bridge="ing-br" if self.tunnels else "br0",
-            mac=mac(number),
-            mtu=MTU,
+        addresses = (f"{leg(number)}/16", f"{leg(number, six=True)}/64")
+        if not self.tunnels:
+            self.net.plug(target, "ing0", self.middle, *addresses, mac=mac(number), mtu=MTU)
+            return
+        self.legs[number] = node
+        self.net.ip(
+            self.fabrics[node],
+            f"link add link vx name m{number} address {mac(number)} type macvlan mode bridge",
+            f"link set m{number} netns {target.name} name ing0",
         )
+        self.net.ip(
+            target,
+            f"link set ing0 mtu {MTU} up",
+            *(f"addr add {each} dev ing0{wires.nodad(each)}" for each in addresses),
+        )
+        for other in self.fabrics.keys() - {node}:
+            self._reach(other, number, node)
 
     def node(self, number: int) -> Node:
         return Node(f"n{number}", self.hosts[number], "ing0", MTU, POOLS, ("gw0",), ipv6=True)
@@ -123,6 +143,8 @@ class MeshLab:
         stopping: Collection[int] = (),
         config: specs_pb2.PortConfig | None = None,
         own: Iterable[Port] = (),
+        *,
+        sticky: bool = False,
     ) -> Mesh:
         """What a node is told: one service, published by TCP and UDP unless `config` says else."""
         both = [
@@ -130,7 +152,7 @@ class MeshLab:
             for each in (specs_pb2.PortConfig.PROTOCOL_TCP, specs_pb2.PortConfig.PROTOCOL_UDP)
         ]
         service = network_pb2.NetworkService(
-            service_id="s", name="web", ports=[config] if config else both
+            service_id="s", name="web", ports=[config] if config else both, sticky=sticky
         )
         endpoints = [
             network_pb2.NetworkEndpoint(

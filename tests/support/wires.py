@@ -53,7 +53,7 @@ class Wires:
             target,
             f"link add {name} type bridge forward_delay 0 mcast_snooping 0",
             f"link set {name} up",
-            *(f"addr add {address} dev {name}{_nodad(address)}" for address in addresses),
+            *(f"addr add {address} dev {name}{nodad(address)}" for address in addresses),
         )
 
     def plug(
@@ -78,7 +78,7 @@ class Wires:
         self.ip(
             target,
             f"link set {name} up",
-            *(f"addr add {address} dev {name}{_nodad(address)}" for address in addresses),
+            *(f"addr add {address} dev {name}{nodad(address)}" for address in addresses),
         )
 
     def serve(self, target: Path, label: str, port: int = 80) -> "Server":
@@ -260,5 +260,9 @@ def sysctl(target: Path, name: str, value: str) -> None:
     netns.call_in(target, lambda: Path("/proc/sys/net", name).write_text(value))
 
 
-def _nodad(address: str) -> str:
+def read(target: Path, name: str) -> str:
+    return netns.call_in(target, lambda: Path("/proc/sys/net", name).read_text().strip())
+
+
+def nodad(address: str) -> str:
     return " nodad" if ":" in address else ""

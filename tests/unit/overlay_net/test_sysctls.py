@@ -1,17 +1,11 @@
 import contextlib
-from pathlib import Path
 
 import pytest
 
-from hostkit import netns
 from overlay_net import sysctls
-from tests.support.wires import Wires
+from tests.support.wires import Wires, read
 
 pytestmark = pytest.mark.root
-
-
-def read(target: Path, name: str) -> str:
-    return netns.call_in(target, lambda: Path("/proc/sys/net", name).read_text().strip())
 
 
 def test_a_host_that_forwards_ipv6_still_listens_to_its_routers() -> None:
@@ -20,8 +14,10 @@ def test_a_host_that_forwards_ipv6_still_listens_to_its_routers() -> None:
         target = net.namespace("a")
         net.bridge(target)
         assert read(target, "ipv6/conf/br0/accept_ra") == "1"
-        sysctls.apply(target, {"ipv6/conf/all/forwarding": "1", "bridge/no-such-name": "0"})
+        sysctls.apply(
+            target, {"ipv6/conf/all/forwarding": "1", "ipv4/conf/no-such-device/rp_filter": "0"}
+        )
         assert read(target, "ipv6/conf/all/forwarding") == "1"
         assert read(target, "ipv6/conf/br0/accept_ra") == "2"
         with pytest.raises(OSError, match="no-such-device"):
-            sysctls.apply(target, {"ipv4/conf/no-such-device/rp_filter": "0"})
+            sysctls.apply(target, {"ipv4/conf/no-such-device/rp_filter": "1"})

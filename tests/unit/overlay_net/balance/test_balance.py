@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.v1 import network_pb2
+from hostkit import netns
 from overlay_net.balance.shell import Balance, Sandbox
 from overlay_net.balance.views import View, view
 from overlay_net.nft import LibNft
@@ -102,6 +103,20 @@ def test_backends_see_the_client_and_a_task_may_reach_itself(group: Group) -> No
     assert wires.ask(group.places["a"], VIP) == ("a", "10.0.1.11")
 
 
+def test_a_ping_is_answered_by_a_task(group: Group) -> None:
+    group.tell("ab")
+
+    def raw() -> socket.socket:
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+
+    with netns.call_in(group.client, raw) as ping:
+        ping.settimeout(wires.PATIENCE)
+        ping.sendto(bytes.fromhex("0800f7fd00010001"), (VIP, 0))
+        packet, source = ping.recvfrom(100)
+    assert source[0] == VIP
+    assert packet[20:22] == b"\0\0"  # echo reply
+
+
 @pytest.mark.parametrize("address", [VIP, VIP6])
 def test_a_sticky_service_gives_a_client_one_task(group: Group, address: str) -> None:
     group.tell("abc", sticky=True)
@@ -140,7 +155,8 @@ def test_the_connections_of_a_task_that_is_gone_end_at_once(group: Group) -> Non
     assert all(wires.echoes(stream) for stream in by_task["b"])
 
 
-@pytest.mark.parametrize("address", [VIP, VIP6])
+# Programs with one socket for both versions, as Java's, reach IPv4 by a mapped address.
+@pytest.mark.parametrize("address", [VIP, VIP6, f"::ffff:{VIP}"])
 def test_who_waits_for_an_answer_of_a_task_that_is_gone_waits_no_longer(
     group: Group, address: str
 ) -> None:

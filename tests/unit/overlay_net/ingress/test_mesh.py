@@ -5,9 +5,11 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 
+from api.errors import SwarmError
 from api.v1 import specs_pb2
 from hostkit import netns
 from overlay_net.ingress.ports import Port
@@ -15,7 +17,7 @@ from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task
 from overlay_net.nft import LibNft
 from tests.support import wires
-from tests.support.mesh import CLIENT, CLIENT6, POOLS, PUBLISHED, MeshLab, address, mac
+from tests.support.mesh import CLIENT, CLIENT6, POOLS, PUBLISHED, MeshLab, address, leg, mac
 from tests.support.wires import Wires
 
 pytestmark = pytest.mark.root
@@ -51,6 +53,11 @@ def test_one_client_port_through_all_nodes_to_one_task(lab: MeshLab) -> None:
     ]
     assert {wires.said(stream) for stream in streams} == {("t22", CLIENT)}
     assert all(wires.echoes(stream, b"x" * 60_000) for stream in streams)
+
+
+def test_a_sticky_service_gives_a_client_one_task_through_every_node(lab: MeshLab) -> None:
+    lab.tell(lab.mesh([22, 33], sticky=True))
+    assert len({lab.ask(node) for node in (1, 2, 3, 1, 2, 3)}) == 1
 
 
 def test_nodes_beyond_255_and_many_of_them(lab: MeshLab) -> None:
@@ -97,16 +104,41 @@ def crc32c(data: bytes) -> int:
     return found ^ 0xFFFFFFFF
 
 
-def test_through_tunnels_with_more_than_fits_a_frame() -> None:
+def test_a_node_that_a_task_was_not_told_of_yet_costs_a_client_one_more_try(lab: MeshLab) -> None:
+    lab.tell(lab.mesh([22]))
+    lab.ingress.apply_task(lab.task(22), map(mac, (2, 3)))
+    with wires.datagrams(lab.client, "10.97.0.1", PUBLISHED) as flow:
+        flow.send(b"?")
+        lab.ingress.apply_task(lab.task(22), map(mac, lab.hosts))
+        flow.send(b"?")
+        assert wires.said(flow) == ("t22", CLIENT)
+
+
+@pytest.mark.parametrize("six", [False, True])
+def test_tasks_are_neighbours_in_the_ingress_network(lab: MeshLab, six: bool) -> None:
+    lab.tell(lab.mesh([22]))
+    assert wires.ask(lab.tasks[22].path, leg(33, six=six)) == ("t33", leg(22, six=six))
+
+
+def test_through_the_tunnels_of_a_fabric() -> None:
+    """Interfaces stand on the tunnel, which answers for those elsewhere; more than fits a frame."""
     net = Wires()
     with contextlib.closing(net):
-        lab = MeshLab(net, nodes=(1, 2), tasks={22: 2}, tunnels=True)
+        lab = MeshLab(net, nodes=(1, 2, 300), tasks={22: 2, 33: 2}, tunnels=True)
         with contextlib.closing(lab.nft):
-            lab.tell(lab.mesh([22]))
-            for six in (False, True):
-                held = net.hold(lab.client, address(1, six=six), PUBLISHED)
-                assert wires.said(held) == ("t22", CLIENT6 if six else CLIENT)
+            lab.tell(lab.mesh([22, 33]))
+            for node, six in product((1, 2, 300), (False, True)):
+                held = net.hold(lab.client, address(node, six=six), PUBLISHED)
+                assert wires.said(held)[1] == (CLIENT6 if six else CLIENT)
                 assert wires.echoes(held, b"x" * 200_000)
+                assert lab.ask(node, udp=True, six=six)[1] == (CLIENT6 if six else CLIENT)
+            assert wires.ask(lab.tasks[22].path, leg(33)) == ("t33", leg(22))
+
+
+def test_a_task_without_a_leg_is_an_error_that_says_so(lab: MeshLab) -> None:
+    missing = Task(lab.tasks[22].path, "ing7", POOLS)
+    with pytest.raises(SwarmError, match=r"answers back failed: .*no device ing7"):
+        lab.ingress.apply_task(missing, map(mac, lab.hosts))
 
 
 def test_a_node_that_publishes_nothing_more(lab: MeshLab) -> None:
@@ -114,6 +146,8 @@ def test_a_node_that_publishes_nothing_more(lab: MeshLab) -> None:
     lab.ingress.remove_node(lab.node(1))
     with pytest.raises(ConnectionRefusedError):
         lab.ask(1)
+    for device in ("ing0", "gw0"):
+        assert wires.read(lab.hosts[1], f"ipv4/conf/{device}/route_localnet") == "0"
     lab.tell(lab.mesh([22]))
     assert lab.ask(1) == ("t22", CLIENT)
 
@@ -133,6 +167,7 @@ def test_the_node_itself_reaches_it_by_every_address_but_one(lab: MeshLab) -> No
     assert wires.ask(host, "10.97.0.2", PUBLISHED) == ("t22", "10.97.0.2")
     assert wires.ask(host, "10.97.0.1", PUBLISHED) == ("t22", "10.97.0.2")
     assert wires.ask_datagram(host, "127.0.0.1", PUBLISHED) == ("t22", "10.255.0.2")
+    assert wires.ask_datagram(host, "10.97.0.2", PUBLISHED) == ("t22", "10.97.0.2")
     with pytest.raises(ConnectionRefusedError):
         wires.ask(host, "::1", PUBLISHED)
 

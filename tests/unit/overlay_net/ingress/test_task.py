@@ -42,8 +42,8 @@ def test_elements() -> None:
 
 
 def test_what_a_task_s_table_is_for() -> None:
-    pools = ("10.255.0.0/16", "fd00::/64")
+    pools = ("10.255.0.0/16", "fd00::/64", "10.254.0.0/24")
     body = task.base(Task(Path("/x"), "ing0", pools, ("172.18.0.2",))).body
-    assert "ip saddr != 10.255.0.0/16 dnat ip to 172.18.0.2\n" in body
+    assert "ip saddr != { 10.255.0.0/16, 10.254.0.0/24 } dnat ip to 172.18.0.2\n" in body
     assert "dnat ip6" not in body
-    assert "ip6 daddr != fd00::/64 reject" in body
+    assert "ip6 daddr != { fd00::/64, fe80::/10, ff00::/8 } reject" in body

@@ -42,9 +42,14 @@ REJECT: dict[str, Any] = {"reject": {}}
     [
         (
             [chain()],
-            "table ip filter",
-            'nft insert rule ip filter FORWARD iifname "ing0" accept && '
-            'nft insert rule ip filter FORWARD oifname "ing0" accept',
+            "iptables",
+            "iptables -I FORWARD -i ing0 -j ACCEPT && iptables -I FORWARD -o ing0 -j ACCEPT",
+        ),
+        (
+            [chain("fwd", table="mine", family="inet")],
+            "table inet mine",
+            'nft insert rule inet mine fwd iifname "ing0" accept && '
+            'nft insert rule inet mine fwd oifname "ing0" accept',
         ),
         (
             [chain(), chain("DOCKER-USER", hook="")],
@@ -109,15 +114,65 @@ def test_a_rule_that_accepts_less_than_all_is_not_enough() -> None:
 
 
 def test_iptables_legacy() -> None:
-    (found,) = findings(
-        Host(legacy_forward="-P FORWARD DROP\n-A FORWARD -i ing0 -j ACCEPT\n"), NEED
-    )
+    (found,) = findings(Host(legacy="-P FORWARD DROP\n-A FORWARD -i ing0 -j ACCEPT\n"), NEED)
     assert found.command == "iptables-legacy -I FORWARD -o ing0 -j ACCEPT"
-    assert findings(Host(legacy_forward="-P FORWARD ACCEPT\n"), NEED) == []
+    assert findings(Host(legacy="-P FORWARD ACCEPT\n"), NEED) == []
+
+
+def port(protocol: str, number: object) -> dict[str, Any]:
+    left = {"payload": {"protocol": protocol, "field": "dport"}}
+    return {"match": {"op": "==", "left": left, "right": number}}
+
+
+@pytest.mark.parametrize(
+    ("ruleset", "owner", "command"),
+    [
+        (
+            [chain("INPUT", hook="input")],
+            "iptables",
+            "iptables -I INPUT -p udp -m udp --dport 4789 -j ACCEPT",
+        ),
+        (
+            [chain("INPUT", hook="input"), chain("ufw-user-input", hook="")],
+            "ufw",
+            "ufw allow 4789/udp",
+        ),
+        (
+            [
+                chain("filter_INPUT", table="firewalld", family="inet", hook="input"),
+                rule("filter_INPUT", port("tcp", 4789), ACCEPT, table="firewalld", family="inet"),
+            ],
+            "firewalld",
+            "firewall-cmd --permanent --add-port=4789/udp && firewall-cmd --reload",
+        ),
+        (
+            [chain("in", table="mine", family="inet", hook="input")],
+            "table inet mine",
+            "nft insert rule inet mine in udp dport 4789 accept",
+        ),
+    ],
+)
+def test_ports_at_which_nodes_are_reached(
+    ruleset: list[dict[str, Any]], owner: str, command: str
+) -> None:
+    need = Need(reached=[("udp", 4789)])
+    (found,) = findings(Host(ruleset=ruleset), need)
+    assert found.what == f"{owner} drops what comes to this host"
+    assert "4789/udp" in found.why
+    assert found.command == command
+    table, family = ruleset[0]["chain"]["table"], ruleset[0]["chain"]["family"]
+    opened = rule("x", port("udp", {"set": [53, 4789]}), ACCEPT, table=table, family=family)
+    assert findings(Host(ruleset=[*ruleset, opened]), need) == []
+
+
+def test_a_legacy_firewall_before_the_nodes_ports() -> None:
+    need = Need(reached=[("tcp", 2377)])
+    (found,) = findings(Host(legacy="-P INPUT DROP\n-P FORWARD DROP\n"), need)
+    assert found.command == "iptables-legacy -I INPUT -p tcp -m tcp --dport 2377 -j ACCEPT"
 
 
 def test_ports_that_are_taken() -> None:
-    need = Need(ports={("tcp", 2377): "the swarm", ("udp", 4789): "overlay networks"})
+    need = Need(opening={("tcp", 2377): "the swarm", ("udp", 4789): "overlay networks"})
     sockets = [Socket("tcp", 2377, "::"), Socket("udp", 4789, "::")]
     found = findings(Host(sockets=sockets), need)
     assert [each.what for each in found] == ["port 2377/tcp is taken", "port 4789/udp is taken"]

@@ -27,17 +27,20 @@ def lab() -> Iterator[MeshLab]:
 @pytest.mark.parametrize("iptables", ["iptables-nft", "iptables-legacy"])
 def test_the_commands_of_a_finding_let_the_mesh_through(lab: MeshLab, iptables: str) -> None:
     lab.tell(lab.mesh([11]))
-    host, need = lab.hosts[1], Need(devices=("ing0",))
+    host, need = lab.hosts[1], Need(devices=("ing0",), reached=[("udp", 4789)])
     assert findings(look(host, lab.nft), need) == []
     inside = ["ip", "netns", "exec", host.name]
-    subprocess.run([*inside, iptables, "-P", "FORWARD", "DROP"], check=True, timeout=30)
+    for chain in ("FORWARD", "INPUT"):
+        subprocess.run([*inside, iptables, "-P", chain, "DROP"], check=True, timeout=30)
     with wires.datagrams(lab.client, "10.97.0.1", 8080) as flow:
         flow.settimeout(0.3)
         flow.send(b"?")
         with pytest.raises(TimeoutError):
             flow.recv(100)
-    (found,) = findings(look(host, lab.nft), need)
-    for command in found.command.split(" && "):
+    found = findings(look(host, lab.nft), need)
+    assert len(found) == 2
+    commands = [command for each in found for command in each.command.split(" && ")]
+    for command in commands:
         subprocess.run([*inside, *command.replace('"', "").split()], check=True, timeout=30)
     assert findings(look(host, lab.nft), need) == []
     assert lab.ask(1) == ("t11", CLIENT)
