@@ -4,6 +4,8 @@
 # Which tests: unit, sim, cluster (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
 PYTHON := .venv/bin/python
+# Bytecode is kept, whatever the environment says: tests start many processes, and pytest rewrites each file of tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'

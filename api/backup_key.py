@@ -27,12 +27,16 @@ _MOST_PARALLEL = 16
 """What a file may ask for: whoever writes one must not be able to exhaust its reader."""
 
 
+LOG_N = 17
+"""The cost of a new backup's key: 128 MiB and half a second for each passphrase tried (OWASP)."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """The salt, and how hard it is to try passphrases: 128 MiB and half a second each (OWASP)."""
+    """The salt, and how hard it is to try passphrases."""
 
     salt: bytes
-    log_n: int = 17
+    log_n: int = LOG_N
     r: int = 8
     p: int = 1
 

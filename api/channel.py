@@ -17,7 +17,7 @@ Options = tuple[tuple[str, int | str], ...]
 REQUEST_LIMIT = 4 << 20
 """Bytes of one request; larger things go as streams of chunks."""
 ANSWER_LIMIT = 64 << 20
-"""Bytes of one answer: a list of every task of a large cluster fits."""
+"""Bytes of one answer, or of one message of a stream."""
 CA_MESSAGE_LIMIT = 64 << 10
 """Bytes of one message on the identity port, where strangers may call."""
 _METADATA_LIMIT = 32 << 10

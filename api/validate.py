@@ -186,6 +186,7 @@ def _task(task: specs_pb2.TaskSpec) -> None:
     container = "task.container"
     _container(container, task.container)
     _resources("task.resources", task.resources)
+    _swap(task.container.memory_swap_bytes, task.resources.limits.memory_bytes)
     targets = [network.target for network in task.networks]
     for index, target in enumerate(targets):
         if not target:
@@ -255,6 +256,21 @@ def _is_signal(text: str) -> bool:
         return 1 <= int(text) <= _LAST_SIGNAL
     name = text.removeprefix("SIG")
     return name in _SIGNALS or _REAL_TIME.fullmatch(name) is not None
+
+
+def _swap(together: int, memory: int) -> None:
+    """Docker's rules; nodes would reject the tasks."""
+    path = "task.container.memory_swap_bytes"
+    if together > 0 and not memory:
+        raise invalid(
+            path, "swap is limited but memory is not", remedy="give --limit-memory as well"
+        )
+    if 0 < together < memory:
+        raise invalid(
+            path,
+            "memory and swap together are less than the memory alone",
+            remedy="give --memory-swap the sum of both, or -1 for as much swap as there is",
+        )
 
 
 def _memory_behaviour(path: str, spec: specs_pb2.ContainerSpec) -> None:

@@ -23,18 +23,23 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from api.errors import SwarmError
 from benchmarks import (
+    agents,
     big_store,
     command,
     create,
+    dns,
+    fabric,
     failover,
     hundred,
     idle,
     leader_lost,
     leader_stops,
+    overlay_tcp,
     report,
     sched,
     update,
@@ -44,6 +49,7 @@ from benchmarks import (
 from benchmarks.figure import Measured, line
 from benchmarks.figures import FIGURES
 from benchmarks.swarm import Swarm, running
+from hostkit import collector
 from machine.drivers.lab.lock import machine_lock
 
 
@@ -61,6 +67,15 @@ class Suite:
         """Managers and workers."""
         return self.managers, self.workers
 
+
+ALONE: Mapping[str, Callable[[], Measured]] = {
+    **{name: partial(sched.measure, name) for name in sched.SHAPES},
+    "dns_qps": dns.measure,
+    **fabric.MEASURES,
+    "overlay_tcp": overlay_tcp.measure,
+    **virtual_ip.MEASURES,
+}
+"""Figures that need no swarm."""
 
 SUITES = (
     Suite(("idle_rss",), idle.measure),
@@ -83,6 +98,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such figure: {', '.join(unknown)}; known: {', '.join(FIGURES)}", file=sys.stderr)
         return 2
+    collector.tune()  # as in the daemon: the scheduler is measured in this process
     wanted = names or list(FIGURES)
     lines = []
     try:
@@ -111,12 +127,12 @@ async def _gather(wanted: Collection[str]) -> list[Mapping[str, Any]]:
 
 
 async def _lines(wanted: Collection[str]) -> AsyncGenerator[Mapping[str, Any], None]:
-    for name in filter(wanted.__contains__, sched.SHAPES):
+    for name in filter(wanted.__contains__, ALONE):
         load = os.getloadavg()[0]
-        yield _line(name, sched.measure(name), load)
-    for name in filter(wanted.__contains__, virtual_ip.MEASURES):
+        yield _line(name, ALONE[name](), load)
+    if agents.FIGURE in wanted:
         load = os.getloadavg()[0]
-        yield _line(name, virtual_ip.MEASURES[name](), load)
+        yield _line(agents.FIGURE, await agents.measure(), load)
     suites = [suite for suite in SUITES if not set(wanted).isdisjoint(suite.figures)]
     for shape in sorted({suite.shape for suite in suites}):
         async with running(*shape) as swarm:

@@ -64,7 +64,7 @@ async def _fill(swarm: Swarm) -> float:
     service = await swarm.control.CreateService(request, timeout=_LIMIT)
     quiet_since = await _until_quiet(swarm)
     listing = control_pb2.ListTasksRequest(service_keys=[service.id])
-    tasks = (await swarm.control.ListTasks(listing, timeout=_LIMIT)).tasks
+    tasks = await swarm.tasks(listing, timeout=_LIMIT)
     assert len(tasks) == TASKS, f"{len(tasks)} tasks came"
     return quiet_since - begun
 

@@ -5,6 +5,7 @@ until as many tasks as before run on the other nodes.
 import asyncio
 import time
 
+from api.pieces import gathered
 from api.v1 import control_pb2
 from benchmarks.create import create
 from benchmarks.figure import Measured
@@ -28,7 +29,7 @@ async def _lose(swarm: Swarm, name: str) -> float:
     victim = swarm.lab.host(name)
     victim_id = await _node_id(swarm, name)
     listing = control_pb2.ListTasksRequest(service_keys=[service.id])
-    tasks = (await swarm.control.ListTasks(listing, timeout=LIMIT)).tasks
+    tasks = await swarm.tasks(listing)
     lost = sum(task.node_id == victim_id for task in tasks)
     assert lost > 0, f"no task runs on {name}"
     async with swarm.watch(Selector(kind=Selector.KIND_TASK, service_id=service.id)) as events:
@@ -46,6 +47,7 @@ async def _lose(swarm: Swarm, name: str) -> float:
 
 async def _node_id(swarm: Swarm, name: str) -> str:
     request = control_pb2.ListNodesRequest(names=[name])
-    answer = await swarm.control.ListNodes(request, timeout=LIMIT)
+    pieces = swarm.control.ListNodes(request, timeout=LIMIT)
+    answer = await gathered(pieces, into=control_pb2.ListNodesResponse())
     (node,) = answer.nodes
     return node.id

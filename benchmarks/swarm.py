@@ -6,7 +6,7 @@ that comes. Measures nothing itself.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -15,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from api import states
 from api.channel import unix_channel
 from api.errors import Code, SwarmError
+from api.pieces import gathered
 from api.v1 import (
     control_pb2,
     control_pb2_grpc,
@@ -79,11 +80,18 @@ class Swarm:
         finally:
             call.cancel()
 
+    async def tasks(
+        self, listing: control_pb2.ListTasksRequest, *, timeout: float = LIMIT
+    ) -> Sequence[objects_pb2.Task]:
+        """The tasks that match."""
+        pieces = self.control.ListTasks(listing, timeout=timeout)
+        return (await gathered(pieces, into=control_pb2.ListTasksResponse())).tasks
+
     async def until_gone(self, service_id: str) -> None:
         """Removes a service; returns when no task is known and no host holds a container."""
         async with self.watch(Selector(kind=Selector.KIND_TASK, service_id=service_id)) as events:
             listing = control_pb2.ListTasksRequest(service_keys=[service_id])
-            tasks = {t.id for t in (await self.control.ListTasks(listing, timeout=LIMIT)).tasks}
+            tasks = {task.id for task in await self.tasks(listing)}
             await self.remove(service_id)
             await until_deleted(events, tasks)
         await until(lambda: not any(self._containers()), "a container is left")
@@ -183,9 +191,10 @@ async def all_ready(swarm: Swarm, count: int) -> None:
     """Until so many nodes are ready."""
     async with asyncio.timeout(LIMIT):
         while True:
-            answer = await swarm.control.ListNodes(
+            nodes = swarm.control.ListNodes(
                 control_pb2.ListNodesRequest(), timeout=LIMIT, wait_for_ready=True
             )
+            answer = await gathered(nodes, into=control_pb2.ListNodesResponse())
             found = [node.status.state for node in answer.nodes]
             if found.count(types_pb2.NODE_STATE_READY) == count:
                 return

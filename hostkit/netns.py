@@ -68,6 +68,20 @@ def create(name: str) -> None:
             raise
 
 
+def ensure(name: str) -> Path:
+    """The file of namespace `name`, made if it is not there, or only what a crash left of it."""
+    target = path(name)
+    if exists(name):
+        try:
+            call_in(target, lambda: None)
+        except SwarmError:
+            delete(name)
+        else:
+            return target
+    create(name)
+    return target
+
+
 def delete(name: str) -> None:
     """Forget the name; the namespace ends when its last process and socket do.
 

@@ -35,12 +35,15 @@ from manager.ca.service import CaRenewalService, CaService
 from manager.ca.standing import Standing
 from manager.config import ManagerConfig
 from manager.control.cluster import ClusterAffairs
+from manager.control.events import EventStreams
 from manager.control.exec import ExecBrokerService, ExecService
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
+from manager.events.history import History
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
 from manager.group.group import Group
@@ -73,6 +76,7 @@ class OfferedParts:
     standing: Standing
     commands: ExecService
     greeted: Callable[[RaftGreeting, str], None]
+    history: History
 
 
 class Offer:
@@ -88,6 +92,12 @@ class Offer:
         self._parts = parts
         self._credentials = credentials
         self._complaint = complaint
+        self._events = EventStreams(
+            parts.history,
+            parts.store,
+            parts.config.clock,
+            in_touch=lambda: parts.node.leader is not None,
+        )
         self._listeners: list[Listener] = []
 
     def to_operators(self) -> list[grpc.GenericRpcHandler]:
@@ -160,7 +170,9 @@ class Offer:
             affairs,
             Files(objects_pb2.Secret, parts.store, parts.proposer, new_id),
             Files(objects_pb2.Config, parts.store, parts.proposer, new_id),
+            self._events,
             self._status,
+            Explanations(parts.store, parts.config.clock),
         )
         control_pb2_grpc.add_ControlServicer_to_server(control, server)
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)

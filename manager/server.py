@@ -26,6 +26,8 @@ from manager.config import ManagerConfig
 from manager.control.exec import ExecService
 from manager.control.logs import LogsService
 from manager.dispatcher.service import DispatcherService
+from manager.events.history import History
+from manager.events.settling import Settling
 from manager.forwarding.channels import ManagerChannels
 from manager.group.addressing import Addressing
 from manager.group.departing import leave_group
@@ -72,11 +74,12 @@ class Manager:
         self._credentials = config.credentials
         self._hub = WatchHub()
         self.store = Store()
+        self._history = History()
         self._channels = ManagerChannels(lambda address: node_channel(address, self._credentials))
         self._log = ReplicatedLog(
             config,
             place,
-            StoreMachine(self.store, self._hub),
+            StoreMachine(self.store, self._hub, self._history),
             settings=self.store,
             credentials=lambda: self._credentials,
             fresh=fresh,
@@ -128,6 +131,7 @@ class Manager:
                 standing=self._standing,
                 commands=self._commands,
                 greeted=self._log.transport.greeted,
+                history=self._history,
             ),
             credentials=lambda: self._credentials,
             complaint=self.complaint,
@@ -155,6 +159,7 @@ class Manager:
             self._offer.bind()
             self._tasks.start(self.node.run())
             self._tasks.start(self._standing.run())
+            self._tasks.start(Settling(self._history).run())
             await self._offer.start()
             if first is not None:
                 await self._until(lambda: self.node.is_leader)

@@ -92,7 +92,7 @@ class ConmonDriver:
         return Fingerprint(
             runtime=f"{steps.runtime.kind} {steps.runtime.version}",
             cgroup_version=steps.hierarchies.version,
-            missing_controllers=host.missing_controllers(steps.hierarchies),
+            missing_controllers=host.missing_controllers(steps.host),
             init=steps.host.init is not None,
         )
 
@@ -274,7 +274,7 @@ class ConmonDriver:
         return await asyncio.to_thread(stats.read, steps.hierarchies, made.cgroup)
 
     async def logs(
-        self, id: str, *, follow: bool, tail: int = -1, since: float = 0.0, until: float = 0.0
+        self, id: str, *, follow: bool, tail: int = -1, since: int = 0, until: int = 0
     ) -> AsyncIterator[LogLine]:
         """See ContainerDriver."""
         container, paths = self._get(id), self._layout.container(id)

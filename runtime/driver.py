@@ -1,7 +1,7 @@
 """What a container driver promises, and the words in which it is asked and answers.
 
 Callers hold on to this Protocol; `conmon_driver` is the implementation. Nothing here, or below,
-knows of clusters, services or tasks. All times are seconds since the epoch.
+knows of clusters, services or tasks. Times are seconds since the epoch, if not said.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -67,8 +67,8 @@ class ContainerState:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What runs containers on this host, which of memory, cpu and pids it cannot limit, and whether
-    it has an init process for those that ask for one.
+    """What runs containers on this host, which of memory, cpu, pids and swap it cannot limit, and
+    whether it has an init process for those that ask for one.
     """
 
     runtime: str
@@ -79,9 +79,12 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line, or with `partial` a piece of one; `data` has no newline at its end."""
+    """One line, or with `partial` a piece of one; `data` has no newline at its end.
 
-    at: float
+    `at` is in nanoseconds since the epoch, as the log has it.
+    """
+
+    at: int
     stream: Stream
     data: bytes
     partial: bool
@@ -191,9 +194,12 @@ class ContainerDriver(Protocol):
         ...
 
     def logs(
-        self, id: str, *, follow: bool, tail: int = -1, since: float = 0.0, until: float = 0.0
+        self, id: str, *, follow: bool, tail: int = -1, since: int = 0, until: int = 0
     ) -> AsyncIterator[LogLine]:
-        """Lines in order: the last `tail` (-1: all) between the times; `follow` until the end."""
+        """Lines in order: the last `tail` (-1: all) between the times; `follow` until the end.
+
+        Times are nanoseconds since the epoch; 0: no limit.
+        """
         ...
 
     def exec(self, id: str, request: ExecRequest) -> AbstractAsyncContextManager[RunningCommand]:

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime.health_check import HealthCheck
+from runtime.health_check import LONGEST, HealthCheck
 
 Health = Literal["starting", "healthy", "unhealthy"]
 
@@ -82,6 +82,18 @@ class HealthMachine:
 
     def _in_start_period(self, now: float) -> bool:
         return now - self._started < self._check.start_period
+
+
+def unproven_at_most(check: HealthCheck) -> float:
+    """Seconds after its start for which a container that is probed without pause is `starting`."""
+    wait = max(check.interval, check.start_interval) if check.start_period else check.interval
+    first_that_counts = wait * (1 + SPREAD)
+    if check.start_period:
+        # The last one that does not count begins just before the period ends.
+        after = max(check.timeout + check.interval, check.start_interval)
+        first_that_counts = max(first_that_counts, check.start_period + after)
+    counted = check.retries * check.timeout + (check.retries - 1) * check.interval
+    return min(LONGEST, first_that_counts + counted)
 
 
 def reason(failures: int, last: ProbeResult) -> str:

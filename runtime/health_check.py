@@ -19,7 +19,7 @@ START_INTERVAL = 5.0
 RETRIES = 3
 
 _SHELL = ("/bin/sh", "-c")
-_LONGEST = 100 * 366 * 86400
+LONGEST = 100 * 366 * 86400
 """Seconds; as of durations in a spec."""
 
 
@@ -81,7 +81,7 @@ def _command(test: Sequence[str], shell: Sequence[str]) -> tuple[str, ...] | Non
 
 def _seconds(own: Mapping[str, Any], key: str) -> float:
     seconds = _number(own, key) / NANOS
-    if seconds > _LONGEST:
+    if seconds > LONGEST:
         raise _malformed(f"{key} is more than a century")
     return seconds
 

@@ -33,9 +33,10 @@ def _init() -> Path | None:
     return None if found is None else Path(found)
 
 
-def missing_controllers(hierarchies: cgroup.Hierarchies) -> tuple[str, ...]:
-    """Which of the controllers behind our limits this host lacks."""
-    return tuple(name for name in _LIMITED if name not in hierarchies.controllers)
+def missing_controllers(facts: HostFacts) -> tuple[str, ...]:
+    """Which of the controllers behind our limits this host lacks; swap: the accounting of it."""
+    missing = tuple(name for name in _LIMITED if name not in facts.controllers)
+    return missing if facts.swap_accounting else (*missing, "swap")
 
 
 def _bounding_mask(status: str) -> int:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from api.times import NANOS
 from hostkit.clock import Clock
 from runtime.driver import ExitResult, LogLine
 from runtime.layout import ContainerPaths
@@ -17,12 +18,12 @@ _INTERVAL = 0.1
 
 @dataclass(frozen=True)
 class Extent:
-    """Which lines are wanted. Times are seconds since the epoch, 0: no limit; `tail` -1: all."""
+    """Which lines are wanted. Times are nanoseconds, 0: no limit; `tail` -1: all."""
 
     follow: bool
     tail: int
-    since: float
-    until: float
+    since: int
+    until: int
 
 
 async def lines(
@@ -42,8 +43,12 @@ async def lines(
                     yield line
             if found:
                 continue
-            if not extent.follow or over or (extent.until and clock() > extent.until):
+            if not extent.follow or over or _is_past(extent.until, clock):
                 return
             await asyncio.wait({ended}, timeout=_INTERVAL)
     finally:
         reader.close()
+
+
+def _is_past(until: int, clock: Clock) -> bool:
+    return bool(until) and clock() * NANOS > until

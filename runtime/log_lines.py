@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
+from api.times import NANOS
 from runtime.driver import LogLine, Stream
 
 _STREAMS: dict[bytes, Stream] = {b"stdout": "stdout", b"stderr": "stderr"}
 _TAGS = {b"F": False, b"P": True}
 _TIME = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _FIELDS = 4
+_DIGITS = 9  # of a fraction of a second, in nanoseconds
 
 
 def parse(line: bytes) -> LogLine | None:
@@ -22,7 +24,7 @@ def parse(line: bytes) -> LogLine | None:
     if len(fields) != _FIELDS:
         return None
     stream, partial = _STREAMS.get(fields[1]), _TAGS.get(fields[2])
-    at = _seconds(fields[0])
+    at = _nanos(fields[0])
     if stream is None or partial is None or at is None:
         return None
     return LogLine(at, stream, fields[3], partial)
@@ -57,19 +59,21 @@ def _is_piece(line: bytes) -> bool:
     return len(fields) == _FIELDS and fields[2] == b"P"
 
 
-def _seconds(text: bytes) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time with nanoseconds."""
+def _nanos(text: bytes) -> int | None:
+    """Nanoseconds since the epoch of an RFC 3339 time."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None
     moment = _moment(match[1] + match[3])
-    return None if moment is None else moment + float(match[2] or 0)
+    if moment is None:
+        return None
+    return moment * NANOS + int((match[2] or b"")[1:10].ljust(_DIGITS, b"0"))
 
 
 @functools.lru_cache(maxsize=256)
-def _moment(text: bytes) -> float | None:
+def _moment(text: bytes) -> int | None:
     # Neighbouring lines share their second: most calls end in the cache.
     try:
-        return datetime.fromisoformat(text.decode("ascii")).timestamp()
+        return int(datetime.fromisoformat(text.decode("ascii")).timestamp())
     except ValueError:
         return None

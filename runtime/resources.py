@@ -82,10 +82,10 @@ def _swap(wanted: int, limit: int) -> int:
         raise invalid(field, f"{wanted} is below -1, which means unlimited")
     if wanted == 0:
         return 2 * limit
+    if wanted == -1:
+        return -1 if limit else 0
     if not limit:
         raise invalid(field, "swap is limited but memory is not", remedy="limit memory too")
-    if wanted == -1:
-        return -1
     if wanted < limit:
         raise invalid(field, "memory and swap together are below the memory limit")
     return wanted

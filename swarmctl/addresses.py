@@ -1,71 +1,91 @@
-"""Which address of this host other nodes are told. Reads the host's addresses through netlink,
-which blocks and needs a thread without an event loop. Changes nothing.
+"""Where this host listens, and which of its addresses other nodes are told. Reads the host's
+addresses through netlink, which blocks and needs a thread without an event loop. Changes nothing.
 """
 
 import ipaddress
-import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from api.address import CONTROL_PORT, join_address, split_address
 from api.errors import SwarmError, invalid
 
 DEFAULT_LISTEN = f"0.0.0.0:{CONTROL_PORT}"
-_FIELD = "advertise_address"
+_ADVERTISE = ("advertise_address", "--advertise-addr")
+_LISTEN = ("listen_address", "--listen-addr")
+"""A field of requests, and the flag that people know."""
 
-Own = Sequence[tuple[str, str]]
-"""(interface, address) of a host's global addresses."""
-
-
-def advertised(text: str, listen: str) -> str:
-    """The address of this host that other nodes are told; see `choose`."""
-    return choose(text, listen, host_addresses())
+Own = Mapping[str, Sequence[str]]
+"""The addresses of each interface of a host, without link-local ones."""
 
 
-def choose(text: str, listen: str, own: Own) -> str:
-    """The address that other nodes are told, as host:port. Pure.
+def addresses(advertise: str, listen: str) -> tuple[str, str]:
+    """What other nodes are told, and where this host listens, each host:port; see `choose`."""
+    return choose(advertise, listen, host_addresses())
 
-    `text` is an address, the name of an interface, or empty: then the host's only global address.
-    INVALID, naming the choices, where several addresses would do (as Docker refuses to guess).
+
+def choose(advertise: str, listen: str, own: Own) -> tuple[str, str]:
+    """The address that other nodes are told, and the one to listen on, as host:port. Pure.
+
+    Both may name an interface. Without `advertise` it is the host's only address that others can
+    reach. INVALID, naming the choices, where several would do (as Docker refuses to guess).
     """
-    listen_host, port = split_address(listen, field="listen_address")
-    if text:
-        host, port = split_address(text, field=_FIELD, default_port=port)
-        of_interface = sorted({address for name, address in own if name == host})
-        if len(of_interface) > 1:
-            raise _several(f"interface {host} has several addresses", of_interface)
-        return join_address(of_interface[0] if of_interface else host, port)
+    listen_host, port = _resolved(listen, CONTROL_PORT, own, *_LISTEN)
+    listening = join_address(listen_host, port)
+    if advertise:
+        return join_address(*_resolved(advertise, port, own, *_ADVERTISE)), listening
     if not _is_unspecified(listen_host):
-        return join_address(listen_host, port)
-    candidates = sorted({address for _, address in own})
+        return listening, listening
+    field, flag = _ADVERTISE
+    everywhere = [each for found in own.values() for each in found]
+    four, six = _families(each for each in everywhere if not ipaddress.ip_address(each).is_loopback)
+    candidates = four or six
     if len(candidates) == 1:
-        return join_address(candidates[0], port)
+        return join_address(candidates[0], port), listening
     if candidates:
-        raise _several("this host has several addresses", candidates)
+        raise _several(field, flag, "this host has several addresses", candidates)
     raise invalid(
-        _FIELD,
+        field,
         "this host has no address that others could use",
-        remedy="give it one, or name one with --advertise-addr",
+        remedy=f"give it one, or name one with {flag}",
     )
 
 
+def _resolved(text: str, default_port: int, own: Own, field: str, flag: str) -> tuple[str, int]:
+    """Host and port; of an interface its address, by Docker's rules: IPv4 before IPv6."""
+    host, port = split_address(text, field=field, default_port=default_port)
+    if host not in own:
+        return host, port
+    four, six = _families(own[host])
+    if max(len(four), len(six)) > 1:
+        raise _several(field, flag, f"interface {host} has several addresses", four + six)
+    if not four and not six:
+        raise invalid(
+            field,
+            f"interface {host} has no address",
+            remedy=f"give it one, or name an address with {flag}",
+        )
+    return (four or six)[0], port
+
+
 def host_addresses() -> Own:
-    """This host's global addresses; those of IPv6 only where there is none of IPv4."""
+    """The addresses of this host."""
     # Needed once in a node's life, and 10 MB of modules.
     from pyroute2 import IPRoute  # noqa: PLC0415
 
     with IPRoute() as netlink:
         names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
-        found = [
-            (names.get(each["index"], ""), each.get_attr("IFA_ADDRESS"), each["family"])
-            for each in netlink.get_addr()
-        ]
-    usable = [
-        (name, address, family)
-        for name, address, family in found
-        if not (ip := ipaddress.ip_address(address)).is_loopback and not ip.is_link_local
-    ]
-    four = [(name, address) for name, address, family in usable if family == socket.AF_INET]
-    return four or [(name, address) for name, address, _ in usable]
+        own: dict[str, list[str]] = {name: [] for name in names.values()}
+        for each in netlink.get_addr():
+            # Of a point-to-point link IFA_ADDRESS is the other end; IPv6 has no IFA_LOCAL else.
+            address = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
+            if not ipaddress.ip_address(address).is_link_local:
+                own.setdefault(names.get(each["index"], ""), []).append(address)
+    return own
+
+
+def _families(found: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Addresses of IPv4 and of IPv6, each once."""
+    each = sorted(set(found))
+    return [a for a in each if ":" not in a], [a for a in each if ":" in a]
 
 
 def _is_unspecified(host: str) -> bool:
@@ -75,7 +95,5 @@ def _is_unspecified(host: str) -> bool:
         return False
 
 
-def _several(what: str, addresses: Sequence[str]) -> SwarmError:
-    return invalid(
-        _FIELD, what, why=", ".join(addresses), remedy="choose one with --advertise-addr"
-    )
+def _several(field: str, flag: str, what: str, found: Sequence[str]) -> SwarmError:
+    return invalid(field, what, why=", ".join(found), remedy=f"choose one with {flag}")

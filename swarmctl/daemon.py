@@ -16,6 +16,7 @@ import click
 import uvloop
 
 from api.errors import Code, SwarmError
+from hostkit import collector
 from swarmctl.folders import RUN_MODE, STATE_MODE, held
 from swarmctl.node import Node
 from swarmctl.settings import DEFAULT_FILE, Settings, load
@@ -82,6 +83,7 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
         _check_privileges()
         # The disk thread, back from an fsync, must not wait 5 ms for its turn to say so.
         sys.setswitchinterval(SWITCH_INTERVAL)
+        collector.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings))
     except SwarmError as error:

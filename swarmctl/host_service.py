@@ -17,7 +17,7 @@ from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
 from runtime.driver import IMAGE_LABEL, ContainerDriver, Fingerprint
 from runtime.image.auth import parse_registry_auth
-from runtime.image.reference import parse
+from runtime.image.selection import select
 from runtime.image.store import ImageStore, StoredImage
 from swarmctl.settings import Settings
 
@@ -180,14 +180,8 @@ class HostService(host_pb2_grpc.HostServicer):
         self, request: host_pb2.ListImagesRequest, context: Context
     ) -> host_pb2.ListImagesResponse:
         """Images on this host, newest first."""
-        images = sorted(self._images.list(), key=lambda image: image.created_at, reverse=True)
-        return host_pb2.ListImagesResponse(
-            images=[
-                _image(image)
-                for image in images
-                if not request.reference or _is_called(image, request.reference)
-            ]
-        )
+        found = select(self._images.list(), request, self._images.get)
+        return host_pb2.ListImagesResponse(images=map(_image, found))
 
     async def GetImage(self, request: host_pb2.GetImageRequest, context: Context) -> host_pb2.Image:
         """One image with its configuration."""
@@ -228,22 +222,17 @@ def _image(image: StoredImage, *, with_config: bool = False) -> host_pb2.Image:
     )
 
 
-def _is_called(image: StoredImage, text: str) -> bool:
-    wanted = parse(text)
-    tagged = ":" in text.rpartition("/")[2]
-    return any(
-        (each.domain, each.path) == (wanted.domain, wanted.path)
-        and (not tagged or each.tag == wanted.tag)
-        for each in map(parse, image.references)
-    )
-
-
 def warnings_of(description: objects_pb2.NodeDescription, found: Fingerprint) -> list[str]:
     """What a host lacks, and which tasks it will therefore not run."""
     warnings = [
         f"this host has no {name} controller: tasks with such a limit are not placed here"
         for name in description.missing_controllers
+        if name != "swap"
     ]
+    if "swap" in description.missing_controllers:
+        warnings.append(
+            "this host's kernel does not account swap: tasks with --memory-swap are not placed here"
+        )
     if not found.init:
         warnings.append("tini is not installed: tasks with --init are rejected here")
     return warnings

@@ -22,7 +22,7 @@ from manager.control.images import AskRegistry
 from manager.raft.durable.key_file import LockedError
 from manager.restoring import Restored
 from swarmctl import safe
-from swarmctl.addresses import DEFAULT_LISTEN, advertised
+from swarmctl.addresses import DEFAULT_LISTEN, addresses
 from swarmctl.changes import Changes
 from swarmctl.departure import depart, forget_tasks
 from swarmctl.founding import found_swarm, restore_swarm
@@ -282,4 +282,4 @@ async def _addresses(
 ) -> tuple[str, str]:
     """Where others reach this host, and where it listens: each host:port."""
     listen = request.listen_address or DEFAULT_LISTEN
-    return await asyncio.to_thread(advertised, request.advertise_address, listen), listen
+    return await asyncio.to_thread(addresses, request.advertise_address, listen)

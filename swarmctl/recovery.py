@@ -13,7 +13,7 @@ from api.errors import Code, SwarmError, invalid
 from api.v1 import host_pb2
 from manager.raft.durable.key_file import LockedError
 from manager.server import Manager
-from swarmctl.addresses import advertised
+from swarmctl.addresses import addresses
 from swarmctl.life import Life
 from swarmctl.locked import LockedLife
 from swarmctl.membership import Membership, MembershipStore
@@ -75,8 +75,11 @@ class Recovery:
         UNAVAILABLE if it cannot listen there: then it goes on as before.
         """
         life, _ = manager_of(present)
-        listen = request.listen_address or life.membership.listen_address
-        address = await asyncio.to_thread(advertised, request.advertise_address, listen)
+        address, listen = await asyncio.to_thread(
+            addresses,
+            request.advertise_address,
+            request.listen_address or life.membership.listen_address,
+        )
         await life.stop()  # what it is told of managers is written down until then
         before = life.membership
         others = tuple(each for each in before.managers if each != before.advertise_address)

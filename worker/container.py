@@ -17,7 +17,7 @@ from api.files import Key
 from api.payloads import Content
 from api.placeholders import NodeFacts
 from api.states import UNCHECKED, UNPROVEN
-from api.times import seconds_of, timestamp
+from api.times import at_nanos, duration, nanos_of
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit import clock
 from runtime import health_watch
@@ -29,9 +29,16 @@ from runtime.driver import (
     LogLine,
     RunningCommand,
 )
+from runtime.health import unproven_at_most
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
-from worker.container_request import TASK_ID_LABEL, container_request, exec_request, grace_of
+from worker.container_request import (
+    TASK_ID_LABEL,
+    container_request,
+    exec_request,
+    grace_of,
+    without_effect,
+)
 from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
@@ -127,10 +134,13 @@ class ContainerExecutor:
             pid = state.pid
             if state.phase == "created":
                 pid = await _uninterrupted(self._driver.start(task.id))
+            check = state.health
             return objects_pb2.ContainerStatus(
                 container_id=task.id,
                 pid=pid,
-                health=UNCHECKED if state.health is None else UNPROVEN,
+                health=UNCHECKED if check is None else UNPROVEN,
+                unproven_at_most=None if check is None else duration(unproven_at_most(check)),
+                warnings=without_effect(task.spec, await self._driver.fingerprint()),
             )
 
     async def wait(self, task: Task) -> ExitResult:
@@ -245,8 +255,8 @@ class ContainerExecutor:
             task.id,
             follow=options.follow,
             tail=options.tail if options.tail >= 0 else -1,
-            since=seconds_of(options.since) if options.HasField("since") else 0.0,
-            until=seconds_of(options.until) if options.HasField("until") else 0.0,
+            since=nanos_of(options.since),
+            until=nanos_of(options.until),
         )
         wanted = frozenset(options.streams) or frozenset(_STREAMS.values())
         # The driver's iterator is a generator, whose open file is closed with it.
@@ -269,7 +279,7 @@ def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:
         service_id=task.service_id,
         task_id=task.id,
         node_id=task.node_id,
-        at=timestamp(line.at),
+        at=at_nanos(line.at),
         stream=_STREAMS[line.stream],
         data=line.data,
         partial=line.partial,

@@ -13,7 +13,7 @@ from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
 from api.times import seconds_of
 from api.v1 import exec_pb2, objects_pb2, specs_pb2
-from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest
+from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest, Fingerprint
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 DEFAULT_GRACE = 10.0
@@ -99,6 +99,13 @@ def grace_of(spec: specs_pb2.TaskSpec) -> float:
     if not container.HasField("stop_grace_period"):
         return DEFAULT_GRACE
     return seconds_of(container.stop_grace_period)
+
+
+def without_effect(spec: specs_pb2.TaskSpec, found: Fingerprint) -> list[str]:
+    """What of the spec this host has no setting for, in words; as in Docker that is no failure."""
+    if found.cgroup_version == 1 or not spec.container.HasField("memory_swappiness"):
+        return []
+    return ["memory swappiness has no effect: this host has cgroup v2, which has no such setting"]
 
 
 def exec_request(start: exec_pb2.ExecStart) -> ExecRequest:

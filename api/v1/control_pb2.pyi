@@ -27,6 +27,21 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
+class _NodeMembership:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NodeMembershipEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_NodeMembership.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    NODE_MEMBERSHIP_PENDING: _NodeMembership.ValueType  # 0
+    NODE_MEMBERSHIP_ACCEPTED: _NodeMembership.ValueType  # 1
+
+class NodeMembership(_NodeMembership, metaclass=_NodeMembershipEnumTypeWrapper):
+    """Whoever has joined was accepted by that: no node is ever pending."""
+
+NODE_MEMBERSHIP_PENDING: NodeMembership.ValueType  # 0
+NODE_MEMBERSHIP_ACCEPTED: NodeMembership.ValueType  # 1
+
 @typing.final
 class GetRequest(message.Message):
     """`key` is an id, an unambiguous prefix of one, or a name; a full id wins over a name, a name over a prefix."""
@@ -149,32 +164,16 @@ class UpdateServiceRequest(message.Message):
 
 @typing.final
 class ListServicesRequest(message.Message):
+    """In the requests of lists an object passes if it suits every field that is set; of the values of a field one is enough, but
+    of labels all have to hold: KEY, or KEY=VALUE.
+    """
+
     DESCRIPTOR: descriptor.Descriptor
-
-    @typing.final
-    class LabelsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     IDS_FIELD_NUMBER: builtins.int
     NAMES_FIELD_NUMBER: builtins.int
-    LABELS_FIELD_NUMBER: builtins.int
     MODES_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     @builtins.property
     def ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """prefixes"""
@@ -184,18 +183,16 @@ class ListServicesRequest(message.Message):
         """prefixes"""
 
     @builtins.property
-    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
-        """an empty value matches any"""
-
-    @builtins.property
     def modes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
         self,
         *,
         ids: abc.Iterable[builtins.str] | None = ...,
         names: abc.Iterable[builtins.str] | None = ...,
-        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         modes: abc.Iterable[builtins.str] | None = ...,
+        labels: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
@@ -275,32 +272,12 @@ class ServiceCounts(message.Message):
 class ListTasksRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
-    @typing.final
-    class LabelsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     IDS_FIELD_NUMBER: builtins.int
     NAMES_FIELD_NUMBER: builtins.int
     SERVICE_KEYS_FIELD_NUMBER: builtins.int
     NODE_KEYS_FIELD_NUMBER: builtins.int
-    LABELS_FIELD_NUMBER: builtins.int
     DESIRED_STATES_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     @builtins.property
     def ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @builtins.property
@@ -312,9 +289,11 @@ class ListTasksRequest(message.Message):
     @builtins.property
     def node_keys(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @builtins.property
-    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
-    @builtins.property
     def desired_states(self) -> containers.RepeatedScalarFieldContainer[types_pb2.TaskState.ValueType]: ...
+    @builtins.property
+    def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """of their services"""
+
     def __init__(
         self,
         *,
@@ -322,8 +301,8 @@ class ListTasksRequest(message.Message):
         names: abc.Iterable[builtins.str] | None = ...,
         service_keys: abc.Iterable[builtins.str] | None = ...,
         node_keys: abc.Iterable[builtins.str] | None = ...,
-        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         desired_states: abc.Iterable[types_pb2.TaskState.ValueType] | None = ...,
+        labels: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
@@ -353,51 +332,12 @@ class ListTasksResponse(message.Message):
 class ListNodesRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
-    @typing.final
-    class EngineLabelsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @typing.final
-    class NodeLabelsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     IDS_FIELD_NUMBER: builtins.int
     NAMES_FIELD_NUMBER: builtins.int
+    ROLES_FIELD_NUMBER: builtins.int
     ENGINE_LABELS_FIELD_NUMBER: builtins.int
     NODE_LABELS_FIELD_NUMBER: builtins.int
-    ROLES_FIELD_NUMBER: builtins.int
+    MEMBERSHIPS_FIELD_NUMBER: builtins.int
     @builtins.property
     def ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @builtins.property
@@ -405,23 +345,26 @@ class ListNodesRequest(message.Message):
         """hostnames"""
 
     @builtins.property
-    def engine_labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
-    @builtins.property
-    def node_labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
-    @builtins.property
     def roles(self) -> containers.RepeatedScalarFieldContainer[types_pb2.NodeRole.ValueType]: ...
+    @builtins.property
+    def engine_labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def node_labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def memberships(self) -> containers.RepeatedScalarFieldContainer[NodeMembership.ValueType]: ...
     def __init__(
         self,
         *,
         ids: abc.Iterable[builtins.str] | None = ...,
         names: abc.Iterable[builtins.str] | None = ...,
-        engine_labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
-        node_labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         roles: abc.Iterable[types_pb2.NodeRole.ValueType] | None = ...,
+        engine_labels: abc.Iterable[builtins.str] | None = ...,
+        node_labels: abc.Iterable[builtins.str] | None = ...,
+        memberships: abc.Iterable[NodeMembership.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["engine_labels", b"engine_labels", "ids", b"ids", "names", b"names", "node_labels", b"node_labels", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["engine_labels", b"engine_labels", "ids", b"ids", "memberships", b"memberships", "names", b"names", "node_labels", b"node_labels", "roles", b"roles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1070,26 +1013,6 @@ class ListFilesRequest(message.Message):
 
     DESCRIPTOR: descriptor.Descriptor
 
-    @typing.final
-    class LabelsEntry(message.Message):
-        DESCRIPTOR: descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: builtins.int
-        VALUE_FIELD_NUMBER: builtins.int
-        key: builtins.str
-        value: builtins.str
-        def __init__(
-            self,
-            *,
-            key: builtins.str = ...,
-            value: builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     IDS_FIELD_NUMBER: builtins.int
     NAMES_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
@@ -1102,15 +1025,13 @@ class ListFilesRequest(message.Message):
         """prefixes"""
 
     @builtins.property
-    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
-        """an empty value matches any"""
-
+    def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
         self,
         *,
         ids: abc.Iterable[builtins.str] | None = ...,
         names: abc.Iterable[builtins.str] | None = ...,
-        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        labels: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...

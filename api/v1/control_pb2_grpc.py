@@ -4,6 +4,8 @@ import grpc
 import warnings
 
 from api.v1 import control_pb2 as api_dot_v1_dot_control__pb2
+from api.v1 import events_pb2 as api_dot_v1_dot_events__pb2
+from api.v1 import explain_pb2 as api_dot_v1_dot_explain__pb2
 from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -27,7 +29,8 @@ if _version_not_supported:
 
 
 class ControlStub:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -45,7 +48,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Service.FromString,
                 _registered_method=True)
-        self.ListServices = channel.unary_unary(
+        self.ListServices = channel.unary_stream(
                 '/swarm.v1.Control/ListServices',
                 request_serializer=api_dot_v1_dot_control__pb2.ListServicesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListServicesResponse.FromString,
@@ -65,7 +68,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Task.FromString,
                 _registered_method=True)
-        self.ListTasks = channel.unary_unary(
+        self.ListTasks = channel.unary_stream(
                 '/swarm.v1.Control/ListTasks',
                 request_serializer=api_dot_v1_dot_control__pb2.ListTasksRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListTasksResponse.FromString,
@@ -75,7 +78,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Node.FromString,
                 _registered_method=True)
-        self.ListNodes = channel.unary_unary(
+        self.ListNodes = channel.unary_stream(
                 '/swarm.v1.Control/ListNodes',
                 request_serializer=api_dot_v1_dot_control__pb2.ListNodesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListNodesResponse.FromString,
@@ -150,7 +153,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Secret.FromString,
                 _registered_method=True)
-        self.ListSecrets = channel.unary_unary(
+        self.ListSecrets = channel.unary_stream(
                 '/swarm.v1.Control/ListSecrets',
                 request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.FromString,
@@ -175,7 +178,7 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Config.FromString,
                 _registered_method=True)
-        self.ListConfigs = channel.unary_unary(
+        self.ListConfigs = channel.unary_stream(
                 '/swarm.v1.Control/ListConfigs',
                 request_serializer=api_dot_v1_dot_control__pb2.ListFilesRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.FromString,
@@ -195,10 +198,26 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.WatchMessage.FromString,
                 _registered_method=True)
+        self.Events = channel.unary_stream(
+                '/swarm.v1.Control/Events',
+                request_serializer=api_dot_v1_dot_events__pb2.EventsRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_events__pb2.EventsMessage.FromString,
+                _registered_method=True)
+        self.ExplainTask = channel.unary_unary(
+                '/swarm.v1.Control/ExplainTask',
+                request_serializer=api_dot_v1_dot_explain__pb2.ExplainTaskRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_explain__pb2.TaskExplanation.FromString,
+                _registered_method=True)
+        self.ExplainService = channel.unary_unary(
+                '/swarm.v1.Control/ExplainService',
+                request_serializer=api_dot_v1_dot_explain__pb2.ExplainServiceRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_explain__pb2.ServiceExplanation.FromString,
+                _registered_method=True)
 
 
 class ControlServicer:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     def CreateService(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -398,6 +417,26 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Events(self, request, context):
+        """What happened, and what happens from now on. Any manager serves it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTask(self, request, context):
+        """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainService(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -411,7 +450,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Service.SerializeToString,
             ),
-            'ListServices': grpc.unary_unary_rpc_method_handler(
+            'ListServices': grpc.unary_stream_rpc_method_handler(
                     servicer.ListServices,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListServicesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListServicesResponse.SerializeToString,
@@ -431,7 +470,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Task.SerializeToString,
             ),
-            'ListTasks': grpc.unary_unary_rpc_method_handler(
+            'ListTasks': grpc.unary_stream_rpc_method_handler(
                     servicer.ListTasks,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListTasksRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListTasksResponse.SerializeToString,
@@ -441,7 +480,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Node.SerializeToString,
             ),
-            'ListNodes': grpc.unary_unary_rpc_method_handler(
+            'ListNodes': grpc.unary_stream_rpc_method_handler(
                     servicer.ListNodes,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListNodesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListNodesResponse.SerializeToString,
@@ -516,7 +555,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Secret.SerializeToString,
             ),
-            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+            'ListSecrets': grpc.unary_stream_rpc_method_handler(
                     servicer.ListSecrets,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListSecretsResponse.SerializeToString,
@@ -541,7 +580,7 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Config.SerializeToString,
             ),
-            'ListConfigs': grpc.unary_unary_rpc_method_handler(
+            'ListConfigs': grpc.unary_stream_rpc_method_handler(
                     servicer.ListConfigs,
                     request_deserializer=api_dot_v1_dot_control__pb2.ListFilesRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.ListConfigsResponse.SerializeToString,
@@ -561,6 +600,21 @@ def add_ControlServicer_to_server(servicer, server):
                     request_deserializer=api_dot_v1_dot_control__pb2.WatchRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.WatchMessage.SerializeToString,
             ),
+            'Events': grpc.unary_stream_rpc_method_handler(
+                    servicer.Events,
+                    request_deserializer=api_dot_v1_dot_events__pb2.EventsRequest.FromString,
+                    response_serializer=api_dot_v1_dot_events__pb2.EventsMessage.SerializeToString,
+            ),
+            'ExplainTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTask,
+                    request_deserializer=api_dot_v1_dot_explain__pb2.ExplainTaskRequest.FromString,
+                    response_serializer=api_dot_v1_dot_explain__pb2.TaskExplanation.SerializeToString,
+            ),
+            'ExplainService': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainService,
+                    request_deserializer=api_dot_v1_dot_explain__pb2.ExplainServiceRequest.FromString,
+                    response_serializer=api_dot_v1_dot_explain__pb2.ServiceExplanation.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'swarm.v1.Control', rpc_method_handlers)
@@ -570,7 +624,8 @@ def add_ControlServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Control:
-    """Missing associated documentation comment in .proto file."""
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py).
+    """
 
     @staticmethod
     def CreateService(request,
@@ -637,7 +692,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListServices',
@@ -745,7 +800,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListTasks',
@@ -799,7 +854,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListNodes',
@@ -1204,7 +1259,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListSecrets',
@@ -1339,7 +1394,7 @@ class Control:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/swarm.v1.Control/ListConfigs',
@@ -1426,6 +1481,87 @@ class Control:
             '/swarm.v1.Control/Watch',
             api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
             api_dot_v1_dot_control__pb2.WatchMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Events(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Control/Events',
+            api_dot_v1_dot_events__pb2.EventsRequest.SerializeToString,
+            api_dot_v1_dot_events__pb2.EventsMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/ExplainTask',
+            api_dot_v1_dot_explain__pb2.ExplainTaskRequest.SerializeToString,
+            api_dot_v1_dot_explain__pb2.TaskExplanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainService(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/ExplainService',
+            api_dot_v1_dot_explain__pb2.ExplainServiceRequest.SerializeToString,
+            api_dot_v1_dot_explain__pb2.ServiceExplanation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,8 @@ A mutating request carries a request_id: sent again with the same id it has the 
 """
 
 from api.v1 import control_pb2 as _control_pb2
+from api.v1 import events_pb2 as _events_pb2
+from api.v1 import explain_pb2 as _explain_pb2
 from api.v1 import objects_pb2 as _objects_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -30,19 +32,21 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ControlStub:
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py)."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ControlAsyncStub: ...
     CreateService: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateServiceRequest, _objects_pb2.Service]
     GetService: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Service]
-    ListServices: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListServicesRequest, _control_pb2.ListServicesResponse]
+    ListServices: _grpc.UnaryStreamMultiCallable[_control_pb2.ListServicesRequest, _control_pb2.ListServicesResponse]
     UpdateService: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateServiceRequest, _objects_pb2.Service]
     RemoveService: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     GetTask: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Task]
-    ListTasks: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListTasksRequest, _control_pb2.ListTasksResponse]
+    ListTasks: _grpc.UnaryStreamMultiCallable[_control_pb2.ListTasksRequest, _control_pb2.ListTasksResponse]
     GetNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Node]
-    ListNodes: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListNodesRequest, _control_pb2.ListNodesResponse]
+    ListNodes: _grpc.UnaryStreamMultiCallable[_control_pb2.ListNodesRequest, _control_pb2.ListNodesResponse]
     UpdateNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateNodeRequest, _objects_pb2.Node]
     RemoveNode: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     GetCluster: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetClusterRequest, _objects_pb2.Cluster]
@@ -61,30 +65,37 @@ class ControlStub:
     CreateSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateSecretRequest, _objects_pb2.Secret]
     """Answers carry no secret's data. Labels are all of a secret or config that can be updated."""
     GetSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Secret]
-    ListSecrets: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListSecretsResponse]
+    ListSecrets: _grpc.UnaryStreamMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListSecretsResponse]
     UpdateSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateSecretRequest, _objects_pb2.Secret]
     RemoveSecret: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     CreateConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateConfigRequest, _objects_pb2.Config]
     GetConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Config]
-    ListConfigs: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListConfigsResponse]
+    ListConfigs: _grpc.UnaryStreamMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListConfigsResponse]
     """Without their data, which GetConfig tells."""
     UpdateConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateConfigRequest, _objects_pb2.Config]
     RemoveConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
+    Events: _grpc.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]
+    """What happened, and what happens from now on. Any manager serves it."""
+    ExplainTask: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.TaskExplanation]
+    """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+    ExplainService: _grpc.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ServiceExplanation]
 
 @_typing.type_check_only
 class ControlAsyncStub(ControlStub):
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py)."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateService: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateServiceRequest, _objects_pb2.Service]  # type: ignore[assignment]
     GetService: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Service]  # type: ignore[assignment]
-    ListServices: _aio.UnaryUnaryMultiCallable[_control_pb2.ListServicesRequest, _control_pb2.ListServicesResponse]  # type: ignore[assignment]
+    ListServices: _aio.UnaryStreamMultiCallable[_control_pb2.ListServicesRequest, _control_pb2.ListServicesResponse]  # type: ignore[assignment]
     UpdateService: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateServiceRequest, _objects_pb2.Service]  # type: ignore[assignment]
     RemoveService: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     GetTask: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Task]  # type: ignore[assignment]
-    ListTasks: _aio.UnaryUnaryMultiCallable[_control_pb2.ListTasksRequest, _control_pb2.ListTasksResponse]  # type: ignore[assignment]
+    ListTasks: _aio.UnaryStreamMultiCallable[_control_pb2.ListTasksRequest, _control_pb2.ListTasksResponse]  # type: ignore[assignment]
     GetNode: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Node]  # type: ignore[assignment]
-    ListNodes: _aio.UnaryUnaryMultiCallable[_control_pb2.ListNodesRequest, _control_pb2.ListNodesResponse]  # type: ignore[assignment]
+    ListNodes: _aio.UnaryStreamMultiCallable[_control_pb2.ListNodesRequest, _control_pb2.ListNodesResponse]  # type: ignore[assignment]
     UpdateNode: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateNodeRequest, _objects_pb2.Node]  # type: ignore[assignment]
     RemoveNode: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     GetCluster: _aio.UnaryUnaryMultiCallable[_control_pb2.GetClusterRequest, _objects_pb2.Cluster]  # type: ignore[assignment]
@@ -103,19 +114,26 @@ class ControlAsyncStub(ControlStub):
     CreateSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateSecretRequest, _objects_pb2.Secret]  # type: ignore[assignment]
     """Answers carry no secret's data. Labels are all of a secret or config that can be updated."""
     GetSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Secret]  # type: ignore[assignment]
-    ListSecrets: _aio.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListSecretsResponse]  # type: ignore[assignment]
+    ListSecrets: _aio.UnaryStreamMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListSecretsResponse]  # type: ignore[assignment]
     UpdateSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateSecretRequest, _objects_pb2.Secret]  # type: ignore[assignment]
     RemoveSecret: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     CreateConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateConfigRequest, _objects_pb2.Config]  # type: ignore[assignment]
     GetConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Config]  # type: ignore[assignment]
-    ListConfigs: _aio.UnaryUnaryMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListConfigsResponse]  # type: ignore[assignment]
+    ListConfigs: _aio.UnaryStreamMultiCallable[_control_pb2.ListFilesRequest, _control_pb2.ListConfigsResponse]  # type: ignore[assignment]
     """Without their data, which GetConfig tells."""
     UpdateConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateConfigRequest, _objects_pb2.Config]  # type: ignore[assignment]
     RemoveConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
+    Events: _aio.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]  # type: ignore[assignment]
+    """What happened, and what happens from now on. Any manager serves it."""
+    ExplainTask: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainTaskRequest, _explain_pb2.TaskExplanation]  # type: ignore[assignment]
+    """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+    ExplainService: _aio.UnaryUnaryMultiCallable[_explain_pb2.ExplainServiceRequest, _explain_pb2.ServiceExplanation]  # type: ignore[assignment]
 
 class ControlServicer(metaclass=_abc_1.ABCMeta):
+    """A list comes in pieces that follow each other, all of the same moment: merged they are the answer (api/pieces.py)."""
+
     @_abc_1.abstractmethod
     def CreateService(
         self,
@@ -135,7 +153,7 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _control_pb2.ListServicesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_control_pb2.ListServicesResponse, _abc.Awaitable[_control_pb2.ListServicesResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.ListServicesResponse], _abc.AsyncIterator[_control_pb2.ListServicesResponse]]: ...
 
     @_abc_1.abstractmethod
     def UpdateService(
@@ -163,7 +181,7 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _control_pb2.ListTasksRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_control_pb2.ListTasksResponse, _abc.Awaitable[_control_pb2.ListTasksResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.ListTasksResponse], _abc.AsyncIterator[_control_pb2.ListTasksResponse]]: ...
 
     @_abc_1.abstractmethod
     def GetNode(
@@ -177,7 +195,7 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _control_pb2.ListNodesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_control_pb2.ListNodesResponse, _abc.Awaitable[_control_pb2.ListNodesResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.ListNodesResponse], _abc.AsyncIterator[_control_pb2.ListNodesResponse]]: ...
 
     @_abc_1.abstractmethod
     def UpdateNode(
@@ -286,7 +304,7 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _control_pb2.ListFilesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_control_pb2.ListSecretsResponse, _abc.Awaitable[_control_pb2.ListSecretsResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.ListSecretsResponse], _abc.AsyncIterator[_control_pb2.ListSecretsResponse]]: ...
 
     @_abc_1.abstractmethod
     def UpdateSecret(
@@ -321,7 +339,7 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _control_pb2.ListFilesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_control_pb2.ListConfigsResponse, _abc.Awaitable[_control_pb2.ListConfigsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.ListConfigsResponse], _abc.AsyncIterator[_control_pb2.ListConfigsResponse]]:
         """Without their data, which GetConfig tells."""
 
     @_abc_1.abstractmethod
@@ -345,5 +363,28 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_control_pb2.WatchMessage], _abc.AsyncIterator[_control_pb2.WatchMessage]]:
         """First every matching object as it is (action NONE), then one message per commit."""
+
+    @_abc_1.abstractmethod
+    def Events(
+        self,
+        request: _events_pb2.EventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_events_pb2.EventsMessage], _abc.AsyncIterator[_events_pb2.EventsMessage]]:
+        """What happened, and what happens from now on. Any manager serves it."""
+
+    @_abc_1.abstractmethod
+    def ExplainTask(
+        self,
+        request: _explain_pb2.ExplainTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explain_pb2.TaskExplanation, _abc.Awaitable[_explain_pb2.TaskExplanation]]:
+        """Why a task is where it is or waits, and how a service comes along. Any manager answers, by its own state."""
+
+    @_abc_1.abstractmethod
+    def ExplainService(
+        self,
+        request: _explain_pb2.ExplainServiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explain_pb2.ServiceExplanation, _abc.Awaitable[_explain_pb2.ServiceExplanation]]: ...
 
 def add_ControlServicer_to_server(servicer: ControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -510,16 +510,48 @@ class ListImagesRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     REFERENCE_FIELD_NUMBER: builtins.int
+    PATTERNS_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    DANGLING_FIELD_NUMBER: builtins.int
     reference: builtins.str
     """only images of this repository or reference"""
+    @builtins.property
+    def patterns(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """As in the lists of control.proto: one value of a field is enough, but all labels have to hold.
+        of references or repositories, as: library/ngi*
+        """
+
+    @builtins.property
+    def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """KEY, or KEY=VALUE"""
+
+    @builtins.property
+    def before(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """older than one of these images"""
+
+    @builtins.property
+    def since(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """newer than one of these"""
+
+    @builtins.property
+    def dangling(self) -> containers.RepeatedScalarFieldContainer[builtins.bool]:
+        """true: those without a tag; false: those with any name"""
+
     def __init__(
         self,
         *,
         reference: builtins.str = ...,
+        patterns: abc.Iterable[builtins.str] | None = ...,
+        labels: abc.Iterable[builtins.str] | None = ...,
+        before: abc.Iterable[builtins.str] | None = ...,
+        since: abc.Iterable[builtins.str] | None = ...,
+        dangling: abc.Iterable[builtins.bool] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["before", b"before", "dangling", b"dangling", "labels", b"labels", "patterns", b"patterns", "reference", b"reference", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,6 +27,26 @@ class NodeNetwork(message.Message):
 
     DESCRIPTOR: descriptor.Descriptor
 
+    @typing.final
+    class DriverOptionsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     DRIVER_FIELD_NUMBER: builtins.int
@@ -37,6 +57,7 @@ class NodeNetwork(message.Message):
     ENCRYPTED_FIELD_NUMBER: builtins.int
     MTU_FIELD_NUMBER: builtins.int
     ATTACHABLE_FIELD_NUMBER: builtins.int
+    DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
     driver: builtins.str
@@ -52,6 +73,10 @@ class NodeNetwork(message.Message):
     attachable: builtins.bool
     @builtins.property
     def pools(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.IpamConfig]: ...
+    @builtins.property
+    def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """parent: of macvlan, the host's device it stands on"""
+
     def __init__(
         self,
         *,
@@ -65,10 +90,11 @@ class NodeNetwork(message.Message):
         encrypted: builtins.bool = ...,
         mtu: builtins.int = ...,
         attachable: builtins.bool = ...,
+        driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "driver", b"driver", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

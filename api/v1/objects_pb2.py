@@ -22,12 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from api.v1 import explain_pb2 as api_dot_v1_dot_explain__pb2
 from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
 from api.v1 import types_pb2 as api_dot_v1_dot_types__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/objects.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n\x06Object\x12$\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ClusterH\x00\x12\x1e\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.NodeH\x00\x12$\n\x07service\x18\x03 \x01(\x0b\x32\x11.swarm.v1.ServiceH\x00\x12\x1e\n\x04task\x18\x04 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x12.swarm.v1.OperatorH\x00\x12\"\n\x06secret\x18\x06 \x01(\x0b\x32\x10.swarm.v1.SecretH\x00\x12\"\n\x06\x63onfig\x18\x07 \x01(\x0b\x32\x10.swarm.v1.ConfigH\x00\x12$\n\x07network\x18\x08 \x01(\x0b\x32\x11.swarm.v1.NetworkH\x00\x42\x06\n\x04kind\"\x8f\x01\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12!\n\x07root_ca\x18\x04 \x01(\x0b\x32\x10.swarm.v1.RootCa\x12\x12\n\nunlock_key\x18\x05 \x01(\x0c\"\xaf\x01\n\x06RootCa\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x02 \x01(\x0c\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\x12\x15\n\rmanager_token\x18\x04 \x01(\t\x12(\n\x08rotation\x18\x05 \x01(\x0b\x32\x16.swarm.v1.RootRotation\x12$\n\x06\x66ormer\x18\x06 \x03(\x0b\x32\x14.swarm.v1.FormerRoot\"\x9b\x01\n\x0cRootRotation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x03 \x01(\x0c\x12\x11\n\tcross_pem\x18\x04 \x01(\x0c\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbroken_off\x18\x06 \x03(\x0c\"8\n\nFormerRoot\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x11\n\tcross_pem\x18\x02 \x01(\x0c\"-\n\x0fNodeCertificate\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\x0c\n\x04keys\x18\x02 \x03(\x0c\"\xa4\x02\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12 \n\x04spec\x18\x03 \x01(\x0b\x32\x12.swarm.v1.NodeSpec\x12.\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12$\n\x06status\x18\x05 \x01(\x0b\x32\x14.swarm.v1.NodeStatus\x12 \n\x04role\x18\x06 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12(\n\x07manager\x18\x07 \x01(\x0b\x32\x17.swarm.v1.ManagerStatus\x12.\n\x0b\x63\x65rtificate\x18\x14 \x01(\x0b\x32\x19.swarm.v1.NodeCertificate\"T\n\rManagerStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0f\n\x07raft_id\x18\x04 \x01(\x04\"\xcc\x01\n\x0fNodeDescription\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\x12&\n\tresources\x18\x03 \x01(\x0b\x32\x13.swarm.v1.Resources\x12+\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1b.swarm.v1.EngineDescription\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x1b\n\x13missing_controllers\x18\x06 \x03(\t\"\x9d\x01\n\x11\x45ngineDescription\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x37\n\x06labels\x18\x02 \x03(\x0b\x32\'.swarm.v1.EngineDescription.LabelsEntry\x12\x0f\n\x07runtime\x18\x03 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\nNodeStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.NodeState\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x03\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12,\n\rprevious_spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12\x14\n\x0cspec_version\x18\x05 \x01(\x04\x12-\n\rupdate_status\x18\x06 \x01(\x0b\x32\x16.swarm.v1.UpdateStatus\x12\'\n\njob_status\x18\x07 \x01(\x0b\x32\x13.swarm.v1.JobStatus\x12$\n\x08\x65ndpoint\x18\x08 \x01(\x0b\x32\x12.swarm.v1.Endpoint\x12>\n\x0fregistry_logins\x18\x46 \x03(\x0b\x32%.swarm.v1.Service.RegistryLoginsEntry\x12\x10\n\x08warnings\x18G \x03(\t\x1a\x35\n\x13RegistryLoginsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\tJobStatus\x12\x11\n\titeration\x18\x01 \x01(\x04\x12\x32\n\x0elast_execution\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x02\n\x0cUpdateStatus\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.swarm.v1.UpdateStatus.State\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xaa\x01\n\x05State\x12\x11\n\rSTATE_UNKNOWN\x10\x00\x12\x12\n\x0eSTATE_UPDATING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x1a\n\x16STATE_ROLLBACK_STARTED\x10\x04\x12\x19\n\x15STATE_ROLLBACK_PAUSED\x10\x05\x12\x1c\n\x18STATE_ROLLBACK_COMPLETED\x10\x06\"\xdc\x04\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x12\n\nservice_id\x18\x03 \x01(\t\x12\x14\n\x0cservice_name\x18\x04 \x01(\t\x12\x0c\n\x04slot\x18\x05 \x01(\x04\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.swarm.v1.TaskSpec\x12\x14\n\x0cspec_version\x18\x08 \x01(\x04\x12$\n\x06status\x18\t \x01(\x0b\x32\x14.swarm.v1.TaskStatus\x12*\n\rdesired_state\x18\n \x01(\x0e\x32\x13.swarm.v1.TaskState\x12\x39\n\x0eservice_labels\x18\x0b \x03(\x0b\x32!.swarm.v1.Task.ServiceLabelsEntry\x12/\n\x0bstart_after\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rjob_iteration\x18\r \x01(\x04\x12\x33\n\x10\x61ssigned_generic\x18\x0e \x03(\x0b\x32\x19.swarm.v1.GenericResource\x12\x10\n\x08restarts\x18\x0f \x01(\r\x12(\n\nhost_ports\x18\x10 \x03(\x0b\x32\x14.swarm.v1.PortConfig\x12-\n\x08networks\x18\x11 \x03(\x0b\x32\x1b.swarm.v1.NetworkAttachment\x1a\x34\n\x12ServiceLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc9\x01\n\x11NetworkAttachment\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x11\n\taddresses\x18\x02 \x03(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x46\n\x0e\x64river_options\x18\x04 \x03(\x0b\x32..swarm.v1.NetworkAttachment.DriverOptionsEntry\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x08\x45ndpoint\x12(\n\x0bvirtual_ips\x18\x01 \x03(\x0b\x32\x13.swarm.v1.VirtualIp\x12#\n\x05ports\x18\x02 \x03(\x0b\x32\x14.swarm.v1.PortConfig\"0\n\tVirtualIp\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\xc6\x01\n\x07Network\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.NetworkSpec\x12\x0b\n\x03vni\x18\x04 \x01(\r\x12#\n\x05pools\x18\x05 \x03(\x0b\x32\x14.swarm.v1.IpamConfig\x12)\n\x07resting\x18\x06 \x03(\x0b\x32\x18.swarm.v1.RestingAddress\x12\x0f\n\x07pending\x18\x07 \x01(\t\"0\n\x0eRestingAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x04\"\xa6\x01\n\nTaskStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.TaskState\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12,\n\tcontainer\x18\x05 \x01(\x0b\x32\x19.swarm.v1.ContainerStatus\"\xad\x01\n\x0f\x43ontainerStatus\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x12\n\noom_killed\x18\x04 \x01(\x08\x12%\n\x06health\x18\x05 \x01(\x0e\x32\x15.swarm.v1.HealthState\x12)\n\nhealth_log\x18\x06 \x03(\x0b\x32\x15.swarm.v1.HealthProbe\"X\n\x0bHealthProbe\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x0e\n\x06output\x18\x03 \x01(\t\"\x7f\n\x08Operator\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03key\x18\x05 \x01(\x0c\"V\n\x06Secret\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.SecretSpec\"V\n\x06\x43onfig\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.ConfigSpecb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/objects.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/explain.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n\x06Object\x12$\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ClusterH\x00\x12\x1e\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.NodeH\x00\x12$\n\x07service\x18\x03 \x01(\x0b\x32\x11.swarm.v1.ServiceH\x00\x12\x1e\n\x04task\x18\x04 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12&\n\x08operator\x18\x05 \x01(\x0b\x32\x12.swarm.v1.OperatorH\x00\x12\"\n\x06secret\x18\x06 \x01(\x0b\x32\x10.swarm.v1.SecretH\x00\x12\"\n\x06\x63onfig\x18\x07 \x01(\x0b\x32\x10.swarm.v1.ConfigH\x00\x12$\n\x07network\x18\x08 \x01(\x0b\x32\x11.swarm.v1.NetworkH\x00\x42\x06\n\x04kind\"\x8f\x01\n\x07\x43luster\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ClusterSpec\x12!\n\x07root_ca\x18\x04 \x01(\x0b\x32\x10.swarm.v1.RootCa\x12\x12\n\nunlock_key\x18\x05 \x01(\x0c\"\xaf\x01\n\x06RootCa\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x02 \x01(\x0c\x12\x14\n\x0cworker_token\x18\x03 \x01(\t\x12\x15\n\rmanager_token\x18\x04 \x01(\t\x12(\n\x08rotation\x18\x05 \x01(\x0b\x32\x16.swarm.v1.RootRotation\x12$\n\x06\x66ormer\x18\x06 \x03(\x0b\x32\x14.swarm.v1.FormerRoot\"\x9b\x01\n\x0cRootRotation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\x0c\x12\x0f\n\x07key_pem\x18\x03 \x01(\x0c\x12\x11\n\tcross_pem\x18\x04 \x01(\x0c\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbroken_off\x18\x06 \x03(\x0c\"8\n\nFormerRoot\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x11\n\tcross_pem\x18\x02 \x01(\x0c\"-\n\x0fNodeCertificate\x12\x0c\n\x04root\x18\x01 \x01(\x0c\x12\x0c\n\x04keys\x18\x02 \x03(\x0c\"\xa4\x02\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12 \n\x04spec\x18\x03 \x01(\x0b\x32\x12.swarm.v1.NodeSpec\x12.\n\x0b\x64\x65scription\x18\x04 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\x12$\n\x06status\x18\x05 \x01(\x0b\x32\x14.swarm.v1.NodeStatus\x12 \n\x04role\x18\x06 \x01(\x0e\x32\x12.swarm.v1.NodeRole\x12(\n\x07manager\x18\x07 \x01(\x0b\x32\x17.swarm.v1.ManagerStatus\x12.\n\x0b\x63\x65rtificate\x18\x14 \x01(\x0b\x32\x19.swarm.v1.NodeCertificate\"T\n\rManagerStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x0f\n\x07raft_id\x18\x04 \x01(\x04\"\xcc\x01\n\x0fNodeDescription\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12$\n\x08platform\x18\x02 \x01(\x0b\x32\x12.swarm.v1.Platform\x12&\n\tresources\x18\x03 \x01(\x0b\x32\x13.swarm.v1.Resources\x12+\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1b.swarm.v1.EngineDescription\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x1b\n\x13missing_controllers\x18\x06 \x03(\t\"\x9d\x01\n\x11\x45ngineDescription\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x37\n\x06labels\x18\x02 \x03(\x0b\x32\'.swarm.v1.EngineDescription.LabelsEntry\x12\x0f\n\x07runtime\x18\x03 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\nNodeStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.NodeState\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x03\n\x07Service\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12,\n\rprevious_spec\x18\x04 \x01(\x0b\x32\x15.swarm.v1.ServiceSpec\x12\x14\n\x0cspec_version\x18\x05 \x01(\x04\x12-\n\rupdate_status\x18\x06 \x01(\x0b\x32\x16.swarm.v1.UpdateStatus\x12\'\n\njob_status\x18\x07 \x01(\x0b\x32\x13.swarm.v1.JobStatus\x12$\n\x08\x65ndpoint\x18\x08 \x01(\x0b\x32\x12.swarm.v1.Endpoint\x12>\n\x0fregistry_logins\x18\x46 \x03(\x0b\x32%.swarm.v1.Service.RegistryLoginsEntry\x12\x10\n\x08warnings\x18G \x03(\t\x1a\x35\n\x13RegistryLoginsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\tJobStatus\x12\x11\n\titeration\x18\x01 \x01(\x04\x12\x32\n\x0elast_execution\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x02\n\x0cUpdateStatus\x12+\n\x05state\x18\x01 \x01(\x0e\x32\x1c.swarm.v1.UpdateStatus.State\x12.\n\nstarted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xaa\x01\n\x05State\x12\x11\n\rSTATE_UNKNOWN\x10\x00\x12\x12\n\x0eSTATE_UPDATING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x13\n\x0fSTATE_COMPLETED\x10\x03\x12\x1a\n\x16STATE_ROLLBACK_STARTED\x10\x04\x12\x19\n\x15STATE_ROLLBACK_PAUSED\x10\x05\x12\x1c\n\x18STATE_ROLLBACK_COMPLETED\x10\x06\"\xb0\x05\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x12\n\nservice_id\x18\x03 \x01(\t\x12\x14\n\x0cservice_name\x18\x04 \x01(\t\x12\x0c\n\x04slot\x18\x05 \x01(\x04\x12\x0f\n\x07node_id\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.swarm.v1.TaskSpec\x12\x14\n\x0cspec_version\x18\x08 \x01(\x04\x12$\n\x06status\x18\t \x01(\x0b\x32\x14.swarm.v1.TaskStatus\x12*\n\rdesired_state\x18\n \x01(\x0e\x32\x13.swarm.v1.TaskState\x12\x39\n\x0eservice_labels\x18\x0b \x03(\x0b\x32!.swarm.v1.Task.ServiceLabelsEntry\x12/\n\x0bstart_after\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rjob_iteration\x18\r \x01(\x04\x12\x33\n\x10\x61ssigned_generic\x18\x0e \x03(\x0b\x32\x19.swarm.v1.GenericResource\x12\x10\n\x08restarts\x18\x0f \x01(\r\x12(\n\nhost_ports\x18\x10 \x03(\x0b\x32\x14.swarm.v1.PortConfig\x12-\n\x08networks\x18\x11 \x03(\x0b\x32\x1b.swarm.v1.NetworkAttachment\x12$\n\x08\x61ttempts\x18Z \x03(\x0b\x32\x12.swarm.v1.Attempts\x12,\n\tplacement\x18[ \x01(\x0b\x32\x19.swarm.v1.PlacementRecord\x1a\x34\n\x12ServiceLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x08\x41ttempts\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12&\n\x03ran\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc9\x01\n\x11NetworkAttachment\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x11\n\taddresses\x18\x02 \x03(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\x46\n\x0e\x64river_options\x18\x04 \x03(\x0b\x32..swarm.v1.NetworkAttachment.DriverOptionsEntry\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x08\x45ndpoint\x12(\n\x0bvirtual_ips\x18\x01 \x03(\x0b\x32\x13.swarm.v1.VirtualIp\x12#\n\x05ports\x18\x02 \x03(\x0b\x32\x14.swarm.v1.PortConfig\"0\n\tVirtualIp\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\xc6\x01\n\x07Network\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12#\n\x04spec\x18\x03 \x01(\x0b\x32\x15.swarm.v1.NetworkSpec\x12\x0b\n\x03vni\x18\x04 \x01(\r\x12#\n\x05pools\x18\x05 \x03(\x0b\x32\x14.swarm.v1.IpamConfig\x12)\n\x07resting\x18\x06 \x03(\x0b\x32\x18.swarm.v1.RestingAddress\x12\x0f\n\x07pending\x18\x07 \x01(\t\"0\n\x0eRestingAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\x04\"\xa6\x01\n\nTaskStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.swarm.v1.TaskState\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12,\n\tcontainer\x18\x05 \x01(\x0b\x32\x19.swarm.v1.ContainerStatus\"\xf4\x01\n\x0f\x43ontainerStatus\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\x12\x12\n\noom_killed\x18\x04 \x01(\x08\x12%\n\x06health\x18\x05 \x01(\x0e\x32\x15.swarm.v1.HealthState\x12)\n\nhealth_log\x18\x06 \x03(\x0b\x32\x15.swarm.v1.HealthProbe\x12\x10\n\x08warnings\x18Z \x03(\t\x12\x33\n\x10unproven_at_most\x18[ \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x0bHealthProbe\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x02 \x01(\x05\x12\x0e\n\x06output\x18\x03 \x01(\t\"\x7f\n\x08Operator\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\x0c\n\x04name\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03key\x18\x05 \x01(\x0c\"V\n\x06Secret\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.SecretSpec\"V\n\x06\x43onfig\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04meta\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Meta\x12\"\n\x04spec\x18\x03 \x01(\x0b\x32\x14.swarm.v1.ConfigSpecb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,66 +44,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASK_SERVICELABELSENTRY']._serialized_options = b'8\001'
   _globals['_NETWORKATTACHMENT_DRIVEROPTIONSENTRY']._loaded_options = None
   _globals['_NETWORKATTACHMENT_DRIVEROPTIONSENTRY']._serialized_options = b'8\001'
-  _globals['_OBJECT']._serialized_start=108
-  _globals['_OBJECT']._serialized_end=414
-  _globals['_CLUSTER']._serialized_start=417
-  _globals['_CLUSTER']._serialized_end=560
-  _globals['_ROOTCA']._serialized_start=563
-  _globals['_ROOTCA']._serialized_end=738
-  _globals['_ROOTROTATION']._serialized_start=741
-  _globals['_ROOTROTATION']._serialized_end=896
-  _globals['_FORMERROOT']._serialized_start=898
-  _globals['_FORMERROOT']._serialized_end=954
-  _globals['_NODECERTIFICATE']._serialized_start=956
-  _globals['_NODECERTIFICATE']._serialized_end=1001
-  _globals['_NODE']._serialized_start=1004
-  _globals['_NODE']._serialized_end=1296
-  _globals['_MANAGERSTATUS']._serialized_start=1298
-  _globals['_MANAGERSTATUS']._serialized_end=1382
-  _globals['_NODEDESCRIPTION']._serialized_start=1385
-  _globals['_NODEDESCRIPTION']._serialized_end=1589
-  _globals['_ENGINEDESCRIPTION']._serialized_start=1592
-  _globals['_ENGINEDESCRIPTION']._serialized_end=1749
-  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_start=1704
-  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_end=1749
-  _globals['_NODESTATUS']._serialized_start=1751
-  _globals['_NODESTATUS']._serialized_end=1876
-  _globals['_SERVICE']._serialized_start=1879
-  _globals['_SERVICE']._serialized_end=2298
-  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_start=2245
-  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_end=2298
-  _globals['_JOBSTATUS']._serialized_start=2300
-  _globals['_JOBSTATUS']._serialized_end=2382
-  _globals['_UPDATESTATUS']._serialized_start=2385
-  _globals['_UPDATESTATUS']._serialized_end=2732
-  _globals['_UPDATESTATUS_STATE']._serialized_start=2562
-  _globals['_UPDATESTATUS_STATE']._serialized_end=2732
-  _globals['_TASK']._serialized_start=2735
-  _globals['_TASK']._serialized_end=3339
-  _globals['_TASK_SERVICELABELSENTRY']._serialized_start=3287
-  _globals['_TASK_SERVICELABELSENTRY']._serialized_end=3339
-  _globals['_NETWORKATTACHMENT']._serialized_start=3342
-  _globals['_NETWORKATTACHMENT']._serialized_end=3543
-  _globals['_NETWORKATTACHMENT_DRIVEROPTIONSENTRY']._serialized_start=3491
-  _globals['_NETWORKATTACHMENT_DRIVEROPTIONSENTRY']._serialized_end=3543
-  _globals['_ENDPOINT']._serialized_start=3545
-  _globals['_ENDPOINT']._serialized_end=3634
-  _globals['_VIRTUALIP']._serialized_start=3636
-  _globals['_VIRTUALIP']._serialized_end=3684
-  _globals['_NETWORK']._serialized_start=3687
-  _globals['_NETWORK']._serialized_end=3885
-  _globals['_RESTINGADDRESS']._serialized_start=3887
-  _globals['_RESTINGADDRESS']._serialized_end=3935
-  _globals['_TASKSTATUS']._serialized_start=3938
-  _globals['_TASKSTATUS']._serialized_end=4104
-  _globals['_CONTAINERSTATUS']._serialized_start=4107
-  _globals['_CONTAINERSTATUS']._serialized_end=4280
-  _globals['_HEALTHPROBE']._serialized_start=4282
-  _globals['_HEALTHPROBE']._serialized_end=4370
-  _globals['_OPERATOR']._serialized_start=4372
-  _globals['_OPERATOR']._serialized_end=4499
-  _globals['_SECRET']._serialized_start=4501
-  _globals['_SECRET']._serialized_end=4587
-  _globals['_CONFIG']._serialized_start=4589
-  _globals['_CONFIG']._serialized_end=4675
+  _globals['_OBJECT']._serialized_start=162
+  _globals['_OBJECT']._serialized_end=468
+  _globals['_CLUSTER']._serialized_start=471
+  _globals['_CLUSTER']._serialized_end=614
+  _globals['_ROOTCA']._serialized_start=617
+  _globals['_ROOTCA']._serialized_end=792
+  _globals['_ROOTROTATION']._serialized_start=795
+  _globals['_ROOTROTATION']._serialized_end=950
+  _globals['_FORMERROOT']._serialized_start=952
+  _globals['_FORMERROOT']._serialized_end=1008
+  _globals['_NODECERTIFICATE']._serialized_start=1010
+  _globals['_NODECERTIFICATE']._serialized_end=1055
+  _globals['_NODE']._serialized_start=1058
+  _globals['_NODE']._serialized_end=1350
+  _globals['_MANAGERSTATUS']._serialized_start=1352
+  _globals['_MANAGERSTATUS']._serialized_end=1436
+  _globals['_NODEDESCRIPTION']._serialized_start=1439
+  _globals['_NODEDESCRIPTION']._serialized_end=1643
+  _globals['_ENGINEDESCRIPTION']._serialized_start=1646
+  _globals['_ENGINEDESCRIPTION']._serialized_end=1803
+  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_start=1758
+  _globals['_ENGINEDESCRIPTION_LABELSENTRY']._serialized_end=1803
+  _globals['_NODESTATUS']._serialized_start=1805
+  _globals['_NODESTATUS']._serialized_end=1930
+  _globals['_SERVICE']._serialized_start=1933
+  _globals['_SERVICE']._serialized_end=2352
+  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_start=2299
+  _globals['_SERVICE_REGISTRYLOGINSENTRY']._serialized_end=2352
+  _globals['_JOBSTATUS']._serialized_start=2354
+  _globals['_JOBSTATUS']._serialized_end=2436
+  _globals['_UPDATESTATUS']._serialized_start=2439
+  _globals['_UPDATESTATUS']._serialized_end=2786
+  _globals['_UPDATESTATUS_STATE']._serialized_start=2616
+  _globals['_UPDATESTATUS_STATE']._serialized_end=2786
+  _globals['_TASK']._serialized_start=2789
+  _globals['_TASK']._serialized_end=3477
+  _globals['_TASK_SERVICELABELSENTRY']._serialized_start=3425
+  _globals['_TASK_SERVICELABELSENTRY']._serialized_end=3477
+  _globals['_ATTEMPTS']._serialized_start=3479
+  _globals['_ATTEMPTS']._serialized_end=3544
+  _globals['_NETWORKATTACHMENT']._serialized_start=3547
+  _globals['_NETWORKATTACHMENT']._serialized_end=3748
+  _globals['_NETWORKATTACHMENT_DRIVEROPTIONSENTRY']._serialized_start=3696
+  _globals['_NETWORKATTACHMENT_DRIVEROPTIONSENTRY']._serialized_end=3748
+  _globals['_ENDPOINT']._serialized_start=3750
+  _globals['_ENDPOINT']._serialized_end=3839
+  _globals['_VIRTUALIP']._serialized_start=3841
+  _globals['_VIRTUALIP']._serialized_end=3889
+  _globals['_NETWORK']._serialized_start=3892
+  _globals['_NETWORK']._serialized_end=4090
+  _globals['_RESTINGADDRESS']._serialized_start=4092
+  _globals['_RESTINGADDRESS']._serialized_end=4140
+  _globals['_TASKSTATUS']._serialized_start=4143
+  _globals['_TASKSTATUS']._serialized_end=4309
+  _globals['_CONTAINERSTATUS']._serialized_start=4312
+  _globals['_CONTAINERSTATUS']._serialized_end=4556
+  _globals['_HEALTHPROBE']._serialized_start=4558
+  _globals['_HEALTHPROBE']._serialized_end=4646
+  _globals['_OPERATOR']._serialized_start=4648
+  _globals['_OPERATOR']._serialized_end=4775
+  _globals['_SECRET']._serialized_start=4777
+  _globals['_SECRET']._serialized_end=4863
+  _globals['_CONFIG']._serialized_start=4865
+  _globals['_CONFIG']._serialized_end=4951
 # @@protoc_insertion_point(module_scope)

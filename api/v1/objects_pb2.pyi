@@ -3,10 +3,12 @@
 isort:skip_file
 What the store keeps: a spec, and what was observed of it."""
 
+from api.v1 import explain_pb2 as explain_pb2
 from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import types_pb2 as types_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -330,7 +332,9 @@ class NodeDescription(message.Message):
     def engine(self) -> EngineDescription: ...
     @builtins.property
     def missing_controllers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
-        """cgroup controllers that limits need and this host lacks, as: memory, cpu, pids."""
+        """cgroup controllers that limits need and this host lacks, as: memory, cpu, pids; and swap, where its kernel does not
+        account it.
+        """
 
     def __init__(
         self,
@@ -619,6 +623,8 @@ class Task(message.Message):
     RESTARTS_FIELD_NUMBER: builtins.int
     HOST_PORTS_FIELD_NUMBER: builtins.int
     NETWORKS_FIELD_NUMBER: builtins.int
+    ATTEMPTS_FIELD_NUMBER: builtins.int
+    PLACEMENT_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -656,6 +662,14 @@ class Task(message.Message):
     def networks(self) -> containers.RepeatedCompositeFieldContainer[NetworkAttachment]:
         """what was set aside for it"""
 
+    @builtins.property
+    def attempts(self) -> containers.RepeatedCompositeFieldContainer[Attempts]:
+        """The tasks before it in its slot, of the same spec, that ended by themselves, if their number is limited; oldest first."""
+
+    @builtins.property
+    def placement(self) -> explain_pb2.PlacementRecord:
+        """once the scheduler gave it a node: why just that one"""
+
     def __init__(
         self,
         *,
@@ -676,10 +690,37 @@ class Task(message.Message):
         restarts: builtins.int = ...,
         host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
         networks: abc.Iterable[NetworkAttachment] | None = ...,
+        attempts: abc.Iterable[Attempts] | None = ...,
+        placement: explain_pb2.PlacementRecord | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "placement", b"placement", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "networks", b"networks", "node_id", b"node_id", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "networks", b"networks", "node_id", b"node_id", "placement", b"placement", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Attempts(message.Message):
+    """Tasks that followed each other in a slot, as the restart policy's max_attempts counts them."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: builtins.int
+    RAN_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    @builtins.property
+    def ran(self) -> duration_pb2.Duration:
+        """together; only where the policy has a window"""
+
+    def __init__(
+        self,
+        *,
+        count: builtins.int = ...,
+        ran: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["ran", b"ran"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["count", b"count", "ran", b"ran"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -894,6 +935,8 @@ class ContainerStatus(message.Message):
     OOM_KILLED_FIELD_NUMBER: builtins.int
     HEALTH_FIELD_NUMBER: builtins.int
     HEALTH_LOG_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
+    UNPROVEN_AT_MOST_FIELD_NUMBER: builtins.int
     container_id: builtins.str
     pid: builtins.int
     exit_code: builtins.int
@@ -902,6 +945,14 @@ class ContainerStatus(message.Message):
     @builtins.property
     def health_log(self) -> containers.RepeatedCompositeFieldContainer[HealthProbe]:
         """up to the last change of `health`, oldest first; 5 at most"""
+
+    @builtins.property
+    def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """what of the spec has no effect on this host"""
+
+    @builtins.property
+    def unproven_at_most(self) -> duration_pb2.Duration:
+        """How long after its start its health check, which may be the image's, has not yet said anything at most."""
 
     def __init__(
         self,
@@ -912,10 +963,12 @@ class ContainerStatus(message.Message):
         oom_killed: builtins.bool = ...,
         health: types_pb2.HealthState.ValueType = ...,
         health_log: abc.Iterable[HealthProbe] | None = ...,
+        warnings: abc.Iterable[builtins.str] | None = ...,
+        unproven_at_most: duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["unproven_at_most", b"unproven_at_most"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid", "unproven_at_most", b"unproven_at_most", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

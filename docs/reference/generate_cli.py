@@ -32,7 +32,8 @@ and a line on standard error that begins with `swarmctl:`.
 
 `--format` takes `table`, `json`, `table TEMPLATE` or a template: `{{.Field}}`, `{{.Spec.Name}}`,
 `{{json .}}`, and the functions join, json, lower, println, split, title and upper, also in pipes.
-`--filter KEY=VALUE` may be repeated: different keys all have to match.
+`--filter KEY=VALUE` may be repeated: different keys all have to match. Of several values of one key
+one is enough, but all labels (`label=KEY`, `label=KEY=VALUE`) have to; `id`, `name` are prefixes.
 """
 
 

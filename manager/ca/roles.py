@@ -22,6 +22,9 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetCluster",
             "GetGroup",
             "Watch",
+            "Events",
+            "ExplainTask",
+            "ExplainService",
         ),
         # Secrets and configs are not for workers: each gets what its tasks need, and no more.
         _WRITERS: (

@@ -5,6 +5,7 @@ the old one. So a task always finds what it was made for.
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from api import payloads, validate
@@ -35,9 +36,10 @@ class Files(Generic[F]):
         """One of them."""
         return _shown(resolve(self._store, self._kind, request.key))
 
-    def list(self, request: control_pb2.ListFilesRequest) -> list[F]:
-        """Those that match, without their data: many of them would be too much for one answer."""
-        return [_without_data(file) for file in listing.files(self._store, self._kind, request)]
+    def list(self, request: control_pb2.ListFilesRequest) -> Iterator[list[F]]:
+        """Those that match, piece by piece, without their data: many of them would be too much."""
+        found = listing.files(self._store, self._kind, request)
+        return ([_without_data(file) for file in piece] for piece in found)
 
     async def create(
         self, request: control_pb2.CreateSecretRequest | control_pb2.CreateConfigRequest

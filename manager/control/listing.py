@@ -1,109 +1,184 @@
-"""Which objects a list request asks for. Pure; fields of a request are ANDed, their values ORed."""
+"""Which objects a list request asks for, piece by piece. Pure; what its fields mean is said in
+control.proto.
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+Every function takes what there is at the moment of its call, which costs little, and looks at it as
+its pieces are asked for: many objects at once would hold up whoever leads. A piece may be empty.
+"""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from api.labels import have_all
 from api.modes import mode_name
 from api.states import COMPLETE, REMOVE, RUNNING, is_live, task_name
 from api.v1 import control_pb2, objects_pb2
 from manager.control.resolve import resolve
+from manager.state.changes import T
 from manager.state.store import View
 
+ACCEPTED = control_pb2.NODE_MEMBERSHIP_ACCEPTED
+LOOK = 250
+"""Objects that are looked at for one piece: a matter of a few milliseconds."""
+PIECE_BYTES = 1 << 20
+"""A piece ends with the object that brings it to this size."""
+
 F = TypeVar("F", objects_pb2.Secret, objects_pb2.Config)
+P = TypeVar("P")
 
 
-def services(view: View, request: control_pb2.ListServicesRequest) -> list[objects_pb2.Service]:
+class Counted(NamedTuple):
+    """A service and how its tasks stand."""
+
+    service: objects_pb2.Service
+    counts: control_pb2.ServiceCounts
+
+
+def services(view: View, request: control_pb2.ListServicesRequest) -> Iterator[list[Counted]]:
     """Services that match, oldest first."""
-    return [
-        service
-        for service in view.all(objects_pb2.Service)
-        if _starts(service.id, request.ids)
-        and _starts(service.spec.annotations.name, request.names)
-        and _labelled(service.spec.annotations.labels, request.labels)
-        and (not request.modes or mode_name(service) in request.modes)
-    ]
+    present = [(each, view.tasks_of_service(each.id)) for each in view.all(objects_pb2.Service)]
+
+    def suits(service: objects_pb2.Service) -> bool:
+        return (
+            _starts(service.id, request.ids)
+            and _starts(service.spec.annotations.name, request.names)
+            and have_all(service.spec.annotations.labels, request.labels)
+            and (not request.modes or mode_name(service) in request.modes)
+        )
+
+    return _counted(present, suits)
 
 
-def tasks(view: View, request: control_pb2.ListTasksRequest) -> list[objects_pb2.Task]:
+def tasks(view: View, request: control_pb2.ListTasksRequest) -> Iterator[list[objects_pb2.Task]]:
     """Tasks that match, oldest first; NOT_FOUND for a service or node that does not exist."""
-    service_ids = [resolve(view, objects_pb2.Service, k).id for k in request.service_keys]
-    node_ids = [resolve(view, objects_pb2.Node, k).id for k in request.node_keys]
-    return [
-        task
-        for task in _candidates(view, service_ids, node_ids)
-        if _starts(task.id, request.ids)
-        and _starts(task_name(task), request.names)
-        and _labelled(task.service_labels, request.labels)
-        and (not request.desired_states or task.desired_state in request.desired_states)
-    ]
+    service_ids = {resolve(view, objects_pb2.Service, k).id for k in request.service_keys}
+    node_ids = {resolve(view, objects_pb2.Node, k).id for k in request.node_keys}
+
+    def suits(task: objects_pb2.Task) -> bool:
+        return (
+            (not service_ids or task.service_id in service_ids)
+            and (not node_ids or task.node_id in node_ids)
+            and _starts(task.id, request.ids)
+            and _starts(task_name(task), request.names)
+            and have_all(task.service_labels, request.labels)
+            and (not request.desired_states or task.desired_state in request.desired_states)
+        )
+
+    return _pieces(_candidates(view, service_ids, node_ids), suits)
 
 
-def nodes(view: View, request: control_pb2.ListNodesRequest) -> list[objects_pb2.Node]:
+def nodes(view: View, request: control_pb2.ListNodesRequest) -> Iterator[list[objects_pb2.Node]]:
     """Nodes that match, oldest first."""
-    return [
-        node
-        for node in view.all(objects_pb2.Node)
-        if _starts(node.id, request.ids)
-        and _starts(node.description.hostname, request.names)
-        and _labelled(node.description.engine.labels, request.engine_labels)
-        and _labelled(node.spec.annotations.labels, request.node_labels)
-        and (not request.roles or node.role in request.roles)
-    ]
+
+    def suits(node: objects_pb2.Node) -> bool:
+        return (
+            _starts(node.id, request.ids)
+            and _starts(node.description.hostname, request.names)
+            and have_all(node.description.engine.labels, request.engine_labels)
+            and have_all(node.spec.annotations.labels, request.node_labels)
+            and (not request.roles or node.role in request.roles)
+            and (not request.memberships or ACCEPTED in request.memberships)
+        )
+
+    return _pieces(list(view.all(objects_pb2.Node)), suits)
 
 
-def files(view: View, kind: type[F], request: control_pb2.ListFilesRequest) -> list[F]:
+def files(view: View, kind: type[F], request: control_pb2.ListFilesRequest) -> Iterator[list[F]]:
     """Secrets, or configs, that match, oldest first."""
-    return [
-        file
-        for file in view.all(kind)
-        if _starts(file.id, request.ids)
-        and _starts(file.spec.annotations.name, request.names)
-        and _labelled(file.spec.annotations.labels, request.labels)
-    ]
+
+    def suits(file: F) -> bool:
+        return (
+            _starts(file.id, request.ids)
+            and _starts(file.spec.annotations.name, request.names)
+            and have_all(file.spec.annotations.labels, request.labels)
+        )
+
+    return _pieces(list(view.all(kind)), suits)
 
 
-def counts(view: View, service: objects_pb2.Service) -> control_pb2.ServiceCounts:
-    """How many tasks run, should run and have completed (SwarmKit, ListServiceStatuses).
+class _Cut(Generic[P]):
+    """Gathers a piece, and says when it is done."""
+
+    def __init__(self) -> None:
+        self._piece: list[P] = []
+        self._looked = self._bytes = 0
+
+    def add(self, each: P, size: int) -> None:
+        """Takes what matches, of so many bytes."""
+        self._piece.append(each)
+        self._bytes += size
+
+    def looked(self, count: int) -> Iterator[list[P]]:
+        """Notes the work of looking at so many objects; the piece, if it is done with that."""
+        self._looked += count
+        if self._looked >= LOOK or self._bytes >= PIECE_BYTES:
+            yield self.rest()
+
+    def rest(self) -> list[P]:
+        """What there is of the piece; the next one begins."""
+        piece, self._piece = self._piece, []
+        self._looked = self._bytes = 0
+        return piece
+
+
+def _pieces(candidates: Sequence[T], suits: Callable[[T], bool]) -> Iterator[list[T]]:
+    cut = _Cut[T]()
+    for each in candidates:
+        if suits(each):
+            cut.add(each, each.ByteSize())
+        yield from cut.looked(1)
+    yield cut.rest()
+
+
+def _counted(
+    present: Sequence[tuple[objects_pb2.Service, Sequence[objects_pb2.Task]]],
+    suits: Callable[[objects_pb2.Service], bool],
+) -> Iterator[list[Counted]]:
+    cut = _Cut[Counted]()
+    for service, its_tasks in present:
+        if suits(service):
+            counts = control_pb2.ServiceCounts(desired=service.spec.replicated.replicas)
+            for start in range(0, len(its_tasks), LOOK):
+                some = its_tasks[start : start + LOOK]
+                count(counts, service, some)
+                yield from cut.looked(len(some))
+            cut.add(Counted(service, counts), service.ByteSize())
+        yield from cut.looked(1)
+    yield cut.rest()
+
+
+def count(
+    counts: control_pb2.ServiceCounts,
+    service: objects_pb2.Service,
+    some: Iterable[objects_pb2.Task],
+) -> None:
+    """Adds tasks that run, should run and have completed (SwarmKit, ListServiceStatuses).
 
     Of a job those of the present iteration count.
     """
     iteration = service.job_status.iteration
     present = [
-        task
-        for task in view.tasks_of_service(service.id)
-        if task.desired_state < REMOVE and task.job_iteration == iteration
+        task for task in some if task.desired_state < REMOVE and task.job_iteration == iteration
     ]
-    mode = service.spec.WhichOneof("mode")
-    if mode == "replicated":
-        desired = service.spec.replicated.replicas
-    else:
-        desired = sum(is_live(task) for task in present)
-    return control_pb2.ServiceCounts(
-        running=sum(
-            task.status.state == RUNNING and task.desired_state in (RUNNING, COMPLETE)
-            for task in present
-        ),
-        desired=desired,
-        completed=sum(task.status.state == COMPLETE for task in present),
+    counts.running += sum(
+        task.status.state == RUNNING and task.desired_state in (RUNNING, COMPLETE)
+        for task in present
     )
+    counts.completed += sum(task.status.state == COMPLETE for task in present)
+    if service.spec.WhichOneof("mode") != "replicated":
+        counts.desired += sum(is_live(task) for task in present)
 
 
 def _candidates(
     view: View, service_ids: Iterable[str], node_ids: Iterable[str]
-) -> Iterable[objects_pb2.Task]:
-    services_wanted, nodes_wanted = set(service_ids), set(node_ids)
-    if services_wanted:
-        found = [task for key in services_wanted for task in view.tasks_of_service(key)]
-        return [task for task in found if not nodes_wanted or task.node_id in nodes_wanted]
-    if nodes_wanted:
-        return [task for key in nodes_wanted for task in view.tasks_of_node(key)]
-    return view.all(objects_pb2.Task)
+) -> Sequence[objects_pb2.Task]:
+    """What an index finds, and else every task."""
+    if service_ids:
+        return [task for key in service_ids for task in view.tasks_of_service(key)]
+    if node_ids:
+        return [task for key in node_ids for task in view.tasks_of_node(key)]
+    return list(view.all(objects_pb2.Task))
 
 
 def _starts(value: str, prefixes: Iterable[str]) -> bool:
     wanted = tuple(prefixes)
     return not wanted or value.startswith(wanted)
-
-
-def _labelled(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(key in labels and value in ("", labels[key]) for key, value in wanted.items())

@@ -8,29 +8,23 @@ from collections.abc import Iterable
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from api.times import seconds_of, timestamp
+from api.times import at_nanos, nanos_of
 from api.v1 import logs_pb2
-
-MARGIN = 0.001
-"""Seconds to ask for before the last line: agents keep times with less than full precision."""
-
-_Stamp = tuple[int, int]
 
 
 class Seen:
     """The last line of each task, and what is yet to be skipped of a second telling."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[_Stamp, int]] = {}
-        self._skip: dict[str, tuple[_Stamp, int]] = {}
+        self._last: dict[str, tuple[int, int]] = {}
+        self._skip: dict[str, tuple[int, int]] = {}
 
     def resume(self) -> Timestamp | None:
         """The node tells again: from when on it must; None from the beginning."""
         self._skip = dict(self._last)
         if not self._last:
             return None
-        seconds, nanos = min(stamp for stamp, _ in self._last.values())
-        return timestamp(seconds_of(Timestamp(seconds=seconds, nanos=nanos)) - MARGIN)
+        return at_nanos(min(stamp for stamp, _ in self._last.values()))
 
     def fresh(self, lines: Iterable[logs_pb2.LogMessage]) -> list[logs_pb2.LogMessage]:
         """Those of the lines that did not come before."""
@@ -39,7 +33,7 @@ class Seen:
     def took(self, lines: Iterable[logs_pb2.LogMessage]) -> None:
         """These lines have come."""
         for line in lines:
-            stamp = (line.at.seconds, line.at.nanos)
+            stamp = nanos_of(line.at)
             last, count = self._last.get(line.task_id, (stamp, 0))
             self._last[line.task_id] = (stamp, count + 1 if stamp == last else 1)
 
@@ -47,7 +41,7 @@ class Seen:
         target = self._skip.get(line.task_id)
         if target is None:
             return False
-        stamp = (line.at.seconds, line.at.nanos)
+        stamp = nanos_of(line.at)
         last, count = target
         if stamp < last:
             return True

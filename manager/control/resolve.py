@@ -1,6 +1,7 @@
 """From what a user types to an object: an id, a name, or an unambiguous prefix of an id. Pure."""
 
 from api.errors import Code, SwarmError, invalid
+from api.states import task_name
 from api.v1 import objects_pb2
 from manager.state.changes import KINDS, StoredObject, T
 from manager.state.store import View
@@ -48,5 +49,6 @@ def _called(obj: StoredObject, key: str) -> bool:
     if isinstance(obj, objects_pb2.Node):
         return key in (obj.description.hostname, obj.spec.annotations.name)
     if isinstance(obj, objects_pb2.Task):
-        return key == f"{obj.service_name}.{obj.slot or obj.node_id}.{obj.id}"
+        # The id first: there may be very many tasks, and making their names takes a while.
+        return key.endswith(obj.id) and key == f"{task_name(obj)}.{obj.id}"
     return False

@@ -5,15 +5,20 @@ logins of registries leave in no answer, join tokens only towards operators and 
 key only in its own call.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 
+from api.metadata import is_stale_read
 from api.serving import Context, caller
-from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
+from api.v1 import control_pb2, control_pb2_grpc, events_pb2, explain_pb2, objects_pb2
 from manager.ca.operators import the_cluster
 from manager.control import listing
 from manager.control.cluster import ClusterAffairs
+from manager.control.events import EventStreams
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.images import without_logins
+from manager.control.pacing import paced
 from manager.control.resolve import resolve
 from manager.control.services import Services
 from manager.control.watching import watch
@@ -33,7 +38,9 @@ class ControlService(control_pb2_grpc.ControlServicer):
         affairs: ClusterAffairs,
         secrets: Files[objects_pb2.Secret],
         configs: Files[objects_pb2.Config],
+        events: EventStreams,
         group: Callable[[], control_pb2.ManagerGroupStatus],
+        explanations: Explanations,
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
         self._store = store
@@ -42,7 +49,9 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._affairs = affairs
         self._secrets = secrets
         self._configs = configs
+        self._events = events
         self._group = group
+        self._explanations = explanations
 
     async def CreateService(
         self, request: control_pb2.CreateServiceRequest, context: Context
@@ -58,13 +67,10 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListServices(
         self, request: control_pb2.ListServicesRequest, context: Context
-    ) -> control_pb2.ListServicesResponse:
+    ) -> AsyncIterator[control_pb2.ListServicesResponse]:
         """Services with their counts of tasks."""
-        found = listing.services(self._store, request)
-        return control_pb2.ListServicesResponse(
-            services=map(without_logins, found),
-            counts={service.id: listing.counts(self._store, service) for service in found},
-        )
+        async for piece in paced(listing.services(self._store, request), _counted_services):
+            yield piece
 
     async def UpdateService(
         self, request: control_pb2.UpdateServiceRequest, context: Context
@@ -84,9 +90,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListTasks(
         self, request: control_pb2.ListTasksRequest, context: Context
-    ) -> control_pb2.ListTasksResponse:
+    ) -> AsyncIterator[control_pb2.ListTasksResponse]:
         """Tasks, with the history that is kept."""
-        return control_pb2.ListTasksResponse(tasks=listing.tasks(self._store, request))
+        found = listing.tasks(self._store, request)
+        async for piece in paced(found, lambda some: control_pb2.ListTasksResponse(tasks=some)):
+            yield piece
 
     async def GetNode(self, request: control_pb2.GetRequest, context: Context) -> objects_pb2.Node:
         """One node."""
@@ -94,9 +102,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListNodes(
         self, request: control_pb2.ListNodesRequest, context: Context
-    ) -> control_pb2.ListNodesResponse:
+    ) -> AsyncIterator[control_pb2.ListNodesResponse]:
         """Nodes."""
-        return control_pb2.ListNodesResponse(nodes=listing.nodes(self._store, request))
+        found = listing.nodes(self._store, request)
+        async for piece in paced(found, lambda some: control_pb2.ListNodesResponse(nodes=some)):
+            yield piece
 
     async def UpdateNode(
         self, request: control_pb2.UpdateNodeRequest, context: Context
@@ -179,9 +189,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListSecrets(
         self, request: control_pb2.ListFilesRequest, context: Context
-    ) -> control_pb2.ListSecretsResponse:
+    ) -> AsyncIterator[control_pb2.ListSecretsResponse]:
         """Secrets, without their data."""
-        return control_pb2.ListSecretsResponse(secrets=self._secrets.list(request))
+        found = self._secrets.list(request)
+        async for piece in paced(found, lambda some: control_pb2.ListSecretsResponse(secrets=some)):
+            yield piece
 
     async def UpdateSecret(
         self, request: control_pb2.UpdateSecretRequest, context: Context
@@ -209,9 +221,11 @@ class ControlService(control_pb2_grpc.ControlServicer):
 
     async def ListConfigs(
         self, request: control_pb2.ListFilesRequest, context: Context
-    ) -> control_pb2.ListConfigsResponse:
+    ) -> AsyncIterator[control_pb2.ListConfigsResponse]:
         """Configs, without their data."""
-        return control_pb2.ListConfigsResponse(configs=self._configs.list(request))
+        found = self._configs.list(request)
+        async for piece in paced(found, lambda some: control_pb2.ListConfigsResponse(configs=some)):
+            yield piece
 
     async def UpdateConfig(
         self, request: control_pb2.UpdateConfigRequest, context: Context
@@ -240,6 +254,36 @@ class ControlService(control_pb2_grpc.ControlServicer):
             self._store, self._hub, request, lambda obj: _redacted(obj, role)
         ):
             yield message
+
+    async def Events(
+        self, request: events_pb2.EventsRequest, context: Context
+    ) -> AsyncIterator[events_pb2.EventsMessage]:
+        """Follows what happens."""
+        trusted = caller().role != "worker"
+        stale = is_stale_read(context.invocation_metadata())
+        messages = self._events.stream(request, trusted=trusted, stale=stale)
+        async with aclosing(messages):
+            async for message in messages:
+                yield message
+
+    async def ExplainTask(
+        self, request: explain_pb2.ExplainTaskRequest, context: Context
+    ) -> explain_pb2.TaskExplanation:
+        """Why a task is where it is."""
+        return await self._explanations.task(request)
+
+    async def ExplainService(
+        self, request: explain_pb2.ExplainServiceRequest, context: Context
+    ) -> explain_pb2.ServiceExplanation:
+        """How a service comes along."""
+        return await self._explanations.service(request)
+
+
+def _counted_services(some: Sequence[listing.Counted]) -> control_pb2.ListServicesResponse:
+    return control_pb2.ListServicesResponse(
+        services=[without_logins(each.service) for each in some],
+        counts={each.service.id: each.counts for each in some},
+    )
 
 
 def _redacted(obj: StoredObject, role: str) -> StoredObject:

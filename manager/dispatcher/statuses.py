@@ -22,6 +22,8 @@ MAX_TEXT = 4096
 """Characters kept of a message or error, so that an agent cannot fill the store."""
 MAX_PROBES = 5
 """Health probes kept of a task, each with so much text at most (Docker)."""
+MAX_WARNINGS = 10
+"""Warnings kept of a task's container."""
 
 TaskStatus = objects_pb2.TaskStatus
 Update = dispatcher_pb2.TaskStatusUpdate
@@ -62,6 +64,9 @@ def merged(present: TaskStatus, reported: TaskStatus) -> TaskStatus | None:
         del status.container.health_log[:-MAX_PROBES]
         for probe in status.container.health_log:
             probe.output = probe.output[:MAX_TEXT]
+    if status.container.warnings:
+        kept = [text[:MAX_TEXT] for text in status.container.warnings[:MAX_WARNINGS]]
+        status.container.warnings[:] = kept
     return None if status == present else status
 
 

@@ -19,10 +19,11 @@ class Where(Enum):
 _FIXED = {
     "Control.GetGroup": Where.HERE,
     "Control.Watch": Where.HERE_UP_TO_DATE,
+    "Control.Events": Where.HERE_UP_TO_DATE,
     "Control.Backup": Where.HERE_UP_TO_DATE,
     "Ca.GetRoot": Where.HERE,
 }
-_READS = ("Get", "List")
+_READS = ("Get", "List", "Explain")
 _PASSED_ON = frozenset({"Control", "Logs", "Exec", "CaRenewal", "Ca", "ManagerGroup"})
 
 

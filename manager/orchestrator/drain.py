@@ -19,6 +19,8 @@ class Moves:
     def __init__(self, service: objects_pb2.Service, fates: Fates) -> None:
         config = service.spec.update
         self.start_first = config.order == _START_FIRST
+        self.are_under_way = False
+        """Whether any slot that was looked at is on the move, or has to be."""
         self._fates = fates
         parallelism = config.parallelism if config.HasField("parallelism") else 1
         self._free = float(parallelism or "inf")
@@ -54,4 +56,7 @@ class Moves:
             return None
         newest = slot.newest
         gave_up = newest.spec_version == found.spec_version and ended_by_itself(newest)
-        return None if gave_up and newest.desired_state > states.RUNNING else found
+        if gave_up and newest.desired_state > states.RUNNING:
+            return None
+        self.are_under_way = True
+        return found

@@ -64,4 +64,4 @@ def leave(slot: Slot, scene: Scene) -> Steps:
 
 def _has_ended_for_good(slot: Slot) -> bool:
     """Whether there was a task that no other follows: one that merely had to leave is no such."""
-    return slot.is_filled and not may_restart(slot.newest, slot.tasks)
+    return slot.is_filled and not may_restart(slot.newest)

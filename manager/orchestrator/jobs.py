@@ -27,8 +27,9 @@ from manager.state.indexes import SlotKey, slot_key
 def run_to_completion(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
     """What a replicated job needs, from all its tasks, oldest first."""
     job = scene.service.spec.replicated_job
-    if earlier := _end_earlier(tasks, scene):
-        yield from earlier  # first, alone: their successors wait for those that were told to stop
+    if earlier := _ended_earlier(tasks, scene):
+        # First, alone: their successors wait for those that were told to stop.
+        yield from (Steps([update(task)]) for task in earlier)
         return
     slots = _of_iteration(tasks, scene.service.job_status.iteration)
     yield from _rest(slots, scene)
@@ -53,10 +54,11 @@ def run_on_every_node(
 ) -> Iterator[Steps]:
     """What a global job needs, from all its tasks, oldest first."""
     yield from forget_gone(tasks, places)
+    earlier = _ended_earlier([task for task in tasks if task.node_id in places], scene)
+    yield from (Steps([update(task)]) for task in earlier)
+    waiting = {task.node_id for task in earlier}
+    places = {node_id: place for node_id, place in places.items() if node_id not in waiting}
     tasks = [task for task in tasks if task.node_id in places]
-    if earlier := _end_earlier(tasks, scene):
-        yield from earlier
-        return
     slots = _of_iteration(tasks, scene.service.job_status.iteration)
     yield from _rest(slots, scene)
     done = {slot.key for slot in slots.values() if is_done(slot)}
@@ -71,17 +73,17 @@ def is_done(slot: Slot) -> bool:
     return any(task.status.state == states.COMPLETE for task in slot.tasks)
 
 
-def _end_earlier(tasks: Iterable[objects_pb2.Task], scene: Scene) -> list[Steps]:
-    """Ends what earlier iterations still run, and leaves their failures unanswered."""
-    steps = []
+def _ended_earlier(tasks: Iterable[objects_pb2.Task], scene: Scene) -> list[objects_pb2.Task]:
+    """What ends the tasks that earlier iterations still run, and leaves failures unanswered."""
+    ended = []
     for task in tasks:
         if not _is_earlier(task, scene.service.job_status.iteration):
             continue
         if states.is_live(task):
-            steps.append(Steps([update(removed(task))]))
+            ended.append(removed(task))
         elif states.is_wanted(task) and not has_run_its_course(task):
-            steps.append(Steps([update(retired(task, scene.now))]))
-    return steps
+            ended.append(retired(task, scene.now))
+    return ended
 
 
 def _of_iteration(tasks: list[objects_pb2.Task], iteration: int) -> dict[SlotKey, Slot]:

@@ -39,6 +39,14 @@ class Places:
             self._unconstrained = {node.id: place for node, place in self._all()}
         return self._unconstrained
 
+    def at(self, service: objects_pb2.Service, node_id: str) -> Mapping[str, Place]:
+        """The same of one node; nothing if there is no such node."""
+        node = self._view.get(objects_pb2.Node, node_id)
+        if node is None:
+            return {}
+        constraints = service.spec.task.placement.constraints
+        return {node_id: self._matching(node, _place(node), constraints)}
+
     def _all(self) -> list[tuple[objects_pb2.Node, Place]]:
         if self._nodes is None:
             self._nodes = [(node, _place(node)) for node in self._view.all(objects_pb2.Node)]

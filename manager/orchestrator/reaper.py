@@ -4,14 +4,13 @@ a global service on each node.
 A task goes at once when it is to be removed, or its service is gone, and no agent has it any more.
 Of the others that ended, each slot keeps the newest few. Tasks of nodes that were removed are
 ORPHANED: nobody will report their end. Whether an end needs an answer is the orchestrator's
-question: a task that is still wanted is left alone, and so is what the restart policy counts.
+question: a task that is still wanted is left alone.
 """
 
 from api import states
 from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.decision import Decision
-from manager.orchestrator.restart import attempts
 from manager.orchestrator.tasks import has_run_its_course, was_placed
 from manager.state.changes import Batch, Change, Event, batch, copy, delete, update
 from manager.state.indexes import SlotKey, slot_key
@@ -119,15 +118,7 @@ def surplus_history(tasks: list[objects_pb2.Task], limit: int | None) -> list[ob
     ended = [t for t in tasks[:-1] if has_run_its_course(t)]
     is_newest_ended = states.is_terminal(tasks[-1])
     excess = len(ended) + is_newest_ended - limit
-    counted = _counted_attempts(tasks)
-    return [task for task in ended[: max(0, excess)] if task.id not in counted]
-
-
-def _counted_attempts(tasks: list[objects_pb2.Task]) -> set[str]:
-    """The ids of the ended tasks without which the newest one would get too many restarts."""
-    newest = tasks[-1]
-    most = newest.spec.restart.max_attempts
-    return {task.id for task in attempts(newest, tasks)[-(most + 1) :]} if most else set()
+    return ended[: max(0, excess)]
 
 
 def _verdict(view: View, task: objects_pb2.Task, now: float) -> Change | None:

@@ -10,6 +10,8 @@ from operator import attrgetter
 
 from api import states
 from api.v1 import objects_pb2
+from manager.orchestrator.attempts import attempts_before
+from manager.orchestrator.passes import used_up
 from manager.orchestrator.restart import NOTHING, Scene, Steps, tend
 from manager.orchestrator.scale import ClosingOrder, free_numbers
 from manager.orchestrator.slots import Slot, put
@@ -20,10 +22,10 @@ from manager.state.indexes import SlotKey
 
 
 def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
-    """What the service's slots need, from all its tasks, oldest first."""
+    """What the service's slots need, from all its tasks, oldest first. The list is used up."""
     slots: dict[SlotKey, Slot] = {}
     filled: list[Slot] = []
-    for task in tasks:
+    for task in used_up(tasks):
         slot = put(slots, task)
         if slot.tasks and slot.tasks[0] is task:
             filled.append(slot)
@@ -33,30 +35,47 @@ def fill_slots(tasks: list[objects_pb2.Task], scene: Scene) -> Iterator[Steps]:
     if surplus > 0:
         gone: set[SlotKey] = set()
         yield from close_slots(filled, surplus, gone)
-        filled = [slot for slot in filled if slot.key not in gone]
+        kept = []
+        for slot in used_up(filled):
+            if slot.key in gone:
+                del slots[slot.key]
+            else:
+                kept.append(slot)
+            yield NOTHING
+        filled = kept
     elif surplus < 0:
         for number in islice(free_numbers(slots), -surplus):
             yield first_task(slots.get(number) or Slot(number), scene)
+    slots.clear()
     yield from keep_slots(filled, scene)
 
 
 def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
-    """What keeps each of the slots at one task, of the present spec as the rollout gets there."""
-    rollout = Rollout(scene)
+    """What keeps each of the slots at one task, of the present spec as the rollout gets there.
+
+    They are all slots of the service; or with a scene whose rollout knows all, any of them. The
+    list is used up.
+    """
+    knows_others = scene.rollout is not None
+    rollout = scene.rollout = scene.rollout or Rollout(scene)
+    moments = []
     for slot in filled:
-        rollout.add(slot)
+        moments.append(rollout.add(slot))
         if scene.moves is not None:
             scene.moves.add(slot)
         yield NOTHING
-    move = rollout.advance()
-    if move.service is not None:
+    status = rollout.advance()
+    if status is not None:
         # The new status decides how ended tasks are followed, so it comes first, alone.
-        yield Steps([update(move.service)])
+        yield Steps([update(status)])
         return
-    yield Steps(wake_at=move.wake_at)
-    for slot in filled:
-        is_moving = slot.key in move.steps
-        yield Steps(move.steps[slot.key]) if is_moving else tend(slot, scene)
+    others = rollout.begun(filled) if knows_others else []
+    for slot, moment in zip(used_up(filled), moments, strict=True):
+        changes = rollout.steps(slot)
+        steps = tend(slot, scene) if changes is None else Steps(changes, slot=slot.key)
+        yield steps.by(moment)
+    for key in others:
+        yield Steps(rollout.steps(scene.slot(key)) or [], slot=key)
 
 
 def close_slots(filled: list[Slot], surplus: int, gone: set[SlotKey]) -> Iterator[Steps]:
@@ -80,5 +99,6 @@ def first_task(slot: Slot, scene: Scene) -> Steps:
         slot=slot.number,
         node_id=slot.node_id,
         desired=desired,
+        attempts=attempts_before(slot.tasks, scene.service.spec_version),
     )
     return Steps([create(made)])

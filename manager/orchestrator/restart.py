@@ -2,20 +2,22 @@
 
 Everything is read from the store: the delay is the new task's `start_after`, with desired state
 READY until it may start, and grows with the failures in a row (manager/orchestrator/backoff.py);
-the attempts are the ended tasks in the slot. So a new leader decides the same. After SwarmKit,
-orchestrator/restart; where it differs: an attempt is a task that ended by itself, not one whose
-node was lost or drained; and the window is counted in time that tasks ran, not in the delays
-between them (swarmkit#2936: a window below the delay never tripped).
+how often its slot was tried stands in each task (manager/orchestrator/attempts.py). So a new leader
+decides the same. After SwarmKit, orchestrator/restart; where it differs: an attempt is a task that
+ended by itself, not one whose node was lost or drained.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from api import states
 from api.ids import IdSource
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.alarms import WHOLE
+from manager.orchestrator.attempts import attempts_before, restarts_of
 from manager.orchestrator.backoff import failures_in_a_row, restart_delay, well_at
 from manager.orchestrator.drain import Moves
 from manager.orchestrator.rollback import HALTED, UNDER_WAY
@@ -31,6 +33,10 @@ from manager.orchestrator.tasks import (
     was_taken_away,
 )
 from manager.state.changes import Change, copy, create, update
+from manager.state.indexes import SlotKey
+
+if TYPE_CHECKING:
+    from manager.orchestrator.update import Rollout
 
 OLD_TASK_WAIT = 60.0
 """Seconds that a new task waits for the old one to stop, counted from its creation."""
@@ -41,10 +47,19 @@ _ON_FAILURE = specs_pb2.RestartPolicy.CONDITION_ON_FAILURE
 
 @dataclass(slots=True)
 class Steps:
-    """Changes that go together, and when to look again if nothing happens."""
+    """Changes that go together, and when to look again if nothing happens: at the slot, or at all
+    of the service.
+    """
 
     changes: list[Change] = field(default_factory=list)
     wake_at: float | None = None
+    slot: SlotKey = WHOLE
+
+    def by(self, moment: float | None) -> "Steps":
+        """The same, and a look at that moment at the latest."""
+        if moment is not None:
+            self.wake_at = moment if self.wake_at is None else min(self.wake_at, moment)
+        return self
 
 
 NOTHING = Steps()
@@ -63,6 +78,10 @@ class Scene:
     ids: IdSource
     now: float
     moves: Moves | None = None  # off drained nodes; None: drains take their tasks away at once
+    slot: Callable[[SlotKey], Slot] = Slot  # a slot as it is now
+    rollout: "Rollout | None" = (
+        None  # where all slots stand in it; None: as those that are looked at
+    )
 
     @property
     def is_paused(self) -> bool:
@@ -72,6 +91,12 @@ class Scene:
 
 def tend(slot: Slot, scene: Scene) -> Steps:
     """What keeps the slot at one task that runs, or the next that is about to."""
+    steps = _tended(slot, scene)
+    steps.slot = slot.key
+    return steps
+
+
+def _tended(slot: Slot, scene: Scene) -> Steps:
     wanted = slot.wanted
     leaving = scene.moves.leaving(slot) if scene.moves is not None else None
     unfit = [
@@ -106,6 +131,7 @@ def successor(
         or any(may_be_running(task, scene.fates) for task in ending)
         or bool(slot.stopping(scene.fates))
     )
+    version = scene.service.spec_version if like is None else like.spec_version
     return new_task(
         scene.service,
         scene.ids,
@@ -116,11 +142,12 @@ def successor(
         start_after=start_after,
         like=like,
         restarts=restarts,
+        attempts=attempts_before(slot.tasks, version),
     )
 
 
-def may_restart(task: objects_pb2.Task, tasks: list[objects_pb2.Task]) -> bool:
-    """Whether the policy lets another task follow `task`, the newest ended one of `tasks`."""
+def may_restart(task: objects_pb2.Task) -> bool:
+    """Whether the policy lets another task follow one that ended."""
     policy = task.spec.restart
     if policy.condition == _NONE:
         return False
@@ -128,32 +155,7 @@ def may_restart(task: objects_pb2.Task, tasks: list[objects_pb2.Task]) -> bool:
         return True
     if policy.condition == _ON_FAILURE and task.status.state == states.COMPLETE:
         return False
-    if not policy.max_attempts:
-        return True
-    window = seconds_of(policy.window) if policy.HasField("window") else 0.0
-    return _restarts(attempts(task, tasks), window) < policy.max_attempts
-
-
-def attempts(task: objects_pb2.Task, tasks: list[objects_pb2.Task]) -> list[objects_pb2.Task]:
-    """The tasks that ended by themselves and were made from the same spec as `task`."""
-    return [t for t in tasks if t.spec_version == task.spec_version and ended_by_itself(t)]
-
-
-def _restarts(tasks: list[objects_pb2.Task], window: float) -> int:
-    if not window:
-        return len(tasks) - 1
-    ran, count = 0.0, 0
-    for task in reversed(tasks[1:]):
-        ran += _lifetime(task)
-        if ran > window:
-            break
-        count += 1
-    return count
-
-
-def _lifetime(task: objects_pb2.Task) -> float:
-    start = max(seconds_of(task.meta.created_at), seconds_of(task.start_after))
-    return max(0.0, seconds_of(task.meta.updated_at) - start)
+    return not policy.max_attempts or restarts_of(task) < policy.max_attempts
 
 
 def _held_until(unfit: list[objects_pb2.Task], scene: Scene) -> float:
@@ -176,7 +178,7 @@ def _replace(slot: Slot, unfit: list[objects_pb2.Task], scene: Scene) -> list[Ch
     others = [task for task in slot.wanted if task.id not in gone]
     if others and (scene.is_paused or last.id != slot.wanted[-1].id):
         return changes  # another is in its place, or the failed successor shall not be repeated
-    if not may_restart(last, slot.tasks):
+    if not may_restart(last):
         return changes
     failures = failures_in_a_row(last)
     delay = restart_delay(last.spec.restart, failures) if states.is_terminal(last) else 0.0

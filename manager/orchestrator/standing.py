@@ -41,6 +41,10 @@ class Look:
         self._config = config
         self._verdicts = {scene.service.spec_version: False}
 
+    def turn_to(self, scene: Scene) -> None:
+        """Goes on in another scene of the same service."""
+        self._scene = scene
+
     def is_outdated(self, task: objects_pb2.Task) -> bool:
         """Whether the task was made from another spec; compared once per spec version."""
         verdict = self._verdicts.get(task.spec_version)

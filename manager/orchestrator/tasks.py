@@ -4,6 +4,7 @@ Desired states are theirs alone. A task that was never assigned has no agent tha
 whoever no longer wants it writes the observed state too (swarmkit#2998).
 """
 
+from collections.abc import Iterable
 from enum import Enum
 
 from api import states
@@ -57,10 +58,14 @@ class Fate(Enum):
 
 
 class Fates:
-    """The fate of tasks by node, looked up once each. Good for one decision."""
+    """The fate of tasks by node, looked up once each. Good for one decision, then to be renewed."""
 
     def __init__(self, view: View) -> None:
         self._view = view
+        self.renew()
+
+    def renew(self) -> None:
+        """Looks the nodes up again."""
         self._of_node: dict[str, Fate] = {"": Fate.STAYS}
 
     def of(self, task: objects_pb2.Task) -> Fate:
@@ -91,11 +96,12 @@ def new_task(
     start_after: float | None = None,
     like: objects_pb2.Task | None = None,
     restarts: int = 0,
+    attempts: Iterable[objects_pb2.Attempts] = (),
 ) -> objects_pb2.Task:
     """A new task in a slot of the service, made from its spec, or from that of the task `like`.
 
     `node_id`: of a global service's task, which belongs to a node from the beginning.
-    `restarts`: how often in a row the tasks before it have failed.
+    `restarts`: how often in a row the tasks before it have failed; `attempts`: see there.
     """
     task = objects_pb2.Task(
         id=ids(),
@@ -110,6 +116,7 @@ def new_task(
         host_ports=_host_ports(service) if like is None else like.host_ports,
         job_iteration=service.job_status.iteration,
         restarts=restarts,
+        attempts=attempts,
     )
     task.status.state = states.NEW
     task.status.message = "created"

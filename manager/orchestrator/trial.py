@@ -9,9 +9,6 @@ DEFAULT_MONITOR = 5.0
 STEP_DEADLINE = 300.0
 """Seconds that a task may take to be placed, and then to get from one state to the next."""
 
-_HEALTH_INTERVAL = 30.0
-_HEALTH_RETRIES = 3
-
 
 def monitor_of(config: specs_pb2.UpdateConfig) -> float:
     """Seconds for which a task that runs can still fail the rollout."""
@@ -23,17 +20,10 @@ def step_deadline(trial: objects_pb2.Task) -> float:
 
     Before it may start nothing is held against it. Then a task that waits for a node has so long
     from its creation; one that an agent works on, from its last progress, and in addition as long
-    as its health check may take.
+    as its health check may take. That the agent tells, since the check may be the image's.
     """
     due = seconds_of(trial.start_after) + STEP_DEADLINE
     if trial.status.state < states.ASSIGNED:
         return max(due, seconds_of(trial.meta.created_at) + STEP_DEADLINE)
-    return max(due, seconds_of(trial.meta.updated_at) + STEP_DEADLINE) + _allowance(trial.spec)
-
-
-def _allowance(spec: specs_pb2.TaskSpec) -> float:
-    health = spec.container.health
-    if health.disabled or not spec.container.HasField("health"):
-        return 0.0
-    interval = seconds_of(health.interval) or _HEALTH_INTERVAL
-    return seconds_of(health.start_period) + interval * (health.retries or _HEALTH_RETRIES)
+    unproven = seconds_of(trial.status.container.unproven_at_most)
+    return max(due, seconds_of(trial.meta.updated_at) + STEP_DEADLINE) + unproven

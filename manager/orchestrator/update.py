@@ -17,9 +17,9 @@ does not creep on through restarts, and a rollback leaves a task alone that has 
 while (moby#43081). A rollback is never rolled back.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterable
+from heapq import nsmallest
 
 from api import states
 from api.times import timestamp
@@ -45,17 +45,12 @@ from manager.state.indexes import SlotKey
 Config = specs_pb2.UpdateConfig
 
 
-@dataclass(slots=True)
-class Advance:
-    """What the rollout does next: a new status of the service, or else changes by slot."""
-
-    service: objects_pb2.Service | None = None
-    steps: Mapping[SlotKey, list[Change]] = field(default_factory=dict)
-    wake_at: float | None = None
-
-
 class Rollout:
-    """Looks at the slots one by one, then says what to do: there may be too many for one step."""
+    """Where all slots of the service stand. It is shown the slots one by one, and each again that
+    has changed, then says what to do: so a step costs what has changed.
+
+    Good while the service itself stays as it is.
+    """
 
     def __init__(self, scene: Scene) -> None:
         service = scene.service
@@ -64,109 +59,103 @@ class Rollout:
         self._is_rollback = self._state == ROLLBACK_STARTED
         self._config = service.spec.rollback if self._is_rollback else service.spec.update
         self._look = Look(scene, self._config)
+        self._starts_first = self._config.order == Config.ORDER_START_FIRST
         self._begins = False
-        self._slots = self._busy = self._failed = self._unfinished = 0
-        self._culprit = ""
-        self._outdated: dict[SlotKey, Slot] = {}
-        self._moves = _Moves(self._config, scene, self._look)
-        self._wake_at: float | None = None
-
-    def add(self, slot: Slot) -> None:
-        """Takes a filled slot into account; they come in a lasting order."""
-        if self._state in HALTED or self._begins:
-            return
-        each = self._look.standing(slot)
-        if self._state not in UNDER_WAY:
-            self._begins = each.progress in (Progress.OUTDATED, Progress.STRAYED)
-            return
-        self._slots += 1
-        self._unfinished += each.progress not in (Progress.SETTLED, Progress.FAILED)
-        self._busy += each.progress is Progress.BUSY
-        if each.until is not None:
-            self._wake_at = each.until if self._wake_at is None else min(self._wake_at, each.until)
-        if each.progress is Progress.OUTDATED:
-            self._outdated[slot.key] = slot
-        elif each.progress in (Progress.PASSED, Progress.STRAYED):
-            self._moves.add(each)
-        elif each.progress is Progress.FAILED and each.trial is not None:
-            self._failed += 1
-            self._culprit = self._culprit or each.trial.id
-
-    def advance(self) -> Advance:
-        """The next move."""
-        if self._state not in UNDER_WAY:
-            if not self._begins:
-                return Advance()
-            return Advance(_with_status(self._scene, UPDATING, "update in progress"))
-        status = self._scene.service.update_status
-        if not status.HasField("started_at"):  # whoever began it has no clock
-            return Advance(_with_status(self._scene, status.state, status.message))
-        if self._failed and self._failed / self._slots > self._config.max_failure_ratio:
-            halted = self._after_failures()
-            if halted is not None:
-                return Advance(halted)
-        if not self._unfinished:
-            state = ROLLBACK_COMPLETED if self._is_rollback else COMPLETED
-            return Advance(_with_status(self._scene, state, f"{self._word} completed"))
-        self._moves.begin(_first(self._outdated, _free_places(self._config, self._busy)))
-        return Advance(steps=self._moves, wake_at=self._wake_at)
+        self._progress: dict[SlotKey, Progress] = {}
+        self._count: Counter[Progress] = Counter()
+        self._order: dict[SlotKey, int] = {}  # in which the slots were shown first
+        self._outdated: dict[SlotKey, None] = {}
+        self._culprits: dict[SlotKey, str] = {}  # the failed task, by slot
+        self._over: dict[SlotKey, Standing] = {}  # whose trial is over, or that have strayed
+        self._beginning: set[SlotKey] = set()
 
     @property
-    def _word(self) -> str:
-        return "rollback" if self._is_rollback else "update"
+    def is_under_way(self) -> bool:
+        """Whether it has begun, and is neither paused nor over."""
+        return self._state in UNDER_WAY
 
-    def _after_failures(self) -> objects_pb2.Service | None:
-        action = self._config.failure_action
-        if action == Config.FAILURE_ACTION_CONTINUE:
-            return None
-        why = f"due to failure or early termination of task {self._culprit}"
-        if self._is_rollback:
-            return _with_status(self._scene, ROLLBACK_PAUSED, f"rollback paused {why}")
-        if action == Config.FAILURE_ACTION_ROLLBACK:
-            service = self._scene.service
-            going_back = rolled_back_by_itself(service, f"update rolled back {why}")
-            if going_back is not None:
-                going_back.update_status.started_at.CopyFrom(timestamp(self._scene.now))
-                return going_back
-            why += ", and there is no earlier task spec to go back to"
-        return _with_status(self._scene, PAUSED, f"update paused {why}")
-
-
-class _Moves(Mapping[SlotKey, list[Change]]):
-    """The changes of those slots that are to move, each made when it is asked for."""
-
-    def __init__(self, config: Config, scene: Scene, look: Look) -> None:
-        self._starts_first = config.order == Config.ORDER_START_FIRST
+    def turn_to(self, scene: Scene) -> None:
+        """Goes on in another scene of the same service."""
         self._scene = scene
-        self._look = look
-        self._standings: dict[SlotKey, Standing] = {}
-        self._beginning: dict[SlotKey, Slot] = {}
+        self._look.turn_to(scene)
 
-    def add(self, standing: Standing) -> None:
-        """A slot whose trial is over, or that has strayed."""
-        self._standings[standing.slot.key] = standing
+    def add(self, slot: Slot) -> float | None:
+        """Takes a filled slot into account; they come in a lasting order.
 
-    def begin(self, slots: dict[SlotKey, Slot]) -> None:
-        """Slots whose step begins."""
-        self._beginning = slots
+        Returns when time alone changes how it stands.
+        """
+        if self._state in HALTED or self._begins:
+            return None
+        each = self._look.standing(slot)
+        if not self.is_under_way:
+            self._begins = each.progress in (Progress.OUTDATED, Progress.STRAYED)
+            return None
+        self.drop(slot.key)
+        self._order.setdefault(slot.key, len(self._order))
+        self._progress[slot.key] = each.progress
+        self._count[each.progress] += 1
+        if each.progress is Progress.OUTDATED:
+            self._outdated[slot.key] = None
+        elif each.progress in (Progress.PASSED, Progress.STRAYED):
+            self._over[slot.key] = each
+        elif each.progress is Progress.FAILED and each.trial is not None:
+            self._culprits[slot.key] = each.trial.id
+        return each.until
 
-    def __getitem__(self, key: SlotKey) -> list[Change]:
-        slot = self._beginning.get(key)
-        if slot is not None:
+    def drop(self, key: SlotKey) -> None:
+        """Forgets how the slot stood, if it was shown."""
+        before = self._progress.pop(key, None)
+        if before is not None:
+            self._count[before] -= 1
+            self._outdated.pop(key, None)
+            self._over.pop(key, None)
+            self._culprits.pop(key, None)
+
+    def advance(self) -> objects_pb2.Service | None:
+        """The new status of the service; where that is None, `steps` are due, and `begun`."""
+        self._beginning = set()
+        if not self.is_under_way:
+            return (
+                _with_status(self._scene, UPDATING, "update in progress") if self._begins else None
+            )
+        status = self._scene.service.update_status
+        if not status.HasField("started_at"):  # whoever began it has no clock
+            return _with_status(self._scene, status.state, status.message)
+        failed = len(self._culprits)
+        if failed and failed / len(self._progress) > self._config.max_failure_ratio:
+            halted = self._after_failures()
+            if halted is not None:
+                return halted
+        if self._count[Progress.SETTLED] + self._count[Progress.FAILED] == len(self._progress):
+            state = ROLLBACK_COMPLETED if self._is_rollback else COMPLETED
+            return _with_status(self._scene, state, f"{self._word} completed")
+        self._beginning = self._first_outdated()
+        return None
+
+    def begun(self, shown: Iterable[Slot]) -> list[SlotKey]:
+        """The slots, other than these, whose step begins now, in their order."""
+        others = self._beginning - {slot.key for slot in shown}
+        return sorted(others, key=self._order.__getitem__)
+
+    def steps(self, slot: Slot) -> list[Change] | None:
+        """What the rollout does to the slot now; None where that is nothing."""
+        if slot.key in self._beginning:
             return self._step(slot)
-        each = self._standings[key]
+        each = self._over.get(slot.key)
+        if each is None:
+            return None
         if each.progress is Progress.PASSED and each.trial is not None:
             return [update(_off_trial(each.trial))]
-        return self._without_strays(each.slot)
+        return self._without_strays(slot)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._beginning or key in self._standings
-
-    def __iter__(self) -> Iterator[SlotKey]:
-        return iter((*self._beginning, *self._standings))
-
-    def __len__(self) -> int:
-        return len(self._beginning) + len(self._standings)
+    def _first_outdated(self) -> set[SlotKey]:
+        """As many as may begin, of those that were shown first."""
+        config = self._config
+        parallelism = config.parallelism if config.HasField("parallelism") else 1
+        free = max(0, parallelism - self._count[Progress.BUSY])
+        if not parallelism or free >= len(self._outdated):
+            return set(self._outdated)
+        return set(nsmallest(free, self._outdated, key=self._order.__getitem__))
 
     def _step(self, slot: Slot) -> list[Change]:
         """Replaces the slot's tasks: at once, or by and by if the order is to start first."""
@@ -184,15 +173,26 @@ class _Moves(Mapping[SlotKey, list[Change]]):
         strays = [task for task in slot.wanted if self._look.is_outdated(task)]
         return [update(retired(task, self._scene.now)) for task in strays]
 
+    @property
+    def _word(self) -> str:
+        return "rollback" if self._is_rollback else "update"
 
-def _free_places(config: Config, busy: int) -> int | None:
-    """How many more steps may begin; None for any number."""
-    parallelism = config.parallelism if config.HasField("parallelism") else 1
-    return max(0, parallelism - busy) if parallelism else None
-
-
-def _first(slots: dict[SlotKey, Slot], count: int | None) -> dict[SlotKey, Slot]:
-    return slots if count is None or count >= len(slots) else dict(islice(slots.items(), count))
+    def _after_failures(self) -> objects_pb2.Service | None:
+        action = self._config.failure_action
+        if action == Config.FAILURE_ACTION_CONTINUE:
+            return None
+        first = min(self._culprits, key=self._order.__getitem__)
+        why = f"due to failure or early termination of task {self._culprits[first]}"
+        if self._is_rollback:
+            return _with_status(self._scene, ROLLBACK_PAUSED, f"rollback paused {why}")
+        if action == Config.FAILURE_ACTION_ROLLBACK:
+            service = self._scene.service
+            going_back = rolled_back_by_itself(service, f"update rolled back {why}")
+            if going_back is not None:
+                going_back.update_status.started_at.CopyFrom(timestamp(self._scene.now))
+                return going_back
+            why += ", and there is no earlier task spec to go back to"
+        return _with_status(self._scene, PAUSED, f"update paused {why}")
 
 
 def _off_trial(task: objects_pb2.Task) -> objects_pb2.Task:

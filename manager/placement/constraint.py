@@ -39,12 +39,17 @@ KEYS = (*_FIXED, f"{NODE_LABEL}NAME", f"{ENGINE_LABEL}NAME")
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One comparison: `read` finds in a node what is compared with `value`, or with `network`."""
+    """One comparison: `read` finds in a node what is compared with `value`, or with `network`.
+
+    `key` and `given` are what was written: a value compares with its case folded.
+    """
 
     read: Callable[[Node], str]
     equal: bool
     value: str
     network: _Network | None = None
+    key: str = ""
+    given: str = ""
 
     def holds(self, node: Node) -> bool:
         """Whether the node is as the clause wants it."""
@@ -96,6 +101,11 @@ def unmet(constraints: Iterable[str], node: Node) -> str:
     return next((text for text in constraints if not meets(node, parsed(text))), "")
 
 
+def all_unmet(constraints: Iterable[str], node: Node) -> list[str]:
+    """The constraints that the node does not meet."""
+    return [text for text in constraints if not meets(node, parsed(text))]
+
+
 def label_of(descriptor: str) -> Callable[[Node], str]:
     """Reads the label that `node.labels.X` or `engine.labels.X` names; ValueError for others."""
     for prefix, read in ((NODE_LABEL, _node_label), (ENGINE_LABEL, _engine_label)):
@@ -111,17 +121,18 @@ def _clause(key: str, equal: bool, value: str) -> Clause:
     name = key.lower()
     if name not in _FIXED:
         try:
-            return Clause(label_of(key), equal, value.lower())
+            return Clause(label_of(key), equal, value.lower(), key=key, given=value)
         except ValueError as error:
             if name.startswith((NODE_LABEL, ENGINE_LABEL)):
                 raise
             raise ValueError(f"no key {key!r}; known are: {', '.join(KEYS)}") from error
     read, folded = _FIXED[name], value.lower()
-    if name == "node.ip":
-        return Clause(read, equal, folded, _network(value))
+    network = _network(value) if name == "node.ip" else None
     if name == "node.role" and folded not in _ROLES.values():
         raise ValueError(f"no role {value!r}; nodes are: {', '.join(_ROLES.values())}")
-    return Clause(read, equal, normalized(folded) if name == "node.platform.arch" else folded)
+    if name == "node.platform.arch":
+        folded = normalized(folded)
+    return Clause(read, equal, folded, network, key=name, given=value)
 
 
 def _node_label(name: str) -> Callable[[Node], str]:

@@ -31,7 +31,10 @@ def holds_resources(task: objects_pb2.Task) -> bool:
 
 
 def needed_controllers(spec: specs_pb2.TaskSpec) -> frozenset[str]:
-    """The cgroup controllers without which the task's limits would silently not hold."""
+    """The cgroup controllers without which the task's limits would silently not hold.
+
+    `swap` stands for the kernel's accounting of it.
+    """
     resources = spec.resources
     needed: set[str] = set()
     if resources.limits.nano_cpus:
@@ -40,4 +43,6 @@ def needed_controllers(spec: specs_pb2.TaskSpec) -> frozenset[str]:
         needed.add("memory")
     if resources.pids_limit:
         needed.add("pids")
+    if spec.container.memory_swap_bytes > 0:
+        needed.add("swap")
     return frozenset(needed)

@@ -30,6 +30,8 @@ class Candidates:
         self._pipeline = pipeline
         self._pools: OrderedDict[tuple[object, ...], LeastLoaded] = OrderedDict()
         self._rankings: OrderedDict[_RankingKey, Ranking] = OrderedDict()
+        self.served: LeastLoaded | Ranking | None = None
+        """The order that the last answer came from."""
 
     def touch(self, node_id: str, *, is_other: bool = False) -> None:
         """Takes note that what is on the node has changed; with `is_other`, the node itself."""
@@ -53,11 +55,13 @@ class Candidates:
             step.spend(pool.refresh(self._pipeline, step.left))
             if not pool.is_fresh:
                 return NoAnswer.NOT_YET
+            self.served = pool
             found = pool.best(entry.group, self._pipeline, step.now)
             if found is not NoAnswer.TOO_FAR:
                 return found
         if ranking is None:
             ranking = self._rank(key)
+        self.served = ranking
         self._rankings.move_to_end(key)
         step.spend(ranking.refresh(self._pipeline, step.now, step.left))
         return ranking.best() if ranking.is_fresh else NoAnswer.NOT_YET

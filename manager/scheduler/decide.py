@@ -14,13 +14,12 @@ from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.scheduler.candidates import Candidates
 from manager.scheduler.nodes import NodeInfo, NodeSet
-from manager.scheduler.pipeline import Needs, Pipeline
+from manager.scheduler.pipeline import Needs, Pipeline, succeeded_on
 from manager.scheduler.reasons import Reasons
 from manager.scheduler.spread import NoAnswer, rank
 from manager.scheduler.step import ASSIGN, GIVE_UP, LOAD, LOOK, Step
 from manager.scheduler.waiting import Entry, Waiting, is_waiting
 from manager.state.changes import Batch, Event, batch, copy, update
-from manager.state.indexes import slot_key
 from manager.state.store import View
 
 
@@ -43,7 +42,8 @@ class SchedulerLoop:
         self._candidates = Candidates(self._nodes, self._pipeline)
         self._waiting = Waiting()
         self._reasons = Reasons(self._pipeline, self._nodes, self._waiting)
-        self._assigned: set[str] = set()  # decided, and not known to be applied yet
+        # Decided, and not known to be applied yet; with the very tasks that were proposed.
+        self._assigned: dict[str, objects_pb2.Task] = {}
         self._refused: dict[str, None] = {}
         self._changed_nodes: set[str] = set()  # where a stuck task may fit by now
         self._suspects: dict[Needs, set[str]] = {}  # of these nodes, those to be asked, by needs
@@ -76,7 +76,7 @@ class SchedulerLoop:
         if not self._is_read:
             return Decision(more=True)
         for task_id in self._refused:
-            self._assigned.discard(task_id)
+            self._assigned.pop(task_id, None)
             self._waiting.discard(task_id)
             self._see(task_id, view.get(objects_pb2.Task, task_id))
         self._refused.clear()
@@ -110,7 +110,9 @@ class SchedulerLoop:
                 self._note_change(self._nodes.drop(task_id))
                 self._waiting.add(task)
             return
-        self._assigned.discard(task_id)
+        proposed = self._assigned.pop(task_id, None)
+        if proposed is not None and proposed is task:
+            return  # it counts as it is since it was decided
         self._waiting.discard(task_id)
         self._note_change(self._nodes.drop(task_id) if task is None else self._nodes.put(task))
 
@@ -156,7 +158,7 @@ class SchedulerLoop:
                 self._waiting.put_back(group[position:])
                 return
             if isinstance(best, NodeInfo):
-                self._assign(task, best, step)
+                self._assign(task, entry, best, step)
             else:
                 self._waiting.give_up(entry)
                 step.spend(GIVE_UP)
@@ -164,29 +166,29 @@ class SchedulerLoop:
     def _best(self, entry: Entry, task: objects_pb2.Task, step: Step) -> NodeInfo | NoAnswer | None:
         if entry.needs.node_id:
             own = self._nodes.get(entry.needs.node_id)
-            return own if own is not None and self._pipeline.passes_successor(own) else None
+            if own is None or not self._pipeline.accepts(own, succeeds=True):
+                return None
+            return own
         best: NodeInfo | NoAnswer | None = None
+        self._candidates.served = None
         if entry.needs not in self._waiting.stuck:
             best = self._candidates.best(entry, step)
         if entry.needs.per_node is None or isinstance(best, NoAnswer):
             return best
         choice = [best] if best is not None else []
-        choice += self._places_of_predecessors(task, step.view)
+        choice += self._places_of_predecessors(task, entry, step.view)
         return min(choice, key=lambda n: (rank(n, entry.group, step.now), n.id), default=None)
 
-    def _places_of_predecessors(self, task: objects_pb2.Task, view: View) -> Iterator[NodeInfo]:
-        """The nodes on which there is room only because the task replaces another there.
+    def _places_of_predecessors(
+        self, task: objects_pb2.Task, entry: Entry, view: View
+    ) -> Iterator[NodeInfo]:
+        """The nodes on which there is room because the task replaces another there."""
+        for node_id in succeeded_on(task, entry.needs, view):
+            node = self._nodes.get(node_id)
+            if node is not None and self._pipeline.accepts(node, succeeds=True):
+                yield node
 
-        Else an update that starts first could never go on where each node has all the tasks of the
-        service that it may have (moby#40797).
-        """
-        for other in view.tasks_of_slot(task.service_id, slot_key(task)):
-            if other.id != task.id and other.node_id and states.is_live(other):
-                node = self._nodes.get(other.node_id)
-                if node is not None and self._pipeline.passes_successor(node):
-                    yield node
-
-    def _assign(self, task: objects_pb2.Task, node: NodeInfo, step: Step) -> None:
+    def _assign(self, task: objects_pb2.Task, entry: Entry, node: NodeInfo, step: Step) -> None:
         assigned = copy(task)
         confirms = task.node_id == node.id
         assigned.node_id = node.id
@@ -201,9 +203,11 @@ class SchedulerLoop:
             else "scheduler assigned task to node"
         )
         status.error = ""
+        order = None if entry.needs.node_id else self._candidates.served
+        step.recorder.write(assigned, entry, node, order, self._pipeline)
         self._nodes.put(assigned)
         self._candidates.touch(node.id)
-        self._assigned.add(task.id)
+        self._assigned[task.id] = assigned
         self._reasons.are_outdated = True
         step.batches.append(batch(update(assigned)))
         step.spend(ASSIGN)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from api import states
 from api.v1 import objects_pb2
 from manager.placement.platform import platforms_for
 from manager.placement.resources import needed_controllers, reservation
@@ -10,6 +11,8 @@ from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.order import default_filters
 from manager.scheduler.filters.placement import MaxReplicasFilter
 from manager.scheduler.nodes import NodeInfo
+from manager.state.indexes import slot_key
+from manager.state.store import View
 
 
 class Needs(NamedTuple):
@@ -42,6 +45,28 @@ def needs_of(task: objects_pb2.Task) -> Needs:
     )
     most = placement.max_replicas_per_node
     return Needs(lasting, passing, (task.service_id, most) if most else None, task.node_id)
+
+
+class Ruling(NamedTuple):
+    """What one filter says of one node."""
+
+    filter: str
+    passes: bool
+    text: str
+
+
+def succeeded_on(task: objects_pb2.Task, needs: Needs, view: View) -> set[str]:
+    """The nodes on which the task would replace another of its slot, so that this one counts not.
+
+    Else an update that starts first could never go on where each node has all the tasks of the
+    service that it may have (moby#40797).
+    """
+    if needs.node_id:
+        return {needs.node_id}
+    if needs.per_node is None:
+        return set()
+    siblings = view.tasks_of_slot(task.service_id, slot_key(task))
+    return {t.node_id for t in siblings if t.id != task.id and t.node_id and states.is_live(t)}
 
 
 class Pipeline:
@@ -81,13 +106,27 @@ class Pipeline:
 
     def passes_successor(self, node: NodeInfo) -> bool:
         """Whether no filter would, if one task of the service there were replaced by this one."""
-        for each in self._limits:
-            each.forgiven = 1
+        self._forgive(1)
         try:
             return self.passes(node)
         finally:
-            for each in self._limits:
-                each.forgiven = 0
+            self._forgive(0)
+
+    def accepts(self, node: NodeInfo, *, succeeds: bool) -> bool:
+        """Whether the node can take the task; `succeeds`: it would replace another there."""
+        return self.passes_successor(node) if succeeds else self.passes(node)
+
+    def rulings(self, node: NodeInfo, *, succeeds: bool) -> list[Ruling]:
+        """What each filter says, also after one has refused the node: for people."""
+        self._forgive(int(succeeds))
+        try:
+            return [Ruling(e.name, e.passes(node), e.verdict(node)) for e in self.enabled]
+        finally:
+            self._forgive(0)
+
+    def _forgive(self, count: int) -> None:
+        for each in self._limits:
+            each.forgiven = count
 
     def refusing(self, node: NodeInfo) -> Filter | None:
         """The first filter that refuses the node."""

@@ -103,9 +103,7 @@ class Reasons:
         if task is None or not is_waiting(task) or task.status.error == text:
             return
         stands_until = seconds_of(task.status.at) + STANDS
-        if step.now < stands_until and _without_details(task.status.error) == _without_details(
-            text
-        ):
+        if step.now < stands_until and without_details(task.status.error) == without_details(text):
             self._later[needs] = min(stands_until, self._later.get(needs, stands_until))
             return
         step.spend(EXPLAIN)
@@ -115,5 +113,6 @@ class Reasons:
         step.batches.append(batch(update(explained)))
 
 
-def _without_details(text: str) -> str:
+def without_details(text: str) -> str:
+    """A reason without its numbers, which differ by the moment when it was written."""
     return _DETAILS.sub("", text)

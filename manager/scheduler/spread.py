@@ -9,6 +9,7 @@ Both orders here are brought up to date piece by piece: whoever changes a node c
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from enum import Enum
@@ -17,6 +18,7 @@ from typing import Any
 from manager.placement.constraint import label_of
 from manager.scheduler.nodes import GroupKey, NodeInfo, NodeSet
 from manager.scheduler.ordered import Ordered
+from manager.scheduler.outlook import Outlook, Refused
 from manager.scheduler.pipeline import Pipeline
 
 Rank = tuple[bool, int, int]
@@ -50,6 +52,7 @@ class LeastLoaded:
     def __init__(self, nodes: NodeSet) -> None:
         self._nodes = nodes
         self._order: Ordered[tuple[int]] = Ordered()
+        self._refused = Refused()
         self._touched = dict.fromkeys(nodes.ids(), True)  # whether the node itself has changed
 
     @property
@@ -70,9 +73,15 @@ class LeastLoaded:
         while self._touched and done < limit:
             node_id, is_other = self._touched.popitem()
             node = self._nodes.get(node_id)
-            if node is None or (is_other and not pipeline.passes_for_good(node)):
+            if node is None:
+                self._refused.forget(node_id)
+                self._order.drop(node_id)
+            elif is_other and not pipeline.passes_for_good(node):
+                self._refused.note(node, pipeline)
                 self._order.drop(node_id)
             else:
+                if node_id in self._refused:
+                    self._refused.forget(node_id)
                 self._order.put(node_id, (node.tasks,))
             done += 1
         return done
@@ -84,6 +93,31 @@ class LeastLoaded:
         if node is not None and pipeline.passes(node) and rank(node, group, now)[:2] == _BEST:
             return node
         return self._scan(group, pipeline, now)
+
+    def outlook(self, count: int, group: GroupKey, pipeline: Pipeline, now: float) -> Outlook:
+        """The best `count` nodes among the first, as `best` sees them."""
+        found: list[tuple[Rank, str, NodeInfo]] = []
+        full: Counter[str] = Counter()
+        best = seen = 0
+        with closing(self._order.ascending()) as names:
+            for name in names:
+                node = self._nodes.get(name)
+                if node is None:
+                    continue
+                refusing = pipeline.refusing(node)
+                if refusing is not None:
+                    full[refusing.name] += 1
+                else:
+                    place = rank(node, group, now)
+                    found.append((place, name, node))
+                    best += place[:2] == _BEST
+                seen += 1
+                if best >= count or seen >= self.SCANNED:
+                    break
+        found.sort()
+        nodes = [node for *_, node in found[:count]]
+        candidates = len(self._order) - full.total()
+        return Outlook(nodes, candidates, self._refused.counts + full, seen < len(self._order))
 
     def _scan(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | NoAnswer | None:
         found: tuple[tuple[Rank, str], NodeInfo] | None = None
@@ -145,6 +179,7 @@ class Ranking:
         self._root = _Branch("", None)
         self._spots: dict[str, tuple[_Branch, int]] = {}  # a node's branch, and its share in count
         self._faulty: list[tuple[float, str]] = []  # until when
+        self._refused = Refused()
         self._touched = dict.fromkeys(nodes.ids())
 
     @property
@@ -175,6 +210,25 @@ class Ranking:
             branch = branch.branches[first[1]]
         return None
 
+    def outlook(self, count: int) -> Outlook:
+        """The best `count` nodes; nothing may be touched before.
+
+        With preferences, the best of the first branch are half of them, and so on.
+        """
+        names = _foremost(self._root, count)
+        best = [node for name in names if (node := self._nodes.get(name)) is not None]
+        refusals = +self._refused.counts
+        return Outlook(best, len(self._spots) - refusals.total(), refusals, partial=False)
+
+    def branch_tasks(self, node_id: str) -> list[int]:
+        """The tasks of the service in the branches that the node is in, outermost first."""
+        branch: _Branch | None = self._spots[node_id][0]
+        counts = []
+        while branch is not None and branch.above is not None:
+            counts.append(branch.count)
+            branch = branch.above
+        return counts[::-1]
+
     def _settle(self, node_id: str, pipeline: Pipeline, now: float) -> None:
         node = self._nodes.get(node_id)
         old, old_count = self._spots.pop(node_id, (None, 0))
@@ -183,6 +237,8 @@ class Ranking:
             old.order.drop(node_id)
             old.rise(-old_count)
             old_count = 0
+        if node_id in self._refused:
+            self._refused.forget(node_id)
         if node is None or new is None:
             return
         place = rank(node, self._group, now)
@@ -190,6 +246,7 @@ class Ranking:
         if pipeline.passes(node):
             new.order.put(node_id, place)
         else:
+            self._refused.note(node, pipeline)
             new.order.drop(node_id)
         if place[0]:
             heapq.heappush(self._faulty, (node.faulty_until(self._group, now), node_id))
@@ -204,3 +261,16 @@ class Ranking:
                 found = branch.branches[value] = _Branch(value, branch)
             branch = found
         return branch
+
+
+def _foremost(branch: _Branch, count: int) -> list[str]:
+    """The first nodes of the best branches below; the better a branch, the more of them."""
+    names: list[str] = []
+    with closing(branch.order.ascending()) as ordered:
+        for name in ordered:
+            below = branch.branches.get(name)
+            left = count - len(names)
+            names += [name] if below is None else _foremost(below, (left + 1) // 2)
+            if len(names) >= count:
+                break
+    return names

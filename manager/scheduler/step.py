@@ -3,10 +3,11 @@ do, so that it never holds the event loop for long.
 """
 
 from api.times import timestamp
+from manager.scheduler.recorder import Recorder
 from manager.state.changes import Batch
 from manager.state.store import View
 
-MAX_TASKS = 300
+MAX_TASKS = 150
 """Tasks per decision, so that a step stays under 20 ms."""
 
 LOOK = 1
@@ -26,6 +27,7 @@ class Step:
         self.at = timestamp(now)
         self.left = MAX_TASKS * ASSIGN
         self.batches: list[Batch] = []
+        self.recorder = Recorder(now)
 
     def spend(self, units: int) -> None:
         """So much was done."""

@@ -1,7 +1,7 @@
 """Secondary indexes of the store: from a key to the objects that have it. Pure bookkeeping."""
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from api.v1 import objects_pb2
 from manager.state.changes import StoredObject
@@ -51,11 +51,16 @@ class Index(Generic[K, V]):
 
 def name_of(obj: StoredObject) -> str | None:
     """The name that is unique within the object's kind, or None for kinds without one."""
-    if isinstance(obj, objects_pb2.Service | objects_pb2.Secret | objects_pb2.Config):
-        return obj.spec.annotations.name
-    if isinstance(obj, objects_pb2.Operator):
-        return obj.name
-    return None
+    find = _NAMES.get(type(obj))
+    return None if find is None else find(obj)
+
+
+_NAMES: dict[type[StoredObject], Callable[[Any], str]] = {
+    objects_pb2.Service: lambda obj: obj.spec.annotations.name,
+    objects_pb2.Secret: lambda obj: obj.spec.annotations.name,
+    objects_pb2.Config: lambda obj: obj.spec.annotations.name,
+    objects_pb2.Operator: lambda obj: obj.name,
+}
 
 
 def slot_key(task: objects_pb2.Task) -> SlotKey:

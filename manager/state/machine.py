@@ -6,10 +6,12 @@ Decodes commands, applies them and tells watchers. Decides nothing.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import raft_pb2
-from manager.state.changes import Applied, Batch, decode, encode
+from manager.state.changes import Applied, Batch, Event, decode, encode
 from manager.state.pieces import pieces
 from manager.state.store import Store
 from manager.state.watch import WatchHub
@@ -29,15 +31,26 @@ class Log(Protocol):
         """Makes `data` an entry; the state machine's answer once it is committed and applied."""
 
 
+class Chronicle(Protocol):
+    """Who remembers what happened: manager.events.history.History. Every write waits for it."""
+
+    def applied(self, index: int, at: Timestamp, changes: Sequence[Event]) -> None:
+        """The command at `index`, proposed at `at`, has done this; perhaps nothing."""
+
+    def replaced(self, index: int) -> None:
+        """The whole state was replaced by the one as of `index`."""
+
+
 class StoreMachine:
     """Fulfils manager.raft.node.machine.StateMachine for the store.
 
     SwarmError UNSUPPORTED, which ends the manager, from what a later version wrote.
     """
 
-    def __init__(self, store: Store, hub: WatchHub) -> None:
+    def __init__(self, store: Store, hub: WatchHub, chronicle: Chronicle | None = None) -> None:
         self._store = store
         self._hub = hub
+        self._chronicle = chronicle
 
     def apply(self, entry: raft_pb2.Entry, local: object | None) -> Applied | None:
         """Applies a command and publishes its events; None for a no-op."""
@@ -56,6 +69,8 @@ class StoreMachine:
             request_id=command.request_id,
             object_id=command.object_id,
         )
+        if self._chronicle is not None:
+            self._chronicle.applied(entry.index, command.at, applied.events)
         self._hub.publish(entry.index, applied.events)
         return applied
 
@@ -77,6 +92,8 @@ class StoreMachine:
 
         def install() -> None:
             self._store.adopt(prepared)
+            if self._chronicle is not None:
+                self._chronicle.replaced(self._store.version)
             self._hub.resync()
 
         return install

@@ -57,6 +57,9 @@ class View(Protocol):
     def tasks_of_service(self, service_id: str) -> list[objects_pb2.Task]:
         """Every task that was made for the service and is not reaped yet."""
 
+    def services_of_tasks(self) -> list[str]:
+        """The ids of the services that tasks were made for, also of those that are gone."""
+
     def tasks_of_node(self, node_id: str) -> list[objects_pb2.Task]:
         """Every task that was assigned to the node and is not reaped yet."""
 
@@ -107,6 +110,10 @@ class Store:
     def tasks_of_service(self, service_id: str) -> list[objects_pb2.Task]:
         """Tasks of the service, oldest first."""
         return self._tasks.by_service.get(service_id)
+
+    def services_of_tasks(self) -> list[str]:
+        """The services that have tasks, gone ones too."""
+        return list(self._tasks.by_service.keys())
 
     def tasks_of_node(self, node_id: str) -> list[objects_pb2.Task]:
         """Tasks assigned to the node, oldest first."""
@@ -228,9 +235,10 @@ class Store:
         if change.action is Action.DELETE:
             self._replace(old, None)
             return Event(old, None)
-        obj.meta.version = index
-        obj.meta.updated_at.CopyFrom(at)
-        obj.meta.created_at.CopyFrom(at if old is None else old.meta.created_at)
+        meta = obj.meta
+        meta.version = index
+        meta.updated_at.CopyFrom(at)
+        meta.created_at.CopyFrom(at if old is None else old.meta.created_at)
         self._replace(old, obj)
         return Event(old, obj)
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from google.protobuf.message import DecodeError
 
 from api import backup_file
-from api.backup_key import ENVELOPE_BYTES, SALT_BYTES, KeySource, damaged, read_envelope
+from api.backup_key import ENVELOPE_BYTES, LOG_N, SALT_BYTES, KeySource, damaged, read_envelope
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, raft_pb2
 
@@ -32,7 +32,7 @@ class Held(NamedTuple):
 
 def new_source() -> KeySource:
     """How the key of a new backup comes out of its passphrase."""
-    return KeySource(secrets.token_bytes(SALT_BYTES))
+    return KeySource(secrets.token_bytes(SALT_BYTES), log_n=LOG_N)
 
 
 def write(path: Path, source: KeySource, key: bytes, sealed: Iterable[bytes]) -> Held:

@@ -6,9 +6,9 @@ The connection is made at the first call, so that bad flags are found before any
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -53,7 +53,7 @@ class Client:
         self._host = host
         self._context = context
         self._cert_path = cert_path
-        self._timeout = timeout
+        self.timeout = timeout
         self._retry = retry
         self._metadata = ((STALE, "1"),) if stale else ()
         self._channel: grpc.Channel | None = None
@@ -92,7 +92,37 @@ class Client:
         Mutating requests carry a request_id, so that trying again has the effect of one call; for
         those that have none there is `once`. `at_least`: seconds, for what is known to take long.
         """
-        limit = max(self._timeout, at_least)
+        return self._repeated(method, request, doing, max(self.timeout, at_least), once=once)
+
+    def gather(
+        self,
+        method: "grpc.UnaryStreamMultiCallable[Request, Response]",
+        request: Request,
+        into: Response,
+        doing: str,
+    ) -> Response:
+        """A list that comes in pieces, put together in `into`; from the start again as `call` is.
+
+        The client's timeout is for the whole of it.
+        """
+
+        def whole(request: Request, **options: Any) -> Response:  # noqa: ANN401 - gRPC's own
+            into.Clear()
+            for piece in method(request, **options):
+                into.MergeFrom(piece)
+            return into
+
+        return self._repeated(whole, request, doing, self.timeout)
+
+    def _repeated(
+        self,
+        method: Callable[..., Response],
+        request: Message,
+        doing: str,
+        limit: float,
+        *,
+        once: bool = False,
+    ) -> Response:
         deadline = _now() + limit
         delay = FIRST_RETRY
         unavailable: RemoteError | None = None
@@ -162,6 +192,15 @@ class Client:
         if self._channel is not None:
             self._channel.close()
 
+    def reconnect(self) -> None:
+        """The next call looks anew for a daemon that answers, and tries this one last."""
+        self.close()
+        self._channel = None
+        first, *others = self.target.hosts
+        self.target = dataclasses.replace(self.target, hosts=(*others, first))
+        for stub in ("control", "logs", "exec", "host"):
+            self.__dict__.pop(stub, None)  # what cached_property remembers
+
     @cached_property
     def target(self) -> contexts.Context:
         """Where calls go: -H, then --context, then the current context, then the local socket."""
@@ -186,7 +225,7 @@ class Client:
 
     def _connected(self) -> grpc.Channel:
         if self._channel is None:
-            self._channel = first_that_answers(self.target, min(CONNECT_TIMEOUT, self._timeout))
+            self._channel = first_that_answers(self.target, min(CONNECT_TIMEOUT, self.timeout))
         return self._channel
 
 

@@ -64,18 +64,18 @@ def _ask(ctx: click.Context, noun: str) -> Iterable[str]:
 
 def _services(client: Client) -> Iterable[str]:
     from api.v1 import control_pb2  # noqa: PLC0415
+    from swarmctl.cli import lists  # noqa: PLC0415
 
-    request = control_pb2.ListServicesRequest()
-    answer = client.call(client.control.ListServices, request, "listing services")
-    return (each.spec.annotations.name for each in answer.services)
+    found = lists.services(client, control_pb2.ListServicesRequest()).services
+    return (each.spec.annotations.name for each in found)
 
 
 def _nodes(client: Client) -> Iterable[str]:
     from api.v1 import control_pb2  # noqa: PLC0415
+    from swarmctl.cli import lists  # noqa: PLC0415
 
-    request = control_pb2.ListNodesRequest()
-    answer = client.call(client.control.ListNodes, request, "listing nodes")
-    return (each.description.hostname for each in answer.nodes)
+    found = lists.nodes(client, control_pb2.ListNodesRequest())
+    return (each.description.hostname for each in found)
 
 
 def _images(client: Client) -> Iterable[str]:
@@ -88,18 +88,18 @@ def _images(client: Client) -> Iterable[str]:
 
 def _secrets(client: Client) -> Iterable[str]:
     from api.v1 import control_pb2  # noqa: PLC0415
+    from swarmctl.cli import lists  # noqa: PLC0415
 
-    request = control_pb2.ListFilesRequest()
-    answer = client.call(client.control.ListSecrets, request, "listing secrets")
-    return (each.spec.annotations.name for each in answer.secrets)
+    found = lists.secrets(client, control_pb2.ListFilesRequest())
+    return (each.spec.annotations.name for each in found)
 
 
 def _configs(client: Client) -> Iterable[str]:
     from api.v1 import control_pb2  # noqa: PLC0415
+    from swarmctl.cli import lists  # noqa: PLC0415
 
-    request = control_pb2.ListFilesRequest()
-    answer = client.call(client.control.ListConfigs, request, "listing configs")
-    return (each.spec.annotations.name for each in answer.configs)
+    found = lists.configs(client, control_pb2.ListFilesRequest())
+    return (each.spec.annotations.name for each in found)
 
 
 _NAMES: dict[str, Callable[[Client], Iterable[str]]] = {

@@ -7,9 +7,9 @@ What a task wrote stays as it is, byte for byte.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from api.times import seconds_of
+from api.times import nanos_of
 from api.v1 import logs_pb2
-from swarmctl.cli.units import rfc3339
+from swarmctl.cli.units import rfc3339_nanos
 
 STDERR = logs_pb2.LogOptions.STREAM_STDERR
 MAX_LINE = 1 << 20
@@ -51,7 +51,7 @@ class Joiner:
         return [self._line(message) for message in self._open.values()]
 
     def _line(self, message: logs_pb2.LogMessage) -> Line:
-        moment = f"{rfc3339(seconds_of(message.at))} " if self.timestamps else ""
+        moment = f"{rfc3339_nanos(nanos_of(message.at))} " if self.timestamps else ""
         prefix = moment + self.prefix(message)
         return Line(prefix, message.data, message.stream == STDERR, message.task_id)
 

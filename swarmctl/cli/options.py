@@ -22,32 +22,6 @@ inspect_format = click.option(
 pretty_option = click.option("--pretty", "as_text", is_flag=True, help="Print for people")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only print ids")
 no_trunc_option = click.option("--no-trunc", is_flag=True, help="Do not cut long values")
-filter_option = click.option(
-    "-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only what matches"
-)
-
-
-def parse_filters(given: Iterable[str], known: Iterable[str]) -> dict[str, list[str]]:
-    """Filters by key: several values of one key are alternatives; usage error for unknown keys."""
-    parsed: dict[str, list[str]] = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or key not in known:
-            raise click.BadParameter(
-                f"{text!r}: use KEY=VALUE with one of the keys {', '.join(known)}",
-                param_hint="--filter",
-            )
-        parsed.setdefault(key, []).append(value)
-    return parsed
-
-
-def one_of(values: Mapping[str, Any], word: str, key: str) -> Any:  # noqa: ANN401 - as choice's
-    """What the word of a filter stands for; a usage error for an unknown one."""
-    if word not in values:
-        raise click.BadParameter(
-            f"{word!r}: use one of {', '.join(values)}", param_hint=f"--filter {key}"
-        )
-    return values[word]
 
 
 def pairs(values: Iterable[str], flag: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ _NOUNS = {
     "completion": (f"{_COMMANDS}.completion:completion", "Print shell completion code"),
     "config": (f"{_COMMANDS}.secret:config", "Manage files for tasks that are no secret"),
     "context": (f"{_COMMANDS}.context:context", "Manage which swarm is spoken to"),
+    "events": (f"{_COMMANDS}.events:events", "Show what happens in the swarm"),
     "image": (f"{_COMMANDS}.image:image", "Manage the images on this host"),
     "lab": (f"{_COMMANDS}.lab:lab", "Make hosts out of namespaces on this machine"),
     "node": (f"{_COMMANDS}.node:node", "Manage the nodes of the swarm"),

@@ -5,13 +5,23 @@ Writes and reads what Docker's command line does: 1.5g, 1m30s, 2 minutes ago.
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from api.times import NANOS
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNIT_NANOS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": NANOS,
+    "m": 60 * NANOS,
+    "h": 3600 * NANOS,
+}
+_DIGITS = 9  # of a fraction of a second, in nanoseconds
 _AGES = (
     (48, 1, "hour"),
     (14 * 24, 24, "day"),
@@ -45,32 +55,44 @@ def parse_nano_cpus(text: str) -> int:
 
 def parse_duration(text: str) -> float:
     """Seconds of 90s, 1m30s, 1.5h as Go writes them; ValueError otherwise."""
+    return _duration_nanos(text) / NANOS
+
+
+def _duration_nanos(text: str) -> int:
     if text == "0":
-        return 0.0
-    total, end = 0.0, 0
+        return 0
+    total, end = Decimal(0), 0
     for match in _DURATION.finditer(text):
         if match.start() != end:
             break
-        total += float(match[1]) * _UNIT_SECONDS[match[2]]
+        total += Decimal(match[1]) * _UNIT_NANOS[match[2]]
         end = match.end()
-    if not text or end != len(text) or total * NANOS >= _LIMIT:
+    if not text or end != len(text) or total >= _LIMIT:
         raise ValueError(f"{text!r} is no duration; write it as 10s or 1m30s")
-    return total
+    return int(total)
 
 
-def parse_moment(text: str, now: float) -> float:
-    """Seconds since the epoch of RFC 3339, a date, a Unix time, or a duration before `now`."""
+def parse_moment(text: str, now: int) -> int:
+    """Nanoseconds since the epoch of RFC 3339, a date, a Unix time, or a duration before `now`."""
     try:
-        return now - parse_duration(text) if text != "0" else 0.0
+        return now - _duration_nanos(text) if text != "0" else 0
     except ValueError:
         pass
-    if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
-        return float(text)
+    if unix := re.fullmatch(r"(\d{1,12})(?:\.(\d+))?", text):
+        return int(unix[1]) * NANOS + _fraction(unix[2])
+    # Python keeps no more than microseconds.
+    whole = re.fullmatch(r"(.*:\d\d)[.,](\d+)(Z|[+-][\d:]+)?", text)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(whole[1] + (whole[3] or "") if whole else text)
     except ValueError as error:
         raise ValueError(f"{text!r} is no time; write 10m or 2026-01-31T12:00:00Z") from error
-    return (moment if moment.tzinfo else moment.astimezone()).timestamp()
+    seconds = int((moment if moment.tzinfo else moment.astimezone()).timestamp())
+    return seconds * NANOS + _fraction(whole[2] if whole else "")
+
+
+def _fraction(digits: str | None) -> int:
+    """Nanoseconds of the digits behind the point; what is smaller is left out."""
+    return int((digits or "")[:_DIGITS].ljust(_DIGITS, "0"))
 
 
 def age(seconds: float) -> str:
@@ -133,3 +155,9 @@ def go_duration(seconds: float) -> str:
 def rfc3339(seconds: float) -> str:
     """A moment in UTC with microseconds: 2026-01-31T12:00:00.000000Z."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def rfc3339_nanos(nanos: int) -> str:
+    """A moment in UTC as Docker dates lines of logs: 2026-01-31T12:00:00.000000000Z."""
+    seconds, rest = divmod(nanos, NANOS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:0{_DIGITS}d}Z"

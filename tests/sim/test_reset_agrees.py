@@ -9,6 +9,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.v1 import objects_pb2
 from manager.decision import Loop
 from manager.state.changes import Action, Batch, Change, unwrap, wrap
 from tests.sim.user import User
@@ -59,4 +60,7 @@ def _plain_change(change: Change) -> tuple[str, str, bytes]:
     obj = unwrap(wrap(change.object))
     if change.action is Action.CREATE:
         obj.id = ""
+    if isinstance(obj, objects_pb2.Task):
+        # What a task is told of other nodes may come from a shorter look, where that was enough.
+        obj.placement.ClearField("ranking")
     return (change.action.name, obj.id, obj.SerializeToString(deterministic=True))

@@ -109,4 +109,5 @@ class Daemon:
     def services(self) -> int:
         with self.channel() as channel:
             ask = control_pb2_grpc.ControlStub(channel).ListServices
-            return len(ask(control_pb2.ListServicesRequest(), timeout=LIMIT).services)
+            pieces = ask(control_pb2.ListServicesRequest(), timeout=LIMIT)
+            return sum(len(piece.services) for piece in pieces)

@@ -10,6 +10,7 @@ import grpc
 
 from api.channel import node_channel
 from api.identity import Credentials
+from api.pieces import gathered
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, specs_pb2, types_pb2
 from manager.ca.bootstrap import FirstObjects
 from manager.control.images import no_registry
@@ -133,8 +134,9 @@ class Host:
     async def services(self) -> set[str]:
         """Names of all services, as this manager reads them."""
         async with self.control() as control:
-            answer = await control.ListServices(control_pb2.ListServicesRequest(), timeout=LIMIT)
-            return {each.spec.annotations.name for each in answer.services}
+            pieces = control.ListServices(control_pb2.ListServicesRequest(), timeout=LIMIT)
+            found = await gathered(pieces, into=control_pb2.ListServicesResponse())
+            return {each.spec.annotations.name for each in found.services}
 
     async def node(self, node_id: str) -> objects_pb2.Node:
         """A node, as this manager reads it."""

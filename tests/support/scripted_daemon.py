@@ -21,7 +21,9 @@ SILENCE = object()
 
 Single = Message | SwarmError | object
 Answer = Single | Sequence[Single] | Callable[[Any], Any]
-"""A message; an error; SILENCE; a list of these for a stream; or what makes one of a request."""
+"""A message; an error; SILENCE; a list of these for a stream, where one stands for a list of one;
+or what makes one of a request.
+"""
 
 _METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -100,7 +102,9 @@ class ScriptedDaemon(grpc.GenericRpcHandler):
         return self._say(self._next(name, request), context)
 
     def _stream(self, name: str, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        for each in self._next(name, request):
+        answer = self._next(name, request)
+        single = isinstance(answer, Message | SwarmError) or answer is SILENCE
+        for each in [answer] if single else answer:
             yield self._say(each, context)
 
     def _next(self, name: str, request: Any) -> Any:

@@ -13,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from api.channel import unix_channel
 from api.errors import Code, SwarmError
+from api.pieces import gathered
 from api.status import from_grpc
 from api.v1 import control_pb2, control_pb2_grpc, host_pb2, host_pb2_grpc, specs_pb2, types_pb2
 from machine.drivers.lab import naming
@@ -109,7 +110,10 @@ async def _all_ready(
         async with asyncio.timeout(timeout):
             while missing:
                 answer = await _answer(
-                    control.ListNodes(control_pb2.ListNodesRequest(), timeout=_CALL_TIMEOUT),
+                    gathered(
+                        control.ListNodes(control_pb2.ListNodesRequest(), timeout=_CALL_TIMEOUT),
+                        into=control_pb2.ListNodesResponse(),
+                    ),
                     "listing the nodes",
                 )
                 group = await _answer(

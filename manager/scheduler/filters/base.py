@@ -1,7 +1,8 @@
 """What a filter is: one reason for which a node cannot take a task.
 
-`enabled(task)` turns a filter to a task and says whether it has a say about it; `passes(node)` and
-`explain(nodes)` are about that task from then on (after SwarmKit, scheduler/filter.go).
+`enabled(task)` turns a filter to a task and says whether it has a say about it; `passes(node)`,
+`explain(nodes)` and `verdict(node)` are about that task from then on (after SwarmKit,
+scheduler/filter.go).
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ class Filter(Protocol):
 
     def explain(self, refused: Sequence[NodeInfo]) -> str:
         """Why these nodes, at least one, were refused."""
+
+    def verdict(self, node: NodeInfo) -> str:
+        """What the task needs and what this node has, whether it passes or not."""
 
 
 def counted(nodes: Sequence[NodeInfo]) -> str:

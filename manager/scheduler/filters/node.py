@@ -27,6 +27,12 @@ class ReadyFilter:
         """Why these nodes were refused."""
         return f"{counted(refused)} {'is' if len(refused) == 1 else 'are'} not ready"
 
+    def verdict(self, node: NodeInfo) -> str:
+        """The node's state, and what is known of the reason for it."""
+        status = node.node.status
+        word = types_pb2.NodeState.Name(status.state).removeprefix("NODE_STATE_").lower()
+        return f"{word}: {status.message}" if status.message and not node.ready else word
+
 
 class AvailabilityFilter:
     """The node is neither paused nor drained."""
@@ -45,6 +51,11 @@ class AvailabilityFilter:
     def explain(self, refused: Sequence[NodeInfo]) -> str:
         """Why these nodes were refused."""
         return f"{counted(refused)} not available for new tasks"
+
+    def verdict(self, node: NodeInfo) -> str:
+        """The node's availability."""
+        name = types_pb2.NodeAvailability.Name(node.node.spec.availability)
+        return name.removeprefix("NODE_AVAILABILITY_").lower()
 
 
 class ControllerFilter:
@@ -71,6 +82,12 @@ class ControllerFilter:
         names = ", ".join(sorted(missing))
         return f"missing cgroup controller for the limits ({names}) on {counted(refused)}"
 
+    def verdict(self, node: NodeInfo) -> str:
+        """The controllers that the limits need, and those of them that the node lacks."""
+        lacking = self._needed & node.missing_controllers
+        needed = f"needs {', '.join(sorted(self._needed))}"
+        return f"{needed}; {', '.join(sorted(lacking))} missing" if lacking else needed
+
 
 class PlatformFilter:
     """The node's platform is one of those that the image was built for."""
@@ -92,5 +109,15 @@ class PlatformFilter:
 
     def explain(self, refused: Sequence[NodeInfo]) -> str:
         """Why these nodes were refused, with the platforms that would do."""
-        words = [f"{each.os or 'any'}/{each.architecture or 'any'}" for each in self._wanted]
-        return f"unsupported platform on {counted(refused)}: built for {', '.join(words)}"
+        return f"unsupported platform on {counted(refused)}: built for {self._built_for()}"
+
+    def verdict(self, node: NodeInfo) -> str:
+        """The platforms that would do, and the node's."""
+        return f"built for {self._built_for()}; is {_platform(node.node.description.platform)}"
+
+    def _built_for(self) -> str:
+        return ", ".join(map(_platform, self._wanted))
+
+
+def _platform(platform: types_pb2.Platform) -> str:
+    return f"{platform.os or 'any'}/{platform.architecture or 'any'}"

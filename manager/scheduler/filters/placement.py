@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from api.v1 import objects_pb2, specs_pb2
-from manager.placement.constraint import Constraint, meets, parsed, unmet
+from manager.placement.constraint import Constraint, all_unmet, meets, parsed, unmet
 from manager.scheduler.filters.base import counted
 from manager.scheduler.nodes import NodeInfo
 
@@ -42,6 +42,11 @@ class ConstraintFilter:
         ]
         return f"scheduling constraints not satisfied on {counted(refused)}: {', '.join(each)}"
 
+    def verdict(self, node: NodeInfo) -> str:
+        """The constraints that the node does not meet."""
+        lacking = all_unmet(self._texts, node.node)
+        return f"not met: {', '.join(lacking)}" if lacking else "met"
+
 
 class HostPortFilter:
     """The ports that the task publishes in mode host are free on the node."""
@@ -64,8 +69,13 @@ class HostPortFilter:
     def explain(self, refused: Sequence[NodeInfo]) -> str:
         """Why these nodes were refused, with the ports that are held on any of them."""
         held = [p for p in self._ports if any(node.holds_port(p) for node in refused)]
-        words = ", ".join(f"{p.published_port}/{_protocol(p)}" for p in held)
-        return f"host port {words} in use on {counted(refused)}"
+        return f"host port {_listed(held)} in use on {counted(refused)}"
+
+    def verdict(self, node: NodeInfo) -> str:
+        """The ports that are needed, and those of them that are held."""
+        held = [port for port in self._ports if node.holds_port(port)]
+        needed = f"needs {_listed(self._ports)}"
+        return f"{needed}; {_listed(held)} in use" if held else needed
 
 
 class MaxReplicasFilter:
@@ -94,6 +104,17 @@ class MaxReplicasFilter:
         """Why these nodes were refused."""
         return f"max replicas per node ({self._most}) reached on {counted(refused)}"
 
+    def verdict(self, node: NodeInfo) -> str:
+        """How many tasks of the service there are, and how many there may be."""
+        count = node.of_service.get(self._service_id, 0)
+        instead = ", one of which would go" if self.forgiven and count else ""
+        return f"{count} of at most {self._most}{instead}"
 
-def _protocol(port: specs_pb2.PortConfig) -> str:
+
+def _listed(ports: Sequence[specs_pb2.PortConfig]) -> str:
+    return ", ".join(f"{each.published_port}/{protocol_of(each)}" for each in ports)
+
+
+def protocol_of(port: specs_pb2.PortConfig) -> str:
+    """The port's protocol as users write it: tcp."""
     return specs_pb2.PortConfig.Protocol.Name(port.protocol).removeprefix("PROTOCOL_").lower()

@@ -34,6 +34,12 @@ class CpuFilter:
         numbers = shortage(_cpus(self._wanted), _cpus(most), refused)
         return f"insufficient CPU on {counted(refused)}: {numbers}"
 
+    def verdict(self, node: NodeInfo) -> str:
+        """What is needed, and how much of the node's is free."""
+        free, all_of_it = _cpus(node.free_nano_cpus), _cpus(node.nano_cpus)
+        unit = "CPU" if self._wanted == _CPU else "CPUs"
+        return f"needs {_cpus(self._wanted)} {unit}; {free} of {all_of_it} free"
+
 
 class MemoryFilter:
     """As much memory is unreserved as the task reserves."""
@@ -58,6 +64,11 @@ class MemoryFilter:
         most = max(node.free_memory_bytes for node in refused)
         numbers = shortage(_size(self._wanted), _size(most), refused)
         return f"insufficient memory on {counted(refused)}: {numbers}"
+
+    def verdict(self, node: NodeInfo) -> str:
+        """What is needed, and how much of the node's is free."""
+        free, all_of_it = _size(node.free_memory_bytes), _size(node.memory_bytes)
+        return f"needs {_size(self._wanted)}; {free} of {all_of_it} free"
 
 
 class GenericFilter:
@@ -89,6 +100,13 @@ class GenericFilter:
                 numbers = shortage(str(count), str(most), nodes)
                 texts.append(f"insufficient {kind} on {counted(nodes)}: {numbers}")
         return "; ".join(texts)
+
+    def verdict(self, node: NodeInfo) -> str:
+        """What is needed of each kind, and how much is free."""
+        return "; ".join(
+            f"needs {count} {kind}, {max(0, node.free_generic(kind))} free"
+            for kind, count in self._wanted
+        )
 
     def _lacking(self, node: NodeInfo) -> str:
         for kind, count in self._wanted:

@@ -7,6 +7,7 @@ from swarmctl.cli import contexts
 from swarmctl.cli.client import DEFAULT_CONTEXT, DEFAULT_HOST
 from swarmctl.cli.completion import context_names
 from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.filters import filter_option, read_filters, rows_that_match, text, words
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import format_option, inspect_format, quiet_option
 from swarmctl.cli.render import Listing, check_inspect, inspect
@@ -20,6 +21,10 @@ _LISTING = Listing(
     quiet="Name",
     more=(("Current", "CURRENT"),),
 )
+_FILTERS = {
+    "current": words("Current", {"true": ("true",), "false": ("false",)}),
+    "name": text("Name"),
+}
 
 
 @click.group(cls=Noun)
@@ -28,11 +33,13 @@ def context() -> None:
 
 
 @context.command("ls")
+@filter_option(_FILTERS)
 @format_option
 @quiet_option
-def ls(form: str, quiet: bool) -> None:
+def ls(filters: tuple[str, ...], form: str, quiet: bool) -> None:
     """List contexts; the current one is marked with a star."""
     _LISTING.check(form)
+    asked = read_filters(filters, _FILTERS)
     current = contexts.current() or DEFAULT_CONTEXT
     known = [contexts.Context(DEFAULT_CONTEXT, (DEFAULT_HOST,)), *contexts.load_all().values()]
     marked = "" if quiet or form != "table" else " *"
@@ -45,7 +52,7 @@ def ls(form: str, quiet: bool) -> None:
         }
         for each in known
     ]
-    click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
+    click.echo(_LISTING.render(rows_that_match(rows, asked), form, quiet=quiet), nl=False)
 
 
 @context.command("create")

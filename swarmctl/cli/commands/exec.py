@@ -9,6 +9,7 @@ import click
 from api.errors import Code, SwarmError, invalid
 from api.states import RUNNING, task_name
 from api.v1 import control_pb2, exec_pb2, objects_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.exec_session import run_command, window_size
@@ -77,8 +78,7 @@ def service_exec(client: Client, name: str, start: exec_pb2.ExecStart) -> None:
     """
     service, _, slot = name.partition(".")
     request = control_pb2.ListTasksRequest(service_keys=[service])
-    found = client.call(client.control.ListTasks, request, f"listing the tasks of {service}").tasks
-    running = sorted((task for task in found if _runs(task)), key=_order)
+    running = sorted(filter(_runs, lists.tasks(client, request)), key=_order)
     chosen = [task for task in running if slot in ("", str(task.slot or ""), task.node_id)]
     if not chosen:
         raise SwarmError(

@@ -16,6 +16,7 @@ from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
     Parsed,
@@ -43,6 +44,13 @@ _LISTING = Listing(
     quiet="ID",
     more=(("Digest", "DIGEST"),),
 )
+_FILTERS = {
+    "before": text("before"),
+    "dangling": words("dangling", {"true": (True,), "false": (False,)}),
+    "label": label("labels"),
+    "reference": text("patterns"),
+    "since": text("since"),
+}
 
 
 def _platform(text: str) -> types_pb2.Platform:
@@ -130,19 +138,27 @@ class _Archive(Iterator[host_pb2.LoadImageRequest]):
 
 @image.command("ls")
 @click.argument("reference", default="")
+@filter_option(_FILTERS)
 @format_option
 @no_trunc_option
 @quiet_option
 @click.option("--digests", is_flag=True, help="Also show digests")
 @click.pass_obj
 def ls(
-    client: Client, reference: str, form: str, no_trunc: bool, quiet: bool, digests: bool
+    client: Client,
+    reference: str,
+    filters: tuple[str, ...],
+    form: str,
+    no_trunc: bool,
+    quiet: bool,
+    digests: bool,
 ) -> None:
     """List images, newest first."""
     if digests and form == "table":
         form = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
     _LISTING.check(form)
     request = host_pb2.ListImagesRequest(reference=reference)
+    narrow(request, read_filters(filters, _FILTERS))
     found = client.call(client.host.ListImages, request, "listing images").images
     now = time.time()  # noqa: TID251 - a program's shell
     rows = [row for each in found for row in _rows(each, now, full=no_trunc)]

@@ -18,6 +18,7 @@ from machine.drivers.lab.driver import LabDriver, all_of, labs
 from machine.drivers.lab.host import LabHost
 from machine.drivers.lab.up import Shape, bring_up
 from swarmctl.cli import contexts
+from swarmctl.cli.filters import filter_option, read_filters, rows_that_match, text
 from swarmctl.cli.options import format_option, quiet_option
 from swarmctl.cli.render import Listing
 
@@ -35,6 +36,7 @@ _LISTING = Listing(
     ),
     quiet="Host",
 )
+_FILTERS = {"lab": text("Lab"), "name": text("Host"), "role": text("Role"), "state": text("State")}
 
 
 def _checked(check: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str], str]:
@@ -132,12 +134,14 @@ def up(
 
 
 @lab.command("ls")
+@filter_option(_FILTERS)
 @format_option
 @quiet_option
-def ls(form: str, quiet: bool) -> None:
+def ls(filters: tuple[str, ...], form: str, quiet: bool) -> None:
     """List labs and their hosts."""
     _LISTING.check(form)
-    rows = asyncio.run(_rows())
+    asked = read_filters(filters, _FILTERS)
+    rows = rows_that_match(asyncio.run(_rows()), asked)
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
 
 

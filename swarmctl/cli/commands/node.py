@@ -8,21 +8,20 @@ from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, own_node, task_list_options
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
     choice,
-    filter_option,
     format_option,
     inspect_format,
-    one_of,
     pairs,
-    parse_filters,
     pretty_option,
     quiet_option,
 )
@@ -35,9 +34,18 @@ AVAILABILITIES = {
     "pause": types_pb2.NODE_AVAILABILITY_PAUSE,
     "drain": types_pb2.NODE_AVAILABILITY_DRAIN,
 }
-_FILTERS = ("id", "label", "membership", "name", "node.label", "role")
-_MEMBERSHIPS = {"accepted": True, "pending": False}
-"""Whether nodes are: who has joined was accepted by that, so none is pending."""
+_MEMBERSHIPS = {
+    "accepted": (control_pb2.NODE_MEMBERSHIP_ACCEPTED,),
+    "pending": (control_pb2.NODE_MEMBERSHIP_PENDING,),
+}
+_FILTERS = {
+    "id": text("ids"),
+    "label": label("engine_labels"),
+    "membership": words("memberships", _MEMBERSHIPS),
+    "name": text("names"),
+    "node.label": label("node_labels"),
+    "role": words("roles", {word: (role,) for word, role in ROLES.items()}),
+}
 _TASK_FILTERS = ("desired-state", "id", "label", "name")
 _LISTING = Listing(
     columns=(
@@ -63,25 +71,16 @@ def node() -> None:
 
 
 @node.command("ls")
-@filter_option
+@filter_option(_FILTERS)
 @format_option
 @quiet_option
 @click.pass_obj
 def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None:
     """List nodes; the one of this host is marked with a star."""
     _LISTING.check(form)
-    asked = parse_filters(filters, _FILTERS)
-    request = control_pb2.ListNodesRequest(
-        ids=asked.get("id", []),
-        names=asked.get("name", []),
-        engine_labels=pairs(asked.get("label", []), "--filter label"),
-        node_labels=pairs(asked.get("node.label", []), "--filter node.label"),
-        roles=[one_of(ROLES, word, "role") for word in asked.get("role", [])],
-    )
-    memberships = [one_of(_MEMBERSHIPS, m, "membership") for m in asked.get("membership", [])]
-    found = client.call(client.control.ListNodes, request, "listing nodes").nodes
-    if memberships and not any(memberships):
-        del found[:]
+    request = control_pb2.ListNodesRequest()
+    narrow(request, read_filters(filters, _FILTERS))
+    found = lists.nodes(client, request)
     own = "" if quiet or not client.is_local() else own_node(client)
     ordered = sorted(found, key=lambda n: natural(n.description.hostname))
     rows = [_row(each, own) for each in ordered]
@@ -157,14 +156,14 @@ def update(
         if role is not None:
             spec.role = role
         spec.annotations.labels.update(added)
-        for label in label_rm:
-            if label not in spec.annotations.labels:
+        for key in label_rm:
+            if key not in spec.annotations.labels:
                 raise SwarmError(
                     Code.NOT_FOUND,
-                    f"node {name} has no label {label!r}",
+                    f"node {name} has no label {key!r}",
                     remedy=f"see them with swarmctl node inspect --pretty {name}",
                 )
-            del spec.annotations.labels[label]
+            del spec.annotations.labels[key]
 
     _change(client, name, edit)
     click.echo(name)

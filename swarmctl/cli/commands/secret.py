@@ -12,17 +12,17 @@ from api import validate
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
-    filter_option,
     format_option,
     inspect_format,
     pairs,
-    parse_filters,
     pretty_option,
     quiet_option,
 )
@@ -33,7 +33,7 @@ File: TypeAlias = objects_pb2.Secret | objects_pb2.Config
 Spec: TypeAlias = tuple[types_pb2.Annotations, bytes, str]
 """Annotations, data, template driver: of either kind."""
 
-_FILTERS = ("id", "label", "name")
+_FILTERS = {"id": text("ids"), "label": label("labels"), "name": text("names")}
 _LISTING = Listing(
     columns=(
         ("ID", "ID"),
@@ -80,7 +80,7 @@ class _Secrets:
         return client.call(client.control.GetSecret, request, f"looking up secret {request.key}")
 
     def list(self, client: Client, request: control_pb2.ListFilesRequest) -> Iterable[File]:
-        return client.call(client.control.ListSecrets, request, "listing secrets").secrets
+        return lists.secrets(client, request)
 
     def remove(self, client: Client, request: control_pb2.RemoveRequest) -> None:
         client.call(client.control.RemoveSecret, request, f"removing secret {request.key}")
@@ -104,7 +104,7 @@ class _Configs:
         return client.call(client.control.GetConfig, request, f"looking up config {request.key}")
 
     def list(self, client: Client, request: control_pb2.ListFilesRequest) -> Iterable[File]:
-        return client.call(client.control.ListConfigs, request, "listing configs").configs
+        return lists.configs(client, request)
 
     def remove(self, client: Client, request: control_pb2.RemoveRequest) -> None:
         client.call(client.control.RemoveConfig, request, f"removing config {request.key}")
@@ -143,18 +143,14 @@ def _add_create(noun: click.Group, kind: _Kind) -> None:
 
 def _add_ls(noun: click.Group, kind: _Kind) -> None:
     @noun.command("ls", help=f"List {kind.word}s.")
-    @filter_option
+    @filter_option(_FILTERS)
     @format_option
     @quiet_option
     @click.pass_obj
     def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None:
         _LISTING.check(form)
-        asked = parse_filters(filters, _FILTERS)
-        request = control_pb2.ListFilesRequest(
-            ids=asked.get("id", []),
-            names=asked.get("name", []),
-            labels=pairs(asked.get("label", []), "--filter label"),
-        )
+        request = control_pb2.ListFilesRequest()
+        narrow(request, read_filters(filters, _FILTERS))
         found = kind.list(client, request)
         now = time.time()  # noqa: TID251 - the shell of a whole program
         ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))

@@ -10,20 +10,17 @@ from api.modes import is_job, mode_name
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2
-from swarmctl.cli import ports, rollouts
+from swarmctl.cli import lists, ports, rollouts
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
-    filter_option,
     format_option,
     inspect_format,
-    one_of,
-    pairs,
-    parse_filters,
     pretty_option,
     quiet_option,
 )
@@ -41,9 +38,13 @@ from swarmctl.cli.units import binary_size, rfc3339
 SHORT_ID = 12
 _TITLES = ("UpdateStatus", "UpdateConfig", "RollbackConfig")
 _CHANGES = "swarmctl.cli.commands.service_changes"
-_FILTERS = ("id", "label", "mode", "name")
 MODES = ("replicated", "global", "replicated-job", "global-job")
-_MODES = {word: word for word in MODES}
+_FILTERS = {
+    "id": text("ids"),
+    "label": label("labels"),
+    "mode": words("modes", {word: (word,) for word in MODES}),
+    "name": text("names"),
+}
 _TASK_FILTERS = ("desired-state", "id", "name", "node")
 _LISTING = Listing(
     columns=(
@@ -67,6 +68,10 @@ _LISTING = Listing(
             "swarmctl.cli.commands.exec:service_exec",
             "Run a command in a running task of a service.",
         ),
+        "explain": (
+            "swarmctl.cli.commands.explain:service_explain",
+            "Tell how services come along, and what they wait for.",
+        ),
         "logs": (
             "swarmctl.cli.commands.service_logs:logs",
             "Show what the tasks of a service, or one task, wrote.",
@@ -81,21 +86,16 @@ def service() -> None:
 
 
 @service.command("ls")
-@filter_option
+@filter_option(_FILTERS)
 @format_option
 @quiet_option
 @click.pass_obj
 def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None:
     """List services."""
     _LISTING.check(form)
-    asked = parse_filters(filters, _FILTERS)
-    request = control_pb2.ListServicesRequest(
-        ids=asked.get("id", []),
-        names=asked.get("name", []),
-        modes=[one_of(_MODES, word, "mode") for word in asked.get("mode", [])],
-        labels=pairs(asked.get("label", []), "--filter label"),
-    )
-    found = client.call(client.control.ListServices, request, "listing services")
+    request = control_pb2.ListServicesRequest()
+    narrow(request, read_filters(filters, _FILTERS))
+    found = lists.services(client, request)
     ordered = sorted(found.services, key=lambda s: natural(s.spec.annotations.name))
     rows = [_row(each, found.counts[each.id]) for each in ordered]
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)

@@ -9,7 +9,7 @@ import click
 
 from api.errors import Code, SwarmError
 from api.states import task_name
-from api.times import timestamp
+from api.times import at_nanos
 from api.v1 import control_pb2, logs_pb2, objects_pb2
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
@@ -31,16 +31,16 @@ def _tail(text: str) -> int:
     return int(text)
 
 
-def _moment(text: str) -> float:
-    return parse_moment(text, time.time())  # noqa: TID251 - the shell of a whole program
+def _moment(text: str) -> int:
+    return parse_moment(text, time.time_ns())
 
 
 @click.command("logs", cls=Verb)
 @click.argument("name", metavar="SERVICE|TASK", shell_complete=completes("service"))
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on")
 @click.option("-n", "--tail", type=Parsed("lines", _tail), default="all", help="Lines per task")
-@click.option("--since", type=Parsed("time", _moment), default=0.0, help="As 10m or RFC 3339")
-@click.option("--until", type=Parsed("time", _moment), default=0.0, help="As 10m or RFC 3339")
+@click.option("--since", type=Parsed("time", _moment), default=0, help="As 10m or RFC 3339")
+@click.option("--until", type=Parsed("time", _moment), default=0, help="As 10m or RFC 3339")
 @click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written")
 @click.option("--raw", is_flag=True, help="Only the lines themselves")
 @click.option("--no-task-ids", is_flag=True, help="Leave the task's id out")
@@ -53,8 +53,8 @@ def logs(
     name: str,
     follow: bool,
     tail: int,
-    since: float,
-    until: float,
+    since: int,
+    until: int,
     timestamps: bool,
     raw: bool,
     no_task_ids: bool,
@@ -65,9 +65,9 @@ def logs(
     """Show what the tasks of a service, or one task, wrote."""
     options = logs_pb2.LogOptions(follow=follow, tail=tail)
     if since:
-        options.since.CopyFrom(timestamp(since))
+        options.since.CopyFrom(at_nanos(since))
     if until:
-        options.until.CopyFrom(timestamp(until))
+        options.until.CopyFrom(at_nanos(until))
     prefix: Callable[[logs_pb2.LogMessage], str] = lambda _: ""  # noqa: E731
     if not raw:
         prefix = _Prefixes(

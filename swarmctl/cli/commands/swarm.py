@@ -12,7 +12,7 @@ from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
-from swarmctl.cli import contexts
+from swarmctl.cli import contexts, lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands import swarm_ca, swarm_recovery, swarm_settings, swarm_status
 from swarmctl.cli.files import write_private
@@ -35,7 +35,9 @@ _availability = click.option(
 _advertise = click.option(
     "--advertise-addr", default="", metavar="ADDR", help="Address or interface others use [:PORT]"
 )
-_listen = click.option("--listen-addr", default="", metavar="ADDR", help="[0.0.0.0:2377]")
+_listen = click.option(
+    "--listen-addr", default="", metavar="ADDR", help="Address or interface [0.0.0.0:2377]"
+)
 
 
 @click.group(cls=Noun)
@@ -162,8 +164,7 @@ def join_token(client: Client, role: str, rotate: bool, quiet: bool) -> None:
 
 def _managers(client: Client) -> list[str]:
     request = control_pb2.ListNodesRequest(roles=[types_pb2.NODE_ROLE_MANAGER])
-    found = client.call(client.control.ListNodes, request, "listing managers").nodes
-    return [each.manager.address for each in found]
+    return [each.manager.address for each in lists.nodes(client, request)]
 
 
 @swarm.command("client-cert")

@@ -1,6 +1,7 @@
 """`swarmctl swarm ca`: the root certificate of a swarm, and another one in its place."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from api.times import duration
 from api.v1 import control_pb2, objects_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.failures import INTERRUPTED, NotConvergedError
 from swarmctl.cli.grammar import Verb
@@ -136,9 +138,8 @@ def _cluster(client: Client) -> objects_pb2.Cluster:
     return client.call(client.control.GetCluster, request, "asking for the root certificate")
 
 
-def _nodes(client: Client) -> list[objects_pb2.Node]:
-    request = control_pb2.ListNodesRequest()
-    return list(client.call(client.control.ListNodes, request, "listing nodes").nodes)
+def _nodes(client: Client) -> Sequence[objects_pb2.Node]:
+    return lists.nodes(client, control_pb2.ListNodesRequest())
 
 
 def _echo(cluster: objects_pb2.Cluster) -> None:

@@ -57,7 +57,9 @@ def backup(client: Client, file: Path, passphrase_file: Path | None, verify: boo
 @click.option(
     "--advertise-addr", default="", metavar="ADDR", help="Address or interface others use [:PORT]"
 )
-@click.option("--listen-addr", default="", metavar="ADDR", help="[0.0.0.0:2377]")
+@click.option(
+    "--listen-addr", default="", metavar="ADDR", help="Address or interface [0.0.0.0:2377]"
+)
 @click.pass_obj
 def restore(
     client: Client,
@@ -95,7 +97,9 @@ def restore(
     metavar="ADDR",
     help="New address or interface others use [:PORT]",
 )
-@click.option("--listen-addr", default="", metavar="ADDR", help="As before if not given")
+@click.option(
+    "--listen-addr", default="", metavar="ADDR", help="Address or interface; as before if not given"
+)
 @click.pass_obj
 def readdress(client: Client, advertise_addr: str, listen_addr: str) -> None:
     """Give the manager on this host another address; its containers go on."""

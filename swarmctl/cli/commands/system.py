@@ -9,6 +9,7 @@ import click
 from api.times import seconds_of
 from api.v1 import host_pb2, types_pb2
 from swarmctl.cli.client import Client
+from swarmctl.cli.commands.events import events
 from swarmctl.cli.documents import document
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import inspect_format
@@ -26,6 +27,9 @@ _STATES = {
 @click.group(cls=Noun)
 def system() -> None:
     """Show what this host and swarm are."""
+
+
+system.add_command(events)  # as in Docker, whose `docker events` is short for this
 
 
 @system.command("info")

@@ -1,7 +1,7 @@
 """`swarmctl task`, and the table of tasks that `service ps` and `node ps` share."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -12,18 +12,16 @@ from api.errors import Code, SwarmError
 from api.states import health_name, is_terminal, state_name, task_name
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.filters import Asked, filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
 from swarmctl.cli.options import (
-    filter_option,
     format_option,
     inspect_format,
     no_trunc_option,
-    one_of,
-    pairs,
-    parse_filters,
     quiet_option,
 )
 from swarmctl.cli.render import (
@@ -42,7 +40,6 @@ from swarmctl.cli.units import ago
 SHORT_ID = 12
 SHORT_TEXT = 60
 """Characters of an error; Docker's 30 cut off just why a task waits."""
-_FILTERS = ("desired-state", "id", "label", "name", "node", "service")
 _DESIRED = {
     "running": (types_pb2.TASK_STATE_READY, types_pb2.TASK_STATE_RUNNING),
     "shutdown": (types_pb2.TASK_STATE_SHUTDOWN, types_pb2.TASK_STATE_REMOVE),
@@ -50,6 +47,16 @@ _DESIRED = {
     "ready": (types_pb2.TASK_STATE_READY,),
     "complete": (types_pb2.TASK_STATE_COMPLETE,),
 }
+_FILTERS = {
+    "desired-state": words("desired_states", _DESIRED),
+    "id": text("ids"),
+    "label": label("labels"),
+    "name": text("names"),
+    "node": text("node_keys"),
+    "service": text("service_keys"),
+}
+_SELF = "self"
+"""What people call the node of the daemon that they speak to."""
 TASKS = Listing(
     columns=(
         ("ID", "ID"),
@@ -68,7 +75,13 @@ TASKS = Listing(
 
 @click.group(
     cls=Noun,
-    lazy={"exec": ("swarmctl.cli.commands.exec:task_exec", "Run a command in a running task.")},
+    lazy={
+        "exec": ("swarmctl.cli.commands.exec:task_exec", "Run a command in a running task."),
+        "explain": (
+            "swarmctl.cli.commands.explain:task_explain",
+            "Tell why tasks are where they are, or what they wait for.",
+        ),
+    },
 )
 def task() -> None:
     """Look at single tasks, and into them."""
@@ -78,17 +91,20 @@ def task() -> None:
 class Shown:
     """Which tasks a command is to show, and how: the options that all such commands have."""
 
-    asked: Mapping[str, Sequence[str]]
+    asked: Asked
     form: str
     full: bool
     quiet: bool
     resolve: bool
 
 
-def task_list_options(filters: Sequence[str]) -> Callable[[Callable[..., None]], Any]:
-    """Adds the options of a command that lists tasks; it gets them, checked, as `shown`."""
+def task_list_options(filters: Iterable[str]) -> Callable[[Callable[..., None]], Any]:
+    """Adds the options of a command that lists tasks; it gets them, checked, as `shown`.
 
-    known = tuple(filters)
+    `filters`: those keys of a list of tasks that the command has.
+    """
+
+    known = {name: _FILTERS[name] for name in filters}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -102,13 +118,19 @@ def task_list_options(filters: Sequence[str]) -> Callable[[Callable[..., None]],
             **others: Any,  # noqa: ANN401
         ) -> None:
             TASKS.check(form)
-            asked = parse_filters(filters, known)
+            asked = read_filters(filters, known)
             shown = Shown(asked, form, full=no_trunc, quiet=quiet, resolve=not no_resolve)
             command(*args, shown=shown, **others)
 
         no_resolve = click.option("--no-resolve", is_flag=True, help="Show ids instead of names")
         with_options: Callable[..., None] = checked
-        for option in (no_resolve, quiet_option, no_trunc_option, format_option, filter_option):
+        for option in (
+            no_resolve,
+            quiet_option,
+            no_trunc_option,
+            format_option,
+            filter_option(known),
+        ):
             with_options = option(with_options)
         return with_options
 
@@ -142,23 +164,18 @@ def inspect_(client: Client, names: tuple[str, ...], form: str) -> None:
 
 def list_tasks(client: Client, request: control_pb2.ListTasksRequest, shown: Shown) -> None:
     """Asks for tasks and prints their table."""
-    asked = shown.asked
-    request.ids.extend(asked.get("id", []))
-    request.names.extend(asked.get("name", []))
-    request.service_keys.extend(asked.get("service", []))
-    request.labels.update(pairs(asked.get("label", []), "--filter label"))
-    for word in asked.get("desired-state", []):
-        request.desired_states.extend(one_of(_DESIRED, word, "desired-state"))
-    nodes = asked.get("node", [])
-    request.node_keys.extend(own_node(client) if name == "self" else name for name in nodes)
-    found = client.call(client.control.ListTasks, request, "listing tasks").tasks
+    narrow(request, shown.asked)
+    if _SELF in request.node_keys:
+        own = own_node(client)
+        request.node_keys[:] = [own if name == _SELF else name for name in request.node_keys]
+    found = lists.tasks(client, request)
     hosts = _hostnames(client) if shown.resolve and not shown.quiet else {}
     rows = task_rows(found, hosts, time.time(), full=shown.full)  # noqa: TID251 - a program's shell
     click.echo(TASKS.render(rows, shown.form, quiet=shown.quiet), nl=False)
 
 
 def own_node(client: Client) -> str:
-    """The id of the node on the daemon's host, which people call self."""
+    """The id of the node on the daemon's host."""
     swarm = client.call(client.host.Info, host_pb2.InfoRequest(), "asking this host").swarm
     if not swarm.node_id:
         raise SwarmError(
@@ -204,7 +221,5 @@ def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, f
 
 
 def _hostnames(client: Client) -> dict[str, str]:
-    nodes = client.call(
-        client.control.ListNodes, control_pb2.ListNodesRequest(), "listing nodes"
-    ).nodes
+    nodes = lists.nodes(client, control_pb2.ListNodesRequest())
     return {each.id: each.description.hostname or each.id for each in nodes}

@@ -22,7 +22,9 @@ from api.v1 import (
     raft_pb2_grpc,
 )
 from manager.control.cluster import ClusterAffairs
+from manager.control.events import EventStreams
 from manager.control.exec import ExecBrokerService, ExecService
+from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
 from manager.control.service import ControlService
@@ -179,7 +181,14 @@ class Manager:
                 affairs,
                 Files(objects_pb2.Secret, self.store, self.proposer, world.new_id),
                 Files(objects_pb2.Config, self.store, self.proposer, world.new_id),
+                EventStreams(
+                    self.machine.history,
+                    self.store,
+                    world.wall,
+                    in_touch=lambda: self.node.leader is not None,
+                ),
                 lambda: group_status(self._group, self.node, self.store),
+                Explanations(self.store, world.wall),
             ),
             collector,
         )

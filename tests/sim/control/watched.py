@@ -3,7 +3,7 @@ right, which is kept here by itself.
 
 A manager's store is compared after every entry, by a sum over all that is in it. The state that is
 right is made from the entries' bytes alone, so that what a proposer handed in beside them counts as
-little as it should.
+little as it should. So are the events that each manager tells of an entry.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from zlib import crc32
 
 from api.times import seconds_of
 from api.v1 import raft_pb2
+from manager.events.history import LAST, MAX_EVENTS, History, Kept, Position
 from manager.state.changes import KINDS, Applied, Event, StoredObject, decode
 from manager.state.machine import StoreMachine
 from manager.state.store import Store
@@ -31,6 +32,8 @@ class Watch:
         self.sums: dict[int, int] = {}
         self.observers: list[Callable[[Event], None]] = []
         self._entries: dict[int, tuple[int, bytes]] = {}
+        self._history = History()
+        self._told: dict[int, list[Kept]] = {}
         self._sum = StateSum()
         self._watchdog = Watchdog(self.store)
 
@@ -48,6 +51,12 @@ class Watch:
         known = self._entries.get(index)
         must(known == (entry.term, entry.data), "one log", "%s has another %d", who, index)
         self._compare(who, index, total)
+
+    def tells(self, who: str, history: History, index: int) -> None:
+        """A manager tells this of the entry that it applied last."""
+        right = self._told.get(index)
+        if right is not None:
+            must(_told(history, index) == right, "one history", "%s tells another %d", who, index)
 
     def restored(self, who: str, index: int, total: int) -> None:
         """A manager's state was replaced by a snapshot of it."""
@@ -78,6 +87,8 @@ class Watch:
                 object_id=command.object_id,
             )
             self._sum.add(self.store, applied, command.request_id)
+            self._history.applied(entry.index, command.at, applied.events)
+            self._told[entry.index] = _told(self._history, entry.index)
             self.at = seconds_of(command.at)
             for event in applied.events:
                 self._check(event)
@@ -124,8 +135,8 @@ class WatchedMachine(StoreMachine):
     """A manager's store, compared after every entry."""
 
     def __init__(self, watch: Watch, hub: WatchHub, name: str) -> None:
-        self.store = Store()
-        super().__init__(self.store, hub)
+        self.store, self.history = Store(), History()
+        super().__init__(self.store, hub, self.history)
         self._watch = watch
         self._name = name
         self._sum = StateSum()
@@ -136,6 +147,7 @@ class WatchedMachine(StoreMachine):
         if applied is not None:
             self._sum.add(self.store, applied, raft_pb2.Command.FromString(entry.data).request_id)
         self._watch.applies(self._name, entry, self._sum.value)
+        self._watch.tells(self._name, self.history, entry.index)
         return applied
 
     def prepare(self, data: bytes) -> Callable[[], None]:
@@ -148,6 +160,12 @@ class WatchedMachine(StoreMachine):
             self._watch.restored(self._name, self.store.version, self._sum.value)
 
         return both
+
+
+def _told(history: History, index: int) -> list[Kept]:
+    """The events of the entry at `index`, which is the last."""
+    history.settle()
+    return history.after(Position(index - 1, LAST), MAX_EVENTS)
 
 
 def _sum_of(obj: StoredObject) -> int:

@@ -122,6 +122,12 @@ def test_an_envelope_tells_how_the_key_is_made() -> None:
         CHEAP.key("")
 
 
+def test_a_new_key_costs_what_is_advised() -> None:
+    source = KeySource(b"0123456789abcdef")
+    assert (source.log_n, source.r, source.p) == (17, 8, 1)
+    assert len(source.key("word")) == len(KEY)
+
+
 @given(at=st.integers(0, ENVELOPE_BYTES - 1), flip=st.integers(1, 255))
 def test_no_byte_of_an_envelope_can_be_altered(at: int, flip: int) -> None:
     data = bytearray(CHEAP.envelope())

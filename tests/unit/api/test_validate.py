@@ -27,6 +27,11 @@ def container(spec: Spec, **fields: object) -> None:
     spec.task.container.MergeFrom(Container(**fields))  # type: ignore[arg-type]
 
 
+def swap(spec: Spec, memory: int, together: int) -> None:
+    reserve(spec, "limits", memory=memory)
+    container(spec, memory_swap_bytes=together)
+
+
 def health(spec: Spec, **fields: object) -> None:
     container(spec, health=specs_pb2.HealthCheck(**fields))  # type: ignore[arg-type]
 
@@ -104,6 +109,8 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("task.container.health.start_interval", lambda s: health(s, start_interval=duration(-1))),
     ("task.container.health.disabled", lambda s: health(s, disabled=True, retries=1)),
     ("task.container.memory_swap_bytes", lambda s: container(s, memory_swap_bytes=-2)),
+    ("task.container.memory_swap_bytes", lambda s: container(s, memory_swap_bytes=64 << 20)),
+    ("task.container.memory_swap_bytes", lambda s: swap(s, memory=64 << 20, together=63 << 20)),
     ("task.container.memory_swappiness", lambda s: container(s, memory_swappiness=101)),
     ("task.container.oom_score_adj", lambda s: container(s, oom_score_adj=1001)),
     ("task.container.mounts[0].target", lambda s: mount(s, type=0, source="/a", target="b")),

@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.__main__ import SUITES, main
+from benchmarks import agents
+from benchmarks.__main__ import ALONE, SUITES, main
 from benchmarks.figures import FIGURES
-from benchmarks.sched import SHAPES
-from benchmarks.virtual_ip import MEASURES
 
 
 def test_each_figure_has_one_measurement() -> None:
-    measured = Counter([*SHAPES, *MEASURES, *(name for suite in SUITES for name in suite.figures)])
+    suites = (name for suite in SUITES for name in suite.figures)
+    measured = Counter([agents.FIGURE, *ALONE, *suites])
     assert measured == Counter(list(FIGURES))
 
 

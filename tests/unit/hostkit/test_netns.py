@@ -52,6 +52,18 @@ def test_what_fails_inside_fails_outside(namespace: str) -> None:
 
 
 @pytest.mark.root
+def test_one_that_is_there_stays_and_what_a_crash_left_is_replaced(namespace: str) -> None:
+    before = inode(netns.path(namespace))
+    assert inode(netns.ensure(namespace)) == before
+    netns.delete(namespace)
+    netns.DIRECTORY.mkdir(exist_ok=True)
+    netns.path(namespace).touch()
+    assert netns.call_in(netns.ensure(namespace), lambda: True)
+    netns.delete(namespace)
+    assert netns.call_in(netns.ensure(namespace), lambda: True)
+
+
+@pytest.mark.root
 def test_a_taken_name_is_refused(namespace: str) -> None:
     assert netns.exists(namespace)
     before = inode(netns.path(namespace))

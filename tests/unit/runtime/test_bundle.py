@@ -203,6 +203,7 @@ MIB = 1 << 20
     ("wanted", "spec", "expected"),
     [
         (resources(), {}, {}),
+        (resources(), {"memory_swap_bytes": -1}, {}),
         (resources(memory_bytes=64 * MIB), {}, {"memory": {"limit": 64 * MIB, "swap": 128 * MIB}}),
         (
             resources(memory_bytes=64 * MIB),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runtime import health
 from runtime.health import SPREAD, Health, HealthMachine, ProbeResult
-from runtime.health_check import HealthCheck
+from runtime.health_check import LONGEST, HealthCheck
 
 PLAIN = HealthCheck(("true",), interval=10, retries=3)
 LENIENT = HealthCheck(("true",), interval=10, retries=2, start_period=30, start_interval=4)
@@ -150,3 +150,38 @@ def test_reason() -> None:
     last = ProbeResult(0.0, 1, "no answer")
     assert health.reason(1, last) == "1 probe failed: no answer"
     assert health.reason(3, last) == "3 probes failed in a row: no answer"
+
+
+periods = st.floats(0.1, 100)
+
+
+@given(
+    st.builds(
+        HealthCheck,
+        st.just(("true",)),
+        interval=periods,
+        timeout=periods,
+        start_period=st.just(0.0) | st.floats(0, 300),
+        start_interval=periods,
+        retries=st.integers(1, 5),
+    ),
+    st.lists(st.floats(0, 1), min_size=1, max_size=20),
+    st.floats(0, 1),
+)
+def test_a_container_that_keeps_failing_is_unhealthy_in_time(
+    check: HealthCheck, shares: list[float], phase: float
+) -> None:
+    """However long its probes take, up to their limit."""
+    machine = HealthMachine(check, known="starting", started=0, now=0, phase=phase)
+    ended, probes = 0.0, 0
+    while machine.health == "starting":
+        began = machine.due
+        ended = began + check.timeout * shares[probes % len(shares)]
+        machine.probed(success=False, began=began, ended=ended)
+        probes += 1
+    assert ended <= health.unproven_at_most(check) * (1 + 1e-9)
+
+
+def test_the_longest_check_there_can_be_fits_into_a_duration() -> None:
+    check = HealthCheck(("true",), interval=LONGEST, timeout=LONGEST, retries=2**32 - 1)
+    assert health.unproven_at_most(check) == LONGEST

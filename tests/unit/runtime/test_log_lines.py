@@ -6,7 +6,8 @@ from runtime.driver import LogLine
 from runtime.log_lines import parse, tail_start
 
 TIME = b"2024-02-03T04:05:06.123456789+00:00"
-AT = 1706933106.123456789
+WHOLE = 1706933106 * 10**9
+AT, HALF = WHOLE + 123456789, WHOLE + 500000000
 
 
 @pytest.mark.parametrize(
@@ -15,8 +16,8 @@ AT = 1706933106.123456789
         (TIME + b" stdout F hello world", LogLine(AT, "stdout", b"hello world", False)),
         (TIME + b" stderr P \xff \x00", LogLine(AT, "stderr", b"\xff \x00", True)),
         (TIME + b" stdout F ", LogLine(AT, "stdout", b"", False)),
-        (b"2024-02-03T05:05:06.5+01:00 stdout F a", LogLine(1706933106.5, "stdout", b"a", False)),
-        (b"2024-02-03T04:05:06Z stdout F a", LogLine(1706933106.0, "stdout", b"a", False)),
+        (b"2024-02-03T05:05:06.5+01:00 stdout F a", LogLine(HALF, "stdout", b"a", False)),
+        (b"2024-02-03T04:05:06Z stdout F a", LogLine(WHOLE, "stdout", b"a", False)),
         (b"", None),
         (b"hello", None),
         (TIME + b" stdout", None),

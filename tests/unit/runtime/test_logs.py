@@ -180,13 +180,14 @@ def test_tail_since_until(box: Box) -> None:
         lines = [line async for line in driver.logs(request.id, follow=False)]
         assert texts(lines) == ["1", "2", "3", "4", "5"]
 
-        async def some(tail: int = -1, since: float = 0.0, until: float = 0.0) -> list[str]:
+        async def some(tail: int = -1, since: int = 0, until: int = 0) -> list[str]:
             found = driver.logs(request.id, follow=True, tail=tail, since=since, until=until)
             return texts([line async for line in found])
 
         assert await some(tail=2) == ["4", "5"]
         assert await some(tail=0) == []
         assert await some(since=lines[3].at) == ["4", "5"]
+        assert await some(since=lines[3].at + 1) == ["5"], "to the nanosecond"
         assert await some(until=lines[1].at) == ["1", "2"]
         assert await some(tail=3, until=lines[3].at) == ["3", "4"]
 
@@ -199,7 +200,7 @@ def test_until_ends_following(box: Box) -> None:
         request = box.shell("echo 1; exec sleep 1000")
         await driver.create(request)
         await driver.start(request.id)
-        until = time.time() + 1.0
+        until = time.time_ns() + 10**9
         found = driver.logs(request.id, follow=True, until=until)
         assert texts([line async for line in found]) == ["1"]
         assert (await driver.state(request.id)).phase == "running"

@@ -52,7 +52,7 @@ HOST = frozenset({"socket"})
 TABLE: dict[str, dict[frozenset[str], str]] = {
     "Control": {
         EVERYBODY: "GetService ListServices GetTask ListTasks GetNode ListNodes GetCluster"
-        " GetGroup Watch",
+        " GetGroup Watch Events ExplainTask ExplainService",
         STEERING: "CreateService UpdateService RemoveService UpdateNode RemoveNode UpdateCluster"
         " RotateJoinToken RotateRootCa GetUnlockKey Backup CreateOperator ListOperators"
         " RemoveOperator CreateSecret GetSecret ListSecrets UpdateSecret RemoveSecret"

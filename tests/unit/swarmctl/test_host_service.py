@@ -8,9 +8,10 @@ from swarmctl.host_service import warnings_of
 def test_what_a_host_lacks() -> None:
     whole = objects_pb2.NodeDescription()
     assert warnings_of(whole, Fingerprint("crun 1", 2, ())) == []
-    poor = objects_pb2.NodeDescription(missing_controllers=["pids"])
-    lacking = warnings_of(poor, Fingerprint("crun 1", 2, ("pids",), init=False))
+    poor = objects_pb2.NodeDescription(missing_controllers=["pids", "swap"])
+    lacking = warnings_of(poor, Fingerprint("crun 1", 2, ("pids", "swap"), init=False))
     assert [each.split()[-5:] for each in lacking] == [
         ["limit", "are", "not", "placed", "here"],
+        ["--memory-swap", "are", "not", "placed", "here"],
         ["with", "--init", "are", "rejected", "here"],
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.states import HEALTHY, UNCHECKED, UNPROVEN
-from api.times import duration
+from api.times import duration, seconds_of
 from api.v1 import logs_pb2, objects_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
@@ -105,8 +105,11 @@ def test_health(host: Host) -> None:
 
     async def scenario(executor: ContainerExecutor) -> None:
         await executor.prepare(task)
-        assert (await executor.start(task)).health == UNPROVEN
-        assert (await executor.start(task)).health == UNPROVEN
+        for _ in range(2):
+            started = await executor.start(task)
+            assert started.health == UNPROVEN
+            # The first probe, put off by a tenth at most, and the default of three of 30 s.
+            assert seconds_of(started.unproven_at_most) == pytest.approx(90 + 0.011 + 0.02)
         health = await executor.health(task, UNPROVEN)
         assert health is not None
         assert (health.state, health.reason) == (HEALTHY, "")
@@ -125,7 +128,9 @@ def test_a_task_without_a_check_has_no_health(host: Host) -> None:
 
     async def scenario(executor: ContainerExecutor) -> None:
         await up(executor, task)
-        assert (await executor.start(task)).health == UNCHECKED
+        started = await executor.start(task)
+        assert started.health == UNCHECKED
+        assert not started.HasField("unproven_at_most")
         assert await executor.health(task, UNPROVEN) is None
 
     host.run(scenario)

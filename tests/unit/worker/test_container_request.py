@@ -9,8 +9,8 @@ from api.placeholders import NodeFacts
 from api.states import RUNNING
 from api.times import duration
 from api.v1 import exec_pb2, objects_pb2, specs_pb2, types_pb2
-from runtime.driver import ContainerRequest, ExecRequest
-from worker.container_request import container_request, exec_request, grace_of
+from runtime.driver import ContainerRequest, ExecRequest, Fingerprint
+from worker.container_request import container_request, exec_request, grace_of, without_effect
 
 ID = "0123456789abcdefghijklmno"
 
@@ -132,3 +132,17 @@ def test_in_mounts_of_files_nothing_is_a_placeholder() -> None:
     found = request(given, file)
     assert (found.spec.hostname, list(found.spec.mounts)) == ("2", [file])
     assert not given.spec.container.mounts
+
+
+@pytest.mark.parametrize(
+    ("version", "swappiness", "told"),
+    [(1, 60, False), (2, 60, True), (2, 0, True), (2, None, False)],
+)
+def test_what_has_no_effect_on_a_host_is_told(
+    version: int, swappiness: int | None, told: bool
+) -> None:
+    spec = specs_pb2.TaskSpec()
+    if swappiness is not None:
+        spec.container.memory_swappiness = swappiness
+    found = without_effect(spec, Fingerprint("crun 1", version, ()))
+    assert [each.partition(":")[0] for each in found] == ["memory swappiness has no effect"] * told

@@ -32,6 +32,7 @@ def test_the_table_names_every_rpc_and_nothing_else() -> None:
     [
         ("Control/ListServices", {"operator", "manager", "worker"}),
         ("Control/Watch", {"operator", "manager", "worker"}),
+        ("Control/Events", {"operator", "manager", "worker"}),
         ("Logs/Subscribe", {"operator", "manager", "worker"}),
         ("Control/GetSecret", {"operator", "manager"}),
         ("Control/ListSecrets", {"operator", "manager"}),
@@ -54,7 +55,7 @@ def test_who_may_call_what(rpc: str, roles: set[Role]) -> None:
 
 
 def test_workers_write_nothing_but_reports() -> None:
-    reads = ("Get", "List", "Watch")
+    reads = ("Get", "List", "Watch", "Events", "Explain")
     writes = {
         name
         for name in ROLES

@@ -71,7 +71,8 @@ class Town:
         services = Services(self.store, proposer, counter("service-"), lambda: NOW)
         group = control_pb2.ManagerGroupStatus
         serve: Any = ControlService  # not every call is of interest here
-        self.service = serve(self.store, self.hub, services, self.affairs, None, None, group)
+        nothing = (None, None, None)
+        self.service = serve(self.store, self.hub, services, self.affairs, *nothing, group, None)
 
     @property
     def cluster(self) -> objects_pb2.Cluster:

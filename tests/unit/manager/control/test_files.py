@@ -87,7 +87,7 @@ def test_no_answer_holds_a_secrets_data_and_the_store_does() -> None:
     made = desk.secret("db", colour="red")
     relabelled = desk.relabel(specs_pb2.SecretSpec(annotations=_annotations("db", {})), 1)
     found = desk.secrets.get(control_pb2.GetRequest(key="db"))
-    (listed,) = desk.secrets.list(control_pb2.ListFilesRequest())
+    ((listed,),) = desk.secrets.list(control_pb2.ListFilesRequest())
     for answer in (made, relabelled, found, listed):
         assert (answer.id, answer.spec.annotations.name, answer.spec.data) == (made.id, "db", b"")
     kept = desk.store.get(Secret, made.id)
@@ -103,7 +103,7 @@ def test_a_configs_data_is_told_of_one_and_not_in_lists() -> None:
     desk = Desk()
     desk.config("app")
     assert desk.configs.get(control_pb2.GetRequest(key="app")).spec.data == b"shown"
-    (listed,) = desk.configs.list(control_pb2.ListFilesRequest())
+    ((listed,),) = desk.configs.list(control_pb2.ListFilesRequest())
     assert listed.spec.data == b""
 
 
@@ -178,11 +178,11 @@ def test_lists_are_filtered() -> None:
     desk.secret("web", tier="front")
     for request, names in (
         (control_pb2.ListFilesRequest(names=["w"]), ["web"]),
-        (control_pb2.ListFilesRequest(labels={"tier": ""}), ["db", "web"]),
-        (control_pb2.ListFilesRequest(labels={"tier": "back"}), ["db"]),
+        (control_pb2.ListFilesRequest(labels=["tier"]), ["db", "web"]),
+        (control_pb2.ListFilesRequest(labels=["tier=back"]), ["db"]),
         (control_pb2.ListFilesRequest(ids=["none"]), []),
     ):
-        found = desk.secrets.list(request)
+        (found,) = desk.secrets.list(request)
         assert [each.spec.annotations.name for each in found] == names
 
 

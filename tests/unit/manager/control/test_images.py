@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.errors import Code, SwarmError
+from api.pieces import gathered
 from api.serving import Caller, set_caller
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.control import images
@@ -221,10 +222,9 @@ async def watched(control: Any) -> Service:
 
 async def listed(control: Any) -> Service:
     """The service as one of many."""
-    answer: control_pb2.ListServicesResponse = await control.ListServices(
-        control_pb2.ListServicesRequest(), None
-    )
-    (found,) = answer.services
+    pieces = control.ListServices(control_pb2.ListServicesRequest(), None)
+    answer = await gathered(pieces, into=control_pb2.ListServicesResponse())
+    found: Service = answer.services[0]
     return found
 
 
@@ -244,7 +244,7 @@ def test_no_answer_holds_a_login(answer: str) -> None:
     desk = Desk()
     desk.create(login=auth("old"))
     serve: Any = ControlService  # neither the cluster nor secrets are of interest here
-    control = serve(desk.store, WatchHub(), desk.services, None, None, None, None)
+    control = serve(desk.store, WatchHub(), desk.services, *[None] * 6)
     shown = asyncio.run(ask(control))
     assert (shown.id, dict(shown.registry_logins)) == (desk.stored.id, {})
     assert desk.stored.registry_logins, "the store still has it"

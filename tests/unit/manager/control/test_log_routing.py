@@ -10,7 +10,6 @@ from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import logs_pb2, objects_pb2
 from manager.control.log_routing import ANSWER_LIMIT, Route, check
-from manager.control.log_seen import MARGIN
 from manager.state.changes import copy, create, delete, update
 from tests.support.builders import DOWN, EPOCH, READY, UNKNOWN, node, service, task
 from tests.support.sealed_store import SealedStore
@@ -254,7 +253,7 @@ def test_a_follower_has_a_node_asked_for_what_came_since(lost: bool) -> None:
     assert bench.route.listens(bench.store, "n1", 50.0)
     again = bench.route.request("n1")
     assert again.options.tail == -1
-    assert again.options.since == timestamp(EPOCH - MARGIN)
+    assert again.options.since == timestamp(EPOCH)
     assert bench.route.heard("n1").fresh([line(EPOCH), line(EPOCH + 1)]) == [line(EPOCH + 1)]
 
 

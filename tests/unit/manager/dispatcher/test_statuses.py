@@ -8,7 +8,15 @@ from api import states
 from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
-from manager.dispatcher.statuses import MAX_REPORTS, MAX_TEXT, QUIET, Gathered, check, merged
+from manager.dispatcher.statuses import (
+    MAX_REPORTS,
+    MAX_TEXT,
+    MAX_WARNINGS,
+    QUIET,
+    Gathered,
+    check,
+    merged,
+)
 from manager.state.changes import copy, create, delete, update
 from tests.support.builders import EPOCH, task
 from tests.support.sealed_store import SealedStore
@@ -72,6 +80,15 @@ def test_the_log_of_a_health_check_is_bounded() -> None:
     assert [(p.exit_code, len(p.output)) for p in cut.container.health_log] == [
         (n, MAX_TEXT) for n in range(4, 9)
     ]
+    assert merged(cut, long) is None
+
+
+def test_warnings_are_bounded() -> None:
+    long = status(states.RUNNING)
+    long.container.warnings.extend("w" * 9999 for _ in range(99))
+    cut = merged(status(states.RUNNING), long)
+    assert cut is not None
+    assert [len(each) for each in cut.container.warnings] == [MAX_TEXT] * MAX_WARNINGS
     assert merged(cut, long) is None
 
 

@@ -6,6 +6,7 @@ from api import states
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from api.v1.types_pb2 import TaskState
+from manager.orchestrator.attempts import attempts_before
 from manager.orchestrator.backoff import DEFAULT_DELAY
 from manager.orchestrator.restart import OLD_TASK_WAIT, may_restart
 from manager.orchestrator.services import ServicesLoop
@@ -47,7 +48,7 @@ def test_condition(
     verdict: bool,
 ) -> None:
     ended = task("t", state=state, spec=task_spec(condition=condition))
-    assert may_restart(ended, [ended]) is verdict
+    assert may_restart(ended) is verdict
 
 
 def failed_tasks(
@@ -55,12 +56,13 @@ def failed_tasks(
 ) -> list[objects_pb2.Task]:
     """Tasks that each ran for `run` seconds, `delay` after the one before had failed."""
     spec = task_spec(delay=delay, **policy)  # type: ignore[arg-type]
-    tasks = []
+    tasks: list[objects_pb2.Task] = []
     at = EPOCH
     for number in range(count):
         each = task(f"t{number}", state=FAILED, spec=spec, at=at, start_after=at + delay)
         at += delay + run
         each.meta.updated_at.seconds = int(at)
+        each.attempts.extend(attempts_before(tasks, each.spec_version))
         tasks.append(each)
     return tasks
 
@@ -80,21 +82,12 @@ def failed_tasks(
 )
 def test_max_attempts(ended: int, policy: dict[str, int], verdict: bool) -> None:
     tasks = failed_tasks(ended, run=10, delay=5, **policy)
-    assert may_restart(tasks[-1], tasks) is verdict
+    assert may_restart(tasks[-1]) is verdict
 
 
 def test_a_window_below_the_delay_still_trips() -> None:
     tasks = failed_tasks(4, run=0, delay=60, max_attempts=3, window=5)
-    assert not may_restart(tasks[-1], tasks)
-
-
-def test_only_ends_of_the_same_version_are_attempts() -> None:
-    tasks = failed_tasks(3, run=1, delay=1, max_attempts=2)
-    tasks[0].spec_version = 0
-    assert may_restart(tasks[-1], tasks)
-    tasks[0].spec_version = 1
-    tasks[0].status.state = SHUTDOWN
-    assert may_restart(tasks[-1], tasks)
+    assert not may_restart(tasks[-1])
 
 
 def driver_with(*tasks: objects_pb2.Task, replicas: int = 1) -> LoopDriver:

@@ -3,10 +3,13 @@ leader after any write changes nothing. That states only grow, that delays are w
 slot has one live task (two while it starts first) is checked after every write (tests/sim).
 """
 
+from unittest.mock import patch
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api import states
+from manager.orchestrator import agenda, services
 from manager.orchestrator.rollback import COMPLETED
 from tests.support.orchestrator_script.player import play
 from tests.support.orchestrator_script.stage import Stage
@@ -85,6 +88,21 @@ def test_it_comes_to_what_is_asked_for_whoever_leads(order: str, events: list[st
     stage = Stage()
     followed, forgotten = play([block], stage), play([block], Stage(forgetful=True))
     assert _what_happened(followed) == _what_happened(forgotten)
+    _check_that_it_came_to_it(stage)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.sampled_from(["stop-first", "start-first"]), st.lists(_events, max_size=14))
+def test_it_comes_to_it_in_the_smallest_steps_too(order: str, events: list[str]) -> None:
+    """As for a service with very many tasks: looks are split, and rest in between."""
+    rests = patch.multiple(agenda, MANY=0, REST=0.3)
+    with rests, patch.multiple(services, MAX_CHANGES=1, MAX_LOOKS=2, MAX_SLOTS=1):
+        stage = Stage()
+        play([Block(_script(order, events), ())], stage)
+        _check_that_it_came_to_it(stage)
+
+
+def _check_that_it_came_to_it(stage: Stage) -> None:
     service = stage.service("web")
     tasks = [t for t in stage.store.tasks_of_service("web") if states.is_live(t)]
     assert len({task.slot for task in tasks}) == len(tasks) == 3

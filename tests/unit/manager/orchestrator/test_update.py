@@ -195,14 +195,8 @@ def test_deadlines() -> None:
     pulling.meta.updated_at.seconds += 100
     assert step_deadline(pulling) == EPOCH + 100 + STEP_DEADLINE
     checked = task("t", state=states.STARTING)
-    checked.spec.container.health.test.append("true")
-    assert step_deadline(checked) == EPOCH + STEP_DEADLINE + 90
-    checked.spec.container.health.start_period.seconds = 600
-    checked.spec.container.health.interval.seconds = 2
-    checked.spec.container.health.retries = 5
+    checked.status.container.unproven_at_most.seconds = 610
     assert step_deadline(checked) == EPOCH + STEP_DEADLINE + 610
-    checked.spec.container.health.disabled = True
-    assert step_deadline(checked) == EPOCH + STEP_DEADLINE
 
 
 def test_a_change_of_leader_in_the_middle_of_each_step_changes_nothing() -> None:

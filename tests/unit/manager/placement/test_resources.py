@@ -1,7 +1,7 @@
 import pytest
 
 from api import states
-from api.v1.specs_pb2 import ResourceRequirements, TaskSpec
+from api.v1.specs_pb2 import ContainerSpec, ResourceRequirements, TaskSpec
 from api.v1.types_pb2 import Resources, TaskState
 from manager.placement.resources import holds_resources, needed_controllers, reservation
 from tests.support.builders import CPU, GIB, task, task_spec
@@ -23,6 +23,12 @@ from tests.support.builders import CPU, GIB, task, task_spec
 )
 def test_only_limits_need_controllers(requirements: ResourceRequirements, needed: set[str]) -> None:
     assert needed_controllers(TaskSpec(resources=requirements)) == needed
+
+
+@pytest.mark.parametrize(("together", "needed"), [(0, set()), (-1, set()), (1, {"swap"})])
+def test_only_a_limit_of_swap_needs_its_accounting(together: int, needed: set[str]) -> None:
+    spec = TaskSpec(container=ContainerSpec(memory_swap_bytes=together))
+    assert needed_controllers(spec) == needed
 
 
 def test_reservation_is_what_the_spec_reserves() -> None:

@@ -105,6 +105,7 @@ def labelled(**labels: str) -> NodeInfo:
     return info(described)
 
 
+GPU_AND_PEAR = "needs 2 gpu, 1 free; needs 1 pear, 0 free"
 ONE_GPU = GenericResource(kind="gpu", ids=["u1"])
 RACK_A = choosy(constraints=["node.labels.rack==a", "node.id!=x"])
 AT_MOST_2 = choosy(max_replicas_per_node=2)
@@ -282,3 +283,46 @@ def test_order() -> None:
         *("ready", "availability", "constraint", "platform", "controller"),
         *("cpu", "memory", "generic", "host port", "max replicas"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("each", "asking", "target", "words"),
+    [
+        (ReadyFilter(), PLAIN, info(node("n")), "ready"),
+        (ReadyFilter(), PLAIN, info(node("n", state=DOWN)), "down"),
+        (AvailabilityFilter(), PLAIN, info(node("n")), "active"),
+        (AvailabilityFilter(), PLAIN, info(node("n", availability=DRAIN)), "drain"),
+        (CpuFilter(), ONE_CPU, holding(cpus=1.5), "needs 1 CPU; 0.5 of 2 free"),
+        (MemoryFilter(), ONE_GIB, holding(memory=GIB), "needs 1GiB; 1GiB of 2GiB free"),
+        (GenericFilter(), wanting(gpu=2, pear=1), with_gpus(ONE_GPU), GPU_AND_PEAR),
+        (ControllerFilter(), LIMITED, info(node("n")), "needs memory"),
+        (
+            ControllerFilter(),
+            LIMITED,
+            info(node("n", missing=("memory", "cpu"))),
+            "needs memory; memory missing",
+        ),
+        (PlatformFilter(), ARM_ONLY, info(node("n")), "built for linux/arm64; is linux/amd64"),
+        (ConstraintFilter(), RACK_A, labelled(rack="a"), "met"),
+        (ConstraintFilter(), RACK_A, labelled(rack="b"), "not met: node.labels.rack==a"),
+        (HostPortFilter(), WEB_80, info(node("n")), "needs 80/tcp"),
+        (
+            HostPortFilter(),
+            WEB_80,
+            info(node("n"), publishing((80, ANY, ""), task_id="o")),
+            "needs 80/tcp; 80/tcp in use",
+        ),
+        (MaxReplicasFilter(), AT_MOST_2, info(node("n")), "0 of at most 2"),
+    ],
+)
+def test_each_verdict_has_its_numbers(
+    each: Filter, asking: objects_pb2.Task, target: NodeInfo, words: str
+) -> None:
+    assert each.enabled(asking)
+    assert each.verdict(target) == words
+
+
+def test_a_lost_node_says_what_is_known_of_it() -> None:
+    lost = node("n", state=DOWN)
+    lost.status.message = "heartbeat failure"
+    assert ReadyFilter().verdict(info(lost)) == "down: heartbeat failure"

@@ -8,8 +8,10 @@ import pytest
 from api.errors import Code, SwarmError
 from api.identity import new_key
 from api.v1 import control_pb2, objects_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.connect import _host_and_port
+from tests.support import builders
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import SILENCE, ScriptedDaemon
 
@@ -123,10 +125,17 @@ def test_tcp_where_nobody_listens_or_nobody_speaks_tls(tmp_path: Path) -> None:
     assert "Connection refused" in refused.err
 
 
+def test_a_list_that_breaks_off_is_begun_anew(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    web, db = (builders.service(name) for name in ("web", "db"))
+    pieces = [control_pb2.ListServicesResponse(services=[each]) for each in (web, db)]
+    daemon.on("ListServices", [pieces[1], NO_LEADER], pieces)
+    assert cli("service", "ls", "--format", "{{.Name}}").out == "db\nweb\n"
+
+
 def test_a_client_that_must_not_repeat(daemon: ScriptedDaemon) -> None:
     daemon.on("ListServices", NO_LEADER)
     client = Client(host=daemon.address, retry=False)
     with pytest.raises(SwarmError, match="no manager leads"):
-        client.call(client.control.ListServices, control_pb2.ListServicesRequest(), "listing")
+        lists.services(client, control_pb2.ListServicesRequest())
     client.close()
     assert len(daemon.asked("ListServices")) == 1

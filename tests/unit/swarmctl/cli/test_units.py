@@ -1,10 +1,12 @@
 """Sizes, durations and moments, both ways."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swarmctl.cli import units
 
-NOW = 1_800_000_000.0
+NOW_NANOS = 1_800_000_000 * 10**9
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_durations(text: str, seconds: float) -> None:
         (units.parse_duration, "10"),
         (units.parse_duration, "10s x"),
         (units.parse_duration, "x10s"),
-        (lambda text: units.parse_moment(text, NOW), "yesterday"),
+        (lambda text: units.parse_moment(text, NOW_NANOS), "yesterday"),
     ],
 )
 def test_what_cannot_be_read_says_how_to_write_it(parse, text) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
@@ -46,15 +48,26 @@ def test_what_cannot_be_read_says_how_to_write_it(parse, text) -> None:  # type:
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
-        ("10m", NOW - 600),
-        ("1700000000", 1_700_000_000),
-        ("2027-01-15T08:00:00Z", NOW),
-        ("2027-01-15T09:00:00+01:00", NOW),
+        ("10m", NOW_NANOS - 600_000_000_000),
+        ("0.000000001s", NOW_NANOS - 1),
+        ("1h2ns", NOW_NANOS - 3_600_000_000_002),
+        ("1700000000", 1_700_000_000_000_000_000),
+        ("1700000000.123456789", 1_700_000_000_123_456_789),
+        ("1700000000.1234567891", 1_700_000_000_123_456_789),
+        ("2027-01-15T08:00:00Z", NOW_NANOS),
+        ("2027-01-15T08:00:00.000000001Z", NOW_NANOS + 1),
+        ("2027-01-15T09:00:00.5+01:00", NOW_NANOS + 500_000_000),
+        ("2027-01-15T09:00:00+01:00", NOW_NANOS),
         ("0", 0),
     ],
 )
-def test_moments(text: str, moment: float) -> None:
-    assert units.parse_moment(text, NOW) == moment
+def test_moments(text: str, moment: int) -> None:
+    assert units.parse_moment(text, NOW_NANOS) == moment
+
+
+@given(st.integers(0, 4_000_000_000_000_000_000))
+def test_the_date_of_a_line_is_read_as_it_was_shown(nanos: int) -> None:
+    assert units.parse_moment(units.rfc3339_nanos(nanos), 0) == nanos
 
 
 @pytest.mark.parametrize(
@@ -97,4 +110,4 @@ def test_sizes() -> None:
 
 
 def test_moments_are_written_in_utc() -> None:
-    assert units.rfc3339(NOW) == "2027-01-15T08:00:00.000000Z"
+    assert units.rfc3339(1_800_000_000.0) == "2027-01-15T08:00:00.000000Z"

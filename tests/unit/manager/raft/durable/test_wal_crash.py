@@ -18,6 +18,9 @@ from tests.support.sim_disk import FATES, Dice, Fate, PowerCut, SimDisk
 
 STEPS = 40
 
+CutShort = tuple[SimDisk, list[Model]]
+"""A disk that lost power, and the states that may be on it."""
+
 
 @pytest.fixture(scope="module", params=["sealed", "clear"])
 def keys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Keys | None:
@@ -50,22 +53,39 @@ def check_left(disk: SimDisk, keys: Keys | None, possible: list[Model]) -> None:
     assert state_of(recovered) in [model.state() for model in possible]
 
 
-@pytest.mark.parametrize("fate", FATES, ids=lambda fate: type(fate).__name__)
-def test_a_power_cut_before_every_operation_loses_nothing(fate: Fate, keys: Keys | None) -> None:
+@pytest.fixture(scope="module")
+def cut_short(keys: Keys | None) -> list[CutShort]:
+    """One life, cut before each of its operations; every fate of the disk begins with these."""
     whole = SimDisk()
     live(whole, keys, [Model()], Random(1))
     assert {step.split()[0] for step in whole.log} >= {"append", "fdatasync", "rename", "remove"}
-    for cut_at in range(whole.operations):
-        disk = SimDisk(cut_at=cut_at)
-        possible = live(disk, keys, [Model()], Random(1))
+    return [one_cut(cut_at, keys, 1) for cut_at in range(whole.operations)]
+
+
+@pytest.fixture(scope="module")
+def cut_at_times(keys: Keys | None) -> list[CutShort]:
+    """Another life, cut at some of its operations."""
+    return [one_cut(cut_at, keys, 2) for cut_at in range(20, 140, 7)]
+
+
+def one_cut(cut_at: int, keys: Keys | None, seed: int) -> CutShort:
+    disk = SimDisk(cut_at=cut_at)
+    return disk, live(disk, keys, [Model()], Random(seed))
+
+
+@pytest.mark.parametrize("fate", FATES, ids=lambda fate: type(fate).__name__)
+def test_a_power_cut_before_every_operation_loses_nothing(
+    fate: Fate, keys: Keys | None, cut_short: list[CutShort]
+) -> None:
+    for disk, possible in cut_short:
         check_left(disk.after_power_cut(fate), keys, possible)
 
 
 @pytest.mark.parametrize("fate", FATES, ids=lambda fate: type(fate).__name__)
-def test_a_power_cut_during_recovery_loses_nothing(fate: Fate, keys: Keys | None) -> None:
-    for cut_at in range(20, 140, 7):
-        disk = SimDisk(cut_at=cut_at)
-        possible = live(disk, keys, [Model()], Random(2))
+def test_a_power_cut_during_recovery_loses_nothing(
+    fate: Fate, keys: Keys | None, cut_at_times: list[CutShort]
+) -> None:
+    for disk, possible in cut_at_times:
         for second_cut in range(12):
             again = disk.after_power_cut(fate)
             again.cut_at = second_cut

@@ -23,6 +23,7 @@ def test_the_life_of_a_context() -> None:
     assert swarmctl("context", "use", "prod").out == "prod\n"
     check_golden("cli/context_ls.txt", swarmctl("context", "ls").out)
     assert swarmctl("context", "ls", "-q").out == "default\nprod\n"
+    assert swarmctl("context", "ls", "-q", "-f", "name=pr", "-f", "current=true").out == "prod\n"
     assert json.loads(swarmctl("context", "inspect").out) == [
         {"Name": "prod", "Hosts": ["tcp://a:1", "tcp://b:2"], "CertPath": ""}
     ]

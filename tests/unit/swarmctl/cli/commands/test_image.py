@@ -49,6 +49,21 @@ def test_images(cli: CommandLine, daemon: ScriptedDaemon, name: str, args: tuple
     check_golden(f"cli/{name}", result.out)
 
 
+def test_filters_of_images_are_sent(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    daemon.on("ListImages", images())
+    filters = ["dangling=true", "label=a", "label=b=c", "reference=n*", "before=x", "since=y"]
+    assert cli("image", "ls", *(word for each in filters for word in ("-f", each)), "nginx").out
+    [request] = daemon.asked("ListImages")
+    assert request == host_pb2.ListImagesRequest(
+        reference="nginx",
+        patterns=["n*"],
+        labels=["a", "b=c"],
+        before=["x"],
+        since=["y"],
+        dangling=[True],
+    )
+
+
 def test_pull_shows_each_step_once(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     step = host_pb2.ImageProgress
     daemon.on(

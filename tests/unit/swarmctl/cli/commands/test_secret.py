@@ -88,7 +88,7 @@ def test_lists(cli: CommandLine, daemon: ScriptedDaemon) -> None:
 
 def test_filters_are_sent(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     cli("config", "ls", "-f", "id=1", "-f", "name=a", "-f", "name=b", "-f", "label=x=y")
-    expected = control_pb2.ListFilesRequest(ids=["1"], names=["a", "b"], labels={"x": "y"})
+    expected = control_pb2.ListFilesRequest(ids=["1"], names=["a", "b"], labels=["x=y"])
     assert daemon.asked("ListConfigs") == [expected]
     assert cli("config", "ls", "-f", "mode=x").code == 2
 

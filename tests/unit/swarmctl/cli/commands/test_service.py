@@ -81,12 +81,12 @@ def test_a_pinned_image_is_shown_by_name_and_in_full_by_digest(
 
 def test_filters_of_services_are_sent(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("ListServices", control_pb2.ListServicesResponse())
-    filters = ["id=a", "name=b", "name=c", "mode=global", "label=x", "label=y=z"]
+    filters = ["id=a", "name=b", "name=c", "mode=global", "label=x", "label=y=z", "label=y=w"]
     result = cli("service", "ls", *(word for each in filters for word in ("-f", each)))
     assert result.out == "ID        NAME      MODE      REPLICAS   IMAGE     PORTS\n"
     [request] = daemon.asked("ListServices")
     assert request == control_pb2.ListServicesRequest(
-        ids=["a"], names=["b", "c"], modes=["global"], labels={"x": "", "y": "z"}
+        ids=["a"], names=["b", "c"], modes=["global"], labels=["x", "y=z", "y=w"]
     )
 
 
@@ -96,6 +96,11 @@ LISTS = [
     (("task", "ls"), "desired-state, id, label, name, node, service"),
     (("node", "ls"), "id, label, membership, name, node.label, role"),
     (("node", "ps", "n1"), "desired-state, id, label, name"),
+    (("secret", "ls"), "id, label, name"),
+    (("config", "ls"), "id, label, name"),
+    (("image", "ls"), "before, dangling, label, reference, since"),
+    (("context", "ls"), "current, name"),
+    (("lab", "ls"), "lab, name, role, state"),
 ]
 
 
@@ -214,7 +219,7 @@ def test_filters_of_tasks_are_sent(cli: CommandLine, daemon: ScriptedDaemon) -> 
         names=["b"],
         service_keys=["s"],
         node_keys=["n1"],
-        labels={"x": "y"},
+        labels=["x=y"],
         desired_states=[states.READY, states.RUNNING],
     )
     wrong = cli("task", "ls", "-f", "desired-state=happy")

@@ -82,8 +82,8 @@ def test_lines_stand_in_a_column_and_stay_as_they_were(cli: CommandLine) -> None
     ("args", "first"),
     [
         (("--raw",), "one"),
-        (("--raw", "-t"), "2027-01-15T08:00:00.500000Z one"),
-        (("-t",), "2027-01-15T08:00:00.500000Z web.1.task1aaaaaaa@host1    | one"),
+        (("--raw", "-t"), "2027-01-15T08:00:00.500000000Z one"),
+        (("-t",), "2027-01-15T08:00:00.500000000Z web.1.task1aaaaaaa@host1    | one"),
         (("--no-task-ids",), "web.1@host1    | one"),
         (("--no-trunc",), f"web.1.{FIRST}@host1    | one"),
         (("--no-resolve",), "web.1.task1aaaaaaa@n1    | one"),

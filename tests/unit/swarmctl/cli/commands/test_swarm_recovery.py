@@ -13,7 +13,7 @@ from api.backup_key import ENVELOPE_BYTES, KeySource
 from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import control_pb2, host_pb2, objects_pb2, raft_pb2
-from swarmctl.cli import passphrase
+from swarmctl.cli import backups, passphrase
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import ScriptedDaemon
 
@@ -47,6 +47,11 @@ def pieces(key: bytes, content: bytes = STATE.SerializeToString()) -> list[bytes
 
 def answered(request: control_pb2.BackupRequest) -> list[control_pb2.BackupChunk]:
     return [control_pb2.BackupChunk(data=piece) for piece in pieces(request.key)]
+
+
+@pytest.fixture(autouse=True)
+def _cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backups, "LOG_N", 4)
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""How Python's cyclic collector works in a daemon that holds very many objects for a long time.
+
+As Python has it, each growth by a quarter is followed by a look at everything that lives: a quarter
+of a second for a manager with 1,000 agents and 30,000 tasks, in which nothing else happens. What
+dies here dies by its reference count, nearly always; the cycles that gRPC makes of each call die
+young. Measured: a thousand agents lost at one blow leave 16 MiB to a full collection. So the young
+are collected in steps of a few milliseconds, and everything only after millions of allocations.
+"""
+
+import gc
+
+YOUNG = 5_000
+"""Containers made, and not freed, since the last collection of the youngest."""
+OLDER = 5
+"""Collections of the youngest after which their survivors are looked at again: 20 ms at most."""
+ALL = 500
+"""Collections of those before everything is looked at, and not before it has grown by a quarter."""
+
+
+def tune() -> None:
+    """For the life of the process; what it has made so far counts as there for good."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, OLDER, ALL)

@@ -1,0 +1,193 @@
+"""Carries out operations over netlink, one at a time, and decides nothing.
+
+What is to be removed and is not there any more is no failure.
+"""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Collection, Iterator
+
+from api.errors import Code, SwarmError
+from hostkit.netlink import Netlink, is_missing
+from hostkit.netlink_message import Message
+from overlay_net.fabric import addresses, bulk, links, operations
+from overlay_net.fabric.hardware import port_name
+from overlay_net.fabric.operations import Operation
+from overlay_net.fabric.picture import Leg, LegKey, On
+
+Filter = Callable[[str], None]
+"""Runs commands of nft in the host's namespace, as one transaction."""
+
+_SOCKETS_KEPT = 64
+
+
+class Hands:
+    """Works with the host's and the fabric's sockets, and opens those of sandboxes when needed.
+
+    A context manager: afterwards no sandbox is held on to.
+    """
+
+    def __init__(self, host: Netlink, fabric: Netlink, fabric_handle: int, filter: Filter) -> None:
+        self._host = host
+        self._fabric = fabric
+        self._fabric_handle = fabric_handle
+        self._filter = filter
+        self._sandboxes: dict[str, Netlink] = {}
+
+    def __enter__(self) -> "Hands":
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        for socket in self._sandboxes.values():
+            socket.close()
+        self._sandboxes.clear()
+
+    @functools.singledispatchmethod
+    def carry_out(self, operation: Operation) -> None:
+        """OSError or SwarmError if it failed."""
+        raise TypeError(f"{operation!r} is no operation")
+
+    @carry_out.register
+    def _(self, operation: operations.MakeTunnel) -> None:
+        it = operation.tunnel
+        self._host.ask(
+            links.make_tunnel(it.name, it.vni, it.local, it.port, it.mtu, self._fabric_handle)
+        )
+        self._fabric.ask(*links.bring_up(_index(self._fabric, it.name), link_local=False))
+
+    @carry_out.register
+    def _(self, operation: operations.SetTunnel) -> None:
+        index = _index(self._fabric, operation.tunnel.name)
+        self._fabric.ask(
+            links.set_mtu(index, operation.tunnel.mtu), *links.bring_up(index, link_local=False)
+        )
+
+    @carry_out.register
+    def _(self, operation: operations.RemoveTunnel) -> None:
+        _remove(self._fabric, operation.name)
+
+    @carry_out.register
+    def _(self, operation: operations.MakeBridge) -> None:
+        it = operation.bridge
+        self._host.ask(links.make_bridge(it.name, it.mtu))
+        _equip(self._host, it.name, it.addresses)
+
+    @carry_out.register
+    def _(self, operation: operations.SetBridge) -> None:
+        it = operation.bridge
+        self._host.ask(links.set_mtu(_index(self._host, it.name), it.mtu))
+        _equip(self._host, it.name, it.addresses, operation.extra)
+
+    @carry_out.register
+    def _(self, operation: operations.RemoveDevice) -> None:
+        _remove(self._host, operation.name)
+
+    @carry_out.register
+    def _(self, operation: operations.MakeLeg) -> None:
+        key, leg = operation.key, operation.leg
+        inside = self._inside(key.sandbox)
+        handle = os.open(key.sandbox, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._make_device(key, leg, handle)
+        finally:
+            os.close(handle)
+        _equip(inside, leg.name, leg.addresses)
+
+    @carry_out.register
+    def _(self, operation: operations.SetLeg) -> None:
+        key, leg = operation.key, operation.leg
+        inside = self._inside(key.sandbox)
+        if leg.on is On.BRIDGE:
+            port = _index(self._host, port_name(key.sandbox, key.mac))
+            self._host.ask(links.set_mtu(port, leg.mtu), *links.set_port(port, leg.isolated))
+        inside.ask(links.set_mtu(_index(inside, leg.name), leg.mtu))
+        _equip(inside, leg.name, leg.addresses, operation.extra)
+
+    @carry_out.register
+    def _(self, operation: operations.RemoveLeg) -> None:
+        with _missing_is_fine():
+            _remove(self._inside(operation.key.sandbox), operation.leg.name)
+
+    @carry_out.register
+    def _(self, operation: operations.SetRoute) -> None:
+        self._inside(operation.sandbox).ask(addresses.put_default(operation.gateway))
+
+    @carry_out.register
+    def _(self, operation: operations.RemoveRoute) -> None:
+        with _missing_is_fine():
+            self._inside(operation.sandbox).ask(addresses.drop_default(operation.gateway))
+
+    @carry_out.register
+    def _(self, operation: operations.PutEntries) -> None:
+        index = _index(self._fabric, operation.tunnel)
+        self._all(list(bulk.put(index, operation.entries)))
+
+    @carry_out.register
+    def _(self, operation: operations.DropEntries) -> None:
+        index = _index(self._fabric, operation.tunnel)
+        self._all(list(bulk.drop(index, operation.entries)), missing_is_fine=True)
+
+    @carry_out.register
+    def _(self, operation: operations.WriteRules) -> None:
+        self._filter(operation.text)
+
+    def _make_device(self, key: LegKey, leg: Leg, sandbox: int) -> None:
+        if leg.on is On.BRIDGE:
+            port = port_name(key.sandbox, key.mac)
+            bridge = _index(self._host, leg.parent)
+            self._host.ask(links.make_pair(port, bridge, leg.name, key.mac, leg.mtu, sandbox))
+            self._host.ask(*links.set_port(_index(self._host, port), leg.isolated))
+            return
+        below = self._fabric if leg.on is On.TUNNEL else self._host
+        lower = _index(below, leg.parent)
+        below.ask(links.make_macvlan(leg.name, lower, key.mac, leg.mtu, sandbox))
+
+    def _inside(self, sandbox: str) -> Netlink:
+        found = self._sandboxes.get(sandbox)
+        if found is None:
+            if len(self._sandboxes) >= _SOCKETS_KEPT:
+                self.__exit__()
+            found = self._sandboxes[sandbox] = Netlink.inside(sandbox)
+        return found
+
+    def _all(self, messages: list[Message], *, missing_is_fine: bool = False) -> None:
+        """All entries, whatever becomes of one; OSError for the first that was refused."""
+        for refusal in self._fabric.send(messages):
+            if not (missing_is_fine and is_missing(refusal.error())):
+                raise refusal.error()
+
+
+def _equip(
+    socket: Netlink, name: str, wanted: Collection[str], extra: Collection[str] = ()
+) -> None:
+    """A device's addresses, and up. IPv6 it has only if it is given some of it."""
+    index = _index(socket, name)
+    six = any(":" in address for address in wanted)
+    with _missing_is_fine():
+        socket.ask(*(addresses.drop_address(index, address) for address in extra))
+    socket.ask(
+        *links.bring_up(index, link_local=six),
+        *(addresses.put_address(index, address) for address in sorted(wanted)),
+    )
+
+
+def _index(socket: Netlink, name: str) -> int:
+    return links.read_link(socket.get(links.ask_link(name))).index
+
+
+def _remove(socket: Netlink, name: str) -> None:
+    with _missing_is_fine():
+        socket.ask(links.delete_link(_index(socket, name)))
+
+
+@contextlib.contextmanager
+def _missing_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not is_missing(error):
+            raise
+    except SwarmError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise

@@ -1,0 +1,180 @@
+"""The fabric of one host: makes it what it ought to be, and knows what it made. A thin shell.
+
+Nothing of the fabric ends with the daemon: links, entries and flows stay, and the next start reads
+them back and changes only what differs. Calls block for milliseconds, and must not come from two
+threads at once.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import ipaddress
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from api.errors import Code, SwarmError
+from hostkit import netns
+from hostkit.netlink import Netlink
+from overlay_net.fabric import forwarding, gateway, observed
+from overlay_net.fabric.apply import Filter, Hands
+from overlay_net.fabric.drawing import Host
+from overlay_net.fabric.hardware import GATEWAY_BRIDGE
+from overlay_net.fabric.networks import VXLAN_PORT, Ground
+from overlay_net.fabric.operations import DropEntries, MakeTunnel, Operation, PutEntries
+from overlay_net.fabric.picture import Picture
+from overlay_net.fabric.plan import plan
+from overlay_net.fabric.wanted import Wanted
+
+NAMESPACE = "swarm-fabric"
+_OWN = "/proc/self/ns/net"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A step that could not be done."""
+
+    operation: Operation
+    error: SwarmError
+
+
+@dataclass(frozen=True)
+class Done:
+    """The steps of one round; those that failed stopped none of the others."""
+
+    operations: tuple[Operation, ...]
+    failed: tuple[Failed, ...] = ()
+
+
+class Fabric:
+    """`filter` writes the host's packet filter; `port` is that of VXLAN; `namespace`: name of the
+    fabric's own, made if it is not there; `host`: file of the host's.
+    """
+
+    def __init__(
+        self,
+        filter: Filter,
+        data_path_address: str,
+        *,
+        port: int = VXLAN_PORT,
+        namespace: str = NAMESPACE,
+        host: str = _OWN,
+    ) -> None:
+        self._filter = filter
+        self._data_path_address = data_path_address
+        self._port = port
+        self._host_path = host
+        self._known: Picture | None = None
+        self._ground = Ground(data_path_address, {}, port)
+        self._routed: Collection[str] = ()
+        paths = (host, str(netns.ensure(namespace)))
+        with contextlib.ExitStack() as stack:
+            self._handles = (_handle(stack, paths[0]), _handle(stack, paths[1]))
+            self._host = stack.enter_context(Netlink.inside(paths[0]))
+            self._fabric = stack.enter_context(Netlink.inside(paths[1]))
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        """Lets go of the namespaces, and changes nothing in them."""
+        self._stack.close()
+
+    def converge(self, wanted: Wanted, *, fresh: bool = False, also: Iterable[str] = ()) -> Done:
+        """Makes the host what is wanted. `also`: sandboxes that may have legs and should have none.
+
+        The first time, after a failure, and if `fresh`, all of the host's fabric is read and
+        compared; else it is what the last round left, and only what changed since is looked at.
+        What is not told is taken away: after a start, everything has to be told before.
+        """
+        changed = wanted.take_changed()
+        known, self._known = self._known, None
+        if known is None or fresh:
+            known = self._observe({*wanted.sandboxes(), *also})
+            changed = None
+        desired = wanted.picture(self._standing(known, wanted))
+        made = plan(desired, known, changed)
+        if desired.bridges and (changed is None or desired.bridges != known.bridges):
+            six = any(
+                ":" in address for each in desired.bridges.values() for address in each.addresses
+            )
+            forwarding.allow(self._host_path, ipv6=six)
+        failed = self._carry_out(made.operations)
+        if not failed:
+            self._known = dataclasses.replace(
+                made.after, entries=_entries_after(known, desired, made.operations)
+            )
+        return Done(made.operations, failed)
+
+    def _observe(self, sandboxes: Collection[str]) -> Picture:
+        self._ground = observed.ground(self._host, self._data_path_address, self._port)
+        self._routed = observed.routed(self._host)
+        return observed.observe(self._host, self._fabric, self._handles, self._host_path, sandboxes)
+
+    def _standing(self, known: Picture, wanted: Wanted) -> Host:
+        bridge = known.bridges.get(GATEWAY_BRIDGE)
+        now = bridge.addresses if bridge else ()
+        subnet: ipaddress.IPv4Network | SwarmError
+        try:
+            subnet = gateway.subnet(now, self._routed, wanted.subnets())
+        except SwarmError as error:
+            subnet = error
+        held = {
+            key.sandbox: address
+            for key, leg in known.legs.items()
+            if leg.parent == GATEWAY_BRIDGE
+            for address in leg.addresses
+        }
+        return Host(self._host_path, self._ground, subnet, held)
+
+    def _carry_out(self, operations: Iterable[Operation]) -> tuple[Failed, ...]:
+        failed = []
+        with Hands(self._host, self._fabric, self._handles[1], self._filter) as hands:
+            for operation in operations:
+                try:
+                    hands.carry_out(operation)
+                except SwarmError as error:
+                    failed.append(Failed(operation, error))
+                except OSError as error:
+                    failed.append(Failed(operation, _explained(operation, error)))
+        return tuple(failed)
+
+
+def _handle(stack: contextlib.ExitStack, path: str) -> int:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _entries_after(
+    known: Picture, desired: Picture, operations: Iterable[Operation]
+) -> dict[str, dict[bytes, bytes]]:
+    """What tunnels hold now; those that were there are changed in place, as there may be many."""
+    entries = {}
+    for name in desired.entries:
+        now = known.entries.get(name)
+        entries[name] = now if isinstance(now, dict) else {}
+    for operation in operations:
+        match operation:
+            case MakeTunnel(tunnel):
+                entries[tunnel.name] = {}
+            case DropEntries(name, gone):
+                for key in gone:
+                    entries[name].pop(key, None)
+            case PutEntries(name, put):
+                entries[name].update(put)
+    return entries
+
+
+def _explained(operation: Operation, error: OSError) -> SwarmError:
+    what, why = f"{operation} failed", error.strerror or str(error)
+    if isinstance(operation, MakeTunnel) and error.errno == errno.EEXIST:
+        remedy = (
+            "find what else has this number and port: ip -d link show type vxlan, in all namespaces"
+        )
+        return SwarmError(Code.EXISTS, what, why=why, remedy=remedy)
+    if error.errno == errno.EADDRINUSE:
+        remedy = "see whether processes of a removed task still hold its network: lsns -t net"
+        return SwarmError(Code.EXISTS, what, why=why, remedy=remedy)
+    if error.errno == errno.EOPNOTSUPP:
+        remedy = "load the kernel's modules vxlan, macvlan, veth and bridge"
+        return SwarmError(Code.UNSUPPORTED, what, why=why, remedy=remedy)
+    return SwarmError(Code.INTERNAL, what, why=why)

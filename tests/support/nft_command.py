@@ -1,0 +1,22 @@
+"""Runs nftables commands in a namespace by Debian's own `nft`."""
+
+import subprocess
+from pathlib import Path
+
+from api.errors import Code, SwarmError
+
+
+class NftCommand:
+    """For code that is to be given something that sets rules."""
+
+    def run(self, target: Path, text: str) -> None:
+        done = subprocess.run(
+            ["nsenter", f"--net={target}", "nft", "-f", "-"],
+            input=text,
+            text=True,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        if done.returncode:
+            raise SwarmError(Code.INTERNAL, "nft refused", why=done.stderr.strip())
