@@ -8,12 +8,14 @@ import selectors
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hostkit import netns
 
 PATIENCE = 5.0
+
+Ask = Callable[[Path, str, int], tuple[str, str]]
 
 
 class Wires:
