@@ -6,6 +6,7 @@ What is to be removed and is not there any more is no failure.
 import contextlib
 import functools
 import os
+import time
 from collections.abc import Callable, Collection, Iterator
 
 from api.errors import Code, SwarmError
@@ -20,6 +21,8 @@ Filter = Callable[[str], None]
 """Runs commands of nft in the host's namespace, as one transaction."""
 
 _SOCKETS_KEPT = 64
+_FORWARDING_STEP = 0.002
+_FORWARDING_STEPS = 600
 
 
 class Hands:
@@ -93,6 +96,8 @@ class Hands:
         finally:
             os.close(handle)
         _equip(inside, leg.name, leg.addresses)
+        if leg.on is On.BRIDGE:
+            self._await_forwarding(port_name(key.sandbox, key.mac))
 
     @carry_out.register
     def _(self, operation: operations.SetLeg) -> None:
@@ -142,6 +147,15 @@ class Hands:
         below = self._fabric if leg.on is On.TUNNEL else self._host
         lower = _index(below, leg.parent)
         below.ask(links.make_macvlan(leg.name, lower, key.mac, leg.mtu, sandbox))
+
+    def _await_forwarding(self, port: str) -> None:
+        """Until the bridge lets the first frame through. Since Linux 6.8 the question itself sees
+        to that; before, it takes the kernel some milliseconds to notice that both ends are up.
+        """
+        for _ in range(_FORWARDING_STEPS):
+            if links.read_link(self._host.get(links.ask_link(port))).forwarding:
+                return
+            time.sleep(_FORWARDING_STEP)
 
     def _inside(self, sandbox: str) -> Netlink:
         found = self._sandboxes.get(sandbox)

@@ -38,7 +38,8 @@ _VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PROXY, _VXLAN_PORT = 1, 4, 7, 1
 _VXLAN_LOCAL6 = 17
 _MACVLAN_MODE, _MACVLAN_BRIDGE = 1, 4
 _BRIDGE_DELAY, _BRIDGE_SNOOPING = 1, 23
-_PORT_HAIRPIN, _PORT_ISOLATED = 4, 33
+_PORT_STATE, _PORT_HAIRPIN, _PORT_ISOLATED = 1, 4, 33
+_FORWARDING = b"\3"  # BR_STATE_FORWARDING
 _VETH_PEER = 1
 _FAR_INDEX = 100_000
 _NETNSA_NSID, _NETNSA_FD = 1, 3
@@ -67,6 +68,7 @@ class Link:
     local: str
     port: int
     isolated: bool
+    forwarding: bool
 
 
 def make_tunnel(name: str, vni: int, local: str, port: int, mtu: int, namespace: int) -> Message:
@@ -205,6 +207,7 @@ def read_link(answer: Answer) -> Link:
         local=str(ipaddress.ip_address(local)) if local else "",
         port=int.from_bytes(data.get(_VXLAN_PORT, b""), "big"),
         isolated=port.get(_PORT_ISOLATED, b"\0") != b"\0",
+        forwarding=port.get(_PORT_STATE) == _FORWARDING,
     )
 
 
