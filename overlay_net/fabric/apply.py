@@ -21,8 +21,8 @@ Filter = Callable[[str], None]
 """Runs commands of nft in the host's namespace, as one transaction."""
 
 _SOCKETS_KEPT = 64
-_FORWARDING_STEP = 0.002
-_FORWARDING_STEPS = 600
+_STEP = 0.002
+_STEPS = 500
 
 
 class Hands:
@@ -97,7 +97,9 @@ class Hands:
             os.close(handle)
         _equip(inside, leg.name, leg.addresses)
         if leg.on is On.BRIDGE:
-            self._await_forwarding(port_name(key.sandbox, key.mac))
+            port = links.ask_link(port_name(key.sandbox, key.mac))
+            # Since Linux 6.8 the question itself makes the bridge notice that both ends are up.
+            _await(lambda: links.read_link(self._host.get(port)).forwarding)
 
     @carry_out.register
     def _(self, operation: operations.SetLeg) -> None:
@@ -148,15 +150,6 @@ class Hands:
         lower = _index(below, leg.parent)
         below.ask(links.make_macvlan(leg.name, lower, key.mac, leg.mtu, sandbox))
 
-    def _await_forwarding(self, port: str) -> None:
-        """Until the bridge lets the first frame through. Since Linux 6.8 the question itself sees
-        to that; before, it takes the kernel some milliseconds to notice that both ends are up.
-        """
-        for _ in range(_FORWARDING_STEPS):
-            if links.read_link(self._host.get(links.ask_link(port))).forwarding:
-                return
-            time.sleep(_FORWARDING_STEP)
-
     def _inside(self, sandbox: str) -> Netlink:
         found = self._sandboxes.get(sandbox)
         if found is None:
@@ -184,6 +177,27 @@ def _equip(
         *links.bring_up(index, link_local=six),
         *(addresses.put_address(index, address) for address in sorted(wanted)),
     )
+    for address in wanted:
+        if ":" in address:
+            _await(functools.partial(_is_own, socket, address))
+
+
+def _is_own(socket: Netlink, address: str) -> bool:
+    """Whether what is sent to an address is taken: that begins a little after it was given."""
+    try:
+        return addresses.is_own(socket.get(addresses.ask_route_to(address)))
+    except OSError:  # there is no way to it at all yet
+        return False
+
+
+def _await(done: Callable[[], bool]) -> None:
+    """Until the kernel has done what it does a little later, lest the first frame be lost, which
+    costs whoever sent it a second. After as long it is not waited for.
+    """
+    for _ in range(_STEPS):
+        if done():
+            return
+        time.sleep(_STEP)
 
 
 def _index(socket: Netlink, name: str) -> int:

@@ -264,12 +264,17 @@ def test_the_way_out_is_the_hosts_and_nobody_meets_there(
 
 
 def test_the_very_first_frame_goes_through(laid: Underlay) -> None:
-    """Unless it is waited for, a bridge lets nothing through for up to a second."""
-    host = laid.hosts[0]
+    """Unless they are waited for, bridges and IPv6 addresses let nothing through at first."""
+    host, other = laid.hosts[:2]
     for number in range(2, 32):
-        path = laid.task(f"t{number}", host, front=f"10.0.1.{number}/24")
-        outer = host.converge().ways_out()[path].removesuffix("/16")
-        assert reaches(host.path, path, outer)
+        name, own, far = f"n{number}", f"fd01:{number}::2", f"fd01:{number}::3"
+        laid.network(name, 5000 + number, f"10.1.{number}.0/24")
+        near = laid.task(f"near{number}", host, **{name: f"10.1.{number}.2/24 {own}/64"})
+        away = laid.task(f"away{number}", other, **{name: f"10.1.{number}.3/24 {far}/64"})
+        other.converge()
+        outer = host.converge().ways_out()[near].removesuffix("/16")
+        assert reaches(host.path, near, outer)
+        assert reaches(away, near, own)
 
 
 def test_bridges_are_a_hosts_own(laid: Underlay) -> None:
