@@ -4,6 +4,7 @@ What is to be removed and is not there any more is no failure.
 """
 
 import contextlib
+import errno
 import functools
 import os
 import time
@@ -57,14 +58,13 @@ class Hands:
         self._host.ask(
             links.make_tunnel(it.name, it.vni, it.local, it.port, it.mtu, self._fabric_handle)
         )
-        self._fabric.ask(*links.bring_up(_index(self._fabric, it.name), link_local=False))
+        _bring_up(self._fabric, _index(self._fabric, it.name), link_local=False)
 
     @carry_out.register
     def _(self, operation: operations.SetTunnel) -> None:
         index = _index(self._fabric, operation.tunnel.name)
-        self._fabric.ask(
-            links.set_mtu(index, operation.tunnel.mtu), *links.bring_up(index, link_local=False)
-        )
+        self._fabric.ask(links.set_mtu(index, operation.tunnel.mtu))
+        _bring_up(self._fabric, index, link_local=False)
 
     @carry_out.register
     def _(self, operation: operations.RemoveTunnel) -> None:
@@ -107,7 +107,8 @@ class Hands:
         inside = self._inside(key.sandbox)
         if leg.on is On.BRIDGE:
             port = _index(self._host, port_name(key.sandbox, key.mac))
-            self._host.ask(links.set_mtu(port, leg.mtu), *links.set_port(port, leg.isolated))
+            self._host.ask(links.set_mtu(port, leg.mtu))
+            self._set_port(port, leg)
         inside.ask(links.set_mtu(_index(inside, leg.name), leg.mtu))
         _equip(inside, leg.name, leg.addresses, operation.extra)
 
@@ -144,11 +145,15 @@ class Hands:
             port = port_name(key.sandbox, key.mac)
             bridge = _index(self._host, leg.parent)
             self._host.ask(links.make_pair(port, bridge, leg.name, key.mac, leg.mtu, sandbox))
-            self._host.ask(*links.set_port(_index(self._host, port), leg.isolated))
+            self._set_port(_index(self._host, port), leg)
             return
         below = self._fabric if leg.on is On.TUNNEL else self._host
         lower = _index(below, leg.parent)
         below.ask(links.make_macvlan(leg.name, lower, key.mac, leg.mtu, sandbox))
+
+    def _set_port(self, port: int, leg: Leg) -> None:
+        self._host.ask(links.set_port(port, leg.isolated))
+        _bring_up(self._host, port, link_local=False)
 
     def _inside(self, sandbox: str) -> Netlink:
         found = self._sandboxes.get(sandbox)
@@ -173,13 +178,18 @@ def _equip(
     six = any(":" in address for address in wanted)
     with _missing_is_fine():
         socket.ask(*(addresses.drop_address(index, address) for address in extra))
-    socket.ask(
-        *links.bring_up(index, link_local=six),
-        *(addresses.put_address(index, address) for address in sorted(wanted)),
-    )
+    _bring_up(socket, index, link_local=six)
+    socket.ask(*(addresses.put_address(index, address) for address in sorted(wanted)))
     for address in wanted:
         if ":" in address:
             _await(functools.partial(_is_own, socket, address))
+
+
+def _bring_up(socket: Netlink, index: int, *, link_local: bool) -> None:
+    """Up. A device may have no IPv6 at all: the kernel has none, or its frames are too small."""
+    for refusal in socket.send(links.bring_up(index, link_local=link_local)):
+        if refusal.number != errno.EAFNOSUPPORT:
+            raise refusal.error()
 
 
 def _is_own(socket: Netlink, address: str) -> bool:

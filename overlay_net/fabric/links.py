@@ -140,17 +140,12 @@ def make_pair(port: str, master: int, name: str, mac: bytes, mtu: int, namespace
     )
 
 
-def set_port(index: int, isolated: bool) -> tuple[Message, ...]:
-    """A bridge's port is brought up: the host itself makes no address there, and a leg that is not
-    isolated may also reach itself.
-    """
+def set_port(index: int, isolated: bool) -> Message:
+    """How a bridge treats a port: one that is not isolated may also reach itself."""
     data = nest(_PORT_DATA, flag(_PORT_ISOLATED, isolated), flag(_PORT_HAIRPIN, not isolated))
     info = nest(_IFLA_LINKINFO, text(_PORT_KIND, "bridge"), data)
     # Attributes of a port are heeded by RTM_NEWLINK alone; it is there, so nothing is made.
-    return (
-        Message(RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + info),
-        *bring_up(index, link_local=False),
-    )
+    return Message(RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + info)
 
 
 def bring_up(index: int, *, link_local: bool) -> tuple[Message, ...]:

@@ -101,6 +101,20 @@ def test_frames_are_as_large_as_the_underlay_lets_them_be() -> None:
             assert talk.goes_on(2_000_000)
 
 
+def test_frames_too_small_for_ipv6(laid: Underlay) -> None:
+    small = network_pb2.NodeNetwork(id="small", name="small", driver="overlay", vni=4100, mtu=1000)
+    small.pools.add(subnet="10.0.4.0/24")
+    laid.tell(lambda wanted: wanted.put_network(small))
+    bridged = network_pb2.NodeNetwork(id="sbr", name="sbr", driver="bridge", mtu=1000)
+    bridged.pools.add(subnet="10.5.0.0/24", gateway="10.5.0.1")
+    laid.tell(lambda wanted: wanted.put_network(bridged))
+    one = laid.task("one", laid.hosts[0], small="10.0.4.5/24", sbr="10.5.0.5/24")
+    two = laid.task("two", laid.hosts[1], small="10.0.4.6/24")
+    laid.converge()
+    assert largest(one, two, "10.0.4.6") == 1000
+    assert seen_as(one, laid.hosts[1].path, "10.99.0.2") == laid.hosts[0].address
+
+
 def largest(source: str, target: str, address: str) -> int:
     """The largest IPv4 packet that goes through in one piece."""
 
