@@ -18,7 +18,7 @@ _NO_DETECTION = 0x02  # IFA_F_NODAD: who may use an address is decided before it
 _LINK_SCOPE = 253
 
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
-_MAIN, _STATIC, _UNICAST = 254, 4, 1
+_MAIN, _STATIC, _UNICAST, _LOCAL = 254, 4, 1, 2
 
 _FAMILIES = {4: 2, 6: 10}  # AF_INET, AF_INET6
 _INET6 = 10
@@ -47,6 +47,18 @@ def read_address(answer: Answer) -> tuple[int, str] | None:
     if not packed or scope == _LINK_SCOPE:
         return None
     return index, f"{ipaddress.ip_address(packed)}/{prefix}"
+
+
+def ask_route_to(address: str) -> Message:
+    """How the kernel would reach an address, with or without prefix length."""
+    ip = ipaddress.ip_interface(address).ip
+    head = _ROUTE.pack(_FAMILIES[ip.version], ip.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
+    return Message(RTM_GETROUTE, 0, head + attribute(_RTA_DST, ip.packed))
+
+
+def is_own(answer: Answer) -> bool:
+    """Whether the answer to that is: here."""
+    return int(_ROUTE.unpack_from(answer.body)[7]) == _LOCAL
 
 
 def put_default(gateway: str) -> Message:

@@ -4,8 +4,10 @@ What is to be removed and is not there any more is no failure.
 """
 
 import contextlib
+import errno
 import functools
 import os
+import time
 from collections.abc import Callable, Collection, Iterator
 
 from api.errors import Code, SwarmError
@@ -20,6 +22,8 @@ Filter = Callable[[str], None]
 """Runs commands of nft in the host's namespace, as one transaction."""
 
 _SOCKETS_KEPT = 64
+_STEP = 0.002
+_STEPS = 500
 
 
 class Hands:
@@ -54,14 +58,13 @@ class Hands:
         self._host.ask(
             links.make_tunnel(it.name, it.vni, it.local, it.port, it.mtu, self._fabric_handle)
         )
-        self._fabric.ask(*links.bring_up(_index(self._fabric, it.name), link_local=False))
+        _bring_up(self._fabric, _index(self._fabric, it.name), link_local=False)
 
     @carry_out.register
     def _(self, operation: operations.SetTunnel) -> None:
         index = _index(self._fabric, operation.tunnel.name)
-        self._fabric.ask(
-            links.set_mtu(index, operation.tunnel.mtu), *links.bring_up(index, link_local=False)
-        )
+        self._fabric.ask(links.set_mtu(index, operation.tunnel.mtu))
+        _bring_up(self._fabric, index, link_local=False)
 
     @carry_out.register
     def _(self, operation: operations.RemoveTunnel) -> None:
@@ -93,6 +96,10 @@ class Hands:
         finally:
             os.close(handle)
         _equip(inside, leg.name, leg.addresses)
+        if leg.on is On.BRIDGE:
+            port = links.ask_link(port_name(key.sandbox, key.mac))
+            # Since Linux 6.8 the question itself makes the bridge notice that both ends are up.
+            _await(lambda: links.read_link(self._host.get(port)).forwarding)
 
     @carry_out.register
     def _(self, operation: operations.SetLeg) -> None:
@@ -100,7 +107,8 @@ class Hands:
         inside = self._inside(key.sandbox)
         if leg.on is On.BRIDGE:
             port = _index(self._host, port_name(key.sandbox, key.mac))
-            self._host.ask(links.set_mtu(port, leg.mtu), *links.set_port(port, leg.isolated))
+            self._host.ask(links.set_mtu(port, leg.mtu))
+            self._set_port(port, leg)
         inside.ask(links.set_mtu(_index(inside, leg.name), leg.mtu))
         _equip(inside, leg.name, leg.addresses, operation.extra)
 
@@ -137,11 +145,15 @@ class Hands:
             port = port_name(key.sandbox, key.mac)
             bridge = _index(self._host, leg.parent)
             self._host.ask(links.make_pair(port, bridge, leg.name, key.mac, leg.mtu, sandbox))
-            self._host.ask(*links.set_port(_index(self._host, port), leg.isolated))
+            self._set_port(_index(self._host, port), leg)
             return
         below = self._fabric if leg.on is On.TUNNEL else self._host
         lower = _index(below, leg.parent)
         below.ask(links.make_macvlan(leg.name, lower, key.mac, leg.mtu, sandbox))
+
+    def _set_port(self, port: int, leg: Leg) -> None:
+        self._host.ask(links.set_port(port, leg.isolated))
+        _bring_up(self._host, port, link_local=False)
 
     def _inside(self, sandbox: str) -> Netlink:
         found = self._sandboxes.get(sandbox)
@@ -166,10 +178,36 @@ def _equip(
     six = any(":" in address for address in wanted)
     with _missing_is_fine():
         socket.ask(*(addresses.drop_address(index, address) for address in extra))
-    socket.ask(
-        *links.bring_up(index, link_local=six),
-        *(addresses.put_address(index, address) for address in sorted(wanted)),
-    )
+    _bring_up(socket, index, link_local=six)
+    socket.ask(*(addresses.put_address(index, address) for address in sorted(wanted)))
+    for address in wanted:
+        if ":" in address:
+            _await(functools.partial(_is_own, socket, address))
+
+
+def _bring_up(socket: Netlink, index: int, *, link_local: bool) -> None:
+    """Up. A device may have no IPv6 at all: the kernel has none, or its frames are too small."""
+    for refusal in socket.send(links.bring_up(index, link_local=link_local)):
+        if refusal.number != errno.EAFNOSUPPORT:
+            raise refusal.error()
+
+
+def _is_own(socket: Netlink, address: str) -> bool:
+    """Whether what is sent to an address is taken: that begins a little after it was given."""
+    try:
+        return addresses.is_own(socket.get(addresses.ask_route_to(address)))
+    except OSError:  # there is no way to it at all yet
+        return False
+
+
+def _await(done: Callable[[], bool]) -> None:
+    """Until the kernel has done what it does a little later, lest the first frame be lost, which
+    costs whoever sent it a second. After as long it is not waited for.
+    """
+    for _ in range(_STEPS):
+        if done():
+            return
+        time.sleep(_STEP)
 
 
 def _index(socket: Netlink, name: str) -> int:

@@ -40,10 +40,21 @@ class Failed:
 
 @dataclass(frozen=True)
 class Done:
-    """The steps of one round; those that failed stopped none of the others."""
+    """The steps of one round; those that failed stopped none of the others.
+
+    `picture`: what the host is now, but for what failed; with the names and MTUs that legs have.
+    """
 
     operations: tuple[Operation, ...]
-    failed: tuple[Failed, ...] = ()
+    failed: tuple[Failed, ...]
+    picture: Picture
+
+    def ways_out(self) -> dict[str, str]:
+        """The address, with prefix length, that each sandbox has at the gateway bridge, by path.
+
+        There the host reaches it, as a port that is published by the host alone needs.
+        """
+        return _at_gateway(self.picture)
 
 
 class Fabric:
@@ -102,7 +113,7 @@ class Fabric:
             self._known = dataclasses.replace(
                 made.after, entries=_entries_after(known, desired, made.operations)
             )
-        return Done(made.operations, failed)
+        return Done(made.operations, failed, made.after)
 
     def _observe(self, sandboxes: Collection[str]) -> Picture:
         self._ground = observed.ground(self._host, self._data_path_address, self._port)
@@ -117,13 +128,7 @@ class Fabric:
             subnet = gateway.subnet(now, self._routed, wanted.subnets())
         except SwarmError as error:
             subnet = error
-        held = {
-            key.sandbox: address
-            for key, leg in known.legs.items()
-            if leg.parent == GATEWAY_BRIDGE
-            for address in leg.addresses
-        }
-        return Host(self._host_path, self._ground, subnet, held)
+        return Host(self._host_path, self._ground, subnet, _at_gateway(known))
 
     def _carry_out(self, operations: Iterable[Operation]) -> tuple[Failed, ...]:
         failed = []
@@ -142,6 +147,15 @@ def _handle(stack: contextlib.ExitStack, path: str) -> int:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, handle)
     return handle
+
+
+def _at_gateway(picture: Picture) -> dict[str, str]:
+    return {
+        key.sandbox: address
+        for key, leg in picture.legs.items()
+        if leg.parent == GATEWAY_BRIDGE
+        for address in leg.addresses
+    }
 
 
 def _entries_after(

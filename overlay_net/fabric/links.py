@@ -38,7 +38,8 @@ _VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PROXY, _VXLAN_PORT = 1, 4, 7, 1
 _VXLAN_LOCAL6 = 17
 _MACVLAN_MODE, _MACVLAN_BRIDGE = 1, 4
 _BRIDGE_DELAY, _BRIDGE_SNOOPING = 1, 23
-_PORT_HAIRPIN, _PORT_ISOLATED = 4, 33
+_PORT_STATE, _PORT_HAIRPIN, _PORT_ISOLATED = 1, 4, 33
+_FORWARDING = b"\3"  # BR_STATE_FORWARDING
 _VETH_PEER = 1
 _FAR_INDEX = 100_000
 _NETNSA_NSID, _NETNSA_FD = 1, 3
@@ -67,6 +68,7 @@ class Link:
     local: str
     port: int
     isolated: bool
+    forwarding: bool
 
 
 def make_tunnel(name: str, vni: int, local: str, port: int, mtu: int, namespace: int) -> Message:
@@ -138,17 +140,12 @@ def make_pair(port: str, master: int, name: str, mac: bytes, mtu: int, namespace
     )
 
 
-def set_port(index: int, isolated: bool) -> tuple[Message, ...]:
-    """A bridge's port is brought up: the host itself makes no address there, and a leg that is not
-    isolated may also reach itself.
-    """
+def set_port(index: int, isolated: bool) -> Message:
+    """How a bridge treats a port: one that is not isolated may also reach itself."""
     data = nest(_PORT_DATA, flag(_PORT_ISOLATED, isolated), flag(_PORT_HAIRPIN, not isolated))
     info = nest(_IFLA_LINKINFO, text(_PORT_KIND, "bridge"), data)
     # Attributes of a port are heeded by RTM_NEWLINK alone; it is there, so nothing is made.
-    return (
-        Message(RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + info),
-        *bring_up(index, link_local=False),
-    )
+    return Message(RTM_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + info)
 
 
 def bring_up(index: int, *, link_local: bool) -> tuple[Message, ...]:
@@ -205,6 +202,7 @@ def read_link(answer: Answer) -> Link:
         local=str(ipaddress.ip_address(local)) if local else "",
         port=int.from_bytes(data.get(_VXLAN_PORT, b""), "big"),
         isolated=port.get(_PORT_ISOLATED, b"\0") != b"\0",
+        forwarding=port.get(_PORT_STATE) == _FORWARDING,
     )
 
 

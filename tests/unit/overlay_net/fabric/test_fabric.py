@@ -101,6 +101,20 @@ def test_frames_are_as_large_as_the_underlay_lets_them_be() -> None:
             assert talk.goes_on(2_000_000)
 
 
+def test_frames_too_small_for_ipv6(laid: Underlay) -> None:
+    small = network_pb2.NodeNetwork(id="small", name="small", driver="overlay", vni=4100, mtu=1000)
+    small.pools.add(subnet="10.0.4.0/24")
+    laid.tell(lambda wanted: wanted.put_network(small))
+    bridged = network_pb2.NodeNetwork(id="sbr", name="sbr", driver="bridge", mtu=1000)
+    bridged.pools.add(subnet="10.5.0.0/24", gateway="10.5.0.1")
+    laid.tell(lambda wanted: wanted.put_network(bridged))
+    one = laid.task("one", laid.hosts[0], small="10.0.4.5/24", sbr="10.5.0.5/24")
+    two = laid.task("two", laid.hosts[1], small="10.0.4.6/24")
+    laid.converge()
+    assert largest(one, two, "10.0.4.6") == 1000
+    assert seen_as(one, laid.hosts[1].path, "10.99.0.2") == laid.hosts[0].address
+
+
 def largest(source: str, target: str, address: str) -> int:
     """The largest IPv4 packet that goes through in one piece."""
 
@@ -254,17 +268,27 @@ def test_the_way_out_is_the_hosts_and_nobody_meets_there(
     laid: Underlay, two: tuple[str, str]
 ) -> None:
     beside = laid.task("beside", laid.hosts[0], front="10.0.1.7/24")
-    laid.converge()
+    ways_out = laid.hosts[0].converge().ways_out()
     assert seen_as(two[0], laid.hosts[2].path, "10.99.0.3") == "10.99.0.1"
-    outer = outer_address(beside)
-    assert outer.startswith("172.18.")
+    assert ways_out.keys() == {two[0], beside}
+    outer = ways_out[beside].removesuffix("/16")
+    assert reaches(laid.hosts[0].path, beside, outer)
     assert not reaches(two[0], beside, outer)
     assert reaches(two[0], laid.hosts[0].path, "172.18.0.1")
 
 
-def outer_address(sandbox: str) -> str:
-    shown = look(Path(sandbox).name, "-o -4 addr show to 172.16.0.0/12")
-    return shown.split("inet ")[1].split("/")[0]
+def test_the_very_first_frame_goes_through(laid: Underlay) -> None:
+    """Unless they are waited for, bridges and IPv6 addresses let nothing through at first."""
+    host, other = laid.hosts[:2]
+    for number in range(2, 32):
+        name, own, far = f"n{number}", f"fd01:{number}::2", f"fd01:{number}::3"
+        laid.network(name, 5000 + number, f"10.1.{number}.0/24")
+        near = laid.task(f"near{number}", host, **{name: f"10.1.{number}.2/24 {own}/64"})
+        away = laid.task(f"away{number}", other, **{name: f"10.1.{number}.3/24 {far}/64"})
+        other.converge()
+        outer = host.converge().ways_out()[near].removesuffix("/16")
+        assert reaches(host.path, near, outer)
+        assert reaches(away, near, own)
 
 
 def test_bridges_are_a_hosts_own(laid: Underlay) -> None:

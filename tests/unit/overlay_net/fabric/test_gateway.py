@@ -62,6 +62,7 @@ def test_what_is_held_of_another_subnet_or_twice_is_not_kept() -> None:
     assert found["b"] == "10.5.0.4/28"
     assert len(set(found.values())) == 4
     assert "10.5.0.1/28" not in found.values()
+    assert all(ipaddress.ip_interface(each).network == SMALL for each in found.values())
 
 
 def test_more_sandboxes_than_addresses() -> None:

@@ -11,6 +11,7 @@ from overlay_net.fabric import hardware
         (["10.0.1.5/24"], "02:42:0a:00:01:05"),
         (["10.0.1.5"], "02:42:0a:00:01:05"),
         (["fd00::5/64", "192.168.0.255/16"], "02:42:c0:a8:00:ff"),
+        (["::5/64", "192.168.0.255/16"], "02:42:c0:a8:00:ff"),
     ],
 )
 def test_of_an_ipv4_address_as_docker_makes_it(addresses: list[str], mac: str) -> None:

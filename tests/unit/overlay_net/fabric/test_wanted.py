@@ -102,6 +102,14 @@ def test_one_that_moves_keeps_its_hardware_address() -> None:
     assert wanted.picture(HOST).entries["vx4097"][mac] == packed("10.99.0.3")
 
 
+def test_one_that_moved_is_no_matter_of_the_node_it_left() -> None:
+    wanted = told(FRONT, endpoint("front", "t", OTHER, "10.0.1.5/24"))
+    wanted.put_endpoint(endpoint("front", "t", THIRD, "10.0.1.5/24"))
+    wanted.drop_endpoint("front", "t")
+    assert wanted._on_node == {}
+    assert wanted.picture(HOST).entries == {"vx4097": {}}
+
+
 def test_a_dead_nodes_endpoints_are_not_reached() -> None:
     wanted = told(FRONT, endpoint("front", "t", OTHER, "10.0.1.5/24"))
     wanted.drop_peer(OTHER)
