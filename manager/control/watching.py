@@ -22,7 +22,8 @@ _KIND_OF = {
     Selector.KIND_CLUSTER: objects_pb2.Cluster,
 }
 INITIAL_CHUNK = 500
-"""Objects in one message of the initial state, so that a message stays small."""
+INITIAL_BYTES = 1 << 20
+"""Objects in one message of the initial state; the one that brings it to this size is its last."""
 
 
 async def watch(
@@ -63,14 +64,15 @@ def _present(
 
     def messages() -> Iterator[control_pb2.WatchMessage]:
         message = control_pb2.WatchMessage(version=version, resync=resync)
-        begun = False
+        begun, size = False, 0
         for selector, candidates in found:
             for obj in candidates:
                 if _selects(selector, obj):
                     message.events.add(action=_NONE, object=wrap(redact(obj)))
-                if len(message.events) == INITIAL_CHUNK:
+                    size += obj.ByteSize()
+                if len(message.events) == INITIAL_CHUNK or size >= INITIAL_BYTES:
                     yield message
-                    begun = True
+                    begun, size = True, 0
                     message = control_pb2.WatchMessage(version=version)
         if message.events or not begun:
             yield message

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from api.times import timestamp
 from api.v1 import control_pb2, objects_pb2
-from manager.control.watching import INITIAL_CHUNK, watch
+from manager.control.watching import INITIAL_BYTES, INITIAL_CHUNK, watch
 from manager.state.changes import StoredObject, batch, copy, create, delete, update
 from manager.state.store import Store
 from manager.state.watch import WatchHub
@@ -86,6 +86,20 @@ def test_a_large_state_comes_in_parts() -> None:
         scene.write(*(create(Task(id=f"t{n}")) for n in range(INITIAL_CHUNK + 1)))
         watching = scene.watch(Selector(kind=Selector.KIND_TASK))
         assert [len((await anext(watching)).events) for _ in range(2)] == [INITIAL_CHUNK, 1]
+
+    asyncio.run(scenario())
+
+
+def test_large_objects_come_in_messages_of_a_mebibyte() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        large = Task(id="large")
+        large.service_labels["text"] = "x" * (INITIAL_BYTES // 2)
+        second, third = Task(id="second"), Task(id="third")
+        second.service_labels.update(large.service_labels)
+        scene.write(create(large), create(second), create(third))
+        watching = scene.watch(Selector(kind=Selector.KIND_TASK))
+        assert [len((await anext(watching)).events) for _ in range(2)] == [2, 1]
 
     asyncio.run(scenario())
 
