@@ -7,10 +7,12 @@ Decides nothing about who may call: the manager does, by this node's certificate
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 
+from api.conversation import conversation
 from api.errors import Code, SwarmError
 from api.metadata import STALE
 from api.status import from_grpc
@@ -95,18 +97,18 @@ class Relay:
                 if not await _is_ready(channel):
                     continue
                 streaming: Any = channel.stream_stream(method)
-                remote = streaming(requests, timeout=timeout)
                 try:
-                    async for message in remote:
-                        self._answered = address
-                        yield message
+                    async with aclosing(
+                        conversation(streaming(timeout=timeout), requests)
+                    ) as messages:
+                        async for message in messages:
+                            self._answered = address
+                            yield message
                     return
                 except grpc.aio.AioRpcError as error:
                     raise self._failed(address, error) from error
                 except asyncio.CancelledError:
                     raise self._cancelled() from None
-                finally:
-                    remote.cancel()  # the caller may have left
         raise _nobody()
 
     def renew(self) -> None:

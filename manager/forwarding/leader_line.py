@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from api.conversation import conversation
 from api.errors import Code, SwarmError
 from api.serving import Caller
 from api.status import from_grpc
@@ -82,8 +83,9 @@ class LeaderLine:
         """The same where both sides stream; neither is read from while the other is full."""
         async with self._channels.to(self._address()) as channel:
             streaming: Any = channel.stream_stream(method)
-            remote = streaming(requests, timeout=timeout, metadata=on_behalf(who))
-            async with aclosing(self._messages(remote)) as messages:
+            remote = streaming(timeout=timeout, metadata=on_behalf(who))
+            said = conversation(remote, requests)
+            async with self._until_moved(remote.cancel), aclosing(said) as messages:
                 async for message in messages:
                     yield message
 

@@ -95,6 +95,11 @@ def test_a_reader_misses_nothing_when_the_leader_is_lost(swarm: Swarm, how: str)
         swarm.lab("daemon", leader, how)
         _make(swarm, during, other)
         swarm.until(lambda: during in _names(passed_on), "the worker asks another", timeout=60)
+        gone = (leader, "unreachable")
+        swarm.until(
+            lambda: gone in _told(_heard(passed_on), "update", "name", "reachability.new"),
+            "the others see that it is gone",
+        )
         swarm.start_daemon(leader)
         _make(swarm, after, other)
         swarm.until(lambda: all(after in _names(each) for each in streams), "both go on")

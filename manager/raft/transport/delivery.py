@@ -13,9 +13,9 @@ from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1.raft_pb2 import RaftGreeting, RaftMessage, RaftReceipt, SnapshotChunk
 from api.v1.raft_pb2_grpc import RaftStub
+from api.writing import Writing
 from manager.raft.transport import chunks
 from manager.raft.transport.receiver import Receiver, SnapshotData
-from manager.raft.transport.writing import Writing
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import grpc
 from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1 import raft_pb2
+from api.writing import Writing
 from manager.raft.transport.outbox import Outbox
 from manager.raft.transport.receiver import CONSENT
-from manager.raft.transport.writing import Writing
 
 Call = grpc.aio.StreamUnaryCall[bytes, raft_pb2.RaftReceipt]
 

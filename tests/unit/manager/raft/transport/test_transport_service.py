@@ -16,8 +16,8 @@ from api.v1.raft_pb2_grpc import RaftStub
 
 if TYPE_CHECKING:
     from api.v1.raft_pb2_grpc import RaftAsyncStub
+from api.writing import Writing
 from manager.raft.transport.receiver import CONSENT
-from manager.raft.transport.writing import Writing
 from tests.support.raft_station import GROUP, Station, run
 from tests.support.rpc import failure
 from tests.support.trust import TrustedCluster

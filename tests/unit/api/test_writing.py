@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from manager.raft.transport.writing import Writing
+from api.writing import Writing
 
 
 def test_the_first_step_is_taken_at_once_and_the_rest_when_it_is_awaited() -> None:
