@@ -37,6 +37,7 @@ class NodeNetwork(message.Message):
     ENCRYPTED_FIELD_NUMBER: builtins.int
     MTU_FIELD_NUMBER: builtins.int
     ATTACHABLE_FIELD_NUMBER: builtins.int
+    DATA_PATH_PORT_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
     driver: builtins.str
@@ -50,6 +51,8 @@ class NodeNetwork(message.Message):
     mtu: builtins.int
     """0: as large as the underlay lets it be"""
     attachable: builtins.bool
+    data_path_port: builtins.int
+    """of VXLAN; 0: 4789"""
     @builtins.property
     def pools(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.IpamConfig]: ...
     def __init__(
@@ -65,10 +68,11 @@ class NodeNetwork(message.Message):
         encrypted: builtins.bool = ...,
         mtu: builtins.int = ...,
         attachable: builtins.bool = ...,
+        data_path_port: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "driver", b"driver", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "data_path_port", b"data_path_port", "driver", b"driver", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
