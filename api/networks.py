@@ -11,7 +11,6 @@ from typing import TypeAlias
 from api import wellformed
 from api.errors import SwarmError, invalid
 from api.v1 import specs_pb2
-from api.validate import labels
 
 IpNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -69,7 +68,6 @@ def check(spec: specs_pb2.NetworkSpec) -> None:
     """Refuses a network spec that no node could build."""
     wellformed.check(spec)
     _name(spec.annotations.name)
-    labels("annotations.labels", spec.annotations.labels)
     _driver(spec)
     if len(spec.pools) > MAXIMUM_POOLS:
         raise invalid("pools", f"more than {MAXIMUM_POOLS} subnets")

@@ -38,6 +38,7 @@ from manager.control.cluster import ClusterAffairs
 from manager.control.exec import ExecBrokerService, ExecService
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
+from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
@@ -160,6 +161,7 @@ class Offer:
             affairs,
             Files(objects_pb2.Secret, parts.store, parts.proposer, new_id),
             Files(objects_pb2.Config, parts.store, parts.proposer, new_id),
+            Networks(parts.store, parts.proposer, new_id),
             self._status,
         )
         control_pb2_grpc.add_ControlServicer_to_server(control, server)

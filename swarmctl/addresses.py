@@ -11,6 +11,8 @@ from api.errors import SwarmError, invalid
 
 DEFAULT_LISTEN = f"0.0.0.0:{CONTROL_PORT}"
 _FIELD = "advertise_address"
+_DATA_PATH = "data_path_address"
+_FLAGS = {_FIELD: "--advertise-addr", _DATA_PATH: "--data-path-addr"}
 
 Own = Sequence[tuple[str, str]]
 """(interface, address) of a host's global addresses."""
@@ -48,6 +50,25 @@ def choose(text: str, listen: str, own: Own) -> str:
     )
 
 
+def data_path(text: str, own: Own) -> str:
+    """The address at which this node's tunnels end: `text` is one, an interface's name, or empty.
+
+    Pure. INVALID for what is neither, and for an interface with several addresses.
+    """
+    of_interface = sorted({address for name, address in own if name == text})
+    if len(of_interface) > 1:
+        raise _several(f"interface {text} has several addresses", of_interface, _DATA_PATH)
+    address = of_interface[0] if of_interface else text
+    try:
+        return str(ipaddress.ip_address(address)) if address else ""
+    except ValueError:
+        raise invalid(
+            _DATA_PATH,
+            f"{text!r} is neither an address nor an interface with one",
+            remedy="see: ip address",
+        ) from None
+
+
 def host_addresses() -> Own:
     """This host's global addresses; those of IPv6 only where there is none of IPv4."""
     # Needed once in a node's life, and 10 MB of modules.
@@ -75,7 +96,6 @@ def _is_unspecified(host: str) -> bool:
         return False
 
 
-def _several(what: str, addresses: Sequence[str]) -> SwarmError:
-    return invalid(
-        _FIELD, what, why=", ".join(addresses), remedy="choose one with --advertise-addr"
-    )
+def _several(what: str, addresses: Sequence[str], field: str = _FIELD) -> SwarmError:
+    remedy = f"choose one with {_FLAGS[field]}"
+    return invalid(field, what, why=", ".join(addresses), remedy=remedy)

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from api.modes import mode_name
+from api.networks import driver_of, scope_of
 from api.states import COMPLETE, REMOVE, RUNNING, is_live, task_name
 from api.v1 import control_pb2, objects_pb2
 from manager.control.resolve import resolve
+from manager.state.networks import users_of
 from manager.state.store import View
 
 F = TypeVar("F", objects_pb2.Secret, objects_pb2.Config)
@@ -60,6 +62,39 @@ def files(view: View, kind: type[F], request: control_pb2.ListFilesRequest) -> l
         and _starts(file.spec.annotations.name, request.names)
         and _labelled(file.spec.annotations.labels, request.labels)
     ]
+
+
+def networks(
+    view: View,
+    builtin: Iterable[objects_pb2.Network],
+    request: control_pb2.ListNetworksRequest,
+) -> list[objects_pb2.Network]:
+    """Networks that match, those of every node (`builtin`) first, then oldest first."""
+    own = {each.id for each in builtin}
+    return [
+        network
+        for network in (*builtin, *view.all(objects_pb2.Network))
+        if _starts(network.id, request.ids)
+        and _starts(network.spec.annotations.name, request.names)
+        and _labelled(network.spec.annotations.labels, request.labels)
+        and (not request.drivers or driver_of(network.spec) in request.drivers)
+        and (not request.scopes or scope_of(network.spec) in request.scopes)
+        and (not request.types or ("builtin" if network.id in own else "custom") in request.types)
+        and _dangles(view, network, request, is_builtin=network.id in own)
+    ]
+
+
+def _dangles(
+    view: View,
+    network: objects_pb2.Network,
+    request: control_pb2.ListNetworksRequest,
+    *,
+    is_builtin: bool,
+) -> bool:
+    if not request.HasField("dangling"):
+        return True
+    needed = is_builtin or network.spec.ingress or bool(users_of(view, network))
+    return request.dangling != needed
 
 
 def counts(view: View, service: objects_pb2.Service) -> control_pb2.ServiceCounts:

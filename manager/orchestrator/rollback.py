@@ -27,9 +27,10 @@ HALTED = (PAUSED, ROLLBACK_PAUSED)
 def respecified(service: Service, spec: Spec) -> Service:
     """The service with the spec that a user gave it.
 
-    A changed task spec begins a new rollout, and so do other ports, which tasks are reached by. A paused rollout goes on with whatever is said of the
-    service, even if that is nothing new; only a mere change of the number of replicas leaves it
-    paused. What is said again is not remembered as the previous spec: there would be no way back.
+    A changed task spec begins a new rollout, and so do other ports, by which tasks are reached. A
+    paused rollout goes on with whatever is said of the service, even if that is nothing new; only a
+    mere change of the number of replicas leaves it paused. What is said again is not remembered as
+    the previous spec: there would be no way back.
     """
     changed = copy(service)
     if spec != service.spec:

@@ -25,6 +25,7 @@ from manager.control.cluster import ClusterAffairs
 from manager.control.exec import ExecBrokerService, ExecService
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
+from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
@@ -179,6 +180,7 @@ class Manager:
                 affairs,
                 Files(objects_pb2.Secret, self.store, self.proposer, world.new_id),
                 Files(objects_pb2.Config, self.store, self.proposer, world.new_id),
+                Networks(self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
             ),
             collector,
