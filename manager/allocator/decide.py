@@ -7,7 +7,7 @@ there is room. Places nothing. Cost is per object that changed, whatever is in i
 """
 
 from collections.abc import Iterator
-from itertools import islice
+from heapq import nsmallest
 from typing import TypeVar
 
 from api import states
@@ -264,8 +264,10 @@ def _gives_ports(event: Event) -> bool:
 
 
 def _first(queue: dict[K, None], count: int) -> list[K]:
-    """Takes so many out of a queue."""
-    found = list(islice(queue, count))
+    """Takes so many out of a queue, in the order of their ids: so what is set aside for whom depends
+    on the state alone, and not on what a leader has seen of its coming to be.
+    """
+    found = nsmallest(count, queue) if count < len(queue) else sorted(queue)
     for key in found:
         del queue[key]
     return found

@@ -1,4 +1,4 @@
-"""From the names of secrets, configs and networks in a spec to their ids, as tasks need them. Pure."""
+"""From the names of secrets, configs and networks in a spec to the ids that tasks need. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar

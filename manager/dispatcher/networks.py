@@ -1,8 +1,8 @@
 """What one node is told of networks, and what it has yet to be told. Pure.
 
 A node hears of the networks that its tasks are in, and always of the ingress network: of these all
-endpoints and services; of every other node, where its tunnels end. What a change costs is
-proportional to the change.
+endpoints and services; and while there are any, of every node, where its tunnels end. What a change
+costs is proportional to the change.
 """
 
 from collections import Counter
@@ -35,6 +35,7 @@ class NodeNetworks:
         self._joined: Counter[str] = Counter()
         self._told: dict[Key, Item] = {}
         self._news: dict[Key, None] = {}
+        self._has_peers = False
 
     @property
     def news(self) -> int:
@@ -47,11 +48,12 @@ class NodeNetworks:
         """
         for held in (self._of_task, self._joined, self._told, self._news):
             held.clear()
+        self._has_peers = False
         self._catalogue.enter(UNDERLAY, self)
         for task in tasks:
             self.observe(task.id, task)
-        self.changed(self._catalogue.keys(UNDERLAY))
         self.changed(self._catalogue.keys(self._catalogue.ingress))
+        self._look_around()
         keys = sorted(self._news)
         self._news.clear()
         forms = []
@@ -81,6 +83,7 @@ class NodeNetworks:
                 del self._joined[network_id]
                 self._catalogue.leave(network_id, self)
                 self.changed(self._catalogue.keys(network_id))
+        self._look_around()
 
     def hear(self, keys: Iterable[Key]) -> None:
         """Fulfils catalogue.Reader."""
@@ -96,6 +99,7 @@ class NodeNetworks:
         for key in keys:
             if key in self._told or self._concerns(key):
                 self._news[key] = None
+        self._look_around()
 
     def updates(self) -> list[Change]:
         """What the node is to be given, which counts as told by that."""
@@ -123,12 +127,20 @@ class NodeNetworks:
     def resync(self) -> None:
         """Any item may be different."""
         self._news.update(dict.fromkeys(self._told))
-        for network_id in (UNDERLAY, self._catalogue.ingress, *self._joined):
+        for network_id in {UNDERLAY, self._catalogue.ingress, *self._joined}:
             self.changed(self._catalogue.keys(network_id))
 
+    def _look_around(self) -> None:
+        """Wants to know all nodes from its first network on, and none after its last."""
+        needs_peers = bool(self._joined or self._catalogue.ingress)
+        if needs_peers != self._has_peers:
+            self._has_peers = needs_peers
+            self._news.update(dict.fromkeys(self._catalogue.keys(UNDERLAY)))
+
     def _concerns(self, key: Key) -> bool:
-        always = key.network_id in (UNDERLAY, self._catalogue.ingress)
-        return always or key.network_id in self._joined
+        if key.network_id == UNDERLAY:
+            return self._has_peers
+        return key.network_id == self._catalogue.ingress or key.network_id in self._joined
 
 
 def _outline(key: Key) -> Item:

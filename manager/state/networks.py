@@ -33,6 +33,13 @@ _UNDER_WAY = frozenset(
     }
 )
 
+_OVER = frozenset(
+    {
+        objects_pb2.UpdateStatus.STATE_COMPLETED,
+        objects_pb2.UpdateStatus.STATE_ROLLBACK_COMPLETED,
+    }
+)
+
 
 def named_by(spec: specs_pb2.TaskSpec) -> list[str]:
     """The ids of the networks that a task of this spec joins, in its order."""
@@ -63,9 +70,20 @@ def holds(task: Task) -> bool:
 
 
 def ports_of_service(service: Service) -> frozenset[PortKey]:
-    """The published ports that the service has, or asks for."""
-    given = [*service.spec.endpoint.ports, *service.endpoint.ports]
-    return frozenset((port.protocol, port.published_port) for port in given if port.published_port)
+    """The published ports that the service has, asks for, or may go back to."""
+    return frozenset(_key(port) for port in _ports(service) if port.published_port)
+
+
+def _ports(service: Service) -> Iterator[specs_pb2.PortConfig]:
+    yield from service.spec.endpoint.ports
+    yield from service.endpoint.ports
+    if service.update_status.state not in _OVER:
+        # Nobody gets them meanwhile: a rollback by itself could not be refused.
+        yield from service.previous_spec.endpoint.ports
+
+
+def _key(port: specs_pb2.PortConfig) -> PortKey:
+    return port.protocol, port.published_port
 
 
 def is_ingress(port: specs_pb2.PortConfig) -> bool:
@@ -216,5 +234,4 @@ def _needs(service: Service, network_id: str) -> bool:
 
 
 def _publishes_everywhere(service: Service, key: PortKey) -> bool:
-    given = [*service.spec.endpoint.ports, *service.endpoint.ports]
-    return any((p.protocol, p.published_port) == key and is_ingress(p) for p in given)
+    return any(_key(port) == key and is_ingress(port) for port in _ports(service))

@@ -71,7 +71,7 @@ class Town:
         services = Services(self.store, proposer, counter("service-"), lambda: NOW)
         group = control_pb2.ManagerGroupStatus
         serve: Any = ControlService  # not every call is of interest here
-        self.service = serve(self.store, self.hub, services, self.affairs, None, None, group)
+        self.service = serve(self.store, self.hub, services, self.affairs, None, None, None, group)
 
     @property
     def cluster(self) -> objects_pb2.Cluster:
