@@ -55,6 +55,7 @@ class AllocatorLoop:
         self._waits_for: dict[Owner, str] = {}
         self._why: dict[str, str] = {}  # by service that cannot have what it needs
         self._releases = MAX_RELEASES
+        self._every_node = False
 
     def reset(self, view: View) -> None:
         """Learns what everybody holds, and takes everything as unseen."""
@@ -79,6 +80,7 @@ class AllocatorLoop:
             self._wake("")
             if _changes_shape(event):
                 self._wake_all()
+                self._every_node |= obj.spec.ingress
         elif isinstance(obj, Service):
             self._wake(obj.id)
             if _gives_ports(event):
@@ -264,8 +266,8 @@ def _gives_ports(event: Event) -> bool:
 
 
 def _first(queue: dict[K, None], count: int) -> list[K]:
-    """Takes so many out of a queue, in the order of their ids: so what is set aside for whom depends
-    on the state alone, and not on what a leader has seen of its coming to be.
+    """Takes so many out of a queue, in the order of their ids: so who is given what depends on the
+    state alone, and not on what a leader has seen of its coming to be.
     """
     found = nsmallest(count, queue) if count < len(queue) else sorted(queue)
     for key in found:
