@@ -128,7 +128,8 @@ class AllocatorLoop:
             self._unseen[owner_of(obj)] = None
 
     def _has_work(self) -> bool:
-        return bool(self._unseen or self._new or self._ended or self._refused or self._book.touched)
+        queues = (self._unseen, self._new, self._ended, self._refused, self._book.touched)
+        return self._every_node or any(queues)
 
     def _look_again(self, view: View) -> None:
         """What was refused did not come to be: the book follows the state, as it is."""
@@ -139,6 +140,9 @@ class AllocatorLoop:
                 self._note(obj)
 
     def _look_at_others(self, view: View, turn: Turn) -> None:
+        if self._every_node:
+            self._unseen.update((owner_of(node), None) for node in view.all(Node))
+            self._every_node = False
         for owner in sorted(_first(self._unseen, len(self._unseen)), key=_order):
             obj = _find(view, owner)
             if len(turn) >= MAX_TASKS:

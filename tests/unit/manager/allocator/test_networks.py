@@ -1,4 +1,4 @@
-"""The allocator with networks: what is set aside for whom, what waits and why, what is taken back."""
+"""The allocator with networks: what is set aside, what waits and why, what is taken back."""
 
 from collections.abc import Iterable
 
