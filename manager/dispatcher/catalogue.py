@@ -126,9 +126,11 @@ class Catalogue:
     def _refresh_network(self, network: Network, *, gone: bool) -> list[Key]:
         own = Key(NETWORK, network.id, network.id)
         if gone:
+            changed = self._refresh(*self.keys(network.id))
             if self.ingress == network.id:
                 self.ingress = ""
-            return self._refresh(*self.keys(network.id))
+                changed += self._refresh(*self.keys(UNDERLAY))
+            return changed
         if own not in self._items:
             # What was in it before it could be told of.
             services = _both(

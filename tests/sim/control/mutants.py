@@ -260,7 +260,7 @@ def _plant_in_the_book(kind: type[object]) -> AbstractContextManager[object]:
     return swap(book, "_places", lambda obj: () if isinstance(obj, kind) else places(obj))
 
 
-@plants("none", steps=12_000)
+@plants("transfer,slow,kill", steps=30_000)
 def plant_tasks_are_reaped_with_their_addresses() -> AbstractContextManager[object]:
     """The reaper does not wait until a task has given back what it holds."""
     return swap(reaper, "holds", lambda task: False)

@@ -43,7 +43,7 @@ CALM = 240.0
 REST = 8.0
 """Seconds without any entry after which the loops count as resting."""
 WORKERS = 3
-FRONT = "10.0.9.0/28"
+FRONT = "10.0.9.0/27"
 """The network of most services: so small that it is full now and then."""
 
 
