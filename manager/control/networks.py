@@ -80,10 +80,10 @@ class Networks:
         if done is not None:
             return self._answer(done.object_id)
         network = self._own(request.key)
-        validate.network_spec(request.spec)
-        _check_unchangeable(network.spec, request.spec)
         if request.version != network.meta.version:
             raise stale(f"network {network.spec.annotations.name}", network.meta.version)
+        validate.network_spec(request.spec)
+        _check_unchangeable(network.spec, request.spec)
         changed = copy(network)
         changed.spec.CopyFrom(request.spec)
         await propose_one(

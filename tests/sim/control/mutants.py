@@ -9,6 +9,7 @@ from typing import Any
 
 from api import states
 from api.v1 import dispatcher_pb2, objects_pb2
+from manager import runner
 from manager.allocator import book, decide, turn
 from manager.control import services
 from manager.dispatcher.assignments import Assignments
@@ -260,10 +261,15 @@ def _plant_in_the_book(kind: type[object]) -> AbstractContextManager[object]:
     return swap(book, "_places", lambda obj: () if isinstance(obj, kind) else places(obj))
 
 
-@plants("transfer,slow,kill", steps=30_000)
+@plants("none", steps=12_000)
 def plant_tasks_are_reaped_with_their_addresses() -> AbstractContextManager[object]:
-    """The reaper does not wait until a task has given back what it holds."""
-    return swap(reaper, "holds", lambda task: False)
+    """The reaper does not wait until a task has given back what it holds, where that takes long."""
+    planted = ExitStack()
+    planted.enter_context(swap(reaper, "holds", lambda task: False))
+    planted.enter_context(swap(decide.AllocatorLoop, "debounce", 1.0))
+    planted.enter_context(swap(reaper.ReaperLoop, "debounce", 0.0))
+    planted.enter_context(swap(runner, "MAX_DEBOUNCE", 1.0))
+    return planted
 
 
 @plants("none", steps=12_000)
