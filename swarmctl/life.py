@@ -204,6 +204,7 @@ class Life:
             wall=wall,
             chance=self._chance,
             on_session=self._heard,
+            data_path=self.membership.data_path_address,
         )
 
     def _heard(self, message: dispatcher_pb2.SessionMessage) -> None:

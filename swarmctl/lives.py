@@ -22,7 +22,7 @@ from manager.control.images import AskRegistry
 from manager.raft.durable.key_file import LockedError
 from manager.restoring import Restored
 from swarmctl import safe
-from swarmctl.addresses import DEFAULT_LISTEN, addresses
+from swarmctl.addresses import DEFAULT_LISTEN, addresses, data_path, host_addresses
 from swarmctl.changes import Changes
 from swarmctl.departure import depart, forget_tasks
 from swarmctl.founding import found_swarm, restore_swarm
@@ -129,7 +129,10 @@ class Lives:
             validate.cluster_spec(request.spec)
             validate.availability("availability", request.availability)
             address, listen = await _addresses(request)
-            membership, credentials, first = found_swarm(request, address=address, listen=listen)
+            data_path = await _data_path(request)
+            membership, credentials, first = found_swarm(
+                request, address=address, listen=listen, data_path=data_path
+            )
             token = first.cluster.root_ca.worker_token
             await self._enter(membership, credentials, first)
             return host_pb2.InitSwarmResponse(
@@ -142,7 +145,9 @@ class Lives:
             validate.availability("availability", request.availability)
             check_join(request)
             address, listen = await _addresses(request)
-            place = await join_swarm(request, address=address, listen=listen)
+            place = await join_swarm(
+                request, address=address, listen=listen, data_path=await _data_path(request)
+            )
             await self._enter(place.membership, place.credentials, None)
             role = types_pb2.NODE_ROLE_WORKER
             if place.membership.manager:
@@ -283,3 +288,11 @@ async def _addresses(
     """Where others reach this host, and where it listens: each host:port."""
     listen = request.listen_address or DEFAULT_LISTEN
     return await asyncio.to_thread(addresses, request.advertise_address, listen)
+
+
+async def _data_path(request: host_pb2.InitSwarmRequest | host_pb2.JoinSwarmRequest) -> str:
+    """Where this host's tunnels end, if that was said."""
+    if not request.data_path_address:
+        return ""
+    own = await asyncio.to_thread(host_addresses)
+    return data_path(request.data_path_address, own)

@@ -32,6 +32,8 @@ class Membership:
     advertise_address: str
     listen_address: str
     managers: tuple[str, ...]
+    data_path_address: str = ""
+    """Where this node's tunnels end; empty: at the address that the managers see."""
 
 
 class MembershipStore:
@@ -114,6 +116,8 @@ def _membership(path: Path, content: object) -> Membership:
     if content.get("format") != FORMAT:
         raise _damaged(path, f"its format is {content.get('format')!r}, known is {FORMAT}")
     fields: dict[str, Any] = {name: content.get(name) for name in Membership.__dataclass_fields__}
+    # Written since nodes can be told.
+    fields["data_path_address"] = fields["data_path_address"] or ""
     for name, value in fields.items():
         if name == "managers":
             right = isinstance(value, list) and value and all(isinstance(m, str) for m in value)

@@ -56,12 +56,15 @@ class Agent:
         chance: Chance,
         timing: Timing | None = None,
         on_session: OnSession = _ignore,
+        data_path: str = "",
     ) -> None:
+        """`data_path`: the address at which this node's tunnels end; empty: where it is seen."""
         self._executor = executor
         self._storage = storage
         self._seeds = list(managers)
         self._managers = Managers(self._seeds)
         self._on_session = on_session
+        self._data_path = data_path
         self._reporter = Reporter(storage)
         self._logs = LogPublisher(executor, chance)
         self._commands = CommandServer(executor, chance)
@@ -128,7 +131,9 @@ class Agent:
 
     async def describe(self) -> objects_pb2.NodeDescription:
         """The node as it is now."""
-        return await self._executor.describe()
+        description = await self._executor.describe()
+        description.data_path_address = self._data_path
+        return description
 
     async def greet(self, message: SessionMessage) -> None:
         """Keeps the list of managers, and passes the message on."""

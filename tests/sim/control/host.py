@@ -16,6 +16,7 @@ from swarmctl.life import wished_role
 from tests.sim.control.calls import Channel
 from tests.sim.control.containers import Container, Exit, SimExecutor
 from tests.sim.control.disk import ghost
+from tests.sim.control.known import KnownNetworks
 from tests.sim.control.loop import Process
 from tests.sim.control.manager import CLUSTER, Manager
 from tests.sim.control.storage import Kept, SimStorage
@@ -35,6 +36,12 @@ class WatchedAgent(Agent):
     """Notes what managers have acknowledged."""
 
     acknowledged: Callable[[list[Update]], None]
+    known: KnownNetworks
+
+    async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
+        """As Agent; networks are followed first."""
+        self.known.follow(message)
+        await super().assign(message)
 
     async def deliver(self, send: Callable[[list[Update]], Awaitable[None]]) -> None:
         """As Agent."""
@@ -60,6 +67,9 @@ class Host:
         self.kept = Kept()
         self.held: dict[Key, Content] = {}
         """The secrets that its agent has, or had when it was killed."""
+        self.known = KnownNetworks()
+        self.down_since = 0
+        """The version at which it was declared down last."""
         self.place: GroupIdentity | None = None
         self.manager: Manager | None = None
         self.agent: Process | None = None
@@ -132,6 +142,7 @@ class Host:
         self._end_manager(silently=True)
         self._end_agent(silently=True)
         self._next_drive(self.drive.disk.after_power_cut(world.fate()))
+        self.known = KnownNetworks()
         for container in self.containers.values():
             if container.started:
                 container.end(Exit(255, world.wall(), "the host lost power"))
@@ -182,6 +193,7 @@ class Host:
             chance=world.random,
             on_session=self._heard,
         )
+        agent.known = self.known
         agent.acknowledged = lambda updates: world.checks.acknowledged(self, updates)
         await agent.run()
 
