@@ -40,36 +40,17 @@ def _known(daemon: ScriptedDaemon) -> None:
     daemon.on("GetNetworkUse", use)
 
 
+EVERYTHING = (
+    "--driver overlay --subnet 10.0.1.0/24 --subnet fd00::/64 --gateway fd00::9"
+    " --gateway 10.0.1.9 --ip-range 10.0.1.128/25 --aux-address router=10.0.1.2"
+    " --ipv6 --internal --attachable --ingress -o encrypted"
+    " --opt com.docker.network.driver.mtu=1400 --label a=b --scope swarm"
+)
+
+
 def test_create_with_everything(cli: CommandLine, daemon: ScriptedDaemon) -> None:
-    flags = [
-        "--driver",
-        "overlay",
-        "--subnet",
-        "10.0.1.0/24",
-        "--subnet",
-        "fd00::/64",
-        "--gateway",
-        "fd00::9",
-        "--gateway",
-        "10.0.1.9",
-        "--ip-range",
-        "10.0.1.128/25",
-        "--aux-address",
-        "router=10.0.1.2",
-        "--ipv6",
-        "--internal",
-        "--attachable",
-        "--ingress",
-        "-o",
-        "encrypted",
-        "--opt",
-        "com.docker.network.driver.mtu=1400",
-        "--label",
-        "a=b",
-        "--scope",
-        "swarm",
-    ]
-    done = cli("network", "create", *flags, "front")
+    words = EVERYTHING.split()
+    done = cli("network", "create", *words, "front")
     assert (done.code, done.out) == (0, f"{FRONT}\n")
     [request] = daemon.asked("CreateNetwork")
     spec = request.spec
