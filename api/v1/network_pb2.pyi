@@ -175,7 +175,7 @@ class NetworkService(message.Message):
 
 @typing.final
 class NetworkPeer(message.Message):
-    """Another node, as the underlay reaches it."""
+    """A node, as the underlay reaches it. Each is told of itself too: that is how it knows its own addresses."""
 
     DESCRIPTOR: descriptor.Descriptor
 

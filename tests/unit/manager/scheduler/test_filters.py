@@ -9,6 +9,7 @@ from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import (
     AvailabilityFilter,
     ControllerFilter,
+    NetworkFilter,
     PlatformFilter,
     ReadyFilter,
 )
@@ -105,6 +106,18 @@ def labelled(**labels: str) -> NodeInfo:
     return info(described)
 
 
+def in_network(driver: str) -> objects_pb2.Task:
+    made = task("t")
+    made.networks.add(network_id="front", driver=driver)
+    return made
+
+
+def with_drivers(*drivers: str) -> NodeInfo:
+    described = node("n")
+    described.description.network_drivers.extend(drivers)
+    return info(described)
+
+
 ONE_GPU = GenericResource(kind="gpu", ids=["u1"])
 RACK_A = choosy(constraints=["node.labels.rack==a", "node.id!=x"])
 AT_MOST_2 = choosy(max_replicas_per_node=2)
@@ -131,6 +144,10 @@ WEB_ON_1 = publishing((80, ANY, "10.0.0.1"))
         (ControllerFilter(), LIMITED, info(node("n")), True),
         (ControllerFilter(), LIMITED, info(node("n", missing=("memory",))), False),
         (ControllerFilter(), LIMITED, info(node("n", missing=("cpu", "pids"))), True),
+        (NetworkFilter(), PLAIN, with_drivers("bridge"), None),
+        (NetworkFilter(), in_network("overlay"), with_drivers(), True),
+        (NetworkFilter(), in_network("overlay"), with_drivers("bridge", "overlay"), True),
+        (NetworkFilter(), in_network("overlay"), with_drivers("bridge"), False),
         (PlatformFilter(), PLAIN, info(node("n")), None),
         (PlatformFilter(), ARM_ONLY, info(node("n")), False),
         (PlatformFilter(), ARM_ONLY, info(node("n", architecture="aarch64")), True),
