@@ -297,5 +297,5 @@ def test_order() -> None:
     names = [each.name for each in default_filters()]
     assert names == [
         *("ready", "availability", "constraint", "platform", "controller"),
-        *("cpu", "memory", "generic", "host port", "max replicas"),
+        *("network", "cpu", "memory", "generic", "host port", "max replicas"),
     ]
