@@ -20,7 +20,8 @@ from tests.support.builders import cluster, node
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
 
-Network, Service = objects_pb2.Network, objects_pb2.Service
+Network = objects_pb2.Network
+Service = objects_pb2.Service
 Listed = control_pb2.ListNetworksRequest
 
 
