@@ -1,6 +1,7 @@
 """What a service may say of how it is reached. Pure."""
 
 import ipaddress
+from collections.abc import Collection
 
 from api.errors import invalid
 from api.v1 import specs_pb2
@@ -10,8 +11,11 @@ _DNSRR = specs_pb2.EndpointSpec.MODE_DNSRR
 _HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
 
 
-def check(endpoint: specs_pb2.EndpointSpec) -> None:
-    """Refuses ports that are none, are published twice, or cannot be without a virtual address."""
+def check(endpoint: specs_pb2.EndpointSpec, networks: Collection[str]) -> None:
+    """Refuses ports that are none, are published twice, or could not be reached.
+
+    `networks`: what the tasks are in, as the spec names it.
+    """
     seen: set[tuple[int, int, int, str]] = set()
     for index, port in enumerate(endpoint.ports):
         path = f"endpoint.ports[{index}]"
@@ -32,6 +36,12 @@ def check(endpoint: specs_pb2.EndpointSpec) -> None:
         if port.published_port and key in seen:
             raise invalid(f"{path}.published_port", f"{port.published_port} is published twice")
         seen.add(key)
+        if {"none", "host"} & set(networks):
+            raise invalid(
+                path,
+                f"a task with network {next(iter(networks))} has no ports that could be published",
+                remedy="leave out --publish: with network host it takes its ports by itself",
+            )
         if endpoint.mode == _DNSRR and port.mode != _HOST:
             raise invalid(
                 f"{path}.mode",

@@ -68,7 +68,7 @@ def service_spec(spec: specs_pb2.ServiceSpec) -> None:
             "a rollback is not rolled back",
             remedy="choose --rollback-failure-action pause or continue",
         )
-    endpoints.check(spec.endpoint)
+    endpoints.check(spec.endpoint, [each.target for each in spec.task.networks])
 
 
 def _mode(spec: specs_pb2.ServiceSpec) -> None:

@@ -145,13 +145,14 @@ def attached(task: Task, service: Service | None, networks: Networks) -> list[At
                     addresses=networks.take(task, network),
                     aliases=asked.aliases,
                     driver_options=asked.driver_options,
+                    driver=driver_of(network.spec),
                 )
             )
     if service is not None and publishes(service):
         network = networks.publishing()
         if all(each.network_id != network.id for each in made):
             addresses = networks.take(task, network)
-            made.append(Attachment(network_id=network.id, addresses=addresses))
+            made.append(Attachment(network_id=network.id, addresses=addresses, driver=OVERLAY))
     return made
 
 
@@ -178,7 +179,10 @@ def node_places(node: Node, networks: Networks) -> list[Attachment]:
         return []
     network = networks.publishing()
     present = [each for each in held(node.networks) if each.network_id == network.id]
-    return present or [Attachment(network_id=network.id, addresses=networks.take(node, network))]
+    if present:
+        return present
+    addresses = networks.take(node, network)
+    return [Attachment(network_id=network.id, addresses=addresses, driver=OVERLAY)]
 
 
 def given_back(before: Iterable[str], after: Iterable[str]) -> list[str]:

@@ -65,12 +65,16 @@ def first_objects(
     node.manager.address = address
     cluster = objects_pb2.Cluster(id=cluster_id, spec=spec, root_ca=root)
     settle(cluster, secret)
-    ingress = None
-    if ingress_id:
-        ingress = objects_pb2.Network(id=ingress_id)
-        ingress.spec.annotations.name = INGRESS
-        ingress.spec.ingress = True
+    ingress = ingress_network(ingress_id) if ingress_id else None
     return FirstObjects(cluster, node, certificate, ingress)
+
+
+def ingress_network(network_id: str) -> objects_pb2.Network:
+    """The network for published ports, before anything is chosen for it."""
+    made = objects_pb2.Network(id=network_id)
+    made.spec.annotations.name = INGRESS
+    made.spec.ingress = True
+    return made
 
 
 def new_node(

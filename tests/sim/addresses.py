@@ -60,7 +60,7 @@ class AddressWatch:
     def _now(self, owner: tuple[str, str]) -> set[Place]:
         kinds = {word: kind for kind, word in KINDS.items()}
         found = self._view.get(kinds[owner[0]], owner[1])  # type: ignore[type-var]
-        return set() if found is None else set(places(found))  # type: ignore[arg-type]
+        return set() if found is None else set(places(found))
 
     def _check_ports(self, event: Event) -> None:
         old, new = event.old, event.new

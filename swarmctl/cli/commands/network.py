@@ -263,28 +263,29 @@ def prune(client: Client, filters: tuple[str, ...], force: bool) -> None:
     end(complete)
 
 
-@network.command("connect", context_settings={"ignore_unknown_options": True})
-@click.argument("name", metavar="NETWORK", shell_complete=completes("network"))
-@click.argument("container")
-def connect(name: str, container: str) -> None:
+_anything = {"ignore_unknown_options": True}
+
+
+@network.command("connect", context_settings=_anything)
+@click.argument("words", nargs=-1, metavar="NETWORK CONTAINER", type=click.UNPROCESSED)
+def connect(words: tuple[str, ...]) -> None:
     """Not for tasks: they are in the networks of their service."""
-    raise _no_containers(name, "--network-add")
+    raise _no_containers("--network-add")
 
 
-@network.command("disconnect", context_settings={"ignore_unknown_options": True})
-@click.argument("name", metavar="NETWORK", shell_complete=completes("network"))
-@click.argument("container")
-def disconnect(name: str, container: str) -> None:
+@network.command("disconnect", context_settings=_anything)
+@click.argument("words", nargs=-1, metavar="NETWORK CONTAINER", type=click.UNPROCESSED)
+def disconnect(words: tuple[str, ...]) -> None:
     """Not for tasks: they are in the networks of their service."""
-    raise _no_containers(name, "--network-rm")
+    raise _no_containers("--network-rm")
 
 
-def _no_containers(name: str, flag: str) -> SwarmError:
+def _no_containers(flag: str) -> SwarmError:
     return SwarmError(
         Code.UNSUPPORTED,
-        "only containers that are no tasks can be connected by hand",
-        why="there are no such containers here yet",
-        remedy=f"change the service: swarmctl service update {flag} {name} SERVICE",
+        "connecting containers by hand is not supported yet",
+        why="it is for containers that are no tasks, and there are none here",
+        remedy=f"change the service: swarmctl service update {flag} NETWORK SERVICE",
     )
 
 

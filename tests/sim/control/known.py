@@ -60,7 +60,7 @@ def right(view: View, node_id: str) -> dict[Key, Item]:
 def item_of(change: Change) -> Item | None:
     """What the change says of networks, if it does."""
     for name in ("network", "endpoint", "service", "peer"):
-        if change.HasField(name):  # type: ignore[arg-type]
+        if change.HasField(name):
             item: Item = getattr(change, name)
             return item
     return None

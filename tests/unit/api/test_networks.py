@@ -22,8 +22,9 @@ def spec(edit: Edit = lambda _: None) -> Spec:
     return made
 
 
-def pool(**fields: str) -> Edit:
-    return lambda s: [setattr(s.pools[0], name, value) for name, value in fields.items()]
+def pool(subnet: str = "", gateway: str = "", ip_range: str = "") -> Edit:
+    given = specs_pb2.IpamConfig(subnet=subnet, gateway=gateway, ip_range=ip_range)
+    return lambda s: s.pools[0].MergeFrom(given)
 
 
 def test_a_network_with_everything_passes() -> None:
@@ -45,10 +46,10 @@ def test_a_network_with_everything_passes() -> None:
         (lambda s: setattr(s, "driver", "weave"), "driver", "overlay, bridge, macvlan"),
         (lambda s: setattr(s, "scope", "local"), "scope", "spans the swarm"),
         (lambda s: setattr(s, "scope", "moon"), "scope", "no scope"),
-        (lambda s: [setattr(s, x, True) for x in ("ingress", "internal")], "ingress", "internal"),
+        (lambda s: s.MergeFrom(Spec(ingress=True, internal=True)), "ingress", "internal"),
         (lambda s: s.driver_options.update({"x": "1"}), "driver_options[x]", "no such option"),
         (lambda s: s.driver_options.update({"mtu": "9"}), "driver_options[mtu]", "no MTU"),
-        (pool(subnet=""), "pools[0].subnet", "needed"),
+        (lambda s: s.pools[0].Clear(), "pools[0].subnet", "needed"),
         (pool(subnet="10.0.1.0/33"), "pools[0].subnet", "no subnet"),
         (pool(subnet="10.0.1.7/24"), "pools[0].subnet", "10.0.1.0/24"),
         (pool(subnet="8.0.0.0/7"), "pools[0].subnet", "too large"),

@@ -19,7 +19,7 @@ from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import ScriptedDaemon
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "swarm-parity.md"
-NOUNS = ("swarm", "node", "service", "secret", "config")
+NOUNS = ("swarm", "node", "service", "secret", "config", "network")
 WORDS = {"same", "better", "less", "refused", "ours"}
 DOCKERS = {
     "swarm init": 15,
@@ -48,6 +48,13 @@ DOCKERS = {
     "config create": 2,
     "config inspect": 2,
     "config ls": 3,
+    "network create": 17,
+    "network connect": 7,
+    "network disconnect": 1,
+    "network inspect": 2,
+    "network ls": 4,
+    "network prune": 2,
+    "network rm": 1,
 }
 """How many flags Docker's verb has (docker/cli 29.8, docs/reference/commandline); else none."""
 NEEDED = {
@@ -55,6 +62,7 @@ NEEDED = {
     "service create": ("--detach", "{}", "busybox"),
     "service update": ("--detach", "{}", "web"),
     "secret create": ("{}", "password", "-"),
+    "network create": ("{}", "front"),
 }
 """What a verb needs beside the flag in question, which stands at {} or else at the end."""
 REFUSALS = r"No such option|not supported|leave --advertise-addr out"

@@ -14,12 +14,10 @@ from manager.state.changes import copy, create, delete, update
 from tests.support.builders import cluster, join, network, node, publish, service, task
 from tests.support.loop_driver import LoopDriver
 
-Network, Service, Task, Node = (
-    objects_pb2.Network,
-    objects_pb2.Service,
-    objects_pb2.Task,
-    objects_pb2.Node,
-)
+Network = objects_pb2.Network
+Service = objects_pb2.Service
+Task = objects_pb2.Task
+Node = objects_pb2.Node
 NEW, PENDING = states.NEW, states.PENDING
 MACVLAN = "macvlan"
 

@@ -20,7 +20,8 @@ from tests.support.builders import cluster, node
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
 
-Network, Service = objects_pb2.Network, objects_pb2.Service
+Network = objects_pb2.Network
+Service = objects_pb2.Service
 Listed = control_pb2.ListNetworksRequest
 
 
@@ -137,9 +138,9 @@ def test_those_of_every_node_are_shown_and_stay() -> None:
         ({"drivers": ["overlay"]}, ["front"]),
         ({"scopes": ["local"], "types": ["custom"]}, ["lan"]),
         ({"names": ["fr"]}, ["front"]),
-        ({"labels": {"a": ""}}, ["front"]),
-        ({"dangling": True}, ["lan"]),
-        ({"dangling": False, "types": ["custom"]}, ["front"]),
+        ({"labels": ["a"]}, ["front"]),
+        ({"dangling": [True]}, ["lan"]),
+        ({"dangling": [False], "types": ["custom"]}, ["front"]),
     ],
 )
 def test_filters(asked: dict[str, Any], expected: list[str]) -> None:

@@ -18,12 +18,10 @@ from tests.support.builders import DOWN, READY, cluster, join, network, node, pu
 from tests.support.sealed_store import SealedStore
 
 Message = dispatcher_pb2.AssignmentsMessage
-Network, Node, Service, Task = (
-    objects_pb2.Network,
-    objects_pb2.Node,
-    objects_pb2.Service,
-    objects_pb2.Task,
-)
+Network = objects_pb2.Network
+Node = objects_pb2.Node
+Service = objects_pb2.Service
+Task = objects_pb2.Task
 
 
 def settled(name: str, third: int, **kind: Any) -> Network:
@@ -307,8 +305,8 @@ def _act(random: Random, station: Station, number: int) -> None:
         node_id = random.choice(["n1", "n2"])
         station.write(create(placed(f"x{number}", node_id, *chosen)))
     elif act == 1:
-        state = random.choice([states.RUNNING, states.FAILED, states.ASSIGNED])
-        station.change(Task, random.choice(tasks).id, lambda t: setattr(t.status, "state", state))
+        told = random.choice([states.RUNNING, states.FAILED, states.ASSIGNED])
+        station.change(Task, random.choice(tasks).id, lambda t: setattr(t.status, "state", told))
     elif act == 2:
         station.write(delete(copy(random.choice(tasks))))
     elif act == 3:
