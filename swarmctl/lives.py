@@ -34,6 +34,7 @@ from swarmctl.recovery import Recovery
 from swarmctl.switch import Switch
 from swarmctl.threads import to_its_end
 from worker.container import ContainerExecutor
+from worker.networks import NodeNetworks
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Lives:
         self,
         state_dir: Path,
         executor: ContainerExecutor,
+        networks: NodeNetworks,
         switch: Switch,
         *,
         ask_registry: AskRegistry,
@@ -52,6 +54,7 @@ class Lives:
     ) -> None:
         self._state_dir = state_dir
         self._executor = executor
+        self._networks = networks
         self._switch = switch
         self._ask_registry = ask_registry
         self._failed = failed
@@ -69,7 +72,7 @@ class Lives:
             logger.warning(
                 "the daemon was stopped while this node left its swarm: it does the rest"
             )
-            await depart(self._executor, self._memberships, self._state_dir)
+            await depart(self._executor, self._networks, self._memberships, self._state_dir)
         self._life = self._found()
         if self._life is not None:
             await self._life.prepare(None)
@@ -206,7 +209,7 @@ class Lives:
             await self._life.stop()
             self._memberships.resign()
             self._life = None
-            await depart(self._executor, self._memberships, self._state_dir)
+            await depart(self._executor, self._networks, self._memberships, self._state_dir)
 
     def _found(self) -> Life | LockedLife | None:
         """The life that the disk tells of."""
@@ -274,6 +277,7 @@ class Lives:
             membership,
             kept,
             executor=self._executor,
+            networks=self._networks,
             memberships=self._memberships,
             state_dir=self._state_dir,
             switch=self._switch,

@@ -21,6 +21,7 @@ from worker.exec import CommandServer
 from worker.executor import Executor
 from worker.logs import LogPublisher
 from worker.managers import ManagerAddress, Managers
+from worker.networks import NodeNetworks, NoNetworks
 from worker.reporter import Reporter, Send
 from worker.session import Timing
 from worker.storage import Storage
@@ -57,9 +58,15 @@ class Agent:
         timing: Timing | None = None,
         on_session: OnSession = _ignore,
         data_path: str = "",
+        networks: NodeNetworks | None = None,
     ) -> None:
-        """`data_path`: the address at which this node's tunnels end; empty: where it is seen."""
+        """`data_path`: the address at which this node's tunnels end; empty: where it is seen.
+
+        `networks`: those of this host, which the executor joins tasks to; None: it builds none.
+        """
+        self._node_id = node_id
         self._executor = executor
+        self._networks = networks or NoNetworks()
         self._storage = storage
         self._seeds = list(managers)
         self._managers = Managers(self._seeds)
@@ -120,6 +127,9 @@ class Agent:
     async def _recover(self) -> None:
         containers = await self._executor.recover()
         saved = await self._storage.load()
+        living = [saved.tasks[i] for i in containers if i in saved.tasks]
+        unknown = set(containers) - saved.tasks.keys()
+        await self._networks.restore(self._node_id, saved.networks, living, unknown)
         self._managers.replace([*saved.managers, *self._seeds])
         self._reporter.restore(
             {i: status for i, status in saved.statuses.items() if i in saved.unacknowledged}
@@ -133,6 +143,7 @@ class Agent:
         """The node as it is now."""
         description = await self._executor.describe()
         description.data_path_address = self._data_path
+        description.network_drivers.extend(self._networks.drivers())
         return description
 
     async def greet(self, message: SessionMessage) -> None:
@@ -145,7 +156,17 @@ class Agent:
         self._on_session(message)
 
     async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
-        """Follows the managers."""
+        """Follows the managers.
+
+        First in what concerns networks: a task's are there before it starts, and nobody here is led
+        to a task any more before it is stopped.
+        """
+        news = await self._networks.follow(message)
+        try:
+            if news:
+                await self._storage.keep_networks(news)
+        except SwarmError as error:
+            log.warning("networks will not be known if the daemon restarts: %s", error)
         await self._tasks.assign(message)
 
     async def deliver(self, send: Send) -> None:

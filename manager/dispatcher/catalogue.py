@@ -207,6 +207,7 @@ class Catalogue:
             encrypted=is_encrypted(network.spec),
             mtu=mtu_of(network.spec),
             attachable=network.spec.attachable,
+            driver_options=network.spec.driver_options,
             data_path_port=next(ports, 0),
         )
 
@@ -269,8 +270,9 @@ def _service(service: Service, network: Network) -> Item | None:
 
 
 def _peer(node: Node, ingress: str) -> Item | None:
+    """None also of a node that is down: nothing is sent there, and what was sent there ends."""
     address = node.description.data_path_address or node.status.address
-    if not address:
+    if not address or not _is_up(node):
         return None
     own = [p for p in held(node.networks) if p.network_id == ingress]
     return network_pb2.NetworkPeer(

@@ -10,6 +10,7 @@ from manager.control.not_yet import _TABLE, refuse_not_yet
 
 Spec = specs_pb2.ServiceSpec
 Mount = specs_pb2.Mount
+PUBLISH_HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
 
 
 def container(**fields: object) -> Spec:
@@ -25,9 +26,12 @@ def build(fill: Callable[[Spec], object]) -> Spec:
 
 
 REFUSED = {
-    "endpoint.mode": build(lambda s: s.endpoint.MergeFrom(specs_pb2.EndpointSpec(mode=1))),  # type: ignore[arg-type]
-    "endpoint.ports": build(lambda s: s.endpoint.ports.add(target_port=80)),
-    "task.networks": build(lambda s: s.task.networks.add(target="front")),
+    "endpoint.ports.published_port": build(
+        lambda s: s.endpoint.ports.add(target_port=80, mode=PUBLISH_HOST)
+    ),
+    "task.networks.driver_options": build(
+        lambda s: s.task.networks.add(target="front", driver_options={"a": "b"})
+    ),
     "task.networks.aliases": build(lambda s: s.task.networks.add(target="none", aliases=["a"])),
     "task.log_driver.name": build(
         lambda s: s.task.log_driver.MergeFrom(specs_pb2.LogDriver(name="syslog"))

@@ -1,0 +1,344 @@
+"""What the kernel of this host does for networks, kept as the managers want it. Blocks.
+
+One thread calls it, and no other: each step is milliseconds of netlink and nftables. It puts the
+parts of `overlay_net` together and decides nothing of its own; names are `networks`' affair, which
+live on the event loop. Nothing here ends with the daemon: `restore` finds it again.
+"""
+
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.errors import Code, SwarmError
+from api.v1 import dispatcher_pb2
+from hostkit import netns
+from overlay_net.balance import shell as balance
+from overlay_net.balance.views import View, view
+from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
+from overlay_net.fabric.hardware import GATEWAY_BRIDGE, hardware_address, shown
+from overlay_net.fabric.networks import VXLAN_PORT
+from overlay_net.fabric.operations import MakeLeg, SetLeg, SetRoute
+from overlay_net.fabric.picture import Leg
+from overlay_net.fabric.sandboxes import Sandboxes
+from overlay_net.fabric.wanted import Sandbox, Wanted
+from overlay_net.ingress.host import Node
+from overlay_net.ingress.ports import Mesh, Port, mesh, of
+from overlay_net.ingress.shell import Ingress
+from overlay_net.ingress.task import Task as Published
+from overlay_net.nft import LibNft
+from worker.executor import TemporaryError
+from worker.network_book import (
+    ENDPOINT,
+    NETWORK,
+    PEER,
+    Book,
+    Endpoint,
+    Item,
+    Key,
+    Network,
+    News,
+    Peer,
+)
+from worker.task_place import Place
+
+log = logging.getLogger(__name__)
+
+FABRIC = "swarm-fabric"
+"""The namespace of tunnels."""
+SANDBOXES = "swarm-task-"
+_INGRESS_LEG = "ing"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A task's network stack: its file, and its own addresses in its networks."""
+
+    path: str
+    addresses: tuple[str, ...]
+
+
+class DataPath:
+    """Of the node of this id. `host`: the file of the host's network namespace."""
+
+    def __init__(self, node_id: str, nft: LibNft, *, host: str = OWN_NAMESPACE) -> None:
+        self._node_id = node_id
+        self._nft = nft
+        self._host = host
+        self._sandboxes = Sandboxes(SANDBOXES)
+        self._balance = balance.Balance(nft)
+        self._ingress = Ingress(nft)
+        self._book = Book()
+        self._wanted = Wanted(node_id)
+        self._fabric: Fabric | None = None
+        self._ground: tuple[str, int] = ("", 0)
+        self._places: dict[str, tuple[Place, str]] = {}
+        self._views: dict[str, View] = {}
+        self.trouble: SwarmError | None = None
+        """What could not be carried out in the last round; it is tried again with the next."""
+
+    # --- what the managers tell -------------------------------------------------------------
+
+    def restore(
+        self, items: Iterable[Item], places: Iterable[Place], kept: Collection[str]
+    ) -> tuple[News, list[tuple[Place, str]]]:
+        """Goes on with what an earlier daemon knew: these items, and the tasks that live.
+
+        Sandboxes of others are removed, but not those of `kept` tasks. Answers with the items, and
+        with the tasks that have a sandbox, and its file.
+        """
+        there = self._sandboxes.all()
+        living = {place.task_id: place for place in places if place.task_id in there}
+        for task_id in there.keys() - living.keys() - set(kept):
+            self._sandboxes.remove(task_id)
+        for task_id, place in living.items():
+            self._put(place, there[task_id])
+        news = self._book.restore(items)
+        self._take(news)
+        self.converge(look=True)
+        return news, list(self._places.values())
+
+    def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
+        """Carries out what a message says of networks."""
+        news = self._book.follow(message)
+        if news:
+            self._take(news)
+            self.converge()
+        return news
+
+    def converge(self, *, look: bool = False) -> None:
+        """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
+        self.trouble = None
+        done = self._build(look=look)
+        if done is not None and done.failed:
+            self._failed(done.failed[0].error)
+        self._publish(look=look)
+        for place, path in self._places.values():
+            try:
+                self._lead(place, path, look=look)
+            except (SwarmError, OSError) as error:
+                self._failed(error)
+
+    # --- tasks ------------------------------------------------------------------------------
+
+    def join(self, place: Place) -> Made:
+        """The network stack of a task, with all that it is to have.
+
+        SwarmError if a network cannot be built on this host, TemporaryError if it is not there yet.
+        """
+        addresses = self._addresses(place)
+        path = self._sandboxes.make(place.task_id)
+        self._put(place, path)
+        try:
+            self._stand(place, path)
+            self._publish()
+            self._lead(place, path)
+        except BaseException:
+            self.leave(place.task_id)
+            raise
+        return Made(path, addresses)
+
+    def leave(self, task_id: str) -> None:
+        """The task has ended: its network stack goes. No error if it has none."""
+        there = self._places.pop(task_id, None)
+        if there is not None:
+            _, path = there
+            self._wanted.drop_sandbox(task_id)
+            self._balance.forget(self._sandbox(*there))
+            self._ingress.forget(Path(path))
+            self.converge()
+        self._sandboxes.remove(task_id)
+
+    def clear(self) -> None:
+        """Nothing is left of any network, as when the node leaves its swarm."""
+        for task_id in [*self._places, *self._sandboxes.all()]:
+            self.leave(task_id)
+        self._book, self._wanted, self._views = Book(), Wanted(self._node_id), {}
+        if self._fabric is None and netns.exists(FABRIC):
+            self._fabric = Fabric(FABRIC, self._filter, "", host=self._host)
+        self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
+        if self._fabric is not None:
+            self._fabric.converge(self._wanted, fresh=True)
+            self.close()
+            netns.delete(FABRIC)
+
+    def close(self) -> None:
+        """Lets go of everything, and changes nothing."""
+        if self._fabric is not None:
+            self._fabric.close()
+        self._fabric, self._ground = None, ("", 0)
+
+    # --- within -----------------------------------------------------------------------------
+
+    def _put(self, place: Place, path: str) -> None:
+        self._places[place.task_id] = (place, path)
+        sandbox = Sandbox(path, place.networks, outward=bool(place.ports))
+        self._wanted.put_sandbox(place.task_id, sandbox)
+
+    def _take(self, news: News) -> None:
+        for key in news.removed:
+            self._drop(key)
+        for item in news.updated:
+            try:
+                self._tell(item)
+            except SwarmError as error:
+                log.warning("the managers told what cannot be: %s", error)
+        stale = set(self._views) if news.has_peers() else news.networks()
+        for network_id in stale:
+            self._views.pop(network_id, None)
+
+    def _tell(self, item: Item) -> None:
+        match item:
+            case Network():
+                self._wanted.put_network(item)
+            case Peer():
+                self._wanted.put_peer(item)
+            case Endpoint():
+                self._wanted.put_endpoint(item)
+
+    def _drop(self, key: Key) -> None:
+        if key.kind == NETWORK:
+            self._wanted.drop_network(key.id)
+        elif key.kind == PEER:
+            self._wanted.drop_peer(key.id)
+        elif key.kind == ENDPOINT:
+            self._wanted.drop_endpoint(key.network_id, key.id)
+
+    def _build(self, *, look: bool = False) -> Done | None:
+        """Links and tunnels; None while this node does not know its own address."""
+        me = self._book.peers.get(self._node_id)
+        if me is None:
+            return None
+        ports = (each.data_path_port for each in self._book.networks.values())
+        ground = (me.data_path_address, next((port for port in ports if port), 0))
+        if self._fabric is None or ground != self._ground:
+            self.close()
+            address, port = ground
+            self._fabric = Fabric(
+                FABRIC, self._filter, address, port=port or VXLAN_PORT, host=self._host
+            )
+            self._ground = ground
+        return self._fabric.converge(self._wanted, fresh=look)
+
+    def _filter(self, text: str) -> None:
+        self._nft.run(Path(self._host), text)
+
+    def _stand(self, place: Place, path: str) -> None:
+        """The task's legs; raises what it cannot be without."""
+        done = self._build()
+        if done is None:
+            raise _unknown("its own address")
+        for network_id in (*place.networks, GATEWAY_BRIDGE):
+            if refused := self._wanted.refused.get(network_id):
+                raise refused
+        if any(_concerns(each.operation, path) for each in done.failed):
+            error = done.failed[0].error
+            raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
+        if done.failed:
+            self._failed(done.failed[0].error)
+
+    def _addresses(self, place: Place) -> tuple[str, ...]:
+        """The task's own, without prefix lengths; TemporaryError while they are not known."""
+        found: list[str] = []
+        for network_id in place.networks:
+            endpoint = self._book.endpoints(network_id).get(place.task_id)
+            network = self._book.networks.get(network_id)
+            if endpoint is None or network is None:
+                raise _unknown(f"network {network_id}" if network is None else network.name)
+            if not network.ingress:
+                found += [address.partition("/")[0] for address in endpoint.addresses]
+        return tuple(found)
+
+    def _publish(self, *, look: bool = False) -> None:
+        """The ports of this node."""
+        network = self._book.ingress()
+        leg = self._leg(self._host, _INGRESS_LEG)
+        if network is None or leg is None or self._fabric is None:
+            return
+        pools = tuple(pool.subnet for pool in network.pools)
+        node = Node(
+            self._node_id,
+            Path(self._host),
+            leg.name,
+            leg.mtu,
+            pools,
+            tuple(self._fabric.bridges()),
+            ipv6=any(":" in pool for pool in pools),
+        )
+        try:
+            self._ingress.apply_node(node, self._mesh(network), look=look)
+        except (SwarmError, OSError) as error:
+            self._failed(error)
+
+    def _mesh(self, network: Network) -> Mesh:
+        own: list[Port] = []
+        for place, path in self._places.values():
+            own += [of(port, self._way_out(path)) for port in place.ports]
+        return mesh(
+            self._book.services(network.id).values(),
+            self._book.endpoints(network.id).values(),
+            self._book.lost(network.id),
+            own,
+        )
+
+    def _lead(self, place: Place, path: str, *, look: bool = False) -> None:
+        """Where a task's connections go, and by what way its answers."""
+        network = self._book.ingress()
+        leg = self._leg(path, _INGRESS_LEG)
+        if network is not None and leg is not None:
+            pools = tuple(pool.subnet for pool in network.pools)
+            published = Published(Path(path), leg.name, pools, self._way_out(path))
+            self._ingress.apply_task(published, self._nodes_macs(), look=look)
+        known = {network_id: self._view(network_id) for network_id in place.networks}
+        self._balance.apply(self._sandbox(place, path), known, look=look)
+
+    def _nodes_macs(self) -> list[str]:
+        """The hardware addresses of all nodes' legs in the ingress network."""
+        return [
+            shown(hardware_address(peer.ingress_addresses))
+            for peer in self._book.peers.values()
+            if peer.ingress_addresses
+        ]
+
+    def _view(self, network_id: str) -> View:
+        if network_id not in self._views:
+            self._views[network_id] = view(
+                self._book.services(network_id).values(),
+                self._book.endpoints(network_id).values(),
+                self._book.lost(network_id),
+            )
+        return self._views[network_id]
+
+    def _sandbox(self, place: Place, path: str) -> balance.Sandbox:
+        networks = (self._book.networks.get(network_id) for network_id in place.networks)
+        pools = tuple(pool.subnet for each in networks if each for pool in each.pools)
+        return balance.Sandbox(place.task_id, Path(path), place.networks, pools)
+
+    def _leg(self, path: str, kind: str) -> Leg | None:
+        legs = [] if self._fabric is None else self._fabric.legs(path)
+        return next((leg for leg in legs if leg.name.startswith(kind)), None)
+
+    def _way_out(self, path: str) -> tuple[str, ...]:
+        """A task's addresses at the gateway bridge."""
+        legs = [] if self._fabric is None else self._fabric.legs(path)
+        found = (leg.addresses for leg in legs if leg.parent == GATEWAY_BRIDGE)
+        return tuple(a.partition("/")[0] for addresses in found for a in sorted(addresses))
+
+    def _failed(self, error: SwarmError | OSError) -> None:
+        known = error if isinstance(error, SwarmError) else None
+        self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
+
+
+def _concerns(operation: object, path: str) -> bool:
+    match operation:
+        case MakeLeg(key=key) | SetLeg(key=key):
+            return key.sandbox == path
+        case SetRoute(sandbox=sandbox):
+            return sandbox == path
+    return False
+
+
+def _unknown(what: str) -> TemporaryError:
+    return TemporaryError(
+        Code.UNAVAILABLE, f"this node has not been told of {what} yet", why="a manager will do so"
+    )
