@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from api.errors import Code, SwarmError
 from api.generic import environment
 from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
@@ -34,8 +35,9 @@ def container_request(
 ) -> ContainerRequest:
     """The container of a task, its placeholders filled in with what this node is.
 
-    INVALID if a placeholder is wrong. `files`: mounts beside those of the spec, in which nothing is
-    a placeholder. `joined`: its network stack; None: it has none, or the host's.
+    REFUSED if it asks for a network and has no place in it, INVALID if a placeholder is wrong.
+    `files`: mounts beside those of the spec, in which nothing is a placeholder. `joined`: its
+    network stack; None: it has none, or the host's.
     """
     container = specs_pb2.ContainerSpec()
     container.CopyFrom(expanded(task.spec.container, values_of(task, node)))
@@ -83,8 +85,22 @@ def labels_of(task: Task, image_id: str) -> dict[str, str]:
 
 
 def network_of(spec: specs_pb2.TaskSpec) -> str:
-    """Of a task without a network stack of our making: the host's, or none."""
-    return "host" if any(network.target == "host" for network in spec.networks) else "none"
+    """Of a task without a network stack of our making: "none" if it asks for nothing, or "host".
+
+    REFUSED if it asks for another, in which it was given no place.
+    """
+    targets = [network.target for network in spec.networks]
+    if not targets:
+        return "none"
+    if len(targets) > 1 or targets[0] not in ("none", "host"):
+        other = next(target for target in targets if target not in ("none", "host"))
+        raise SwarmError(
+            Code.REFUSED,
+            f"network {other} is not available on this node",
+            why="the task was given no address in it",
+            field="task.networks",
+        )
+    return targets[0]
 
 
 def grace_of(spec: specs_pb2.TaskSpec) -> float:

@@ -44,9 +44,7 @@ from worker.task_place import Place
 
 log = logging.getLogger(__name__)
 
-FABRIC = "swarm-fabric"
-"""The namespace of tunnels."""
-SANDBOXES = "swarm-task-"
+PREFIX = "swarm"
 _INGRESS_LEG = "ing"
 
 
@@ -59,13 +57,18 @@ class Made:
 
 
 class DataPath:
-    """Of the node of this id. `host`: the file of the host's network namespace."""
+    """Of the node of this id. `host`: the file of the host's network namespace; `prefix`: how the
+    names of all namespaces begin that are made here.
+    """
 
-    def __init__(self, node_id: str, nft: LibNft, *, host: str = OWN_NAMESPACE) -> None:
+    def __init__(
+        self, node_id: str, nft: LibNft, *, host: str = OWN_NAMESPACE, prefix: str = PREFIX
+    ) -> None:
         self._node_id = node_id
         self._nft = nft
         self._host = host
-        self._sandboxes = Sandboxes(SANDBOXES)
+        self._tunnels = f"{prefix}-fabric"
+        self._sandboxes = Sandboxes(f"{prefix}-task-")
         self._balance = balance.Balance(nft)
         self._ingress = Ingress(nft)
         self._book = Book()
@@ -154,13 +157,13 @@ class DataPath:
         for task_id in [*self._places, *self._sandboxes.all()]:
             self.leave(task_id)
         self._book, self._wanted, self._views = Book(), Wanted(self._node_id), {}
-        if self._fabric is None and netns.exists(FABRIC):
-            self._fabric = Fabric(FABRIC, self._filter, "", host=self._host)
+        if self._fabric is None and netns.exists(self._tunnels):
+            self._fabric = Fabric(self._tunnels, self._filter, "", host=self._host)
         self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
         if self._fabric is not None:
             self._fabric.converge(self._wanted, fresh=True)
             self.close()
-            netns.delete(FABRIC)
+            netns.delete(self._tunnels)
 
     def close(self) -> None:
         """Lets go of everything, and changes nothing."""
@@ -215,7 +218,7 @@ class DataPath:
             self.close()
             address, port = ground
             self._fabric = Fabric(
-                FABRIC, self._filter, address, port=port or VXLAN_PORT, host=self._host
+                self._tunnels, self._filter, address, port=port or VXLAN_PORT, host=self._host
             )
             self._ground = ground
         return self._fabric.converge(self._wanted, fresh=look)
