@@ -133,7 +133,7 @@ def _is_published(asked: specs_pb2.PortConfig, made: specs_pb2.PortConfig) -> bo
     return made.published_port > 0 and made == filled
 
 
-def attached(task: Task, service: Service | None, networks: Networks) -> list[Attachment]:
+def attached(task: Task, networks: Networks) -> list[Attachment]:
     """The places in networks for a new task; NotYet."""
     made = []
     for asked in task.spec.networks:
@@ -148,7 +148,7 @@ def attached(task: Task, service: Service | None, networks: Networks) -> list[At
                     driver=driver_of(network.spec),
                 )
             )
-    if service is not None and publishes(service):
+    if task.published:
         network = networks.publishing()
         if all(each.network_id != network.id for each in made):
             addresses = networks.take(task, network)

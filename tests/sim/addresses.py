@@ -94,7 +94,8 @@ def leaked(view: View) -> str:
         if states.is_terminal(task) and any(held(task.networks)):
             return f"{task.id} has ended, and holds addresses"
         wanted = {each.id for each in task.spec.networks if each.id}
-        got = {each.network_id for each in held(task.networks)} - {"ingress"}
+        wanted |= {"ingress"} if _published(view, task) else set()
+        got = {each.network_id for each in held(task.networks)}
         if task.status.state == states.RUNNING and got != wanted:
             return f"{task.id} is in {got}, not in {wanted}"
     for service in view.all(objects_pb2.Service):
@@ -107,6 +108,11 @@ def leaked(view: View) -> str:
         if len(service.endpoint.ports) != len(service.spec.endpoint.ports):
             return f"{service.id} publishes other ports than it asks for"
     return ""
+
+
+def _published(view: View, task: objects_pb2.Task) -> bool:
+    service = view.get(objects_pb2.Service, task.service_id)
+    return service is not None and any(map(is_ingress, service.spec.endpoint.ports))
 
 
 def _ports(service: objects_pb2.Service) -> set[tuple[int, int]]:
