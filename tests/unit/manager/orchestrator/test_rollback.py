@@ -127,7 +127,7 @@ def test_by_itself_it_does_not_go_back_to_the_same_tasks() -> None:
 
 def published(port: int, *, on_its_node: bool = False) -> specs_pb2.ServiceSpec:
     made = spec()
-    made.endpoint.ports.add(target_port=80, published_port=port, mode=int(on_its_node))  # type: ignore[arg-type]
+    made.endpoint.ports.add(target_port=80, published_port=port, mode=int(on_its_node))
     return made
 
 
