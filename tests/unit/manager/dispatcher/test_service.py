@@ -543,7 +543,8 @@ def test_an_address_is_free_once_every_node_that_is_up_has_confirmed() -> None:
                 objects_pb2.Network, "front", lambda n: n.resting.add(address="10.0.0.9")
             )
             _call, session_id = await b.register("n1")
-            message = await read(b.assignments("n1", session_id))
+            stream = b.assignments("n1", session_id)
+            message = await read(stream)
             assert message.version > 0
             await b.heartbeat("n1", session_id, applied=message.version)
 
