@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from api import states
 from api.v1 import objects_pb2
-from manager.allocator.attach import NotYet, gives_back, publishes
+from manager.allocator.attach import NotYet, gives_back
 from manager.allocator.book import Book, Owner, owner_of
 from manager.allocator.queue import Queue
 from manager.allocator.turn import Turn
 from manager.decision import Decision
 from manager.state.changes import KINDS, Batch, Event, StoredObject
-from manager.state.networks import networks_of_service, ports_of_service
+from manager.state.networks import networks_of_service, ports_of_service, publishes
 from manager.state.store import View
 
 MAX_TASKS = 250
@@ -265,7 +265,7 @@ def _gives_ports(event: Event) -> bool:
         return False
     kept = ports_of_service(new) if isinstance(new, Service) else frozenset()
     return bool(ports_of_service(old) - kept) or (
-        isinstance(new, Service) and publishes(old) != publishes(new)
+        isinstance(new, Service) and publishes(old.spec) != publishes(new.spec)
     )
 
 

@@ -13,7 +13,7 @@ from api.times import timestamp
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.eviction import was_evicted
 from manager.state.changes import copy
-from manager.state.networks import is_ingress
+from manager.state.networks import is_ingress, publishes
 from manager.state.store import View
 
 ENDED_BY_ITSELF = frozenset({states.COMPLETE, states.FAILED, states.REJECTED})
@@ -146,11 +146,6 @@ def make_alike(one: specs_pb2.ServiceSpec, other: specs_pb2.ServiceSpec) -> bool
 def host_ports(spec: specs_pb2.ServiceSpec) -> list[specs_pb2.PortConfig]:
     """The ports that each task has on its own node."""
     return [port for port in spec.endpoint.ports if not is_ingress(port)]
-
-
-def publishes(spec: specs_pb2.ServiceSpec) -> bool:
-    """Whether tasks are reached through ports of every node."""
-    return any(map(is_ingress, spec.endpoint.ports))
 
 
 def retired(task: objects_pb2.Task, now: float) -> objects_pb2.Task:

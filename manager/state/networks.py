@@ -91,6 +91,11 @@ def is_ingress(port: specs_pb2.PortConfig) -> bool:
     return port.mode != _HOST
 
 
+def publishes(spec: specs_pb2.ServiceSpec) -> bool:
+    """Whether tasks are reached through ports of every node."""
+    return any(map(is_ingress, spec.endpoint.ports))
+
+
 def port_name(key: PortKey) -> str:
     """The port as people write it: 8080/tcp."""
     protocol = specs_pb2.PortConfig.Protocol.ValueType(key[0])
@@ -124,7 +129,7 @@ def users_of(view: "View", network: Network) -> list[str]:
     """In words who would miss the network: services, then tasks that are to run on in it."""
     services = [s for s in view.services_of_network(network.id) if _needs(s, network.id)]
     if network.spec.ingress:
-        services = [s for s in view.all(Service) if any(map(is_ingress, s.spec.endpoint.ports))]
+        services = [s for s in view.all(Service) if publishes(s.spec)]
     found = [f"service {each.spec.annotations.name}" for each in services]
     known = {each.id for each in services}
     for task in view.tasks_of_network(network.id):
