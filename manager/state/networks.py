@@ -13,6 +13,7 @@ from api.errors import Code, SwarmError
 from api.networks import overlap
 from api.v1 import objects_pb2, specs_pb2
 from manager.state.changes import Action, Change
+from manager.state.files import UNDER_WAY
 
 if TYPE_CHECKING:
     from manager.state.store import View
@@ -24,14 +25,6 @@ PortKey: TypeAlias = tuple[int, int]
 """Protocol and published port."""
 
 _HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
-_UNDER_WAY = frozenset(
-    {
-        objects_pb2.UpdateStatus.STATE_UPDATING,
-        objects_pb2.UpdateStatus.STATE_PAUSED,
-        objects_pb2.UpdateStatus.STATE_ROLLBACK_STARTED,
-        objects_pb2.UpdateStatus.STATE_ROLLBACK_PAUSED,
-    }
-)
 
 _OVER = frozenset(
     {
@@ -234,7 +227,7 @@ def _subnets(network: Network) -> set[str]:
 def _needs(service: Service, network_id: str) -> bool:
     if network_id in named_by(service.spec.task):
         return True
-    going_back = service.update_status.state in _UNDER_WAY
+    going_back = service.update_status.state in UNDER_WAY
     return going_back and network_id in named_by(service.previous_spec.task)
 
 
