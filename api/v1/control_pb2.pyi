@@ -1207,11 +1207,14 @@ class NetworkUse(message.Message):
     NODES_FIELD_NUMBER: builtins.int
     ADDRESSES_HELD_FIELD_NUMBER: builtins.int
     ADDRESSES_FIELD_NUMBER: builtins.int
+    ADDRESSES_RESTING_FIELD_NUMBER: builtins.int
     network_id: builtins.str
     addresses_held: builtins.int
     """of IPv4, with those that rest"""
     addresses: builtins.int
     """of IPv4 that can be handed out"""
+    addresses_resting: builtins.int
+    """of those that are held: nobody's, until all nodes have forgotten them"""
     @builtins.property
     def services(self) -> containers.RepeatedCompositeFieldContainer[NetworkUser]: ...
     @builtins.property
@@ -1224,10 +1227,11 @@ class NetworkUse(message.Message):
         nodes: abc.Iterable[NetworkUser] | None = ...,
         addresses_held: builtins.int = ...,
         addresses: builtins.int = ...,
+        addresses_resting: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "addresses_held", b"addresses_held", "network_id", b"network_id", "nodes", b"nodes", "services", b"services"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "addresses_held", b"addresses_held", "addresses_resting", b"addresses_resting", "network_id", b"network_id", "nodes", b"nodes", "services", b"services"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,7 +14,7 @@ from manager.allocator import ports
 from manager.allocator.book import Book, owner_of
 from manager.allocator.ipam import bare
 from manager.state.changes import copy
-from manager.state.networks import PortKey, held, holds, is_ingress, named_by
+from manager.state.networks import PortKey, held, holds, is_ingress, named_by, publishes
 from manager.state.store import View
 
 Attachment = objects_pb2.NetworkAttachment
@@ -82,11 +82,6 @@ class Networks:
         )
 
 
-def publishes(service: Service) -> bool:
-    """Whether the service has ports on every node."""
-    return any(map(is_ingress, service.spec.endpoint.ports))
-
-
 def endpoint_of(
     service: Service, networks: Networks, is_free: Callable[[PortKey], bool]
 ) -> objects_pb2.Endpoint:
@@ -111,7 +106,7 @@ def _with_virtual_ip(service: Service, networks: Networks) -> Iterator[Network]:
             network = networks.usable(network_id)
             if driver_of(network.spec) == OVERLAY:
                 yield network
-    if publishes(service):
+    if publishes(service.spec):
         yield networks.publishing()
 
 
@@ -133,7 +128,7 @@ def _is_published(asked: specs_pb2.PortConfig, made: specs_pb2.PortConfig) -> bo
     return made.published_port > 0 and made == filled
 
 
-def attached(task: Task, service: Service | None, networks: Networks) -> list[Attachment]:
+def attached(task: Task, networks: Networks) -> list[Attachment]:
     """The places in networks for a new task; NotYet."""
     made = []
     for asked in task.spec.networks:
@@ -148,7 +143,7 @@ def attached(task: Task, service: Service | None, networks: Networks) -> list[At
                     driver=driver_of(network.spec),
                 )
             )
-    if service is not None and publishes(service):
+    if task.published:
         network = networks.publishing()
         if all(each.network_id != network.id for each in made):
             addresses = networks.take(task, network)

@@ -7,21 +7,21 @@ there is room. Places nothing. Cost is per object that changed, whatever is in i
 """
 
 from collections.abc import Iterator
-from heapq import nsmallest
 from typing import TypeVar
 
 from api import states
 from api.v1 import objects_pb2
-from manager.allocator.attach import NotYet, gives_back, publishes
+from manager.allocator.attach import NotYet, gives_back
 from manager.allocator.book import Book, Owner, owner_of
+from manager.allocator.queue import Queue
 from manager.allocator.turn import Turn
 from manager.decision import Decision
 from manager.state.changes import KINDS, Batch, Event, StoredObject
-from manager.state.networks import networks_of_service, ports_of_service
+from manager.state.networks import networks_of_service, ports_of_service, publishes
 from manager.state.store import View
 
-MAX_TASKS = 500
-"""Tasks per decision, so that a step stays well under 20 ms."""
+MAX_TASKS = 250
+"""Tasks per decision, so that a step stays under 20 ms, though each joins networks."""
 MAX_RELEASES = 100
 """Tasks that give addresses back in one batch: if one of them has changed meanwhile, all are looked
 at again, then fewer at a time.
@@ -48,8 +48,8 @@ class AllocatorLoop:
     def _forget(self) -> None:
         self._book = Book()
         self._unseen: dict[Owner, None] = {}  # networks, services, nodes: what may lack something
-        self._new: dict[str, None] = {}
-        self._ended: dict[str, None] = {}
+        self._new = Queue()
+        self._ended = Queue()
         self._refused: dict[Owner, None] = {}
         self._waiting: dict[str, dict[Owner, None]] = {}  # by what it takes
         self._waits_for: dict[Owner, str] = {}
@@ -92,16 +92,16 @@ class AllocatorLoop:
         self._look_again(view)
         turn = Turn(view, self._book, now)
         self._look_at_others(view, turn)
-        for task_id in _first(self._ended, self._releases):
+        for task_id in self._ended.take(self._releases):
             task = view.get(Task, task_id)
             if task is not None and gives_back(task):
                 turn.release(task)
         self._releases = min(MAX_RELEASES, 2 * self._releases)
-        for task_id in _first(self._new, MAX_TASKS):
+        for task_id in self._new.take(MAX_TASKS):
             task = view.get(Task, task_id)
             if task is not None and _is_due(task):
                 self._look_at_task(task, turn)
-        turn.warn(_first(self._book.touched, len(self._book.touched)))
+        turn.warn(_all(self._book.touched))
         return Decision(turn.batches(), more=self._has_work())
 
     def refused(self, batch: Batch) -> None:
@@ -117,10 +117,10 @@ class AllocatorLoop:
     def _note(self, obj: StoredObject) -> None:
         if isinstance(obj, Task):
             if _is_due(obj):
-                self._new[obj.id] = None
+                self._new.put(obj.id)
             elif gives_back(obj):
                 self._waits_no_more(owner_of(obj))
-                self._ended[obj.id] = None
+                self._ended.put(obj.id)
         elif isinstance(obj, Network):
             self._unseen[owner_of(obj)] = None
             self._book.touched[obj.id] = None
@@ -133,7 +133,7 @@ class AllocatorLoop:
 
     def _look_again(self, view: View) -> None:
         """What was refused did not come to be: the book follows the state, as it is."""
-        for owner in _first(self._refused, len(self._refused)):
+        for owner in _all(self._refused):
             obj = _find(view, owner)
             if obj is not None:
                 self._book.follow(obj)
@@ -143,7 +143,7 @@ class AllocatorLoop:
         if self._every_node:
             self._unseen.update((owner_of(node), None) for node in view.all(Node))
             self._every_node = False
-        for owner in sorted(_first(self._unseen, len(self._unseen)), key=_order):
+        for owner in sorted(_all(self._unseen), key=_order):
             obj = _find(view, owner)
             if len(turn) >= MAX_TASKS:
                 self._unseen[owner] = None
@@ -193,7 +193,7 @@ class AllocatorLoop:
         for owner in list(self._waiting.get(key, ())):
             self._waits_no_more(owner)
             if owner[0] == KINDS[Task]:
-                self._new[owner[1]] = None
+                self._new.put(owner[1])
             else:
                 self._unseen[owner] = None
 
@@ -265,15 +265,12 @@ def _gives_ports(event: Event) -> bool:
         return False
     kept = ports_of_service(new) if isinstance(new, Service) else frozenset()
     return bool(ports_of_service(old) - kept) or (
-        isinstance(new, Service) and publishes(old) != publishes(new)
+        isinstance(new, Service) and publishes(old.spec) != publishes(new.spec)
     )
 
 
-def _first(queue: dict[K, None], count: int) -> list[K]:
-    """Takes so many out of a queue, in the order of their ids: so who is given what depends on the
-    state alone, and not on what a leader has seen of its coming to be.
-    """
-    found = nsmallest(count, queue) if count < len(queue) else sorted(queue)
-    for key in found:
-        del queue[key]
+def _all(names: dict[K, None]) -> list[K]:
+    """Takes out everything, in order."""
+    found = sorted(names)
+    names.clear()
     return found

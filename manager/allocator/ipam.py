@@ -6,6 +6,7 @@ out; with an ip range only what lies in it is.
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from api.networks import IpNetwork, subnet_of
@@ -23,8 +24,9 @@ class Address(NamedTuple):
     number: int
 
 
+@lru_cache(maxsize=1 << 16)
 def parsed(text: str) -> Address:
-    """The address in `10.0.1.5` or `10.0.1.5/24`."""
+    """The address in `10.0.1.5` or `10.0.1.5/24`. Each is read again with every event about it."""
     address = ipaddress.ip_address(text.partition("/")[0])
     return Address(address.version, int(address))
 

@@ -99,7 +99,7 @@ class Turn:
         if service is not None and not self._is_settled(service):
             raise NotYet("", service.id)
         try:
-            places = attached(task, service, self._networks)
+            places = attached(task, self._networks)
         except NotYet:
             self._book.follow(task)
             raise

@@ -178,6 +178,7 @@ def _count(use: control_pb2.NetworkUse, network: Network) -> None:
     for text in (*held, *(each.address for each in network.resting)):
         room.take(parsed(text))
     use.addresses_held, use.addresses = room.usage(V4)
+    use.addresses_resting = sum(parsed(r.address).family == V4 for r in network.resting)
 
 
 def _check_unchangeable(old: specs_pb2.NetworkSpec, new: specs_pb2.NetworkSpec) -> None:

@@ -10,11 +10,10 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 from api import states
 from api.networks import driver_of, is_encrypted, mtu_of
 from api.v1 import network_pb2, objects_pb2, specs_pb2, types_pb2
-from manager.allocator.attach import publishes
 from manager.allocator.ipam import bare
 from manager.allocator.networks import is_settled
 from manager.state.changes import Event
-from manager.state.networks import held, is_ingress, named_by
+from manager.state.networks import held, is_ingress, named_by, publishes
 from manager.state.store import View
 
 Network = objects_pb2.Network
@@ -146,7 +145,7 @@ class Catalogue:
         if self.ingress == network.id or not network.spec.ingress:
             return []
         self._note_ingress(network)
-        publishing = (s for s in self._view.all(Service) if publishes(s))
+        publishing = (s for s in self._view.all(Service) if publishes(s.spec))
         services = (key for s in publishing for key in _of_service(s, self.ingress))
         peers = (Key(PEER, UNDERLAY, node.id) for node in self._view.all(Node))
         return self._refresh(*services, *peers)
@@ -242,7 +241,7 @@ def _of_task(task: Task) -> list[Key]:
 
 def _of_service(service: Service, ingress: str) -> list[Key]:
     found = {*named_by(service.spec.task), *(v.network_id for v in service.endpoint.virtual_ips)}
-    if publishes(service) and ingress:
+    if publishes(service.spec) and ingress:
         found.add(ingress)
     return [Key(SERVICE, network_id, service.id) for network_id in sorted(found)]
 
@@ -251,7 +250,7 @@ def _service(service: Service, network: Network) -> Item | None:
     """The service in a network; None while it has no virtual address there that it is to have."""
     virtual = [bare(v.address) for v in service.endpoint.virtual_ips if v.network_id == network.id]
     asked = [each for each in service.spec.task.networks if each.id == network.id]
-    published = network.spec.ingress and publishes(service)
+    published = network.spec.ingress and publishes(service.spec)
     if not (asked or published):
         return None
     mode = service.spec.endpoint.mode

@@ -13,6 +13,9 @@ from manager.state.store import View
 PERIOD = 1.0
 """Seconds between two looks, while any address rests."""
 
+OVERDUE = 60.0
+"""Seconds for which addresses may rest, though all is well; and between two complaints."""
+
 Network = objects_pb2.Network
 
 
@@ -24,6 +27,7 @@ class Rests:
         self._confirmed = confirmed
         self._networks: dict[str, None] = {}
         self._looked_at: float | None = None
+        self._moved_at: float | None = None
 
     def begin(self, view: View) -> None:
         """From the state as it is."""
@@ -35,6 +39,8 @@ class Rests:
             self._networks[event.new.id] = None
         else:
             self._networks.pop(event.object.id, None)
+        if not self._networks:
+            self._moved_at = None
 
     def due(self, now: float) -> float | None:
         """When to look; None while nothing rests."""
@@ -47,17 +53,27 @@ class Rests:
         self._looked_at = now
         return self._confirmed()
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether addresses have rested for too long; once in a while only."""
+        if self._moved_at is None or not self._networks or now - self._moved_at < OVERDUE:
+            return False
+        self._moved_at = now
+        return True
+
     def restore(self, taken: int) -> None:
         """Nothing: the next look finds it again."""
 
     def batches(self, view: View, taken: int) -> Iterator[Batch]:
         """The networks without those addresses that have rested for long enough."""
+        if self._moved_at is None:
+            self._moved_at = self._looked_at
         for network_id in list(self._networks):
             network = view.get(Network, network_id)
             if network is None:
                 continue
             left = [each for each in network.resting if each.since > taken]
             if len(left) < len(network.resting):
+                self._moved_at = self._looked_at
                 changed = copy(network)
                 del changed.resting[:]
                 changed.resting.extend(left)

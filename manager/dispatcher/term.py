@@ -279,11 +279,20 @@ class Term:
         A node that is down is told everything anew before it serves again. One that never was up
         knows nothing.
         """
-        version = self._routed
+        version, latest = self._routed, ""
         for node in self._store.all(Node):
             if node.status.state != types_pb2.NODE_STATE_DOWN and node.HasField("description"):
                 link = self._links.get(node.id)
-                version = min(version, 0 if link is None else link.confirmed())
+                confirmed = 0 if link is None else link.confirmed()
+                if confirmed < version:
+                    version, latest = confirmed, node.description.hostname or node.id
+        if latest and self._rests.is_overdue(self._monotonic()):
+            logger.warning(
+                "addresses of networks cannot be used again: node %s has not confirmed what it was "
+                "told since version %d of the state; look at its daemon, or drain and stop it",
+                latest,
+                version,
+            )
         return version
 
     async def _end_leases(self) -> None:

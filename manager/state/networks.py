@@ -13,6 +13,7 @@ from api.errors import Code, SwarmError
 from api.networks import overlap
 from api.v1 import objects_pb2, specs_pb2
 from manager.state.changes import Action, Change
+from manager.state.files import UNDER_WAY
 
 if TYPE_CHECKING:
     from manager.state.store import View
@@ -24,14 +25,6 @@ PortKey: TypeAlias = tuple[int, int]
 """Protocol and published port."""
 
 _HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
-_UNDER_WAY = frozenset(
-    {
-        objects_pb2.UpdateStatus.STATE_UPDATING,
-        objects_pb2.UpdateStatus.STATE_PAUSED,
-        objects_pb2.UpdateStatus.STATE_ROLLBACK_STARTED,
-        objects_pb2.UpdateStatus.STATE_ROLLBACK_PAUSED,
-    }
-)
 
 _OVER = frozenset(
     {
@@ -91,6 +84,11 @@ def is_ingress(port: specs_pb2.PortConfig) -> bool:
     return port.mode != _HOST
 
 
+def publishes(spec: specs_pb2.ServiceSpec) -> bool:
+    """Whether tasks are reached through ports of every node."""
+    return any(map(is_ingress, spec.endpoint.ports))
+
+
 def port_name(key: PortKey) -> str:
     """The port as people write it: 8080/tcp."""
     protocol = specs_pb2.PortConfig.Protocol.ValueType(key[0])
@@ -124,7 +122,7 @@ def users_of(view: "View", network: Network) -> list[str]:
     """In words who would miss the network: services, then tasks that are to run on in it."""
     services = [s for s in view.services_of_network(network.id) if _needs(s, network.id)]
     if network.spec.ingress:
-        services = [s for s in view.all(Service) if any(map(is_ingress, s.spec.endpoint.ports))]
+        services = [s for s in view.all(Service) if publishes(s.spec)]
     found = [f"service {each.spec.annotations.name}" for each in services]
     known = {each.id for each in services}
     for task in view.tasks_of_network(network.id):
@@ -229,7 +227,7 @@ def _subnets(network: Network) -> set[str]:
 def _needs(service: Service, network_id: str) -> bool:
     if network_id in named_by(service.spec.task):
         return True
-    going_back = service.update_status.state in _UNDER_WAY
+    going_back = service.update_status.state in UNDER_WAY
     return going_back and network_id in named_by(service.previous_spec.task)
 
 

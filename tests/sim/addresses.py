@@ -7,7 +7,7 @@ from api import states
 from api.v1 import objects_pb2
 from manager.allocator.ipam import bare
 from manager.state.changes import KINDS, Event, StoredObject
-from manager.state.networks import held, is_ingress
+from manager.state.networks import held, is_ingress, publishes
 from manager.state.store import View
 
 Network = objects_pb2.Network
@@ -94,19 +94,25 @@ def leaked(view: View) -> str:
         if states.is_terminal(task) and any(held(task.networks)):
             return f"{task.id} has ended, and holds addresses"
         wanted = {each.id for each in task.spec.networks if each.id}
-        got = {each.network_id for each in held(task.networks)} - {"ingress"}
+        wanted |= {"ingress"} if _published(view, task) else set()
+        got = {each.network_id for each in held(task.networks)}
         if task.status.state == states.RUNNING and got != wanted:
             return f"{task.id} is in {got}, not in {wanted}"
     for service in view.all(objects_pb2.Service):
         vip = service.spec.endpoint.mode == 0
         wanted = {each.id for each in service.spec.task.networks if each.id and vip}
-        if any(map(is_ingress, service.spec.endpoint.ports)):
+        if publishes(service.spec):
             wanted.add("ingress")
         if {v.network_id for v in service.endpoint.virtual_ips} != wanted:
             return f"{service.id} has addresses in other networks than {wanted}"
         if len(service.endpoint.ports) != len(service.spec.endpoint.ports):
             return f"{service.id} publishes other ports than it asks for"
     return ""
+
+
+def _published(view: View, task: objects_pb2.Task) -> bool:
+    service = view.get(objects_pb2.Service, task.service_id)
+    return service is not None and publishes(service.spec)
 
 
 def _ports(service: objects_pb2.Service) -> set[tuple[int, int]]:

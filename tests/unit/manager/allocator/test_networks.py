@@ -31,7 +31,9 @@ def web(*networks: str, ports: Iterable[int] = (), name: str = "web") -> Service
 
 
 def new_task(task_id: str, of: Service, slot: int = 1) -> Task:
-    return task(task_id, of.id, slot, state=NEW, spec=of.spec.task)
+    made = task(task_id, of.id, slot, state=NEW, spec=of.spec.task)
+    made.published = bool(of.spec.endpoint.ports)
+    return made
 
 
 def driver(*objects: objects_pb2.Network | Service | Task | Node) -> LoopDriver:

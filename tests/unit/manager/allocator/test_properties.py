@@ -74,6 +74,7 @@ class Bench:
         if of is not None:
             self.made += 1
             fresh = task(f"t{self.made:04}", of.id, state=states.NEW, spec=of.spec.task)
+            fresh.published = bool(of.spec.endpoint.ports)
             self.write(create(fresh))
 
     def _end(self, number: int) -> None:

@@ -231,6 +231,8 @@ def test_what_a_service_held_rests_when_it_is_removed() -> None:
     desk.use("web", "front")
     desk.allocate()
     desk.drop("web")
+    use = desk.networks.use(control_pb2.GetRequest(key="front"))
+    assert (use.addresses_held, use.addresses_resting) == (1, 1)
     (rest,) = desk.network("front").resting
     assert (rest.address, rest.since) == ("10.0.1.2", desk.store.version)
 

@@ -11,7 +11,7 @@ from api.v1 import dispatcher_pb2, network_pb2, objects_pb2, specs_pb2
 from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.catalogue import Catalogue
 from manager.dispatcher.networks import NodeNetworks
-from manager.dispatcher.rests import PERIOD, Rests
+from manager.dispatcher.rests import OVERDUE, PERIOD, Rests
 from manager.state.changes import Change, StoredObject, batch, copy, create, delete, update
 from tests.sim.control.known import KnownNetworks, item_of, right
 from tests.support.builders import DOWN, READY, cluster, join, network, node, publish, service, task
@@ -353,3 +353,18 @@ def test_addresses_rest_until_their_version_is_confirmed() -> None:
 
 def test_no_item_is_in_a_change_of_a_task() -> None:
     assert item_of(dispatcher_pb2.AssignmentChange(task=Task(id="t"))) is None
+
+
+def test_what_rests_for_too_long_is_complained_of_now_and_then() -> None:
+    station = front_and_back()
+    station.change(Network, "front", lambda n: n.resting.add(address="10.0.1.9"))
+    rests = Rests(lambda: 0)
+    rests.begin(station.store)
+
+    def look(now: float) -> bool:
+        overdue = rests.is_overdue(now)
+        assert list(rests.batches(station.store, rests.take(now))) == []
+        return overdue
+
+    moments = [0.0, OVERDUE - 1, OVERDUE, OVERDUE + 1, 2 * OVERDUE]
+    assert [look(now) for now in moments] == [False, False, True, False, True]
