@@ -1,4 +1,4 @@
-"""Fields of a service spec that have no effect yet. They are refused, never ignored. Pure.
+"""Fields of specs that have no effect yet. They are refused, never ignored. Pure.
 
 A field leaves this table in the change that gives it its effect.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
+from api.networks import is_encrypted
 from api.v1 import specs_pb2
 
 Spec = specs_pb2.ServiceSpec
@@ -95,6 +96,13 @@ def refuse_not_yet(spec: Spec) -> None:
             raise _refusal(row.path, row.flag, row.why)
     for path, why in _mounts(spec.task.container.mounts):
         raise _refusal(path, "--mount", why)
+
+
+def refuse_network_not_yet(spec: specs_pb2.NetworkSpec) -> None:
+    """Refuses a network that asks for what has no effect: UNSUPPORTED."""
+    if is_encrypted(spec):
+        why = "traffic between nodes cannot be encrypted yet, and would go in clear"
+        raise _refusal("driver_options", "--opt encrypted", why)
 
 
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ httpd -f -p 80 -h /www & trap 'kill $!; exit 0' TERM; wait
 """
 """A web server that says who it is, and who asks."""
 ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2"
-"""Asks a web server; the last line of its answer is what it says. (A static wget finds no names.)"""
+"""Asks a web server, whose word is the last line. (No static wget finds a name.)"""
 MANY = 100
 
 
