@@ -169,6 +169,10 @@ class Agent:
             log.warning("networks will not be known if the daemon restarts: %s", error)
         await self._tasks.assign(message)
 
+    def confirms(self) -> bool:
+        """Whether what was assigned is all that the node knows of networks."""
+        return self._networks.confirms()
+
     async def deliver(self, send: Send) -> None:
         """Reports statuses until `send` fails."""
         await self._reporter.deliver(send)

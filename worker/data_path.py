@@ -18,7 +18,15 @@ from overlay_net.balance.views import View, view
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE, hardware_address, shown
 from overlay_net.fabric.networks import VXLAN_PORT
-from overlay_net.fabric.operations import MakeLeg, SetLeg, SetRoute
+from overlay_net.fabric.operations import (
+    DropEntries,
+    MakeLeg,
+    PutEntries,
+    RemoveLeg,
+    RemoveTunnel,
+    SetLeg,
+    SetRoute,
+)
 from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
@@ -46,6 +54,8 @@ log = logging.getLogger(__name__)
 
 PREFIX = "swarm"
 _INGRESS_LEG = "ing"
+_TAKES_BACK = (DropEntries, PutEntries, RemoveLeg, RemoveTunnel)
+"""Operations by which who was there before is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,11 @@ class DataPath:
         self._views: dict[str, View] = {}
         self.trouble: SwarmError | None = None
         """What could not be carried out in the last round; it is tried again with the next."""
+        self.stale = False
+        """Whether something of it had to go, and may be there still: the node may yet send to who
+        was there before.
+        """
+        self._left_over = False  # as `stale`, of a round that is under way
 
     # --- what the managers tell -------------------------------------------------------------
 
@@ -111,16 +126,18 @@ class DataPath:
 
     def converge(self, *, look: bool = False) -> None:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
-        self.trouble = None
-        done = self._build(look=look)
-        if done is not None and done.failed:
-            self._failed(done.failed[0].error)
+        self.trouble, self._left_over = None, False
+        try:
+            self._note(self._build(look=look))
+        except (SwarmError, OSError) as error:
+            self._failed(error, stale=True)
         self._publish(look=look)
         for place, path in self._places.values():
             try:
                 self._lead(place, path, look=look)
             except (SwarmError, OSError) as error:
-                self._failed(error)
+                self._failed(error, stale=True)
+        self.stale = self._left_over
 
     # --- tasks ------------------------------------------------------------------------------
 
@@ -136,6 +153,10 @@ class DataPath:
             self._stand(place, path)
             self._publish()
             self._lead(place, path)
+        except OSError as error:
+            self.leave(place.task_id)
+            what = f"the networks of task {place.task_id} cannot be built yet"
+            raise TemporaryError(Code.UNAVAILABLE, what, why=str(error)) from error
         except BaseException:
             self.leave(place.task_id)
             raise
@@ -237,8 +258,7 @@ class DataPath:
         if any(_concerns(each.operation, path) for each in done.failed):
             error = done.failed[0].error
             raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
-        if done.failed:
-            self._failed(done.failed[0].error)
+        self._note(done)
 
     def _addresses(self, place: Place) -> tuple[str, ...]:
         """The task's own, without prefix lengths; TemporaryError while they are not known."""
@@ -271,7 +291,7 @@ class DataPath:
         try:
             self._ingress.apply_node(node, self._mesh(network), look=look)
         except (SwarmError, OSError) as error:
-            self._failed(error)
+            self._failed(error, stale=True)
 
     def _mesh(self, network: Network) -> Mesh:
         own: list[Port] = []
@@ -327,7 +347,12 @@ class DataPath:
         found = (leg.addresses for leg in legs if leg.parent == GATEWAY_BRIDGE)
         return tuple(a.partition("/")[0] for addresses in found for a in sorted(addresses))
 
-    def _failed(self, error: SwarmError | OSError) -> None:
+    def _note(self, done: Done | None) -> None:
+        for each in () if done is None else done.failed:
+            self._failed(each.error, stale=isinstance(each.operation, _TAKES_BACK))
+
+    def _failed(self, error: SwarmError | OSError, *, stale: bool) -> None:
+        self._left_over = self._left_over or stale
         known = error if isinstance(error, SwarmError) else None
         self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
 

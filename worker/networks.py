@@ -66,6 +66,9 @@ class NodeNetworks(Protocol):
     async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
         """Carries out what a message says of networks, and returns what it changed."""
 
+    def confirms(self) -> bool:
+        """Whether nothing is left here of what the managers took back."""
+
     async def join(self, task: Task) -> Joined | None:
         """Makes the network stack of a task; None if it needs none of its own.
 
@@ -100,6 +103,10 @@ class NoNetworks:
     async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
         """See NodeNetworks."""
         return News()
+
+    def confirms(self) -> bool:
+        """See NodeNetworks."""
+        return True
 
     async def join(self, task: Task) -> Joined | None:
         """See NodeNetworks."""
@@ -162,6 +169,10 @@ class KernelNetworks:
         news = await self._act(lambda: data_path.follow(message))
         self._name(news)
         return news
+
+    def confirms(self) -> bool:
+        """See NodeNetworks."""
+        return self._data_path is None or not self._data_path.stale
 
     async def join(self, task: Task) -> Joined | None:
         """See NodeNetworks."""

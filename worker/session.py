@@ -53,9 +53,12 @@ class Work(Protocol):
     async def assign(self, message: Message) -> None:
         """Carries out assignments, of which nothing is missing in between.
 
-        When it returns, the node knows of networks what they say, and nothing else: the managers
-        give addresses that it knew before to others then.
+        When it returns, and `confirms` says so, the node knows of networks what they say, and
+        nothing else: the managers give addresses that it knew before to others then.
         """
+
+    def confirms(self) -> bool:
+        """Whether that is so. If not, it may yet be: managers are told nothing new meanwhile."""
 
     async def deliver(self, send: Send) -> None:
         """Reports statuses until `send` fails."""
@@ -147,8 +150,11 @@ class Session:
             await self._work.greet(await _next(stream, "the session"))
 
     async def _beat(self) -> NoReturn:
+        confirmed = 0
         while True:
-            request = dispatcher_pb2.HeartbeatRequest(session_id=self._id, applied=self._applied)
+            if self._work.confirms():
+                confirmed = self._applied
+            request = dispatcher_pb2.HeartbeatRequest(session_id=self._id, applied=confirmed)
             call = self._dispatcher.Heartbeat(request, timeout=self._timing.rpc_timeout)
             answer = await _answer(call, "the heartbeat")
             await asyncio.sleep(seconds_of(answer.period) or DEFAULT_PERIOD)

@@ -16,7 +16,7 @@ from swarmctl.life import wished_role
 from tests.sim.control.calls import Channel
 from tests.sim.control.containers import Container, Exit, SimExecutor
 from tests.sim.control.disk import ghost
-from tests.sim.control.known import KnownNetworks
+from tests.sim.control.known import KnownNetworks, PaperNetworks
 from tests.sim.control.loop import Process
 from tests.sim.control.manager import CLUSTER, Manager
 from tests.sim.control.storage import Kept, SimStorage
@@ -36,12 +36,6 @@ class WatchedAgent(Agent):
     """Notes what managers have acknowledged."""
 
     acknowledged: Callable[[list[Update]], None]
-    known: KnownNetworks
-
-    async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
-        """As Agent; networks are followed first."""
-        self.known.follow(message)
-        await super().assign(message)
 
     async def deliver(self, send: Callable[[list[Update]], Awaitable[None]]) -> None:
         """As Agent."""
@@ -192,8 +186,8 @@ class Host:
             wall=world.wall,
             chance=world.random,
             on_session=self._heard,
+            networks=PaperNetworks(self.known),
         )
-        agent.known = self.known
         agent.acknowledged = lambda updates: world.checks.acknowledged(self, updates)
         await agent.run()
 

@@ -3,7 +3,7 @@
 It outlives the agent, as entries in a kernel do, and not the host.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
 from api.v1 import dispatcher_pb2, network_pb2
@@ -11,6 +11,8 @@ from manager.allocator.ipam import bare
 from manager.dispatcher.catalogue import Catalogue, Item
 from manager.dispatcher.networks import NodeNetworks
 from manager.state.store import View
+from worker.network_book import News
+from worker.networks import DRIVERS, NoNetworks
 
 Message = dispatcher_pb2.AssignmentsMessage
 Change = dispatcher_pb2.AssignmentChange
@@ -46,6 +48,22 @@ class KnownNetworks:
         for item in self.items.values():
             if isinstance(item, network_pb2.NetworkEndpoint):
                 yield from ((item.network_id, bare(text)) for text in item.addresses)
+
+
+class PaperNetworks(NoNetworks):
+    """A host's networks, of which there is nothing but what it would know."""
+
+    def __init__(self, known: KnownNetworks) -> None:
+        self._known = known
+
+    def drivers(self) -> Collection[str]:
+        """As a host that can build them all."""
+        return DRIVERS
+
+    async def follow(self, message: Message) -> News:
+        """As NodeNetworks; nothing is news for its disk, which has none."""
+        self._known.follow(message)
+        return News()
 
 
 def right(view: View, node_id: str) -> dict[Key, Item]:
