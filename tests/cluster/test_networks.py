@@ -211,3 +211,43 @@ def test_killed_daemons_disturb_no_traffic(swarm: Swarm) -> None:
             swarm.until_node(host, "Ready")
         load.goes_on()
     assert load.failed == []
+
+
+def test_networks_stay_while_managers_are_away(swarm: Swarm) -> None:
+    swarm.create("web", "--publish", "8080:80", TOOLS, "sh", "-c", WEB, replicas=3)
+    client = Client(swarm)
+    for host in HOSTS:
+        swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
+    with Load(client) as load:
+        swarm.kill_daemon("m1")
+        swarm.kill_daemon("w1")
+        swarm.start_daemon("w1")
+        load.goes_on()
+        swarm.start_daemon("m1")
+        load.goes_on()
+    assert load.failed == []
+    for host in HOSTS:
+        swarm.until_node(host, "Ready")
+
+
+def test_a_port_of_mode_host_is_its_own_nodes(swarm: Swarm) -> None:
+    publish = ("--publish", "published=8080,target=80,mode=host")
+    swarm.create("web", *publish, TOOLS, "sh", "-c", WEB, replicas=2)
+    client = Client(swarm)
+    tasks = {task.node: task.id[:12] for task in swarm.tasks("web")}
+    assert len(tasks) == 2
+    for host in HOSTS:
+        expected = (tasks[host], client.address) if host in tasks else None
+        swarm.until(lambda h=host, e=expected: client.ask(h) == e, f"{host}: {expected}")  # type: ignore[misc]
+
+
+def test_a_network_that_a_node_cannot_build_is_its_tasks_error(swarm: Swarm) -> None:
+    lan = ("--driver", "macvlan", "--opt", "parent=nosuch0", "--subnet", "192.168.7.0/24", "lan")
+    swarm.ctl("network", "create", *lan)
+    restart = ("--restart-condition", "none")
+    words = ("--detach", "--name", "web", "--network", "lan", *restart, TOOLS, "sh", "-c", OBEDIENT)
+    swarm.ctl("service", "create", *words)
+    swarm.until(lambda: [t for t in swarm.tasks("web") if t.state == "Rejected"], "it is rejected")
+    assert "no device nosuch0" in swarm.tasks("web")[0].error
+    swarm.clear()
+    swarm.until(lambda: swarm.ctl("network", "rm", "lan", code=None).code == 0, "it is unused")
