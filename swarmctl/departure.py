@@ -12,7 +12,7 @@ from api.errors import SwarmError
 from api.v1 import objects_pb2
 from swarmctl.membership import MembershipStore
 from worker.executor import Executor
-from worker.networks import NodeNetworks
+from worker.node_networks import NodeNetworks
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)

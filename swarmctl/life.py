@@ -32,7 +32,7 @@ from swarmctl.switch import Switch
 from worker.agent import Agent
 from worker.backoff import Backoff
 from worker.executor import Executor
-from worker.networks import NodeNetworks
+from worker.node_networks import NodeNetworks
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)

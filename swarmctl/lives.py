@@ -34,7 +34,7 @@ from swarmctl.recovery import Recovery
 from swarmctl.switch import Switch
 from swarmctl.threads import to_its_end
 from worker.container import ContainerExecutor
-from worker.networks import NodeNetworks
+from worker.node_networks import NodeNetworks
 
 logger = logging.getLogger(__name__)
 

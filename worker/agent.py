@@ -21,7 +21,7 @@ from worker.exec import CommandServer
 from worker.executor import Executor
 from worker.logs import LogPublisher
 from worker.managers import ManagerAddress, Managers
-from worker.networks import NodeNetworks, NoNetworks
+from worker.node_networks import NodeNetworks, NoNetworks
 from worker.reporter import Reporter, Send
 from worker.session import Timing
 from worker.storage import Storage

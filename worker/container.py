@@ -43,7 +43,7 @@ from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.logins import login_of
-from worker.networks import NodeNetworks, NoNetworks
+from worker.node_networks import NodeNetworks, NoNetworks
 from worker.task_files import TaskFile, gather, mounts
 
 log = logging.getLogger(__name__)

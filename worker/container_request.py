@@ -14,7 +14,7 @@ from api.states import task_name
 from api.times import seconds_of
 from api.v1 import exec_pb2, objects_pb2, specs_pb2
 from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest, Fingerprint
-from worker.networks import Joined
+from worker.node_networks import Joined
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 DEFAULT_GRACE = 10.0

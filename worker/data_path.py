@@ -6,17 +6,15 @@ live on the event loop. Nothing here ends with the daemon: `restore` finds it ag
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2
 from hostkit import netns
-from overlay_net.balance import shell as balance
-from overlay_net.balance.views import View, view
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
-from overlay_net.fabric.hardware import GATEWAY_BRIDGE, hardware_address, shown
+from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.operations import (
     DropEntries,
@@ -30,12 +28,9 @@ from overlay_net.fabric.operations import (
 from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
-from overlay_net.ingress.host import Node
-from overlay_net.ingress.ports import Mesh, Port, mesh, of
-from overlay_net.ingress.shell import Ingress
-from overlay_net.ingress.task import Task as Published
 from overlay_net.nft import LibNft
 from worker.executor import TemporaryError
+from worker.guide import Guide
 from worker.network_book import (
     ENDPOINT,
     NETWORK,
@@ -53,7 +48,6 @@ from worker.task_place import Place
 log = logging.getLogger(__name__)
 
 PREFIX = "swarm"
-_INGRESS_LEG = "ing"
 _TAKES_BACK = (DropEntries, PutEntries, RemoveLeg, RemoveTunnel)
 """Operations by which who was there before is forgotten."""
 
@@ -79,14 +73,12 @@ class DataPath:
         self._host = host
         self._tunnels = f"{prefix}-fabric"
         self._sandboxes = Sandboxes(f"{prefix}-task-")
-        self._balance = balance.Balance(nft)
-        self._ingress = Ingress(nft)
         self._book = Book()
+        self._guide = Guide(node_id, nft, host, self._book, self._legs)
         self._wanted = Wanted(node_id)
         self._fabric: Fabric | None = None
         self._ground: tuple[str, int] = ("", 0)
         self._places: dict[str, tuple[Place, str]] = {}
-        self._views: dict[str, View] = {}
         self.trouble: SwarmError | None = None
         """What could not be carried out in the last round; it is tried again with the next."""
         self.stale = False
@@ -126,15 +118,22 @@ class DataPath:
 
     def converge(self, *, look: bool = False) -> None:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
+        self._round(self._places.values(), look=look)
+
+    def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
+        """The same, but of tasks only for these."""
         self.trouble, self._left_over = None, False
         try:
             self._note(self._build(look=look))
         except (SwarmError, OSError) as error:
             self._failed(error, stale=True)
-        self._publish(look=look)
-        for place, path in self._places.values():
+        try:
+            self._publish(look=look)
+        except (SwarmError, OSError) as error:
+            self._failed(error, stale=True)
+        for place, path in places:
             try:
-                self._lead(place, path, look=look)
+                self._guide.lead(place, path, look=look)
             except (SwarmError, OSError) as error:
                 self._failed(error, stale=True)
         self.stale = self._left_over
@@ -152,7 +151,7 @@ class DataPath:
         try:
             self._stand(place, path)
             self._publish()
-            self._lead(place, path)
+            self._guide.lead(place, path)
         except OSError as error:
             self.leave(place.task_id)
             what = f"the networks of task {place.task_id} cannot be built yet"
@@ -166,21 +165,19 @@ class DataPath:
         """The task has ended: its network stack goes. No error if it has none."""
         there = self._places.pop(task_id, None)
         if there is not None:
-            _, path = there
             self._wanted.drop_sandbox(task_id)
-            self._balance.forget(self._sandbox(*there))
-            self._ingress.forget(Path(path))
-            self.converge()
+            self._guide.forget(*there)
+            self._round(())
         self._sandboxes.remove(task_id)
 
     def clear(self) -> None:
-        """Nothing is left of any network, as when the node leaves its swarm."""
+        """Nothing is left of any network, as when the node leaves its swarm; the last call."""
         for task_id in [*self._places, *self._sandboxes.all()]:
             self.leave(task_id)
-        self._book, self._wanted, self._views = Book(), Wanted(self._node_id), {}
+        self._wanted = Wanted(self._node_id)
         if self._fabric is None and netns.exists(self._tunnels):
             self._fabric = Fabric(self._tunnels, self._filter, "", host=self._host)
-        self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
+        self._guide.remove()
         if self._fabric is not None:
             self._fabric.converge(self._wanted, fresh=True)
             self.close()
@@ -207,9 +204,7 @@ class DataPath:
                 self._tell(item)
             except SwarmError as error:
                 log.warning("the managers told what cannot be: %s", error)
-        stale = set(self._views) if news.has_peers() else news.networks()
-        for network_id in stale:
-            self._views.pop(network_id, None)
+        self._guide.hear(news)
 
     def _tell(self, item: Item) -> None:
         match item:
@@ -252,13 +247,19 @@ class DataPath:
         done = self._build()
         if done is None:
             raise _unknown("its own address")
-        for network_id in (*place.networks, GATEWAY_BRIDGE):
+        for network_id in (*place.networks, *self._way_out(place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused
         if any(_concerns(each.operation, path) for each in done.failed):
             error = done.failed[0].error
             raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
         self._note(done)
+
+    def _way_out(self, place: Place) -> tuple[str, ...]:
+        """The gateway bridge, if the task has a way out."""
+        networks = (self._book.networks.get(network_id) for network_id in place.networks)
+        outward = place.ports or any(each and not each.internal for each in networks)
+        return (GATEWAY_BRIDGE,) if outward else ()
 
     def _addresses(self, place: Place) -> tuple[str, ...]:
         """The task's own, without prefix lengths; TemporaryError while they are not known."""
@@ -273,79 +274,11 @@ class DataPath:
         return tuple(found)
 
     def _publish(self, *, look: bool = False) -> None:
-        """The ports of this node."""
-        network = self._book.ingress()
-        leg = self._leg(self._host, _INGRESS_LEG)
-        if network is None or leg is None or self._fabric is None:
-            return
-        pools = tuple(pool.subnet for pool in network.pools)
-        node = Node(
-            self._node_id,
-            Path(self._host),
-            leg.name,
-            leg.mtu,
-            pools,
-            tuple(self._fabric.bridges()),
-            ipv6=any(":" in pool for pool in pools),
-        )
-        try:
-            self._ingress.apply_node(node, self._mesh(network), look=look)
-        except (SwarmError, OSError) as error:
-            self._failed(error, stale=True)
+        bridges = [] if self._fabric is None else self._fabric.bridges()
+        self._guide.publish(self._places.values(), bridges, look=look)
 
-    def _mesh(self, network: Network) -> Mesh:
-        own: list[Port] = []
-        for place, path in self._places.values():
-            own += [of(port, self._way_out(path)) for port in place.ports]
-        return mesh(
-            self._book.services(network.id).values(),
-            self._book.endpoints(network.id).values(),
-            self._book.lost(network.id),
-            own,
-        )
-
-    def _lead(self, place: Place, path: str, *, look: bool = False) -> None:
-        """Where a task's connections go, and by what way its answers."""
-        network = self._book.ingress()
-        leg = self._leg(path, _INGRESS_LEG)
-        if network is not None and leg is not None:
-            pools = tuple(pool.subnet for pool in network.pools)
-            published = Published(Path(path), leg.name, pools, self._way_out(path))
-            self._ingress.apply_task(published, self._nodes_macs(), look=look)
-        known = {network_id: self._view(network_id) for network_id in place.networks}
-        self._balance.apply(self._sandbox(place, path), known, look=look)
-
-    def _nodes_macs(self) -> list[str]:
-        """The hardware addresses of all nodes' legs in the ingress network."""
-        return [
-            shown(hardware_address(peer.ingress_addresses))
-            for peer in self._book.peers.values()
-            if peer.ingress_addresses
-        ]
-
-    def _view(self, network_id: str) -> View:
-        if network_id not in self._views:
-            self._views[network_id] = view(
-                self._book.services(network_id).values(),
-                self._book.endpoints(network_id).values(),
-                self._book.lost(network_id),
-            )
-        return self._views[network_id]
-
-    def _sandbox(self, place: Place, path: str) -> balance.Sandbox:
-        networks = (self._book.networks.get(network_id) for network_id in place.networks)
-        pools = tuple(pool.subnet for each in networks if each for pool in each.pools)
-        return balance.Sandbox(place.task_id, Path(path), place.networks, pools)
-
-    def _leg(self, path: str, kind: str) -> Leg | None:
-        legs = [] if self._fabric is None else self._fabric.legs(path)
-        return next((leg for leg in legs if leg.name.startswith(kind)), None)
-
-    def _way_out(self, path: str) -> tuple[str, ...]:
-        """A task's addresses at the gateway bridge."""
-        legs = [] if self._fabric is None else self._fabric.legs(path)
-        found = (leg.addresses for leg in legs if leg.parent == GATEWAY_BRIDGE)
-        return tuple(a.partition("/")[0] for addresses in found for a in sorted(addresses))
+    def _legs(self, path: str) -> Sequence[Leg]:
+        return () if self._fabric is None else self._fabric.legs(path)
 
     def _note(self, done: Done | None) -> None:
         for each in () if done is None else done.failed:

@@ -66,6 +66,7 @@ class Fabric:
         self._host_path = host
         self._known: Picture | None = None
         self._after = Picture()
+        self._legs: dict[str, list[Leg]] = {}
         self._ground = Ground(data_path_address, {}, port)
         self._routed: Collection[str] = ()
         if not netns.exists(namespace):
@@ -100,6 +101,9 @@ class Fabric:
             )
             forwarding.allow(self._host_path, ipv6=six)
         self._after = made.after
+        self._legs = {}
+        for key, leg in made.after.legs.items():
+            self._legs.setdefault(key.sandbox, []).append(leg)
         failed = self._carry_out(made.operations)
         if not failed:
             self._known = dataclasses.replace(
@@ -109,7 +113,7 @@ class Fabric:
 
     def legs(self, sandbox: str) -> list[Leg]:
         """Those of a sandbox, or of the host by its file, as the last round wished them."""
-        return [leg for key, leg in self._after.legs.items() if key.sandbox == sandbox]
+        return self._legs.get(sandbox, [])
 
     def bridges(self) -> list[str]:
         """The host's bridges by which its containers reach it."""

@@ -24,7 +24,7 @@ from swarmctl.switch import Switch
 from tests.support.counter import counter
 from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
-from worker.networks import NoNetworks
+from worker.node_networks import NoNetworks
 
 LIMIT = 60.0
 """Seconds after which what a test waits for has failed."""

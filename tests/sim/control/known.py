@@ -12,7 +12,7 @@ from manager.dispatcher.catalogue import Catalogue, Item
 from manager.dispatcher.networks import NodeNetworks
 from manager.state.store import View
 from worker.network_book import News
-from worker.networks import DRIVERS, NoNetworks
+from worker.node_networks import DRIVERS, NoNetworks
 
 Message = dispatcher_pb2.AssignmentsMessage
 Change = dispatcher_pb2.AssignmentChange

@@ -11,7 +11,7 @@ from swarmctl.departure import AGENT_FILE, depart, forget_tasks
 from swarmctl.membership import MembershipStore
 from tests.support.fake_executor import FakeExecutor
 from tests.support.members import MEMBERSHIP, credentials
-from worker.networks import NoNetworks
+from worker.node_networks import NoNetworks
 from worker.storage import Storage
 
 

@@ -25,7 +25,7 @@ from swarmctl.membership import Membership, MembershipStore
 from swarmctl.switch import Switch
 from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
-from worker.networks import NoNetworks
+from worker.node_networks import NoNetworks
 
 DAY = 86400.0
 LIMIT = 20.0
