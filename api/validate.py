@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
-from api import files, wellformed
+from api import endpoints, files, networks, wellformed
 from api.errors import invalid
 from api.placeholders import specimen
 from api.times import seconds_of
@@ -27,6 +27,8 @@ LONGEST_HEARTBEAT = 3600
 LONGEST_EXPIRY = 10 * 365 * 86400
 """Seconds. Ours: a node is missed after three heartbeats, and a certificate ends before its root.
 """
+DATA_PATH_PORTS = range(1024, 49152)
+"""Docker's limits."""
 SECRET_BYTES = 512_000 - 1
 CONFIG_BYTES = 1000 << 10
 FILE_NAME_LENGTH = 64
@@ -66,7 +68,7 @@ def service_spec(spec: specs_pb2.ServiceSpec) -> None:
             "a rollback is not rolled back",
             remedy="choose --rollback-failure-action pause or continue",
         )
-    _ports(spec.endpoint)
+    endpoints.check(spec.endpoint, [each.target for each in spec.task.networks])
 
 
 def _mode(spec: specs_pb2.ServiceSpec) -> None:
@@ -135,6 +137,12 @@ def config_spec(spec: specs_pb2.ConfigSpec) -> None:
     _file_spec(spec, CONFIG_BYTES)
 
 
+def network_spec(spec: specs_pb2.NetworkSpec) -> None:
+    """Refuses a network spec that no node could build."""
+    networks.check(spec)
+    labels("annotations.labels", spec.annotations.labels)
+
+
 def _file_spec(spec: specs_pb2.SecretSpec | specs_pb2.ConfigSpec, limit: int) -> None:
     if not 0 < len(spec.data) <= limit:
         size = f"{len(spec.data)} bytes are too many" if spec.data else "there is no data"
@@ -167,6 +175,10 @@ def cluster_spec(spec: specs_pb2.ClusterSpec) -> None:
     """Refuses a cluster spec with impossible periods."""
     wellformed.check(spec)
     labels("annotations.labels", spec.annotations.labels)
+    networks.address_pools(spec.address_pools, spec.subnet_size)
+    if spec.data_path_port and spec.data_path_port not in DATA_PATH_PORTS:
+        remedy = f"use {DATA_PATH_PORTS.start} to {DATA_PATH_PORTS.stop - 1}"
+        raise invalid("data_path_port", f"{spec.data_path_port} cannot be used", remedy=remedy)
     if spec.HasField("heartbeat_period"):
         _between("heartbeat_period", spec.heartbeat_period, 0.1, LONGEST_HEARTBEAT)
     if spec.HasField("node_cert_expiry"):
@@ -351,26 +363,3 @@ def _resources(path: str, given: specs_pb2.ResourceRequirements) -> None:
             raise invalid(f"{path}.reservations.{name}", "is more than the limit")
     if given.pids_limit < 0:
         raise invalid(f"{path}.pids_limit", "must not be negative")
-
-
-def _ports(endpoint: specs_pb2.EndpointSpec) -> None:
-    seen: set[tuple[int, int, int, str]] = set()
-    for index, port in enumerate(endpoint.ports):
-        path = f"endpoint.ports[{index}]"
-        for name in ("target_port", "published_port"):
-            if not 0 <= getattr(port, name) <= 65535:  # noqa: PLR2004
-                raise invalid(f"{path}.{name}", f"{getattr(port, name)} is no port")
-        if not port.target_port:
-            raise invalid(f"{path}.target_port", "a target port is needed")
-        if port.host_ip and (wrong := _address(port.host_ip)):
-            raise invalid(f"{path}.host_ip", f"{port.host_ip!r} {wrong}")
-        if port.source and port.mode == specs_pb2.PortConfig.PUBLISH_MODE_HOST:
-            raise invalid(
-                f"{path}.source",
-                "a port of mode host always shows the client",
-                remedy="leave source out, or use mode=ingress",
-            )
-        key = (port.published_port, port.protocol, port.mode, port.host_ip)
-        if port.published_port and key in seen:
-            raise invalid(f"{path}.published_port", f"{port.published_port} is published twice")
-        seen.add(key)

@@ -40,6 +40,7 @@ from manager.control.exec import ExecBrokerService, ExecService
 from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
+from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
@@ -171,6 +172,7 @@ class Offer:
             Files(objects_pb2.Secret, parts.store, parts.proposer, new_id),
             Files(objects_pb2.Config, parts.store, parts.proposer, new_id),
             self._events,
+            Networks(parts.store, parts.proposer, new_id),
             self._status,
             Explanations(parts.store, parts.config.clock),
         )

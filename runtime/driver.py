@@ -39,6 +39,7 @@ class ContainerRequest:
     hostname: str
     network: str  # "none", "host", or "netns:/path/of/a/netns"
     labels: Mapping[str, str]  # opaque, kept, and given back by `list`
+    resolv_conf: str = ""  # the text of /etc/resolv.conf; empty: what spec.dns and the host's say
 
 
 @dataclass(frozen=True)

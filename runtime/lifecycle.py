@@ -137,7 +137,9 @@ class Lifecycle:
             base=_text_of(Path("/etc/hosts")) if shares else "",
             own_name=name if alone else "",
         )
-        dns = etc_files.resolv_conf(request.spec.dns, _text_of(Path("/etc/resolv.conf")))
+        dns = request.resolv_conf or etc_files.resolv_conf(
+            request.spec.dns, _text_of(Path("/etc/resolv.conf"))
+        )
         texts = {"hosts": hosts, "resolv.conf": dns, "hostname": name + "\n"}
         for which, text in texts.items():
             file = paths.etc(which)

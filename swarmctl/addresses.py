@@ -11,6 +11,7 @@ from api.errors import SwarmError, invalid
 DEFAULT_LISTEN = f"0.0.0.0:{CONTROL_PORT}"
 _ADVERTISE = ("advertise_address", "--advertise-addr")
 _LISTEN = ("listen_address", "--listen-addr")
+_DATA_PATH = ("data_path_address", "--data-path-addr")
 """A field of requests, and the flag that people know."""
 
 Own = Mapping[str, Sequence[str]]
@@ -54,16 +55,39 @@ def _resolved(text: str, default_port: int, own: Own, field: str, flag: str) -> 
     host, port = split_address(text, field=field, default_port=default_port)
     if host not in own:
         return host, port
-    four, six = _families(own[host])
+    return _of_interface(own[host], host, field, flag), port
+
+
+def _of_interface(its: Sequence[str], name: str, field: str, flag: str) -> str:
+    """An interface's address, by Docker's rules: IPv4 before IPv6."""
+    four, six = _families(its)
     if max(len(four), len(six)) > 1:
-        raise _several(field, flag, f"interface {host} has several addresses", four + six)
+        raise _several(field, flag, f"interface {name} has several addresses", four + six)
     if not four and not six:
         raise invalid(
             field,
-            f"interface {host} has no address",
+            f"interface {name} has no address",
             remedy=f"give it one, or name an address with {flag}",
         )
-    return (four or six)[0], port
+    return (four or six)[0]
+
+
+def data_path(text: str, own: Own) -> str:
+    """The address at which this node's tunnels end: `text` is one, an interface's name, or empty.
+
+    Pure. INVALID for what is neither, and for an interface with several addresses.
+    """
+    if not text:
+        return ""
+    address = _of_interface(own[text], text, *_DATA_PATH) if text in own else text
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        raise invalid(
+            _DATA_PATH[0],
+            f"{text!r} is neither an address nor an interface with one",
+            remedy="see: ip address",
+        ) from None
 
 
 def host_addresses() -> Own:

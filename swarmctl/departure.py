@@ -12,6 +12,7 @@ from api.errors import SwarmError
 from api.v1 import objects_pb2
 from swarmctl.membership import MembershipStore
 from worker.executor import Executor
+from worker.node_networks import NodeNetworks
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -19,8 +20,11 @@ logger = logging.getLogger(__name__)
 AGENT_FILE = "agent.db"
 
 
-async def depart(executor: Executor, memberships: MembershipStore, state_dir: Path) -> None:
-    """Stops and removes every task of this host, each with its grace period, then forgets all.
+async def depart(
+    executor: Executor, networks: NodeNetworks, memberships: MembershipStore, state_dir: Path
+) -> None:
+    """Stops and removes every task of this host, each with its grace period, and its networks, then
+    forgets all.
 
     A task that cannot be removed is logged and left: the agent of a later swarm removes it.
     """
@@ -29,6 +33,10 @@ async def depart(executor: Executor, memberships: MembershipStore, state_dir: Pa
     for task_id in await executor.recover():
         tasks.setdefault(task_id, objects_pb2.Task(id=task_id))
     await asyncio.gather(*(_end(executor, task) for task in tasks.values()))
+    try:
+        await networks.clear()
+    except SwarmError as error:
+        logger.warning("networks of the swarm are not all removed: %s", error)
     forget_tasks(state_dir)
     memberships.clear()
 

@@ -25,8 +25,12 @@ class Founding(NamedTuple):
     first: FirstObjects
 
 
-def found_swarm(request: host_pb2.InitSwarmRequest, *, address: str, listen: str) -> Founding:
-    """A swarm as the request, which was checked, describes it; addresses are host:port."""
+def found_swarm(
+    request: host_pb2.InitSwarmRequest, *, address: str, listen: str, data_path: str = ""
+) -> Founding:
+    """A swarm as the request, which was checked, describes it; addresses are host:port, `data_path`
+    is an address alone, or empty.
+    """
     key = new_key()
     first = first_objects(
         request.spec,
@@ -37,8 +41,9 @@ def found_swarm(request: host_pb2.InitSwarmRequest, *, address: str, listen: str
         secret=secrets.token_bytes,
         address=address,
         availability=request.availability,
+        ingress_id=new_id(),
     )
-    return Founding(*_place(first, key, address, listen), first)
+    return Founding(*_place(first, key, address, listen, data_path), first)
 
 
 class Restoring(NamedTuple):
@@ -61,7 +66,7 @@ def restore_swarm(sealed: bytes, key: bytes, *, address: str, listen: str) -> Re
 
 
 def _place(
-    first: FirstObjects | Restored, key: bytes, address: str, listen: str
+    first: FirstObjects | Restored, key: bytes, address: str, listen: str, data_path: str = ""
 ) -> tuple[Membership, Credentials]:
     membership = Membership(
         node_id=first.node.id,
@@ -70,5 +75,6 @@ def _place(
         advertise_address=address,
         listen_address=listen,
         managers=(address,),
+        data_path_address=data_path,
     )
     return membership, Credentials(key, first.certificate_pem, trusted(first.cluster.root_ca))

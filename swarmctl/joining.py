@@ -25,7 +25,9 @@ def check_join(request: host_pb2.JoinSwarmRequest) -> None:
         split_address(address)
 
 
-async def join_swarm(request: host_pb2.JoinSwarmRequest, *, address: str, listen: str) -> Joining:
+async def join_swarm(
+    request: host_pb2.JoinSwarmRequest, *, address: str, listen: str, data_path: str = ""
+) -> Joining:
     """Asks the managers of the request; addresses are host:port. Errors as of api.enroll.enroll
     and api.identity.check_current.
     """
@@ -38,5 +40,6 @@ async def join_swarm(request: host_pb2.JoinSwarmRequest, *, address: str, listen
         advertise_address=address,
         listen_address=listen,
         managers=tuple(request.managers),
+        data_path_address=data_path,
     )
     return Joining(membership, joined.credentials)

@@ -32,6 +32,7 @@ from swarmctl.switch import Switch
 from worker.agent import Agent
 from worker.backoff import Backoff
 from worker.executor import Executor
+from worker.node_networks import NodeNetworks
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Life:
         safe: NodeSafe,
         *,
         executor: Executor,
+        networks: NodeNetworks,
         memberships: MembershipStore,
         state_dir: Path,
         switch: Switch,
@@ -58,6 +60,7 @@ class Life:
     ) -> None:
         self.membership = membership
         self._executor = executor
+        self._networks = networks
         self._memberships = memberships
         self._state_dir = state_dir
         self._switch = switch
@@ -204,6 +207,8 @@ class Life:
             wall=wall,
             chance=self._chance,
             on_session=self._heard,
+            data_path=self.membership.data_path_address,
+            networks=self._networks,
         )
 
     def _heard(self, message: dispatcher_pb2.SessionMessage) -> None:

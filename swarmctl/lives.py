@@ -22,7 +22,7 @@ from manager.control.images import AskRegistry
 from manager.raft.durable.key_file import LockedError
 from manager.restoring import Restored
 from swarmctl import safe
-from swarmctl.addresses import DEFAULT_LISTEN, addresses
+from swarmctl.addresses import DEFAULT_LISTEN, addresses, data_path, host_addresses
 from swarmctl.changes import Changes
 from swarmctl.departure import depart, forget_tasks
 from swarmctl.founding import found_swarm, restore_swarm
@@ -34,6 +34,7 @@ from swarmctl.recovery import Recovery
 from swarmctl.switch import Switch
 from swarmctl.threads import to_its_end
 from worker.container import ContainerExecutor
+from worker.node_networks import NodeNetworks
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Lives:
         self,
         state_dir: Path,
         executor: ContainerExecutor,
+        networks: NodeNetworks,
         switch: Switch,
         *,
         ask_registry: AskRegistry,
@@ -52,6 +54,7 @@ class Lives:
     ) -> None:
         self._state_dir = state_dir
         self._executor = executor
+        self._networks = networks
         self._switch = switch
         self._ask_registry = ask_registry
         self._failed = failed
@@ -69,7 +72,7 @@ class Lives:
             logger.warning(
                 "the daemon was stopped while this node left its swarm: it does the rest"
             )
-            await depart(self._executor, self._memberships, self._state_dir)
+            await depart(self._executor, self._networks, self._memberships, self._state_dir)
         self._life = self._found()
         if self._life is not None:
             await self._life.prepare(None)
@@ -129,7 +132,10 @@ class Lives:
             validate.cluster_spec(request.spec)
             validate.availability("availability", request.availability)
             address, listen = await _addresses(request)
-            membership, credentials, first = found_swarm(request, address=address, listen=listen)
+            data_path = await _data_path(request)
+            membership, credentials, first = found_swarm(
+                request, address=address, listen=listen, data_path=data_path
+            )
             token = first.cluster.root_ca.worker_token
             await self._enter(membership, credentials, first)
             return host_pb2.InitSwarmResponse(
@@ -142,7 +148,9 @@ class Lives:
             validate.availability("availability", request.availability)
             check_join(request)
             address, listen = await _addresses(request)
-            place = await join_swarm(request, address=address, listen=listen)
+            place = await join_swarm(
+                request, address=address, listen=listen, data_path=await _data_path(request)
+            )
             await self._enter(place.membership, place.credentials, None)
             role = types_pb2.NODE_ROLE_WORKER
             if place.membership.manager:
@@ -201,7 +209,7 @@ class Lives:
             await self._life.stop()
             self._memberships.resign()
             self._life = None
-            await depart(self._executor, self._memberships, self._state_dir)
+            await depart(self._executor, self._networks, self._memberships, self._state_dir)
 
     def _found(self) -> Life | LockedLife | None:
         """The life that the disk tells of."""
@@ -269,6 +277,7 @@ class Lives:
             membership,
             kept,
             executor=self._executor,
+            networks=self._networks,
             memberships=self._memberships,
             state_dir=self._state_dir,
             switch=self._switch,
@@ -283,3 +292,11 @@ async def _addresses(
     """Where others reach this host, and where it listens: each host:port."""
     listen = request.listen_address or DEFAULT_LISTEN
     return await asyncio.to_thread(addresses, request.advertise_address, listen)
+
+
+async def _data_path(request: host_pb2.InitSwarmRequest | host_pb2.JoinSwarmRequest) -> str:
+    """Where this host's tunnels end, if that was said."""
+    if not request.data_path_address:
+        return ""
+    own = await asyncio.to_thread(host_addresses)
+    return data_path(request.data_path_address, own)

@@ -20,6 +20,8 @@ from api.identity import Credentials, load_credentials, save_credentials
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
+_LATER = {"data_path_address": ""}
+"""What earlier versions did not write, and what they meant."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Membership:
     advertise_address: str
     listen_address: str
     managers: tuple[str, ...]
+    data_path_address: str = ""
+    """Where this node's tunnels end; empty: at the address that the managers see."""
 
 
 class MembershipStore:
@@ -113,7 +117,8 @@ def _membership(path: Path, content: object) -> Membership:
         raise _damaged(path, "it holds no JSON object")
     if content.get("format") != FORMAT:
         raise _damaged(path, f"its format is {content.get('format')!r}, known is {FORMAT}")
-    fields: dict[str, Any] = {name: content.get(name) for name in Membership.__dataclass_fields__}
+    names = Membership.__dataclass_fields__
+    fields: dict[str, Any] = {name: content.get(name, _LATER.get(name)) for name in names}
     for name, value in fields.items():
         if name == "managers":
             right = isinstance(value, list) and value and all(isinstance(m, str) for m in value)

@@ -33,6 +33,7 @@ from swarmctl.settings import Settings
 from swarmctl.switch import Switch
 from swarmctl.tidying import tidy
 from worker.container import ContainerExecutor
+from worker.networks import open_networks
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Node:
             cgroup_parent=settings.cgroup_parent,
             clock=wall,
         )
+        self._networks = open_networks(monotonic)
         self._executor = ContainerExecutor(
             self._driver,
             self._images,
@@ -62,12 +64,14 @@ class Node:
             version=version("swarmctl"),
             labels=settings.labels,
             generic=declared(settings.node_generic_resources),
+            networks=self._networks,
         )
         self._switch = Switch()
         self._pinning = Pinning(registries, wall)
         self.lives = Lives(
             settings.state_dir,
             self._executor,
+            self._networks,
             self._switch,
             ask_registry=self._pinning.ask,
             failed=self._fail,
@@ -105,6 +109,7 @@ class Node:
         await self.lives.stop()
         self._pinning.close()
         await self._driver.close()
+        await self._networks.close()
 
     async def failure(self) -> SwarmError:
         """Returns what makes it pointless to go on, once something does."""

@@ -21,6 +21,7 @@ from worker.exec import CommandServer
 from worker.executor import Executor
 from worker.logs import LogPublisher
 from worker.managers import ManagerAddress, Managers
+from worker.node_networks import NodeNetworks, NoNetworks
 from worker.reporter import Reporter, Send
 from worker.session import Timing
 from worker.storage import Storage
@@ -56,12 +57,21 @@ class Agent:
         chance: Chance,
         timing: Timing | None = None,
         on_session: OnSession = _ignore,
+        data_path: str = "",
+        networks: NodeNetworks | None = None,
     ) -> None:
+        """`data_path`: the address at which this node's tunnels end; empty: where it is seen.
+
+        `networks`: those of this host, which the executor joins tasks to; None: it builds none.
+        """
+        self._node_id = node_id
         self._executor = executor
+        self._networks = networks or NoNetworks()
         self._storage = storage
         self._seeds = list(managers)
         self._managers = Managers(self._seeds)
         self._on_session = on_session
+        self._data_path = data_path
         self._reporter = Reporter(storage)
         self._logs = LogPublisher(executor, chance)
         self._commands = CommandServer(executor, chance)
@@ -117,6 +127,9 @@ class Agent:
     async def _recover(self) -> None:
         containers = await self._executor.recover()
         saved = await self._storage.load()
+        living = [saved.tasks[i] for i in containers if i in saved.tasks]
+        unknown = set(containers) - saved.tasks.keys()
+        await self._networks.restore(self._node_id, saved.networks, living, unknown)
         self._managers.replace([*saved.managers, *self._seeds])
         self._reporter.restore(
             {i: status for i, status in saved.statuses.items() if i in saved.unacknowledged}
@@ -128,7 +141,10 @@ class Agent:
 
     async def describe(self) -> objects_pb2.NodeDescription:
         """The node as it is now."""
-        return await self._executor.describe()
+        description = await self._executor.describe()
+        description.data_path_address = self._data_path
+        description.network_drivers.extend(self._networks.drivers())
+        return description
 
     async def greet(self, message: SessionMessage) -> None:
         """Keeps the list of managers, and passes the message on."""
@@ -140,8 +156,22 @@ class Agent:
         self._on_session(message)
 
     async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
-        """Follows the managers."""
+        """Follows the managers.
+
+        First in what concerns networks: a task's are there before it starts, and nobody here is led
+        to a task any more before it is stopped.
+        """
+        news = await self._networks.follow(message)
+        try:
+            if news:
+                await self._storage.keep_networks(news)
+        except SwarmError as error:
+            log.warning("networks will not be known if the daemon restarts: %s", error)
         await self._tasks.assign(message)
+
+    def confirms(self) -> bool:
+        """Whether what was assigned is all that the node knows of networks."""
+        return self._networks.confirms()
 
     async def deliver(self, send: Send) -> None:
         """Reports statuses until `send` fails."""

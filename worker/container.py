@@ -43,6 +43,7 @@ from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.logins import login_of
+from worker.node_networks import NodeNetworks, NoNetworks
 from worker.task_files import TaskFile, gather, mounts
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ class ContainerExecutor:
 
     `files`: a folder for the secrets and configs of tasks, which are mounted there from memory;
     `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
-    `generic`: resources that the node's owner declared.
+    `generic`: resources that the node's owner declared; `networks`: of this host, None: it builds
+    none.
     """
 
     def __init__(
@@ -79,8 +81,10 @@ class ContainerExecutor:
         labels: Mapping[str, str] | None = None,
         address: str = "",
         generic: Collection[types_pb2.GenericResource] = (),
+        networks: NodeNetworks | None = None,
     ) -> None:
         self._driver = driver
+        self._networks = networks or NoNetworks()
         self._images = images
         self._folders = FileFolders(files)
         self._contents: Mapping[Key, Content] = {}
@@ -164,6 +168,7 @@ class ContainerExecutor:
             state = await self._find(task)
             end = state.exit if state else None
             if state is not None and state.phase == "running":
+                await self._networks.drained(task)
                 end = await self._driver.stop(task.id, grace_of(task.spec))
         await self._over(task)
         return end
@@ -182,11 +187,15 @@ class ContainerExecutor:
         """See Executor."""
         with _sorted():
             await self._driver.remove(task.id)
+            await self._networks.leave(task.id)
             await self._drop_files(task.id)
 
     async def _over(self, task: Task) -> None:
-        """A task that has ended never runs again: its secrets need not wait for its removal."""
+        """A task that has ended never runs again: its secrets and its network stack need not wait
+        for its removal.
+        """
         try:
+            await self._networks.leave(task.id)
             await self._drop_files(task.id)
         except SwarmError as error:
             log.warning("task %s: %s", task.id, error)
@@ -199,15 +208,21 @@ class ContainerExecutor:
         image = await self._image(task.spec.container)
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
-        request = container_request(
-            task,
-            image_id=image.id,
-            image_config=image.config,
-            layers=image.layers,
-            node=node,
-            files=mounts(found, self._folders.folder(task.id)),
-        )
-        await _uninterrupted(self._make(request, found))
+        joined = await self._networks.join(task)
+        try:
+            request = container_request(
+                task,
+                image_id=image.id,
+                image_config=image.config,
+                layers=image.layers,
+                node=node,
+                files=mounts(found, self._folders.folder(task.id)),
+                joined=joined,
+            )
+            await _uninterrupted(self._make(request, found))
+        except SwarmError:
+            await self._networks.leave(task.id)
+            raise
 
     async def _make(self, request: ContainerRequest, found: list[TaskFile]) -> None:
         if found:

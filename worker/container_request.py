@@ -14,6 +14,7 @@ from api.states import task_name
 from api.times import seconds_of
 from api.v1 import exec_pb2, objects_pb2, specs_pb2
 from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest, Fingerprint
+from worker.node_networks import Joined
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 DEFAULT_GRACE = 10.0
@@ -30,17 +31,22 @@ def container_request(
     layers: tuple[Path, ...],
     node: NodeFacts,
     files: Iterable[specs_pb2.Mount] = (),
+    joined: Joined | None = None,
 ) -> ContainerRequest:
     """The container of a task, its placeholders filled in with what this node is.
 
-    REFUSED if it asks for a network that this node cannot give, INVALID if a placeholder is wrong.
-    `files`: mounts beside those of the spec, in which nothing is a placeholder.
+    REFUSED if it asks for a network and has no place in it, INVALID if a placeholder is wrong.
+    `files`: mounts beside those of the spec, in which nothing is a placeholder. `joined`: its
+    network stack; None: it has none, or the host's.
     """
     container = specs_pb2.ContainerSpec()
     container.CopyFrom(expanded(task.spec.container, values_of(task, node)))
     container.mounts.extend(files)
-    network = network_of(task.spec)
+    network = network_of(task.spec) if joined is None else f"netns:{joined.path}"
     default = node.hostname if network == "host" else task.id[:_HOSTNAME_LENGTH]
+    hostname = container.hostname or default
+    if joined is not None:
+        container.hosts.extend(f"{address}\t{hostname}" for address in joined.addresses)
     return ContainerRequest(
         id=task.id,
         name=f"{task_name(task)}.{task.id}",
@@ -48,9 +54,10 @@ def container_request(
         resources=task.spec.resources,
         image_config=image_config,
         layers=layers,
-        hostname=container.hostname or default,
+        hostname=hostname,
         network=network,
         labels=labels_of(task, image_id),
+        resolv_conf="" if joined is None else joined.resolv_conf,
     )
 
 
@@ -78,7 +85,10 @@ def labels_of(task: Task, image_id: str) -> dict[str, str]:
 
 
 def network_of(spec: specs_pb2.TaskSpec) -> str:
-    """The one network: "none" where nothing is asked for, or "host"."""
+    """Of a task without a network stack of our making: "none" if it asks for nothing, or "host".
+
+    REFUSED if it asks for another, in which it was given no place.
+    """
     targets = [network.target for network in spec.networks]
     if not targets:
         return "none"
@@ -87,7 +97,7 @@ def network_of(spec: specs_pb2.TaskSpec) -> str:
         raise SwarmError(
             Code.REFUSED,
             f"network {other} is not available on this node",
-            remedy="use --network none or --network host",
+            why="the task was given no address in it",
             field="task.networks",
         )
     return targets[0]

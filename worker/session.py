@@ -51,7 +51,14 @@ class Work(Protocol):
         """The manager's word at the start of a session, and whenever it changes."""
 
     async def assign(self, message: Message) -> None:
-        """Assignments, of which nothing is missing in between."""
+        """Carries out assignments, of which nothing is missing in between.
+
+        When it returns, and `confirms` says so, the node knows of networks what they say, and
+        nothing else: the managers give addresses that it knew before to others then.
+        """
+
+    def confirms(self) -> bool:
+        """Whether that is so. If not, it may yet be: managers are told nothing new meanwhile."""
 
     async def deliver(self, send: Send) -> None:
         """Reports statuses until `send` fails."""
@@ -109,6 +116,7 @@ class Session:
         self._chance = chance
         self._reopen = reopen
         self._id = ""
+        self._applied = 0
         self.registered = False
 
     async def run(self) -> NoReturn:
@@ -142,8 +150,11 @@ class Session:
             await self._work.greet(await _next(stream, "the session"))
 
     async def _beat(self) -> NoReturn:
-        request = dispatcher_pb2.HeartbeatRequest(session_id=self._id)
+        confirmed = 0
         while True:
+            if self._work.confirms():
+                confirmed = self._applied
+            request = dispatcher_pb2.HeartbeatRequest(session_id=self._id, applied=confirmed)
             call = self._dispatcher.Heartbeat(request, timeout=self._timing.rpc_timeout)
             answer = await _answer(call, "the heartbeat")
             await asyncio.sleep(seconds_of(answer.period) or DEFAULT_PERIOD)
@@ -164,6 +175,7 @@ class Session:
             message = await _next(stream, "assignments", self._timing.first_assignments)
             while chain.follows(message):
                 await self._work.assign(message)
+                self._applied = max(self._applied, message.version)
                 if message.type == Message.TYPE_INCREMENTAL:
                     backoff.reset()
                 message = await _next(stream, "assignments")

@@ -1,4 +1,5 @@
-"""What a node must still know after its daemon was killed: tasks, their statuses, the managers.
+"""What a node must still know after its daemon was killed: tasks, their statuses, the managers,
+and what these told of networks.
 
 SQLite with a write-ahead log, written by one thread; writes that arrive while it is busy go
 together in one transaction. A write that has returned survives the death of the daemon, and of the
@@ -21,13 +22,14 @@ from google.protobuf.message import DecodeError, Message
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2
 from worker.logins import for_the_disk
+from worker.network_book import Item, News, change_of, item_of, key_of
 
 ManagerAddress = dispatcher_pb2.ManagerAddress
 Task = objects_pb2.Task
 TaskStatus = objects_pb2.TaskStatus
 M = TypeVar("M", bound=Message)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE tasks (id TEXT PRIMARY KEY, task BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE statuses (
@@ -35,6 +37,8 @@ CREATE TABLE statuses (
 ) WITHOUT ROWID;
 CREATE TABLE managers (address TEXT PRIMARY KEY, manager BLOB NOT NULL) WITHOUT ROWID;
 """
+_SINCE_1 = "CREATE TABLE networks (key TEXT PRIMARY KEY, item BLOB NOT NULL) WITHOUT ROWID;"
+"""What a file of version 1 lacks."""
 
 Statement = tuple[str, tuple[str | bytes | int, ...]]
 
@@ -47,6 +51,7 @@ class Saved:
     statuses: dict[str, TaskStatus]
     unacknowledged: frozenset[str]
     managers: list[ManagerAddress]
+    networks: list[Item]
 
 
 @dataclass(slots=True)
@@ -131,6 +136,16 @@ class Storage:
             statements.append(("INSERT OR REPLACE INTO managers VALUES (?, ?)", value))
         await self._write(statements)
 
+    async def keep_networks(self, news: News) -> None:
+        """Follows what changed of networks."""
+        statements: list[Statement] = [
+            ("DELETE FROM networks WHERE key = ?", (key.text,)) for key in news.removed
+        ]
+        for item in news.updated:
+            value = (key_of(item).text, change_of(item).SerializeToString())
+            statements.append(("INSERT OR REPLACE INTO networks VALUES (?, ?)", value))
+        await self._write(statements)
+
     async def close(self) -> None:
         """Finishes what is being written."""
         if self._writer is not None:
@@ -190,11 +205,14 @@ class Storage:
                 "SELECT task_id, status, acknowledged FROM statuses"
             ).fetchall()
             managers = self._db.execute("SELECT manager FROM managers").fetchall()
+            networks = self._db.execute("SELECT item FROM networks").fetchall()
+            changes = (dispatcher_pb2.AssignmentChange.FromString(blob) for (blob,) in networks)
             return Saved(
                 tasks={key: Task.FromString(blob) for key, blob in tasks},
                 statuses={key: TaskStatus.FromString(blob) for key, blob, _ in statuses},
                 unacknowledged=frozenset(key for key, _, known in statuses if not known),
                 managers=[ManagerAddress.FromString(blob) for (blob,) in managers],
+                networks=[item for item in map(item_of, changes) if item is not None],
             )
         except (sqlite3.Error, DecodeError) as error:
             raise _damaged(self._path, str(error)) from error
@@ -209,8 +227,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+        if version < SCHEMA_VERSION:
+            lacking = ("" if version else _SCHEMA) + _SINCE_1
+            db.executescript(f"BEGIN; {lacking} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
         elif version != SCHEMA_VERSION:
             raise SwarmError(
                 Code.REFUSED,

@@ -811,12 +811,14 @@ class WatchSelector(message.Message):
         KIND_TASK: WatchSelector._Kind.ValueType  # 1
         KIND_NODE: WatchSelector._Kind.ValueType  # 2
         KIND_CLUSTER: WatchSelector._Kind.ValueType  # 3
+        KIND_NETWORK: WatchSelector._Kind.ValueType  # 40
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_SERVICE: WatchSelector.Kind.ValueType  # 0
     KIND_TASK: WatchSelector.Kind.ValueType  # 1
     KIND_NODE: WatchSelector.Kind.ValueType  # 2
     KIND_CLUSTER: WatchSelector.Kind.ValueType  # 3
+    KIND_NETWORK: WatchSelector.Kind.ValueType  # 40
 
     KIND_FIELD_NUMBER: builtins.int
     ID_FIELD_NUMBER: builtins.int
@@ -1072,5 +1074,224 @@ class ListConfigsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["configs", b"configs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CreateNetworkRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    @builtins.property
+    def spec(self) -> specs_pb2.NetworkSpec: ...
+    def __init__(
+        self,
+        *,
+        spec: specs_pb2.NetworkSpec | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateNetworkRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    version: builtins.int
+    """the version that the new spec was made from"""
+    request_id: builtins.str
+    @builtins.property
+    def spec(self) -> specs_pb2.NetworkSpec: ...
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        spec: specs_pb2.NetworkSpec | None = ...,
+        version: builtins.int = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "request_id", b"request_id", "spec", b"spec", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListNetworksRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: builtins.int
+    NAMES_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    DRIVERS_FIELD_NUMBER: builtins.int
+    SCOPES_FIELD_NUMBER: builtins.int
+    TYPES_FIELD_NUMBER: builtins.int
+    DANGLING_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """prefixes"""
+
+    @builtins.property
+    def names(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """prefixes"""
+
+    @builtins.property
+    def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """KEY, or KEY=VALUE; all must hold"""
+
+    @builtins.property
+    def drivers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def scopes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def types(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """builtin, custom"""
+
+    @builtins.property
+    def dangling(self) -> containers.RepeatedScalarFieldContainer[builtins.bool]:
+        """used by nothing, or by something"""
+
+    def __init__(
+        self,
+        *,
+        ids: abc.Iterable[builtins.str] | None = ...,
+        names: abc.Iterable[builtins.str] | None = ...,
+        labels: abc.Iterable[builtins.str] | None = ...,
+        drivers: abc.Iterable[builtins.str] | None = ...,
+        scopes: abc.Iterable[builtins.str] | None = ...,
+        types: abc.Iterable[builtins.str] | None = ...,
+        dangling: abc.Iterable[builtins.bool] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dangling", b"dangling", "drivers", b"drivers", "ids", b"ids", "labels", b"labels", "names", b"names", "scopes", b"scopes", "types", b"types"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListNetworksResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    NETWORKS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def networks(self) -> containers.RepeatedCompositeFieldContainer[objects_pb2.Network]: ...
+    def __init__(
+        self,
+        *,
+        networks: abc.Iterable[objects_pb2.Network] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["networks", b"networks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class NetworkUse(message.Message):
+    """Who is in a network."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NETWORK_ID_FIELD_NUMBER: builtins.int
+    SERVICES_FIELD_NUMBER: builtins.int
+    NODES_FIELD_NUMBER: builtins.int
+    ADDRESSES_HELD_FIELD_NUMBER: builtins.int
+    ADDRESSES_FIELD_NUMBER: builtins.int
+    ADDRESSES_RESTING_FIELD_NUMBER: builtins.int
+    network_id: builtins.str
+    addresses_held: builtins.int
+    """of IPv4, with those that rest"""
+    addresses: builtins.int
+    """of IPv4 that can be handed out"""
+    addresses_resting: builtins.int
+    """of those that are held: nobody's, until all nodes have forgotten them"""
+    @builtins.property
+    def services(self) -> containers.RepeatedCompositeFieldContainer[NetworkUser]: ...
+    @builtins.property
+    def nodes(self) -> containers.RepeatedCompositeFieldContainer[NetworkUser]: ...
+    def __init__(
+        self,
+        *,
+        network_id: builtins.str = ...,
+        services: abc.Iterable[NetworkUser] | None = ...,
+        nodes: abc.Iterable[NetworkUser] | None = ...,
+        addresses_held: builtins.int = ...,
+        addresses: builtins.int = ...,
+        addresses_resting: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "addresses_held", b"addresses_held", "addresses_resting", b"addresses_resting", "network_id", b"network_id", "nodes", b"nodes", "services", b"services"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class NetworkUser(message.Message):
+    """A service with its virtual addresses, or a node with its own."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    ADDRESSES_FIELD_NUMBER: builtins.int
+    PORTS_FIELD_NUMBER: builtins.int
+    TASKS_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    name: builtins.str
+    @builtins.property
+    def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def ports(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.PortConfig]: ...
+    @builtins.property
+    def tasks(self) -> containers.RepeatedCompositeFieldContainer[NetworkTask]: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        name: builtins.str = ...,
+        addresses: abc.Iterable[builtins.str] | None = ...,
+        ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
+        tasks: abc.Iterable[NetworkTask] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "id", b"id", "name", b"name", "ports", b"ports", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class NetworkTask(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    NODE_ID_FIELD_NUMBER: builtins.int
+    ADDRESSES_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    name: builtins.str
+    node_id: builtins.str
+    @builtins.property
+    def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        name: builtins.str = ...,
+        node_id: builtins.str = ...,
+        addresses: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "id", b"id", "name", b"name", "node_id", b"node_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -193,6 +193,36 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
                 _registered_method=True)
+        self.CreateNetwork = channel.unary_unary(
+                '/swarm.v1.Control/CreateNetwork',
+                request_serializer=api_dot_v1_dot_control__pb2.CreateNetworkRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Network.FromString,
+                _registered_method=True)
+        self.GetNetwork = channel.unary_unary(
+                '/swarm.v1.Control/GetNetwork',
+                request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Network.FromString,
+                _registered_method=True)
+        self.GetNetworkUse = channel.unary_unary(
+                '/swarm.v1.Control/GetNetworkUse',
+                request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.NetworkUse.FromString,
+                _registered_method=True)
+        self.ListNetworks = channel.unary_stream(
+                '/swarm.v1.Control/ListNetworks',
+                request_serializer=api_dot_v1_dot_control__pb2.ListNetworksRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.ListNetworksResponse.FromString,
+                _registered_method=True)
+        self.UpdateNetwork = channel.unary_unary(
+                '/swarm.v1.Control/UpdateNetwork',
+                request_serializer=api_dot_v1_dot_control__pb2.UpdateNetworkRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Network.FromString,
+                _registered_method=True)
+        self.RemoveNetwork = channel.unary_unary(
+                '/swarm.v1.Control/RemoveNetwork',
+                request_serializer=api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/swarm.v1.Control/Watch',
                 request_serializer=api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
@@ -410,6 +440,43 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateNetwork(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNetwork(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNetworkUse(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNetworks(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateNetwork(self, request, context):
+        """Other labels, and further subnets: nothing else of a network changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveNetwork(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """First every matching object as it is (action NONE), then one message per commit.
         """
@@ -592,6 +659,36 @@ def add_ControlServicer_to_server(servicer, server):
             ),
             'RemoveConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveConfig,
+                    request_deserializer=api_dot_v1_dot_control__pb2.RemoveRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.RemoveResponse.SerializeToString,
+            ),
+            'CreateNetwork': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateNetwork,
+                    request_deserializer=api_dot_v1_dot_control__pb2.CreateNetworkRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Network.SerializeToString,
+            ),
+            'GetNetwork': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNetwork,
+                    request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Network.SerializeToString,
+            ),
+            'GetNetworkUse': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNetworkUse,
+                    request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.NetworkUse.SerializeToString,
+            ),
+            'ListNetworks': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListNetworks,
+                    request_deserializer=api_dot_v1_dot_control__pb2.ListNetworksRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.ListNetworksResponse.SerializeToString,
+            ),
+            'UpdateNetwork': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateNetwork,
+                    request_deserializer=api_dot_v1_dot_control__pb2.UpdateNetworkRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Network.SerializeToString,
+            ),
+            'RemoveNetwork': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveNetwork,
                     request_deserializer=api_dot_v1_dot_control__pb2.RemoveRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.RemoveResponse.SerializeToString,
             ),
@@ -1452,6 +1549,168 @@ class Control:
             request,
             target,
             '/swarm.v1.Control/RemoveConfig',
+            api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateNetwork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/CreateNetwork',
+            api_dot_v1_dot_control__pb2.CreateNetworkRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Network.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNetwork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/GetNetwork',
+            api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Network.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNetworkUse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/GetNetworkUse',
+            api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.NetworkUse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNetworks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Control/ListNetworks',
+            api_dot_v1_dot_control__pb2.ListNetworksRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.ListNetworksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateNetwork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/UpdateNetwork',
+            api_dot_v1_dot_control__pb2.UpdateNetworkRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Network.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveNetwork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/RemoveNetwork',
             api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
             api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
             options,

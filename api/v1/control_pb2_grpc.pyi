@@ -74,6 +74,13 @@ class ControlStub:
     """Without their data, which GetConfig tells."""
     UpdateConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateConfigRequest, _objects_pb2.Config]
     RemoveConfig: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
+    CreateNetwork: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateNetworkRequest, _objects_pb2.Network]
+    GetNetwork: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Network]
+    GetNetworkUse: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _control_pb2.NetworkUse]
+    ListNetworks: _grpc.UnaryStreamMultiCallable[_control_pb2.ListNetworksRequest, _control_pb2.ListNetworksResponse]
+    UpdateNetwork: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateNetworkRequest, _objects_pb2.Network]
+    """Other labels, and further subnets: nothing else of a network changes."""
+    RemoveNetwork: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _grpc.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]
@@ -123,6 +130,13 @@ class ControlAsyncStub(ControlStub):
     """Without their data, which GetConfig tells."""
     UpdateConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateConfigRequest, _objects_pb2.Config]  # type: ignore[assignment]
     RemoveConfig: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
+    CreateNetwork: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateNetworkRequest, _objects_pb2.Network]  # type: ignore[assignment]
+    GetNetwork: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Network]  # type: ignore[assignment]
+    GetNetworkUse: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _control_pb2.NetworkUse]  # type: ignore[assignment]
+    ListNetworks: _aio.UnaryStreamMultiCallable[_control_pb2.ListNetworksRequest, _control_pb2.ListNetworksResponse]  # type: ignore[assignment]
+    UpdateNetwork: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateNetworkRequest, _objects_pb2.Network]  # type: ignore[assignment]
+    """Other labels, and further subnets: nothing else of a network changes."""
+    RemoveNetwork: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _aio.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]  # type: ignore[assignment]
@@ -351,6 +365,49 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
 
     @_abc_1.abstractmethod
     def RemoveConfig(
+        self,
+        request: _control_pb2.RemoveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RemoveResponse, _abc.Awaitable[_control_pb2.RemoveResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateNetwork(
+        self,
+        request: _control_pb2.CreateNetworkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Network, _abc.Awaitable[_objects_pb2.Network]]: ...
+
+    @_abc_1.abstractmethod
+    def GetNetwork(
+        self,
+        request: _control_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Network, _abc.Awaitable[_objects_pb2.Network]]: ...
+
+    @_abc_1.abstractmethod
+    def GetNetworkUse(
+        self,
+        request: _control_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.NetworkUse, _abc.Awaitable[_control_pb2.NetworkUse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListNetworks(
+        self,
+        request: _control_pb2.ListNetworksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.ListNetworksResponse], _abc.AsyncIterator[_control_pb2.ListNetworksResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateNetwork(
+        self,
+        request: _control_pb2.UpdateNetworkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Network, _abc.Awaitable[_objects_pb2.Network]]:
+        """Other labels, and further subnets: nothing else of a network changes."""
+
+    @_abc_1.abstractmethod
+    def RemoveNetwork(
         self,
         request: _control_pb2.RemoveRequest,
         context: _ServicerContext,

@@ -3,6 +3,7 @@
 isort:skip_file
 How agents and the leader meet. The agent opens every stream; nodes listen for nothing."""
 
+from api.v1 import network_pb2 as network_pb2
 from api.v1 import objects_pb2 as objects_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
@@ -101,15 +102,19 @@ class HeartbeatRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     SESSION_ID_FIELD_NUMBER: builtins.int
+    APPLIED_FIELD_NUMBER: builtins.int
     session_id: builtins.str
+    applied: builtins.int
+    """The greatest AssignmentsMessage.version of this session that the node has carried out, networks above all."""
     def __init__(
         self,
         *,
         session_id: builtins.str = ...,
+        applied: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["applied", b"applied", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -171,9 +176,12 @@ class AssignmentsMessage(message.Message):
     APPLIES_TO_FIELD_NUMBER: builtins.int
     RESULTS_IN_FIELD_NUMBER: builtins.int
     CHANGES_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
     type: AssignmentsMessage.Type.ValueType
     applies_to: builtins.str
     results_in: builtins.str
+    version: builtins.int
+    """With this message the node knows all that concerns it up to this version of the state; 0: more is to come."""
     @builtins.property
     def changes(self) -> containers.RepeatedCompositeFieldContainer[AssignmentChange]: ...
     def __init__(
@@ -183,10 +191,11 @@ class AssignmentsMessage(message.Message):
         applies_to: builtins.str = ...,
         results_in: builtins.str = ...,
         changes: abc.Iterable[AssignmentChange] | None = ...,
+        version: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["applies_to", b"applies_to", "changes", b"changes", "results_in", b"results_in", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["applies_to", b"applies_to", "changes", b"changes", "results_in", b"results_in", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,6 +222,10 @@ class AssignmentChange(message.Message):
     TASK_FIELD_NUMBER: builtins.int
     SECRET_FIELD_NUMBER: builtins.int
     CONFIG_FIELD_NUMBER: builtins.int
+    NETWORK_FIELD_NUMBER: builtins.int
+    ENDPOINT_FIELD_NUMBER: builtins.int
+    SERVICE_FIELD_NUMBER: builtins.int
+    PEER_FIELD_NUMBER: builtins.int
     action: AssignmentChange.Action.ValueType
     @builtins.property
     def task(self) -> objects_pb2.Task: ...
@@ -222,6 +235,18 @@ class AssignmentChange(message.Message):
 
     @builtins.property
     def config(self) -> objects_pb2.Config: ...
+    @builtins.property
+    def network(self) -> network_pb2.NodeNetwork:
+        """Come before the tasks that need them, and before those that are to be stopped: an endpoint that serves no
+        more is told before its task ends. One with its ids alone is an outline: who has it keeps it.
+        """
+
+    @builtins.property
+    def endpoint(self) -> network_pb2.NetworkEndpoint: ...
+    @builtins.property
+    def service(self) -> network_pb2.NetworkService: ...
+    @builtins.property
+    def peer(self) -> network_pb2.NetworkPeer: ...
     def __init__(
         self,
         *,
@@ -229,12 +254,16 @@ class AssignmentChange(message.Message):
         task: objects_pb2.Task | None = ...,
         secret: objects_pb2.Secret | None = ...,
         config: objects_pb2.Config | None = ...,
+        network: network_pb2.NodeNetwork | None = ...,
+        endpoint: network_pb2.NetworkEndpoint | None = ...,
+        service: network_pb2.NetworkService | None = ...,
+        peer: network_pb2.NetworkPeer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["config", b"config", "item", b"item", "secret", b"secret", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["config", b"config", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "config", b"config", "item", b"item", "secret", b"secret", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "config", b"config", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task", "secret", "config"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task", "secret", "config", "network", "endpoint", "service", "peer"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 

@@ -59,7 +59,7 @@ class EventsRequest(message.Message):
 
 @typing.final
 class EventFilter(message.Message):
-    """One of the values has to match. Keys: type, event, node, service, task, secret, config, name, label."""
+    """One of the values has to match. Keys: type, event, node, service, task, network, secret, config, name, label."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -133,7 +133,7 @@ class Event(message.Message):
     ATTRIBUTES_FIELD_NUMBER: builtins.int
     POSITION_FIELD_NUMBER: builtins.int
     type: builtins.str
-    """node, service, task, secret, config, swarm, operator"""
+    """node, service, task, network, secret, config, swarm, operator"""
     action: builtins.str
     """create, update, remove, state, health_status"""
     id: builtins.str

@@ -161,12 +161,15 @@ class InitSwarmRequest(message.Message):
     AVAILABILITY_FIELD_NUMBER: builtins.int
     SPEC_FIELD_NUMBER: builtins.int
     FORCE_NEW_CLUSTER_FIELD_NUMBER: builtins.int
+    DATA_PATH_ADDRESS_FIELD_NUMBER: builtins.int
     advertise_address: builtins.str
     """address or interface, optionally with a port"""
     listen_address: builtins.str
     availability: types_pb2.NodeAvailability.ValueType
     force_new_cluster: builtins.bool
     """this manager, alone, goes on with the state that it holds; no spec"""
+    data_path_address: builtins.str
+    """address or interface; empty: the advertised one"""
     @builtins.property
     def spec(self) -> specs_pb2.ClusterSpec: ...
     def __init__(
@@ -177,10 +180,11 @@ class InitSwarmRequest(message.Message):
         availability: types_pb2.NodeAvailability.ValueType = ...,
         spec: specs_pb2.ClusterSpec | None = ...,
         force_new_cluster: builtins.bool = ...,
+        data_path_address: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "availability", b"availability", "force_new_cluster", b"force_new_cluster", "listen_address", b"listen_address", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "availability", b"availability", "data_path_address", b"data_path_address", "force_new_cluster", b"force_new_cluster", "listen_address", b"listen_address", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,10 +220,13 @@ class JoinSwarmRequest(message.Message):
     ADVERTISE_ADDRESS_FIELD_NUMBER: builtins.int
     LISTEN_ADDRESS_FIELD_NUMBER: builtins.int
     AVAILABILITY_FIELD_NUMBER: builtins.int
+    DATA_PATH_ADDRESS_FIELD_NUMBER: builtins.int
     token: builtins.str
     advertise_address: builtins.str
     listen_address: builtins.str
     availability: types_pb2.NodeAvailability.ValueType
+    data_path_address: builtins.str
+    """address or interface; empty: the advertised one"""
     @builtins.property
     def managers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """host:port"""
@@ -232,10 +239,11 @@ class JoinSwarmRequest(message.Message):
         advertise_address: builtins.str = ...,
         listen_address: builtins.str = ...,
         availability: types_pb2.NodeAvailability.ValueType = ...,
+        data_path_address: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "availability", b"availability", "listen_address", b"listen_address", "managers", b"managers", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["advertise_address", b"advertise_address", "availability", b"availability", "data_path_address", b"data_path_address", "listen_address", b"listen_address", "managers", b"managers", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/network.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/specs.proto\"\xb8\x02\n\x0bNodeNetwork\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12\x0b\n\x03vni\x18\x04 \x01(\r\x12#\n\x05pools\x18\x05 \x03(\x0b\x32\x14.swarm.v1.IpamConfig\x12\x10\n\x08internal\x18\x06 \x01(\x08\x12\x0f\n\x07ingress\x18\x07 \x01(\x08\x12\x11\n\tencrypted\x18\x08 \x01(\x08\x12\x0b\n\x03mtu\x18\t \x01(\r\x12\x12\n\nattachable\x18\n \x01(\x08\x12@\n\x0e\x64river_options\x18\x0b \x03(\x0b\x32(.swarm.v1.NodeNetwork.DriverOptionsEntry\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb0\x01\n\x0fNetworkEndpoint\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x12\n\nservice_id\x18\x04 \x01(\t\x12\x11\n\taddresses\x18\x05 \x03(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12\x0f\n\x07node_id\x18\x07 \x01(\t\x12\x0f\n\x07serving\x18\x08 \x01(\x08\x12\x10\n\x08hostname\x18\t \x01(\t\"\xcc\x01\n\x0eNetworkService\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x12\n\nservice_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12)\n\x04mode\x18\x04 \x01(\x0e\x32\x1b.swarm.v1.EndpointSpec.Mode\x12\x13\n\x0bvirtual_ips\x18\x05 \x03(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12#\n\x05ports\x18\x07 \x03(\x0b\x32\x14.swarm.v1.PortConfig\x12\x0e\n\x06sticky\x18\x08 \x01(\x08\"\x94\x01\n\x0bNetworkPeer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x19\n\x11\x64\x61ta_path_address\x18\x02 \x01(\t\x12\x19\n\x11ingress_addresses\x18\x03 \x03(\t\x12\x15\n\rwireguard_key\x18\x04 \x01(\x0c\x12\x19\n\x11wireguard_address\x18\x05 \x01(\t\x12\x0c\n\x04\x64own\x18\x06 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pi/v1/network.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/specs.proto\"\xd0\x02\n\x0bNodeNetwork\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12\x0b\n\x03vni\x18\x04 \x01(\r\x12#\n\x05pools\x18\x05 \x03(\x0b\x32\x14.swarm.v1.IpamConfig\x12\x10\n\x08internal\x18\x06 \x01(\x08\x12\x0f\n\x07ingress\x18\x07 \x01(\x08\x12\x11\n\tencrypted\x18\x08 \x01(\x08\x12\x0b\n\x03mtu\x18\t \x01(\r\x12\x12\n\nattachable\x18\n \x01(\x08\x12@\n\x0e\x64river_options\x18\x0b \x03(\x0b\x32(.swarm.v1.NodeNetwork.DriverOptionsEntry\x12\x16\n\x0e\x64\x61ta_path_port\x18( \x01(\r\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb0\x01\n\x0fNetworkEndpoint\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x12\n\nservice_id\x18\x04 \x01(\t\x12\x11\n\taddresses\x18\x05 \x03(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12\x0f\n\x07node_id\x18\x07 \x01(\t\x12\x0f\n\x07serving\x18\x08 \x01(\x08\x12\x10\n\x08hostname\x18\t \x01(\t\"\xcc\x01\n\x0eNetworkService\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x12\n\nservice_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12)\n\x04mode\x18\x04 \x01(\x0e\x32\x1b.swarm.v1.EndpointSpec.Mode\x12\x13\n\x0bvirtual_ips\x18\x05 \x03(\t\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12#\n\x05ports\x18\x07 \x03(\x0b\x32\x14.swarm.v1.PortConfig\x12\x0e\n\x06sticky\x18\x08 \x01(\x08\"\x94\x01\n\x0bNetworkPeer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x19\n\x11\x64\x61ta_path_address\x18\x02 \x01(\t\x12\x19\n\x11ingress_addresses\x18\x03 \x03(\t\x12\x15\n\rwireguard_key\x18\x04 \x01(\x0c\x12\x19\n\x11wireguard_address\x18\x05 \x01(\t\x12\x0c\n\x04\x64own\x18\x06 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODENETWORK_DRIVEROPTIONSENTRY']._loaded_options = None
   _globals['_NODENETWORK_DRIVEROPTIONSENTRY']._serialized_options = b'8\001'
   _globals['_NODENETWORK']._serialized_start=55
-  _globals['_NODENETWORK']._serialized_end=367
-  _globals['_NODENETWORK_DRIVEROPTIONSENTRY']._serialized_start=315
-  _globals['_NODENETWORK_DRIVEROPTIONSENTRY']._serialized_end=367
-  _globals['_NETWORKENDPOINT']._serialized_start=370
-  _globals['_NETWORKENDPOINT']._serialized_end=546
-  _globals['_NETWORKSERVICE']._serialized_start=549
-  _globals['_NETWORKSERVICE']._serialized_end=753
-  _globals['_NETWORKPEER']._serialized_start=756
-  _globals['_NETWORKPEER']._serialized_end=904
+  _globals['_NODENETWORK']._serialized_end=391
+  _globals['_NODENETWORK_DRIVEROPTIONSENTRY']._serialized_start=339
+  _globals['_NODENETWORK_DRIVEROPTIONSENTRY']._serialized_end=391
+  _globals['_NETWORKENDPOINT']._serialized_start=394
+  _globals['_NETWORKENDPOINT']._serialized_end=570
+  _globals['_NETWORKSERVICE']._serialized_start=573
+  _globals['_NETWORKSERVICE']._serialized_end=777
+  _globals['_NETWORKPEER']._serialized_start=780
+  _globals['_NETWORKPEER']._serialized_end=928
 # @@protoc_insertion_point(module_scope)

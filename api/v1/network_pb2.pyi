@@ -58,6 +58,7 @@ class NodeNetwork(message.Message):
     MTU_FIELD_NUMBER: builtins.int
     ATTACHABLE_FIELD_NUMBER: builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
+    DATA_PATH_PORT_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
     driver: builtins.str
@@ -71,6 +72,8 @@ class NodeNetwork(message.Message):
     mtu: builtins.int
     """0: as large as the underlay lets it be"""
     attachable: builtins.bool
+    data_path_port: builtins.int
+    """of VXLAN; 0: 4789"""
     @builtins.property
     def pools(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.IpamConfig]: ...
     @builtins.property
@@ -91,10 +94,11 @@ class NodeNetwork(message.Message):
         mtu: builtins.int = ...,
         attachable: builtins.bool = ...,
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        data_path_port: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "data_path_port", b"data_path_port", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,7 +201,7 @@ class NetworkService(message.Message):
 
 @typing.final
 class NetworkPeer(message.Message):
-    """Another node, as the underlay reaches it."""
+    """A node, as the underlay reaches it. Each is told of itself too: that is how it knows its own addresses."""
 
     DESCRIPTOR: descriptor.Descriptor
 

@@ -83,9 +83,12 @@ class Cluster(message.Message):
     SPEC_FIELD_NUMBER: builtins.int
     ROOT_CA_FIELD_NUMBER: builtins.int
     UNLOCK_KEY_FIELD_NUMBER: builtins.int
+    LAST_VNI_FIELD_NUMBER: builtins.int
     id: builtins.str
     unlock_key: builtins.bytes
     """while spec.autolock; control answers are stripped of it"""
+    last_vni: builtins.int
+    """the one given out last: none is given out again before all others were"""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -100,10 +103,11 @@ class Cluster(message.Message):
         spec: specs_pb2.ClusterSpec | None = ...,
         root_ca: RootCa | None = ...,
         unlock_key: builtins.bytes = ...,
+        last_vni: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "root_ca", b"root_ca", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "root_ca", b"root_ca", "spec", b"spec", "unlock_key", b"unlock_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "last_vni", b"last_vni", "meta", b"meta", "root_ca", b"root_ca", "spec", b"spec", "unlock_key", b"unlock_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -249,6 +253,7 @@ class Node(message.Message):
     ROLE_FIELD_NUMBER: builtins.int
     MANAGER_FIELD_NUMBER: builtins.int
     CERTIFICATE_FIELD_NUMBER: builtins.int
+    NETWORKS_FIELD_NUMBER: builtins.int
     id: builtins.str
     role: types_pb2.NodeRole.ValueType
     """observed: what its certificate says"""
@@ -264,6 +269,10 @@ class Node(message.Message):
     def manager(self) -> ManagerStatus: ...
     @builtins.property
     def certificate(self) -> NodeCertificate: ...
+    @builtins.property
+    def networks(self) -> containers.RepeatedCompositeFieldContainer[NetworkAttachment]:
+        """its own places in networks: in the ingress network"""
+
     def __init__(
         self,
         *,
@@ -275,10 +284,11 @@ class Node(message.Message):
         role: types_pb2.NodeRole.ValueType = ...,
         manager: ManagerStatus | None = ...,
         certificate: NodeCertificate | None = ...,
+        networks: abc.Iterable[NetworkAttachment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "description", b"description", "manager", b"manager", "meta", b"meta", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "description", b"description", "id", b"id", "manager", b"manager", "meta", b"meta", "role", b"role", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificate", b"certificate", "description", b"description", "id", b"id", "manager", b"manager", "meta", b"meta", "networks", b"networks", "role", b"role", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -322,8 +332,17 @@ class NodeDescription(message.Message):
     ENGINE_FIELD_NUMBER: builtins.int
     ADDRESS_FIELD_NUMBER: builtins.int
     MISSING_CONTROLLERS_FIELD_NUMBER: builtins.int
+    DATA_PATH_ADDRESS_FIELD_NUMBER: builtins.int
+    NETWORK_DRIVERS_FIELD_NUMBER: builtins.int
+    WIREGUARD_KEY_FIELD_NUMBER: builtins.int
+    WIREGUARD_ADDRESS_FIELD_NUMBER: builtins.int
     hostname: builtins.str
     address: builtins.str
+    data_path_address: builtins.str
+    """where its tunnels end; empty: where its agent comes from"""
+    wireguard_key: builtins.bytes
+    """public; empty: it encrypts nothing"""
+    wireguard_address: builtins.str
     @builtins.property
     def platform(self) -> types_pb2.Platform: ...
     @builtins.property
@@ -336,6 +355,10 @@ class NodeDescription(message.Message):
         account it.
         """
 
+    @builtins.property
+    def network_drivers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """empty: it does not say"""
+
     def __init__(
         self,
         *,
@@ -345,10 +368,14 @@ class NodeDescription(message.Message):
         engine: EngineDescription | None = ...,
         address: builtins.str = ...,
         missing_controllers: abc.Iterable[builtins.str] | None = ...,
+        data_path_address: builtins.str = ...,
+        network_drivers: abc.Iterable[builtins.str] | None = ...,
+        wireguard_key: builtins.bytes = ...,
+        wireguard_address: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "platform", b"platform", "resources", b"resources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "platform", b"platform", "resources", b"resources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "platform", b"platform", "resources", b"resources", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -623,6 +650,7 @@ class Task(message.Message):
     RESTARTS_FIELD_NUMBER: builtins.int
     HOST_PORTS_FIELD_NUMBER: builtins.int
     NETWORKS_FIELD_NUMBER: builtins.int
+    PUBLISHED_FIELD_NUMBER: builtins.int
     ATTEMPTS_FIELD_NUMBER: builtins.int
     PLACEMENT_FIELD_NUMBER: builtins.int
     id: builtins.str
@@ -638,6 +666,8 @@ class Task(message.Message):
     """of a job: the iteration that it belongs to"""
     restarts: builtins.int
     """How often in a row the tasks before it in its slot have failed; forgotten once it has run for long enough."""
+    published: builtins.bool
+    """joins the ingress network: its service publishes ports on every node"""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -690,12 +720,13 @@ class Task(message.Message):
         restarts: builtins.int = ...,
         host_ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
         networks: abc.Iterable[NetworkAttachment] | None = ...,
+        published: builtins.bool = ...,
         attempts: abc.Iterable[Attempts] | None = ...,
         placement: explain_pb2.PlacementRecord | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "placement", b"placement", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "networks", b"networks", "node_id", b"node_id", "placement", b"placement", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "networks", b"networks", "node_id", b"node_id", "placement", b"placement", "published", b"published", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -754,7 +785,13 @@ class NetworkAttachment(message.Message):
     ADDRESSES_FIELD_NUMBER: builtins.int
     ALIASES_FIELD_NUMBER: builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
+    RELEASED_FIELD_NUMBER: builtins.int
+    DRIVER_FIELD_NUMBER: builtins.int
     network_id: builtins.str
+    released: builtins.bool
+    """the task has ended: the addresses are not its own any more"""
+    driver: builtins.str
+    """the network's"""
     @builtins.property
     def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """with prefix length, one per family: 10.0.1.5/24"""
@@ -770,10 +807,12 @@ class NetworkAttachment(message.Message):
         addresses: abc.Iterable[builtins.str] | None = ...,
         aliases: abc.Iterable[builtins.str] | None = ...,
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        released: builtins.bool = ...,
+        driver: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "driver_options", b"driver_options", "network_id", b"network_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "driver", b"driver", "driver_options", b"driver_options", "network_id", b"network_id", "released", b"released"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -837,11 +876,14 @@ class Network(message.Message):
     POOLS_FIELD_NUMBER: builtins.int
     RESTING_FIELD_NUMBER: builtins.int
     PENDING_FIELD_NUMBER: builtins.int
+    WARNING_FIELD_NUMBER: builtins.int
     id: builtins.str
     vni: builtins.int
     """of an overlay; 0: none is free yet"""
     pending: builtins.str
     """why it cannot be used yet"""
+    warning: builtins.str
+    """that its addresses run out"""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -864,10 +906,11 @@ class Network(message.Message):
         pools: abc.Iterable[specs_pb2.IpamConfig] | None = ...,
         resting: abc.Iterable[RestingAddress] | None = ...,
         pending: builtins.str = ...,
+        warning: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "pending", b"pending", "pools", b"pools", "resting", b"resting", "spec", b"spec", "vni", b"vni"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "meta", b"meta", "pending", b"pending", "pools", b"pools", "resting", b"resting", "spec", b"spec", "vni", b"vni", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -879,7 +922,7 @@ class RestingAddress(message.Message):
     SINCE_FIELD_NUMBER: builtins.int
     address: builtins.str
     since: builtins.int
-    """the version of the store that gave it up"""
+    """the version of the store that gave it up; the store fills it in"""
     def __init__(
         self,
         *,

@@ -869,8 +869,11 @@ class NetworkAttachmentSpec(message.Message):
     TARGET_FIELD_NUMBER: builtins.int
     ALIASES_FIELD_NUMBER: builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
     target: builtins.str
     """none, host, or a network's name or id"""
+    id: builtins.str
+    """Of the network that `target` names. Managers fill it in; what a caller says is not heard."""
     @builtins.property
     def aliases(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @builtins.property
@@ -881,10 +884,11 @@ class NetworkAttachmentSpec(message.Message):
         target: builtins.str = ...,
         aliases: abc.Iterable[builtins.str] | None = ...,
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["aliases", b"aliases", "driver_options", b"driver_options", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["aliases", b"aliases", "driver_options", b"driver_options", "id", b"id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1225,6 +1229,9 @@ class ClusterSpec(message.Message):
     SNAPSHOT_INTERVAL_FIELD_NUMBER: builtins.int
     MAX_SNAPSHOTS_FIELD_NUMBER: builtins.int
     AUTOLOCK_FIELD_NUMBER: builtins.int
+    ADDRESS_POOLS_FIELD_NUMBER: builtins.int
+    SUBNET_SIZE_FIELD_NUMBER: builtins.int
+    DATA_PATH_PORT_FIELD_NUMBER: builtins.int
     task_history_limit: builtins.int
     """unset: 5 per slot; negative: keep all"""
     snapshot_interval: builtins.int
@@ -1233,6 +1240,10 @@ class ClusterSpec(message.Message):
     """kept beside the newest"""
     autolock: builtins.bool
     """managers need the unlock key to start"""
+    subnet_size: builtins.int
+    """length of their prefixes; 0: 24"""
+    data_path_port: builtins.int
+    """of VXLAN; 0: 4789"""
     @builtins.property
     def annotations(self) -> types_pb2.Annotations: ...
     @builtins.property
@@ -1242,6 +1253,12 @@ class ClusterSpec(message.Message):
     @builtins.property
     def node_cert_expiry(self) -> duration_pb2.Duration:
         """unset: 90 days"""
+
+    @builtins.property
+    def address_pools(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What was settled when the swarm was made, and never changes.
+        where subnets are chosen from; empty: 10.0.0.0/8
+        """
 
     def __init__(
         self,
@@ -1253,10 +1270,13 @@ class ClusterSpec(message.Message):
         snapshot_interval: builtins.int = ...,
         max_snapshots: builtins.int = ...,
         autolock: builtins.bool = ...,
+        address_pools: abc.Iterable[builtins.str] | None = ...,
+        subnet_size: builtins.int = ...,
+        data_path_port: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit", "annotations", b"annotations", "heartbeat_period", b"heartbeat_period", "node_cert_expiry", b"node_cert_expiry", "task_history_limit", b"task_history_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit", "annotations", b"annotations", "autolock", b"autolock", "heartbeat_period", b"heartbeat_period", "max_snapshots", b"max_snapshots", "node_cert_expiry", b"node_cert_expiry", "snapshot_interval", b"snapshot_interval", "task_history_limit", b"task_history_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit", "address_pools", b"address_pools", "annotations", b"annotations", "autolock", b"autolock", "data_path_port", b"data_path_port", "heartbeat_period", b"heartbeat_period", "max_snapshots", b"max_snapshots", "node_cert_expiry", b"node_cert_expiry", "snapshot_interval", b"snapshot_interval", "subnet_size", b"subnet_size", "task_history_limit", b"task_history_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__task_history_limit: _TypeAlias = typing.Literal["task_history_limit"]  # noqa: Y015
     _WhichOneofArgType__task_history_limit: _TypeAlias = typing.Literal["_task_history_limit", b"_task_history_limit"]  # noqa: Y015

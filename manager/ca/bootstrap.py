@@ -1,11 +1,12 @@
 """The first objects of a new cluster: itself, its root, tokens and, if its spec asks for one, its
-unlock key, and its first manager. Pure.
+unlock key, its first manager, and the network for published ports. Pure.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from api.certificates import key_digest
+from api.networks import INGRESS
 from api.times import timestamp
 from api.token import SECRET_BYTES, new_token
 from api.v1 import objects_pb2, specs_pb2, types_pb2
@@ -20,10 +21,12 @@ class FirstObjects(NamedTuple):
     cluster: objects_pb2.Cluster
     node: objects_pb2.Node
     certificate_pem: bytes
+    ingress: objects_pb2.Network | None = None
 
     def batch(self) -> Batch:
         """The change that makes a cluster out of an empty store."""
-        return batch(create(self.cluster), create(self.node))
+        networks = () if self.ingress is None else (create(self.ingress),)
+        return batch(create(self.cluster), create(self.node), *networks)
 
 
 def first_objects(
@@ -36,11 +39,13 @@ def first_objects(
     secret: Callable[[int], bytes],
     address: str = "",
     availability: types_pb2.NodeAvailability.ValueType = types_pb2.NODE_AVAILABILITY_ACTIVE,
+    ingress_id: str = "",
 ) -> FirstObjects:
     """A cluster of one manager at `address` (host:port) whose key signed the request.
 
     `secret(n)` gives n random bytes, as secrets.token_bytes does. INVALID for a bad `csr_pem`; the
-    spec is taken as it is: check it first.
+    spec is taken as it is: check it first. `ingress_id`: of the network for published ports; empty:
+    there is none.
     """
     root = new_root(cluster_id, now)
     certificate = sign(
@@ -60,7 +65,16 @@ def first_objects(
     node.manager.address = address
     cluster = objects_pb2.Cluster(id=cluster_id, spec=spec, root_ca=root)
     settle(cluster, secret)
-    return FirstObjects(cluster, node, certificate)
+    ingress = ingress_network(ingress_id) if ingress_id else None
+    return FirstObjects(cluster, node, certificate, ingress)
+
+
+def ingress_network(network_id: str) -> objects_pb2.Network:
+    """The network for published ports, before anything is chosen for it."""
+    made = objects_pb2.Network(id=network_id)
+    made.spec.annotations.name = INGRESS
+    made.spec.ingress = True
+    return made
 
 
 def new_node(

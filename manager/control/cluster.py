@@ -8,7 +8,7 @@ from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.token import SECRET_BYTES
 from api.unlock_key import format_unlock_key
-from api.v1 import control_pb2, objects_pb2, types_pb2
+from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.ca.authority import new_root, node_expiry
 from manager.ca.given_root import given_root
 from manager.ca.operators import issue_operator, the_cluster
@@ -16,8 +16,9 @@ from manager.ca.rotation import begin
 from manager.ca.tokens import rotated
 from manager.ca.unlock import settle
 from manager.control.backup import backup
+from manager.control.networks import gone_with
+from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
-from manager.control.services import needed_request_id, stale
 from manager.state.changes import Batch, batch, copy, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
@@ -80,7 +81,7 @@ class ClusterAffairs:
         def removal() -> tuple[Batch, str]:
             node = resolve(self._store, objects_pb2.Node, request.key)
             _check_removable(node, force=request.force)
-            return batch(delete(node)), node.id
+            return batch(delete(node), *gone_with(self._store, node)), node.id
 
         return control_pb2.RemoveResponse(id=await self._again(request_id, removal))
 
@@ -117,6 +118,7 @@ class ClusterAffairs:
         cluster = the_cluster(self._store)
         if request.version != cluster.meta.version:
             raise stale("the cluster", cluster.meta.version)
+        _check_unchangeable(cluster.spec, request.spec)
         changed = copy(cluster)
         changed.spec.CopyFrom(request.spec)
         settle(changed, self._secret, rotate=request.rotate_unlock_key)
@@ -216,6 +218,16 @@ class ClusterAffairs:
             self._proposer, batch(delete(operator)), request_id=request_id, object_id=operator.id
         )
         return control_pb2.RemoveResponse(id=operator.id)
+
+
+def _check_unchangeable(old: specs_pb2.ClusterSpec, new: specs_pb2.ClusterSpec) -> None:
+    for field in ("address_pools", "subnet_size", "data_path_port"):
+        if getattr(old, field) != getattr(new, field):
+            raise invalid(
+                field,
+                "this is settled when a swarm is made, and cannot change",
+                why="networks have been made by it",
+            )
 
 
 def _check_removable(node: objects_pb2.Node, *, force: bool) -> None:

@@ -13,8 +13,8 @@ from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control import listing
+from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
-from manager.control.services import needed_request_id, stale
 from manager.state.changes import KINDS, batch, copy, create, delete, update
 from manager.state.files import in_use, users_of
 from manager.state.proposer import Proposer, propose_one

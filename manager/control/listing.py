@@ -5,15 +5,17 @@ Every function takes what there is at the moment of its call, which costs little
 its pieces are asked for: many objects at once would hold up whoever leads. A piece may be empty.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from api.labels import have_all
 from api.modes import mode_name
+from api.networks import driver_of, scope_of
 from api.states import COMPLETE, REMOVE, RUNNING, is_live, task_name
 from api.v1 import control_pb2, objects_pb2
 from manager.control.resolve import resolve
 from manager.state.changes import T
+from manager.state.networks import users_of
 from manager.state.store import View
 
 ACCEPTED = control_pb2.NODE_MEMBERSHIP_ACCEPTED
@@ -93,6 +95,39 @@ def files(view: View, kind: type[F], request: control_pb2.ListFilesRequest) -> I
         )
 
     return _pieces(list(view.all(kind)), suits)
+
+
+def networks(
+    view: View,
+    builtin: Iterable[objects_pb2.Network],
+    request: control_pb2.ListNetworksRequest,
+) -> Iterator[list[objects_pb2.Network]]:
+    """Networks that match, those of every node (`builtin`) first, then oldest first."""
+    own = {each.id: each for each in builtin}
+
+    def suits(network: objects_pb2.Network) -> bool:
+        return (
+            _starts(network.id, request.ids)
+            and _starts(network.spec.annotations.name, request.names)
+            and have_all(network.spec.annotations.labels, request.labels)
+            and (not request.drivers or driver_of(network.spec) in request.drivers)
+            and (not request.scopes or scope_of(network.spec) in request.scopes)
+            and (
+                not request.types or ("builtin" if network.id in own else "custom") in request.types
+            )
+            and _dangles(view, network, request.dangling, is_builtin=network.id in own)
+        )
+
+    return _pieces([*own.values(), *view.all(objects_pb2.Network)], suits)
+
+
+def _dangles(
+    view: View, network: objects_pb2.Network, asked: Collection[bool], *, is_builtin: bool
+) -> bool:
+    if not asked:
+        return True
+    needed = is_builtin or network.spec.ingress or bool(users_of(view, network))
+    return (not needed) in asked
 
 
 class _Cut(Generic[P]):

@@ -1,4 +1,4 @@
-"""Fields of a service spec that have no effect yet. They are refused, never ignored. Pure.
+"""Fields of specs that have no effect yet. They are refused, never ignored. Pure.
 
 A field leaves this table in the change that gives it its effect.
 """
@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
+from api.networks import is_encrypted
 from api.v1 import specs_pb2
 
 Spec = specs_pb2.ServiceSpec
 Mount = specs_pb2.Mount
+_HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +25,26 @@ class NotYet:
     is_set: Callable[[Spec], object]
 
 
-_NETWORKS = "overlay networks are not built yet: a task has network none or host"
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
-    NotYet("endpoint.mode", "--endpoint-mode", _NETWORKS, lambda s: s.endpoint.mode),
-    NotYet("endpoint.ports", "--publish", _NETWORKS, lambda s: s.endpoint.ports),
     NotYet(
-        "task.networks",
-        "--network",
-        _NETWORKS,
-        lambda s: any(n.target not in ("none", "host") for n in s.task.networks),
+        "endpoint.ports.published_port",
+        "--publish mode=host without published=",
+        "nodes choose no ports of their own yet",
+        lambda s: any(p.mode == _HOST and not p.published_port for p in s.endpoint.ports),
     ),
     NotYet(
         "task.networks.aliases",
         "--network alias=",
-        _NETWORKS,
-        lambda s: any(n.aliases or n.driver_options for n in s.task.networks),
+        "in network none or host nobody is found by name",
+        lambda s: any(n.aliases and n.target in ("none", "host") for n in s.task.networks),
+    ),
+    NotYet(
+        "task.networks.driver_options",
+        "--network driver-opt=",
+        "no driver has options for a task",
+        lambda s: any(n.driver_options for n in s.task.networks),
     ),
     NotYet(
         "task.log_driver.name",
@@ -91,6 +96,13 @@ def refuse_not_yet(spec: Spec) -> None:
             raise _refusal(row.path, row.flag, row.why)
     for path, why in _mounts(spec.task.container.mounts):
         raise _refusal(path, "--mount", why)
+
+
+def refuse_network_not_yet(spec: specs_pb2.NetworkSpec) -> None:
+    """Refuses a network that asks for what has no effect: UNSUPPORTED."""
+    if is_encrypted(spec):
+        why = "traffic between nodes cannot be encrypted yet, and would go in clear"
+        raise _refusal("driver_options", "--opt encrypted", why)
 
 
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ _LIST_COMMAND = {
     objects_pb2.Cluster: "swarmctl system info",
     objects_pb2.Secret: "swarmctl secret ls",
     objects_pb2.Config: "swarmctl config ls",
+    objects_pb2.Network: "swarmctl network ls",
 }
 
 

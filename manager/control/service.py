@@ -18,6 +18,7 @@ from manager.control.events import EventStreams
 from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.images import without_logins
+from manager.control.networks import Networks
 from manager.control.pacing import paced
 from manager.control.resolve import resolve
 from manager.control.services import Services
@@ -39,6 +40,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         secrets: Files[objects_pb2.Secret],
         configs: Files[objects_pb2.Config],
         events: EventStreams,
+        networks: Networks,
         group: Callable[[], control_pb2.ManagerGroupStatus],
         explanations: Explanations,
     ) -> None:
@@ -50,6 +52,7 @@ class ControlService(control_pb2_grpc.ControlServicer):
         self._secrets = secrets
         self._configs = configs
         self._events = events
+        self._networks = networks
         self._group = group
         self._explanations = explanations
 
@@ -238,6 +241,46 @@ class ControlService(control_pb2_grpc.ControlServicer):
     ) -> control_pb2.RemoveResponse:
         """Removes a config that no service uses."""
         return await self._configs.remove(request)
+
+    async def CreateNetwork(
+        self, request: control_pb2.CreateNetworkRequest, context: Context
+    ) -> objects_pb2.Network:
+        """Creates a network."""
+        return await self._networks.create(request)
+
+    async def GetNetwork(
+        self, request: control_pb2.GetRequest, context: Context
+    ) -> objects_pb2.Network:
+        """One network."""
+        return self._networks.get(request)
+
+    async def GetNetworkUse(
+        self, request: control_pb2.GetRequest, context: Context
+    ) -> control_pb2.NetworkUse:
+        """Who is in a network."""
+        return self._networks.use(request)
+
+    async def ListNetworks(
+        self, request: control_pb2.ListNetworksRequest, context: Context
+    ) -> AsyncIterator[control_pb2.ListNetworksResponse]:
+        """Networks, with those that every node has by itself."""
+        found = self._networks.list(request)
+        async for piece in paced(
+            found, lambda some: control_pb2.ListNetworksResponse(networks=some)
+        ):
+            yield piece
+
+    async def UpdateNetwork(
+        self, request: control_pb2.UpdateNetworkRequest, context: Context
+    ) -> objects_pb2.Network:
+        """Adds subnets to a network, or replaces its labels."""
+        return await self._networks.update(request)
+
+    async def RemoveNetwork(
+        self, request: control_pb2.RemoveRequest, context: Context
+    ) -> control_pb2.RemoveResponse:
+        """Removes a network that nothing uses."""
+        return await self._networks.remove(request)
 
     async def GetGroup(
         self, request: control_pb2.GetGroupRequest, context: Context

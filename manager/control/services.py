@@ -9,14 +9,17 @@ from api.modes import is_job
 from api.times import timestamp
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.images import AskRegistry, check_login, no_registry, settled, without_logins
+from manager.control.networks import gone_with
 from manager.control.not_yet import refuse_not_yet
 from manager.control.references import with_ids
+from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
 from manager.orchestrator.rollback import respecified, rolled_back_by_hand
 from manager.placement.check import check_placement
 from manager.state.changes import batch, copy, create, delete, update
+from manager.state.networks import port_taken, ports_of_service
 from manager.state.proposer import Proposer, propose_one
-from manager.state.store import Store
+from manager.state.store import Store, View
 from runtime.image.reference import parse as parse_reference
 
 
@@ -47,6 +50,7 @@ class Services:
             return self._answer(done.object_id)
         check_service(request.spec)
         spec = with_ids(self._store, request.spec)
+        check_ports(self._store, objects_pb2.Service(spec=spec))
         image = await settled(spec, None, self._ask_registry, resolve=request.resolve_image)
         service = objects_pb2.Service(
             id=self._ids(), spec=image.spec, spec_version=1, registry_logins=image.logins
@@ -79,6 +83,7 @@ class Services:
             check_service(changed.spec)
         else:
             spec = with_ids(self._store, request.spec)
+            check_ports(self._store, objects_pb2.Service(id=service.id, spec=spec))
             image = await settled(spec, service, self._ask_registry, resolve=request.resolve_image)
             warnings = image.warnings
             changed = respecified(service, image.spec)
@@ -108,7 +113,7 @@ class Services:
             try:
                 await propose_one(
                     self._proposer,
-                    batch(delete(service)),
+                    batch(delete(service), *gone_with(self._store, service)),
                     request_id=request_id,
                     object_id=service.id,
                 )
@@ -146,29 +151,15 @@ def check_service(spec: specs_pb2.ServiceSpec) -> None:
     refuse_not_yet(spec)
 
 
+def check_ports(view: View, service: objects_pb2.Service) -> None:
+    """REFUSED, with the holder, if a port is published already: before a registry is asked."""
+    taken = port_taken(view, service, ports_of_service(service))
+    if taken is not None:
+        raise taken
+
+
 def _check_unchangeable(old: specs_pb2.ServiceSpec, new: specs_pb2.ServiceSpec) -> None:
     if new.annotations.name != old.annotations.name:
         raise invalid("annotations.name", "a service cannot be renamed", remedy="create a new one")
     if new.WhichOneof("mode") != old.WhichOneof("mode"):
         raise invalid("mode", "the mode of a service cannot change", remedy="create a new one")
-
-
-def needed_request_id(request_id: str) -> str:
-    """The request id; INVALID if the caller sent none."""
-    if not request_id:
-        raise invalid(
-            "request_id",
-            "a request id is needed",
-            why="without one a retry could have the effect of two calls",
-        )
-    return request_id
-
-
-def stale(what: str, version: int) -> SwarmError:
-    """The refusal of an update that was made from an old version."""
-    return SwarmError(
-        Code.CONFLICT,
-        f"{what} was changed meanwhile",
-        why=f"it is at version {version} now",
-        remedy="read it again and repeat the change",
-    )

@@ -20,6 +20,7 @@ _KIND_OF = {
     Selector.KIND_TASK: objects_pb2.Task,
     Selector.KIND_NODE: objects_pb2.Node,
     Selector.KIND_CLUSTER: objects_pb2.Cluster,
+    Selector.KIND_NETWORK: objects_pb2.Network,
 }
 INITIAL_CHUNK = 500
 INITIAL_BYTES = 1 << 20

@@ -1,6 +1,8 @@
 """What one node is to be told of its tasks: everything once, then what changed. Pure.
 
-With the tasks go the secrets and configs that they need (files.py), before those who need them.
+With the tasks go the secrets and configs that they need (files.py), and what the node has to know
+of networks (networks.py), before those who need them. So an endpoint that serves no more is told
+before its task is to be stopped.
 
 A node is told of every task that the scheduler gave it, until the task is gone from the store: it
 must stop those with desired state `shutdown` or `remove`, and may hold ended ones so that their
@@ -10,6 +12,7 @@ node that reported it (SwarmKit, manager/dispatcher/assignments.go).
 Messages form a chain: each applies to the state that the one before results in. A message stays
 under MAX_BYTES. Where the complete set does not fit, what does not fit is in the COMPLETE message
 without its spec, so that a node which holds it keeps it, and follows whole in INCREMENTAL messages.
+The last message of what is told at once names the version of the state that the node knows by it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from api.states import ASSIGNED, RUNNING
 from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher import files
+from manager.dispatcher.catalogue import Key
+from manager.dispatcher.networks import NodeNetworks
 from manager.state.changes import copy
 
 MAX_CHANGES = 100
@@ -39,18 +44,21 @@ class Assignments:
         self,
         node_id: str,
         find: files.Find,
+        networks: NodeNetworks,
         as_told: Callable[[Task], Task] = lambda task: task,
     ) -> None:
-        """`find`: looks up secrets and configs.
+        """`find`: looks up secrets and configs. `networks`: what the node is told of them.
 
         `as_told`: a task with what its node needs and the store keeps elsewhere.
         """
         self._node_id = node_id
         self._files = files.NodeFiles(find)
+        self._networks = networks
         self._as_told = as_told
         self._told: dict[str, Task] = {}
         self._news: dict[str, Task | None] = {}
         self._sequence = 0
+        self._version: int | None = None
         self._first_at = 0.0
         self._last_at = 0.0
 
@@ -58,16 +66,20 @@ class Assignments:
         """When to `flush` (0: at once); None while there is no news. Times as in `observe`."""
         if not self._has_news:
             return None
-        if len(self._news) >= MAX_CHANGES:
+        if len(self._news) + self._networks.news >= MAX_CHANGES:
             return 0.0
         return min(self._last_at + QUIET, self._first_at + LONGEST_WAIT)
 
-    def complete(self, tasks: Iterable[Task]) -> list[Message]:
-        """The messages that begin the stream, from all tasks that the store has for the node."""
+    def complete(self, tasks: Iterable[Task], version: int = 0) -> list[Message]:
+        """The messages that begin the stream, from all tasks that the store has for the node.
+
+        `version`: of the state that is known here at the least.
+        """
         wanted = sorted((task for task in tasks if self._concerns(task)), key=_urgency)
         self._told = {task.id: task for task in wanted}
         self._news.clear()
         forms = [(files.whole(file), files.outline(file)) for file in self._files.begin(wanted)]
+        forms += self._networks.begin(wanted)
         forms += [(_update(self._as_told(task)), _update(_outline(task))) for task in wanted]
         message = Message(type=Message.TYPE_COMPLETE)
         room = MAX_BYTES - sum(outline.ByteSize() for _, outline in forms)
@@ -80,21 +92,30 @@ class Assignments:
             else:
                 message.changes.append(outline)
                 late.append(whole)
-        return [self._chained(message), *self._incremental(late)]
+        return self._tagged([self._chained(message), *self._incremental(late)], version)
 
     def observe(self, task_id: str, task: Task | None, now: float) -> None:
         """Takes note of a task as it is now; None: it was deleted. `now`: monotonic seconds."""
         told = self._told.get(task_id)
         present = task if task is not None and self._concerns(task) else None
-        had_news, file_news = self._has_news, self._files.has_news
+        had_news, beside = self._has_news, self._files.has_news + self._networks.news
         self._files.observe(task_id, present)
+        self._networks.observe(task_id, present)
         is_news = _is_news(told, present)
         if is_news:
             self._news[task_id] = present
         else:
             # The node may have been about to hear of a change that was taken back since.
             self._news.pop(task_id, None)
-        if is_news or self._files.has_news > file_news:
+        if is_news or self._files.has_news + self._networks.news > beside:
+            self._first_at = self._first_at if had_news else now
+            self._last_at = now
+
+    def observe_networks(self, keys: Iterable[Key], now: float) -> None:
+        """Takes note of items of networks that are different now, or gone, as `observe` does."""
+        had_news, before = self._has_news, self._networks.news
+        self._networks.changed(keys)
+        if self._networks.news > before:
             self._first_at = self._first_at if had_news else now
             self._last_at = now
 
@@ -106,10 +127,12 @@ class Assignments:
                 self.observe(task_id, None, now)
         for task_id, task in present.items():
             self.observe(task_id, task, now)
+        self._networks.resync()
+        self._first_at = self._last_at = now
 
-    def flush(self) -> list[Message]:
-        """Messages with everything that the node has yet to be told."""
-        changes = self._files.updates()
+    def flush(self, version: int = 0) -> list[Message]:
+        """Messages with everything that the node has yet to be told; `version` as of `complete`."""
+        changes = [*self._files.updates(), *self._networks.updates()]
         for task_id, task in self._news.items():
             if task is None:
                 del self._told[task_id]
@@ -118,11 +141,27 @@ class Assignments:
                 self._told[task_id] = task
                 changes.append(_update(self._as_told(task)))
         self._news.clear()
-        return list(self._incremental([*changes, *self._files.removals()]))
+        changes += [*self._files.removals(), *self._networks.removals()]
+        return self._tagged(list(self._incremental(changes)), version)
+
+    def confirmed(self, applied: int, present: int) -> int:
+        """The version up to which the node has carried out all that concerns it.
+
+        `applied`: what it says; `present`: the version up to which everything was observed here. Of
+        what concerns it not, it was told nothing, and so knows nothing else.
+        """
+        if self._version is None or applied < self._version or self._has_news:
+            return applied
+        return present
 
     @property
     def _has_news(self) -> bool:
-        return bool(self._news) or self._files.has_news
+        return bool(self._news) or self._files.has_news or self._networks.news > 0
+
+    def _tagged(self, messages: list[Message], version: int) -> list[Message]:
+        if messages:
+            messages[-1].version = self._version = version
+        return messages
 
     def _concerns(self, task: Task) -> bool:
         # A global service's task has its node from birth, but is the node's only once assigned.
@@ -163,6 +202,8 @@ def _stable(task: Task) -> Task:
     stable = copy(task)
     stable.ClearField("status")
     stable.ClearField("meta")
+    # Whether they were given back is the managers' affair; else they never change.
+    stable.ClearField("networks")
     return stable
 
 

@@ -7,7 +7,9 @@ from api.errors import SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2
 from hostkit.clock import Clock
 from manager.dispatcher.assignments import Assignments
+from manager.dispatcher.catalogue import Key
 from manager.dispatcher.files import Find
+from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.sessions import Session
 from manager.waiting import until_due
 
@@ -19,22 +21,40 @@ class Feed:
         self,
         node_id: str,
         find: Find,
+        networks: NodeNetworks,
         monotonic: Clock,
         as_told: Callable[[objects_pb2.Task], objects_pb2.Task],
+        version: Callable[[], int],
     ) -> None:
-        self._assignments = Assignments(node_id, find, as_told)
+        """`version`: up to which everything that changed was shown to this feed."""
+        self._assignments = Assignments(node_id, find, networks, as_told)
+        self._networks = networks
+        networks.heard = self._hear
+        self._version = version
         self._monotonic = monotonic
         self._woken = asyncio.Event()
         self._ended: SwarmError | None = None
 
     def begin(self, tasks: Iterable[objects_pb2.Task]) -> list[dispatcher_pb2.AssignmentsMessage]:
         """The first messages, from all tasks of the node."""
-        return self._assignments.complete(tasks)
+        return self._assignments.complete(tasks, self._version())
 
     def observe(self, task_id: str, task: objects_pb2.Task | None) -> None:
         """A task of the node changed, came or went (None)."""
         self._assignments.observe(task_id, task, self._monotonic())
         self._woken.set()
+
+    def close(self) -> None:
+        """Nobody reads this stream any more."""
+        self._networks.close()
+
+    def _hear(self, keys: Iterable[Key]) -> None:
+        self._assignments.observe_networks(keys, self._monotonic())
+        self._woken.set()
+
+    def confirmed(self, applied: int) -> int:
+        """As Assignments.confirmed."""
+        return self._assignments.confirmed(applied, self._version())
 
     def resync(self, tasks: Iterable[objects_pb2.Task]) -> None:
         """Any task of the node may have changed."""
@@ -46,7 +66,7 @@ class Feed:
         await until_due(self._woken, self._due, self._monotonic)
         if self._ended is not None:
             raise self._ended
-        return self._assignments.flush()
+        return self._assignments.flush(self._version())
 
     def end(self, error: SwarmError) -> None:
         """Ends the stream with `error`."""
@@ -62,6 +82,7 @@ class Link:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self._applied = 0
         self._feed: Feed | None = None
         self._woken = asyncio.Event()
         self._ended: SwarmError | None = None
@@ -70,6 +91,14 @@ class Link:
     def feed(self) -> Feed | None:
         """The assignment stream, if it is open."""
         return self._feed
+
+    def beat(self, applied: int) -> None:
+        """The agent says up to which version of the state it has carried out what it was told."""
+        self._applied = max(self._applied, applied)
+
+    def confirmed(self) -> int:
+        """The version up to which the node has carried out all that concerns it; 0: none."""
+        return 0 if self._feed is None else self._feed.confirmed(self._applied)
 
     def greet(self) -> None:
         """What the agent is told of the cluster may have changed."""

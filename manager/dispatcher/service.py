@@ -96,7 +96,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         self, request: dispatcher_pb2.HeartbeatRequest, context: Context
     ) -> dispatcher_pb2.HeartbeatResponse:
         """Renews the calling node's session."""
-        period = self._term().heartbeat(request.session_id, caller().id)
+        period = self._term().heartbeat(request.session_id, caller().id, request.applied)
         return dispatcher_pb2.HeartbeatResponse(period=duration(period))
 
     async def Assignments(

@@ -15,9 +15,11 @@ from api.ids import IdSource
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
-from manager.dispatcher import endings, nodes, statuses
+from manager.dispatcher import endings, nodes, rests, statuses
+from manager.dispatcher.catalogue import Catalogue
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
+from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.sessions import Chance, Sessions
 from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
@@ -30,7 +32,9 @@ from manager.waiting import until_due
 logger = logging.getLogger(__name__)
 
 Node = objects_pb2.Node
+Network = objects_pb2.Network
 Task = objects_pb2.Task
+_KINDS = (Task, Node, Network, objects_pb2.Service, objects_pb2.Cluster)
 
 
 class Term:
@@ -64,6 +68,16 @@ class Term:
             proposer=proposer,
             monotonic=monotonic,
         )
+        self._catalogue = Catalogue(store)
+        self._routed = 0
+        self._rests = rests.Rests(self._confirmed_by_all)
+        self._rest_writer = Writer(
+            "addresses that rest no longer",
+            self._rests,
+            view=store,
+            proposer=proposer,
+            monotonic=monotonic,
+        )
         self._task_writer = Writer(
             "states of tasks",
             self._task_reports,
@@ -75,12 +89,13 @@ class Term:
     async def run(self) -> None:
         """Leads until cancelled; then every stream ends with UNAVAILABLE."""
         woken = asyncio.Event()
-        subscription = self._hub.subscribe(woken.set, match=of(Task, Node, objects_pb2.Cluster))
+        subscription = self._hub.subscribe(woken.set, match=of(*_KINDS))
         self._begin()
         try:
             await alongside(
                 self._node_writer.run(),
                 self._task_writer.run(),
+                self._rest_writer.run(),
                 self._end_leases(),
                 self._follow(subscription, woken),
             )
@@ -96,12 +111,16 @@ class Term:
             commits = subscription.take()
             if commits is None:
                 self._resync()
-                continue
-            for commit in commits:
+            for commit in commits or ():
                 for event in commit.events:
                     self._route(event)
+            # Nothing was applied since `take`: whatever is in the store was routed.
+            self._routed = self._store.version
 
     def _begin(self) -> None:
+        self._catalogue.begin()
+        self._rests.begin(self._store)
+        self._routed = self._store.version
         up = [
             node.id
             for node in self._store.all(Node)
@@ -159,11 +178,13 @@ class Term:
                 yield message
             await link.changed()
 
-    def heartbeat(self, session_id: str, node_id: str) -> float:
-        """Renews the session; seconds until the next heartbeat."""
+    def heartbeat(self, session_id: str, node_id: str, applied: int = 0) -> float:
+        """Renews the session; seconds until the next heartbeat. `applied`: see Link.beat."""
         self._member(node_id)
         period = nodes.heartbeat_period(self._store)
-        return self._sessions.heartbeat(session_id, node_id, self._monotonic(), period)
+        after = self._sessions.heartbeat(session_id, node_id, self._monotonic(), period)
+        self._links[node_id].beat(applied)
+        return after
 
     async def assignments(
         self, session_id: str, node_id: str
@@ -173,7 +194,12 @@ class Term:
         self._sessions.check(session_id, node_id)
         link = self._links[node_id]
         feed = Feed(
-            node_id, self._find_file, self._monotonic, lambda task: with_login(self._store, task)
+            node_id,
+            self._find_file,
+            NodeNetworks(self._catalogue),
+            self._monotonic,
+            lambda task: with_login(self._store, task),
+            lambda: self._routed,
         )
         link.attach(feed, endings.second_stream())
         try:
@@ -184,6 +210,7 @@ class Term:
                     yield message
         finally:
             link.detach(feed)
+            feed.close()
 
     def _find_file(self, key: Key) -> File | None:
         return find(self._store, key)
@@ -202,17 +229,24 @@ class Term:
     # --- what the store and the clock say
 
     def _route(self, event: Event) -> None:
-        if isinstance(event.object, Task):
+        self._catalogue.tell(self._catalogue.observe(event))
+        if isinstance(event.object, Network):
+            self._rests.observe(event)
+            self._rest_writer.wake()
+        elif isinstance(event.object, Task):
             self._route_task(event.object.id, {_node_of(event.old), _node_of(event.new)})
-            return
+        elif isinstance(event.object, Node | objects_pb2.Cluster):
+            self._route_greeting(event)
+
+    def _route_greeting(self, event: Event) -> None:
         if isinstance(event.object, Node):
             if event.new is None:
                 self._removed(event.object.id)
             elif (link := self._links.get(event.object.id)) is not None:
                 link.greet()
         if nodes.concerns_all_agents(event):
-            for link in self._links.values():
-                link.greet()
+            for each in self._links.values():
+                each.greet()
 
     def _route_task(self, task_id: str, node_ids: Iterable[str]) -> None:
         # The task as it is by now: a stream that has just begun may have told a later version
@@ -224,6 +258,9 @@ class Term:
                 link.feed.observe(task_id, task)
 
     def _resync(self) -> None:
+        self._catalogue.begin()
+        self._rests.begin(self._store)
+        self._rest_writer.wake()
         for node_id in self._sessions.nodes():
             if self._store.get(Node, node_id) is None:
                 self._removed(node_id)
@@ -235,6 +272,28 @@ class Term:
     def _removed(self, node_id: str) -> None:
         self._sessions.forget(node_id)
         self._end(node_id, endings.removed(node_id))
+
+    def _confirmed_by_all(self) -> int:
+        """The version up to which every node that is up has carried out what concerns it.
+
+        A node that is down is told everything anew before it serves again. One that never was up
+        knows nothing.
+        """
+        version, latest = self._routed, ""
+        for node in self._store.all(Node):
+            if node.status.state != types_pb2.NODE_STATE_DOWN and node.HasField("description"):
+                link = self._links.get(node.id)
+                confirmed = 0 if link is None else link.confirmed()
+                if confirmed < version:
+                    version, latest = confirmed, node.description.hostname or node.id
+        if latest and self._rests.is_overdue(self._monotonic()):
+            logger.warning(
+                "addresses of networks cannot be used again: node %s has not confirmed what it was "
+                "told since version %d of the state; look at its daemon, or drain and stop it",
+                latest,
+                version,
+            )
+        return version
 
     async def _end_leases(self) -> None:
         while True:

@@ -58,6 +58,10 @@ def _plain(old: object, new: object) -> Iterable[Step]:
     return (Step(UPDATE, {}),)
 
 
+def _respecified(old: Any, new: Any) -> Iterable[Step]:  # noqa: ANN401 - any object with a spec
+    return (Step(UPDATE, {}),) if old.spec != new.spec else ()
+
+
 TABLE: Mapping[type[StoredObject], Kind] = {
     objects_pb2.Cluster: Kind(
         "swarm", _named, clusters.updates, _annotated, {UPDATE: clusters.UPDATE_TELLS}
@@ -71,6 +75,8 @@ TABLE: Mapping[type[StoredObject], Kind] = {
     objects_pb2.Task: Kind(
         "task", tasks.always, tasks.updates, lambda task: task.service_labels, tasks.TOLD
     ),
+    # What the allocator notes of a network, with every address that comes to rest, concerns nobody.
+    objects_pb2.Network: Kind("network", _named, _respecified, _annotated, {UPDATE: ()}),
     objects_pb2.Secret: Kind("secret", _named, _plain, _annotated, {UPDATE: ()}, confidential=True),
     objects_pb2.Config: Kind("config", _named, _plain, _annotated, {UPDATE: ()}, confidential=True),
     objects_pb2.Operator: Kind(

@@ -4,7 +4,8 @@ a global service on each node.
 A task goes at once when it is to be removed, or its service is gone, and no agent has it any more.
 Of the others that ended, each slot keeps the newest few. Tasks of nodes that were removed are
 ORPHANED: nobody will report their end. Whether an end needs an answer is the orchestrator's
-question: a task that is still wanted is left alone.
+question: a task that is still wanted is left alone. What holds addresses is left until the
+allocator took them back: else nobody would know of them.
 """
 
 from api import states
@@ -12,8 +13,9 @@ from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.orchestrator.tasks import has_run_its_course, was_placed
-from manager.state.changes import Batch, Change, Event, batch, copy, delete, update
+from manager.state.changes import Action, Batch, Change, Event, batch, copy, delete, update
 from manager.state.indexes import SlotKey, slot_key
+from manager.state.networks import holds
 from manager.state.store import View
 
 DEFAULT_HISTORY_LIMIT = 5
@@ -74,11 +76,12 @@ class ReaperLoop:
             kept = []
             for task in tasks:
                 change = _verdict(view, task, now)
-                if change is None:
+                if change is None or (change.action is Action.DELETE and holds(task)):
                     kept.append(task)
                 else:
                     batches.append(batch(change))
-            batches += [batch(delete(task)) for task in surplus_history(kept, limit)]
+            surplus = surplus_history(kept, limit)
+            batches += [batch(delete(task)) for task in surplus if not holds(task)]
         return Decision(batches, more=bool(self._keys))
 
     def refused(self, batch: Batch) -> None:

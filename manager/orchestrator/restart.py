@@ -27,6 +27,7 @@ from manager.orchestrator.tasks import (
     Fates,
     ended_by_itself,
     goal,
+    is_as_made,
     new_task,
     released,
     retired,
@@ -210,7 +211,7 @@ def _follower(
     """A task in the place of `last`; of its own spec while a rollout to another is paused."""
     is_other = last.spec_version != scene.service.spec_version
     like = last if scene.is_paused and is_other else None
-    is_new = is_other and like is None and last.spec != scene.service.spec.task
+    is_new = is_other and like is None and not is_as_made(last, scene.service.spec)
     return successor(
         slot,
         ending,

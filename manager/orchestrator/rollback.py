@@ -8,6 +8,7 @@ when an update fails, and by the control service when somebody asks; proposes no
 
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.tasks import make_alike
 from manager.state.changes import copy
 
 Service = objects_pb2.Service
@@ -27,7 +28,7 @@ HALTED = (PAUSED, ROLLBACK_PAUSED)
 def respecified(service: Service, spec: Spec) -> Service:
     """The service with the spec that a user gave it.
 
-    A changed task spec begins a new rollout. A paused rollout goes on with whatever is said of the
+    What makes other tasks begins a new rollout. A paused one goes on with whatever is said of the
     service, even if that is nothing new; only a mere change of the number of replicas leaves it
     paused. What is said again is not remembered as the previous spec: there would be no way back.
     """
@@ -35,7 +36,7 @@ def respecified(service: Service, spec: Spec) -> Service:
     if spec != service.spec:
         changed.previous_spec.CopyFrom(service.spec)
         changed.spec.CopyFrom(spec)
-    if spec.task != service.spec.task:
+    if not make_alike(service.spec, spec):
         changed.spec_version += 1
         changed.ClearField("update_status")
     elif service.update_status.state in HALTED and not _is_mere_scaling(service.spec, spec):
@@ -75,7 +76,7 @@ def rolled_back_by_itself(service: Service, message: str) -> Service | None:
 
     The failed spec is forgotten, so that nobody comes back to it by a rollback by hand.
     """
-    if not service.HasField("previous_spec") or service.previous_spec.task == service.spec.task:
+    if not service.HasField("previous_spec") or make_alike(service.previous_spec, service.spec):
         return None
     changed = _exchanged(service, message)
     changed.ClearField("previous_spec")

@@ -8,7 +8,7 @@ from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.restart import Scene
 from manager.orchestrator.slots import Slot
-from manager.orchestrator.tasks import ended_by_itself
+from manager.orchestrator.tasks import ended_by_itself, is_as_made
 from manager.orchestrator.trial import STEP_DEADLINE, monitor_of, step_deadline
 
 
@@ -49,7 +49,7 @@ class Look:
         """Whether the task was made from another spec; compared once per spec version."""
         verdict = self._verdicts.get(task.spec_version)
         if verdict is None:
-            verdict = task.spec != self._scene.service.spec.task
+            verdict = not is_as_made(task, self._scene.service.spec)
             self._verdicts[task.spec_version] = verdict
         return verdict
 

@@ -14,6 +14,7 @@ from api.times import timestamp
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.eviction import was_evicted
 from manager.state.changes import copy
+from manager.state.networks import is_ingress, publishes
 from manager.state.store import View
 
 ENDED_BY_ITSELF = frozenset({states.COMPLETE, states.FAILED, states.REJECTED})
@@ -113,7 +114,8 @@ def new_task(
         spec_version=service.spec_version if like is None else like.spec_version,
         desired_state=desired,
         service_labels=service.spec.annotations.labels,
-        host_ports=_host_ports(service) if like is None else like.host_ports,
+        host_ports=host_ports(service.spec) if like is None else like.host_ports,
+        published=publishes(service.spec) if like is None else like.published,
         job_iteration=service.job_status.iteration,
         restarts=restarts,
         attempts=attempts,
@@ -126,9 +128,31 @@ def new_task(
     return task
 
 
-def _host_ports(service: objects_pb2.Service) -> list[specs_pb2.PortConfig]:
-    mode = specs_pb2.PortConfig.PUBLISH_MODE_HOST
-    return [port for port in service.spec.endpoint.ports if port.mode == mode]
+def is_as_made(task: objects_pb2.Task, spec: specs_pb2.ServiceSpec) -> bool:
+    """Whether a new task of this spec would be made like the task.
+
+    Which ports are published on every node does not matter, as long as any are: nodes pass on what
+    comes to them. A task's own ports on its node do.
+    """
+    return (
+        task.spec == spec.task
+        and task.published == publishes(spec)
+        and list(task.host_ports) == host_ports(spec)
+    )
+
+
+def make_alike(one: specs_pb2.ServiceSpec, other: specs_pb2.ServiceSpec) -> bool:
+    """Whether tasks of both specs would be made like each other."""
+    return (
+        one.task == other.task
+        and publishes(one) == publishes(other)
+        and host_ports(one) == host_ports(other)
+    )
+
+
+def host_ports(spec: specs_pb2.ServiceSpec) -> list[specs_pb2.PortConfig]:
+    """The ports that each task has on its own node."""
+    return [port for port in spec.endpoint.ports if not is_ingress(port)]
 
 
 def retired(task: objects_pb2.Task, now: float) -> objects_pb2.Task:

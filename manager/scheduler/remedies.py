@@ -14,6 +14,7 @@ from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.constraint import NODE_LABEL, Clause, all_unmet, parsed
 from manager.placement.platform import platforms_for
 from manager.placement.resources import holds_resources, needed_controllers, reservation
+from manager.scheduler.filters.node import network_drivers
 from manager.scheduler.filters.placement import protocol_of
 from manager.scheduler.nodes import NodeInfo
 
@@ -39,6 +40,7 @@ class Size(float, Enum):
     NO_LIMIT = 11
     COME_BACK = 12
     OTHER_IMAGE = 13
+    DRIVER = 14
 
 
 class About(Enum):
@@ -165,6 +167,18 @@ def _platform(case: Case) -> Iterator[Obstacle]:
 
     text = f"use an image that is also built for {offered.os}/{offered.architecture}"
     yield [Remedy(text, Size.OTHER_IMAGE, on_task=build)]
+
+
+def _networks(case: Case) -> Iterator[Obstacle]:
+    has = case.node.node.description.network_drivers
+    missing = sorted(network_drivers(case.task) - set(has)) if has else []
+
+    def provide(node: Node) -> None:
+        node.description.network_drivers.extend(missing)
+
+    if missing:
+        text = f"give the kernel of {case.name} what networks of driver {missing[0]} need"
+        yield [Remedy(text, Size.DRIVER, on_node=provide)]
 
 
 def _controllers(case: Case) -> Iterator[Obstacle]:
@@ -311,6 +325,7 @@ _BY_FILTER: dict[str, Callable[[Case], Iterable[Obstacle]]] = {
     "constraint": _constraints,
     "platform": _platform,
     "controller": _controllers,
+    "network": _networks,
     "cpu": _cpus,
     "memory": _memory,
     "generic": _generic,

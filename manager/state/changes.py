@@ -20,6 +20,7 @@ StoredObject = (
     | objects_pb2.Operator
     | objects_pb2.Secret
     | objects_pb2.Config
+    | objects_pb2.Network
 )
 T = TypeVar(
     "T",
@@ -30,6 +31,7 @@ T = TypeVar(
     objects_pb2.Operator,
     objects_pb2.Secret,
     objects_pb2.Config,
+    objects_pb2.Network,
 )
 
 KINDS: dict[type[StoredObject], str] = {
@@ -40,6 +42,7 @@ KINDS: dict[type[StoredObject], str] = {
     objects_pb2.Operator: "operator",
     objects_pb2.Secret: "secret",
     objects_pb2.Config: "config",
+    objects_pb2.Network: "network",
 }
 """The kinds of stored objects and the word for each, which is also its field in api.v1 Object."""
 

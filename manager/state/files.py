@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 File: TypeAlias = objects_pb2.Secret | objects_pb2.Config
 
-_UNDER_WAY = frozenset(
+UNDER_WAY = frozenset(
     {
         objects_pb2.UpdateStatus.STATE_UPDATING,
         objects_pb2.UpdateStatus.STATE_PAUSED,
@@ -26,6 +26,7 @@ _UNDER_WAY = frozenset(
         objects_pb2.UpdateStatus.STATE_ROLLBACK_PAUSED,
     }
 )
+"""States of an update in which it may go back to the previous spec by itself."""
 
 
 def keys_of(spec: specs_pb2.TaskSpec) -> frozenset[files.Key]:
@@ -52,7 +53,7 @@ def users_of(view: "View", file: File) -> Iterator[objects_pb2.Service]:
     key = key_of(file)
     for service in view.all(objects_pb2.Service):
         specs = [service.spec]
-        if service.update_status.state in _UNDER_WAY:
+        if service.update_status.state in UNDER_WAY:
             specs.append(service.previous_spec)
         if any(key in keys_of(spec.task) for spec in specs):
             yield service

@@ -1,10 +1,16 @@
 """Secondary indexes of the store: from a key to the objects that have it. Pure bookkeeping."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Any, Generic, TypeVar
 
 from api.v1 import objects_pb2
 from manager.state.changes import StoredObject
+from manager.state.networks import (
+    PortKey,
+    networks_of_service,
+    networks_of_task,
+    ports_of_service,
+)
 
 SlotKey = int | str
 """What tells the tasks of one service apart: the number of a slot; of global ones, the node's id.
@@ -49,6 +55,32 @@ class Index(Generic[K, V]):
         return iter(self._by_key)
 
 
+class ManyIndex(Generic[K, V]):
+    """Objects by each of the keys that `keys_of` finds."""
+
+    def __init__(self, keys_of: Callable[[V], Set[K]], id_of: Callable[[V], str]) -> None:
+        self._keys_of = keys_of
+        self._id_of = id_of
+        self._by_key: dict[K, dict[str, V]] = {}
+
+    def replace(self, old: V | None, new: V | None) -> None:
+        """Takes `old` out and puts `new` in; either may be missing."""
+        keys: Set[K] = frozenset() if new is None else self._keys_of(new)
+        if old is not None:
+            for key in self._keys_of(old) - keys:
+                members = self._by_key[key]
+                del members[self._id_of(old)]
+                if not members:
+                    del self._by_key[key]
+        if new is not None:
+            for key in keys:
+                self._by_key.setdefault(key, {})[self._id_of(new)] = new
+
+    def get(self, key: K) -> list[V]:
+        """The objects with this key, oldest first."""
+        return list(self._by_key.get(key, {}).values())
+
+
 def name_of(obj: StoredObject) -> str | None:
     """The name that is unique within the object's kind, or None for kinds without one."""
     find = _NAMES.get(type(obj))
@@ -59,6 +91,7 @@ _NAMES: dict[type[StoredObject], Callable[[Any], str]] = {
     objects_pb2.Service: lambda obj: obj.spec.annotations.name,
     objects_pb2.Secret: lambda obj: obj.spec.annotations.name,
     objects_pb2.Config: lambda obj: obj.spec.annotations.name,
+    objects_pb2.Network: lambda obj: obj.spec.annotations.name,
     objects_pb2.Operator: lambda obj: obj.name,
 }
 
@@ -81,8 +114,28 @@ class TaskIndexes:
         self.by_slot: Index[tuple[str, SlotKey], objects_pb2.Task] = Index(
             lambda t: (t.service_id, slot_key(t)) if t.service_id else None, lambda t: t.id
         )
+        self.by_network: ManyIndex[str, objects_pb2.Task] = ManyIndex(
+            networks_of_task, lambda t: t.id
+        )
 
     def replace(self, old: objects_pb2.Task | None, new: objects_pb2.Task | None) -> None:
         """Takes `old` out of every index and puts `new` in."""
-        for index in (self.by_service, self.by_node, self.by_slot):
+        for index in (self.by_service, self.by_node, self.by_slot, self.by_network):
             index.replace(old, new)
+
+
+class ServiceIndexes:
+    """Services by network and by published port."""
+
+    def __init__(self) -> None:
+        self.by_network: ManyIndex[str, objects_pb2.Service] = ManyIndex(
+            networks_of_service, lambda s: s.id
+        )
+        self.by_port: ManyIndex[PortKey, objects_pb2.Service] = ManyIndex(
+            ports_of_service, lambda s: s.id
+        )
+
+    def replace(self, old: objects_pb2.Service | None, new: objects_pb2.Service | None) -> None:
+        """Takes `old` out of every index and puts `new` in."""
+        self.by_network.replace(old, new)
+        self.by_port.replace(old, new)

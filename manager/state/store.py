@@ -25,7 +25,8 @@ from manager.state.changes import (
     wrap,
 )
 from manager.state.files import refusal_of_files
-from manager.state.indexes import SlotKey, TaskIndexes, name_of
+from manager.state.indexes import ServiceIndexes, SlotKey, TaskIndexes, name_of
+from manager.state.networks import PortKey, give_up, refusal_of_networks
 
 REMEMBERED_REQUESTS = 10_000
 """How many requests are known by their request_id; older ones would be carried out again."""
@@ -68,6 +69,15 @@ class View(Protocol):
         first.
         """
 
+    def tasks_of_network(self, network_id: str) -> list[objects_pb2.Task]:
+        """Every task that holds an address in the network."""
+
+    def services_of_network(self, network_id: str) -> list[objects_pb2.Service]:
+        """Every service that names the network, may go back to it, or has an address in it."""
+
+    def services_of_port(self, key: PortKey) -> list[objects_pb2.Service]:
+        """Every service that publishes the port, on all nodes or on its own."""
+
 
 class Store:
     """All objects by kind and id, with their indexes. One writer; fulfils View."""
@@ -80,6 +90,7 @@ class Store:
         self._tables: dict[type[StoredObject], dict[str, StoredObject]] = {k: {} for k in KINDS}
         self._names: dict[tuple[type[StoredObject], str], str] = {}
         self._tasks = TaskIndexes()
+        self._services = ServiceIndexes()
         self._requests: dict[str, raft_pb2.AppliedRequest] = {}
 
     @property
@@ -122,6 +133,18 @@ class Store:
     def tasks_of_slot(self, service_id: str, slot: SlotKey) -> list[objects_pb2.Task]:
         """Tasks of the slot, or of a global service on a node, oldest first."""
         return self._tasks.by_slot.get((service_id, slot))
+
+    def tasks_of_network(self, network_id: str) -> list[objects_pb2.Task]:
+        """Tasks that hold an address in the network."""
+        return self._tasks.by_network.get(network_id)
+
+    def services_of_network(self, network_id: str) -> list[objects_pb2.Service]:
+        """Services of the network."""
+        return self._services.by_network.get(network_id)
+
+    def services_of_port(self, key: PortKey) -> list[objects_pb2.Service]:
+        """Services that publish the port."""
+        return self._services.by_port.get(key)
 
     def applied_request(self, request_id: str) -> raft_pb2.AppliedRequest | None:
         """What the request came to, if it was applied and is still remembered."""
@@ -182,6 +205,7 @@ class Store:
         self._tables = other._tables
         self._names = other._names
         self._tasks = other._tasks
+        self._services = other._services
         self._requests = other._requests
 
     def _refusal(self, each: Batch) -> SwarmError | None:
@@ -205,7 +229,7 @@ class Store:
         if change.action is Action.CREATE:
             if stored is not None:
                 return SwarmError(Code.EXISTS, f"{word} {obj.id} exists")
-            return self._refuse_name(obj) or refusal_of_files(self, change)
+            return self._refuse_name(obj) or self._refuse_content(change)
         if stored is None:
             return SwarmError(Code.NOT_FOUND, f"{word} {obj.id} does not exist any more")
         if stored.meta.version != obj.meta.version:
@@ -217,7 +241,10 @@ class Store:
             )
         if change.action is not Action.DELETE and (taken := self._refuse_name(obj)) is not None:
             return taken
-        return refusal_of_files(self, change)
+        return self._refuse_content(change)
+
+    def _refuse_content(self, change: Change) -> SwarmError | None:
+        return refusal_of_files(self, change) or refusal_of_networks(self, change)
 
     def _refuse_name(self, obj: StoredObject) -> SwarmError | None:
         name = name_of(obj)
@@ -239,6 +266,8 @@ class Store:
         meta.version = index
         meta.updated_at.CopyFrom(at)
         meta.created_at.CopyFrom(at if old is None else old.meta.created_at)
+        if isinstance(obj, objects_pb2.Network):
+            give_up(obj, index)
         self._replace(old, obj)
         return Event(old, obj)
 
@@ -259,6 +288,11 @@ class Store:
             self._tasks.replace(
                 old if isinstance(old, objects_pb2.Task) else None,
                 new if isinstance(new, objects_pb2.Task) else None,
+            )
+        elif isinstance(obj, objects_pb2.Service):
+            self._services.replace(
+                old if isinstance(old, objects_pb2.Service) else None,
+                new if isinstance(new, objects_pb2.Service) else None,
             )
 
     def _remember(self, request_id: str, index: int, object_id: str) -> None:

@@ -46,9 +46,11 @@ class Drawing:
         """What the packet filter does for all bridges."""
         return rules.text(self._ways)
 
-    def stand(self, path: str, joined: Iterable[Joined]) -> None:
-        """A sandbox in its networks, in the order of its interfaces."""
-        outward = False
+    def stand(self, path: str, joined: Iterable[Joined], *, outward: bool = False) -> None:
+        """A sandbox in its networks, in the order of its interfaces.
+
+        `outward`: it gets a way out even if none of them gives it one.
+        """
         for network, addresses in joined:
             key, leg = network.leg(path, addresses)
             self.legs[key] = leg

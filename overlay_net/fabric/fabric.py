@@ -22,12 +22,12 @@ from overlay_net.fabric.drawing import Host
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT, Ground
 from overlay_net.fabric.operations import DropEntries, MakeTunnel, Operation, PutEntries
-from overlay_net.fabric.picture import Picture
+from overlay_net.fabric.picture import Leg, Picture
 from overlay_net.fabric.plan import plan
 from overlay_net.fabric.wanted import Wanted
 
 NAMESPACE = "swarm-fabric"
-_OWN = "/proc/self/ns/net"
+OWN_NAMESPACE = "/proc/self/ns/net"
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ class Fabric:
         *,
         port: int = VXLAN_PORT,
         namespace: str = NAMESPACE,
-        host: str = _OWN,
+        host: str = OWN_NAMESPACE,
     ) -> None:
         self._filter = filter
         self._data_path_address = data_path_address
         self._port = port
         self._host_path = host
         self._known: Picture | None = None
+        self._after = Picture()
+        self._legs: dict[str, list[Leg]] = {}
         self._ground = Ground(data_path_address, {}, port)
         self._routed: Collection[str] = ()
         paths = (host, str(netns.ensure(namespace)))
@@ -108,12 +110,24 @@ class Fabric:
                 ":" in address for each in desired.bridges.values() for address in each.addresses
             )
             forwarding.allow(self._host_path, ipv6=six)
+        self._after = made.after
+        self._legs = {}
+        for key, leg in made.after.legs.items():
+            self._legs.setdefault(key.sandbox, []).append(leg)
         failed = self._carry_out(made.operations)
         if not failed:
             self._known = dataclasses.replace(
                 made.after, entries=_entries_after(known, desired, made.operations)
             )
         return Done(made.operations, failed, made.after)
+
+    def legs(self, sandbox: str) -> list[Leg]:
+        """Those of a sandbox, or of the host by its file, as the last round wished them."""
+        return self._legs.get(sandbox, [])
+
+    def bridges(self) -> list[str]:
+        """The host's bridges by which its containers reach it."""
+        return sorted(self._after.bridges)
 
     def _observe(self, sandboxes: Collection[str]) -> Picture:
         self._ground = observed.ground(self._host, self._data_path_address, self._port)

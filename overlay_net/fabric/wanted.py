@@ -23,10 +23,14 @@ EndpointKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The network stack of a task; `networks`: ids, in the order its interfaces are to have."""
+    """The network stack of a task; `networks`: ids, in the order its interfaces are to have.
+
+    `outward`: it gets a way out even if none of its networks gives it one.
+    """
 
     path: str
     networks: tuple[str, ...] = ()
+    outward: bool = False
 
 
 class Wanted:
@@ -139,6 +143,7 @@ class Wanted:
             drawing.stand(
                 sandbox.path,
                 [(forms[id], addresses) for id, addresses in joined if id in forms],
+                outward=sandbox.outward,
             )
         no_way_out = drawing.lead_out()
         if no_way_out is not None:

@@ -3,13 +3,14 @@
 import errno
 import socket
 from pathlib import Path
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from typing import TYPE_CHECKING
 
 from hostkit import netns
 from overlay_net.ingress import task
 from overlay_net.ingress.task import Task
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
 
 _PERMANENT = 0x80  # NUD_PERMANENT
 _ON_LINK = 0x4  # RTNH_F_ONLINK: the gateway is reached though no subnet holds it
@@ -21,6 +22,9 @@ def apply(published: Task) -> None:
 
 
 def _apply(published: Task) -> None:
+    # Only published tasks need it, and it is 10 MB of modules.
+    from pyroute2 import IPRoute  # noqa: PLC0415
+
     with IPRoute() as route:
         found = route.link_lookup(ifname=published.leg)
         if not found:
@@ -56,7 +60,9 @@ def _apply(published: Task) -> None:
             )
 
 
-def _add_rule(route: IPRoute, **rule: int) -> None:
+def _add_rule(route: "IPRoute", **rule: int) -> None:
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+
     try:
         route.rule("add", table=task.TABLE, **rule)
     except NetlinkError as error:

@@ -102,9 +102,18 @@ def _configs(client: Client) -> Iterable[str]:
     return (each.spec.annotations.name for each in found)
 
 
+def _networks(client: Client) -> Iterable[str]:
+    from api.v1 import control_pb2  # noqa: PLC0415
+    from swarmctl.cli import lists  # noqa: PLC0415
+
+    found = lists.networks(client, control_pb2.ListNetworksRequest())
+    return (each.spec.annotations.name for each in found)
+
+
 _NAMES: dict[str, Callable[[Client], Iterable[str]]] = {
     "config": _configs,
     "image": _images,
+    "network": _networks,
     "node": _nodes,
     "secret": _secrets,
     "service": _services,

@@ -28,6 +28,8 @@ _INITIALISMS = {
     "id": "ID",
     "ids": "IDs",
     "ip": "IP",
+    "ips": "IPs",
+    "ipv6": "IPv6",
     "json": "JSON",
     "oom": "OOM",
     "os": "OS",
@@ -35,6 +37,7 @@ _INITIALISMS = {
     "pid": "PID",
     "tty": "TTY",
     "uid": "UID",
+    "vni": "VNI",
 }
 
 

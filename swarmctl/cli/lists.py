@@ -36,3 +36,11 @@ def configs(client: Client, request: control_pb2.ListFilesRequest) -> Sequence[o
     """Configs, without their data."""
     into = control_pb2.ListConfigsResponse()
     return client.gather(client.control.ListConfigs, request, into, "listing configs").configs
+
+
+def networks(
+    client: Client, request: control_pb2.ListNetworksRequest
+) -> Sequence[objects_pb2.Network]:
+    """Networks, with those that every node has by itself."""
+    into = control_pb2.ListNetworksResponse()
+    return client.gather(client.control.ListNetworks, request, into, "listing networks").networks

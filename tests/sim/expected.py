@@ -6,6 +6,7 @@ from api import states
 from api.modes import is_everywhere, is_job
 from api.v1 import objects_pb2
 from manager.orchestrator.rollback import COMPLETED, ROLLBACK_COMPLETED
+from manager.orchestrator.tasks import is_as_made
 from manager.state.indexes import slot_key
 from manager.state.store import View
 
@@ -50,7 +51,7 @@ def _missing(service: Service, live: list[Task], nodes: set[str]) -> str:
 def _unfit(service: Service, live: Iterable[Task]) -> str:
     if idle := [task for task in live if task.status.state != states.RUNNING]:
         return f"{_ids(idle)} do not run"
-    if any(task.spec != service.spec.task for task in live):
+    if not all(is_as_made(task, service.spec) for task in live):
         return "old specs run"
     if service.update_status.state not in (0, COMPLETED, ROLLBACK_COMPLETED):
         return str(service.update_status)

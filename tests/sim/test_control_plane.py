@@ -10,6 +10,7 @@ from api.v1 import objects_pb2
 from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
 from manager.state.changes import copy, create, update
 from manager.state.indexes import SlotKey, slot_key
+from tests.sim.addresses import leaked
 from tests.sim.expected import shortfall
 from tests.sim.user import User
 from tests.sim.virtual_cluster import VirtualCluster
@@ -32,6 +33,7 @@ def assert_converged(cluster: VirtualCluster) -> None:
         assert task.desired_state != states.REMOVE, f"{task.id} was never reaped"
         history[task.service_id, slot_key(task)] += 1
     assert all(count <= HISTORY + 1 for count in history.values()), history
+    assert leaked(cluster.store) == ""
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -48,6 +50,8 @@ def test_faults_break_nothing_and_pass(seed: int) -> None:
         if cluster.random.random() < 0.7:
             cluster.run_loops()
         cluster.run_agents()
+        if cluster.random.random() < 0.3:
+            cluster.run_rests()
     user.repair()
     cluster.come_to_rest()
     assert_converged(cluster)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from api.errors import SwarmError
 from api.modes import is_job
 from api.v1 import objects_pb2, specs_pb2
+from manager.control.networks import gone_with
 from manager.orchestrator.rollback import respecified, rolled_back_by_hand
-from manager.state.changes import create, delete, update
+from manager.state.changes import copy, create, delete, update
 from tests.sim.virtual_cluster import VirtualCluster
 from tests.support.builders import (
     ACTIVE,
@@ -17,7 +18,9 @@ from tests.support.builders import (
     PAUSE,
     READY,
     UNKNOWN,
+    join,
     node,
+    publish,
     service,
     task_spec,
     update_config,
@@ -87,12 +90,21 @@ class User:
                 order = update_config(start_first=self.start_first)
                 made.spec.update.CopyFrom(order)
                 made.spec.rollback.CopyFrom(order)
+            self._connect(made.spec)
             self.cluster.write([create(made)])
 
     def remove_service(self) -> None:
         found = self._some_service()
         if found is not None:
-            self.cluster.write([delete(found)])
+            self.cluster.write([delete(found), *gone_with(self.cluster.store, found)])
+
+    def _connect(self, spec: specs_pb2.ServiceSpec) -> None:
+        if self.random.random() < 0.6:
+            join(spec, "front")
+        if self.random.random() < 0.4:
+            publish(spec, 80, self.random.choice([0, 0, 8080]))
+        if self.random.random() < 0.2 and not spec.endpoint.ports:
+            spec.endpoint.mode = specs_pb2.EndpointSpec.MODE_DNSRR
 
     def scale(self) -> None:
         replicas = self._replicas()
@@ -127,6 +139,8 @@ class User:
 
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
+            spec.ClearField("endpoint")
+            self._connect(spec)
             spec.update.CopyFrom(config)
             spec.rollback.CopyFrom(back)
 
@@ -164,13 +178,23 @@ class User:
             cluster.set_node_state(found.id, READY)
         while cluster.store.count(objects_pb2.Node) < 4:
             self.add_node()
+        self.add_subnet()
         for found_service in cluster.store.all(objects_pb2.Service):
             spec = specs_pb2.ServiceSpec()
             spec.CopyFrom(found_service.spec)
             spec.task.CopyFrom(task_spec("app:final", cpus=0.25, delay=1))
+            join(spec, "front")
             if not is_job(found_service):
                 spec.update.CopyFrom(update_config(2, start_first=self.start_first))
             cluster.write([update(self._anew(found_service, respecified(found_service, spec)))])
+
+    def add_subnet(self) -> None:
+        """Room for all."""
+        front = self.cluster.store.get(objects_pb2.Network, "front")
+        if front is not None:
+            changed = copy(front)
+            changed.spec.pools.add(subnet="10.0.8.0/24")
+            self.cluster.write([update(changed)])
 
     def _replicas(self) -> int:
         return self.random.randrange(7)

@@ -11,13 +11,17 @@ from api import states
 from api.times import timestamp
 from api.v1 import objects_pb2, types_pb2
 from manager.allocator.decide import AllocatorLoop
+from manager.control.networks import gone_with
 from manager.decision import Loop
+from manager.dispatcher.rests import Rests
+from manager.orchestrator.backoff import LONGEST_DELAY
 from manager.orchestrator.reaper import ReaperLoop
 from manager.orchestrator.services import ServicesLoop
 from manager.scheduler.decide import SchedulerLoop
 from manager.state.changes import Batch, Change, copy, create, delete, update
+from tests.sim.addresses import AddressWatch
 from tests.sim.invariants import Watchdog
-from tests.support.builders import EPOCH, READY, cluster
+from tests.support.builders import EPOCH, READY, cluster, network
 from tests.support.sealed_store import SealedStore
 
 TaskState: TypeAlias = types_pb2.TaskState.ValueType
@@ -35,8 +39,11 @@ class VirtualCluster:
         self.reachable: set[str] = set()
         self._ids = 0
         self._watchdog = Watchdog(self.store)
+        self.addresses = AddressWatch(self.store)
         self.loops = self.new_loops()
         self.write([create(cluster(history_limit))])
+        self.write([create(network("ingress", ingress=True))])
+        self.write([create(network("front", "10.0.9.0/28"))])
 
     def new_id(self) -> str:
         """The next id."""
@@ -65,6 +72,7 @@ class VirtualCluster:
         applied = self.store.write(batches, self.now)
         for event in applied.events:
             self._watchdog.check(event, self.now)
+            self.addresses.check(event)
             for loop in self.loops:
                 if type(event.object) in loop.kinds:
                     loop.observe(event)
@@ -93,14 +101,14 @@ class VirtualCluster:
         self.random.shuffle(loops)
         return sum(self.run_loop(loop) for loop in loops)
 
-    def come_to_rest(self, limit: int = 400) -> None:
+    def come_to_rest(self, limit: int = 2000) -> None:
         """Lets time pass until nothing has moved for longer than any delay lasts."""
         quiet = 0
         for _ in range(limit):
             self.pass_time(1.0)
-            busy = self.run_loops() + self.run_agents()
+            busy = self.run_loops() + self.run_agents() + self.run_rests()
             quiet = 0 if busy else quiet + 1
-            if quiet > 70:
+            if quiet > LONGEST_DELAY:
                 return
         raise AssertionError("the cluster never comes to rest")
 
@@ -124,7 +132,16 @@ class VirtualCluster:
         found = self.store.get(objects_pb2.Node, node_id)
         if found is not None:
             self.reachable.discard(node_id)
-            self.write([delete(found)])
+            self.write([delete(found), *gone_with(self.store, found)])
+
+    def run_rests(self) -> int:
+        """All nodes confirm what there was a while ago; how many networks have room by that."""
+        rests = Rests(lambda: self.store.version)
+        rests.begin(self.store)
+        past = self.store.version - self.random.choice([0, 0, 5, 50])
+        batches = list(rests.batches(self.store, past))
+        self._apply(batches)
+        return len(batches)
 
     def run_agents(self) -> int:
         """Each reachable agent takes some of its tasks a step further; how many."""

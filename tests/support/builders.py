@@ -160,6 +160,32 @@ def task(
     return made
 
 
+def network(
+    network_id: str,
+    *subnets: str,
+    driver: str = "",
+    ingress: bool = False,
+    ipv6: bool = False,
+) -> objects_pb2.Network:
+    """A network, named by its id, before anything was chosen for it."""
+    made = objects_pb2.Network(id=network_id)
+    made.spec.annotations.name = network_id
+    made.spec.driver, made.spec.ingress, made.spec.ipv6 = driver, ingress, ipv6
+    made.spec.pools.extend(specs_pb2.IpamConfig(subnet=text) for text in subnets)
+    return made
+
+
+def join(spec: specs_pb2.ServiceSpec, *networks: str) -> None:
+    """Puts the tasks of a service into networks."""
+    for network_id in networks:
+        spec.task.networks.add(target=network_id, id=network_id)
+
+
+def publish(spec: specs_pb2.ServiceSpec, target: int, published: int = 0) -> None:
+    """Publishes a port of a service on every node."""
+    spec.endpoint.ports.add(target_port=target, published_port=published)
+
+
 def cluster(history_limit: int | None = None) -> objects_pb2.Cluster:
     """A cluster; without a limit its spec says nothing of the history."""
     made = objects_pb2.Cluster(id="cluster")

@@ -39,6 +39,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.passed_on = 0
         self.sessions = 0
         self.heartbeats = 0
+        self.applied = 0
         self.completes = 0
         self.period = 60.0
         self.managers: list[dispatcher_pb2.ManagerAddress] = []
@@ -145,6 +146,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
     async def Heartbeat(self, request: Any, context: Any) -> dispatcher_pb2.HeartbeatResponse:
         await self._may_refuse("Heartbeat", context)
         self.heartbeats += 1
+        self.applied = request.applied
         await self._notify()
         return dispatcher_pb2.HeartbeatResponse(period=times.duration(self.period))
 
@@ -155,7 +157,9 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self._streams.append(stream)
         self.completes += 1
         self._sequence += 1
-        complete = Message(type=Message.TYPE_COMPLETE, results_in=str(self._sequence))
+        complete = Message(
+            type=Message.TYPE_COMPLETE, results_in=str(self._sequence), version=self._sequence
+        )
         for task in self.tasks.values():
             complete.changes.add(action=Change.ACTION_UPDATE, task=task)
         await self._notify()
@@ -213,6 +217,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         message = Message(
             type=Message.TYPE_INCREMENTAL,
             applies_to=str(before),
+            version=self._sequence,
             results_in=str(self._sequence),
             changes=changes,
         )

@@ -24,6 +24,7 @@ from swarmctl.switch import Switch
 from tests.support.counter import counter
 from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
+from worker.node_networks import NoNetworks
 
 LIMIT = 60.0
 """Seconds after which what a test waits for has failed."""
@@ -184,6 +185,7 @@ class Host:
             membership,
             kept,
             executor=self._executor,
+            networks=NoNetworks(),
             memberships=self.memberships,
             state_dir=self.state_dir,
             switch=self._switch,

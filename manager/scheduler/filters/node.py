@@ -119,5 +119,43 @@ class PlatformFilter:
         return ", ".join(map(_platform, self._wanted))
 
 
+class NetworkFilter:
+    """The node can build the networks that the task is in, as far as it says which it can."""
+
+    name = "network"
+    lasting = True
+
+    def __init__(self) -> None:
+        self._needed: frozenset[str] = frozenset()
+
+    def enabled(self, task: objects_pb2.Task) -> bool:
+        """If the task is in any network."""
+        self._needed = network_drivers(task)
+        return bool(self._needed)
+
+    def passes(self, node: NodeInfo) -> bool:
+        """Whether the node has every driver, or says of none."""
+        known = node.node.description.network_drivers
+        return not known or self._needed <= set(known)
+
+    def explain(self, refused: Sequence[NodeInfo]) -> str:
+        """Why these nodes were refused, with the drivers that any of them lacks."""
+        missing: set[str] = set()
+        for node in refused:
+            missing |= self._needed - set(node.node.description.network_drivers)
+        return f"missing network driver ({', '.join(sorted(missing))}) on {counted(refused)}"
+
+    def verdict(self, node: NodeInfo) -> str:
+        """The drivers that are needed, and those of them that the node lacks."""
+        needed = f"needs {', '.join(sorted(self._needed))}"
+        missing = sorted(self._needed - set(node.node.description.network_drivers))
+        return needed if self.passes(node) else f"{needed}; {', '.join(missing)} missing"
+
+
+def network_drivers(task: objects_pb2.Task) -> frozenset[str]:
+    """The drivers of the networks that the task is in."""
+    return frozenset(each.driver for each in task.networks if each.driver)
+
+
 def _platform(platform: types_pb2.Platform) -> str:
     return f"{platform.os or 'any'}/{platform.architecture or 'any'}"

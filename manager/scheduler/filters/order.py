@@ -4,6 +4,7 @@ from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import (
     AvailabilityFilter,
     ControllerFilter,
+    NetworkFilter,
     PlatformFilter,
     ReadyFilter,
 )
@@ -23,6 +24,7 @@ def default_filters() -> list[Filter]:
         ConstraintFilter(),
         PlatformFilter(),
         ControllerFilter(),
+        NetworkFilter(),
         CpuFilter(),
         MemoryFilter(),
         GenericFilter(),

@@ -36,6 +36,10 @@ from swarmctl.cli.render import (
 from swarmctl.cli.units import binary_size, rfc3339
 
 SHORT_ID = 12
+_ENDPOINT_MODES = {
+    specs_pb2.EndpointSpec.MODE_VIP: "vip",
+    specs_pb2.EndpointSpec.MODE_DNSRR: "dnsrr",
+}
 _TITLES = ("UpdateStatus", "UpdateConfig", "RollbackConfig")
 _CHANGES = "swarmctl.cli.commands.service_changes"
 MODES = ("replicated", "global", "replicated-job", "global-job")
@@ -157,7 +161,7 @@ def _row(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> dict[s
         "Mode": mode_name(each).replace("-", " "),
         "Replicas": _replicas(each, counts),
         "Image": short_image(image_of(each.spec.task.container)),
-        "Ports": ports.published(each.spec.endpoint.ports),
+        "Ports": ports.published(_ports(each)),
         "UpdateState": rollouts.word_of(each.update_status),
     }
 
@@ -171,6 +175,11 @@ def _replicas(each: objects_pb2.Service, counts: control_pb2.ServiceCounts) -> s
         return f"{text} ({counts.completed}/{total} completed)"
     limit = each.spec.task.placement.max_replicas_per_node
     return f"{text} (max {limit} per node)" if limit else text
+
+
+def _ports(each: objects_pb2.Service) -> Iterable[specs_pb2.PortConfig]:
+    """As they are published; what is still to be chosen as it was asked for."""
+    return each.endpoint.ports or each.spec.endpoint.ports
 
 
 def _some(amount: str) -> str:
@@ -199,7 +208,8 @@ def _pretty(each: objects_pb2.Service) -> str:
         ("Reserve Memory", _some(binary_size(resources.reservations.memory_bytes))),
         *_placement(spec.task),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
-        ("Ports", ports.published(spec.endpoint.ports)),
+        ("Endpoint Mode", _ENDPOINT_MODES[spec.endpoint.mode] if spec.task.networks else ""),
+        ("Ports", ports.published(_ports(each))),
         ("Secrets", _files(container.secrets)),
         ("Configs", _files(container.configs)),
         *((f"Label {key}", value) for key, value in sorted(spec.annotations.labels.items())),

@@ -17,7 +17,7 @@ from swarmctl.cli.client import Client
 from swarmctl.cli.commands import swarm_ca, swarm_recovery, swarm_settings, swarm_status
 from swarmctl.cli.files import write_private
 from swarmctl.cli.grammar import Noun
-from swarmctl.cli.options import choice
+from swarmctl.cli.options import choice, whole
 from swarmctl.cli.render import table
 from swarmctl.cli.specs.cluster import apply, cluster_options
 from swarmctl.cli.units import rfc3339
@@ -38,6 +38,9 @@ _advertise = click.option(
 _listen = click.option(
     "--listen-addr", default="", metavar="ADDR", help="Address or interface [0.0.0.0:2377]"
 )
+_data_path = click.option(
+    "--data-path-addr", default="", metavar="ADDR", help="Address or interface for tasks' traffic"
+)
 
 
 @click.group(cls=Noun)
@@ -56,6 +59,25 @@ for _verb in (swarm_recovery.backup, swarm_recovery.restore, swarm_recovery.read
 @swarm.command("init")
 @_advertise
 @_listen
+@_data_path
+@click.option(
+    "--data-path-port",
+    type=whole(1024, 49151),
+    help="UDP port for tasks' traffic [4789]",
+)
+@click.option(
+    "--default-addr-pool",
+    "address_pools",
+    multiple=True,
+    metavar="CIDR",
+    help="Where subnets are chosen from [10.0.0.0/8]",
+)
+@click.option(
+    "--default-addr-pool-mask-length",
+    "subnet_size",
+    type=whole(1, 32),
+    help="Length of their prefixes [24]",
+)
 @_availability
 @click.option(
     "--force-new-cluster",
@@ -69,6 +91,10 @@ def init(
     /,
     advertise_addr: str,
     listen_addr: str,
+    data_path_addr: str,
+    data_path_port: int | None,
+    address_pools: tuple[str, ...],
+    subnet_size: int | None,
     availability: types_pb2.NodeAvailability.ValueType,
     force_new_cluster: bool,
     **settings: Any,  # noqa: ANN401 - one keyword for each row of the flag table
@@ -79,11 +105,14 @@ def init(
         return
     spec = specs_pb2.ClusterSpec()
     apply(spec, settings)
+    spec.address_pools.extend(pool for text in address_pools for pool in text.split(","))
+    spec.subnet_size, spec.data_path_port = subnet_size or 0, data_path_port or 0
     request = host_pb2.InitSwarmRequest(
         advertise_address=advertise_addr,
         listen_address=listen_addr,
         availability=availability,
         spec=spec,
+        data_path_address=data_path_addr,
     )
     made = client.call(
         client.host.InitSwarm, request, "making a swarm", at_least=JOIN_TIMEOUT, once=True
@@ -101,6 +130,7 @@ def init(
 @click.option("--token", required=True, help="Join token, from: swarm join-token worker")
 @_advertise
 @_listen
+@_data_path
 @_availability
 @click.pass_obj
 def join(
@@ -109,6 +139,7 @@ def join(
     token: str,
     advertise_addr: str,
     listen_addr: str,
+    data_path_addr: str,
     availability: types_pb2.NodeAvailability.ValueType,
 ) -> None:
     """Make this host a node of an existing swarm."""
@@ -118,6 +149,7 @@ def join(
         advertise_address=advertise_addr,
         listen_address=listen_addr,
         availability=availability,
+        data_path_address=data_path_addr,
     )
     joined = client.call(
         client.host.JoinSwarm, request, "joining", at_least=JOIN_TIMEOUT, once=True

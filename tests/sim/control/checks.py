@@ -15,7 +15,9 @@ from manager.orchestrator.rollback import (
 )
 from manager.state.changes import Event
 from manager.state.indexes import SlotKey, slot_key
+from tests.sim.addresses import AddressWatch, leaked
 from tests.sim.control.containers import Container
+from tests.sim.control.known import right
 from tests.sim.control.loop import VirtualLoop
 from tests.sim.expected import shortfall
 from tests.sim.raft.violation import Violation, must
@@ -71,6 +73,7 @@ class Checks:
         self._reported: dict[str, int] = {}
         self._together: dict[tuple[str, str], tuple[float, object]] = {}
         world.watch.observers.append(self._event)
+        world.watch.observers.append(AddressWatch(world.watch.store, self._rested).check)
 
     def begin(self) -> None:
         """Looks again and again."""
@@ -127,6 +130,8 @@ class Checks:
 
     def _event(self, event: Event) -> None:
         if isinstance(event.new, objects_pb2.Node):
+            if event.new.status.state == DOWN:
+                self._world.hosts[event.new.id].down_since = self._world.watch.index
             must(
                 event.new.status.state != DOWN or self._world.settings.faults - GENTLE,
                 "nobody is declared down without cause",
@@ -141,6 +146,21 @@ class Checks:
                 "%s is removed",
                 event.old.id,
             )
+
+    def _rested(self, network_id: str, address: str, since: int) -> None:
+        """An address may be handed out again: nobody sends to whom had it, if he serves at all."""
+        for name, host in self._world.hosts.items():
+            node = self._world.watch.store.get(objects_pb2.Node, name)
+            resynced = host.known.version >= host.down_since
+            if node is not None and node.status.state != DOWN and resynced:
+                must(
+                    (network_id, address) not in set(host.known.addresses()),
+                    "what is handed out is known to nobody",
+                    "%s, given up at %d, is free, and %s knows it still",
+                    address,
+                    since,
+                    name,
+                )
 
     # Agents.
 
@@ -255,7 +275,16 @@ def converged(world: "World") -> str:
         for container in host.containers.values():
             if container.ill and container.running:
                 return f"{container.task.id} runs on {host.name}, though it is ill"
-    return _leftovers(world) or _seat_problem(world)
+    return _leftovers(world) or leaked(store) or _unknown(world) or _seat_problem(world)
+
+
+def _unknown(world: "World") -> str:
+    for host in world.hosts.values():
+        wanted = right(world.watch.store, host.name)
+        if host.known.items != wanted:
+            different = host.known.items.keys() ^ wanted.keys()
+            return f"{host.name} knows other networks than it should: {sorted(different)}"
+    return ""
 
 
 def _leftovers(world: "World") -> str:

@@ -16,6 +16,7 @@ from swarmctl.life import wished_role
 from tests.sim.control.calls import Channel
 from tests.sim.control.containers import Container, Exit, SimExecutor
 from tests.sim.control.disk import ghost
+from tests.sim.control.known import KnownNetworks, PaperNetworks
 from tests.sim.control.loop import Process
 from tests.sim.control.manager import CLUSTER, Manager
 from tests.sim.control.storage import Kept, SimStorage
@@ -60,6 +61,9 @@ class Host:
         self.kept = Kept()
         self.held: dict[Key, Content] = {}
         """The secrets that its agent has, or had when it was killed."""
+        self.known = KnownNetworks()
+        self.down_since = 0
+        """The version at which it was declared down last."""
         self.place: GroupIdentity | None = None
         self.manager: Manager | None = None
         self.agent: Process | None = None
@@ -132,6 +136,7 @@ class Host:
         self._end_manager(silently=True)
         self._end_agent(silently=True)
         self._next_drive(self.drive.disk.after_power_cut(world.fate()))
+        self.known = KnownNetworks()
         for container in self.containers.values():
             if container.started:
                 container.end(Exit(255, world.wall(), "the host lost power"))
@@ -181,6 +186,7 @@ class Host:
             wall=world.wall,
             chance=world.random,
             on_session=self._heard,
+            networks=PaperNetworks(self.known),
         )
         agent.acknowledged = lambda updates: world.checks.acknowledged(self, updates)
         await agent.run()

@@ -27,6 +27,7 @@ from manager.control.exec import ExecBrokerService, ExecService
 from manager.control.explaining import Explanations
 from manager.control.files import Files
 from manager.control.logs import LogBrokerService, LogsService
+from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
 from manager.dispatcher.service import DispatcherService
@@ -187,6 +188,7 @@ class Manager:
                     world.wall,
                     in_touch=lambda: self.node.leader is not None,
                 ),
+                Networks(self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
                 Explanations(self.store, world.wall),
             ),

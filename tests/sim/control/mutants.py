@@ -9,15 +9,22 @@ from typing import Any
 
 from api import states
 from api.v1 import dispatcher_pb2, objects_pb2
+from manager import runner
+from manager.allocator import book, decide, turn
+from manager.control import services
 from manager.dispatcher.assignments import Assignments
+from manager.dispatcher.catalogue import Catalogue
 from manager.dispatcher.files import NodeFiles
+from manager.dispatcher.networks import NodeNetworks
+from manager.dispatcher.rests import Rests
 from manager.dispatcher.sessions import Finding, Sessions
 from manager.dispatcher.term import Term
-from manager.orchestrator import jobs
+from manager.orchestrator import jobs, reaper
 from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
 from manager.scheduler.waiting import Entry
+from manager.state.changes import copy
 from manager.state.store import Capture, Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
@@ -211,6 +218,88 @@ def plant_unhealthy_tasks_go_on() -> AbstractContextManager[object]:
         return concluded
 
     return swap(task_machine, "conclude", lenient)
+
+
+@plants("none", steps=6_000)
+def plant_addresses_do_not_rest() -> AbstractContextManager[object]:
+    """What is given up may be handed out at once."""
+    return swap(turn, "at_rest", lambda network, addresses: copy(network))
+
+
+@plants("none", steps=12_000)
+def plant_nobody_has_to_confirm() -> AbstractContextManager[object]:
+    """Addresses rest until the next look, whatever nodes know."""
+    return swap(Rests, "take", lambda self, now: 1 << 60)
+
+
+@plants("slow,delay,agent", steps=30_000)
+def plant_what_was_told_counts_as_carried_out() -> AbstractContextManager[object]:
+    """A node is taken to know what it was sent."""
+    return swap(Assignments, "confirmed", lambda self, applied, present: present)
+
+
+@plants("transfer", steps=12_000)
+def plant_resting_addresses_are_forgotten() -> AbstractContextManager[object]:
+    """What rests is free for a new leader."""
+    return _plant_in_the_book(objects_pb2.Network)
+
+
+@plants("transfer", steps=12_000)
+def plant_a_new_leader_does_not_know_virtual_addresses() -> AbstractContextManager[object]:
+    """Those of services are free for tasks."""
+    return _plant_in_the_book(objects_pb2.Service)
+
+
+@plants("transfer", steps=12_000)
+def plant_a_new_leader_does_not_know_the_addresses_of_tasks() -> AbstractContextManager[object]:
+    """Those of tasks are free for other tasks."""
+    return _plant_in_the_book(objects_pb2.Task)
+
+
+def _plant_in_the_book(kind: type[object]) -> AbstractContextManager[object]:
+    places = book._places
+    return swap(book, "_places", lambda obj: () if isinstance(obj, kind) else places(obj))
+
+
+@plants("none", steps=12_000)
+def plant_tasks_are_reaped_with_their_addresses() -> AbstractContextManager[object]:
+    """The reaper does not wait until a task has given back what it holds, where that takes long."""
+    planted = ExitStack()
+    planted.enter_context(swap(reaper, "holds", lambda task: False))
+    planted.enter_context(swap(decide.AllocatorLoop, "debounce", 1.0))
+    planted.enter_context(swap(reaper.ReaperLoop, "debounce", 0.0))
+    planted.enter_context(swap(runner, "MAX_DEBOUNCE", 1.0))
+    return planted
+
+
+@plants("none", steps=12_000)
+def plant_services_go_with_their_addresses() -> AbstractContextManager[object]:
+    """The virtual addresses of a service that is removed do not rest."""
+    return swap(services, "gone_with", lambda view, service: ())
+
+
+@plants("none", steps=12_000)
+def plant_addresses_are_never_free_again() -> AbstractContextManager[object]:
+    """Tasks that have ended keep what they hold."""
+    return swap(decide, "gives_back", lambda task: False)
+
+
+@plants("none", steps=6_000)
+def plant_endpoints_stay_for_ever() -> AbstractContextManager[object]:
+    """A node is not told what of networks it needs no longer."""
+    removals = NodeNetworks.removals
+
+    def silent(self: NodeNetworks) -> list[dispatcher_pb2.AssignmentChange]:
+        removals(self)
+        return []
+
+    return swap(NodeNetworks, "removals", silent)
+
+
+@plants("none", steps=6_000)
+def plant_nodes_hear_of_their_own_tasks_alone() -> AbstractContextManager[object]:
+    """What changes elsewhere in a network is not told."""
+    return swap(Catalogue, "tell", lambda self, keys: None)
 
 
 def hunt(plant: Plant) -> Verdict | None:

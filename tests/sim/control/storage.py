@@ -33,6 +33,7 @@ class Kept:
             statuses=dict(self.statuses),
             unacknowledged=frozenset(self.statuses.keys() - self.acknowledged),
             managers=list(self.managers),
+            networks=[],
         )
 
 

@@ -126,6 +126,7 @@ class Owner:
             at_once=2,
         ).spec
         self._refer(spec)
+        self._connect(spec)
         if _is_job(spec):
             spec.task.container.image = "job:1"
         else:
@@ -154,6 +155,14 @@ class Owner:
                 key=before.source, request_id=self._users.request_id()
             )
             await self._users.ask("RemoveSecret", remove)
+
+    def _connect(self, spec: specs_pb2.ServiceSpec) -> None:
+        """In the network of most services, now and then; reached from outside, now and then."""
+        del spec.task.networks[:], spec.endpoint.ports[:]
+        if self._random.random() < 0.7:
+            spec.task.networks.add(target="front", id="front")
+        if self._random.random() < 0.4:
+            spec.endpoint.ports.add(target_port=80)
 
     def _refer(self, spec: specs_pb2.ServiceSpec) -> None:
         if self._secret is not None:
@@ -211,6 +220,7 @@ class Owner:
         def change(spec: specs_pb2.ServiceSpec) -> None:
             spec.task.CopyFrom(fresh)
             self._refer(spec)
+            self._connect(spec)
             if not _is_job(spec):
                 spec.update.CopyFrom(config)
                 spec.rollback.CopyFrom(back)
@@ -224,6 +234,7 @@ class Owner:
         image, checked = "job:final" if is_job else "app:final", not self._number and not is_job
         spec.task.CopyFrom(task_spec(image, cpus=0.1, delay=1, checked=checked))
         self._refer(spec)
+        self._connect(spec)
         if not is_job:
             spec.update.CopyFrom(update_config(3, start_first=self._start_first))
 

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from manager.ca.bootstrap import new_node
+from manager.control import services
 from manager.raft.node import duties, engine
 from manager.state.changes import batch, create
 from manager.state.proposer import propose_one
@@ -32,7 +33,7 @@ from tests.sim.control.users import LAPTOP, Users
 from tests.sim.control.watched import Watch
 from tests.sim.raft.transcript import Transcript
 from tests.sim.raft.violation import Violation
-from tests.support.builders import EPOCH, cluster
+from tests.support.builders import EPOCH, cluster, network
 from tests.support.sim_disk import FATES, Dice, Fate
 
 KEPT = 12
@@ -42,6 +43,8 @@ CALM = 240.0
 REST = 8.0
 """Seconds without any entry after which the loops count as resting."""
 WORKERS = 3
+FRONT = "10.0.9.0/27"
+"""The network of most services: so small that it is full now and then."""
 
 
 class World:
@@ -105,10 +108,14 @@ class World:
         self.checks.begin()
         self.faults.begin()
 
-    def _first_objects(self) -> Iterable[objects_pb2.Cluster | objects_pb2.Node]:
+    def _first_objects(
+        self,
+    ) -> Iterable[objects_pb2.Cluster | objects_pb2.Node | objects_pb2.Network]:
         made = cluster(self.history_limit)
         made.spec.heartbeat_period.seconds = 2
         yield made
+        yield network("ingress", ingress=True)
+        yield network("front", FRONT)
         for name, host in self.hosts.items():
             role = types_pb2.NODE_ROLE_WORKER
             if name.startswith("m"):
@@ -284,7 +291,12 @@ def new_world(settings: Settings, transcript: Transcript) -> Iterator[World]:
     with VirtualLoop() as loop:
         world = World(loop, settings, transcript)
         disk = type("DiskThread", (DiskThread,), {"world": world})
-        with patch.object(duties, "KEPT_ENTRIES", KEPT), patch.object(engine, "DiskThread", disk):
+        with (
+            patch.object(duties, "KEPT_ENTRIES", KEPT),
+            patch.object(engine, "DiskThread", disk),
+            # Hosts here can do what managers know of networks already.
+            patch.object(services, "refuse_not_yet"),
+        ):
             try:
                 yield world
             finally:

@@ -151,6 +151,19 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
         lambda s: [s.endpoint.ports.add(published_port=80, target_port=1) for _ in range(2)],
     ),
     (
+        "endpoint.ports[0]",
+        lambda s: [s.task.networks.add(target="host"), s.endpoint.ports.add(target_port=80)],
+    ),
+    (
+        "endpoint.ports[0].mode",
+        lambda s: s.endpoint.MergeFrom(
+            specs_pb2.EndpointSpec(
+                mode=specs_pb2.EndpointSpec.MODE_DNSRR,
+                ports=[specs_pb2.PortConfig(target_port=80)],
+            )
+        ),
+    ),
+    (
         "task.networks",
         lambda s: [s.task.networks.add(target="host"), s.task.networks.add(target="none")],
     ),

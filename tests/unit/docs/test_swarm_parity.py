@@ -12,14 +12,14 @@ import pytest
 
 from api.errors import SwarmError
 from api.v1 import control_pb2, objects_pb2, specs_pb2
-from manager.control.not_yet import _TABLE
+from manager.control.not_yet import _TABLE, refuse_network_not_yet
 from manager.control.services import check_service
 from swarmctl.cli.root import swarmctl
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import ScriptedDaemon
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "swarm-parity.md"
-NOUNS = ("swarm", "node", "service", "secret", "config")
+NOUNS = ("swarm", "node", "service", "secret", "config", "network")
 WORDS = {"same", "better", "less", "refused", "ours"}
 DOCKERS = {
     "swarm init": 15,
@@ -48,6 +48,13 @@ DOCKERS = {
     "config create": 2,
     "config inspect": 2,
     "config ls": 3,
+    "network create": 17,
+    "network connect": 7,
+    "network disconnect": 1,
+    "network inspect": 2,
+    "network ls": 4,
+    "network prune": 2,
+    "network rm": 1,
 }
 """How many flags Docker's verb has (docker/cli 29.8, docs/reference/commandline); else none."""
 NEEDED = {
@@ -55,6 +62,7 @@ NEEDED = {
     "service create": ("--detach", "{}", "busybox"),
     "service update": ("--detach", "{}", "web"),
     "secret create": ("{}", "password", "-"),
+    "network create": ("{}", "front"),
 }
 """What a verb needs beside the flag in question, which stands at {} or else at the end."""
 REFUSALS = r"No such option|not supported|leave --advertise-addr out"
@@ -144,6 +152,7 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
         daemon.on("CreateService", judged)
         daemon.on("GetService", service)
         daemon.on("UpdateService", judged)
+        daemon.on("CreateNetwork", judged_network)
         yield CommandLine("-H", daemon.address)
 
 
@@ -155,6 +164,14 @@ def judged(
     except SwarmError as error:
         return error
     return objects_pb2.Service(spec=request.spec)
+
+
+def judged_network(request: control_pb2.CreateNetworkRequest) -> objects_pb2.Network | SwarmError:
+    try:
+        refuse_network_not_yet(request.spec)
+    except SwarmError as error:
+        return error
+    return objects_pb2.Network(spec=request.spec)
 
 
 def words_of(verb: str, example: str) -> list[str]:

@@ -22,6 +22,7 @@ from manager.raft.node import identity
 from manager.restoring import Restored, found_again, restored
 from manager.state.changes import StoredObject, batch, create, wrap
 from manager.state.store import Store
+from tests.support.builders import network
 from tests.support.manager_folder import AT, NOW, config_in, manager_node, replayed, service
 
 pytestmark = pytest.mark.managers
@@ -91,6 +92,13 @@ def _secret(name: str, data: bytes) -> objects_pb2.Secret:
     return objects_pb2.Secret(id=name, spec=spec)
 
 
+def _network(name: str, resting: int) -> objects_pb2.Network:
+    made = network(name)
+    for number in range(resting):
+        made.resting.add(address=f"10.0.0.{number}")
+    return made
+
+
 OBJECTS: st.SearchStrategy[Sequence[StoredObject]] = st.lists(
     st.one_of(
         st.builds(_service, IDS, TEXT, st.integers(0, 1 << 60)),
@@ -99,6 +107,7 @@ OBJECTS: st.SearchStrategy[Sequence[StoredObject]] = st.lists(
         st.builds(objects_pb2.Node, id=IDS),
         st.builds(objects_pb2.Operator, id=IDS, name=TEXT),
         st.builds(_secret, IDS, st.binary(max_size=50)),
+        st.builds(_network, IDS, st.integers(0, 9)),
     ),
     max_size=30,
 )

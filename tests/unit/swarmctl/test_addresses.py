@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from api.errors import Code, SwarmError
-from swarmctl.addresses import Own, choose, host_addresses
+from swarmctl.addresses import Own, choose, data_path, host_addresses
 
 ANY = "0.0.0.0:2377"
 LO = {"lo": ["127.0.0.1", "::1"]}
@@ -67,3 +67,23 @@ def test_this_hosts_own_addresses() -> None:
     assert "127.0.0.1" in own["lo"]
     found = [ipaddress.ip_address(each) for every in own.values() for each in every]
     assert not [each for each in found if each.is_link_local]
+
+
+OWN_PATHS = {"eth0": ["192.0.2.7"], "eth1": ["192.0.2.8", "192.0.2.9"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", ""), ("eth0", "192.0.2.7"), ("198.51.100.1", "198.51.100.1"), ("fd00::1", "fd00::1")],
+)
+def test_where_tunnels_end(text: str, found: str) -> None:
+    assert data_path(text, OWN_PATHS) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("eth1", "--data-path-addr"), ("eth9", "neither"), ("1.2.3.4:5", "neither")]
+)
+def test_where_tunnels_cannot_end(text: str, words: str) -> None:
+    with pytest.raises(SwarmError, match=words) as refused:
+        data_path(text, OWN_PATHS)
+    assert refused.value.field == "data_path_address"

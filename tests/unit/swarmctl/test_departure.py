@@ -11,6 +11,7 @@ from swarmctl.departure import AGENT_FILE, depart, forget_tasks
 from swarmctl.membership import MembershipStore
 from tests.support.fake_executor import FakeExecutor
 from tests.support.members import MEMBERSHIP, credentials
+from worker.node_networks import NoNetworks
 from worker.storage import Storage
 
 
@@ -38,7 +39,7 @@ def test_all_tasks_end_and_nothing_is_left(tmp_path: Path) -> None:
         executor.run("unknown")
         await remember(tmp_path, "known", "without a container")
         store.resign()
-        await depart(executor, store, tmp_path)
+        await depart(executor, NoNetworks(), store, tmp_path)
         assert executor.containers == {}
         assert executor.steps("known") == ["shutdown", "remove"]
         assert names_in(tmp_path) == []
@@ -53,7 +54,7 @@ def test_a_departure_that_was_cut_off_can_be_taken_up_again(tmp_path: Path) -> N
         executor.gates["shutdown"] = asyncio.Event()
         await remember(tmp_path, "slow")
         store.resign()
-        cut_off = asyncio.create_task(depart(executor, store, tmp_path))
+        cut_off = asyncio.create_task(depart(executor, NoNetworks(), store, tmp_path))
         while not executor.under_way:  # noqa: ASYNC110 - storage has no event for it
             await asyncio.sleep(0)
         cut_off.cancel()
@@ -61,7 +62,7 @@ def test_a_departure_that_was_cut_off_can_be_taken_up_again(tmp_path: Path) -> N
         again = MembershipStore(tmp_path)
         assert (again.load(), again.is_leaving()) == (None, True)
         executor.gates.clear()
-        await depart(executor, again, tmp_path)
+        await depart(executor, NoNetworks(), again, tmp_path)
         assert (executor.containers, again.is_leaving()) == ({}, False)
 
     asyncio.run(scenario())
@@ -80,7 +81,7 @@ def test_a_task_that_cannot_be_ended_and_a_damaged_memory_hold_nobody_up(tmp_pat
         executor.run("meek")
         (tmp_path / AGENT_FILE).write_bytes(b"no database" * 100)
         store.resign()
-        await depart(executor, store, tmp_path)
+        await depart(executor, NoNetworks(), store, tmp_path)
         assert list(executor.containers) == ["stubborn"]
         assert names_in(tmp_path) == []
 

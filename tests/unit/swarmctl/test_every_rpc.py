@@ -52,11 +52,12 @@ HOST = frozenset({"socket"})
 TABLE: dict[str, dict[frozenset[str], str]] = {
     "Control": {
         EVERYBODY: "GetService ListServices GetTask ListTasks GetNode ListNodes GetCluster"
-        " GetGroup Watch Events ExplainTask ExplainService",
+        " GetGroup Watch Events ExplainTask ExplainService GetNetwork GetNetworkUse ListNetworks",
         STEERING: "CreateService UpdateService RemoveService UpdateNode RemoveNode UpdateCluster"
         " RotateJoinToken RotateRootCa GetUnlockKey Backup CreateOperator ListOperators"
         " RemoveOperator CreateSecret GetSecret ListSecrets UpdateSecret RemoveSecret"
-        " CreateConfig GetConfig ListConfigs UpdateConfig RemoveConfig",
+        " CreateConfig GetConfig ListConfigs UpdateConfig RemoveConfig"
+        " CreateNetwork UpdateNetwork RemoveNetwork",
     },
     "Exec": {STEERING: "Run"},
     "ExecBroker": {MEMBERS: "Listen Attach"},

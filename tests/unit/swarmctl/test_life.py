@@ -25,6 +25,7 @@ from swarmctl.membership import Membership, MembershipStore
 from swarmctl.switch import Switch
 from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
+from worker.node_networks import NoNetworks
 
 DAY = 86400.0
 LIMIT = 20.0
@@ -51,6 +52,7 @@ class Host:
             membership,
             kept,
             executor=FakeExecutor(),
+            networks=NoNetworks(),
             memberships=self.memberships,
             state_dir=self.state_dir,
             switch=Switch(),

@@ -105,3 +105,17 @@ def test_a_membership_and_a_certificate_of_two_nodes_do_not_pass(tmp_path: Path)
     (tmp_path / "swarm" / "node.key").unlink()
     with pytest.raises(SwarmError, match="is gone"):
         store.load()
+
+
+def test_what_an_earlier_version_wrote_says_nothing_of_tunnels(tmp_path: Path) -> None:
+    store = MembershipStore(tmp_path)
+    store.save_credentials(credentials())
+    store.save(replace(MEMBERSHIP, data_path_address="192.0.2.9"))
+    found = store.read()
+    assert found is not None
+    assert found.data_path_address == "192.0.2.9"
+    file = tmp_path / "swarm" / "membership.json"
+    content = json.loads(file.read_text())
+    del content["data_path_address"]
+    file.write_text(json.dumps(content))
+    assert store.read() == MEMBERSHIP

@@ -295,3 +295,17 @@ def test_a_manager_that_answers_is_tried_rather_than_one_that_is_gone(node: Node
         assert node.dialled.count("gone.sock") <= 1
 
     node.run(scenario)
+
+
+def test_heartbeats_say_up_to_which_version_the_node_has_carried_out_what_it_was_told(
+    node: Node,
+) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.period = 0.02
+        async with node.agent():
+            await manager.until(lambda: manager.applied == 1)
+            await manager.assign(task("a"))
+            await manager.until(lambda: manager.applied == 2)
+
+    node.run(scenario)

@@ -52,7 +52,7 @@ def test_everything_is_there_again(tmp_path: Path) -> None:
     manager = dispatcher_pb2.ManagerAddress(node_id="m", address="m:2377", weight=3)
 
     async def scenario(storage: Storage) -> None:
-        assert await storage.load() == Saved({}, {}, frozenset(), [])
+        assert await storage.load() == Saved({}, {}, frozenset(), [], [])
         await storage.assign([task("a"), task("b")], [])
         await storage.record({"a": status(RUNNING), "b": status(FAILED, "it broke")})
         await storage.acknowledge({"a": status(RUNNING)})

@@ -4,10 +4,11 @@ from api.certificates import is_issued_by, is_key_of
 from api.errors import Code, SwarmError
 from api.identity import identity_of, make_csr, new_key
 from api.times import duration, timestamp
-from api.v1 import specs_pb2, types_pb2
-from manager.ca.bootstrap import FirstObjects, first_objects
+from api.v1 import objects_pb2, specs_pb2, types_pb2
+from manager.ca.bootstrap import FirstObjects, first_objects, ingress_network
 from manager.ca.tokens import role_of_token
 from manager.state.store import Store
+from tests.support.sealed_store import SealedStore
 
 NOW = 1_800_000_000.0
 KEY = new_key()
@@ -72,3 +73,19 @@ def test_a_bad_request_is_refused() -> None:
     with pytest.raises(SwarmError) as caught:
         made(csr=b"junk")
     assert caught.value.code is Code.INVALID
+
+
+def test_it_begins_with_the_network_for_published_ports_if_that_is_given_an_id() -> None:
+    plain = made()
+    assert plain.ingress is None
+    assert len(plain.batch().changes) == 2
+    with_ingress = plain._replace(ingress=ingress_network("net1"))
+    store = SealedStore()
+    applied = store.write([with_ingress.batch()], NOW)
+    assert applied.results == (None,)
+    (network,) = store.all(objects_pb2.Network)
+    assert (network.id, network.spec.annotations.name, network.spec.ingress) == (
+        "net1",
+        "ingress",
+        True,
+    )

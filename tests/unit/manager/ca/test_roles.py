@@ -39,6 +39,8 @@ def test_the_table_names_every_rpc_and_nothing_else() -> None:
         ("Control/GetConfig", {"operator", "manager"}),
         ("Control/ListConfigs", {"operator", "manager"}),
         ("Control/CreateService", {"operator", "manager"}),
+        ("Control/ListNetworks", {"operator", "manager", "worker"}),
+        ("Control/CreateNetwork", {"operator", "manager"}),
         ("Control/RotateJoinToken", {"operator", "manager"}),
         ("Dispatcher/Session", {"worker", "manager"}),
         ("LogBroker/Publish", {"worker", "manager"}),

@@ -71,7 +71,7 @@ class Town:
         services = Services(self.store, proposer, counter("service-"), lambda: NOW)
         group = control_pb2.ManagerGroupStatus
         serve: Any = ControlService  # not every call is of interest here
-        nothing = (None, None, None)
+        nothing = (None, None, None, None)
         self.service = serve(self.store, self.hub, services, self.affairs, *nothing, group, None)
 
     @property
@@ -117,6 +117,9 @@ def test_settings_are_replaced() -> None:
     [
         ({"heartbeat_period": duration(0.01)}, "heartbeat_period"),
         ({"node_cert_expiry": duration(60)}, "node_cert_expiry"),
+        ({"data_path_port": 80}, "data_path_port"),
+        ({"data_path_port": 4790}, "data_path_port"),
+        ({"subnet_size": 26}, "subnet_size"),
     ],
 )
 def test_a_bad_setting_is_refused(setting: dict[str, Any], field: str) -> None:

@@ -9,6 +9,7 @@ from manager.control.watching import INITIAL_BYTES, INITIAL_CHUNK, watch
 from manager.state.changes import StoredObject, batch, copy, create, delete, update
 from manager.state.store import Store
 from manager.state.watch import WatchHub
+from tests.support.builders import network
 
 Selector = control_pb2.WatchSelector
 Event = control_pb2.WatchEvent
@@ -125,5 +126,17 @@ def test_secrets_are_taken_out() -> None:
         scene.write(create(cluster))
         message = await anext(scene.watch())
         assert b"secret" not in message.SerializeToString()
+
+    asyncio.run(scenario())
+
+
+def test_networks_can_be_watched_by_themselves() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        scene.write(create(Task(id="t1", service_id="s")), create(network("front")))
+        watching = scene.watch(Selector(kind=Selector.KIND_NETWORK))
+        assert ids(await anext(watching)) == [(Event.ACTION_NONE, "front")]
+        scene.write(create(network("back")))
+        assert ids(await anext(watching)) == [(Event.ACTION_CREATE, "back")]
 
     asyncio.run(scenario())

@@ -19,6 +19,7 @@ from manager.dispatcher.assignments import (
 )
 from manager.state.changes import copy
 from tests.support.builders import task, task_spec
+from tests.support.no_networks import no_networks
 
 GRPC_LIMIT = 4 << 20
 
@@ -98,12 +99,15 @@ UPDATE, REMOVE = Change.ACTION_UPDATE, Change.ACTION_REMOVE
 def test_whom_a_task_concerns(node_id: str, state: int, desired: int, told: bool) -> None:
     expected = [(COMPLETE, UPDATE, "t1")] if told else []
     assert (
-        kinds(Assignments("n1", no_files).complete([on(node_id, "t1", state, desired)])) == expected
+        kinds(
+            Assignments("n1", no_files, no_networks()).complete([on(node_id, "t1", state, desired)])
+        )
+        == expected
     )
 
 
 def test_a_node_without_tasks_gets_a_complete_message_all_the_same() -> None:
-    (message,) = Assignments("n1", no_files).complete([])
+    (message,) = Assignments("n1", no_files, no_networks()).complete([])
     assert (message.type, message.applies_to, message.results_in) == (COMPLETE, "", "1")
 
 
@@ -133,7 +137,7 @@ def changed(**fields: object) -> objects_pb2.Task:
 def test_what_of_a_change_is_news(
     now: objects_pb2.Task | None, expected: list[tuple[int, int, str]]
 ) -> None:
-    core = Assignments("n1", no_files)
+    core = Assignments("n1", no_files, no_networks())
     core.complete([OLD])
     core.observe("t1", now, 0.0)
     assert (core.due() is not None) == bool(expected)
@@ -142,7 +146,7 @@ def test_what_of_a_change_is_news(
 
 
 def test_a_removed_task_is_sent_as_its_id_alone() -> None:
-    core = Assignments("n1", no_files)
+    core = Assignments("n1", no_files, no_networks())
     core.complete([OLD])
     core.observe("t1", None, 0.0)
     (message,) = core.flush()
@@ -150,7 +154,7 @@ def test_a_removed_task_is_sent_as_its_id_alone() -> None:
 
 
 def test_what_came_and_went_unseen_is_no_news() -> None:
-    core = Assignments("n1", no_files)
+    core = Assignments("n1", no_files, no_networks())
     core.complete([OLD])
     core.observe("t2", on("n1", "t2", states.ASSIGNED), 0.0)
     core.observe("t2", None, 0.0)
@@ -161,7 +165,7 @@ def test_what_came_and_went_unseen_is_no_news() -> None:
 
 
 def test_a_lone_change_waits_shortly_and_a_steady_flow_not_for_ever() -> None:
-    core = Assignments("n1", no_files)
+    core = Assignments("n1", no_files, no_networks())
     core.complete([])
     core.observe("t0", on("n1", "t0"), 10.0)
     assert core.due() == 10.0 + QUIET
@@ -174,7 +178,7 @@ def test_a_lone_change_waits_shortly_and_a_steady_flow_not_for_ever() -> None:
 
 
 def test_many_changes_go_out_in_messages_of_a_hundred() -> None:
-    core, agent = Assignments("n1", no_files), Agent()
+    core, agent = Assignments("n1", no_files, no_networks()), Agent()
     agent.hear(core.complete([]))
     tasks = [on("n1", f"t{i}", states.ASSIGNED) for i in range(250)]
     for each in tasks:
@@ -186,7 +190,7 @@ def test_many_changes_go_out_in_messages_of_a_hundred() -> None:
 
 
 def test_a_resync_brings_exactly_what_was_missed() -> None:
-    core, agent = Assignments("n1", no_files), Agent()
+    core, agent = Assignments("n1", no_files, no_networks()), Agent()
     kept, gone, moved = on("n1", "kept"), on("n1", "gone"), on("n1", "moved")
     agent.hear(core.complete([kept, gone, moved]))
     core.observe("fleeting", on("n1", "fleeting"), 0.0)
@@ -213,7 +217,7 @@ def test_thousands_of_tasks_are_split_and_no_container_is_stopped_by_it() -> Non
     running = [heavy(f"r{i}", states.RUNNING) for i in range(3000)]
     fresh = [heavy(f"f{i}", states.ASSIGNED) for i in range(1000)]
     agent = Agent(*ended, *running)
-    messages = Assignments("n1", no_files).complete([*ended, *running, *fresh])
+    messages = Assignments("n1", no_files, no_networks()).complete([*ended, *running, *fresh])
     assert sum(message.ByteSize() for message in messages) > 2 * MAX_BYTES
     complete, *others = messages
     assert [m.type for m in messages] == [COMPLETE] + [INCREMENTAL] * len(others)
@@ -232,7 +236,7 @@ def test_what_a_task_takes_along_counts_and_is_in_each_message() -> None:
         told.spec.container.registry_auth = "x" * 16_000
         return told
 
-    core, agent = Assignments("n1", no_files, with_login), Agent()
+    core, agent = Assignments("n1", no_files, no_networks(), with_login), Agent()
     first = [on("n1", f"a{i}", states.ASSIGNED) for i in range(500)]
     agent.hear(core.complete(first))
     late = [on("n1", f"b{i}", states.ASSIGNED) for i in range(500)]

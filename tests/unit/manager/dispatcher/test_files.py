@@ -12,6 +12,7 @@ from api.v1 import objects_pb2
 from manager.dispatcher.assignments import MAX_BYTES, Assignments, Change, Message
 from manager.state.files import File
 from tests.support.builders import task
+from tests.support.no_networks import no_networks
 from worker.held_files import HeldFiles
 
 Task = objects_pb2.Task
@@ -64,7 +65,7 @@ STEPS = st.lists(
 class Pair:
     """A manager's idea of a node, and the node."""
 
-    core: Assignments = field(default_factory=lambda: Assignments("n1", find))
+    core: Assignments = field(default_factory=lambda: Assignments("n1", find, no_networks()))
     node: HeldFiles = field(default_factory=HeldFiles)
     tasks: dict[str, Task] = field(default_factory=dict)
 
@@ -79,7 +80,7 @@ class Pair:
                 self.core.resync(self.tasks.values(), 0.0)
             case "reconnect" | "restart":
                 self.node = HeldFiles() if step == "restart" else self.node
-                self.core = Assignments("n1", find)
+                self.core = Assignments("n1", find, no_networks())
                 self.hear(self.core.complete(self.tasks.values()))
             case _:
                 self.tasks.pop(step, None)
@@ -135,7 +136,7 @@ UPDATE, REMOVE = Change.ACTION_UPDATE, Change.ACTION_REMOVE
 
 
 def test_files_come_before_the_first_task_that_needs_them_and_go_after_the_last() -> None:
-    core = Assignments("n1", find)
+    core = Assignments("n1", find, no_networks())
     core.complete([])
     core.observe("1", using("1", [("secret", "a")], states.ASSIGNED), 0.0)
     core.observe("2", using("2", [("secret", "a"), ("config", "b")], states.ASSIGNED), 0.0)
@@ -154,7 +155,7 @@ def test_files_come_before_the_first_task_that_needs_them_and_go_after_the_last(
 
 
 def test_a_node_is_told_no_more_of_a_file_than_its_tasks_may_see() -> None:
-    core = Assignments("n1", find)
+    core = Assignments("n1", find, no_networks())
     (message,) = core.complete([using("1", [("secret", "a"), ("config", "b")])])
     secret, config = message.changes[1].secret, message.changes[0].config
     for told, data in ((secret, b"secret a"), (config, b"config b")):
@@ -170,7 +171,7 @@ def test_files_too_large_for_one_message_follow_and_what_is_held_stays() -> None
         return file
 
     keys: list[Key] = [("config", f"c{number}") for number in range(9)]
-    core, node = Assignments("n1", large), HeldFiles()
+    core, node = Assignments("n1", large, no_networks()), HeldFiles()
     held = Message(type=Message.TYPE_COMPLETE)
     held.changes.add().config.CopyFrom(large(keys[8]))
     node.follow(held)

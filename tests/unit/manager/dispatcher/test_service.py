@@ -18,7 +18,7 @@ from manager.dispatcher.service import DispatcherService, host_of
 from manager.dispatcher.sessions import NEW_LEADER, STREAM_BROKE
 from manager.state.changes import Applied, Batch, StoredObject, copy, create, delete, update
 from manager.state.watch import WatchHub
-from tests.support.builders import DOWN, READY, UNKNOWN, cluster, node, service, task
+from tests.support.builders import DOWN, READY, UNKNOWN, cluster, network, node, service, task
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
 from tests.support.rpc import as_node, ending, failure, holds, read, served, write
@@ -92,8 +92,8 @@ class Bench:
         call = self.session(node_id)
         return call, (await read(call)).session_id
 
-    def heartbeat(self, node_id: str, session_id: str) -> Awaitable[Any]:
-        request = dispatcher_pb2.HeartbeatRequest(session_id=session_id)
+    def heartbeat(self, node_id: str, session_id: str, applied: int = 0) -> Awaitable[Any]:
+        request = dispatcher_pb2.HeartbeatRequest(session_id=session_id, applied=applied)
         beat: Awaitable[Any] = self.stub.Heartbeat(request, metadata=as_node(node_id))
         return beat
 
@@ -532,3 +532,25 @@ def test_a_report_on_another_nodes_task_is_refused_as_a_whole() -> None:
 )
 def test_where_a_call_came_from(peer: str, host: str) -> None:
     assert host_of(peer) == host
+
+
+def test_an_address_is_free_once_every_node_that_is_up_has_confirmed() -> None:
+    async def scenario() -> None:
+        never_came = objects_pb2.Node(id="n3")
+        nodes = (node("n1"), node("n2", state=DOWN), never_came)
+        async with bench(*nodes, network("front")) as b:
+            await b.change(
+                objects_pb2.Network, "front", lambda n: n.resting.add(address="10.0.0.9")
+            )
+            _call, session_id = await b.register("n1")
+            stream = b.assignments("n1", session_id)
+            message = await read(stream)
+            assert message.version > 0
+            await b.heartbeat("n1", session_id, applied=message.version)
+
+            def free(_: object) -> bool:
+                return not b.get(objects_pb2.Network, "front").resting
+
+            await holds(b.store, b.hub, free)
+
+    run(scenario)

@@ -187,3 +187,16 @@ def test_results_of_earlier_iterations_are_history_and_the_present_one_stays() -
     again = task("now", state=RUNNING, desired=states.COMPLETE, at=EPOCH + 9, iteration=5)
     left = reaped(cluster(1), service(mode="replicated_job"), *map(result, range(5)), again)
     assert left == ["i4", "now"]
+
+
+def test_what_holds_addresses_is_left_until_they_are_given_back() -> None:
+    holding = task("t1", state=FAILED, desired=states.REMOVE)
+    holding.networks.add(network_id="front", addresses=["10.0.0.3/24"])
+    driver = LoopDriver(ReaperLoop(), service(), holding)
+    driver.run()
+    assert [each.id for each in driver.tasks()] == ["t1"]
+    released = copy(driver.task("t1"))
+    released.networks[0].released = True
+    driver.write(update(released))
+    driver.run()
+    assert driver.tasks() == []

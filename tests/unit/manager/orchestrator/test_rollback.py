@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
+from api import states
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.rollback import (
@@ -19,6 +20,7 @@ from manager.orchestrator.rollback import (
     rolled_back_by_hand,
     rolled_back_by_itself,
 )
+from manager.orchestrator.tasks import is_as_made, new_task
 from tests.support import builders
 
 Service = objects_pb2.Service
@@ -121,3 +123,31 @@ def test_by_itself_the_failed_spec_is_forgotten() -> None:
 def test_by_itself_it_does_not_go_back_to_the_same_tasks() -> None:
     scaled = respecified(service(UPDATING), spec(replicas=9))
     assert rolled_back_by_itself(scaled, "task t failed") is None
+
+
+def published(port: int, *, on_its_node: bool = False) -> specs_pb2.ServiceSpec:
+    made = spec()
+    made.endpoint.ports.add(target_port=80, published_port=port, mode=int(on_its_node))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "begins"),
+    [
+        (spec(), published(8080), True),
+        (published(8080), spec(), True),
+        (published(8080), published(9090), False),
+        (published(8080, on_its_node=True), published(9090, on_its_node=True), True),
+        (published(8080, on_its_node=True), published(8080), True),
+    ],
+)
+def test_ports_begin_a_rollout_where_tasks_are_made_otherwise_for_them(
+    before: specs_pb2.ServiceSpec, after: specs_pb2.ServiceSpec, begins: bool
+) -> None:
+    old = service(COMPLETED)
+    old.spec.CopyFrom(before)
+    changed = respecified(old, after)
+    assert (changed.spec_version > old.spec_version) == begins
+    made = new_task(old, lambda: "t1", 1.0, slot=1, desired=states.RUNNING)
+    assert is_as_made(made, before)
+    assert is_as_made(made, after) != begins

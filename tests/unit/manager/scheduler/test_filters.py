@@ -9,6 +9,7 @@ from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import (
     AvailabilityFilter,
     ControllerFilter,
+    NetworkFilter,
     PlatformFilter,
     ReadyFilter,
 )
@@ -106,6 +107,20 @@ def labelled(**labels: str) -> NodeInfo:
 
 
 GPU_AND_PEAR = "needs 2 gpu, 1 free; needs 1 pear, 0 free"
+
+
+def in_network(driver: str) -> objects_pb2.Task:
+    made = task("t")
+    made.networks.add(network_id="front", driver=driver)
+    return made
+
+
+def with_drivers(*drivers: str) -> NodeInfo:
+    described = node("n")
+    described.description.network_drivers.extend(drivers)
+    return info(described)
+
+
 ONE_GPU = GenericResource(kind="gpu", ids=["u1"])
 RACK_A = choosy(constraints=["node.labels.rack==a", "node.id!=x"])
 AT_MOST_2 = choosy(max_replicas_per_node=2)
@@ -132,6 +147,10 @@ WEB_ON_1 = publishing((80, ANY, "10.0.0.1"))
         (ControllerFilter(), LIMITED, info(node("n")), True),
         (ControllerFilter(), LIMITED, info(node("n", missing=("memory",))), False),
         (ControllerFilter(), LIMITED, info(node("n", missing=("cpu", "pids"))), True),
+        (NetworkFilter(), PLAIN, with_drivers("bridge"), None),
+        (NetworkFilter(), in_network("overlay"), with_drivers(), True),
+        (NetworkFilter(), in_network("overlay"), with_drivers("bridge", "overlay"), True),
+        (NetworkFilter(), in_network("overlay"), with_drivers("bridge"), False),
         (PlatformFilter(), PLAIN, info(node("n")), None),
         (PlatformFilter(), ARM_ONLY, info(node("n")), False),
         (PlatformFilter(), ARM_ONLY, info(node("n", architecture="aarch64")), True),
@@ -281,7 +300,7 @@ def test_order() -> None:
     names = [each.name for each in default_filters()]
     assert names == [
         *("ready", "availability", "constraint", "platform", "controller"),
-        *("cpu", "memory", "generic", "host port", "max replicas"),
+        *("network", "cpu", "memory", "generic", "host port", "max replicas"),
     ]
 
 
@@ -313,6 +332,13 @@ def test_order() -> None:
             "needs 80/tcp; 80/tcp in use",
         ),
         (MaxReplicasFilter(), AT_MOST_2, info(node("n")), "0 of at most 2"),
+        (NetworkFilter(), in_network("macvlan"), info(node("n")), "needs macvlan"),
+        (
+            NetworkFilter(),
+            in_network("macvlan"),
+            with_drivers("overlay"),
+            "needs macvlan; macvlan missing",
+        ),
     ],
 )
 def test_each_verdict_has_its_numbers(

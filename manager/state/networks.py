@@ -1,0 +1,235 @@
+"""Who holds what in networks, and what the store refuses therefore. Pure.
+
+A network that is removed while a service comes to refer to it, two services that publish one port,
+two networks with one subnet: whoever proposes either has looked before; only where the order is
+settled can both be known. So the store refuses the later one of the two.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from api import states
+from api.errors import Code, SwarmError
+from api.networks import overlap
+from api.v1 import objects_pb2, specs_pb2
+from manager.state.changes import Action, Change
+from manager.state.files import UNDER_WAY
+
+if TYPE_CHECKING:
+    from manager.state.store import View
+
+Network = objects_pb2.Network
+Service = objects_pb2.Service
+Task = objects_pb2.Task
+PortKey: TypeAlias = tuple[int, int]
+"""Protocol and published port."""
+
+_HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
+
+_OVER = frozenset(
+    {
+        objects_pb2.UpdateStatus.STATE_COMPLETED,
+        objects_pb2.UpdateStatus.STATE_ROLLBACK_COMPLETED,
+    }
+)
+
+
+def named_by(spec: specs_pb2.TaskSpec) -> list[str]:
+    """The ids of the networks that a task of this spec joins, in its order."""
+    return [each.id for each in spec.networks if each.id]
+
+
+def networks_of_service(service: Service) -> frozenset[str]:
+    """Networks that the service names, may go back to, or has a virtual address in."""
+    named = [*named_by(service.spec.task), *named_by(service.previous_spec.task)]
+    return frozenset([*named, *(each.network_id for each in service.endpoint.virtual_ips)])
+
+
+def networks_of_task(task: Task) -> frozenset[str]:
+    """Networks in which the task holds an address."""
+    return frozenset(each.network_id for each in held(task.networks))
+
+
+def held(
+    attachments: Iterable[objects_pb2.NetworkAttachment],
+) -> Iterator[objects_pb2.NetworkAttachment]:
+    """Those whose addresses are not given back yet."""
+    return (each for each in attachments if not each.released)
+
+
+def holds(task: Task) -> bool:
+    """Whether the task has addresses that it has not given back."""
+    return any(True for _ in held(task.networks))
+
+
+def ports_of_service(service: Service) -> frozenset[PortKey]:
+    """The published ports that the service has, asks for, or may go back to."""
+    return frozenset(_key(port) for port in _ports(service) if port.published_port)
+
+
+def _ports(service: Service) -> Iterator[specs_pb2.PortConfig]:
+    yield from service.spec.endpoint.ports
+    yield from service.endpoint.ports
+    if service.update_status.state not in _OVER:
+        # Nobody gets them meanwhile: a rollback by itself could not be refused.
+        yield from service.previous_spec.endpoint.ports
+
+
+def _key(port: specs_pb2.PortConfig) -> PortKey:
+    return port.protocol, port.published_port
+
+
+def is_ingress(port: specs_pb2.PortConfig) -> bool:
+    """Whether the port is published on every node."""
+    return port.mode != _HOST
+
+
+def publishes(spec: specs_pb2.ServiceSpec) -> bool:
+    """Whether tasks are reached through ports of every node."""
+    return any(map(is_ingress, spec.endpoint.ports))
+
+
+def port_name(key: PortKey) -> str:
+    """The port as people write it: 8080/tcp."""
+    protocol = specs_pb2.PortConfig.Protocol.ValueType(key[0])
+    name = specs_pb2.PortConfig.Protocol.Name(protocol).removeprefix("PROTOCOL_")
+    return f"{key[1]}/{name.lower()}"
+
+
+def port_taken(view: "View", service: Service, keys: Iterable[PortKey]) -> SwarmError | None:
+    """Why the service cannot publish one of the ports, or None.
+
+    On a node one may be published by many, if each of them publishes it on its own node alone.
+    """
+    for key in sorted(keys):
+        everywhere = _publishes_everywhere(service, key)
+        for other in view.services_of_port(key):
+            if other.id == service.id:
+                continue
+            if everywhere or _publishes_everywhere(other, key):
+                name = other.spec.annotations.name
+                return SwarmError(
+                    Code.REFUSED,
+                    f"port {port_name(key)} is published already",
+                    why=f"service {name} has it",
+                    remedy="publish another port, or take it from there: swarmctl service update "
+                    f"--publish-rm published={key[1]},target=... {name}",
+                )
+    return None
+
+
+def users_of(view: "View", network: Network) -> list[str]:
+    """In words who would miss the network: services, then tasks that are to run on in it."""
+    services = [s for s in view.services_of_network(network.id) if _needs(s, network.id)]
+    if network.spec.ingress:
+        services = [s for s in view.all(Service) if publishes(s.spec)]
+    found = [f"service {each.spec.annotations.name}" for each in services]
+    known = {each.id for each in services}
+    for task in view.tasks_of_network(network.id):
+        if task.service_id not in known and states.is_live(task):
+            found.append(f"task {states.task_name(task)}")
+    return found
+
+
+def in_use(network: Network, users: list[str]) -> SwarmError:
+    """The refusal to remove a network that these use."""
+    shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")  # noqa: PLR2004
+    return SwarmError(
+        Code.REFUSED,
+        f"network {network.spec.annotations.name} is in use",
+        why=f"by {shown}",
+        remedy="remove them, or take the network from them: swarmctl service update --network-rm "
+        f"{network.spec.annotations.name} SERVICE",
+    )
+
+
+def give_up(network: Network, index: int) -> None:
+    """Notes with addresses that have come to rest which version it was that gave them up."""
+    for each in network.resting:
+        each.since = each.since or index
+
+
+def refusal_of_networks(view: "View", change: Change) -> SwarmError | None:
+    """Why the change does not go together with what is there, or None."""
+    obj = change.object
+    if isinstance(obj, Service) and change.action is not Action.DELETE:
+        return _refuse_service(view, obj)
+    if isinstance(obj, Network):
+        if change.action is Action.DELETE:
+            stored = view.get(Network, obj.id)
+            users = users_of(view, stored) if stored is not None else []
+            return in_use(obj if stored is None else stored, users) if users else None
+        return _refuse_network(view, obj)
+    return None
+
+
+def _refuse_service(view: "View", service: Service) -> SwarmError | None:
+    before = view.get(Service, service.id)
+    # What it had already was looked at then: an orchestrator's write must not fail for it.
+    had = frozenset[PortKey]() if before is None else ports_of_service(before)
+    taken = port_taken(view, service, ports_of_service(service) - had)
+    if taken is not None:
+        return taken
+    known = frozenset[str]() if before is None else networks_of_service(before)
+    for network_id in named_by(service.spec.task):
+        if network_id not in known and view.get(Network, network_id) is None:
+            return SwarmError(
+                Code.CONFLICT,
+                f"network {network_id} was removed meanwhile",
+                remedy="create it again, then repeat the change",
+            )
+    return None
+
+
+def _refuse_network(view: "View", network: Network) -> SwarmError | None:
+    before = view.get(Network, network.id)
+    had = set() if before is None else _subnets(before)
+    fresh = _subnets(network) - had
+    changed = before is None or network.vni != before.vni or network.spec != before.spec
+    if not fresh and not changed:
+        return None
+    for other in view.all(Network):
+        if other.id != network.id:
+            refusal = _clash(network, fresh, other)
+            if refusal is not None:
+                return refusal
+    return None
+
+
+def _clash(network: Network, fresh: set[str], other: Network) -> SwarmError | None:
+    name = other.spec.annotations.name
+    if network.spec.ingress and other.spec.ingress:
+        return SwarmError(
+            Code.REFUSED,
+            "there is an ingress network already",
+            why=f"it is {name}",
+            remedy=f"remove it first: swarmctl network rm {name}",
+        )
+    if network.vni and network.vni == other.vni:
+        return SwarmError(Code.CONFLICT, f"VNI {network.vni} is that of network {name}")
+    for subnet in sorted(fresh):
+        for taken in sorted(_subnets(other)):
+            if overlap(subnet, taken):
+                return SwarmError(
+                    Code.REFUSED,
+                    f"subnet {subnet} overlaps with {taken}",
+                    why=f"network {name} has it",
+                    remedy="choose another one, or leave out --subnet",
+                    field="pools",
+                )
+    return None
+
+
+def _subnets(network: Network) -> set[str]:
+    return {pool.subnet for pool in (*network.spec.pools, *network.pools)}
+
+
+def _needs(service: Service, network_id: str) -> bool:
+    if network_id in named_by(service.spec.task):
+        return True
+    going_back = service.update_status.state in UNDER_WAY
+    return going_back and network_id in named_by(service.previous_spec.task)
+
+
+def _publishes_everywhere(service: Service, key: PortKey) -> bool:
+    return any(_key(port) == key and is_ingress(port) for port in _ports(service))

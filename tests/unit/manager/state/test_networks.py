@@ -1,0 +1,161 @@
+"""What the store refuses of networks and ports, where order is settled."""
+
+from collections.abc import Callable
+
+import pytest
+
+from api import states
+from api.errors import Code, SwarmError
+from api.v1 import objects_pb2, specs_pb2
+from manager.state.changes import Change, batch, copy, create, delete, update
+from manager.state.store import Store
+from tests.support.builders import join, network, publish, service, task
+from tests.support.sealed_store import SealedStore
+
+Network = objects_pb2.Network
+Service = objects_pb2.Service
+Port = specs_pb2.PortConfig
+UPDATING = objects_pb2.UpdateStatus.STATE_UPDATING
+COMPLETED = objects_pb2.UpdateStatus.STATE_COMPLETED
+
+
+def store(*objects: Network | Service | objects_pb2.Task) -> SealedStore:
+    made = SealedStore()
+    for obj in objects:
+        made.must(create(obj), now=1.0)
+    return made
+
+
+def refusal(of: Store, *changes: Change) -> SwarmError | None:
+    assert isinstance(of, SealedStore)
+    (result,) = of.write([batch(*changes)], 1.0).results
+    return result
+
+
+def joining(name: str, *networks: str) -> Service:
+    made = service(name)
+    join(made.spec, *networks)
+    return made
+
+
+def publishing(name: str, port: int, **fields: object) -> Service:
+    made = service(name)
+    publish(made.spec, 80, port)
+    made.spec.endpoint.ports[0].MergeFrom(Port(**fields))  # type: ignore[arg-type]
+    return made
+
+
+def changed(of: SealedStore, name: str, edit: Callable[[Service], object]) -> Service:
+    found = of.get(Service, name)
+    assert found is not None
+    made = copy(found)
+    edit(made)
+    return made
+
+
+def gone(of: SealedStore, name: str) -> Network:
+    found = of.get(Network, name)
+    assert found is not None
+    return copy(found)
+
+
+def test_the_later_of_two_that_exclude_each_other_is_refused() -> None:
+    of = store(network("front"), joining("web", "front"))
+    used = refusal(of, delete(gone(of, "front")))
+    assert used is not None
+    assert used.code is Code.REFUSED
+    missing = refusal(of, create(joining("db", "back")))
+    assert missing is not None
+    assert missing.code is Code.CONFLICT
+
+
+def test_an_orchestrator_s_write_does_not_fail_for_what_was_there_before() -> None:
+    of = store(network("front"), joining("web", "front"), publishing("shop", 8080))
+    of._tables[Network].clear()
+    assert refusal(of, update(changed(of, "web", lambda s: s.update_status.SetInParent()))) is None
+    assert refusal(of, update(changed(of, "shop", lambda s: s.update_status.SetInParent()))) is None
+
+
+def test_tasks_that_run_on_keep_their_network_and_those_that_end_do_not() -> None:
+    running = task("t1", "web")
+    running.networks.add(network_id="front", addresses=["10.0.0.3/24"])
+    of = store(network("front"), running)
+    used = refusal(of, delete(gone(of, "front")))
+    assert used is not None
+    assert "task web.1" in used.why
+    stopping = copy(running)
+    stopping.meta.version = 2
+    stopping.desired_state = states.SHUTDOWN
+    of.must(update(stopping), now=1.0)
+    assert refusal(of, delete(gone(of, "front"))) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "passes"),
+    [
+        ({}, {}, False),
+        ({"protocol": Port.PROTOCOL_UDP}, {}, True),
+        ({"mode": Port.PUBLISH_MODE_HOST}, {}, False),
+        ({}, {"mode": Port.PUBLISH_MODE_HOST}, False),
+        ({"mode": Port.PUBLISH_MODE_HOST}, {"mode": Port.PUBLISH_MODE_HOST}, True),
+    ],
+)
+def test_a_port_on_every_node_excludes_all_others(
+    one: dict[str, object], other: dict[str, object], passes: bool
+) -> None:
+    of = store(publishing("web", 8080, **one))
+    refused = refusal(of, create(publishing("shop", 8080, **other)))
+    assert (refused is None) == passes
+
+
+def test_a_chosen_port_counts_and_so_does_one_that_an_update_may_go_back_to() -> None:
+    web = publishing("web", 0)
+    web.endpoint.ports.add(target_port=80, published_port=30000)
+    web.previous_spec.endpoint.ports.add(target_port=80, published_port=9000)
+    web.update_status.state = UPDATING
+    of = store(web)
+    for port in (30000, 9000):
+        assert refusal(of, create(publishing(f"s{port}", port))) is not None
+    over = changed(of, "web", lambda s: setattr(s.update_status, "state", COMPLETED))
+    of.must(update(over), now=1.0)
+    assert refusal(of, create(publishing("s9000", 9000))) is None
+
+
+def test_no_two_networks_have_one_vni_or_subnet() -> None:
+    front, back = network("front", "10.0.1.0/24"), network("back")
+    front.vni = 4096
+    of = store(front, back)
+    for edit in (
+        lambda n: setattr(n, "vni", 4096),
+        lambda n: n.pools.add(subnet="10.0.0.0/16"),
+        lambda n: n.spec.pools.add(subnet="10.0.1.0/25"),
+    ):
+        clashing = gone(of, "back")
+        edit(clashing)
+        assert refusal(of, update(clashing)) is not None
+
+
+def test_what_comes_to_rest_is_noted_with_the_version_that_gave_it_up() -> None:
+    of = store(network("front"))
+    for number in (1, 2):
+        resting = gone(of, "front")
+        resting.resting.add(address=f"10.0.0.{number}")
+        of.must(update(resting), now=1.0)
+    assert [each.since for each in gone(of, "front").resting] == [2, 3]
+
+
+def test_indexes_survive_a_snapshot() -> None:
+    member = task("t1", "web")
+    member.networks.add(network_id="front", addresses=["10.0.0.3/24"])
+    of = store(network("front"), joining("web", "front"), publishing("shop", 8080), member)
+    again = Store()
+    again.restore(of.capture().encode())
+    for each in (of, again):
+        assert [t.id for t in each.tasks_of_network("front")] == ["t1"]
+        assert [s.id for s in each.services_of_network("front")] == ["web"]
+        assert [s.id for s in each.services_of_port((0, 8080))] == ["shop"]
+    released = copy(member)
+    released.meta.version = 4
+    released.networks[0].released = True
+    of.must(update(released), now=1.0)
+    assert of.tasks_of_network("front") == []

@@ -1,0 +1,210 @@
+"""Two nodes in the kernel, told by managers: their tasks meet, ports are published, restarts change
+nothing.
+"""
+
+import contextlib
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from api.v1 import dispatcher_pb2, network_pb2, specs_pb2
+from hostkit import netns
+from overlay_net.nft import LibNft
+from tests.support.fabric_hosts import FabricHost, connected, listening, look, underlay
+from worker.data_path import DataPath, Made
+from worker.executor import TemporaryError
+from worker.network_book import Item, change_of
+from worker.task_place import Place
+
+pytestmark = pytest.mark.root
+
+Message = dispatcher_pb2.AssignmentsMessage
+VIRTUAL = "10.0.1.2"
+NODE_ADDRESS = "10.99.0.1"
+
+
+@dataclass
+class Worker:
+    """A node: its host, and what its daemon does for networks."""
+
+    host: FabricHost
+    nft: LibNft
+    data_path: DataPath
+
+    def restart(self, items: Iterable[Item], *places: Place) -> None:
+        self.data_path.close()
+        self.data_path = _data_path(self.host, self.nft)
+        self.data_path.restore(items, places, ())
+
+
+def _data_path(host: FabricHost, nft: LibNft) -> DataPath:
+    return DataPath(host.name, nft, host=host.path, prefix=f"{host.name}-net")
+
+
+@pytest.fixture
+def workers() -> Iterator[list[Worker]]:
+    with underlay(2) as laid, contextlib.ExitStack() as stack:
+        nft = LibNft()
+        stack.callback(nft.close)
+        made = [Worker(host, nft, _data_path(host, nft)) for host in laid.hosts]
+        for each in made:
+            stack.callback(lambda each=each: each.data_path.close())  # type: ignore[misc]
+        yield made
+
+
+def items(workers: list[Worker], *, serving: bool = True, reached: int = 2) -> list[Item]:
+    """Task a on the first node asks, b on the second serves: in network front, and published."""
+    front = network_pb2.NodeNetwork(id="front", name="front", driver="overlay", vni=4097)
+    front.pools.add(subnet="10.0.1.0/24")
+    ingress = network_pb2.NodeNetwork(
+        id="in", name="ingress", driver="overlay", vni=4096, ingress=True
+    )
+    ingress.pools.add(subnet="10.255.0.0/16")
+    told: list[Item] = [front, ingress]
+    for number, each in enumerate(workers[:reached], 1):
+        told.append(
+            network_pb2.NetworkPeer(
+                node_id=each.host.name,
+                data_path_address=each.host.address,
+                ingress_addresses=[f"10.255.0.{number}/16"],
+            )
+        )
+    port = specs_pb2.PortConfig(target_port=80, published_port=8080)
+    told += [
+        network_pb2.NetworkService(
+            network_id="front", service_id="web", name="web", virtual_ips=[VIRTUAL]
+        ),
+        network_pb2.NetworkService(network_id="in", service_id="web", name="web", ports=[port]),
+        _endpoint("front", "a", workers[0], "10.0.1.5/24"),
+        _endpoint("front", "b", workers[1], "10.0.1.6/24", serving=serving),
+        _endpoint("in", "b", workers[1], "10.255.0.9/16", serving=serving),
+    ]
+    return told
+
+
+def _endpoint(
+    network: str, task: str, worker: Worker, address: str, *, serving: bool = False
+) -> network_pb2.NetworkEndpoint:
+    return network_pb2.NetworkEndpoint(
+        network_id=network,
+        task_id=task,
+        name=f"task.{task}",
+        service_id="web" if task == "b" else "client",
+        addresses=[address],
+        node_id=worker.host.name,
+        serving=serving,
+    )
+
+
+def tell(workers: list[Worker], told: list[Item]) -> None:
+    message = Message(type=Message.TYPE_COMPLETE, changes=map(change_of, told))
+    for each in workers:
+        each.data_path.follow(message)
+        assert each.data_path.trouble is None
+
+
+A, B = Place("a", ("front",)), Place("b", ("in", "front"))
+
+
+def joined(workers: list[Worker]) -> tuple[Made, Made]:
+    tell(workers, items(workers))
+    return workers[0].data_path.join(A), workers[1].data_path.join(B)
+
+
+def answers(source: str, address: str, port: int, server: socket.socket) -> str:
+    """Who is seen to ask; nobody if the server is not reached."""
+    made = connected(source, address, port)
+    if made is None:
+        return ""
+    with made, server.accept()[0] as taken:
+        seen: str = taken.getpeername()[0]
+        return seen.removeprefix("::ffff:")
+
+
+def test_a_task_waits_for_its_networks(workers: list[Worker]) -> None:
+    with pytest.raises(TemporaryError, match="front"):
+        workers[0].data_path.join(A)
+    assert workers[0].data_path._sandboxes.all() == {}
+
+
+def test_tasks_meet_by_their_virtual_address_while_they_serve(workers: list[Worker]) -> None:
+    a, b = joined(workers)
+    assert (a.addresses, b.addresses) == (("10.0.1.5",), ("10.0.1.6",))
+    with listening(b.path, port=80) as server:
+        assert answers(a.path, VIRTUAL, 80, server) == "10.0.1.5"
+        tell(workers, items(workers, serving=False))
+        assert answers(a.path, VIRTUAL, 80, server) == ""
+        assert answers(a.path, "10.0.1.6", 80, server) == "10.0.1.5"
+
+
+def test_a_port_is_published_on_every_node(workers: list[Worker]) -> None:
+    _, b = joined(workers)
+    with listening(b.path, port=80) as server:
+        for client, address, seen in (
+            (workers[1], NODE_ADDRESS, "10.99.0.2"),
+            (workers[0], "10.99.0.2", NODE_ADDRESS),
+        ):
+            assert answers(client.host.path, address, 8080, server) == seen
+
+
+def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None:
+    tell(workers, items(workers))
+    port = specs_pb2.PortConfig(target_port=80, published_port=8081)
+    made = workers[0].data_path.join(Place("c", (), (port,)))
+    with listening(made.path, port=80) as server:
+        assert answers(workers[1].host.path, NODE_ADDRESS, 8081, server) == "10.99.0.2"
+        assert answers(workers[0].host.path, "10.99.0.2", 8081, server) == ""
+
+
+def test_a_lost_node_is_sent_nothing(workers: list[Worker]) -> None:
+    a, b = joined(workers)
+    with listening(b.path, port=80) as server:
+        held = connected(a.path, VIRTUAL, 80)
+        assert held is not None
+        tell(workers[:1], items(workers, reached=1))
+        assert answers(a.path, VIRTUAL, 80, server) == ""
+        with held, pytest.raises(ConnectionError):
+            held.recv(1)
+
+
+def test_a_restart_changes_nothing_and_removes_what_was_left(workers: list[Worker]) -> None:
+    a, b = joined(workers)
+    with listening(b.path, port=80) as server:
+        held = connected(a.path, VIRTUAL, 80)
+        assert held is not None
+        with held, server.accept()[0] as taken:
+            before = [look(_name(each), "addr show") for each in (a.path, b.path)]
+            workers[0].data_path._sandboxes.make("dead")
+            workers[0].restart(items(workers), A)
+            workers[1].restart(items(workers), B)
+            assert [look(_name(each), "addr show") for each in (a.path, b.path)] == before
+            taken.sendall(b"still here")
+            assert held.recv(10) == b"still here"
+        assert answers(a.path, VIRTUAL, 80, server) == "10.0.1.5"
+        assert answers(workers[0].host.path, "10.99.0.2", 8080, server) == NODE_ADDRESS
+    assert workers[0].data_path._sandboxes.all() == {"a": a.path}
+
+
+def test_nothing_stays_of_a_task_that_has_ended(workers: list[Worker]) -> None:
+    a, _ = joined(workers)
+    links = look(workers[0].host.name, "-o link show")
+    workers[0].data_path.leave("a")
+    workers[0].data_path.leave("a")
+    assert workers[0].data_path._sandboxes.all() == {}
+    assert not netns.exists(_name(a.path))
+    gone = set(links.splitlines()) - set(look(workers[0].host.name, "-o link show").splitlines())
+    assert any("swp" in line for line in gone)
+
+
+def test_a_node_that_leaves_its_swarm_is_as_it_was(workers: list[Worker]) -> None:
+    before = look(workers[1].host.name, "-br link show")
+    joined(workers)
+    workers[1].data_path.clear()
+    assert look(workers[1].host.name, "-br link show") == before
+    assert not netns.exists(f"{workers[1].host.name}-net-fabric")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,0 +1,135 @@
+"""Where connections go on this host: its ports, and virtual addresses in its tasks. Blocks.
+
+It puts `overlay_net.balance` and `overlay_net.ingress` to what the managers told and the links that
+there are. It remembers what it made, so that what has not changed costs nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from overlay_net.balance import shell as balance
+from overlay_net.balance.views import View, view
+from overlay_net.fabric.hardware import hardware_address, shown
+from overlay_net.fabric.picture import Leg, On
+from overlay_net.ingress.host import Node
+from overlay_net.ingress.ports import Mesh, Port, mesh, of
+from overlay_net.ingress.shell import Ingress
+from overlay_net.ingress.task import Task as Published
+from overlay_net.nft import LibNft
+from worker.network_book import Book, Network, News
+from worker.task_place import Place
+
+Legs = Callable[[str], Iterable[Leg]]
+"""The legs of a sandbox, or of the host, by the file of its namespace."""
+
+_INGRESS = "ing"
+
+
+class Guide:
+    """Of the node of this id, in the namespace of file `host`; `book` changes under it."""
+
+    def __init__(self, node_id: str, nft: LibNft, host: str, book: Book, legs: Legs) -> None:
+        self._node_id = node_id
+        self._host = host
+        self._book = book
+        self._legs = legs
+        self._balance = balance.Balance(nft)
+        self._ingress = Ingress(nft)
+        self._views: dict[str, View] = {}
+        self._nodes: frozenset[str] | None = None
+        self._led: dict[str, tuple[Published, frozenset[str]]] = {}
+
+    def hear(self, news: News) -> None:
+        """The book has changed."""
+        if news.has_peers():
+            self._nodes = None
+            self._views.clear()
+        for network_id in news.networks():
+            self._views.pop(network_id, None)
+
+    def publish(
+        self, places: Iterable[tuple[Place, str]], bridges: Iterable[str], *, look: bool = False
+    ) -> None:
+        """The ports of this node. `places`: its tasks, and the files of their sandboxes; `bridges`:
+        by which they reach it. `look`: believe the kernel, not the memory.
+        """
+        network = self._book.ingress()
+        leg = self._leg(self._host)
+        if network is None or leg is None:
+            return
+        pools = tuple(pool.subnet for pool in network.pools)
+        ipv6 = any(":" in pool for pool in pools)
+        host = Path(self._host)
+        node = Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
+        self._ingress.apply_node(node, self._mesh(network, places), look=look)
+
+    def lead(self, place: Place, path: str, *, look: bool = False) -> None:
+        """Where a task's connections go, and by what way its answers."""
+        network, leg = self._book.ingress(), self._leg(path)
+        if network is not None and leg is not None:
+            pools = tuple(pool.subnet for pool in network.pools)
+            wished = Published(Path(path), leg.name, pools, self._way_out(path)), self._macs()
+            if look or self._led.get(place.task_id) != wished:
+                self._led.pop(place.task_id, None)
+                self._ingress.apply_task(*wished, look=look)
+                self._led[place.task_id] = wished
+        known = {network_id: self._view(network_id) for network_id in place.networks}
+        self._balance.apply(self._sandbox(place, path), known, look=look)
+
+    def forget(self, place: Place, path: str) -> None:
+        """A task is gone; its namespace may end."""
+        self._led.pop(place.task_id, None)
+        self._balance.forget(self._sandbox(place, path))
+        self._ingress.forget(Path(path))
+
+    def remove(self) -> None:
+        """This node publishes nothing more."""
+        self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
+
+    def _mesh(self, network: Network, places: Iterable[tuple[Place, str]]) -> Mesh:
+        own: list[Port] = []
+        for place, path in places:
+            own += [of(port, self._way_out(path)) for port in place.ports]
+        return mesh(
+            self._book.services(network.id).values(),
+            self._book.endpoints(network.id).values(),
+            self._book.lost(network.id),
+            own,
+        )
+
+    def _macs(self) -> frozenset[str]:
+        """The hardware addresses of all nodes' legs in the ingress network."""
+        if self._nodes is None:
+            self._nodes = frozenset(
+                shown(hardware_address(peer.ingress_addresses))
+                for peer in self._book.peers.values()
+                if peer.ingress_addresses
+            )
+        return self._nodes
+
+    def _view(self, network_id: str) -> View:
+        if network_id not in self._views:
+            self._views[network_id] = view(
+                self._book.services(network_id).values(),
+                self._book.endpoints(network_id).values(),
+                self._book.lost(network_id),
+            )
+        return self._views[network_id]
+
+    def _sandbox(self, place: Place, path: str) -> balance.Sandbox:
+        networks = (self._book.networks.get(network_id) for network_id in place.networks)
+        pools = tuple(pool.subnet for each in networks if each for pool in each.pools)
+        return balance.Sandbox(place.task_id, Path(path), place.networks, pools)
+
+    def _leg(self, path: str) -> Leg | None:
+        """Who stands there in the ingress network."""
+        return next((leg for leg in self._legs(path) if leg.name.startswith(_INGRESS)), None)
+
+    def _way_out(self, path: str) -> tuple[str, ...]:
+        """A task's addresses on bridges of this host, at most one of each family."""
+        found: dict[bool, str] = {}
+        for leg in self._legs(path):
+            if leg.on is On.BRIDGE:
+                for address in sorted(leg.addresses):
+                    found.setdefault(":" in address, address.partition("/")[0])
+        return tuple(found.values())
