@@ -23,23 +23,30 @@ class NotYet:
     is_set: Callable[[Spec], object]
 
 
-_NETWORKS = "overlay networks are not built yet: a task has network none or host"
+_BRIDGE = "a node's own bridge is for containers that are no tasks: make a network for these"
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
-    NotYet("endpoint.mode", "--endpoint-mode", _NETWORKS, lambda s: s.endpoint.mode),
-    NotYet("endpoint.ports", "--publish", _NETWORKS, lambda s: s.endpoint.ports),
+    NotYet(
+        "endpoint.ports.host_ip",
+        "--publish ADDRESS:",
+        "a port is published on every address of a node",
+        lambda s: any(port.host_ip for port in s.endpoint.ports),
+    ),
     NotYet(
         "task.networks",
-        "--network",
-        _NETWORKS,
-        lambda s: any(n.target not in ("none", "host") for n in s.task.networks),
+        "--network bridge",
+        _BRIDGE,
+        lambda s: any(n.target == "bridge" for n in s.task.networks),
     ),
     NotYet(
         "task.networks.aliases",
         "--network alias=",
-        _NETWORKS,
-        lambda s: any(n.aliases or n.driver_options for n in s.task.networks),
+        "networks none and host have no names in them",
+        lambda s: any(
+            n.target in ("none", "host") and (n.aliases or n.driver_options)
+            for n in s.task.networks
+        ),
     ),
     NotYet(
         "task.log_driver.name",

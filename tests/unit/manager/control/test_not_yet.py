@@ -25,9 +25,10 @@ def build(fill: Callable[[Spec], object]) -> Spec:
 
 
 REFUSED = {
-    "endpoint.mode": build(lambda s: s.endpoint.MergeFrom(specs_pb2.EndpointSpec(mode=1))),  # type: ignore[arg-type]
-    "endpoint.ports": build(lambda s: s.endpoint.ports.add(target_port=80)),
-    "task.networks": build(lambda s: s.task.networks.add(target="front")),
+    "endpoint.ports.host_ip": build(
+        lambda s: s.endpoint.ports.add(target_port=80, host_ip="127.0.0.1")
+    ),
+    "task.networks": build(lambda s: s.task.networks.add(target="bridge")),
     "task.networks.aliases": build(lambda s: s.task.networks.add(target="none", aliases=["a"])),
     "task.log_driver.name": build(
         lambda s: s.task.log_driver.MergeFrom(specs_pb2.LogDriver(name="syslog"))
@@ -76,3 +77,5 @@ def test_what_has_an_effect_passes() -> None:
         )
     )
     refuse_not_yet(build(lambda s: s.task.networks.add(target="host")))
+    refuse_not_yet(build(lambda s: s.task.networks.add(target="front", aliases=["db"])))
+    refuse_not_yet(build(lambda s: s.endpoint.ports.add(target_port=80)))
