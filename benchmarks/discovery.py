@@ -40,8 +40,8 @@ async def measure(swarm: Swarm) -> dict[str, Measured]:
         for _ in range(RUNS):
             up.append(await _scaled(swarm, web.id, 2, asker, question))
             down.append(await _scaled(swarm, web.id, 1, asker, question))
-    for service in (web, asking):
-        await swarm.until_gone(service.id)
+    await swarm.remove(asking.id)
+    await swarm.until_gone(web.id)
     gone = control_pb2.RemoveRequest(key=network.id, request_id=secrets.token_hex(8))
     await swarm.control.RemoveNetwork(gone, timeout=LIMIT)
     return {"discovery": Measured(up, {"scaled_down": sorted(down)[RUNS // 2]})}

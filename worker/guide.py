@@ -63,8 +63,10 @@ class Guide:
         node = Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
         self._ingress.apply_node(node, self._mesh(network, places), look=look)
 
-    def lead(self, place: Place, path: str, *, look: bool = False) -> None:
-        """Where a task's connections go, and by what way its answers."""
+    def lead(self, place: Place, path: str, *, look: bool = False, new: bool = False) -> None:
+        """Where a task's connections go, and by what way its answers. `new`: its network stack was
+        made just now.
+        """
         network, leg = self._book.ingress(), self._leg(path)
         if network is not None and leg is not None:
             pools = tuple(pool.subnet for pool in network.pools)
@@ -74,7 +76,7 @@ class Guide:
                 self._ingress.apply_task(*wished, look=look)
                 self._led[place.task_id] = wished
         known = {network_id: self._view(network_id) for network_id in place.networks}
-        self._balance.apply(self._sandbox(place, path), known, look=look)
+        self._balance.apply(self._sandbox(place, path), known, look=look, new=new)
 
     def forget(self, place: Place, path: str) -> None:
         """A task is gone; its namespace may end."""

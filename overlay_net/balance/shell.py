@@ -35,12 +35,15 @@ class Balance:
         self._tables = Tables(nft)
         self._seen: dict[str, Sequence[View]] = {}
 
-    def apply(self, sandbox: Sandbox, known: Mapping[str, View], *, look: bool = False) -> None:
+    def apply(
+        self, sandbox: Sandbox, known: Mapping[str, View], *, look: bool = False, new: bool = False
+    ) -> None:
         """One container; `known`: the views by network. The first time, what another daemon left is
         found and mended.
 
-        `look`: do so again. SwarmError if the namespace is gone or nftables refuses; then the old
-        rules hold.
+        `look`: do so again. `new`: the namespace was made just now, and has no connections yet; to
+        look for some that have to end would be most of the cost. SwarmError if the namespace is
+        gone or nftables refuses; then the old rules hold.
         """
         wished = [known.get(network, View()) for network in sandbox.networks]
         before = self._seen.get(sandbox.id)
@@ -52,7 +55,8 @@ class Balance:
         done = self._tables.apply(sandbox.namespace, views.BASE, content, look=look)
         living = _living(wished)
         if before is None or look or ruleset.is_anew(views.BASE, done):
-            self._cut_strays(sandbox, living)
+            if not new:
+                self._cut_strays(sandbox, living)
         elif gone := _living(before) - living:
             self._cut(sandbox, gone)
         self._seen[sandbox.id] = wished
