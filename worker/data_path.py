@@ -241,6 +241,10 @@ class DataPath:
                 self._tunnels, self._filter, address, port=port or VXLAN_PORT, host=self._host
             )
             self._ground = ground
+        # A host that publishes nothing is spared a route that may lie over one of its own.
+        self._wanted.stands_in_ingress = self._guide.publishes(
+            place for place, _ in self._places.values()
+        )
         return self._fabric.converge(self._wanted, fresh=look)
 
     def _filter(self, text: str) -> None:

@@ -4,6 +4,7 @@ nothing.
 
 import contextlib
 import socket
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -148,6 +149,20 @@ def test_a_port_is_published_on_every_node(workers: list[Worker]) -> None:
             (workers[0], "10.99.0.2", NODE_ADDRESS),
         ):
             assert answers(client.host.path, address, 8080, server) == seen
+
+
+def test_a_host_that_publishes_nothing_is_spared_the_ingress_network(workers: list[Worker]) -> None:
+    host, everything = workers[0].host, items(workers)
+    unpublished = [each for each in everything if getattr(each, "network_id", "") != "in"]
+    for told, there in ((unpublished, False), (everything, True), (unpublished, False)):
+        tell(workers, told)
+        assert ("10.255.0.1" in look(host.name, "-br address show")) is there
+        assert ("swarm_ingress" in _tables(host)) is there
+
+
+def _tables(host: FabricHost) -> str:
+    argv = ("nsenter", f"--net={host.path}", "nft", "list", "tables")
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None:
