@@ -32,6 +32,7 @@ from benchmarks import (
     big_store,
     command,
     create,
+    discovery,
     dns,
     fabric,
     failover,
@@ -88,6 +89,7 @@ SUITES = (
     Suite(("writes_3", "writes_3x16"), writes.measure_3, managers=3),
     Suite(("failover_leader",), leader_lost.measure, managers=3),
     Suite(("failover_clean",), leader_stops.measure, managers=3),
+    Suite(("discovery",), discovery.measure, workers=1),
     Suite(("raft_store_100k",), big_store.measure, workers=1),
 )
 

@@ -19,7 +19,7 @@ from api.errors import Code, SwarmError
 from hostkit import collector
 from swarmctl.folders import RUN_MODE, STATE_MODE, held
 from swarmctl.node import Node
-from swarmctl.settings import DEFAULT_FILE, Settings, load
+from swarmctl.settings import DEFAULT_FILE, NETWORKS, Settings, load
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,11 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     multiple=True,
     metavar="KIND=COUNT|KIND=NAME",
     help="What tasks may reserve here beside CPU and memory: apple=4, or gpu=UUID1 and gpu=UUID2.",
+)
+@click.option(
+    "--networks",
+    type=click.Choice(NETWORKS),
+    help="none: leave this host's network alone; tasks in networks run elsewhere [kernel].",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option

@@ -34,6 +34,7 @@ from swarmctl.switch import Switch
 from swarmctl.tidying import tidy
 from worker.container import ContainerExecutor
 from worker.networks import open_networks
+from worker.node_networks import NoNetworks
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Node:
             cgroup_parent=settings.cgroup_parent,
             clock=wall,
         )
-        self._networks = open_networks(monotonic)
+        self._networks = NoNetworks() if settings.networks == "none" else open_networks(monotonic)
         self._executor = ContainerExecutor(
             self._driver,
             self._images,

@@ -32,6 +32,10 @@ class Settings:
     """Engine labels of this node."""
     node_generic_resources: tuple[str, ...] = ()
     """What tasks may reserve of this node beside CPU and memory, as api.generic reads it."""
+    networks: str = "kernel"
+    """Where networks of tasks are built: in the kernel of this host; or "none", so that its links,
+    routes and rules are left alone, and it gets only tasks that are in no network of the swarm.
+    """
     log_level: str = "info"
 
     @property
@@ -66,6 +70,7 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
 
 _LISTS = frozenset({"insecure_registries", "node_generic_resources"})
 _LEVELS = ("debug", "info", "warning", "error")
+NETWORKS = ("kernel", "none")
 
 
 def _check(name: str, value: object) -> None:
@@ -73,6 +78,8 @@ def _check(name: str, value: object) -> None:
     match name:
         case "log_level":
             right, wanted = value in _LEVELS, f"one of {', '.join(_LEVELS)}"
+        case "networks":
+            right, wanted = value in NETWORKS, f"one of {', '.join(NETWORKS)}"
         case "insecure_registries" | "node_generic_resources":
             right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
             wanted = "a list of texts"

@@ -146,12 +146,13 @@ class DataPath:
         SwarmError if a network cannot be built on this host, TemporaryError if it is not there yet.
         """
         addresses = self._addresses(place)
+        new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)
         self._put(place, path)
         try:
             self._stand(place, path)
             self._publish()
-            self._guide.lead(place, path)
+            self._guide.lead(place, path, new=new)
         except OSError as error:
             self.leave(place.task_id)
             what = f"the networks of task {place.task_id} cannot be built yet"
@@ -163,12 +164,15 @@ class DataPath:
 
     def leave(self, task_id: str) -> None:
         """The task has ended: its network stack goes. No error if it has none."""
-        there = self._places.pop(task_id, None)
-        if there is not None:
+        place, path = self._places.pop(task_id, (None, ""))
+        if place is not None:
             self._wanted.drop_sandbox(task_id)
-            self._guide.forget(*there)
-            self._round(())
+            self._guide.forget(place, path)
+            if self._fabric is not None:
+                self._fabric.forget(path)
         self._sandboxes.remove(task_id)
+        if place is not None and place.ports:
+            self._round(())
 
     def clear(self) -> None:
         """Nothing is left of any network, as when the node leaves its swarm; the last call."""
@@ -241,6 +245,10 @@ class DataPath:
                 host=self._host,
             )
             self._ground = ground
+        # A host that publishes nothing is spared a route that may lie over one of its own.
+        self._wanted.stands_in_ingress = self._guide.publishes(
+            place for place, _ in self._places.values()
+        )
         return self._fabric.converge(self._wanted, fresh=look)
 
     def _filter(self, text: str) -> None:

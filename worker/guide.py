@@ -38,6 +38,7 @@ class Guide:
         self._views: dict[str, View] = {}
         self._nodes: frozenset[str] | None = None
         self._led: dict[str, tuple[Published, frozenset[str]]] = {}
+        self._is_publishing = True  # as far as is known: an earlier daemon may have
 
     def hear(self, news: News) -> None:
         """The book has changed."""
@@ -46,6 +47,12 @@ class Guide:
             self._views.clear()
         for network_id in news.networks():
             self._views.pop(network_id, None)
+
+    def publishes(self, places: Iterable[Place]) -> bool:
+        """Whether any port is published here: in the swarm, or by a task of these for its node."""
+        network = self._book.ingress()
+        services = () if network is None else self._book.services(network.id).values()
+        return any(each.ports for each in services) or any(each.ports for each in places)
 
     def publish(
         self, places: Iterable[tuple[Place, str]], bridges: Iterable[str], *, look: bool = False
@@ -56,15 +63,20 @@ class Guide:
         network = self._book.ingress()
         leg = self._leg(self._host)
         if network is None or leg is None:
+            if self._is_publishing:
+                self.remove()
             return
+        self._is_publishing = True
         pools = tuple(pool.subnet for pool in network.pools)
         ipv6 = any(":" in pool for pool in pools)
         host = Path(self._host)
         node = Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
         self._ingress.apply_node(node, self._mesh(network, places), look=look)
 
-    def lead(self, place: Place, path: str, *, look: bool = False) -> None:
-        """Where a task's connections go, and by what way its answers."""
+    def lead(self, place: Place, path: str, *, look: bool = False, new: bool = False) -> None:
+        """Where a task's connections go, and by what way its answers. `new`: its network stack was
+        made just now.
+        """
         network, leg = self._book.ingress(), self._leg(path)
         if network is not None and leg is not None:
             pools = tuple(pool.subnet for pool in network.pools)
@@ -74,7 +86,7 @@ class Guide:
                 self._ingress.apply_task(*wished, look=look)
                 self._led[place.task_id] = wished
         known = {network_id: self._view(network_id) for network_id in place.networks}
-        self._balance.apply(self._sandbox(place, path), known, look=look)
+        self._balance.apply(self._sandbox(place, path), known, look=look, new=new)
 
     def forget(self, place: Place, path: str) -> None:
         """A task is gone; its namespace may end."""
@@ -85,6 +97,7 @@ class Guide:
     def remove(self) -> None:
         """This node publishes nothing more."""
         self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
+        self._is_publishing = False
 
     def _mesh(self, network: Network, places: Iterable[tuple[Place, str]]) -> Mesh:
         own: list[Port] = []

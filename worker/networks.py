@@ -36,10 +36,14 @@ HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 class KernelNetworks:
-    """NodeNetworks in the kernel of this host. One per daemon; close it."""
+    """NodeNetworks in the kernel of this host. One per daemon; close it.
 
-    def __init__(self, nft: LibNft, monotonic: Clock) -> None:
+    `data_path`: makes that of the node of an id.
+    """
+
+    def __init__(self, nft: LibNft, monotonic: Clock, data_path: Callable[[str], DataPath]) -> None:
         self._nft = nft
+        self._make = data_path
         self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._dns = DnsServer(nft, monotonic)
@@ -59,7 +63,7 @@ class KernelNetworks:
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
         self._node_id = node_id
-        data_path = self._data_path = DataPath(node_id, self._nft)
+        data_path = self._data_path = self._make(node_id)
         self._dns.close()
         self._dns.directory.sync((), (), ())
         places = [place for place in map(place_of, tasks) if place is not None]
@@ -115,7 +119,7 @@ class KernelNetworks:
         """See NodeNetworks."""
         self._dns.close()
         self._dns.directory.sync((), (), ())
-        data_path = self._data_path or DataPath("", self._nft)
+        data_path = self._data_path or self._make("")
         self._data_path = None
         self._told_at.clear()
         await self._in_thread(data_path.clear)
@@ -206,7 +210,8 @@ class KernelNetworks:
 def open_networks(monotonic: Clock) -> NodeNetworks:
     """The networks of this host, as far as it can build any."""
     try:
-        return KernelNetworks(LibNft(), monotonic)
+        nft = LibNft()
+        return KernelNetworks(nft, monotonic, lambda node_id: DataPath(node_id, nft))
     except SwarmError as error:
         log.warning("tasks here have no networks but the host's: %s", error)
         return NoNetworks()

@@ -25,6 +25,7 @@ class NotYet:
     is_set: Callable[[Spec], object]
 
 
+_BRIDGE = "a node's own bridge is for containers that are no tasks: make a network for these"
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
@@ -33,6 +34,12 @@ _TABLE: tuple[NotYet, ...] = (
         "--publish mode=host without published=",
         "nodes choose no ports of their own yet",
         lambda s: any(p.mode == _HOST and not p.published_port for p in s.endpoint.ports),
+    ),
+    NotYet(
+        "task.networks",
+        "--network bridge",
+        _BRIDGE,
+        lambda s: any(n.target == "bridge" for n in s.task.networks),
     ),
     NotYet(
         "task.networks.aliases",

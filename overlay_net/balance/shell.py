@@ -38,26 +38,31 @@ class Balance:
         self._tables = Tables(nft)
         self._seen: dict[str, Sequence[View]] = {}
 
-    def apply(self, sandbox: Sandbox, known: Mapping[str, View], *, look: bool = False) -> None:
+    def apply(
+        self, sandbox: Sandbox, known: Mapping[str, View], *, look: bool = False, new: bool = False
+    ) -> None:
         """One container; `known`: the views by network. What another daemon left is found the first
         time.
 
         `look`: believe the kernel, not the memory, as when another program may have flushed the
-        rules. SwarmError if the kernel refuses; the next call does what this one has not done.
+        rules. `new`: the namespace was made just now, and has no connections yet; to look for some
+        that have to end would be most of the cost. SwarmError if the kernel refuses; the next call
+        does what this one has not done.
         """
         wished = [known.get(network, View()) for network in sandbox.networks]
         if self._seen.get(sandbox.id) != wished or look:
             with told(f"programming the virtual addresses of {sandbox.id}"):
-                self._apply(sandbox, wished, look)
+                self._apply(sandbox, wished, look=look, new=new)
 
-    def _apply(self, sandbox: Sandbox, wished: Sequence[View], look: bool) -> None:
+    def _apply(self, sandbox: Sandbox, wished: Sequence[View], *, look: bool, new: bool) -> None:
         before = self._seen.pop(sandbox.id, None)  # nothing is known if this fails
         # First no new connection goes to a task, then those that exist end: else they come back.
         content = views.content(wished, sandbox.id)
         done = self._tables.apply(sandbox.namespace, views.BASE, content, look=look)
         living = _living(wished)
         if before is None or ruleset.is_anew(views.BASE, done):
-            self._cut_strays(sandbox, living)
+            if not new:
+                self._cut_strays(sandbox, living)
         elif gone := _living(before) - living:
             self._cut(sandbox, gone)
         self._seen[sandbox.id] = wished

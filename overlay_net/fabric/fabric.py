@@ -121,6 +121,20 @@ class Fabric:
             )
         return Done(made.operations, failed, made.after)
 
+    def forget(self, sandbox: str) -> None:
+        """A sandbox is about to end by itself, and its legs with it: nobody needs to remove them.
+
+        That is the kernel's affair, and takes it a moment; to remove each would be waited for.
+        """
+        self._legs.pop(sandbox, None)
+        if self._known is not None:
+            legs, routes = self._known.legs, self._known.routes
+            self._known = dataclasses.replace(
+                self._known,
+                legs={key: leg for key, leg in legs.items() if key.sandbox != sandbox},
+                routes={key: way for key, way in routes.items() if key.sandbox != sandbox},
+            )
+
     def legs(self, sandbox: str) -> list[Leg]:
         """Those of a sandbox, or of the host by its file, as the last round wished them."""
         return self._legs.get(sandbox, [])

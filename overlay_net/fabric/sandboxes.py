@@ -36,6 +36,10 @@ class Sandboxes:
             inside.ask(*links.bring_up(loopback, link_local=True))
         return str(path)
 
+    def has(self, task_id: str) -> bool:
+        """Whether a task has one, be it whole or not."""
+        return netns.exists(self._name(task_id))
+
     def remove(self, task_id: str) -> None:
         """Forgets a sandbox; a missing one is no error. It ends with its last process.
 

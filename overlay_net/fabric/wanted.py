@@ -42,6 +42,8 @@ class Wanted:
         """Networks that cannot be built on this host, and why, by id; under the gateway bridge's
         name, why there is no way out of overlays. As of the last picture.
         """
+        self.stands_in_ingress = True
+        """Whether the host itself is in the ingress network: it needs that for published ports."""
         self._networks: dict[str, network_pb2.NodeNetwork] = {}
         self._endpoints: dict[EndpointKey, network_pb2.NetworkEndpoint] = {}
         self._on_node: defaultdict[str, set[EndpointKey]] = defaultdict(set)
@@ -136,7 +138,7 @@ class Wanted:
         forms, refused = self._forms(host, me)
         drawing = Drawing(host, forms.values())
         for network in forms.values():
-            if network.ingress and me.ingress_addresses:
+            if network.ingress and self.stands_in_ingress and me.ingress_addresses:
                 drawing.stand_itself(network, me.ingress_addresses)
         for task_id, sandbox in self._sandboxes.items():
             joined = self._joined(task_id, sandbox)

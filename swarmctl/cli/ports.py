@@ -11,9 +11,19 @@ Port = specs_pb2.PortConfig
 
 def published(ports: Iterable[specs_pb2.PortConfig]) -> str:
     """The ports that every node publishes; those of single hosts are the tasks' own."""
-    shared = [port for port in ports if port.mode == Port.PUBLISH_MODE_INGRESS]
-    shared.sort(key=lambda port: (port.protocol, port.published_port, port.target_port))
-    return ", ".join(map(_text, _runs(shared)))
+    return _shown(port for port in ports if port.mode == Port.PUBLISH_MODE_INGRESS)
+
+
+def held(ports: Iterable[specs_pb2.PortConfig]) -> str:
+    """Those that a task has of its node."""
+    return _shown(port for port in ports if port.published_port)
+
+
+def _shown(ports: Iterable[specs_pb2.PortConfig]) -> str:
+    ordered = sorted(
+        ports, key=lambda each: (each.host_ip, each.protocol, each.published_port, each.target_port)
+    )
+    return ", ".join(map(_text, _runs(ordered)))
 
 
 def _runs(ports: Iterable[specs_pb2.PortConfig]) -> list[list[specs_pb2.PortConfig]]:
@@ -28,7 +38,7 @@ def _runs(ports: Iterable[specs_pb2.PortConfig]) -> list[list[specs_pb2.PortConf
 
 def _follows(before: specs_pb2.PortConfig, port: specs_pb2.PortConfig) -> bool:
     return (
-        port.protocol == before.protocol
+        (port.host_ip, port.protocol) == (before.host_ip, before.protocol)
         and port.published_port == before.published_port + 1
         and port.target_port == before.target_port + 1
     )
@@ -38,7 +48,8 @@ def _text(run: list[specs_pb2.PortConfig]) -> str:
     first, last = run[0], run[-1]
     word = Port.Protocol.Name(first.protocol).removeprefix("PROTOCOL_").lower()
     published_ports = _range(first.published_port, last.published_port)
-    return f"*:{published_ports}->{_range(first.target_port, last.target_port)}/{word}"
+    address = f"[{first.host_ip}]" if ":" in first.host_ip else first.host_ip or "*"
+    return f"{address}:{published_ports}->{_range(first.target_port, last.target_port)}/{word}"
 
 
 def _range(first: int, last: int) -> str:

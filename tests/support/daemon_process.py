@@ -1,4 +1,7 @@
-"""swarmd as a process of its own, in folders of a test. Needs root."""
+"""swarmd as a process of its own, in folders of a test. Needs root.
+
+It leaves the network alone, which is that of the machine.
+"""
 
 import signal
 import subprocess
@@ -27,9 +30,10 @@ class Daemon:
     def start(self, *, run: Path | None = None, state: Path | None = None) -> None:
         command = [sys.executable, "-c", "from swarmctl.daemon import main; main()"]
         options = ["--state-dir", state or self.state, "--run-dir", run or self.run]
+        options += ["--cgroup-parent", "/swarmtest", "--networks", "none"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, *map(str, options), "--cgroup-parent", "/swarmtest"],
+                [*command, *map(str, options)],
                 stdout=log,
                 stderr=log,
             )

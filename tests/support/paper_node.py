@@ -17,6 +17,7 @@ from hostkit import clock
 from tests.support.fake_executor import FakeExecutor
 from tests.support.fake_manager import FakeManager
 from worker.agent import Agent
+from worker.node_networks import NodeNetworks, NoNetworks
 from worker.session import Timing
 from worker.storage import Storage
 
@@ -30,6 +31,7 @@ class Node:
         self.directory = directory
         self.manager = FakeManager(directory / "m.sock")
         self.executor = FakeExecutor()
+        self.networks: NodeNetworks = NoNetworks()
         self.timing = Timing()
         self.seeds = [dispatcher_pb2.ManagerAddress(node_id="m", address="m.sock")]
         self.heard: list[dispatcher_pb2.SessionMessage] = []
@@ -50,6 +52,7 @@ class Node:
             chance=random.Random(1),
             timing=self.timing,
             on_session=self.heard.append,
+            networks=self.networks,
         )
         running = asyncio.create_task(agent.run())
         try:

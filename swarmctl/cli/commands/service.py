@@ -182,6 +182,12 @@ def _ports(each: objects_pb2.Service) -> Iterable[specs_pb2.PortConfig]:
     return each.endpoint.ports or each.spec.endpoint.ports
 
 
+def _endpoint_mode(spec: specs_pb2.ServiceSpec) -> str:
+    """Of a service that somebody can reach."""
+    reached = spec.task.networks or spec.endpoint.ports
+    return _ENDPOINT_MODES[spec.endpoint.mode] if reached else ""
+
+
 def _some(amount: str) -> str:
     return "" if amount in ("0", "0B") else amount
 
@@ -208,7 +214,7 @@ def _pretty(each: objects_pb2.Service) -> str:
         ("Reserve Memory", _some(binary_size(resources.reservations.memory_bytes))),
         *_placement(spec.task),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
-        ("Endpoint Mode", _ENDPOINT_MODES[spec.endpoint.mode] if spec.task.networks else ""),
+        ("Endpoint Mode", _endpoint_mode(spec)),
         ("Ports", ports.published(_ports(each))),
         ("Secrets", _files(container.secrets)),
         ("Configs", _files(container.configs)),

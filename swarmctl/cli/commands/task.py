@@ -12,7 +12,7 @@ from api.errors import Code, SwarmError
 from api.states import health_name, is_terminal, state_name, task_name
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
-from swarmctl.cli import lists
+from swarmctl.cli import lists, ports
 from swarmctl.cli.client import Client
 from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
@@ -216,7 +216,7 @@ def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, f
         "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}{remark}",
         "Health": health,
         "Error": f'"{error}"' if error else "",
-        "Ports": "",
+        "Ports": "" if is_terminal(each) else ports.held(each.host_ports),
     }
 
 

@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from manager.ca.bootstrap import new_node
-from manager.control import services
 from manager.raft.node import duties, engine
 from manager.state.changes import batch, create
 from manager.state.proposer import propose_one
@@ -291,12 +290,7 @@ def new_world(settings: Settings, transcript: Transcript) -> Iterator[World]:
     with VirtualLoop() as loop:
         world = World(loop, settings, transcript)
         disk = type("DiskThread", (DiskThread,), {"world": world})
-        with (
-            patch.object(duties, "KEPT_ENTRIES", KEPT),
-            patch.object(engine, "DiskThread", disk),
-            # Hosts here can do what managers know of networks already.
-            patch.object(services, "refuse_not_yet"),
-        ):
+        with patch.object(duties, "KEPT_ENTRIES", KEPT), patch.object(engine, "DiskThread", disk):
             try:
                 yield world
             finally:

@@ -49,6 +49,7 @@ def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
         ("node_generic_resources = 3", "a list of texts"),
         ('node_generic_resources = ["gpu"]', "no generic resource"),
         ("labels = 3", "a table of texts"),
+        ('networks = "some"', "one of kernel, none"),
         ("[labels]\nrack = 1", "a table of texts"),
         ('registry_cas = ["/etc/r.pem"]', "a table of texts"),
     ],

@@ -17,6 +17,7 @@ from manager.dispatcher import endings
 from tests.support.fake_executor import Exit
 from tests.support.fake_manager import UNAVAILABLE, FakeManager
 from tests.support.paper_node import Node, State, gone, task, until
+from worker.node_networks import NoNetworks
 from worker.session import Timing
 from worker.storage import Storage
 
@@ -307,5 +308,33 @@ def test_heartbeats_say_up_to_which_version_the_node_has_carried_out_what_it_was
             await manager.until(lambda: manager.applied == 1)
             await manager.assign(task("a"))
             await manager.until(lambda: manager.applied == 2)
+
+    node.run(scenario)
+
+
+class Unfinished(NoNetworks):
+    """Networks of which something is left that the managers took back."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.asked = 0
+
+    def confirms(self) -> bool:
+        self.asked += 1
+        return self.done
+
+
+def test_heartbeats_confirm_nothing_while_something_is_left_of_what_was_taken_back(
+    node: Node,
+) -> None:
+    async def scenario() -> None:
+        manager, networks = node.manager, Unfinished()
+        manager.period = 0.02
+        node.networks = networks
+        async with node.agent():
+            await manager.until(lambda: networks.asked > 3)
+            assert manager.applied == 0
+            networks.done = True
+            await manager.until(lambda: manager.applied == 1)
 
     node.run(scenario)

@@ -4,6 +4,8 @@ nothing.
 
 import contextlib
 import socket
+import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -149,6 +151,20 @@ def test_a_port_is_published_on_every_node(workers: list[Worker]) -> None:
             assert answers(client.host.path, address, 8080, server) == seen
 
 
+def test_a_host_that_publishes_nothing_is_spared_the_ingress_network(workers: list[Worker]) -> None:
+    host, everything = workers[0].host, items(workers)
+    unpublished = [each for each in everything if getattr(each, "network_id", "") != "in"]
+    for told, there in ((unpublished, False), (everything, True), (unpublished, False)):
+        tell(workers, told)
+        assert ("10.255.0.1" in look(host.name, "-br address show")) is there
+        assert ("swarm_ingress" in _tables(host)) is there
+
+
+def _tables(host: FabricHost) -> str:
+    argv = ("nsenter", f"--net={host.path}", "nft", "list", "tables")
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
 def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None:
     tell(workers, items(workers))
     port = specs_pb2.PortConfig(target_port=80, published_port=8081)
@@ -194,8 +210,11 @@ def test_nothing_stays_of_a_task_that_has_ended(workers: list[Worker]) -> None:
     workers[0].data_path.leave("a")
     assert workers[0].data_path._sandboxes.all() == {}
     assert not netns.exists(_name(a.path))
-    gone = set(links.splitlines()) - set(look(workers[0].host.name, "-o link show").splitlines())
-    assert any("swp" in line for line in gone)
+    assert "swp" in links
+    while "swp" in look(workers[0].host.name, "-o link show"):  # the kernel's own affair
+        time.sleep(0.01)
+    tell(workers, items(workers)[:-3])
+    assert "swb-gateway" not in look(workers[0].host.name, "-o link show")
 
 
 def test_a_node_that_leaves_its_swarm_is_as_it_was(workers: list[Worker]) -> None:

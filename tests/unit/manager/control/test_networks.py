@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.allocator.decide import AllocatorLoop
-from manager.control import services
 from manager.control.networks import Networks
 from manager.control.references import with_ids
 from manager.control.services import Services
@@ -77,8 +75,7 @@ class Desk:
         if port:
             spec.endpoint.ports.add(target_port=80, published_port=port)
         request = control_pb2.CreateServiceRequest(spec=spec, request_id=self._requests())
-        with patch.object(services, "refuse_not_yet"):
-            made: Service = run(self.services.create(request))
+        made: Service = run(self.services.create(request))
         return made
 
     def drop(self, name: str) -> None:

@@ -32,6 +32,7 @@ REFUSED = {
     "task.networks.driver_options": build(
         lambda s: s.task.networks.add(target="front", driver_options={"a": "b"})
     ),
+    "task.networks": build(lambda s: s.task.networks.add(target="bridge")),
     "task.networks.aliases": build(lambda s: s.task.networks.add(target="none", aliases=["a"])),
     "task.log_driver.name": build(
         lambda s: s.task.log_driver.MergeFrom(specs_pb2.LogDriver(name="syslog"))
@@ -89,3 +90,5 @@ def test_what_has_an_effect_passes() -> None:
         )
     )
     refuse_not_yet(build(lambda s: s.task.networks.add(target="host")))
+    refuse_not_yet(build(lambda s: s.task.networks.add(target="front", aliases=["db"])))
+    refuse_not_yet(build(lambda s: s.endpoint.ports.add(target_port=80)))

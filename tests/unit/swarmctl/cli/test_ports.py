@@ -3,7 +3,7 @@
 import pytest
 
 from api.v1 import specs_pb2
-from swarmctl.cli.ports import published
+from swarmctl.cli.ports import held, published
 from swarmctl.cli.specs.elements import port
 
 
@@ -22,3 +22,14 @@ from swarmctl.cli.specs.elements import port
 def test_ports(texts: list[str], shown: str) -> None:
     endpoint = specs_pb2.EndpointSpec(ports=[port(text) for text in texts])
     assert published(endpoint.ports) == shown
+
+
+def test_what_a_task_has_of_its_node() -> None:
+    host = specs_pb2.PortConfig.PUBLISH_MODE_HOST
+    given = [
+        specs_pb2.PortConfig(mode=host, published_port=8081, target_port=81, host_ip="fd00::1"),
+        specs_pb2.PortConfig(mode=host, published_port=8080, target_port=80),
+        specs_pb2.PortConfig(mode=host, published_port=8081, target_port=81),
+        specs_pb2.PortConfig(mode=host, target_port=82),
+    ]
+    assert held(given) == "*:8080-8081->80-81/tcp, [fd00::1]:8081->81/tcp"

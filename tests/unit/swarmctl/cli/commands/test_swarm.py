@@ -68,6 +68,30 @@ def test_join_and_leave(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     assert cli("swarm", "join", "10.0.0.1:2377").code == 2
 
 
+def test_what_is_said_of_networks_when_a_swarm_is_made_or_joined(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    daemon.on("InitSwarm", host_pb2.InitSwarmResponse(node_id="n1", address="10.0.0.1:2377"))
+    daemon.on("JoinSwarm", host_pb2.JoinSwarmResponse(node_id="n2"))
+    flags = (
+        *("--data-path-addr", "eth1", "--data-path-port", "4790"),
+        *("--default-addr-pool", "10.20.0.0/16,10.30.0.0/16"),
+        *("--default-addr-pool", "10.40.0.0/16", "--default-addr-pool-mask-length", "26"),
+    )
+    assert cli("swarm", "init", *flags).code == 0
+    [made] = daemon.asked("InitSwarm")
+    assert made.data_path_address == "eth1"
+    assert made.spec == specs_pb2.ClusterSpec(
+        address_pools=["10.20.0.0/16", "10.30.0.0/16", "10.40.0.0/16"],
+        subnet_size=26,
+        data_path_port=4790,
+    )
+    words = ("--token", "T", "--data-path-addr", "192.0.2.7", "10.0.0.1:2377")
+    assert cli("swarm", "join", *words).code == 0
+    assert daemon.asked("JoinSwarm")[0].data_path_address == "192.0.2.7"
+    assert cli("swarm", "init", "--data-path-port", "80").code == 2
+
+
 def test_join_tokens(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     cluster = objects_pb2.Cluster()
     cluster.root_ca.worker_token, cluster.root_ca.manager_token = "WORKER", "MANAGER"
