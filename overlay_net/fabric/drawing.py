@@ -61,8 +61,10 @@ class Drawing:
             self._outward.append(path)
 
     def stand_itself(self, network: NetworkForm, addresses: Sequence[str]) -> None:
-        """The host in a network; its routes are its own affair."""
-        key, leg = network.leg(self._host.path, addresses)
+        """The host in a network, without a route into it: that might lie over one of its own."""
+        interfaces = map(ipaddress.ip_interface, addresses)
+        alone = [f"{each.ip}/{each.max_prefixlen}" for each in interfaces]
+        key, leg = network.leg(self._host.path, alone)
         self.legs[key] = leg
 
     def lead_out(self) -> SwarmError | None:

@@ -13,6 +13,12 @@ from overlay_net import ruleset, spread
 from overlay_net.ingress.ports import PROTOCOLS, Mesh, Port
 from overlay_net.ruleset import Base, Content
 
+MARK = 0x4000_0000
+TABLE = 4096  # of routes
+PRIORITY = 100
+"""What is led to a task has this bit in its mark, and is routed by a table of its own: the host's
+routes stay as they are, though they may know other ways to the same addresses.
+"""
 _HEADERS4, _HEADERS6 = 40, 60  # IP and TCP without options
 
 
@@ -41,6 +47,7 @@ def base(node: Node) -> Base:
             leg=node.leg,
             segment4=node.mtu - _HEADERS4,
             segment6=node.mtu - _HEADERS6,
+            way="".join(_WAY.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
             hidden="".join(f"set hidden_{name} {{ type inet_service; }}\n" for name in _NAMES),
             hide="".join(_HIDE.format(leg=node.leg, name=name) for name in _NAMES),
         ),
@@ -88,6 +95,14 @@ def _localnets(node: Node) -> list[str]:
     return [f"ipv4/conf/{device}/route_localnet" for device in (node.leg, *node.bridges)]
 
 
+def _inside(node: Node) -> list[tuple[str, str]]:
+    """The subnets of the ingress network by nftables' word for their family."""
+    found: dict[str, list[str]] = {}
+    for pool in node.pools:
+        found.setdefault("ip6" if ":" in pool else "ip", []).append(pool)
+    return [(family, ", ".join(found[family])) for family in sorted(found)]
+
+
 def _key(port: Port) -> ruleset.Element:
     if not port.host_ip:
         return "everywhere", f"{port.protocol} . {port.published}"
@@ -98,6 +113,8 @@ def _key(port: Port) -> ruleset.Element:
 _NAMES = tuple(PROTOCOLS.values())
 
 _HIDE = 'oifname "{leg}" meta l4proto {name} ct original proto-dst @hidden_{name} masquerade\n'
+
+_WAY = "ct status & dnat != 0 {f} daddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
 
 # Before other translations (priority -100), so that Docker's and ours never both apply. Lookups are
 # made for the first packet of a connection only. guard: with route_localnet a neighbour could else
@@ -129,6 +146,12 @@ ip daddr . meta l4proto . th dport vmap @address4
 ip6 daddr . meta l4proto . th dport vmap @address6
 meta l4proto . th dport vmap @everywhere
 }}
+chain way {{
+type filter hook prerouting priority -90; policy accept;
+{way}}}
+chain way_out {{
+type route hook output priority -90; policy accept;
+{way}}}
 chain post {{
 type nat hook postrouting priority 90; policy accept;
 ct status & dnat == 0 accept

@@ -50,6 +50,7 @@ class Ingress:
         base, content = host.base(node), host.content(node, mesh)
         done = self._tables.apply(node.namespace, base, content, look=look)
         sysctls.apply(node.namespace, host.sysctls(node))
+        routes.apply_node(node)
         if before is None or ruleset.is_anew(base, done):
             pools = [ipaddress.ip_network(pool) for pool in node.pools]
             conntrack.cut_where(node.namespace, lambda entry: is_stray(entry, pools, mesh.living))
@@ -77,6 +78,7 @@ class Ingress:
         self._published.pop(node.namespace, None)
         with told("publishing no more ports"):
             sysctls.apply(node.namespace, host.closing(node))
+            routes.remove_node(node)
         self._tables.remove(node.namespace, host.base(node))
 
     def forget(self, namespace: Path) -> None:

@@ -149,6 +149,7 @@ def test_a_port_is_published_on_every_node(workers: list[Worker]) -> None:
             (workers[0], "10.99.0.2", NODE_ADDRESS),
         ):
             assert answers(client.host.path, address, 8080, server) == seen
+    assert "10.255." not in look(workers[0].host.name, "route show"), "the host's ways are its own"
 
 
 def test_a_host_that_publishes_nothing_is_spared_the_ingress_network(workers: list[Worker]) -> None:
@@ -218,10 +219,11 @@ def test_nothing_stays_of_a_task_that_has_ended(workers: list[Worker]) -> None:
 
 
 def test_a_node_that_leaves_its_swarm_is_as_it_was(workers: list[Worker]) -> None:
-    before = look(workers[1].host.name, "-br link show")
+    asked = ("-br link show", "rule show", "route show table all")
+    before = [look(workers[1].host.name, each) for each in asked]
     joined(workers)
     workers[1].data_path.clear()
-    assert look(workers[1].host.name, "-br link show") == before
+    assert [look(workers[1].host.name, each) for each in asked] == before
     assert not netns.exists(f"{workers[1].host.name}-net-fabric")
 
 
