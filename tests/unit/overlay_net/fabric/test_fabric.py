@@ -388,6 +388,8 @@ def test_the_host_stands_in_the_ingress_network(laid: Underlay) -> None:
     far = laid.task("far", laid.hosts[1], ingress="10.255.0.21/16")
     laid.converge()
     host = laid.hosts[0].path
+    assert "10.255." not in look(laid.hosts[0].name, "route show"), "its routes are its own"
+    look(laid.hosts[0].name, "route add 10.255.0.0/16 dev ing0 src 10.255.0.1")
     assert seen_as(host, near, "10.255.0.20") == "10.255.0.1"
     assert seen_as(host, far, "10.255.0.21") == "10.255.0.1"
     assert reaches(far, host, "10.255.0.1")

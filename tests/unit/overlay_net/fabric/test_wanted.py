@@ -170,7 +170,7 @@ def test_the_host_itself_stands_in_the_ingress_network() -> None:
     picture = wanted.picture(HOST)
     (key,) = picture.legs
     assert (key.sandbox, picture.legs[key].name) == ("/host", "ing")
-    assert picture.legs[key].addresses == {"10.255.0.2/16"}
+    assert picture.legs[key].addresses == {"10.255.0.2/32"}, "it lies over no route of the host"
     mac = hardware_address(["10.255.0.3"])
     assert picture.entries["vx4096"] == {mac: packed("10.99.0.2"), packed("10.255.0.3"): mac}
     assert (picture.routes, picture.bridges) == ({}, {})
