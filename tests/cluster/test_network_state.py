@@ -43,7 +43,7 @@ def test_a_new_swarm_has_an_ingress_network_in_which_every_node_has_a_place(swar
 
 
 def test_a_network_is_as_it_was_after_its_manager_was_killed(swarm: Swarm) -> None:
-    swarm.ctl("network", "create", "--label", "a=b", "--opt", "encrypted", "front")
+    swarm.ctl("network", "create", "--label", "a=b", "--opt", "mtu=1400", "front")
     swarm.ctl("network", "create", "--subnet", "10.77.0.0/24", "--ipv6", "back")
     swarm.until(lambda: _inspect(swarm, "back").get("VNI"), "it is settled")
     swarm.ctl("network", "update", "--add-subnet", "10.78.0.0/24", "back")
