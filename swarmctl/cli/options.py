@@ -1,6 +1,7 @@
 """Options that many commands share, and the checks that turn their texts into values."""
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -58,6 +59,8 @@ class Parsed(click.ParamType[Any]):
 
 
 DURATION = Parsed("duration", units.parse_duration)
+MOMENT = Parsed("time", lambda text: units.parse_moment(text, time.time_ns()))
+"""In nanoseconds since the epoch; durations count back from now."""
 BYTES = Parsed("bytes", units.parse_bytes)
 CPUS = Parsed("decimal", units.parse_nano_cpus)
 

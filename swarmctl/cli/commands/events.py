@@ -1,6 +1,5 @@
 """`swarmctl events`: what happens in the swarm, and what has happened lately."""
 
-import time
 from collections.abc import Iterable, Iterator
 
 import click
@@ -11,20 +10,15 @@ from swarmctl.cli import event_lines
 from swarmctl.cli.client import Client
 from swarmctl.cli.following import follow
 from swarmctl.cli.grammar import Verb
-from swarmctl.cli.options import Parsed
-from swarmctl.cli.units import parse_moment
+from swarmctl.cli.options import MOMENT
 
 _KEYS = "Show only what matches; keys: type, event, name, label, and each type, as service=web"
 
 
-def _moment(text: str) -> int:
-    return parse_moment(text, time.time_ns())
-
-
 @click.command("events", cls=Verb)
 @click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=_KEYS)
-@click.option("--since", type=Parsed("time", _moment), help="As 10m or RFC 3339: also what was")
-@click.option("--until", type=Parsed("time", _moment), help="As 10m or RFC 3339: then end")
+@click.option("--since", type=MOMENT, help="As 10m or RFC 3339: also what was")
+@click.option("--until", type=MOMENT, help="As 10m or RFC 3339: then end")
 @click.option("--format", "form", default="", metavar="FORMAT", help="json, or a template")
 @click.pass_obj
 def events(

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable
 
 import click
@@ -15,8 +14,7 @@ from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.grammar import Verb
 from swarmctl.cli.log_lines import Joiner, Line, padded
-from swarmctl.cli.options import MAX_COUNT, Parsed
-from swarmctl.cli.units import parse_moment
+from swarmctl.cli.options import MAX_COUNT, MOMENT, Parsed
 
 SHORT_ID = 12
 ALL = -1
@@ -31,16 +29,12 @@ def _tail(text: str) -> int:
     return int(text)
 
 
-def _moment(text: str) -> int:
-    return parse_moment(text, time.time_ns())
-
-
 @click.command("logs", cls=Verb)
 @click.argument("name", metavar="SERVICE|TASK", shell_complete=completes("service"))
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on")
 @click.option("-n", "--tail", type=Parsed("lines", _tail), default="all", help="Lines per task")
-@click.option("--since", type=Parsed("time", _moment), default=0, help="As 10m or RFC 3339")
-@click.option("--until", type=Parsed("time", _moment), default=0, help="As 10m or RFC 3339")
+@click.option("--since", type=MOMENT, default=0, help="As 10m or RFC 3339")
+@click.option("--until", type=MOMENT, default=0, help="As 10m or RFC 3339")
 @click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written")
 @click.option("--raw", is_flag=True, help="Only the lines themselves")
 @click.option("--no-task-ids", is_flag=True, help="Leave the task's id out")
