@@ -21,7 +21,7 @@ REFUSED = {
     f"{CREATE} --limit-memory 1k {TOOLS}": "task.resources.limits.memory_bytes",
     f"{CREATE} --mount type=bind,source=no,target=/x {TOOLS}": "absolute path",
     f"{CREATE} --mount type=volume,source=v,target=/x {TOOLS}": "volumes are not built yet",
-    f"{CREATE} --publish 127.0.0.1:80:80 {TOOLS}": "--publish ADDRESS: is not supported yet",
+    f"{CREATE} --publish 300.0.0.1:80:80 {TOOLS}": "is no IP address",
     f"{CREATE} --network web {TOOLS}": "no network 'web'",
     f"{CREATE} --network host --publish 80:80 {TOOLS}": "endpoint.ports[0]",
     f"{CREATE} --secret s {TOOLS}": "no secret 's'",
