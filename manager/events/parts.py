@@ -2,8 +2,8 @@
 what its owner would not have everybody read.
 """
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -24,7 +24,8 @@ def touched(old: M, new: M) -> Attributes:
 
 
 def _paths(old: M, new: M, above: str = "") -> Iterator[str]:
-    for field in old.DESCRIPTOR.fields:
+    fields: Iterable[Any] = old.DESCRIPTOR.fields  # of upb or of Python
+    for field in fields:
         was, is_now = getattr(old, field.name), getattr(new, field.name)
         there = _is_there(old, field) == _is_there(new, field)
         if there and was == is_now:
