@@ -16,12 +16,16 @@ _OWN = ("swarm",)  # what names of our tables begin with
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What stands in the way, why, what to do, and a command that does or shows it."""
+    """What stands in the way, why, what to do, and a command that does or shows it.
+
+    `mends`: the command does it, and may be run as it is.
+    """
 
     what: str
     why: str
     remedy: str
     command: str
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +165,5 @@ def _about(owner: str, chain_name: str, form: str, lacking: Sequence[Pass]) -> F
         f"its chain {chain_name} drops what no rule accepts, and none accepts {names}",
         "let it pass, and keep the rule over restarts",
         " && ".join(dict.fromkeys(commands)),
+        mends=True,
     )
