@@ -211,7 +211,9 @@ def _ask(survey: Survey, networks: Sequence[str]) -> list[Finding]:
 
 
 def _of_obstacle(each: Obstacle) -> Finding:
-    return Finding(each.what, why=each.why, remedy=each.remedy, command=each.command)
+    return Finding(
+        each.what, why=each.why, remedy=each.remedy, command=each.command, note=each.note
+    )
 
 
 def _of_trouble(error: SwarmError) -> Finding:

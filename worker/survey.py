@@ -11,10 +11,10 @@ from overlay_net.check import links, names, reach
 from overlay_net.check.finding import FIX, RESYNC, Finding, shown
 from overlay_net.check.names import Answers, Told
 from overlay_net.check.reach import Station, Target, Whom
-from overlay_net.fabric.fabric import Look
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE, bridge_name, tunnel_name
 from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.picture import Leg, On
+from overlay_net.fabric.plan import Look
 from overlay_net.ingress.host import MARK
 from overlay_net.ingress.ports import PROTOCOLS
 from overlay_net.obstacles.findings import Need
@@ -25,6 +25,7 @@ MOST_NAMES = 50
 """Names that are asked of one task's name server."""
 MOST_ASKED = 20
 """Tasks whose name servers are asked; of more a part."""
+_MOST_DIFFERENCES = 8
 UNDERLAY = ""
 """In the place of a network's id: what belongs to all."""
 
@@ -129,7 +130,7 @@ class Survey:
                 f"rules, routes or settings of {self._whose(path)} are not as they ought to be",
                 self._one_network(path),
                 "as swarmd left them",
-                shown(dict.fromkeys(found)),
+                shown(dict.fromkeys(found), _MOST_DIFFERENCES),
                 "somebody flushed them (nft flush ruleset, a restart of nftables), or set them back"
                 " (sysctl)",
                 RESYNC,

@@ -27,23 +27,19 @@ class CheckNetworksRequest(message.Message):
 
     NETWORK_FIELD_NUMBER: builtins.int
     NODE_FIELD_NUMBER: builtins.int
-    FIX_FIELD_NUMBER: builtins.int
     network: builtins.str
     """name or id; empty: all"""
     node: builtins.str
     """hostname or id; empty: all"""
-    fix: builtins.bool
-    """mend what is wrong"""
     def __init__(
         self,
         *,
         network: builtins.str = ...,
         node: builtins.str = ...,
-        fix: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["fix", b"fix", "network", b"network", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["network", b"network", "node", b"node"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -262,7 +258,7 @@ class CheckOrder(message.Message):
     close: builtins.bool
     """nobody waits for it any more"""
     fix: builtins.bool
-    """mend first, then look"""
+    """mend what is wrong, and do not look"""
     resync: builtins.bool
     """with fix: ask for all assignments anew"""
     digests_only: builtins.bool

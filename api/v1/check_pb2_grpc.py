@@ -39,13 +39,25 @@ class NetworkCheckStub:
                 request_serializer=api_dot_v1_dot_check__pb2.CheckNetworksRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_check__pb2.NetworkCheckReport.FromString,
                 _registered_method=True)
+        self.Fix = channel.unary_stream(
+                '/swarm.v1.NetworkCheck/Fix',
+                request_serializer=api_dot_v1_dot_check__pb2.CheckNetworksRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_check__pb2.NetworkCheckReport.FromString,
+                _registered_method=True)
 
 
 class NetworkCheckServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Check(self, request, context):
-        """A report for each node as it comes, and one without a node for what managers know; with fix up to two for a node.
+        """A report for each node as it comes, and one without a node for what managers know.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Fix(self, request, context):
+        """The same; and a second report of each node of which something was wrong, as it is once that was mended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -56,6 +68,11 @@ def add_NetworkCheckServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Check': grpc.unary_stream_rpc_method_handler(
                     servicer.Check,
+                    request_deserializer=api_dot_v1_dot_check__pb2.CheckNetworksRequest.FromString,
+                    response_serializer=api_dot_v1_dot_check__pb2.NetworkCheckReport.SerializeToString,
+            ),
+            'Fix': grpc.unary_stream_rpc_method_handler(
+                    servicer.Fix,
                     request_deserializer=api_dot_v1_dot_check__pb2.CheckNetworksRequest.FromString,
                     response_serializer=api_dot_v1_dot_check__pb2.NetworkCheckReport.SerializeToString,
             ),
@@ -85,6 +102,33 @@ class NetworkCheck:
             request,
             target,
             '/swarm.v1.NetworkCheck/Check',
+            api_dot_v1_dot_check__pb2.CheckNetworksRequest.SerializeToString,
+            api_dot_v1_dot_check__pb2.NetworkCheckReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Fix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.NetworkCheck/Fix',
             api_dot_v1_dot_check__pb2.CheckNetworksRequest.SerializeToString,
             api_dot_v1_dot_check__pb2.NetworkCheckReport.FromString,
             options,

@@ -34,13 +34,17 @@ class NetworkCheckStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NetworkCheckAsyncStub: ...
     Check: _grpc.UnaryStreamMultiCallable[_check_pb2.CheckNetworksRequest, _check_pb2.NetworkCheckReport]
-    """A report for each node as it comes, and one without a node for what managers know; with fix up to two for a node."""
+    """A report for each node as it comes, and one without a node for what managers know."""
+    Fix: _grpc.UnaryStreamMultiCallable[_check_pb2.CheckNetworksRequest, _check_pb2.NetworkCheckReport]
+    """The same; and a second report of each node of which something was wrong, as it is once that was mended."""
 
 @_typing.type_check_only
 class NetworkCheckAsyncStub(NetworkCheckStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Check: _aio.UnaryStreamMultiCallable[_check_pb2.CheckNetworksRequest, _check_pb2.NetworkCheckReport]  # type: ignore[assignment]
-    """A report for each node as it comes, and one without a node for what managers know; with fix up to two for a node."""
+    """A report for each node as it comes, and one without a node for what managers know."""
+    Fix: _aio.UnaryStreamMultiCallable[_check_pb2.CheckNetworksRequest, _check_pb2.NetworkCheckReport]  # type: ignore[assignment]
+    """The same; and a second report of each node of which something was wrong, as it is once that was mended."""
 
 class NetworkCheckServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -49,7 +53,15 @@ class NetworkCheckServicer(metaclass=_abc_1.ABCMeta):
         request: _check_pb2.CheckNetworksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_check_pb2.NetworkCheckReport], _abc.AsyncIterator[_check_pb2.NetworkCheckReport]]:
-        """A report for each node as it comes, and one without a node for what managers know; with fix up to two for a node."""
+        """A report for each node as it comes, and one without a node for what managers know."""
+
+    @_abc_1.abstractmethod
+    def Fix(
+        self,
+        request: _check_pb2.CheckNetworksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_check_pb2.NetworkCheckReport], _abc.AsyncIterator[_check_pb2.NetworkCheckReport]]:
+        """The same; and a second report of each node of which something was wrong, as it is once that was mended."""
 
 def add_NetworkCheckServicer_to_server(servicer: NetworkCheckServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -29,9 +29,9 @@ SOMEBODY = "somebody changed it by hand, or another program: only swarmd does so
 RESYNC = "swarmd mends it by itself within a minute, or at once with --fix"
 
 
-def shown(parts: Iterable[str]) -> str:
+def shown(parts: Iterable[str], most: int = MOST_SHOWN) -> str:
     """The first of a list, and how many more there are."""
     listed = list(parts)
-    more = len(listed) - MOST_SHOWN
-    text = "; ".join(listed[:MOST_SHOWN])
+    more = len(listed) - most
+    text = "; ".join(listed[:most])
     return f"{text}; and {more} more" if more > 0 else text

@@ -23,7 +23,7 @@ from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT, Ground
 from overlay_net.fabric.operations import DropEntries, MakeTunnel, Operation, PutEntries
 from overlay_net.fabric.picture import Leg, Picture
-from overlay_net.fabric.plan import plan
+from overlay_net.fabric.plan import Look, plan
 from overlay_net.fabric.wanted import Wanted
 
 NAMESPACE = "swarm-fabric"
@@ -59,20 +59,6 @@ class Done:
 
 Holds = Callable[[str], bool]
 """Whether the host's packet filter is as these commands would make it."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """A host's fabric as it is, as it ought to be, and the steps between that nobody took.
-
-    `settings`: of its kernel, that are not as they ought to be, in words.
-    """
-
-    observed: Picture
-    desired: Picture
-    operations: tuple[Operation, ...]
-    settings: tuple[str, ...]
-    ground: Ground
 
 
 class Fabric:

@@ -18,7 +18,7 @@ _OWN = ("swarm",)  # what names of our tables begin with
 class Finding:
     """What stands in the way, why, what to do, and a command that does or shows it.
 
-    `mends`: the command does it, and may be run as it is.
+    `mends`: the command does it, and may be run as it is. `note`: networks are as they ought to be.
     """
 
     what: str
@@ -26,6 +26,7 @@ class Finding:
     remedy: str
     command: str
     mends: bool = False
+    note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
