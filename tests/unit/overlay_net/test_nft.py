@@ -108,11 +108,8 @@ def test_each_change_is_another_generation(net: Wires, nft: LibNft) -> None:
 @pytest.mark.parametrize("damage", ["flush ruleset", "flush table inet swarm_t"])
 def test_a_look_sees_what_others_changed(net: Wires, nft: LibNft, damage: str) -> None:
     target, made = net.namespace("a"), tables.Tables(nft)
-    base = Base(
-        "inet",
-        "swarm_t",
-        "chain c {\ntype filter hook output priority 0; policy accept;\nip daddr 10.0.0.9 drop\n}\n",
-    )
+    hook = "type filter hook output priority 0; policy accept;"
+    base = Base("inet", "swarm_t", f"chain c {{\n{hook}\nip daddr 10.0.0.9 drop\n}}\n")
     made.apply(target, base, Content())
     assert made.apply(target, base, Content(), look=True) == ""
     nft.run(target, damage)

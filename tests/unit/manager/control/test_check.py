@@ -89,7 +89,9 @@ async def bench(limit: float) -> AsyncIterator[Bench]:
     store, hub = SealedStore(), WatchHub()
     proposer = DirectProposer(store, wall, hub)
     nodes = (node("n1"), node("n2"), node("n3", state=DOWN))
-    await write(proposer, *map(create, (*nodes, network("front", "10.0.1.0/24"))))
+    await write(
+        proposer, *(create(each) for each in nodes), create(network("front", "10.0.1.0/24"))
+    )
     checks = NetworkCheckService(
         store=store, ids=counter("c"), told=lambda _: SUM, limit=limit, settle=0.01
     )
