@@ -43,8 +43,11 @@ class CheckServer:
 
         def take(order: Order) -> Work | None:
             if not order.close:
+                if order.id in self._running:
+                    return None
+                self._running[order.id] = None
                 return self._run(broker, order)
-            if (running := self._running.get(order.id)) is not None:
+            if (running := self._running.pop(order.id, None)) is not None:
                 running.cancel()
             return None
 
@@ -54,7 +57,7 @@ class CheckServer:
         await listen(open_stream, take, self._chance, "check broker")
 
     async def _run(self, broker: Broker, order: Order) -> None:
-        if order.id in self._running:
+        if order.id not in self._running:  # taken back before it began
             return
         self._running[order.id] = asyncio.current_task()
         try:
@@ -63,7 +66,7 @@ class CheckServer:
         except grpc.aio.AioRpcError as error:
             log.info("nobody hears of check %s any more: %s", order.id, error.details())
         finally:
-            del self._running[order.id]
+            self._running.pop(order.id, None)
         if order.fix and order.resync:
             self._resync()
 

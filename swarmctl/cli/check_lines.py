@@ -34,7 +34,7 @@ def summary(reports: Iterable[Report], *, fix: bool) -> str:
         return f"networks are in order on {_counted(nodes, 'node')}"
     names = ", ".join(_name(report) for report in wrong)
     hint = "" if fix else "; `swarmctl network check --fix` mends what swarmd can mend"
-    return f"something is wrong on {len(wrong)} of {_counted(nodes, 'node')}: {names}{hint}"
+    return f"something is wrong: {names}{hint}"
 
 
 def _head(report: Report) -> str:
