@@ -17,15 +17,6 @@ from overlay_net.fabric import rules
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT
-from overlay_net.fabric.operations import (
-    DropEntries,
-    MakeLeg,
-    PutEntries,
-    RemoveLeg,
-    RemoveTunnel,
-    SetLeg,
-    SetRoute,
-)
 from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
@@ -46,6 +37,7 @@ from worker.network_book import (
     News,
     Peer,
 )
+from worker.steps import concerns, renewed, takes_back
 from worker.survey import Survey, needed
 from worker.task_place import Place
 
@@ -53,8 +45,6 @@ log = logging.getLogger(__name__)
 
 PREFIX = "swarm"
 FILTER = f"inet {rules.TABLE}"
-_TAKES_BACK = (DropEntries, PutEntries, RemoveLeg, RemoveTunnel)
-"""Operations by which who was there before is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +297,7 @@ class DataPath:
         for network_id in (*place.networks, *self._way_out(place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused
-        if any(_concerns(each.operation, path) for each in done.failed):
+        if any(concerns(each.operation, path) for each in done.failed):
             error = done.failed[0].error
             raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
         self._note(done)
@@ -342,27 +332,17 @@ class DataPath:
     def _note(self, done: Done | None, *, look: bool = False) -> None:
         if done is None:
             return
-        for step in done.operations:
-            if isinstance(step, MakeLeg):
-                self._guide.renew(step.key.sandbox)
+        for path in renewed(done.operations):
+            self._guide.renew(path)
         if look:
             self._mended += map(str, done.operations)
         for each in done.failed:
-            self._failed(each.error, stale=isinstance(each.operation, _TAKES_BACK))
+            self._failed(each.error, stale=takes_back(each.operation))
 
     def _failed(self, error: SwarmError | OSError, *, stale: bool) -> None:
         self._left_over = self._left_over or stale
         known = error if isinstance(error, SwarmError) else None
         self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
-
-
-def _concerns(operation: object, path: str) -> bool:
-    match operation:
-        case MakeLeg(key=key) | SetLeg(key=key):
-            return key.sandbox == path
-        case SetRoute(sandbox=sandbox):
-            return sandbox == path
-    return False
 
 
 def _unknown(what: str) -> TemporaryError:
