@@ -158,7 +158,8 @@ class NetworkChecks:
         report.asked, report.reached = heard
         for each in [*found, *reached, *named, *self._notes()][:MOST_FINDINGS]:
             report.findings.append(_told(each, called))
-        report.networks = len(networks or survey.book.networks)
+        known = survey.book.networks.keys()
+        report.networks = len(known & set(networks) if networks else known)
         report.tasks = len(survey.places)
         report.mtu = 0 if survey.look is None else survey.look.ground.mtu
 

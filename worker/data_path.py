@@ -121,7 +121,6 @@ class DataPath:
         """Looks at all of the kernel's state and puts right what is not as it was left; what that
         was, in words.
         """
-        self._mended.clear()
         self.converge(look=True)
         return [*self._mended, *self._guide.take_mended()]
 
@@ -153,7 +152,7 @@ class DataPath:
 
     def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
         """The same, but of tasks only for these."""
-        self.trouble, self._left_over = None, False
+        self.trouble, self._left_over, self._mended = None, False, []
         try:
             self._note(self._build(look=look), look=look)
         except (SwarmError, OSError) as error:

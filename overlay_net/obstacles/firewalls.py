@@ -5,12 +5,14 @@ What a program's rules mean in full is not worked out: a chain that drops what n
 finding unless a rule of its table accepts what we need, by nothing else.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 JsonObject = dict[str, Any]
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 _OWN = ("swarm",)  # what names of our tables begin with
 
 
@@ -137,7 +139,9 @@ def _finding(ruleset: Iterable[JsonObject], chain: JsonObject, lacking: list[Pas
         if "chain" in each and each["chain"]["table"] == chain["table"]
     }
     owner, form = _owner(chain, names)
-    return _about(owner, chain["name"], form, lacking)
+    # What others call their chains becomes part of a command.
+    plain = all(_PLAIN.fullmatch(chain[key]) for key in ("name", "table"))
+    return _about(owner, chain["name"], form, lacking, mends=plain)
 
 
 def _owner(chain: JsonObject, names: Collection[str]) -> tuple[str, str]:
@@ -157,7 +161,9 @@ def _owner(chain: JsonObject, names: Collection[str]) -> tuple[str, str]:
     return f"table {at}", f"nft insert rule {at} {chain['name']} {{match}} accept"
 
 
-def _about(owner: str, chain_name: str, form: str, lacking: Sequence[Pass]) -> Finding:
+def _about(
+    owner: str, chain_name: str, form: str, lacking: Sequence[Pass], *, mends: bool = True
+) -> Finding:
     names = ", ".join(dict.fromkeys(each.name for each in lacking))
     what = "this host forwards" if lacking[0].hook == "forward" else "comes to this host"
     commands = (form.format(legacy=each.legacy, **each.words) for each in lacking)
@@ -166,5 +172,5 @@ def _about(owner: str, chain_name: str, form: str, lacking: Sequence[Pass]) -> F
         f"its chain {chain_name} drops what no rule accepts, and none accepts {names}",
         "let it pass, and keep the rule over restarts",
         " && ".join(dict.fromkeys(commands)),
-        mends=True,
+        mends=mends,
     )

@@ -113,6 +113,12 @@ def test_a_rule_that_accepts_less_than_all_is_not_enough() -> None:
     assert "-i" not in found.command.split("&&")[1]
 
 
+@pytest.mark.parametrize(("name", "mends"), [("my-gate", True), ("x; flush ruleset", False)])
+def test_a_command_is_run_only_if_it_is_what_it_seems(name: str, mends: bool) -> None:
+    (found,) = findings(Host(ruleset=[chain(name, table="mine")]), NEED)
+    assert found.mends is mends
+
+
 def test_iptables_legacy() -> None:
     (found,) = findings(Host(legacy="-P FORWARD DROP\n-A FORWARD -i ing0 -j ACCEPT\n"), NEED)
     assert found.command == "iptables-legacy -I FORWARD -o ing0 -j ACCEPT"
