@@ -192,7 +192,8 @@ class Survey:
 
 def digests(book: Book) -> dict[str, bytes]:
     """A digest of all that was told, by network; managers make the same of what they mean."""
-    return {key: digest(book.items(key)) for key in (UNDERLAY, *book.networks)}
+    keys = (UNDERLAY, *book.networks) if book.peers else tuple(book.networks)
+    return {key: digest(book.items(key)) for key in keys}
 
 
 def needed(book: Book, devices: Sequence[str], port: int, *, is_built: bool) -> Need:
