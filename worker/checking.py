@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -35,6 +36,7 @@ MOST_MENDED = 20
 _MENDED_FOR = 3600.0
 """Seconds for which what was put right is told of."""
 _SETTLE = 0.5
+_MOST_SILENT = 3
 
 
 class Thread(Protocol):
@@ -152,27 +154,20 @@ class NetworkChecks:
         if data_path.trouble is not None:
             found.append(_of_trouble(data_path.trouble))
         called = {**survey.called(), **order.hostnames}
-        reached, heard = await asyncio.to_thread(_reach, survey, networks, called)
-        named = await self._names(data_path, survey, networks)
+        heard = await asyncio.to_thread(_ask_around, survey, networks, called)
+        if heard.findings:
+            # Whoever was asked may have ended meanwhile, or what was told have changed.
+            await asyncio.sleep(_SETTLE)
+            again = await self._thread(data_path.survey)
+            heard = await asyncio.to_thread(_ask_around, again, networks, called)
         report = answer.report
-        report.asked, report.reached = heard
-        for each in [*found, *reached, *named, *self._notes()][:MOST_FINDINGS]:
+        report.asked, report.reached = heard.asked, heard.reached
+        for each in _limited([*found, *heard.findings, *self._notes()]):
             report.findings.append(_told(each, called))
         known = survey.book.networks.keys()
         report.networks = len(known & set(networks) if networks else known)
         report.tasks = len(survey.places)
         report.mtu = 0 if survey.look is None else survey.look.ground.mtu
-
-    async def _names(
-        self, data_path: DataPath, survey: Survey, networks: Sequence[str]
-    ) -> list[Finding]:
-        """Asked again where an answer is not as expected: what is told may have changed since."""
-        found = await asyncio.to_thread(_ask, survey, networks)
-        if not found:
-            return []
-        await asyncio.sleep(_SETTLE)
-        again = await self._thread(data_path.survey)
-        return await asyncio.to_thread(_ask, again, networks)
 
     def _notes(self) -> Iterable[Finding]:
         now = self._monotonic()
@@ -188,27 +183,48 @@ class NetworkChecks:
                 )
 
 
-def _reach(
-    survey: Survey, networks: Sequence[str], called: Mapping[str, str]
-) -> tuple[list[Finding], tuple[int, int]]:
-    """What is told of nodes that are not reached; how many were asked, and how many answered."""
+@dataclass(frozen=True)
+class _Heard:
+    """What came of questions to other nodes and to name servers."""
+
+    findings: list[Finding]
+    asked: int  # nodes
+    reached: int
+
+
+def _ask_around(survey: Survey, networks: Sequence[str], called: Mapping[str, str]) -> _Heard:
+    """Blocks for some seconds where somebody does not answer, for milliseconds else."""
     targets = survey.targets(networks)
     heard = ping.ask(reach.questions(targets))
     if more := reach.ladder(targets, heard):
         heard |= ping.ask(more)
+    found = [*reach.judge(targets, heard, called), *_ask_names(survey, networks)]
     asked = frozenset(target.node for target in targets)
-    return reach.judge(targets, heard, called), (len(asked), len(reach.reached(targets, heard)))
+    return _Heard(found, len(asked), len(reach.reached(targets, heard)))
 
 
-def _ask(survey: Survey, networks: Sequence[str]) -> list[Finding]:
+def _ask_names(survey: Survey, networks: Sequence[str]) -> list[Finding]:
+    """Each that is silent costs a second: after some of them no more are asked."""
     found: list[Finding] = []
+    silent = 0
     for whose, path, wished in survey.questions(networks):
         try:
             answered = ask.ask(Path(path), list(wished))
         except SwarmError:  # the task has ended meanwhile
             continue
         found += names.findings(whose, "", wished, answered)
+        silent += len(answered) < len(wished)
+        if silent == _MOST_SILENT:
+            break
     return found
+
+
+def _limited(found: list[Finding]) -> list[Finding]:
+    """So many as a report may have."""
+    if len(found) <= MOST_FINDINGS:
+        return found
+    more = len(found) - MOST_FINDINGS
+    return [*found[:MOST_FINDINGS], Finding(f"{more} more things were found", note=True)]
 
 
 def _of_obstacle(each: Obstacle) -> Finding:
