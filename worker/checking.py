@@ -150,7 +150,7 @@ class NetworkChecks:
         if order.digests_only:
             return
         obstacles = await self._thread(lambda: self._obstacles.look(data_path.need(), always=True))
-        found = [*survey.findings(networks, lost), *map(_of_obstacle, obstacles)]
+        found = survey.findings(networks, lost)
         if data_path.trouble is not None:
             found.append(_of_trouble(data_path.trouble))
         called = {**survey.called(), **order.hostnames}
@@ -161,6 +161,8 @@ class NetworkChecks:
             again = await self._thread(data_path.survey)
             heard = await asyncio.to_thread(_ask_around, again, networks, called)
         report = answer.report
+        cut_off = any(not each.note for each in heard.findings)
+        found += [_of_obstacle(each, cut_off=cut_off) for each in obstacles]
         report.asked, report.reached = heard.asked, heard.reached
         for each in _limited([*found, *heard.findings, *self._notes()]):
             report.findings.append(_told(each, called))
@@ -227,9 +229,16 @@ def _limited(found: list[Finding]) -> list[Finding]:
     return [*found[:MOST_FINDINGS], Finding(f"{more} more things were found", note=True)]
 
 
-def _of_obstacle(each: Obstacle) -> Finding:
+def _of_obstacle(each: Obstacle, *, cut_off: bool) -> Finding:
+    """`cut_off`: some node is not reached. If none is, what comes here is let in after all."""
+    note = each.note or (each.incoming and not cut_off)
     return Finding(
-        each.what, why=each.why, remedy=each.remedy, command=each.command, note=each.note
+        each.what,
+        why=each.why,
+        remedy=each.remedy,
+        command=each.command,
+        note=note,
+        mends=each.mends,
     )
 
 
@@ -248,4 +257,5 @@ def _told(each: Finding, called: Mapping[str, str]) -> check_pb2.NetworkFinding:
         remedy=each.remedy,
         command=each.command,
         note=each.note,
+        mends=each.mends,
     )

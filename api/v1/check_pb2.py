@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12\x61pi/v1/check.proto\x12\x08swarm.v1\"5\n\x14\x43heckNetworksRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\"\xa0\x01\n\x0eNetworkFinding\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\x12\r\n\x05\x66ound\x18\x05 \x01(\t\x12\x0b\n\x03why\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\x08\"Y\n\nNetworkFix\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"\xb6\x02\n\x12NetworkCheckReport\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x31\n\x05stage\x18\x03 \x01(\x0e\x32\".swarm.v1.NetworkCheckReport.Stage\x12*\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x18.swarm.v1.NetworkFinding\x12#\n\x05\x66ixes\x18\x05 \x03(\x0b\x32\x14.swarm.v1.NetworkFix\x12\x10\n\x08networks\x18\x06 \x01(\r\x12\r\n\x05tasks\x18\x07 \x01(\r\x12\r\n\x05\x61sked\x18\x08 \x01(\r\x12\x0f\n\x07reached\x18\t \x01(\r\x12\x0b\n\x03mtu\x18\n \x01(\r\"+\n\x05Stage\x12\x11\n\rSTAGE_CHECKED\x10\x00\x12\x0f\n\x0bSTAGE_FIXED\x10\x01\"0\n\rNetworkDigest\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0b\n\x03sum\x18\x02 \x01(\x0c\"\x15\n\x13ListenChecksRequest\"\xd9\x01\n\nCheckOrder\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x63lose\x18\x02 \x01(\x08\x12\x13\n\x0bnetwork_ids\x18\x03 \x03(\t\x12\x0b\n\x03\x66ix\x18\x04 \x01(\x08\x12\x0e\n\x06resync\x18\x05 \x01(\x08\x12\x14\n\x0c\x64igests_only\x18\x06 \x01(\x08\x12\x36\n\thostnames\x18\x07 \x03(\x0b\x32#.swarm.v1.CheckOrder.HostnamesEntry\x1a\x30\n\x0eHostnamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8d\x01\n\x12\x43heckReportRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12,\n\x06report\x18\x02 \x01(\x0b\x32\x1c.swarm.v1.NetworkCheckReport\x12(\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x17.swarm.v1.NetworkDigest\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"\x15\n\x13\x43heckReportResponse2\x9e\x01\n\x0cNetworkCheck\x12G\n\x05\x43heck\x12\x1e.swarm.v1.CheckNetworksRequest\x1a\x1c.swarm.v1.NetworkCheckReport0\x01\x12\x45\n\x03\x46ix\x12\x1e.swarm.v1.CheckNetworksRequest\x1a\x1c.swarm.v1.NetworkCheckReport0\x01\x32\x95\x01\n\x0b\x43heckBroker\x12?\n\x06Listen\x12\x1d.swarm.v1.ListenChecksRequest\x1a\x14.swarm.v1.CheckOrder0\x01\x12\x45\n\x06Report\x12\x1c.swarm.v1.CheckReportRequest\x1a\x1d.swarm.v1.CheckReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12\x61pi/v1/check.proto\x12\x08swarm.v1\"5\n\x14\x43heckNetworksRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\"\xaf\x01\n\x0eNetworkFinding\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\x12\r\n\x05\x66ound\x18\x05 \x01(\t\x12\x0b\n\x03why\x18\x06 \x01(\t\x12\x0e\n\x06remedy\x18\x07 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x08 \x01(\t\x12\x0c\n\x04note\x18\t \x01(\x08\x12\r\n\x05mends\x18\n \x01(\x08\"Y\n\nNetworkFix\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"\xb6\x02\n\x12NetworkCheckReport\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x31\n\x05stage\x18\x03 \x01(\x0e\x32\".swarm.v1.NetworkCheckReport.Stage\x12*\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x18.swarm.v1.NetworkFinding\x12#\n\x05\x66ixes\x18\x05 \x03(\x0b\x32\x14.swarm.v1.NetworkFix\x12\x10\n\x08networks\x18\x06 \x01(\r\x12\r\n\x05tasks\x18\x07 \x01(\r\x12\r\n\x05\x61sked\x18\x08 \x01(\r\x12\x0f\n\x07reached\x18\t \x01(\r\x12\x0b\n\x03mtu\x18\n \x01(\r\"+\n\x05Stage\x12\x11\n\rSTAGE_CHECKED\x10\x00\x12\x0f\n\x0bSTAGE_FIXED\x10\x01\"0\n\rNetworkDigest\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0b\n\x03sum\x18\x02 \x01(\x0c\"\x15\n\x13ListenChecksRequest\"\xd9\x01\n\nCheckOrder\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x63lose\x18\x02 \x01(\x08\x12\x13\n\x0bnetwork_ids\x18\x03 \x03(\t\x12\x0b\n\x03\x66ix\x18\x04 \x01(\x08\x12\x0e\n\x06resync\x18\x05 \x01(\x08\x12\x14\n\x0c\x64igests_only\x18\x06 \x01(\x08\x12\x36\n\thostnames\x18\x07 \x03(\x0b\x32#.swarm.v1.CheckOrder.HostnamesEntry\x1a\x30\n\x0eHostnamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8d\x01\n\x12\x43heckReportRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12,\n\x06report\x18\x02 \x01(\x0b\x32\x1c.swarm.v1.NetworkCheckReport\x12(\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x17.swarm.v1.NetworkDigest\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"\x15\n\x13\x43heckReportResponse2\x9e\x01\n\x0cNetworkCheck\x12G\n\x05\x43heck\x12\x1e.swarm.v1.CheckNetworksRequest\x1a\x1c.swarm.v1.NetworkCheckReport0\x01\x12\x45\n\x03\x46ix\x12\x1e.swarm.v1.CheckNetworksRequest\x1a\x1c.swarm.v1.NetworkCheckReport0\x01\x32\x95\x01\n\x0b\x43heckBroker\x12?\n\x06Listen\x12\x1d.swarm.v1.ListenChecksRequest\x1a\x14.swarm.v1.CheckOrder0\x01\x12\x45\n\x06Report\x12\x1c.swarm.v1.CheckReportRequest\x1a\x1d.swarm.v1.CheckReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,27 +36,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKNETWORKSREQUEST']._serialized_start=32
   _globals['_CHECKNETWORKSREQUEST']._serialized_end=85
   _globals['_NETWORKFINDING']._serialized_start=88
-  _globals['_NETWORKFINDING']._serialized_end=248
-  _globals['_NETWORKFIX']._serialized_start=250
-  _globals['_NETWORKFIX']._serialized_end=339
-  _globals['_NETWORKCHECKREPORT']._serialized_start=342
-  _globals['_NETWORKCHECKREPORT']._serialized_end=652
-  _globals['_NETWORKCHECKREPORT_STAGE']._serialized_start=609
-  _globals['_NETWORKCHECKREPORT_STAGE']._serialized_end=652
-  _globals['_NETWORKDIGEST']._serialized_start=654
-  _globals['_NETWORKDIGEST']._serialized_end=702
-  _globals['_LISTENCHECKSREQUEST']._serialized_start=704
-  _globals['_LISTENCHECKSREQUEST']._serialized_end=725
-  _globals['_CHECKORDER']._serialized_start=728
-  _globals['_CHECKORDER']._serialized_end=945
-  _globals['_CHECKORDER_HOSTNAMESENTRY']._serialized_start=897
-  _globals['_CHECKORDER_HOSTNAMESENTRY']._serialized_end=945
-  _globals['_CHECKREPORTREQUEST']._serialized_start=948
-  _globals['_CHECKREPORTREQUEST']._serialized_end=1089
-  _globals['_CHECKREPORTRESPONSE']._serialized_start=1091
-  _globals['_CHECKREPORTRESPONSE']._serialized_end=1112
-  _globals['_NETWORKCHECK']._serialized_start=1115
-  _globals['_NETWORKCHECK']._serialized_end=1273
-  _globals['_CHECKBROKER']._serialized_start=1276
-  _globals['_CHECKBROKER']._serialized_end=1425
+  _globals['_NETWORKFINDING']._serialized_end=263
+  _globals['_NETWORKFIX']._serialized_start=265
+  _globals['_NETWORKFIX']._serialized_end=354
+  _globals['_NETWORKCHECKREPORT']._serialized_start=357
+  _globals['_NETWORKCHECKREPORT']._serialized_end=667
+  _globals['_NETWORKCHECKREPORT_STAGE']._serialized_start=624
+  _globals['_NETWORKCHECKREPORT_STAGE']._serialized_end=667
+  _globals['_NETWORKDIGEST']._serialized_start=669
+  _globals['_NETWORKDIGEST']._serialized_end=717
+  _globals['_LISTENCHECKSREQUEST']._serialized_start=719
+  _globals['_LISTENCHECKSREQUEST']._serialized_end=740
+  _globals['_CHECKORDER']._serialized_start=743
+  _globals['_CHECKORDER']._serialized_end=960
+  _globals['_CHECKORDER_HOSTNAMESENTRY']._serialized_start=912
+  _globals['_CHECKORDER_HOSTNAMESENTRY']._serialized_end=960
+  _globals['_CHECKREPORTREQUEST']._serialized_start=963
+  _globals['_CHECKREPORTREQUEST']._serialized_end=1104
+  _globals['_CHECKREPORTRESPONSE']._serialized_start=1106
+  _globals['_CHECKREPORTRESPONSE']._serialized_end=1127
+  _globals['_NETWORKCHECK']._serialized_start=1130
+  _globals['_NETWORKCHECK']._serialized_end=1288
+  _globals['_CHECKBROKER']._serialized_start=1291
+  _globals['_CHECKBROKER']._serialized_end=1440
 # @@protoc_insertion_point(module_scope)

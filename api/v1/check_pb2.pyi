@@ -56,6 +56,7 @@ class NetworkFinding(message.Message):
     REMEDY_FIELD_NUMBER: builtins.int
     COMMAND_FIELD_NUMBER: builtins.int
     NOTE_FIELD_NUMBER: builtins.int
+    MENDS_FIELD_NUMBER: builtins.int
     network_id: builtins.str
     """empty: of the node"""
     network: builtins.str
@@ -69,6 +70,8 @@ class NetworkFinding(message.Message):
     """shows more, or mends it"""
     note: builtins.bool
     """nothing is broken by it now"""
+    mends: builtins.bool
+    """Fix runs the command"""
     def __init__(
         self,
         *,
@@ -81,10 +84,11 @@ class NetworkFinding(message.Message):
         remedy: builtins.str = ...,
         command: builtins.str = ...,
         note: builtins.bool = ...,
+        mends: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "expected", b"expected", "found", b"found", "network", b"network", "network_id", b"network_id", "note", b"note", "remedy", b"remedy", "what", b"what", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "expected", b"expected", "found", b"found", "mends", b"mends", "network", b"network", "network_id", b"network_id", "note", b"note", "remedy", b"remedy", "what", b"what", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -98,5 +98,5 @@ def lagging(view: View, networks: Collection[str]) -> Iterator[Finding]:
 
 
 def can_be_mended(node: Node | None, report: Report) -> bool:
-    """Whether something is broken on a node that could be told to mend it."""
-    return of_a_node(node) is None and any(not each.note for each in report.findings)
+    """Whether something is broken on a node that could be told to mend it, or may break."""
+    return of_a_node(node) is None and any(each.mends or not each.note for each in report.findings)

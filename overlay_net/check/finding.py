@@ -11,7 +11,7 @@ class Finding:
     """One thing that is not as it ought to be.
 
     `network`: its id; "" of the host itself. `command`: shows more, or mends it. `note`: nothing is
-    broken by it now.
+    broken by it now. `mends`: an operator who wants things mended may have the command run.
     """
 
     what: str
@@ -22,6 +22,7 @@ class Finding:
     remedy: str = ""
     command: str = ""
     note: bool = False
+    mends: bool = False
 
 
 FIX = "swarmctl network check --fix"

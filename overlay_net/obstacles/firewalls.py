@@ -21,6 +21,7 @@ class Finding:
     """What stands in the way, why, what to do, and a command that does or shows it.
 
     `mends`: the command does it, and may be run as it is. `note`: networks are as they ought to be.
+    `incoming`: it is about what comes to this host, which other rules may let in after all.
     """
 
     what: str
@@ -29,6 +30,7 @@ class Finding:
     command: str
     mends: bool = False
     note: bool = False
+    incoming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ def _accepted(rule: JsonObject) -> Iterator[tuple[str, str]]:
     """What a rule accepts by nothing else: direction and device, or protocol and port."""
     parts = [part for part in rule["expr"] if "counter" not in part]
     matches = [part["match"] for part in parts if "match" in part]
+    if len(matches) > 1:  # some say first that it is TCP, then the port of TCP
+        matches = [each for each in matches if not _names_a_protocol(each)]
     accepts = any("accept" in part or "goto" in part for part in parts)
     if len(matches) != 1 or not accepts or matches[0]["op"] != "==":
         return
@@ -130,6 +134,13 @@ def _accepted(rule: JsonObject) -> Iterator[tuple[str, str]]:
         yield from ((left["meta"]["key"], str(value)) for value in values)
     elif left.get("payload", {}).get("field") == "dport":
         yield from ((left["payload"]["protocol"], str(value)) for value in values)
+
+
+def _names_a_protocol(match: JsonObject) -> bool:
+    """Whether it asks for the protocol alone, which a port's match says too."""
+    left = match["left"]
+    by_meta = left.get("meta", {}).get("key") == "l4proto"
+    return by_meta or left.get("payload", {}).get("field") in ("protocol", "nexthdr")
 
 
 def _finding(ruleset: Iterable[JsonObject], chain: JsonObject, lacking: list[Pass]) -> Finding:
@@ -173,4 +184,5 @@ def _about(
         "let it pass, and keep the rule over restarts",
         " && ".join(dict.fromkeys(commands)),
         mends=mends,
+        incoming=lacking[0].hook == "input",
     )

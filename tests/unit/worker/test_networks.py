@@ -225,6 +225,19 @@ def test_another_firewall_is_told_of_and_let_pass_only_when_asked() -> None:
     run(scenario)
 
 
+def test_a_door_that_nobody_found_shut_is_a_note() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.follow(message(told(host)))
+        nft(host.path, "add table inet other")
+        hook = "{ type filter hook input priority 0; policy drop; }"
+        nft(host.path, f"add chain inet other door {hook}")
+        (found,) = (await made.check(Order(id="c"))).report.findings
+        assert found.what == "table inet other drops what comes to this host"
+        assert (found.note, found.mends) == (True, True)
+
+    run(scenario)
+
+
 def test_a_node_that_is_in_no_swarm_says_so() -> None:
     async def scenario(made: KernelNetworks, host: FabricHost) -> None:
         await made.clear()

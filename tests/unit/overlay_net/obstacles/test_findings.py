@@ -113,6 +113,18 @@ def test_a_rule_that_accepts_less_than_all_is_not_enough() -> None:
     assert "-i" not in found.command.split("&&")[1]
 
 
+def test_a_port_may_be_let_in_by_protocol_and_number() -> None:
+    protocol = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "udp"}}
+    rules = [chain("INPUT", hook="input"), rule("INPUT", protocol, port("udp", 4789), ACCEPT)]
+    need = Need(reached=(("udp", 4789),))
+    assert findings(Host(ruleset=rules), need) == []
+    (found,) = findings(Host(ruleset=rules[:1]), need)
+    assert found.incoming
+    from_one = {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}}}
+    narrow = [rules[0], rule("INPUT", from_one, port("udp", 4789), ACCEPT)]
+    assert findings(Host(ruleset=narrow), need) == [found]
+
+
 @pytest.mark.parametrize(("name", "mends"), [("my-gate", True), ("x; flush ruleset", False)])
 def test_a_command_is_run_only_if_it_is_what_it_seems(name: str, mends: bool) -> None:
     (found,) = findings(Host(ruleset=[chain(name, table="mine")]), NEED)
