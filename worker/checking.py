@@ -31,6 +31,8 @@ Order = check_pb2.CheckOrder
 
 EVERY = 30.0
 """Seconds between two looks of its own."""
+AROUND_EVERY = 300.0
+"""Seconds between two looks at other programs, whose rules and sockets may be very many."""
 MOST_FINDINGS = 200
 MOST_MENDED = 20
 _MENDED_FOR = 3600.0
@@ -65,6 +67,7 @@ class NetworkChecks:
         self._mended: deque[tuple[float, str]] = deque(maxlen=MOST_MENDED)
         self._one_at_a_time = asyncio.Lock()
         self._woken = asyncio.Event()
+        self._look_around_at = 0.0
 
     def needs_more(self) -> None:
         """Networks need more of the host than before: what may be in their way is looked at."""
@@ -98,10 +101,12 @@ class NetworkChecks:
         for words in await self._healed(data_path):
             log.warning("networks: put right what was not as it was left: %s", words)
             self._mended.append((self._monotonic(), words))
-        await self.look_around()
+        if self._monotonic() >= self._look_around_at:
+            await self.look_around()
 
     async def look_around(self) -> None:
         """Names what is in the way of networks in the log, and in the node's description."""
+        self._look_around_at = self._monotonic() + AROUND_EVERY
         if (data_path := self._data_path()) is not None:
             await self._thread(lambda: self._obstacles.look(data_path.need()))
 
