@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from overlay_net.check.finding import Finding
+from overlay_net.check.finding import Finding, shown
 
 SMALL = 100
 LADDER = (8950, 8900, 4000, 2000, 1500, 1492, 1480, 1450, 1430, 1400, 1350, 1280, 1000, 576)
@@ -118,10 +118,12 @@ def _of_node(
 ) -> Iterator[Finding]:
     host_answers = under is not None and _hears(under, heard, SMALL)
     address = "" if under is None else under.addresses[0]
+    if silent := [target for target in inner if not _hears(target, heard, SMALL)]:
+        yield _not_reached(name, address, silent, names, host_answers=host_answers)
     for target in inner:
-        if not _hears(target, heard, SMALL):
-            yield _not_reached(name, address, target, names, host_answers=host_answers)
-        elif not _hears(target, heard, target.mtu):
+        if target in silent:
+            continue
+        if not _hears(target, heard, target.mtu):
             yield _narrow(name, address, target, heard, names)
     # Whoever is reached through tunnels needs no echo of its host, which many networks drop.
     if under is None or any(_hears(target, heard, target.mtu) for target in inner):
@@ -141,25 +143,32 @@ def _of_node(
 
 
 def _not_reached(
-    name: str, address: str, target: Target, names: Mapping[str, str], *, host_answers: bool
+    name: str,
+    address: str,
+    silent: Sequence[Target],
+    names: Mapping[str, str],
+    *,
+    host_answers: bool,
 ) -> Finding:
-    network = names.get(target.network, target.network)
+    called = sorted(names.get(target.network, target.network) for target in silent)
+    networks = f"network{'s' if len(called) > 1 else ''} {', '.join(called)}"
+    asked = [address for target in silent for address in target.addresses]
     if host_answers:
         why = (
-            f"its host {address} answers, so what goes in tunnels is lost: the port of VXLAN, UDP "
-            "4789 if no other was chosen, is blocked on one of the two hosts or by the provider "
-            "between them; or that node's own links are wrong, which its own findings tell"
+            f"its host {address} answers, so only what goes in tunnels is lost: something is wrong "
+            "with the links of one of the two, which is said beside; or the port of VXLAN, UDP 4789"
+            " if no other was chosen, is blocked on the way"
         )
-        remedy = "let that port pass both ways, and check that node"
+        remedy = "mend what is said of the two first; else let that port pass both ways"
         command = f"swarmctl network check --node {name}"
     else:
         why = f"its host {address} does not answer either: the way between the two is cut"
         remedy = "look at the link, the routes and the firewalls between the two hosts"
         command = f"ping -c 3 {address}"
     return Finding(
-        f"node {name} is not reached through network {network}",
-        target.network,
-        f"an answer of {' or '.join(target.addresses)}",
+        f"node {name} is not reached through {networks}",
+        silent[0].network if len(silent) == 1 else "",
+        f"answers of {shown(asked)}",
         "none",
         why,
         remedy,

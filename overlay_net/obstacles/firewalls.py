@@ -12,6 +12,7 @@ from typing import Any
 
 JsonObject = dict[str, Any]
 
+_ALL = "*"
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 _OWN = ("swarm",)  # what names of our tables begin with
 
@@ -82,7 +83,10 @@ def findings(
         needed = [each for each in wanted if each.hook == hook]
         for chain in _dropping(ruleset, hook):
             accepted = set(_accepted_in(ruleset, chain))
-            if lacking := [each for each in needed if each.key not in accepted]:
+            whole = set(_accepted_whole(ruleset, chain))
+            lacking = [each for each in needed if each.key not in accepted]
+            lacking = [each for each in lacking if not {each.key[0], _ALL} & whole]
+            if lacking:
                 yield _finding(ruleset, chain, lacking)
         chain_name = hook.upper()
         if f"-P {chain_name} DROP" in legacy:
@@ -121,12 +125,12 @@ def _accepted_in(ruleset: Iterable[JsonObject], chain: JsonObject) -> Iterator[t
 
 def _accepted(rule: JsonObject) -> Iterator[tuple[str, str]]:
     """What a rule accepts by nothing else: direction and device, or protocol and port."""
-    parts = [part for part in rule["expr"] if "counter" not in part]
-    matches = [part["match"] for part in parts if "match" in part]
+    matches = _matches(rule)
+    if matches is None:
+        return
     if len(matches) > 1:  # some say first that it is TCP, then the port of TCP
         matches = [each for each in matches if not _names_a_protocol(each)]
-    accepts = any("accept" in part or "goto" in part for part in parts)
-    if len(matches) != 1 or not accepts or matches[0]["op"] != "==":
+    if len(matches) != 1 or matches[0]["op"] != "==":
         return
     left, right = matches[0]["left"], matches[0]["right"]
     values = right.get("set", ()) if isinstance(right, dict) else (right,)
@@ -134,6 +138,28 @@ def _accepted(rule: JsonObject) -> Iterator[tuple[str, str]]:
         yield from ((left["meta"]["key"], str(value)) for value in values)
     elif left.get("payload", {}).get("field") == "dport":
         yield from ((left["payload"]["protocol"], str(value)) for value in values)
+
+
+def _accepted_whole(ruleset: Iterable[JsonObject], chain: JsonObject) -> Iterator[str]:
+    """The protocols of which a chain itself accepts everything; _ALL: all of them."""
+    at = (chain["family"], chain["table"], chain["name"])
+    for each in ruleset:
+        rule = each.get("rule")
+        if rule is None or (rule["family"], rule["table"], rule["chain"]) != at:
+            continue
+        matches = _matches(rule)
+        if matches == []:
+            yield _ALL
+        elif matches and len(matches) == 1 and _names_a_protocol(matches[0]):
+            yield str(matches[0]["right"])
+
+
+def _matches(rule: JsonObject) -> list[JsonObject] | None:
+    """What a rule accepts; None if it accepts nothing, or asks for more than can be read here."""
+    parts = [part for part in rule["expr"] if "counter" not in part]
+    accepts = any("accept" in part or "goto" in part for part in parts)
+    known = all(part.keys() <= {"match", "accept", "goto"} for part in parts)
+    return [part["match"] for part in parts if "match" in part] if accepts and known else None
 
 
 def _names_a_protocol(match: JsonObject) -> bool:

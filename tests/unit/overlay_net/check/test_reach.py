@@ -63,6 +63,14 @@ def test_a_host_that_answers_and_tunnels_that_do_not() -> None:
     assert found.command == "swarmctl network check --node w2"
 
 
+def test_several_networks_are_one_finding() -> None:
+    other = Target("back", "n2", TASK, ("10.0.2.6",), 1450)
+    (found,) = told([UNDER, INNER, other], heard(UNDER, SMALL, 1500))
+    assert found.what == "node w2 is not reached through networks back, front"
+    assert found.network == ""
+    assert found.expected == "answers of 10.0.1.6; 10.0.1.7; 10.0.2.6"
+
+
 def test_a_node_that_does_not_answer_at_all() -> None:
     (found,) = told([UNDER, INNER])
     assert found.what == "node w2 is not reached through network front"
