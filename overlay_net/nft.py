@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
 from hostkit import netns
+from overlay_net.nft_generation import Generations
 
 LIBRARY = "libnftables.so.1"
 
@@ -36,6 +37,9 @@ class Nft(Protocol):
     def ask(self, target: Path, text: str) -> list[JsonObject]:
         """The objects that a `list` command names, as libnftables-json(5) describes them."""
 
+    def generation(self, target: Path) -> int:
+        """A number that each transaction in the namespace changes, whoever made it."""
+
 
 class LibNft:
     """Nft with one context per namespace. Any thread may call it; calls wait for each other."""
@@ -56,6 +60,11 @@ class LibNft:
             answer = self._context(target).run(text, as_json=True)
         objects = json.loads(answer)["nftables"] if answer else []
         return [each for each in objects if "metainfo" not in each]
+
+    def generation(self, target: Path) -> int:
+        """See Nft. Costs some 20 us."""
+        with self._lock:
+            return self._context(target).generations.now()
 
     def forget(self, target: Path) -> None:
         """Let go of a namespace, which lives as long as its context does. No error if it is
@@ -94,6 +103,7 @@ class _Context:
             raise SwarmError(
                 Code.INTERNAL, "nftables gives no context", remedy="is this run as root?"
             )
+        self.generations = Generations()
         library.nft_ctx_buffer_output(self._handle)
         library.nft_ctx_buffer_error(self._handle)
 
@@ -109,6 +119,7 @@ class _Context:
         return output.decode()
 
     def close(self) -> None:
+        self.generations.close()
         self._library.nft_ctx_free(self._handle)
 
 

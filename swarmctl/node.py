@@ -57,7 +57,11 @@ class Node:
             cgroup_parent=settings.cgroup_parent,
             clock=wall,
         )
-        self._networks = NoNetworks() if settings.networks == "none" else open_networks(monotonic)
+        self._networks = (
+            NoNetworks()
+            if settings.networks == "none"
+            else open_networks(monotonic, settings.look_at_networks_every)
+        )
         self._executor = ContainerExecutor(
             self._driver,
             self._images,

@@ -36,6 +36,10 @@ class Settings:
     """Where networks of tasks are built: in the kernel of this host; or "none", so that its links,
     routes and rules are left alone, and it gets only tasks that are in no network of the swarm.
     """
+    look_at_networks_every: float = 30.0
+    """Seconds between looks at what the kernel has of networks, which put right what others changed
+    by hand; 0 for never.
+    """
     log_level: str = "info"
 
     @property
@@ -80,6 +84,9 @@ def _check(name: str, value: object) -> None:
             right, wanted = value in _LEVELS, f"one of {', '.join(_LEVELS)}"
         case "networks":
             right, wanted = value in NETWORKS, f"one of {', '.join(NETWORKS)}"
+        case "look_at_networks_every":
+            right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+            wanted = "a number of seconds"
         case "insecure_registries" | "node_generic_resources":
             right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
             wanted = "a list of texts"

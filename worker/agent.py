@@ -16,6 +16,7 @@ from hostkit.clock import Clock
 from hostkit.together import alongside
 from worker.assigned import AssignedTasks
 from worker.backoff import Chance
+from worker.checks import CheckServer
 from worker.connection import Connect, Connection
 from worker.exec import CommandServer
 from worker.executor import Executor
@@ -85,6 +86,7 @@ class Agent:
             on_readable=self._logs.offer,
         )
         self._connection = Connection(self._managers, self, connect, chance, timing or Timing())
+        self._checks = CheckServer(self._networks, chance, self._connection.reopen)
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stopped.set()
@@ -144,6 +146,7 @@ class Agent:
         description = await self._executor.describe()
         description.data_path_address = self._data_path
         description.network_drivers.extend(self._networks.drivers())
+        description.network_obstacles.extend(self._networks.obstacles())
         return description
 
     async def greet(self, message: SessionMessage) -> None:
@@ -184,3 +187,7 @@ class Agent:
     async def serve_commands(self, channel: grpc.aio.Channel) -> None:
         """Runs commands in tasks until it is cancelled."""
         await self._commands.serve(channel, self._tasks.find)
+
+    async def serve_checks(self, channel: grpc.aio.Channel) -> None:
+        """Looks at networks when asked, until it is cancelled."""
+        await self._checks.serve(channel)

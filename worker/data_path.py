@@ -13,22 +13,16 @@ from pathlib import Path
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2
 from hostkit import netns
+from overlay_net.fabric import rules
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT
-from overlay_net.fabric.operations import (
-    DropEntries,
-    MakeLeg,
-    PutEntries,
-    RemoveLeg,
-    RemoveTunnel,
-    SetLeg,
-    SetRoute,
-)
 from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
 from overlay_net.nft import LibNft
+from overlay_net.obstacles.findings import Need
+from overlay_net.written import Written
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.network_book import (
@@ -43,13 +37,14 @@ from worker.network_book import (
     News,
     Peer,
 )
+from worker.steps import concerns, renewed, takes_back
+from worker.survey import Survey, needed
 from worker.task_place import Place
 
 log = logging.getLogger(__name__)
 
 PREFIX = "swarm"
-_TAKES_BACK = (DropEntries, PutEntries, RemoveLeg, RemoveTunnel)
-"""Operations by which who was there before is forgotten."""
+FILTER = f"inet {rules.TABLE}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +68,7 @@ class DataPath:
         self._host = host
         self._tunnels = f"{prefix}-fabric"
         self._sandboxes = Sandboxes(f"{prefix}-task-")
+        self._written = Written(nft)
         self._book = Book()
         self._guide = Guide(node_id, nft, host, self._book, self._legs)
         self._wanted = Wanted(node_id)
@@ -85,6 +81,7 @@ class DataPath:
         """Whether something of it had to go, and may be there still: the node may yet send to who
         was there before.
         """
+        self._mended: list[str] = []
         self._left_over = False  # as `stale`, of a round that is under way
 
     # --- what the managers tell -------------------------------------------------------------
@@ -120,11 +117,44 @@ class DataPath:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
         self._round(self._places.values(), look=look)
 
+    def heal(self) -> list[str]:
+        """Looks at all of the kernel's state and puts right what is not as it was left; what that
+        was, in words.
+        """
+        self.converge(look=True)
+        return [*self._mended, *self._guide.take_mended()]
+
+    def survey(self) -> Survey:
+        """How the kernel's state differs from what it ought to be. Changes nothing."""
+        look = None if self._fabric is None else self._fabric.look(self._wanted)
+        here = list(self._places.values())
+        differences = {self._host: self._guide.node_differences(here, self._bridges())}
+        for place, path in here:
+            differences[path] = self._guide.task_differences(place, path)
+        return Survey(
+            self._node_id,
+            self._host,
+            self._book.copy(),
+            here,
+            look,
+            differences,
+            dict(self._wanted.refused),
+        )
+
+    def devices(self) -> tuple[str, ...]:
+        """The host's own, between which packets of networks are forwarded."""
+        return (*(leg.name for leg in self._legs(self._host)), *self._bridges())
+
+    def need(self) -> Need:
+        """What the networks of this node need of other programs on its host."""
+        is_built = self._fabric is not None
+        return needed(self._book, self.devices(), self._ground[1], is_built=is_built)
+
     def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
         """The same, but of tasks only for these."""
-        self.trouble, self._left_over = None, False
+        self.trouble, self._left_over, self._mended = None, False, []
         try:
-            self._note(self._build(look=look))
+            self._note(self._build(look=look), look=look)
         except (SwarmError, OSError) as error:
             self._failed(error, stale=True)
         try:
@@ -243,6 +273,7 @@ class DataPath:
                 port=port or VXLAN_PORT,
                 namespace=self._tunnels,
                 host=self._host,
+                holds=self._holds,
             )
             self._ground = ground
         # A host that publishes nothing is spared a route that may lie over one of its own.
@@ -252,7 +283,10 @@ class DataPath:
         return self._fabric.converge(self._wanted, fresh=look)
 
     def _filter(self, text: str) -> None:
-        self._nft.run(Path(self._host), text)
+        self._written.write(Path(self._host), FILTER, text)
+
+    def _holds(self, text: str) -> bool:
+        return self._written.stands(Path(self._host), FILTER, text)
 
     def _stand(self, place: Place, path: str) -> None:
         """The task's legs; raises what it cannot be without."""
@@ -262,7 +296,7 @@ class DataPath:
         for network_id in (*place.networks, *self._way_out(place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused
-        if any(_concerns(each.operation, path) for each in done.failed):
+        if any(concerns(each.operation, path) for each in done.failed):
             error = done.failed[0].error
             raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
         self._note(done)
@@ -286,29 +320,28 @@ class DataPath:
         return tuple(found)
 
     def _publish(self, *, look: bool = False) -> None:
-        bridges = [] if self._fabric is None else self._fabric.bridges()
-        self._guide.publish(self._places.values(), bridges, look=look)
+        self._guide.publish(self._places.values(), self._bridges(), look=look)
+
+    def _bridges(self) -> list[str]:
+        return [] if self._fabric is None else self._fabric.bridges()
 
     def _legs(self, path: str) -> Sequence[Leg]:
         return () if self._fabric is None else self._fabric.legs(path)
 
-    def _note(self, done: Done | None) -> None:
-        for each in () if done is None else done.failed:
-            self._failed(each.error, stale=isinstance(each.operation, _TAKES_BACK))
+    def _note(self, done: Done | None, *, look: bool = False) -> None:
+        if done is None:
+            return
+        for path in renewed(done.operations):
+            self._guide.renew(path)
+        if look:
+            self._mended += map(str, done.operations)
+        for each in done.failed:
+            self._failed(each.error, stale=takes_back(each.operation))
 
     def _failed(self, error: SwarmError | OSError, *, stale: bool) -> None:
         self._left_over = self._left_over or stale
         known = error if isinstance(error, SwarmError) else None
         self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
-
-
-def _concerns(operation: object, path: str) -> bool:
-    match operation:
-        case MakeLeg(key=key) | SetLeg(key=key):
-            return key.sandbox == path
-        case SetRoute(sandbox=sandbox):
-            return sandbox == path
-    return False
 
 
 def _unknown(what: str) -> TemporaryError:

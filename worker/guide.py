@@ -67,10 +67,7 @@ class Guide:
                 self.remove()
             return
         self._is_publishing = True
-        pools = tuple(pool.subnet for pool in network.pools)
-        ipv6 = any(":" in pool for pool in pools)
-        host = Path(self._host)
-        node = Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
+        node = self._node(network, leg, bridges)
         self._ingress.apply_node(node, self._mesh(network, places), look=look)
 
     def lead(self, place: Place, path: str, *, look: bool = False, new: bool = False) -> None:
@@ -79,14 +76,42 @@ class Guide:
         """
         network, leg = self._book.ingress(), self._leg(path)
         if network is not None and leg is not None:
-            pools = tuple(pool.subnet for pool in network.pools)
-            wished = Published(Path(path), leg.name, pools, self._way_out(path)), self._macs()
+            wished = self._published(network, leg, path), self._macs()
             if look or self._led.get(place.task_id) != wished:
                 self._led.pop(place.task_id, None)
                 self._ingress.apply_task(*wished, look=look)
                 self._led[place.task_id] = wished
         known = {network_id: self._view(network_id) for network_id in place.networks}
         self._balance.apply(self._sandbox(place, path), known, look=look, new=new)
+
+    def node_differences(
+        self, places: Iterable[tuple[Place, str]], bridges: Iterable[str]
+    ) -> list[str]:
+        """How this node's ports differ from what they ought to be, in words. Changes nothing."""
+        network, leg = self._book.ingress(), self._leg(self._host)
+        if network is None or leg is None:
+            return []
+        node = self._node(network, leg, bridges)
+        return self._ingress.node_differences(node, self._mesh(network, places))
+
+    def task_differences(self, place: Place, path: str) -> list[str]:
+        """The same of where a task's connections go, and by what way its answers."""
+        network, leg = self._book.ingress(), self._leg(path)
+        told: list[str] = []
+        if network is not None and leg is not None:
+            published = self._published(network, leg, path)
+            told += self._ingress.task_differences(published, self._macs())
+        known = {network_id: self._view(network_id) for network_id in place.networks}
+        return told + self._balance.differences(self._sandbox(place, path), known)
+
+    def renew(self, path: str) -> None:
+        """An interface there was made anew: what went with the old one is made again."""
+        self._led = {task: led for task, led in self._led.items() if led[0].namespace != Path(path)}
+        self._ingress.renew(Path(path))
+
+    def take_mended(self) -> list[str]:
+        """What looks found other than it was left, and put right, in words; each is told once."""
+        return [*self._ingress.take_mended(), *self._balance.take_mended()]
 
     def forget(self, place: Place, path: str) -> None:
         """A task is gone; its namespace may end."""
@@ -98,6 +123,16 @@ class Guide:
         """This node publishes nothing more."""
         self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
         self._is_publishing = False
+
+    def _node(self, network: Network, leg: Leg, bridges: Iterable[str]) -> Node:
+        pools = tuple(pool.subnet for pool in network.pools)
+        ipv6 = any(":" in pool for pool in pools)
+        host = Path(self._host)
+        return Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
+
+    def _published(self, network: Network, leg: Leg, path: str) -> Published:
+        pools = tuple(pool.subnet for pool in network.pools)
+        return Published(Path(path), leg.name, pools, self._way_out(path))
 
     def _mesh(self, network: Network, places: Iterable[tuple[Place, str]]) -> Mesh:
         own: list[Port] = []

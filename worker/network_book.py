@@ -112,6 +112,24 @@ class Book:
         nodes = {each.node_id for each in self.endpoints(network_id).values()}
         return frozenset(nodes - self.peers.keys())
 
+    def copy(self) -> "Book":
+        """As it is now, whatever is told later; the items are the same."""
+        made = Book()
+        made.networks, made.peers = dict(self.networks), dict(self.peers)
+        for network_id, services in self._services.items():
+            made._services[network_id] = dict(services)
+        for network_id, endpoints in self._endpoints.items():
+            made._endpoints[network_id] = dict(endpoints)
+        return made
+
+    def items(self, network_id: str) -> list[Item]:
+        """All that was told of a network, or of the other nodes (""), by key."""
+        if not network_id:
+            return [self.peers[key] for key in sorted(self.peers)]
+        own = self.networks.get(network_id)
+        within = sorted(self._within(network_id), key=key_of)
+        return within if own is None else [own, *within]
+
     def follow(self, message: Message) -> News:
         """Takes in a message."""
         named: set[Key] = set()

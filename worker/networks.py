@@ -10,17 +10,21 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from api.errors import Code, SwarmError
-from api.v1 import dispatcher_pb2, network_pb2, objects_pb2
+from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2
 from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
+from overlay_net.fabric.fabric import OWN_NAMESPACE
 from overlay_net.nft import LibNft
+from worker.checking import EVERY, NetworkChecks
 from worker.data_path import DataPath
 from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News
 from worker.node_networks import DRIVERS, Joined, NodeNetworks, NoNetworks
+from worker.obstacle_watch import ObstacleWatch
+from worker.redirects import Redirects
 from worker.task_place import Place, place_of
 
 log = logging.getLogger(__name__)
@@ -38,19 +42,40 @@ HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 class KernelNetworks:
     """NodeNetworks in the kernel of this host. One per daemon; close it.
 
-    `data_path`: makes that of the node of an id.
+    `data_path`: makes that of the node of an id; `host`: the file of the host's network namespace;
+    `look_every`: seconds between looks at what the kernel has, 0 for never.
     """
 
-    def __init__(self, nft: LibNft, monotonic: Clock, data_path: Callable[[str], DataPath]) -> None:
+    def __init__(
+        self,
+        nft: LibNft,
+        monotonic: Clock,
+        data_path: Callable[[str], DataPath],
+        *,
+        host: str = OWN_NAMESPACE,
+        look_every: float = EVERY,
+    ) -> None:
         self._nft = nft
         self._make = data_path
         self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
-        self._dns = DnsServer(nft, monotonic)
+        self._redirects = Redirects(nft)
+        self._dns = DnsServer(self._redirects, monotonic)
         self._node_id = ""
         self._data_path: DataPath | None = None
         self._told_at: dict[str, float] = {}
+        self._served: dict[str, Path] = {}
         self._retry: asyncio.Task[None] | None = None
+        self._devices: tuple[str, ...] | None = None
+        self._look_every = look_every
+        self._looking: asyncio.Task[NoReturn] | None = None
+        self._checks = NetworkChecks(
+            self._in_thread,
+            lambda: self._data_path,
+            self._redirects,
+            ObstacleWatch(nft, host),
+            monotonic,
+        )
 
     def drivers(self) -> Collection[str]:
         """See NodeNetworks."""
@@ -74,6 +99,9 @@ class KernelNetworks:
                 await self._serve_names(place, path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
+        if self._looking is None:
+            looking = self._checks.run(self._look_every)
+            self._looking = asyncio.create_task(looking, name="looks at networks")
 
     async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
         """See NodeNetworks."""
@@ -109,11 +137,21 @@ class KernelNetworks:
 
     async def leave(self, task_id: str) -> None:
         """See NodeNetworks."""
+        if (served := self._served.pop(task_id, None)) is not None:
+            self._redirects.forget(served)
         self._dns.detach(task_id)
         self._told_at.pop(task_id, None)
         data_path = self._data_path
         if data_path is not None:
             await self._act(lambda: data_path.leave(task_id))
+
+    def obstacles(self) -> Collection[objects_pb2.NetworkObstacle]:
+        """See NodeNetworks."""
+        return self._checks.obstacles()
+
+    async def check(self, order: check_pb2.CheckOrder) -> check_pb2.CheckReportRequest:
+        """See NodeNetworks."""
+        return await self._checks.check(order)
 
     async def clear(self) -> None:
         """See NodeNetworks."""
@@ -126,9 +164,9 @@ class KernelNetworks:
 
     async def close(self) -> None:
         """See NodeNetworks."""
-        if self._retry is not None:
-            self._retry.cancel()
-            await asyncio.wait({self._retry})
+        for task in filter(None, (self._retry, self._looking)):
+            task.cancel()
+            await asyncio.wait({task})
         self._dns.close()
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
@@ -176,6 +214,7 @@ class KernelNetworks:
 
     async def _serve_names(self, place: Place, path: str) -> None:
         sandbox = Sandbox(place.task_id, Path(path), place.networks, place.name_servers)
+        self._served[place.task_id] = sandbox.netns
         await self._dns.attach(sandbox)
 
     async def _act(self, function: Callable[[], T]) -> T:
@@ -186,7 +225,12 @@ class KernelNetworks:
             self._look_after()
 
     def _look_after(self) -> None:
-        if self._data_path is None or self._data_path.trouble is None:
+        if self._data_path is None:
+            return
+        if self._devices != (devices := self._data_path.devices()):
+            self._devices = devices
+            self._checks.needs_more()
+        if self._data_path.trouble is None:
             return
         if self._retry is None or self._retry.done():
             log.warning("networks are not as they ought to be: %s", self._data_path.trouble)
@@ -207,11 +251,13 @@ class KernelNetworks:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def open_networks(monotonic: Clock) -> NodeNetworks:
-    """The networks of this host, as far as it can build any."""
+def open_networks(monotonic: Clock, look_every: float = EVERY) -> NodeNetworks:
+    """The networks of this host, as far as it can build any. `look_every`: see KernelNetworks."""
     try:
         nft = LibNft()
-        return KernelNetworks(nft, monotonic, lambda node_id: DataPath(node_id, nft))
+        return KernelNetworks(
+            nft, monotonic, lambda node_id: DataPath(node_id, nft), look_every=look_every
+        )
     except SwarmError as error:
         log.warning("tasks here have no networks but the host's: %s", error)
         return NoNetworks()

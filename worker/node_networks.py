@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from api.errors import Code, SwarmError
-from api.v1 import dispatcher_pb2, objects_pb2
+from api.v1 import check_pb2, dispatcher_pb2, objects_pb2
 from worker.network_book import Item, News
 from worker.task_place import place_of
 
@@ -59,6 +59,12 @@ class NodeNetworks(Protocol):
     async def leave(self, task_id: str) -> None:
         """The task's container has ended: its network stack goes. No error if there is none."""
 
+    def obstacles(self) -> Collection[objects_pb2.NetworkObstacle]:
+        """What other programs of the host do that is in the way, as far as is known."""
+
+    async def check(self, order: check_pb2.CheckOrder) -> check_pb2.CheckReportRequest:
+        """Looks at networks as the order says, or mends what is wrong."""
+
     async def clear(self) -> None:
         """The node has left its swarm: nothing of its networks stays."""
 
@@ -97,6 +103,14 @@ class NoNetworks:
 
     async def leave(self, task_id: str) -> None:
         """See NodeNetworks."""
+
+    def obstacles(self) -> Collection[objects_pb2.NetworkObstacle]:
+        """See NodeNetworks."""
+        return ()
+
+    async def check(self, order: check_pb2.CheckOrder) -> check_pb2.CheckReportRequest:
+        """See NodeNetworks: there is nothing to look at."""
+        return check_pb2.CheckReportRequest(order_id=order.id)
 
     async def clear(self) -> None:
         """See NodeNetworks."""

@@ -69,6 +69,9 @@ class Work(Protocol):
     async def serve_commands(self, channel: grpc.aio.Channel) -> None:
         """Runs what the manager asks for in tasks, until it is cancelled."""
 
+    async def serve_checks(self, channel: grpc.aio.Channel) -> None:
+        """Looks at networks when the manager asks for it, until it is cancelled."""
+
 
 class ReopenSession(Exception):
     """The session was in order, and a new one is wanted at once."""
@@ -140,6 +143,7 @@ class Session:
                 self._work.deliver(self._send),
                 self._work.serve_logs(self._channel),
                 self._work.serve_commands(self._channel),
+                self._work.serve_checks(self._channel),
             )
         finally:
             stream.cancel()

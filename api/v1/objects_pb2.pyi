@@ -336,6 +336,7 @@ class NodeDescription(message.Message):
     NETWORK_DRIVERS_FIELD_NUMBER: builtins.int
     WIREGUARD_KEY_FIELD_NUMBER: builtins.int
     WIREGUARD_ADDRESS_FIELD_NUMBER: builtins.int
+    NETWORK_OBSTACLES_FIELD_NUMBER: builtins.int
     hostname: builtins.str
     address: builtins.str
     data_path_address: builtins.str
@@ -359,6 +360,8 @@ class NodeDescription(message.Message):
     def network_drivers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """empty: it does not say"""
 
+    @builtins.property
+    def network_obstacles(self) -> containers.RepeatedCompositeFieldContainer[NetworkObstacle]: ...
     def __init__(
         self,
         *,
@@ -372,10 +375,40 @@ class NodeDescription(message.Message):
         network_drivers: abc.Iterable[builtins.str] | None = ...,
         wireguard_key: builtins.bytes = ...,
         wireguard_address: builtins.str = ...,
+        network_obstacles: abc.Iterable[NetworkObstacle] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "platform", b"platform", "resources", b"resources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "platform", b"platform", "resources", b"resources", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "network_obstacles", b"network_obstacles", "platform", b"platform", "resources", b"resources", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class NetworkObstacle(message.Message):
+    """What another program on a host does that is in the way of networks."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    REMEDY_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    what: builtins.str
+    why: builtins.str
+    remedy: builtins.str
+    command: builtins.str
+    """does it, or shows more"""
+    def __init__(
+        self,
+        *,
+        what: builtins.str = ...,
+        why: builtins.str = ...,
+        remedy: builtins.str = ...,
+        command: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "remedy", b"remedy", "what", b"what", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

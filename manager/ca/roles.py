@@ -60,6 +60,9 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
         ),
     },
     "Logs": {EVERY_ROLE: ("Subscribe",)},
+    # To look is a read; to mend changes hosts.
+    "NetworkCheck": {EVERY_ROLE: ("Check",), _WRITERS: ("Fix",)},
+    "CheckBroker": {_NODES: ("Listen", "Report")},
     "LogBroker": {_NODES: ("Listen", "Publish")},
     # Whoever runs commands in any task has the whole swarm: no worker passes that on.
     "Exec": {_WRITERS: ("Run",)},

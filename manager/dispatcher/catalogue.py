@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from api import states
+from api.network_digest import digest
 from api.networks import driver_of, is_encrypted, mtu_of
 from api.v1 import network_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.allocator.ipam import bare
@@ -61,6 +62,7 @@ class Catalogue:
         self._of_network: dict[str, dict[Key, None]] = {}
         self._readers: dict[str, dict[Reader, None]] = {}
         self._everybodys = {UNDERLAY}
+        self._digests: dict[str, bytes] = {}
         self.ingress = ""
         """The id of the ingress network, of which every node is told."""
 
@@ -89,6 +91,7 @@ class Catalogue:
         """Makes every item from the state as it is."""
         self._items.clear()
         self._of_network.clear()
+        self._digests.clear()
         self.ingress = ""
         for network in self._view.all(Network):
             self._note_ingress(network)
@@ -121,6 +124,15 @@ class Catalogue:
     def keys(self, network_id: str) -> Iterable[Key]:
         """The items of a network."""
         return list(self._of_network.get(network_id, ()))
+
+    def digest(self, network_id: str) -> bytes | None:
+        """Of all items of a network, or of all nodes (UNDERLAY); None if it cannot be told yet."""
+        if network_id != UNDERLAY and Key(NETWORK, network_id, network_id) not in self._items:
+            return None
+        if network_id not in self._digests:
+            items = (self._items[key] for key in self._of_network.get(network_id, ()))
+            self._digests[network_id] = digest(items)
+        return self._digests[network_id]
 
     def _refresh_network(self, network: Network, *, gone: bool) -> list[Key]:
         own = Key(NETWORK, network.id, network.id)
@@ -168,6 +180,7 @@ class Catalogue:
             if item == before:
                 continue
             changed.append(key)
+            self._digests.pop(key.network_id, None)
             if item is not None:
                 self._items[key] = item
                 self._of_network.setdefault(key.network_id, {})[key] = None

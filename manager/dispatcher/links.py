@@ -52,6 +52,10 @@ class Feed:
         self._assignments.observe_networks(keys, self._monotonic())
         self._woken.set()
 
+    def digests(self) -> dict[str, bytes]:
+        """As NodeNetworks.digests."""
+        return self._networks.digests()
+
     def confirmed(self, applied: int) -> int:
         """As Assignments.confirmed."""
         return self._assignments.confirmed(applied, self._version())

@@ -124,6 +124,13 @@ class NodeNetworks:
             del self._told[key]
         return [_removal(key) for key in gone]
 
+    def digests(self) -> dict[str, bytes]:
+        """What the node is to know, as digests, by network; UNDERLAY: of the other nodes."""
+        underlay = {UNDERLAY} if self._has_peers else set[str]()
+        known = underlay | {self._catalogue.ingress, *self._joined} - {""}
+        found = {each: self._catalogue.digest(each) for each in known}
+        return {each: summed for each, summed in found.items() if summed is not None}
+
     def resync(self) -> None:
         """Any item may be different."""
         self._news.update(dict.fromkeys(self._told))

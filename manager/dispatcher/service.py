@@ -115,6 +115,10 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         await self._term().report(request.session_id, caller().id, request.updates)
         return dispatcher_pb2.UpdateTaskStatusResponse()
 
+    def digests(self, node_id: str) -> dict[str, bytes] | None:
+        """See Term; None also while this manager does not lead."""
+        return None if self._present is None else self._present.digests(node_id)
+
     def _term(self) -> Term:
         if self._present is None:
             raise endings.not_leading()

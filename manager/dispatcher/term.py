@@ -212,6 +212,11 @@ class Term:
             link.detach(feed)
             feed.close()
 
+    def digests(self, node_id: str) -> dict[str, bytes] | None:
+        """What a node is to know of networks, by network; None while it follows no assignments."""
+        link = self._links.get(node_id)
+        return None if link is None or link.feed is None else link.feed.digests()
+
     def _find_file(self, key: Key) -> File | None:
         return find(self._store, key)
 

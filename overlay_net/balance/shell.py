@@ -67,6 +67,16 @@ class Balance:
             self._cut(sandbox, gone)
         self._seen[sandbox.id] = wished
 
+    def differences(self, sandbox: Sandbox, known: Mapping[str, View]) -> list[str]:
+        """How a container's table differs from what is wished, in words; nothing is changed."""
+        wished = [known.get(network, View()) for network in sandbox.networks]
+        content = views.content(wished, sandbox.id)
+        return self._tables.differences(sandbox.namespace, views.BASE, content)
+
+    def take_mended(self) -> list[str]:
+        """See Tables."""
+        return self._tables.take_mended()
+
     def forget(self, sandbox: Sandbox) -> None:
         """The container is gone; its namespace may end."""
         self._seen.pop(sandbox.id, None)

@@ -1,4 +1,4 @@
-"""A manager as an agent sees it: dispatcher and log broker on a unix socket, without a brain."""
+"""A manager as an agent sees it: dispatcher and brokers on a unix socket, without a brain."""
 
 import asyncio
 from collections import defaultdict
@@ -11,6 +11,7 @@ import grpc
 from api import channel, status, times
 from api.errors import Code, SwarmError
 from api.v1 import (
+    check_pb2_grpc,
     dispatcher_pb2,
     dispatcher_pb2_grpc,
     logs_pb2,
@@ -18,6 +19,7 @@ from api.v1 import (
     objects_pb2,
     types_pb2,
 )
+from tests.support.fake_check_broker import FakeCheckBroker
 
 Change = dispatcher_pb2.AssignmentChange
 Message = dispatcher_pb2.AssignmentsMessage
@@ -48,6 +50,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.published: dict[str, list[logs_pb2.PublishLogsMessage]] = defaultdict(list)
         self.hold_publish: asyncio.Event | None = None
         self.hold_assignments: asyncio.Event | None = None
+        self.checks = FakeCheckBroker()
         self._changed = asyncio.Condition()
         self._sequence = 0
         self._streams: list[asyncio.Queue[Message | None]] = []
@@ -61,6 +64,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self._server = grpc.aio.server(options=channel.SERVER_OPTIONS)
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self, self._server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(self, self._server)
+        check_pb2_grpc.add_CheckBrokerServicer_to_server(self.checks, self._server)
         self._server.add_insecure_port(channel.socket_target(self.path))
         await self._server.start()
 

@@ -77,7 +77,15 @@ def _ranges(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    lazy={
+        "check": (
+            "swarmctl.cli.commands.network_check:check",
+            "Look whether networks do what they ought to, and mend them",
+        ),
+    },
+)
 def network() -> None:
     """Manage networks: tasks in one meet each other by name, on whatever hosts they are."""
 

@@ -279,6 +279,7 @@ def _pretty(each: objects_pb2.Node) -> str:
         ]
     engine = sorted(description.engine.labels.items())
     lines += [(f"Engine Label {key}", value) for key, value in engine]
+    lines += [("In the Way of Networks", one.what) for one in description.network_obstacles]
     labels = sorted(each.spec.annotations.labels.items())
     lines += [(f"Label {key}", value) for key, value in labels]
     return pretty(lines)

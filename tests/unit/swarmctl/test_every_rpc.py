@@ -61,6 +61,8 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     },
     "Exec": {STEERING: "Run"},
     "ExecBroker": {MEMBERS: "Listen Attach"},
+    "NetworkCheck": {EVERYBODY: "Check", STEERING: "Fix"},
+    "CheckBroker": {MEMBERS: "Listen Report"},
     "Logs": {EVERYBODY: "Subscribe"},
     "LogBroker": {MEMBERS: "Listen Publish"},
     "Dispatcher": {MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus"},

@@ -50,6 +50,8 @@ def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
         ('node_generic_resources = ["gpu"]', "no generic resource"),
         ("labels = 3", "a table of texts"),
         ('networks = "some"', "one of kernel, none"),
+        ('look_at_networks_every = "often"', "a number of seconds"),
+        ("look_at_networks_every = -1", "a number of seconds"),
         ("[labels]\nrack = 1", "a table of texts"),
         ('registry_cas = ["/etc/r.pem"]', "a table of texts"),
     ],

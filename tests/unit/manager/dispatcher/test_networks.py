@@ -16,6 +16,8 @@ from manager.state.changes import Change, StoredObject, batch, copy, create, del
 from tests.sim.control.known import KnownNetworks, item_of, right
 from tests.support.builders import DOWN, READY, cluster, join, network, node, publish, service, task
 from tests.support.sealed_store import SealedStore
+from worker.network_book import Book
+from worker.survey import digests
 
 Message = dispatcher_pb2.AssignmentsMessage
 Network = objects_pb2.Network
@@ -52,6 +54,8 @@ class Station:
         self.catalogue = Catalogue(self.store)
         self.streams: dict[str, Assignments] = {}
         self.known: dict[str, KnownNetworks] = {}
+        self.told: dict[str, NodeNetworks] = {}
+        self.books: dict[str, Book] = {}
         self.heard: dict[str, list[Any]] = {}
         self.catalogue.begin()
         for each in (cluster(), *objects):
@@ -62,6 +66,7 @@ class Station:
         stream = Assignments(node_id, lambda _: None, networks)
         networks.heard = lambda keys: stream.observe_networks(keys, 0.0)
         self.streams[node_id], self.known[node_id] = stream, KnownNetworks()
+        self.told[node_id], self.books[node_id] = networks, Book()
         self._hear(node_id, stream.complete(self.store.tasks_of_node(node_id), self.store.version))
 
     def write(self, *changes: Change) -> None:
@@ -90,6 +95,7 @@ class Station:
         self.heard[node_id] = [change for each in messages for change in each.changes]
         for each in messages:
             self.known[node_id].follow(each)
+            self.books[node_id].follow(each)
 
     def names(self, node_id: str) -> list[str]:
         return sorted(":".join(key) for key in self.known[node_id].items)
@@ -97,6 +103,8 @@ class Station:
     def agrees(self) -> None:
         for node_id, known in self.known.items():
             assert known.items == right(self.store, node_id)
+            # By this `network check` finds out whether a node knows what it was told.
+            assert self.told[node_id].digests() == digests(self.books[node_id])
 
 
 def front_and_back() -> Station:
@@ -368,3 +376,16 @@ def test_what_rests_for_too_long_is_complained_of_now_and_then() -> None:
 
     moments = [0.0, OVERDUE - 1, OVERDUE, OVERDUE + 1, 2 * OVERDUE]
     assert [look(now) for now in moments] == [False, False, True, False, True]
+
+
+def test_who_knows_something_else_has_another_digest() -> None:
+    station = front_and_back()
+    station.open("n1")
+    before = station.told["n1"].digests()
+    assert before == digests(station.books["n1"])
+    station.change(Node, "n2", lambda each: setattr(each.status, "address", "192.0.2.9"))
+    after = station.told["n1"].digests()
+    assert {key for key in after if after[key] != before.get(key)} == {""}
+    assert after != digests(station.books["n1"])
+    station.flush()
+    station.agrees()
