@@ -9,14 +9,14 @@ from pathlib import Path
 
 from overlay_net.balance import shell as balance
 from overlay_net.balance.views import View, view
-from overlay_net.fabric.hardware import hardware_address, shown
+from overlay_net.fabric.hardware import bridge_name, hardware_address, shown
 from overlay_net.fabric.picture import Leg, On
 from overlay_net.ingress.host import Node
-from overlay_net.ingress.ports import Mesh, Port, mesh, of
+from overlay_net.ingress.ports import Mesh, Port, PortKey, mesh, of
 from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task as Published
 from overlay_net.nft import LibNft
-from worker.network_book import Book, Network, News
+from worker.network_book import Book, News
 from worker.task_place import Place
 
 Legs = Callable[[str], Iterable[Leg]]
@@ -49,10 +49,12 @@ class Guide:
             self._views.pop(network_id, None)
 
     def publishes(self, places: Iterable[Place]) -> bool:
-        """Whether any port is published here: in the swarm, or by a task of these for its node."""
+        """Whether the swarm publishes any port here: a service, or a task of these for its node."""
         network = self._book.ingress()
         services = () if network is None else self._book.services(network.id).values()
-        return any(each.ports for each in services) or any(each.ports for each in places)
+        return any(each.ports for each in services) or any(
+            each.ports and not each.lone for each in places
+        )
 
     def publish(
         self, places: Iterable[tuple[Place, str]], bridges: Iterable[str], *, look: bool = False
@@ -62,16 +64,26 @@ class Guide:
         """
         network = self._book.ingress()
         leg = self._leg(self._host)
-        if network is None or leg is None:
+        here = list(places)
+        host = Path(self._host)
+        if network is not None and leg is not None:
+            pools = tuple(pool.subnet for pool in network.pools)
+            ipv6 = any(":" in pool for pool in pools)
+            node = Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
+        elif any(place.lone and place.ports for place, _ in here):
+            # What stands on bridges of this host needs no network of the swarm.
+            node = Node(self._node_id, host, "", 0, (), tuple(bridges), True)
+        else:
             if self._is_publishing:
                 self.remove()
             return
         self._is_publishing = True
-        pools = tuple(pool.subnet for pool in network.pools)
-        ipv6 = any(":" in pool for pool in pools)
-        host = Path(self._host)
-        node = Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
-        self._ingress.apply_node(node, self._mesh(network, places), look=look)
+        self._ingress.apply_node(node, self._mesh(here), look=look)
+
+    def published(self, places: Iterable[tuple[Place, str]]) -> frozenset[PortKey]:
+        """The ports of this host that lead to containers."""
+        ports = self._mesh(places).ports
+        return frozenset((each.protocol, each.published, each.host_ip) for each in ports)
 
     def lead(self, place: Place, path: str, *, look: bool = False, new: bool = False) -> None:
         """Where a task's connections go, and by what way its answers. `new`: its network stack was
@@ -99,10 +111,14 @@ class Guide:
         self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
         self._is_publishing = False
 
-    def _mesh(self, network: Network, places: Iterable[tuple[Place, str]]) -> Mesh:
+    def _mesh(self, places: Iterable[tuple[Place, str]]) -> Mesh:
         own: list[Port] = []
         for place, path in places:
-            own += [of(port, self._way_out(path)) for port in place.ports]
+            if way := self._way_out(path):
+                own += [of(port, way) for port in place.ports]
+        network = self._book.ingress()
+        if network is None:
+            return mesh((), (), (), own)
         return mesh(
             self._book.services(network.id).values(),
             self._book.endpoints(network.id).values(),
@@ -139,10 +155,14 @@ class Guide:
         return next((leg for leg in self._legs(path) if leg.name.startswith(_INGRESS)), None)
 
     def _way_out(self, path: str) -> tuple[str, ...]:
-        """A task's addresses on bridges of this host, at most one of each family."""
+        """A task's addresses on bridges of this host, at most one of each family; none on those of
+        internal networks, in which nothing is led from outside.
+        """
+        networks = self._book.networks.values()
+        closed = {bridge_name(each.id) for each in networks if each.internal}
         found: dict[bool, str] = {}
         for leg in self._legs(path):
-            if leg.on is On.BRIDGE:
+            if leg.on is On.BRIDGE and leg.parent not in closed:
                 for address in sorted(leg.addresses):
                     found.setdefault(":" in address, address.partition("/")[0])
         return tuple(found.values())

@@ -115,6 +115,12 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         await self._term().report(request.session_id, caller().id, request.updates)
         return dispatcher_pb2.UpdateTaskStatusResponse()
 
+    async def Attach(
+        self, request: dispatcher_pb2.AttachRequest, context: Context
+    ) -> dispatcher_pb2.AttachResponse:
+        """A place in a network for a container of the calling node."""
+        return await self._term().attach(caller().id, request)
+
     def _term(self) -> Term:
         if self._present is None:
             raise endings.not_leading()

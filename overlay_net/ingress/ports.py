@@ -16,6 +16,10 @@ PROTOCOLS = {
 }
 
 
+PortKey = tuple[str, int, str]
+"""Protocol, port of the host, and its one address that has it, or "" for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """A port of this node. `backends`: addresses of tasks; of a port of mode host, its own task's.

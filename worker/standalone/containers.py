@@ -1,0 +1,421 @@
+"""The containers of a host that are no tasks: made, started, ended and connected as its operator
+says.
+
+A thin shell. They run through an executor of their own over the same driver as tasks do, and
+outlive the daemon, as their networks do; what the disk says of them is enough to go on. Nothing
+restarts them. Managers know of none of this but the places in networks of the swarm.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from api.errors import Code, SwarmError
+from api.ids import IdSource
+from api.times import duration, timestamp
+from api.v1 import containers_pb2, dispatcher_pb2, logs_pb2, network_pb2, objects_pb2, specs_pb2
+from hostkit.clock import Clock
+from runtime.driver import ContainerDriver, ContainerState
+from worker.attachments import Attachments
+from worker.container import ContainerExecutor
+from worker.executor import TemporaryError
+from worker.node_networks import Joined, NodeNetworks
+from worker.standalone import ports, specs
+from worker.standalone.clothes import dressed, find, identity, mode_of, shares
+from worker.standalone.host_networks import HostNetworks
+from worker.standalone.host_ports import is_free
+from worker.standalone.local_networks import LocalNetworks
+from worker.standalone.stacks import Stacks
+from worker.standalone.storage import LocalStorage, place_of
+from worker.standalone.views import view
+
+log = logging.getLogger(__name__)
+
+Container = containers_pb2.Container
+Place = containers_pb2.ContainerEndpoint
+Asked = specs_pb2.NetworkAttachmentSpec
+Task = objects_pb2.Task
+
+PATIENCE = 20.0
+"""Seconds in which managers have to tell of a place that they gave."""
+STEP = 0.05
+_SHORT = 12
+
+
+class Containers:
+    """Of one host. `recover` first, `close` last."""
+
+    def __init__(
+        self,
+        driver: ContainerDriver,
+        executor: ContainerExecutor,
+        networks: NodeNetworks,
+        stacks: Stacks,
+        attachments: Attachments,
+        storage: LocalStorage,
+        *,
+        ids: IdSource,
+        wall: Clock,
+    ) -> None:
+        """`stacks`: what all executors of the host join their containers to."""
+        self._driver = driver
+        self._executor = executor
+        self._networks = networks
+        self._attachments = attachments
+        self._storage = storage
+        self._ids = ids
+        self._wall = wall
+        self._containers: dict[str, Container] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self.host = HostNetworks(LocalNetworks(), storage, networks, ids)
+        stacks.lend, stacks.end_sharers = self._lend, self._end_sharers
+
+    async def recover(self, *, member: bool) -> None:
+        """Goes on with what an earlier daemon left, once the driver has. `member`: the host is in
+        a swarm.
+        """
+        saved = await self._storage.load()
+        self._containers = {each.id: each for each in saved.containers}
+        found = set(await self._executor.recover())
+        for unknown in found - self._containers.keys():
+            log.warning("container %s is not known any more and is removed", unknown)
+            await self._driver.remove(unknown)
+        running = [each for each in self._containers.values() if await self._runs(each)]
+        over = self._containers.keys() - {each.id for each in running}
+        local = LocalNetworks(saved.networks, saved.endpoints)
+        gone = [place_of(each) for each in saved.endpoints if each.task_id in over]
+        for owner in over:
+            local.take_back(owner)
+        await self._storage.write(gone=gone)
+        self.host.local = local
+        for each in running:
+            for place in [place for place in each.networks if not place.network_id]:
+                each.networks.remove(place)  # the daemon died before it was connected
+            self._attachments.hold(place.attachment_id for place in each.networks)
+        await self._networks.begin(local.items(), map(dressed, running), member=member)
+        for each in running:
+            self._watch(each)
+
+    async def close(self) -> None:
+        """Watches no more; what runs goes on."""
+        watchers = list(self._watchers.values())
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        await self._storage.close()
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def create(self, spec: containers_pb2.StandaloneSpec) -> Container:
+        """A container that does not run yet; its image is here afterwards."""
+        container = specs.made(spec, self._ids(), timestamp(self._wall()))
+        name = container.spec.annotations.name
+        if find(self._all(), name) is not None:
+            raise _name_taken(name)
+        shared = mode_of(container.spec)
+        if shares(container, self._all()) is None and ":" in shared:
+            raise _unknown(shared.partition(":")[2])
+        await self._executor.image(spec.container)
+        if find(self._all(), name) is not None:  # another call was faster
+            raise _name_taken(name)
+        self._containers[container.id] = container
+        try:
+            await self._storage.write([container])
+        except BaseException:
+            del self._containers[container.id]
+            raise
+        return await self._view(container)
+
+    async def start(self, key: str) -> Container:
+        """Lets it run, with its networks and ports; nothing happens if it does."""
+        async with self._locked(key) as container:
+            state = await self._state(container)
+            if state is not None and state.phase == "exited":
+                raise SwarmError(
+                    Code.REFUSED,
+                    f"container {_name(container)} cannot be started again",
+                    why="it has ended, and what it wrote would be lost",
+                    remedy="remove it, and make another",
+                )
+            if state is None or state.phase != "running":
+                await self._start(container)
+            return await self._view(container)
+
+    async def stop(self, key: str, grace: float | None) -> Container:
+        """Asks it to end, and kills it after `grace` seconds, or its own; nothing happens to one
+        that does not run.
+        """
+        async with self._locked(key) as container:
+            task = dressed(container)
+            if grace is not None:
+                task.spec.container.stop_grace_period.CopyFrom(duration(grace))
+            await self._executor.shutdown(task)
+            await self._release(container)
+            return await self._view(container)
+
+    async def remove(self, key: str, *, force: bool) -> str:
+        """Deletes every trace. REFUSED if it runs, unless `force`, which kills it."""
+        async with self._locked(key) as container:
+            if await self._runs(container) and not force:
+                raise SwarmError(
+                    Code.REFUSED,
+                    f"container {_name(container)} cannot be removed",
+                    why="it runs",
+                    remedy="stop it first, or use force",
+                )
+            task = dressed(container)
+            await self._executor.terminate(task)
+            await self._release(container)
+            await self._executor.remove(task)
+            await self._storage.write(gone=[place_of(container)])
+            del self._containers[container.id]
+            return container.id
+
+    async def every(self, *, stopped: bool) -> list[Container]:
+        """Newest first; those that run, and with `stopped` all others."""
+        shown = [await self._view(container) for container in self._all()]
+        wanted = [each for each in shown if stopped or each.state == Container.STATE_RUNNING]
+        return sorted(wanted, key=lambda each: each.created_at.ToNanoseconds(), reverse=True)
+
+    async def inspect(self, key: str) -> Container:
+        """One, as it is now."""
+        return await self._view(self._get(key))
+
+    async def logs(
+        self, key: str, options: logs_pb2.LogOptions
+    ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
+        """What it wrote; see Executor."""
+        lines = self._executor.logs(dressed(self._get(key)), options)
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                yield line
+
+    # --- networks ---------------------------------------------------------------------------
+
+    async def connect(self, key: str, asked: Asked) -> Container:
+        """Puts it into a further network, while it runs or before. Fails as a whole, or not."""
+        async with self._locked(key) as container:
+            specs.refuse_connecting(container, asked)
+            changed = _copy(container)
+            place = changed.networks.add(
+                name=asked.target, aliases=asked.aliases, asked=asked.addresses
+            )
+            if not await self._runs(container):
+                return await self._keep(changed)
+            try:
+                await self._take(changed, place)
+                await self._until_told(lambda: self._networks.join(dressed(changed)))
+                return await self._keep(changed)
+            except BaseException:
+                await self._give_back(changed, place)
+                await self._keep(container)
+                raise
+
+    async def disconnect(self, key: str, network: str, *, force: bool) -> Container:
+        """Takes it out of a network, also while it runs. NOT_FOUND if it is in none of that name,
+        unless `force`.
+        """
+        async with self._locked(key) as container:
+            changed = _copy(container)
+            place = next((p for p in changed.networks if network in (p.name, p.network_id)), None)
+            if place is None and force:
+                return await self._view(container)
+            if place is None:
+                raise SwarmError(
+                    Code.NOT_FOUND,
+                    f"container {_name(container)} is not connected to network {network!r}",
+                )
+            left = Place()
+            left.CopyFrom(place)
+            changed.networks.remove(place)
+            if await self._runs(container):
+                await self._networks.join(dressed(changed))
+                await self._give_back(container, left)
+            return await self._keep(changed)
+
+    # --- within -----------------------------------------------------------------------------
+
+    async def _start(self, container: Container) -> None:
+        changed = _copy(container)
+        other = shares(container, self._all())
+        if other is not None and not await self._runs(other):
+            raise _not_running(other)
+        try:
+            for place in changed.networks:
+                await self._take(changed, place)
+            settled: list[specs_pb2.PortConfig] = []
+            if container.spec.ports:
+                used = await self._networks.published()
+                settled = ports.settled(container.spec.ports, used, is_free)
+            del changed.ports[:]
+            changed.ports.extend(settled)
+            await self._keep(changed)
+            await self._until_told(lambda: self._executor.prepare(dressed(changed)))
+            await self._executor.start(dressed(changed))
+        except BaseException:
+            await self._executor.remove(dressed(changed))
+            await self._release(changed)
+            raise
+        self._watch(changed)
+
+    async def _take(self, container: Container, place: Place) -> None:
+        """A place of the container in one network; it is noted before a manager is asked."""
+        local = await self.host.find(place.name)
+        if local is not None:
+            place.network_id, place.driver = local.id, local.spec.driver
+            await self.host.give(local, _endpoint(container, place), place.asked)
+            return
+        place.attachment_id = self._ids()
+        await self._keep(container)
+        request = dispatcher_pb2.AttachRequest(
+            attachment_id=place.attachment_id,
+            network=Asked(target=place.name, aliases=place.aliases, addresses=place.asked),
+            container=identity(container),
+        )
+        answer = await self._attachments.attach(request)
+        place.network_id, place.name, place.driver = answer.network_id, answer.name, "overlay"
+
+    async def _give_back(self, container: Container, place: Place) -> None:
+        if place.attachment_id:
+            self._attachments.drop(place.attachment_id)
+        elif place.network_id:
+            await self.host.take_back(container.id, place.network_id)
+
+    async def _release(self, container: Container) -> None:
+        """It does not run: its places and ports are others' from now on."""
+        changed = _copy(self._containers.get(container.id, container))
+        for place in (*container.networks, *changed.networks):
+            await self._give_back(container, place)
+        for place in changed.networks:
+            place.attachment_id = place.network_id = ""
+        del changed.ports[:]
+        await self._keep(changed)
+
+    async def _until_told(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Tries a step until managers have told this node what it needs to know for that."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                await step()
+            except TemporaryError:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+            else:
+                return
+            await asyncio.sleep(STEP)
+
+    async def _lend(self, key: str) -> Joined:
+        """The network stack of a container that runs, for another one."""
+        owner = self._get(key)
+        state = await self._state(owner)
+        if state is None or state.phase != "running":
+            raise _not_running(owner)
+        root = Path("/proc", str(state.pid))
+        addresses = await self._networks.addresses(owner.id)
+        own = [text.partition("/")[0] for each in addresses.values() for text in each]
+        resolv_conf = await asyncio.to_thread((root / "root/etc/resolv.conf").read_text)
+        return Joined(str(root / "ns/net"), tuple(own), resolv_conf)
+
+    async def _end_sharers(self, container_id: str) -> None:
+        for each in self._all():
+            owner = shares(each, self._all())
+            if owner is not None and owner.id == container_id:
+                await self._executor.terminate(dressed(each))
+
+    def _watch(self, container: Container) -> None:
+        watcher = asyncio.create_task(self._await_end(container), name=f"container {container.id}")
+        self._watchers[container.id] = watcher
+        watcher.add_done_callback(lambda ended: self._watched(container.id, ended))
+
+    def _watched(self, container_id: str, watcher: asyncio.Task[None]) -> None:
+        if self._watchers.get(container_id) is watcher:
+            del self._watchers[container_id]
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            log.error("container %s: its end is not seen to", container_id, exc_info=error)
+
+    async def _await_end(self, container: Container) -> None:
+        await self._executor.wait(dressed(container))
+        async with self._lock(container.id):
+            present = self._containers.get(container.id)
+            if present is not None:
+                await self._release(present)
+
+    async def _keep(self, container: Container) -> Container:
+        await self._storage.write([container])
+        self._containers[container.id] = container
+        return await self._view(container)
+
+    async def _view(self, container: Container) -> Container:
+        present = self._containers.get(container.id, container)
+        addresses = await self._networks.addresses(container.id)
+        return view(present, await self._state(container), addresses)
+
+    async def _runs(self, container: Container) -> bool:
+        state = await self._state(container)
+        return state is not None and state.phase == "running"
+
+    async def _state(self, container: Container) -> ContainerState | None:
+        try:
+            return await self._driver.state(container.id)
+        except SwarmError as error:
+            if error.code is Code.NOT_FOUND:
+                return None
+            raise
+
+    def _all(self) -> list[Container]:
+        return list(self._containers.values())
+
+    def _get(self, key: str) -> Container:
+        found = find(self._all(), key)
+        if found is None:
+            raise _unknown(key)
+        return found
+
+    @contextlib.asynccontextmanager
+    async def _locked(self, key: str) -> AsyncIterator[Container]:
+        """A container to which nothing else is done meanwhile."""
+        container_id = self._get(key).id
+        async with self._lock(container_id):
+            yield self._get(container_id)
+
+    def _lock(self, container_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(container_id, asyncio.Lock())
+
+
+def _endpoint(container: Container, place: Place) -> network_pb2.NetworkEndpoint:
+    return network_pb2.NetworkEndpoint(
+        task_id=container.id,
+        name=_name(container),
+        aliases=[container.id[:_SHORT], *place.aliases],
+        hostname=container.spec.container.hostname,
+    )
+
+
+def _copy(container: Container) -> Container:
+    made = Container()
+    made.CopyFrom(container)
+    return made
+
+
+def _name(container: Container) -> str:
+    return container.spec.annotations.name
+
+
+def _unknown(key: str) -> SwarmError:
+    return SwarmError(Code.NOT_FOUND, f"there is no container {key!r} on this host")
+
+
+def _name_taken(name: str) -> SwarmError:
+    return SwarmError(Code.EXISTS, f"this host has a container {name} already")
+
+
+def _not_running(owner: Container) -> SwarmError:
+    return SwarmError(
+        Code.REFUSED,
+        f"the network stack of container {_name(owner)} cannot be shared",
+        why="it does not run",
+        remedy="start it first",
+    )
