@@ -405,7 +405,12 @@ def _name(container: Container) -> str:
 
 
 def _unknown(key: str) -> SwarmError:
-    return SwarmError(Code.NOT_FOUND, f"there is no container {key!r} on this host")
+    return SwarmError(
+        Code.NOT_FOUND,
+        f"there is no container {key!r} on this host",
+        why="tasks are none of them: they are in the networks of their service",
+        remedy="for a task: swarmctl service update --network-add, or --network-rm",
+    )
 
 
 def _name_taken(name: str) -> SwarmError:
