@@ -31,7 +31,7 @@ def mesh(swarm: Swarm) -> Iterator[str]:
 def held(swarm: Swarm, network: str) -> dict[str, list[str]]:
     """Containers in a network that are no tasks, with their addresses, as `inspect` tells."""
     use = json.loads(swarm.ctl("network", "inspect", "-v", network).out)[0]["Use"]
-    return {row["Name"]: row["Addresses"] for row in use["Containers"]}
+    return {row["Name"]: row["Addresses"] for row in use.get("Containers", [])}
 
 
 def test_a_container_meets_services_in_an_attachable_network(swarm: Swarm, mesh: str) -> None:

@@ -9,24 +9,24 @@ restarts them. Managers know of none of this but the places in networks of the s
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from api.errors import Code, SwarmError
 from api.ids import IdSource
 from api.times import duration, timestamp
-from api.v1 import containers_pb2, dispatcher_pb2, logs_pb2, network_pb2, objects_pb2, specs_pb2
+from api.v1 import containers_pb2, logs_pb2, objects_pb2, specs_pb2
 from hostkit.clock import Clock
 from runtime.driver import ContainerDriver, ContainerState
 from worker.attachments import Attachments
 from worker.container import ContainerExecutor
-from worker.executor import TemporaryError
 from worker.node_networks import Joined, NodeNetworks
-from worker.standalone import ports, specs
-from worker.standalone.clothes import dressed, find, identity, mode_of, shares
+from worker.standalone import ports, refusals, specs
+from worker.standalone.clothes import dressed, find, mode_of, shares
 from worker.standalone.host_networks import HostNetworks
 from worker.standalone.host_ports import is_free
 from worker.standalone.local_networks import LocalNetworks
+from worker.standalone.places import Places, until_told
 from worker.standalone.stacks import Stacks
 from worker.standalone.storage import LocalStorage, place_of
 from worker.standalone.views import view
@@ -37,11 +37,6 @@ Container = containers_pb2.Container
 Place = containers_pb2.ContainerEndpoint
 Asked = specs_pb2.NetworkAttachmentSpec
 Task = objects_pb2.Task
-
-PATIENCE = 20.0
-"""Seconds in which managers have to tell of a place that they gave."""
-STEP = 0.05
-_SHORT = 12
 
 
 class Containers:
@@ -63,7 +58,6 @@ class Containers:
         self._driver = driver
         self._executor = executor
         self._networks = networks
-        self._attachments = attachments
         self._storage = storage
         self._ids = ids
         self._wall = wall
@@ -71,6 +65,7 @@ class Containers:
         self._locks: dict[str, asyncio.Lock] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self.host = HostNetworks(LocalNetworks(), storage, networks, ids)
+        self._places = Places(self.host, attachments, ids)
         stacks.lend, stacks.end_sharers = self._lend, self._end_sharers
 
     async def recover(self, *, member: bool) -> None:
@@ -94,7 +89,7 @@ class Containers:
         for each in running:
             for place in [place for place in each.networks if not place.network_id]:
                 each.networks.remove(place)  # the daemon died before it was connected
-            self._attachments.hold(place.attachment_id for place in each.networks)
+            self._places.hold(each)
         await self._networks.begin(local.items(), map(dressed, running), member=member)
         for each in running:
             self._watch(each)
@@ -114,13 +109,13 @@ class Containers:
         container = specs.made(spec, self._ids(), timestamp(self._wall()))
         name = container.spec.annotations.name
         if find(self._all(), name) is not None:
-            raise _name_taken(name)
+            raise refusals.name_taken(name)
         shared = mode_of(container.spec)
         if shares(container, self._all()) is None and ":" in shared:
-            raise _unknown(shared.partition(":")[2])
+            raise refusals.unknown(shared.partition(":")[2])
         await self._executor.image(spec.container)
         if find(self._all(), name) is not None:  # another call was faster
-            raise _name_taken(name)
+            raise refusals.name_taken(name)
         self._containers[container.id] = container
         try:
             await self._storage.write([container])
@@ -134,12 +129,7 @@ class Containers:
         async with self._locked(key) as container:
             state = await self._state(container)
             if state is not None and state.phase == "exited":
-                raise SwarmError(
-                    Code.REFUSED,
-                    f"container {_name(container)} cannot be started again",
-                    why="it has ended, and what it wrote would be lost",
-                    remedy="remove it, and make another",
-                )
+                raise refusals.over(container)
             if state is None or state.phase != "running":
                 await self._start(container)
             return await self._view(container)
@@ -160,12 +150,7 @@ class Containers:
         """Deletes every trace. REFUSED if it runs, unless `force`, which kills it."""
         async with self._locked(key) as container:
             if await self._runs(container) and not force:
-                raise SwarmError(
-                    Code.REFUSED,
-                    f"container {_name(container)} cannot be removed",
-                    why="it runs",
-                    remedy="stop it first, or use force",
-                )
+                raise refusals.runs(container)
             task = dressed(container)
             await self._executor.terminate(task)
             await self._release(container)
@@ -206,11 +191,11 @@ class Containers:
             if not await self._runs(container):
                 return await self._keep(changed)
             try:
-                await self._take(changed, place)
-                await self._until_told(lambda: self._networks.join(dressed(changed)))
+                await self._places.take(changed, place, self._keep)
+                await until_told(lambda: self._networks.join(dressed(changed)))
                 return await self._keep(changed)
             except BaseException:
-                await self._give_back(changed, place)
+                await self._places.give_back(changed, place)
                 await self._keep(container)
                 raise
 
@@ -224,16 +209,13 @@ class Containers:
             if place is None and force:
                 return await self._view(container)
             if place is None:
-                raise SwarmError(
-                    Code.NOT_FOUND,
-                    f"container {_name(container)} is not connected to network {network!r}",
-                )
+                raise refusals.not_connected(container, network)
             left = Place()
             left.CopyFrom(place)
             changed.networks.remove(place)
             if await self._runs(container):
                 await self._networks.join(dressed(changed))
-                await self._give_back(container, left)
+                await self._places.give_back(container, left)
             return await self._keep(changed)
 
     # --- within -----------------------------------------------------------------------------
@@ -242,10 +224,10 @@ class Containers:
         changed = _copy(container)
         other = shares(container, self._all())
         if other is not None and not await self._runs(other):
-            raise _not_running(other)
+            raise refusals.runs_not(other)
         try:
             for place in changed.networks:
-                await self._take(changed, place)
+                await self._places.take(changed, place, self._keep)
             settled: list[specs_pb2.PortConfig] = []
             if container.spec.ports:
                 used = await self._networks.published()
@@ -253,7 +235,7 @@ class Containers:
             del changed.ports[:]
             changed.ports.extend(settled)
             await self._keep(changed)
-            await self._until_told(lambda: self._executor.prepare(dressed(changed)))
+            await until_told(lambda: self._executor.prepare(dressed(changed)))
             await self._executor.start(dressed(changed))
         except BaseException:
             await self._executor.remove(dressed(changed))
@@ -261,58 +243,22 @@ class Containers:
             raise
         self._watch(changed)
 
-    async def _take(self, container: Container, place: Place) -> None:
-        """A place of the container in one network; it is noted before a manager is asked."""
-        local = await self.host.find(place.name)
-        if local is not None:
-            place.network_id, place.driver = local.id, local.spec.driver
-            await self.host.give(local, _endpoint(container, place), place.asked)
-            return
-        place.attachment_id = self._ids()
-        await self._keep(container)
-        request = dispatcher_pb2.AttachRequest(
-            attachment_id=place.attachment_id,
-            network=Asked(target=place.name, aliases=place.aliases, addresses=place.asked),
-            container=identity(container),
-        )
-        answer = await self._attachments.attach(request)
-        place.network_id, place.name, place.driver = answer.network_id, answer.name, "overlay"
-
-    async def _give_back(self, container: Container, place: Place) -> None:
-        if place.attachment_id:
-            self._attachments.drop(place.attachment_id)
-        elif place.network_id:
-            await self.host.take_back(container.id, place.network_id)
-
     async def _release(self, container: Container) -> None:
         """It does not run: its places and ports are others' from now on."""
         changed = _copy(self._containers.get(container.id, container))
         for place in (*container.networks, *changed.networks):
-            await self._give_back(container, place)
+            await self._places.give_back(container, place)
         for place in changed.networks:
             place.attachment_id = place.network_id = ""
         del changed.ports[:]
         await self._keep(changed)
-
-    async def _until_told(self, step: Callable[[], Awaitable[object]]) -> None:
-        """Tries a step until managers have told this node what it needs to know for that."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while True:
-            try:
-                await step()
-            except TemporaryError:
-                if asyncio.get_running_loop().time() >= deadline:
-                    raise
-            else:
-                return
-            await asyncio.sleep(STEP)
 
     async def _lend(self, key: str) -> Joined:
         """The network stack of a container that runs, for another one."""
         owner = self._get(key)
         state = await self._state(owner)
         if state is None or state.phase != "running":
-            raise _not_running(owner)
+            raise refusals.runs_not(owner)
         root = Path("/proc", str(state.pid))
         addresses = await self._networks.addresses(owner.id)
         own = [text.partition("/")[0] for each in addresses.values() for text in each]
@@ -371,7 +317,7 @@ class Containers:
     def _get(self, key: str) -> Container:
         found = find(self._all(), key)
         if found is None:
-            raise _unknown(key)
+            raise refusals.unknown(key)
         return found
 
     @contextlib.asynccontextmanager
@@ -385,42 +331,7 @@ class Containers:
         return self._locks.setdefault(container_id, asyncio.Lock())
 
 
-def _endpoint(container: Container, place: Place) -> network_pb2.NetworkEndpoint:
-    return network_pb2.NetworkEndpoint(
-        task_id=container.id,
-        name=_name(container),
-        aliases=[container.id[:_SHORT], *place.aliases],
-        hostname=container.spec.container.hostname,
-    )
-
-
 def _copy(container: Container) -> Container:
     made = Container()
     made.CopyFrom(container)
     return made
-
-
-def _name(container: Container) -> str:
-    return container.spec.annotations.name
-
-
-def _unknown(key: str) -> SwarmError:
-    return SwarmError(
-        Code.NOT_FOUND,
-        f"there is no container {key!r} on this host",
-        why="tasks are none of them: they are in the networks of their service",
-        remedy="for a task: swarmctl service update --network-add, or --network-rm",
-    )
-
-
-def _name_taken(name: str) -> SwarmError:
-    return SwarmError(Code.EXISTS, f"this host has a container {name} already")
-
-
-def _not_running(owner: Container) -> SwarmError:
-    return SwarmError(
-        Code.REFUSED,
-        f"the network stack of container {_name(owner)} cannot be shared",
-        why="it does not run",
-        remedy="start it first",
-    )
