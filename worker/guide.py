@@ -72,7 +72,7 @@ class Guide:
             node = Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
         elif any(place.lone and place.ports for place, _ in here):
             # What stands on bridges of this host needs no network of the swarm.
-            node = Node(self._node_id, host, "", 0, (), tuple(bridges), True)
+            node = Node(self._node_id, host, "", 0, (), tuple(bridges))
         else:
             if self._is_publishing:
                 self.remove()

@@ -6,6 +6,7 @@ from api.errors import Code, SwarmError
 from api.labels import have_all
 from api.networks import BRIDGE, BUILTIN, SWARM, driver_of, scope_of
 from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2
+from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 
 Network = objects_pb2.Network
@@ -53,12 +54,20 @@ def remove(client: Client, network: Network) -> None:
     client.call(client.containers.RemoveLocalNetwork, request, doing, once=True)
 
 
-def beside(
-    client: Client, of_swarm: Sequence[Network], request: control_pb2.ListNetworksRequest
-) -> list[Network]:
-    """All that a list shows: the swarm's, and this host's own as far as they suit the request."""
-    suiting = [each for each in every(client) if _suits(each, request)]
+def listed(client: Client, request: control_pb2.ListNetworksRequest) -> list[Network]:
+    """All that a list shows: the swarm's, and this host's own as far as they suit the request.
+
+    A host that is in no swarm shows its own, if it has any.
+    """
+    known = every(client)
+    suiting = [each for each in known if _suits(each, request)]
     own = {each.id for each in suiting}
+    try:
+        of_swarm = lists.networks(client, request)
+    except SwarmError as error:
+        if error.code is not Code.REFUSED or not known:
+            raise
+        of_swarm = ()
     return [*(each for each in of_swarm if each.id not in own), *suiting]
 
 

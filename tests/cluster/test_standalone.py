@@ -69,7 +69,7 @@ def test_a_running_container_is_connected_and_disconnected(swarm: Swarm, mesh: s
     with LoneContainers(swarm, "w2") as lone:
         lone.run("box", WEB)
         assert lone.says("box", f"{ASK} web 80") == []
-        subnet = json.loads(swarm.ctl("network", "inspect", mesh).out)[0]["Subnets"][0]
+        [subnet] = swarm.ctl("network", "ls", "-f", "name=mesh", "--format", "{{.Subnets}}").lines
         address = subnet.rpartition(".")[0] + ".200"
         words = ("--ip", address, "--alias", "guest", mesh, "box")
         swarm.ctl("network", "connect", *words, at="w2")

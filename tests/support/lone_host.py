@@ -34,6 +34,7 @@ class Lone:
     """What one daemon of the host has. `wire`: a namespace beside the host, which reaches it."""
 
     reference: str
+    driver: ConmonDriver
     at: FabricHost
     outside: FabricHost
     networks: KernelNetworks
@@ -90,7 +91,7 @@ def run(host: Host, scenario: Scenario) -> None:
             tasks = executor(files=host.files / "t")
             await containers.recover(member=False)
             try:
-                yield Lone(host.reference, at, outside, networks, containers, tasks)
+                yield Lone(host.reference, driver, at, outside, networks, containers, tasks)
             finally:
                 await containers.close()
                 await networks.close()

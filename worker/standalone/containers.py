@@ -91,6 +91,8 @@ class Containers:
                 each.networks.remove(place)  # the daemon died before it was connected
             self._places.hold(each)
         await self._networks.begin(local.items(), map(dressed, running), member=member)
+        if over and not running and not member:
+            await self._networks.clear()  # what they left, if they ended while no daemon was there
         for each in running:
             self._watch(each)
 
@@ -195,6 +197,8 @@ class Containers:
                 await until_told(lambda: self._networks.join(dressed(changed)))
                 return await self._keep(changed)
             except BaseException:
+                with contextlib.suppress(SwarmError):  # it has what it had, if it was cut off
+                    await self._networks.join(dressed(container))
                 await self._places.give_back(changed, place)
                 await self._keep(container)
                 raise

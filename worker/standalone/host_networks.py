@@ -31,6 +31,7 @@ class HostNetworks:
 
     async def create(self, spec: specs_pb2.NetworkSpec) -> Network:
         """A network of this host; see LocalNetworks."""
+        self.local.check(spec)
         if BRIDGE not in self._networks.drivers():
             raise SwarmError(Code.UNSUPPORTED, "this host builds no networks")
         used = await self._networks.used_subnets()

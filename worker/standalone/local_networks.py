@@ -48,10 +48,15 @@ class LocalNetworks:
         yield from self.endpoints.values()
 
     def create(self, network_id: str, spec: specs_pb2.NetworkSpec, used: Iterable[str]) -> Network:
-        """A network; EXISTS, INVALID or EXHAUSTED if there can be none.
+        """A network; as `check`, and REFUSED or EXHAUSTED if it has no subnet of its own.
 
         `used`: subnets that it must not meet, beside those of the other networks here.
         """
+        self.check(spec)
+        return self._add(network_id, spec, used)
+
+    def check(self, spec: specs_pb2.NetworkSpec) -> None:
+        """INVALID or EXISTS if this can be no network here."""
         rules.check(spec)
         if rules.driver_of(spec) != rules.BRIDGE or rules.scope_of(spec) != rules.LOCAL:
             raise invalid("driver", "a network of one host alone is a bridge, of scope local")
@@ -59,7 +64,6 @@ class LocalNetworks:
             raise SwarmError(
                 Code.EXISTS, f"this host has a network {spec.annotations.name} already"
             )
-        return self._add(network_id, spec, used)
 
     def bridge(self, used: Iterable[str]) -> Network:
         """The default bridge, made if it was not there."""

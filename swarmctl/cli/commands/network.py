@@ -143,7 +143,7 @@ def ls(client: Client, filters: tuple[str, ...], form: str, no_trunc: bool, quie
     """List networks."""
     _LISTING.check(form)
     request = _listed(filters, _FILTERS)
-    found = local_networks.beside(client, lists.networks(client, request), request)
+    found = local_networks.listed(client, request)
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
     rows = [_row(each, full=no_trunc) for each in ordered]
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)

@@ -1,5 +1,7 @@
 """Containers that are no tasks on one host in no swarm, in the kernel: who reaches whom, how."""
 
+import os
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +14,7 @@ from hostkit import netns
 from tests.support.fabric_hosts import connected, listening, look, reaches, seen_as
 from tests.support.lone_host import address, blocking, inside, run
 from tests.support.task_host import Host
-from tests.unit.worker.test_networks import answers
+from tests.unit.worker.test_networks import a_task, answers, told
 
 pytestmark = pytest.mark.root
 
@@ -211,6 +213,38 @@ def test_all_of_it_outlives_the_daemon(host: Host) -> None:
             assert (await refused(lone.containers.start("web"))).code is Code.REFUSED
             await lone.containers.host.remove("front")
             assert "swb-" not in look(lone.at.name, "-o link")
+
+    run(host, scenario)
+
+
+def test_containers_stay_when_the_host_leaves_its_swarm(host: Host) -> None:
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            await lone.containers.host.create(a_bridge("front"))
+            web, client = await lone.run("web", "front"), await lone.run("client", "front")
+            await lone.networks.restore(lone.at.name, told(lone.at), (), ())
+            joined = await lone.networks.join(a_task())
+            assert joined is not None
+            assert await found(client, "web") == [address(web, "front")]
+            await lone.networks.clear()
+            assert not netns.exists(joined.path.rpartition("/")[2])
+            assert "vx4097" not in look(f"{lone.at.name}-net-fabric", "-o link")
+            assert await found(client, "web") == [address(web, "front")]
+            assert await blocking(reaches, inside(client), inside(web), address(web, "front"))
+
+    run(host, scenario)
+
+
+def test_what_ended_while_no_daemon_was_there_leaves_nothing(host: Host) -> None:
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            one = await lone.run("one")
+        os.kill(one.pid, signal.SIGKILL)
+        await lone.driver.wait(one.id)
+        async with begin() as lone:
+            assert (await lone.containers.inspect("one")).state == Container.STATE_EXITED
+            assert "swb-" not in look(lone.at.name, "-o link")
+            assert address(await lone.run("two"), "bridge") == "172.17.0.2"
 
     run(host, scenario)
 

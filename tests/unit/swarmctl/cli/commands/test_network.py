@@ -201,5 +201,10 @@ def test_a_bridge_is_a_network_of_one_host(cli: CommandLine, daemon: ScriptedDae
         assert ("own" in cli("network", "ls", "-f", f"{key}={value}").out) == shown, key
     [inspected] = json.loads(cli("network", "inspect", "own").out)
     assert inspected["ID"] == own.id
+    daemon.on("ListNetworks", SwarmError(Code.REFUSED, "this node is not part of a swarm"))
+    assert "own" in cli("network", "ls").out
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse())
+    assert cli("network", "ls").code == 1
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse(networks=[own]))
     assert cli("network", "rm", "own").out == "own\n"
     assert daemon.asked("RemoveNetwork") == []
