@@ -98,7 +98,7 @@ class LocalStorage:
                 db.execute("BEGIN IMMEDIATE")
                 db.executemany("DELETE FROM kept WHERE kind = ? AND key = ?", gone)
                 db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", fresh)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise SwarmError(
                 Code.UNAVAILABLE,
                 f"the host's containers could not be written to {self._path}",
