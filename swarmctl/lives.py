@@ -79,7 +79,7 @@ class Lives:
             logger.warning(
                 "the daemon was stopped while this node left its swarm: it does the rest"
             )
-            await depart(self._executor, self._networks, self._memberships, self._state_dir)
+            await self._depart()
         self._life = self._found()
         if self._life is not None:
             await self._life.prepare(None)
@@ -216,7 +216,11 @@ class Lives:
             await self._life.stop()
             self._memberships.resign()
             self._life = None
-            await depart(self._executor, self._networks, self._memberships, self._state_dir)
+            await self._depart()
+
+    async def _depart(self) -> None:
+        await depart(self._executor, self._networks, self._memberships, self._state_dir)
+        await self._attachments.leave()
 
     def _found(self) -> Life | LockedLife | None:
         """The life that the disk tells of."""

@@ -7,7 +7,14 @@ daemon dies in between. Makes no links: `worker.networks` does, once the address
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+)
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
@@ -34,6 +41,8 @@ class Attachments:
     def __init__(self) -> None:
         self._dispatcher: Dispatcher | None = None
         self._held: dict[str, asyncio.Event] = {}
+        self.lost: Callable[[], Awaitable[None]] | None = None
+        """Hears that the host has left its swarm, and with it all places."""
         self._came = asyncio.Event()
 
     async def serve(self, channel: grpc.aio.Channel) -> NoReturn:
@@ -68,6 +77,13 @@ class Attachments:
         given_up = self._held.pop(attachment_id, None)
         if given_up is not None:
             given_up.set()
+
+    async def leave(self) -> None:
+        """The host has left its swarm: nothing is held any more."""
+        for attachment_id in list(self._held):
+            self.drop(attachment_id)
+        if self.lost is not None:
+            await self.lost()
 
     async def given_up(self, attachment_id: str) -> None:
         """Returns once it is not held."""

@@ -8,6 +8,7 @@ from api.networks import BRIDGE, BUILTIN, SWARM, driver_of, scope_of
 from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2
 from swarmctl.cli import lists
 from swarmctl.cli.client import Client
+from swarmctl.cli.documents import Document
 
 Network = objects_pb2.Network
 
@@ -45,6 +46,19 @@ def find(client: Client, key: str) -> Network | None:
     """One of this host by its name or id."""
     known = every(client)
     return next((each for each in known if key in (each.id, each.spec.annotations.name)), None)
+
+
+def users(client: Client, network: Network) -> list[Document]:
+    """The containers of this host that are in it, tasks apart, as `inspect` shows them."""
+    request = containers_pb2.ListContainersRequest()
+    method = client.containers.ListContainers
+    running = client.call(method, request, "listing containers of this host").containers
+    return [
+        {"ID": each.id, "Name": each.spec.annotations.name, "Addresses": list(place.addresses)}
+        for each in running
+        for place in each.networks
+        if place.network_id == network.id
+    ]
 
 
 def remove(client: Client, network: Network) -> None:

@@ -104,3 +104,33 @@ def test_a_container_publishes_a_port_of_its_host(swarm: Swarm) -> None:
         expected = (box.id[:12], client.address)
         swarm.until(lambda: client.ask("m1") == expected, "it answers, and sees the client")
         assert client.ask("w1") is None
+
+
+def test_containers_stay_when_their_host_leaves_the_swarm(swarm: Swarm, mesh: str) -> None:
+    token = swarm.ctl("swarm", "join-token", "-q", "worker").out.strip()
+    manager = f"{swarm.host('m1').address}:2377"
+    client = Client(swarm)
+    with LoneContainers(swarm, "w2") as lone:
+        box = lone.run("box", WEB, "bridge", mesh, ports=(8080,))
+        expected = (box.id[:12], client.address)
+        swarm.until(lambda: client.ask("w2") == expected, "it answers")
+        swarm.ctl("swarm", "leave", at="w2")
+        assert client.ask("w2") == expected
+        assert [each.name for each in lone.inspect("box").networks] == ["bridge"]
+        swarm.until(lambda: held(swarm, mesh) == {}, "its address is given back")
+        swarm.ctl("network", "create", "-d", "bridge", "own", at="w2")
+        alone = lone.run("alone", WEB, "own")
+        assert "own" in swarm.ctl("network", "ls", "--format", "{{.Name}}", at="w2").lines
+        swarm.ctl("network", "connect", "own", "box", at="w2")
+        assert lone.says("box", f"{ASK} alone 80")[-1] == alone.id[:12]
+        with pytest.raises(SwarmError, match="in no swarm"):
+            lone.run("lost", WEB, mesh)
+        swarm.until_node("w2", "Down", timeout=60)
+        swarm.ctl("node", "rm", "w2")
+        address = swarm.host("w2").address
+        swarm.ctl("swarm", "join", "--advertise-addr", address, "--token", token, manager, at="w2")
+        swarm.until_node("w2", "Ready")
+        assert client.ask("w2") == expected
+        swarm.ctl("network", "connect", mesh, "box", at="w2")
+        assert list(held(swarm, mesh)) == ["box"]
+    swarm.ctl("network", "rm", "own", at="w2")

@@ -66,6 +66,7 @@ class Containers:
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self.host = HostNetworks(LocalNetworks(), storage, networks, ids)
         self._places = Places(self.host, attachments, ids)
+        attachments.lost = self._leave_swarm
         stacks.lend, stacks.end_sharers = self._lend, self._end_sharers
 
     async def recover(self, *, member: bool) -> None:
@@ -256,6 +257,23 @@ class Containers:
             place.attachment_id = place.network_id = ""
         del changed.ports[:]
         await self._keep(changed)
+
+    async def _leave_swarm(self) -> None:
+        """The host has left its swarm, and every container the networks of that."""
+        for each in self._all():
+            async with self._lock(each.id):
+                present = self._containers.get(each.id)
+                if present is None or not any(place.attachment_id for place in present.networks):
+                    continue
+                changed = _copy(present)
+                del changed.networks[:]
+                changed.networks.extend(p for p in present.networks if not p.attachment_id)
+                try:
+                    if await self._runs(present):
+                        await self._networks.join(dressed(changed))
+                    await self._keep(changed)
+                except SwarmError as error:
+                    log.warning("container %s: %s", present.spec.annotations.name, error)
 
     async def _lend(self, key: str) -> Joined:
         """The network stack of a container that runs, for another one."""

@@ -18,9 +18,13 @@ _HOSTNAME_LENGTH = 12
 
 
 def made(spec: Spec, container_id: str, now: Timestamp) -> Container:
-    """The container; INVALID if no host could run it, UNSUPPORTED where a part has no effect."""
+    """The container; INVALID if no host could run it, UNSUPPORTED where a part has no effect.
+
+    Logins of registries are not kept: its image is there by then.
+    """
     filled = Spec()
     filled.CopyFrom(spec)
+    filled.container.ClearField("registry_auth")
     filled.annotations.name = spec.annotations.name or container_id
     filled.container.hostname = spec.container.hostname or container_id[:_HOSTNAME_LENGTH]
     if not filled.networks:
@@ -57,9 +61,13 @@ def _check(spec: Spec) -> None:
     service.endpoint.ports.extend(spec.ports)
     validate.service_spec(service)
     ports.check(spec.ports)
-    if spec.container.secrets or spec.container.configs:
-        what = "secrets and configs are for tasks only"
-        raise SwarmError(Code.UNSUPPORTED, what, field="container")
+    for field, is_set, what in (
+        ("secrets", spec.container.secrets, "secrets are for tasks only"),
+        ("configs", spec.container.configs, "configs are for tasks only"),
+        ("health", spec.container.health.test, "only tasks have their health checked yet"),
+    ):
+        if is_set:
+            raise SwarmError(Code.UNSUPPORTED, what, field=f"container.{field}")
     targets = [each.target for each in spec.networks]
     for index, asked in enumerate(spec.networks):
         alone = asked.target in MODES or asked.target.startswith(SHARED)

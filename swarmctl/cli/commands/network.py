@@ -164,7 +164,10 @@ def inspect_(client: Client, names: tuple[str, ...], form: str, verbose: bool) -
 
     def show(name: str) -> Document:
         if (local := local_networks.find(client, name)) is not None:
-            return document(local)
+            shown = document(local)
+            if verbose:
+                shown["Use"] = {"Containers": local_networks.users(client, local)}
+            return shown
         request = control_pb2.GetRequest(key=name)
         found = client.call(client.control.GetNetwork, request, f"looking up network {name}")
         shown = document(found)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.errors import SwarmError
+from api.errors import Code, SwarmError
 from api.times import timestamp
 from api.v1 import containers_pb2, specs_pb2
 from worker.standalone import specs
@@ -79,11 +79,22 @@ def test_what_is_refused(asked: Spec, words: str) -> None:
         made(asked)
 
 
-def test_secrets_are_for_tasks() -> None:
+@pytest.mark.parametrize("field", ["secrets", "configs", "health"])
+def test_what_only_tasks_have(field: str) -> None:
     asked = spec()
-    asked.container.secrets.add(source="password")
-    with pytest.raises(SwarmError, match="for tasks only"):
+    if field == "health":
+        asked.container.health.test.extend(["CMD", "true"])
+    else:
+        getattr(asked.container, field).add(source="password", target="/password")
+    with pytest.raises(SwarmError) as caught:
         made(asked)
+    assert (caught.value.code, caught.value.field) == (Code.UNSUPPORTED, f"container.{field}")
+
+
+def test_a_login_is_not_kept() -> None:
+    asked = spec()
+    asked.container.registry_auth = "secret"
+    assert not made(asked).spec.container.registry_auth
 
 
 def test_in_the_clothes_of_a_task() -> None:

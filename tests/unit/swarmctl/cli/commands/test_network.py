@@ -201,6 +201,13 @@ def test_a_bridge_is_a_network_of_one_host(cli: CommandLine, daemon: ScriptedDae
         assert ("own" in cli("network", "ls", "-f", f"{key}={value}").out) == shown, key
     [inspected] = json.loads(cli("network", "inspect", "own").out)
     assert inspected["ID"] == own.id
+    box = containers_pb2.Container(id="c1")
+    box.spec.annotations.name = "box"
+    box.networks.add(network_id=own.id, addresses=["10.0.1.2/24"])
+    daemon.on("ListContainers", containers_pb2.ListContainersResponse(containers=[box]))
+    [inspected] = json.loads(cli("network", "inspect", "-v", "own").out)
+    rows = inspected["Use"]["Containers"]
+    assert rows == [{"ID": "c1", "Name": "box", "Addresses": ["10.0.1.2/24"]}]
     daemon.on("ListNetworks", SwarmError(Code.REFUSED, "this node is not part of a swarm"))
     assert "own" in cli("network", "ls").out
     daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse())
