@@ -16,22 +16,19 @@ from hostkit import netns
 from hostkit.netlink import Netlink
 from overlay_net.fabric import observed
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
-from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.operations import (
     DropEntries,
-    MakeLeg,
     PutEntries,
     RemoveLeg,
     RemoveTunnel,
-    SetLeg,
-    SetRoute,
 )
 from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
 from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
+from worker import placing
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.network_book import (
@@ -185,7 +182,7 @@ class DataPath:
         it had if that fails. SwarmError if a network cannot be built on this host, TemporaryError
         if it is not there yet.
         """
-        addresses = self._addresses(place)
+        addresses = placing.addresses(self._book, place)
         before = self._places.get(place.task_id)
         new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)
@@ -246,7 +243,7 @@ class DataPath:
 
     def _put(self, place: Place, path: str) -> None:
         self._places[place.task_id] = (place, path)
-        outward = bool(place.ports) and not place.lone  # as in Docker: by its networks, if at all
+        outward = placing.is_tied(place)
         sandbox = Sandbox(path, place.networks, outward, dict(place.attachments))
         self._wanted.put_sandbox(place.task_id, sandbox)
 
@@ -312,33 +309,14 @@ class DataPath:
         """The task's legs; raises what it cannot be without."""
         done = self._build()
         if done is None:
-            raise _unknown("its own address")
-        for network_id in (*place.networks, *self._way_out(place)):
+            raise placing.untold("its own address")
+        for network_id in (*place.networks, *placing.way_out(self._book, place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused
-        if any(_concerns(each.operation, path) for each in done.failed):
+        if any(placing.concerns(each.operation, path) for each in done.failed):
             error = done.failed[0].error
             raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
         self._note(done)
-
-    def _way_out(self, place: Place) -> tuple[str, ...]:
-        """The gateway bridge, if the task has a way out."""
-        networks = (self._book.networks.get(network_id) for network_id in place.networks)
-        tied = place.ports and not place.lone
-        outward = tied or any(each and not each.internal for each in networks)
-        return (GATEWAY_BRIDGE,) if outward else ()
-
-    def _addresses(self, place: Place) -> tuple[str, ...]:
-        """The task's own, without prefix lengths; TemporaryError while they are not known."""
-        found: list[str] = []
-        for network_id in place.networks:
-            endpoint = self._book.endpoints(network_id).get(place.endpoint(network_id))
-            network = self._book.networks.get(network_id)
-            if endpoint is None or network is None:
-                raise _unknown(f"network {network_id}" if network is None else network.name)
-            if not network.ingress:
-                found += [address.partition("/")[0] for address in endpoint.addresses]
-        return tuple(found)
 
     def _publish(self, *, look: bool = False) -> None:
         bridges = [] if self._fabric is None else self._fabric.bridges()
@@ -355,18 +333,3 @@ class DataPath:
         self._left_over = self._left_over or stale
         known = error if isinstance(error, SwarmError) else None
         self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
-
-
-def _concerns(operation: object, path: str) -> bool:
-    match operation:
-        case MakeLeg(key=key) | SetLeg(key=key):
-            return key.sandbox == path
-        case SetRoute(sandbox=sandbox):
-            return sandbox == path
-    return False
-
-
-def _unknown(what: str) -> TemporaryError:
-    return TemporaryError(
-        Code.UNAVAILABLE, f"this node has not been told of {what} yet", why="a manager will do so"
-    )

@@ -8,7 +8,6 @@ from api.networks import BRIDGE, BUILTIN, SWARM, driver_of, scope_of
 from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2
 from swarmctl.cli import lists
 from swarmctl.cli.client import Client
-from swarmctl.cli.documents import Document
 
 Network = objects_pb2.Network
 
@@ -48,7 +47,7 @@ def find(client: Client, key: str) -> Network | None:
     return next((each for each in known if key in (each.id, each.spec.annotations.name)), None)
 
 
-def users(client: Client, network: Network) -> list[Document]:
+def users(client: Client, network: Network) -> list[object]:
     """The containers of this host that are in it, tasks apart, as `inspect` shows them."""
     request = containers_pb2.ListContainersRequest()
     method = client.containers.ListContainers

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
 
 from api.errors import Code, SwarmError
 from api.ids import IdSource
@@ -20,13 +19,14 @@ from hostkit.clock import Clock
 from runtime.driver import ContainerDriver, ContainerState
 from worker.attachments import Attachments
 from worker.container import ContainerExecutor
-from worker.node_networks import Joined, NodeNetworks
+from worker.node_networks import NodeNetworks
 from worker.standalone import ports, refusals, specs
 from worker.standalone.clothes import dressed, find, mode_of, shares
 from worker.standalone.host_networks import HostNetworks
 from worker.standalone.host_ports import is_free
 from worker.standalone.local_networks import LocalNetworks
 from worker.standalone.places import Places, until_told
+from worker.standalone.sharing import Sharing
 from worker.standalone.stacks import Stacks
 from worker.standalone.storage import LocalStorage, place_of
 from worker.standalone.views import view
@@ -67,7 +67,8 @@ class Containers:
         self.host = HostNetworks(LocalNetworks(), storage, networks, ids)
         self._places = Places(self.host, attachments, ids)
         attachments.lost = self._leave_swarm
-        stacks.lend, stacks.end_sharers = self._lend, self._end_sharers
+        sharing = Sharing(self._all, driver, executor, networks)
+        stacks.lend, stacks.end_sharers = sharing.lend, sharing.end
 
     async def recover(self, *, member: bool) -> None:
         """Goes on with what an earlier daemon left, once the driver has. `member`: the host is in
@@ -227,9 +228,6 @@ class Containers:
 
     async def _start(self, container: Container) -> None:
         changed = _copy(container)
-        other = shares(container, self._all())
-        if other is not None and not await self._runs(other):
-            raise refusals.runs_not(other)
         try:
             for place in changed.networks:
                 await self._places.take(changed, place, self._keep)
@@ -274,24 +272,6 @@ class Containers:
                     await self._keep(changed)
                 except SwarmError as error:
                     log.warning("container %s: %s", present.spec.annotations.name, error)
-
-    async def _lend(self, key: str) -> Joined:
-        """The network stack of a container that runs, for another one."""
-        owner = self._get(key)
-        state = await self._state(owner)
-        if state is None or state.phase != "running":
-            raise refusals.runs_not(owner)
-        root = Path("/proc", str(state.pid))
-        addresses = await self._networks.addresses(owner.id)
-        own = [text.partition("/")[0] for each in addresses.values() for text in each]
-        resolv_conf = await asyncio.to_thread((root / "root/etc/resolv.conf").read_text)
-        return Joined(str(root / "ns/net"), tuple(own), resolv_conf)
-
-    async def _end_sharers(self, container_id: str) -> None:
-        for each in self._all():
-            owner = shares(each, self._all())
-            if owner is not None and owner.id == container_id:
-                await self._executor.terminate(dressed(each))
 
     def _watch(self, container: Container) -> None:
         watcher = asyncio.create_task(self._await_end(container), name=f"container {container.id}")
