@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.errors import Code, SwarmError
-from tests.cluster.test_networks import ASK, WEB, Client, asked, found
+from tests.cluster.test_networks import ASK, WEB, Client, asked, found, run
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
 from tests.support.lone_containers import LoneContainers
 
@@ -106,6 +106,21 @@ def test_a_container_publishes_a_port_of_its_host(swarm: Swarm) -> None:
         assert client.ask("w1") is None
 
 
+def test_a_service_on_its_nodes_default_bridge(swarm: Swarm) -> None:
+    here = ("--constraint", "node.hostname==m1")
+    swarm.create("web", "--network", "bridge", *here, TOOLS, "sh", "-c", WEB)
+    [task] = swarm.tasks("web")
+    with LoneContainers(swarm, "m1") as lone:
+        lone.run("box", WEB)
+        [own] = run(swarm, "web", "hostname -i")
+        assert lone.says("box", f"{ASK} {own} 80")[-1] == task.id[:12]
+        assert lone.says("box", f"{ASK} web 80") == []
+        swarm.kill_daemon("m1")
+        swarm.start_daemon("m1")
+        assert lone.says("box", f"{ASK} {own} 80")[-1] == task.id[:12]
+    swarm.until(lambda: swarm.ctl("node", "ls", code=None).code == 0, "a manager answers")
+
+
 def test_containers_stay_when_their_host_leaves_the_swarm(swarm: Swarm, mesh: str) -> None:
     token = swarm.ctl("swarm", "join-token", "-q", "worker").out.strip()
     manager = f"{swarm.host('m1').address}:2377"
@@ -117,7 +132,6 @@ def test_containers_stay_when_their_host_leaves_the_swarm(swarm: Swarm, mesh: st
         swarm.ctl("swarm", "leave", at="w2")
         assert client.ask("w2") == expected
         assert [each.name for each in lone.inspect("box").networks] == ["bridge"]
-        swarm.until(lambda: held(swarm, mesh) == {}, "its address is given back")
         swarm.ctl("network", "create", "-d", "bridge", "own", at="w2")
         alone = lone.run("alone", WEB, "own")
         assert "own" in swarm.ctl("network", "ls", "--format", "{{.Name}}", at="w2").lines
@@ -127,6 +141,7 @@ def test_containers_stay_when_their_host_leaves_the_swarm(swarm: Swarm, mesh: st
             lone.run("lost", WEB, mesh)
         swarm.until_node("w2", "Down", timeout=60)
         swarm.ctl("node", "rm", "w2")
+        swarm.until(lambda: held(swarm, mesh) == {}, "its address is given back")
         address = swarm.host("w2").address
         swarm.ctl("swarm", "join", "--advertise-addr", address, "--token", token, manager, at="w2")
         swarm.until_node("w2", "Ready")

@@ -73,6 +73,22 @@ def test_networks_of_the_host_have_names_and_are_apart(host: Host) -> None:
     run(host, scenario)
 
 
+def test_a_network_of_both_families(host: Host) -> None:
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            await lone.containers.host.create(a_bridge("six", ipv6=True))
+            port = specs_pb2.PortConfig(target_port=80, published_port=8080, mode=HOST)
+            one, two = await lone.run("one", "six", ports=[port]), await lone.run("two", "six")
+            own = one.networks[0].addresses[1].partition("/")[0]
+            assert own == "fd73:7761:726d::2"
+            assert await blocking(reaches, inside(two), inside(one), own)
+            gateway = "fd73:7761:726d::1"
+            for source in (lone.at.path, inside(two)):
+                assert await blocking(served, source, inside(one), gateway, 8080)
+
+    run(host, scenario)
+
+
 def test_who_runs_is_connected_and_disconnected(host: Host) -> None:
     async def scenario(begin: Begin) -> None:
         async with begin() as lone:
