@@ -183,6 +183,7 @@ class DataPath:
         if it is not there yet.
         """
         addresses = placing.addresses(self._book, place)
+        placing.refuse_taken(place, (other for other, _ in self._places.values()))
         before = self._places.get(place.task_id)
         new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)

@@ -1,8 +1,11 @@
 """What a task is to have of networks, against what this node was told of them. Pure."""
 
-from api.errors import Code
+from collections.abc import Iterable
+
+from api.errors import Code, SwarmError
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.operations import MakeLeg, SetLeg, SetRoute
+from overlay_net.ingress.ports import is_taken, key_of
 from worker.executor import TemporaryError
 from worker.network_book import Book
 from worker.task_place import Place
@@ -33,6 +36,22 @@ def way_out(book: Book, place: Place) -> tuple[str, ...]:
     networks = (book.networks.get(network_id) for network_id in place.networks)
     outward = is_tied(place) or any(each and not each.internal for each in networks)
     return (GATEWAY_BRIDGE,) if outward else ()
+
+
+def refuse_taken(place: Place, others: Iterable[Place]) -> None:
+    """REFUSED if a container that is no task has a port that the task is to have: the scheduler
+    knows of none of them.
+    """
+    taken = [key_of(port) for other in others if other.lone for port in other.ports]
+    for port in place.ports:
+        protocol, number, _ = key = key_of(port)
+        if not place.lone and is_taken(key, taken):
+            raise SwarmError(
+                Code.REFUSED,
+                f"port {number}/{protocol} of this node is taken",
+                why="a container that is no task publishes it",
+                remedy="stop that, or keep the service off this node",
+            )
 
 
 def concerns(operation: object, path: str) -> bool:

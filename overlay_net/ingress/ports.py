@@ -67,6 +67,19 @@ def mesh(
     return Mesh((*ports, *here), living)
 
 
+def key_of(config: specs_pb2.PortConfig) -> PortKey:
+    """Whose a published port is said to be."""
+    port = of(config, ())
+    return port.protocol, port.published, port.host_ip
+
+
+def is_taken(key: PortKey, taken: Iterable[PortKey]) -> bool:
+    """Whether one of these ports is the same one on an address that both have."""
+    protocol, number, address = key
+    same = [each for each in taken if each[:2] == (protocol, number)]
+    return any(not address or each[2] in ("", address) for each in same)
+
+
 def of(config: specs_pb2.PortConfig, addresses: Iterable[str], *, sticky: bool = False) -> Port:
     """A published port with the addresses of the tasks behind it."""
     address = ipaddress.ip_address(config.host_ip) if config.host_ip else None

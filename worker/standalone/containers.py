@@ -161,6 +161,7 @@ class Containers:
             await self._executor.remove(task)
             await self._storage.write(gone=[place_of(container)])
             del self._containers[container.id]
+            self._locks.pop(container.id, None)
             return container.id
 
     async def every(self, *, stopped: bool) -> list[Container]:

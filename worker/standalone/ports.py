@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from api.errors import Code, SwarmError, invalid
 from api.v1 import specs_pb2
-from overlay_net.ingress.ports import PROTOCOLS, PortKey, of
+from overlay_net.ingress.ports import PortKey, is_taken, key_of
 
 Port = specs_pb2.PortConfig
 _HOST = Port.PUBLISH_MODE_HOST
@@ -41,8 +41,8 @@ def settled(
         given.CopyFrom(port)
         if not given.published_port:
             given.published_port = _chosen(port, taken, is_free)
-        key = _key(given)
-        if _is_taken(key, taken) or not is_free(key):
+        key = key_of(given)
+        if is_taken(key, taken) or not is_free(key):
             raise SwarmError(
                 Code.REFUSED,
                 f"port {key[1]}/{key[0]} of this host cannot be published",
@@ -55,21 +55,9 @@ def settled(
 
 
 def _chosen(port: Port, taken: set[PortKey], is_free: Callable[[PortKey], bool]) -> int:
-    protocol, _, address = _key(port)
+    protocol, _, address = key_of(port)
     for number in _CHOSEN:
         key = (protocol, number, address)
-        if not _is_taken(key, taken) and is_free(key):
+        if not is_taken(key, taken) and is_free(key):
             return number
     raise SwarmError(Code.EXHAUSTED, f"no {protocol} port of this host is free")
-
-
-def _key(port: Port) -> PortKey:
-    made = of(port, ())
-    return PROTOCOLS[port.protocol], port.published_port, made.host_ip
-
-
-def _is_taken(key: PortKey, taken: set[PortKey]) -> bool:
-    protocol, number, address = key
-    if not address:
-        return any(each[:2] == (protocol, number) for each in taken)
-    return key in taken or (protocol, number, "") in taken
