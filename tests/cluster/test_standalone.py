@@ -11,6 +11,7 @@ from tests.cluster.test_networks import ASK, WEB, Client, asked, found, run
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
 from tests.support.lone_containers import LoneContainers
 
+ON_M1 = ("--constraint", "node.hostname==m1")
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
@@ -36,7 +37,7 @@ def held(swarm: Swarm, network: str) -> dict[str, list[str]]:
 
 def test_a_container_meets_services_in_an_attachable_network(swarm: Swarm, mesh: str) -> None:
     swarm.create("web", "--network", mesh, TOOLS, "sh", "-c", WEB, replicas=3)
-    swarm.create("client", "--network", mesh, TOOLS, "sh", "-c", OBEDIENT)
+    swarm.create("client", "--network", mesh, *ON_M1, TOOLS, "sh", "-c", OBEDIENT)
     names = {task.id[:12] for task in swarm.tasks("web")}
     with LoneContainers(swarm, "w1") as lone:
         box = lone.run("box", WEB, f"{mesh}=guest")
@@ -54,8 +55,10 @@ def test_a_container_meets_services_in_an_attachable_network(swarm: Swarm, mesh:
         assert "box" in swarm.ctl("network", "rm", mesh, code=1).err
         assert swarm.ctl("node", "ps", "--format", "{{.Name}}", "w1").out.count("box") == 0
         swarm.kill_daemon("w1")
-        assert set(asked(swarm, "guest", 3)) == {box.id[:12]}
-        swarm.start_daemon("w1")
+        try:
+            assert set(asked(swarm, "guest", 3)) == {box.id[:12]}
+        finally:
+            swarm.start_daemon("w1")
         swarm.until_node("w1", "Ready")
         assert lone.inspect("box") == box
         swarm.until(lambda: answers() == dict.fromkeys(names, 2), "it reaches them still")
@@ -65,7 +68,7 @@ def test_a_container_meets_services_in_an_attachable_network(swarm: Swarm, mesh:
 
 def test_a_running_container_is_connected_and_disconnected(swarm: Swarm, mesh: str) -> None:
     swarm.create("web", "--network", mesh, TOOLS, "sh", "-c", WEB, replicas=2)
-    swarm.create("client", "--network", mesh, TOOLS, "sh", "-c", OBEDIENT)
+    swarm.create("client", "--network", mesh, *ON_M1, TOOLS, "sh", "-c", OBEDIENT)
     with LoneContainers(swarm, "w2") as lone:
         lone.run("box", WEB)
         assert lone.says("box", f"{ASK} web 80") == []
@@ -107,8 +110,7 @@ def test_a_container_publishes_a_port_of_its_host(swarm: Swarm) -> None:
 
 
 def test_a_service_on_its_nodes_default_bridge(swarm: Swarm) -> None:
-    here = ("--constraint", "node.hostname==m1")
-    swarm.create("web", "--network", "bridge", *here, TOOLS, "sh", "-c", WEB)
+    swarm.create("web", "--network", "bridge", *ON_M1, TOOLS, "sh", "-c", WEB)
     [task] = swarm.tasks("web")
     with LoneContainers(swarm, "m1") as lone:
         lone.run("box", WEB)
