@@ -6,7 +6,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.states import COMPLETE, RUNNING, SHUTDOWN
-from api.v1 import dispatcher_pb2, objects_pb2
+from api.v1 import dispatcher_pb2, logs_pb2, objects_pb2
 from tests.support.paper_node import Node, task
 from worker import attachments
 
@@ -58,6 +58,22 @@ def test_a_place_outlives_the_daemon(node: Node) -> None:
             await node.manager.until(lambda: node.manager.completes >= 2)
             node.attachments.drop("p")
             await node.manager.reported("p", COMPLETE)
+
+    node.run(scenario)
+
+
+def test_a_place_writes_no_logs(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        node.attachments.hold(["p"])
+        manager.tasks["p"] = a_place("p")
+        selector = logs_pb2.LogSelector(node_ids=["n"])
+        manager.subscriptions = [logs_pb2.Subscription(id="s", selector=selector)]
+        async with node.agent():
+            await manager.reported("p", RUNNING)
+            await manager.subscribe(logs_pb2.Subscription(id="t", selector=selector))
+            await manager.until(lambda: any(each.done for each in manager.published["t"]))
+            assert [each.error for each in manager.published["t"]] == [""]
 
     node.run(scenario)
 
