@@ -149,6 +149,13 @@ class ContainerExecutor:
                 warnings=without_effect(task.spec, await self._driver.fingerprint()),
             )
 
+    async def renew(self, task: Task) -> None:
+        """Makes what has ended ready to start again, with what it wrote. No task ever is: only
+        containers that are none.
+        """
+        with _sorted():
+            await self._create(task, again=True)
+
     async def wait(self, task: Task) -> ExitResult:
         """See Executor."""
         with _sorted():
@@ -206,7 +213,7 @@ class ContainerExecutor:
         if self._folders.folder(task_id).exists():
             await asyncio.to_thread(self._folders.remove, task_id)
 
-    async def _create(self, task: Task) -> None:
+    async def _create(self, task: Task, *, again: bool = False) -> None:
         image = await self.image(task.spec.container)
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
@@ -221,7 +228,9 @@ class ContainerExecutor:
                 files=mounts(found, self._folders.folder(task.id)),
                 joined=joined,
             )
-            await _uninterrupted(self._make(request, found))
+            await _uninterrupted(
+                self._driver.renew(request) if again else self._make(request, found)
+            )
         except SwarmError:
             await self._networks.leave(task.id)
             raise

@@ -109,7 +109,7 @@ class ContainersServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartContainer(self, request, context):
-        """One that has ended is not started again: make another.
+        """One that has ended starts again with what it wrote, unless the host was restarted meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

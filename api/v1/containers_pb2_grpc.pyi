@@ -38,7 +38,7 @@ class ContainersStub:
     CreateContainer: _grpc.UnaryUnaryMultiCallable[_containers_pb2.CreateContainerRequest, _containers_pb2.Container]
     """Makes it, with its image; nothing runs, and it has no place in any network yet."""
     StartContainer: _grpc.UnaryUnaryMultiCallable[_containers_pb2.ContainerRequest, _containers_pb2.Container]
-    """One that has ended is not started again: make another."""
+    """One that has ended starts again with what it wrote, unless the host was restarted meanwhile."""
     StopContainer: _grpc.UnaryUnaryMultiCallable[_containers_pb2.StopContainerRequest, _containers_pb2.Container]
     RemoveContainer: _grpc.UnaryUnaryMultiCallable[_containers_pb2.RemoveContainerRequest, _containers_pb2.RemoveContainerResponse]
     ListContainers: _grpc.UnaryUnaryMultiCallable[_containers_pb2.ListContainersRequest, _containers_pb2.ListContainersResponse]
@@ -57,7 +57,7 @@ class ContainersAsyncStub(ContainersStub):
     CreateContainer: _aio.UnaryUnaryMultiCallable[_containers_pb2.CreateContainerRequest, _containers_pb2.Container]  # type: ignore[assignment]
     """Makes it, with its image; nothing runs, and it has no place in any network yet."""
     StartContainer: _aio.UnaryUnaryMultiCallable[_containers_pb2.ContainerRequest, _containers_pb2.Container]  # type: ignore[assignment]
-    """One that has ended is not started again: make another."""
+    """One that has ended starts again with what it wrote, unless the host was restarted meanwhile."""
     StopContainer: _aio.UnaryUnaryMultiCallable[_containers_pb2.StopContainerRequest, _containers_pb2.Container]  # type: ignore[assignment]
     RemoveContainer: _aio.UnaryUnaryMultiCallable[_containers_pb2.RemoveContainerRequest, _containers_pb2.RemoveContainerResponse]  # type: ignore[assignment]
     ListContainers: _aio.UnaryUnaryMultiCallable[_containers_pb2.ListContainersRequest, _containers_pb2.ListContainersResponse]  # type: ignore[assignment]
@@ -85,7 +85,7 @@ class ContainersServicer(metaclass=_abc_1.ABCMeta):
         request: _containers_pb2.ContainerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_containers_pb2.Container, _abc.Awaitable[_containers_pb2.Container]]:
-        """One that has ended is not started again: make another."""
+        """One that has ended starts again with what it wrote, unless the host was restarted meanwhile."""
 
     @_abc_1.abstractmethod
     def StopContainer(

@@ -130,13 +130,17 @@ class Containers:
 
     async def start(self, key: str) -> Container:
         """Lets it run, with its networks and ports; nothing happens if it does."""
-        async with self._locked(key) as container:
-            state = await self._state(container)
-            if state is not None and state.phase == "exited":
-                raise refusals.over(container)
-            if state is None or state.phase != "running":
-                await self._start(container)
-            return await self._view(container)
+        while True:
+            async with self._locked(key) as container:
+                state = await self._state(container)
+                again = state is not None and state.phase == "exited"
+                watcher = self._watchers.get(container.id)
+                if not again or watcher is None:
+                    if state is None or state.phase != "running":
+                        await self._start(container, again=again)
+                    return await self._view(container)
+            # It has ended just now, and what it had in networks is being given back.
+            await asyncio.wait({watcher})
 
     async def stop(self, key: str, grace: float | None) -> Container:
         """Asks it to end, and kills it after `grace` seconds, or its own; nothing happens to one
@@ -227,7 +231,8 @@ class Containers:
 
     # --- within -----------------------------------------------------------------------------
 
-    async def _start(self, container: Container) -> None:
+    async def _start(self, container: Container, *, again: bool) -> None:
+        """`again`: it has ended before, and has what it wrote."""
         changed = _copy(container)
         try:
             for place in changed.networks:
@@ -239,13 +244,22 @@ class Containers:
             del changed.ports[:]
             changed.ports.extend(settled)
             await self._keep(changed)
-            await until_told(lambda: self._executor.prepare(dressed(changed)))
+            made = self._executor.renew if again else self._executor.prepare
+            await until_told(lambda: made(dressed(changed)))
             await self._executor.start(dressed(changed))
         except BaseException:
-            await self._executor.remove(dressed(changed))
-            await self._release(changed)
+            await self._undo(changed, keep=again)
             raise
         self._watch(changed)
+
+    async def _undo(self, container: Container, *, keep: bool) -> None:
+        """It could not be started: it is gone, or with `keep` it has ended, as before."""
+        if keep:
+            await self._driver.kill(container.id)
+            await self._executor.shutdown(dressed(container))
+        else:
+            await self._executor.remove(dressed(container))
+        await self._release(container)
 
     async def _release(self, container: Container) -> None:
         """It does not run: its places and ports are others' from now on."""

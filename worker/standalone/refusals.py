@@ -21,16 +21,6 @@ def name_taken(name: str) -> SwarmError:
     return SwarmError(Code.EXISTS, f"this host has a container {name} already")
 
 
-def over(container: Container) -> SwarmError:
-    """It has ended."""
-    return SwarmError(
-        Code.REFUSED,
-        f"container {container.spec.annotations.name} cannot be started again",
-        why="it has ended, and what it wrote would be lost",
-        remedy="remove it, and make another",
-    )
-
-
 def runs(container: Container) -> SwarmError:
     """It would have to be ended."""
     return SwarmError(

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,11 @@ async def refused(call: Any) -> SwarmError:
 async def found(container: Container, name: str) -> list[str]:
     answer: list[str] = await blocking(answers, inside(container), name)
     return answer
+
+
+def of(container: Container, name: str) -> Path:
+    """A file of a container that runs."""
+    return Path(f"/proc/{container.pid}/root", name)
 
 
 def test_on_the_default_bridge_all_meet_and_nobody_has_a_name(host: Host) -> None:
@@ -226,7 +232,6 @@ def test_all_of_it_outlives_the_daemon(host: Host) -> None:
             await lone.containers.remove("gone", force=True)
             shown = await lone.containers.inspect("web")
             assert (shown.state, list(shown.networks[0].addresses)) == (Container.STATE_EXITED, [])
-            assert (await refused(lone.containers.start("web"))).code is Code.REFUSED
             await lone.containers.host.remove("front")
             assert "swb-" not in look(lone.at.name, "-o link")
 
@@ -261,6 +266,52 @@ def test_what_ended_while_no_daemon_was_there_leaves_nothing(host: Host) -> None
             assert (await lone.containers.inspect("one")).state == Container.STATE_EXITED
             assert "swb-" not in look(lone.at.name, "-o link")
             assert address(await lone.run("two"), "bridge") == "172.17.0.2"
+
+    run(host, scenario)
+
+
+def test_what_has_ended_starts_again_with_what_it_wrote(host: Host) -> None:
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            await lone.containers.host.create(a_bridge("front"))
+            port = specs_pb2.PortConfig(target_port=80, mode=HOST)
+            web, other = await lone.run("web", "front", ports=[port]), await lone.run("other")
+            of(web, "kept").write_text("here")
+            await lone.containers.stop("web", 0)
+            early = await lone.run("early", "front")  # has its address by now
+            again = await lone.containers.start("web")
+            assert of(again, "kept").read_text() == "here"
+            own = address(again, "front")
+            assert own != address(web, "front") == address(early, "front")
+            hosts = of(again, "etc/hosts").read_text()
+            assert (own in hosts, address(web, "front") in hosts) == (True, False)
+            assert await found(early, "web") == [own]
+            published = again.ports[0].published_port
+            source = (lone.outside.path, inside(again), lone.at.address, published)
+            assert await blocking(served, *source) == lone.outside.address
+            assert (await lone.containers.start("web")).pid == again.pid
+            os.kill(again.pid, signal.SIGKILL)
+            await lone.driver.wait(again.id)
+        async with begin() as lone:
+            third = await lone.containers.start("web")
+            assert of(third, "kept").read_text() == "here"
+            assert await lone.containers.inspect("other") == other
+
+    run(host, scenario)
+
+
+def test_a_second_start_that_fails_loses_nothing(host: Host) -> None:
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            port = specs_pb2.PortConfig(target_port=80, published_port=8080, mode=HOST)
+            web = await lone.run("web", ports=[port])
+            of(web, "kept").write_text("here")
+            await lone.containers.stop("web", 0)
+            thief = await lone.run("thief", ports=[port])
+            assert (await refused(lone.containers.start("web"))).code is Code.REFUSED
+            await lone.containers.remove(thief.id, force=True)
+            again = await lone.containers.start("web")
+            assert of(again, "kept").read_text() == "here"
 
     run(host, scenario)
 
