@@ -16,8 +16,9 @@ from api.errors import Code, SwarmError
 from api.generic import declared
 from api.health import HealthService
 from api.listener import Listener
+from api.new_ids import new_id
 from api.serving import ErrorInterceptor
-from api.v1 import health_pb2_grpc, host_pb2_grpc, objects_pb2
+from api.v1 import containers_pb2_grpc, health_pb2_grpc, host_pb2_grpc, objects_pb2
 from hostkit.clock import monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
@@ -32,9 +33,15 @@ from swarmctl.pinning import Pinning
 from swarmctl.settings import Settings
 from swarmctl.switch import Switch
 from swarmctl.tidying import tidy
+from worker.attachments import Attachments
 from worker.container import ContainerExecutor
+from worker.container_request import CONTAINER_ID_LABEL
 from worker.networks import open_networks
 from worker.node_networks import NoNetworks
+from worker.standalone.containers import Containers
+from worker.standalone.service import ContainersService
+from worker.standalone.stacks import Stacks
+from worker.standalone.storage import LocalStorage
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +69,8 @@ class Node:
             if settings.networks == "none"
             else open_networks(monotonic, settings.look_at_networks_every)
         )
+        attachments = Attachments()
+        stacks = Stacks(self._networks, lambda: self._containers.host)
         self._executor = ContainerExecutor(
             self._driver,
             self._images,
@@ -69,7 +78,24 @@ class Node:
             version=version("swarmctl"),
             labels=settings.labels,
             generic=declared(settings.node_generic_resources),
-            networks=self._networks,
+            networks=stacks,
+        )
+        self._containers = Containers(
+            self._driver,
+            ContainerExecutor(
+                self._driver,
+                self._images,
+                files=settings.run_dir / "container-files",
+                version=version("swarmctl"),
+                networks=stacks,
+                id_label=CONTAINER_ID_LABEL,
+            ),
+            self._networks,
+            stacks,
+            attachments,
+            LocalStorage(settings.state_dir / "local.db"),
+            ids=new_id,
+            wall=wall,
         )
         self._switch = Switch()
         self._pinning = Pinning(registries, wall)
@@ -78,6 +104,7 @@ class Node:
             self._executor,
             self._networks,
             self._switch,
+            attachments=attachments,
             ask_registry=self._pinning.ask,
             failed=self._fail,
         )
@@ -93,6 +120,7 @@ class Node:
         After a failure, or where it was cancelled, call `stop`.
         """
         await self._driver.recover()
+        await self._containers.recover(member=self.lives.is_member())
         await self.lives.prepare()
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
         listener = self._bind()
@@ -112,6 +140,7 @@ class Node:
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
         await self.lives.stop()
+        await self._containers.close()
         self._pinning.close()
         await self._driver.close()
         await self._networks.close()
@@ -144,6 +173,9 @@ class Node:
         server.add_generic_rpc_handlers((self._switch,))
         host_pb2_grpc.add_HostServicer_to_server(
             HostService(self, self.lives, self._images, self._driver), server
+        )
+        containers_pb2_grpc.add_ContainersServicer_to_server(
+            ContainersService(self._containers), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"daemon": lambda: "", "swarm": self.lives.complaint}), server

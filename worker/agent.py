@@ -15,6 +15,7 @@ from api.v1 import dispatcher_pb2, objects_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
 from worker.assigned import AssignedTasks
+from worker.attachments import Attachments, PlaceKeeper
 from worker.backoff import Chance
 from worker.checks import CheckServer
 from worker.connection import Connect, Connection
@@ -60,13 +61,16 @@ class Agent:
         on_session: OnSession = _ignore,
         data_path: str = "",
         networks: NodeNetworks | None = None,
+        attachments: Attachments | None = None,
     ) -> None:
         """`data_path`: the address at which this node's tunnels end; empty: where it is seen.
 
         `networks`: those of this host, which the executor joins tasks to; None: it builds none.
+        `attachments`: what is held of networks for containers of this host that are no tasks.
         """
         self._node_id = node_id
-        self._executor = executor
+        self._attachments = attachments or Attachments()
+        executor = self._executor = PlaceKeeper(executor, self._attachments, wall)
         self._networks = networks or NoNetworks()
         self._storage = storage
         self._seeds = list(managers)
@@ -183,6 +187,10 @@ class Agent:
     async def serve_logs(self, channel: grpc.aio.Channel) -> None:
         """Answers wishes for logs until it is cancelled."""
         await self._logs.serve(channel, self._tasks.readable)
+
+    async def serve_attachments(self, channel: grpc.aio.Channel) -> None:
+        """Asks for places in networks until it is cancelled."""
+        await self._attachments.serve(channel)
 
     async def serve_commands(self, channel: grpc.aio.Channel) -> None:
         """Runs commands in tasks until it is cancelled."""

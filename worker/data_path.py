@@ -13,16 +13,18 @@ from pathlib import Path
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2
 from hostkit import netns
-from overlay_net.fabric import rules
+from hostkit.netlink import Netlink
+from overlay_net.fabric import observed, rules
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
-from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
+from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
 from overlay_net.written import Written
+from worker import placing
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.network_book import (
@@ -87,12 +89,16 @@ class DataPath:
     # --- what the managers tell -------------------------------------------------------------
 
     def restore(
-        self, items: Iterable[Item], places: Iterable[Place], kept: Collection[str]
+        self,
+        items: Iterable[Item],
+        places: Iterable[Place],
+        kept: Collection[str],
+        own: Iterable[Item] = (),
     ) -> tuple[News, list[tuple[Place, str]]]:
         """Goes on with what an earlier daemon knew: these items, and the tasks that live.
 
-        Sandboxes of others are removed, but not those of `kept` tasks. Answers with the items, and
-        with the tasks that have a sandbox, and its file.
+        Sandboxes of others are removed, but not those of `kept` tasks. `own`: what this node has by
+        itself. Answers with all items, and with the tasks that have a sandbox, and its file.
         """
         there = self._sandboxes.all()
         living = {place.task_id: place for place in places if place.task_id in there}
@@ -100,7 +106,8 @@ class DataPath:
             self._sandboxes.remove(task_id)
         for task_id, place in living.items():
             self._put(place, there[task_id])
-        news = self._book.restore(items)
+        told, by_itself = self._book.restore(items), self._book.own(own)
+        news = News((*told.updated, *by_itself.updated))
         self._take(news)
         self.converge(look=True)
         return news, list(self._places.values())
@@ -112,6 +119,36 @@ class DataPath:
             self._take(news)
             self.converge()
         return news
+
+    def own(self, items: Iterable[Item], gone: Iterable[Key] = ()) -> News:
+        """Carries out what changes of what this node has by itself."""
+        news = self._book.own(items, gone)
+        if news:
+            self._take(news)
+            self.converge()
+        return news
+
+    def addresses(self, task_id: str) -> dict[str, Sequence[str]]:
+        """Those that a task which has joined has, with prefix lengths, by network."""
+        found: dict[str, Sequence[str]] = {}
+        if task_id not in self._places:
+            return found
+        place, _ = self._places[task_id]
+        for network_id in place.networks:
+            endpoint = self._book.endpoints(network_id).get(place.endpoint(network_id))
+            if endpoint is not None:
+                found[network_id] = endpoint.addresses
+        return found
+
+    def used_subnets(self) -> list[str]:
+        """Those that this host reaches, but by default, and those of all networks that it knows."""
+        with Netlink.inside(self._host) as host:
+            routed = [each for each in observed.routed(host) if not each.endswith("/0")]
+        return [*routed, *self._wanted.subnets()]
+
+    def published(self) -> frozenset[PortKey]:
+        """Protocol, port and address ("": all) of what this node leads to containers."""
+        return self._guide.published(self._places.values())
 
     def converge(self, *, look: bool = False) -> None:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
@@ -173,9 +210,13 @@ class DataPath:
     def join(self, place: Place) -> Made:
         """The network stack of a task, with all that it is to have.
 
-        SwarmError if a network cannot be built on this host, TemporaryError if it is not there yet.
+        One that has a stack already joins and leaves networks with it while it runs, and keeps what
+        it had if that fails. SwarmError if a network cannot be built on this host, TemporaryError
+        if it is not there yet.
         """
-        addresses = self._addresses(place)
+        addresses = placing.addresses(self._book, place)
+        placing.refuse_taken(place, (other for other, _ in self._places.values()))
+        before = self._places.get(place.task_id)
         new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)
         self._put(place, path)
@@ -184,11 +225,11 @@ class DataPath:
             self._publish()
             self._guide.lead(place, path, new=new)
         except OSError as error:
-            self.leave(place.task_id)
+            self._take_back(place, before)
             what = f"the networks of task {place.task_id} cannot be built yet"
             raise TemporaryError(Code.UNAVAILABLE, what, why=str(error)) from error
         except BaseException:
-            self.leave(place.task_id)
+            self._take_back(place, before)
             raise
         return Made(path, addresses)
 
@@ -225,9 +266,18 @@ class DataPath:
 
     # --- within -----------------------------------------------------------------------------
 
+    def _take_back(self, place: Place, before: tuple[Place, str] | None) -> None:
+        """A task has not got its place: it has the one it had `before`, if any."""
+        if before is None:
+            self.leave(place.task_id)
+        else:
+            self._put(*before)
+            self.converge()
+
     def _put(self, place: Place, path: str) -> None:
         self._places[place.task_id] = (place, path)
-        sandbox = Sandbox(path, place.networks, outward=bool(place.ports))
+        outward = placing.is_tied(place)
+        sandbox = Sandbox(path, place.networks, outward, dict(place.attachments))
         self._wanted.put_sandbox(place.task_id, sandbox)
 
     def _take(self, news: News) -> None:
@@ -258,12 +308,16 @@ class DataPath:
             self._wanted.drop_endpoint(key.network_id, key.id)
 
     def _build(self, *, look: bool = False) -> Done | None:
-        """Links and tunnels; None while this node does not know its own address."""
+        """Links and tunnels; None while this node knows neither its own address in a swarm, nor of
+        networks that are its alone.
+        """
         me = self._book.peers.get(self._node_id)
-        if me is None:
+        in_touch = self._fabric is None or self._ground[0]
+        if me is None and in_touch and not self._book.has_own:
             return None
         ports = (each.data_path_port for each in self._book.networks.values())
-        ground = (me.data_path_address, next((port for port in ports if port), 0))
+        own = self._ground[0] if me is None else me.data_path_address
+        ground = (own, next((port for port in ports if port), 0))
         if self._fabric is None or ground != self._ground:
             self.close()
             address, port = ground
@@ -292,32 +346,14 @@ class DataPath:
         """The task's legs; raises what it cannot be without."""
         done = self._build()
         if done is None:
-            raise _unknown("its own address")
-        for network_id in (*place.networks, *self._way_out(place)):
+            raise placing.untold("its own address")
+        for network_id in (*place.networks, *placing.way_out(self._book, place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused
         if any(concerns(each.operation, path) for each in done.failed):
             error = done.failed[0].error
             raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
         self._note(done)
-
-    def _way_out(self, place: Place) -> tuple[str, ...]:
-        """The gateway bridge, if the task has a way out."""
-        networks = (self._book.networks.get(network_id) for network_id in place.networks)
-        outward = place.ports or any(each and not each.internal for each in networks)
-        return (GATEWAY_BRIDGE,) if outward else ()
-
-    def _addresses(self, place: Place) -> tuple[str, ...]:
-        """The task's own, without prefix lengths; TemporaryError while they are not known."""
-        found: list[str] = []
-        for network_id in place.networks:
-            endpoint = self._book.endpoints(network_id).get(place.task_id)
-            network = self._book.networks.get(network_id)
-            if endpoint is None or network is None:
-                raise _unknown(f"network {network_id}" if network is None else network.name)
-            if not network.ingress:
-                found += [address.partition("/")[0] for address in endpoint.addresses]
-        return tuple(found)
 
     def _publish(self, *, look: bool = False) -> None:
         self._guide.publish(self._places.values(), self._bridges(), look=look)
@@ -342,9 +378,3 @@ class DataPath:
         self._left_over = self._left_over or stale
         known = error if isinstance(error, SwarmError) else None
         self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
-
-
-def _unknown(what: str) -> TemporaryError:
-    return TemporaryError(
-        Code.UNAVAILABLE, f"this node has not been told of {what} yet", why="a manager will do so"
-    )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from overlay_net.balance import shell as balance
 from overlay_net.balance.views import View, view
-from overlay_net.fabric.hardware import hardware_address, shown
+from overlay_net.fabric.hardware import bridge_name, hardware_address, shown
 from overlay_net.fabric.picture import Leg, On
 from overlay_net.ingress.host import Node
-from overlay_net.ingress.ports import Mesh, Port, mesh, of
+from overlay_net.ingress.ports import Mesh, Port, PortKey, mesh, of
 from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task as Published
 from overlay_net.nft import LibNft
@@ -49,10 +49,12 @@ class Guide:
             self._views.pop(network_id, None)
 
     def publishes(self, places: Iterable[Place]) -> bool:
-        """Whether any port is published here: in the swarm, or by a task of these for its node."""
+        """Whether the swarm publishes any port here: a service, or a task of these for its node."""
         network = self._book.ingress()
         services = () if network is None else self._book.services(network.id).values()
-        return any(each.ports for each in services) or any(each.ports for each in places)
+        return any(each.ports for each in services) or any(
+            each.ports and not each.lone for each in places
+        )
 
     def publish(
         self, places: Iterable[tuple[Place, str]], bridges: Iterable[str], *, look: bool = False
@@ -60,15 +62,19 @@ class Guide:
         """The ports of this node. `places`: its tasks, and the files of their sandboxes; `bridges`:
         by which they reach it. `look`: believe the kernel, not the memory.
         """
-        network = self._book.ingress()
-        leg = self._leg(self._host)
-        if network is None or leg is None:
+        here = list(places)
+        node = self._node(here, bridges)
+        if node is None:
             if self._is_publishing:
                 self.remove()
             return
         self._is_publishing = True
-        node = self._node(network, leg, bridges)
-        self._ingress.apply_node(node, self._mesh(network, places), look=look)
+        self._ingress.apply_node(node, self._mesh(here), look=look)
+
+    def published(self, places: Iterable[tuple[Place, str]]) -> frozenset[PortKey]:
+        """The ports of this host that lead to containers."""
+        ports = self._mesh(places).ports
+        return frozenset((each.protocol, each.published, each.host_ip) for each in ports)
 
     def lead(self, place: Place, path: str, *, look: bool = False, new: bool = False) -> None:
         """Where a task's connections go, and by what way its answers. `new`: its network stack was
@@ -88,11 +94,9 @@ class Guide:
         self, places: Iterable[tuple[Place, str]], bridges: Iterable[str]
     ) -> list[str]:
         """How this node's ports differ from what they ought to be, in words. Changes nothing."""
-        network, leg = self._book.ingress(), self._leg(self._host)
-        if network is None or leg is None:
-            return []
-        node = self._node(network, leg, bridges)
-        return self._ingress.node_differences(node, self._mesh(network, places))
+        here = list(places)
+        node = self._node(here, bridges)
+        return [] if node is None else self._ingress.node_differences(node, self._mesh(here))
 
     def task_differences(self, place: Place, path: str) -> list[str]:
         """The same of where a task's connections go, and by what way its answers."""
@@ -124,20 +128,30 @@ class Guide:
         self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
         self._is_publishing = False
 
-    def _node(self, network: Network, leg: Leg, bridges: Iterable[str]) -> Node:
-        pools = tuple(pool.subnet for pool in network.pools)
-        ipv6 = any(":" in pool for pool in pools)
-        host = Path(self._host)
-        return Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
+    def _node(self, places: Iterable[tuple[Place, str]], bridges: Iterable[str]) -> Node | None:
+        """This node as it publishes; None: it does not."""
+        network, leg, host = self._book.ingress(), self._leg(self._host), Path(self._host)
+        if network is not None and leg is not None:
+            pools = tuple(pool.subnet for pool in network.pools)
+            ipv6 = any(":" in pool for pool in pools)
+            return Node(self._node_id, host, leg.name, leg.mtu, pools, tuple(bridges), ipv6)
+        if any(place.lone and place.ports for place, _ in places):
+            # What stands on bridges of this host needs no network of the swarm.
+            return Node(self._node_id, host, "", 0, (), tuple(bridges))
+        return None
 
     def _published(self, network: Network, leg: Leg, path: str) -> Published:
         pools = tuple(pool.subnet for pool in network.pools)
         return Published(Path(path), leg.name, pools, self._way_out(path))
 
-    def _mesh(self, network: Network, places: Iterable[tuple[Place, str]]) -> Mesh:
+    def _mesh(self, places: Iterable[tuple[Place, str]]) -> Mesh:
         own: list[Port] = []
         for place, path in places:
-            own += [of(port, self._way_out(path)) for port in place.ports]
+            if way := self._way_out(path):
+                own += [of(port, way) for port in place.ports]
+        network = self._book.ingress()
+        if network is None:
+            return mesh((), (), (), own)
         return mesh(
             self._book.services(network.id).values(),
             self._book.endpoints(network.id).values(),
@@ -174,10 +188,14 @@ class Guide:
         return next((leg for leg in self._legs(path) if leg.name.startswith(_INGRESS)), None)
 
     def _way_out(self, path: str) -> tuple[str, ...]:
-        """A task's addresses on bridges of this host, at most one of each family."""
+        """A task's addresses on bridges of this host, at most one of each family; none on those of
+        internal networks, in which nothing is led from outside.
+        """
+        networks = self._book.networks.values()
+        closed = {bridge_name(each.id) for each in networks if each.internal}
         found: dict[bool, str] = {}
         for leg in self._legs(path):
-            if leg.on is On.BRIDGE:
+            if leg.on is On.BRIDGE and leg.parent not in closed:
                 for address in sorted(leg.addresses):
                     found.setdefault(":" in address, address.partition("/")[0])
         return tuple(found.values())

@@ -94,6 +94,12 @@ class Book:
         self.peers: dict[str, Peer] = {}
         self._services: defaultdict[str, dict[str, Service]] = defaultdict(dict)
         self._endpoints: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
+        self._own: set[Key] = set()
+
+    @property
+    def has_own(self) -> bool:
+        """Whether there is anything of which no manager knows."""
+        return bool(self._own)
 
     def services(self, network_id: str) -> Mapping[str, Service]:
         """Of a network, by id."""
@@ -145,8 +151,15 @@ class Book:
             elif not _is_outline(item):
                 fresh.append(item)
         if message.type == Message.TYPE_COMPLETE:
-            gone.update(self._keys() - named)
+            gone.update(self._keys() - named - self._own)
         return self._change(fresh, gone)
+
+    def own(self, items: Iterable[Item], gone: Iterable[Key] = ()) -> News:
+        """Takes in, and forgets, what this node has by itself: no manager takes that back."""
+        dropped, fresh = list(gone), list(items)
+        self._own.difference_update(dropped)
+        self._own.update(map(key_of, fresh))
+        return self._change(fresh, dropped)
 
     def restore(self, items: Iterable[Item]) -> News:
         """Takes in what an earlier daemon knew."""

@@ -6,8 +6,9 @@ A thin shell. What blocks is done by one thread (`data_path`), names are answere
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -18,10 +19,12 @@ from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
 from overlay_net.fabric.fabric import OWN_NAMESPACE
+from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from worker.checking import EVERY, NetworkChecks
 from worker.data_path import DataPath
-from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News
+from worker.executor import TemporaryError
+from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News, key_of
 from worker.node_networks import DRIVERS, Joined, NodeNetworks, NoNetworks
 from worker.obstacle_watch import ObstacleWatch
 from worker.redirects import Redirects
@@ -62,9 +65,12 @@ class KernelNetworks:
         self._redirects = Redirects(nft)
         self._dns = DnsServer(self._redirects, monotonic)
         self._node_id = ""
+        self._member = False  # of a swarm, whose agent restores what there was
         self._data_path: DataPath | None = None
         self._told_at: dict[str, float] = {}
         self._served: dict[str, Path] = {}
+        self._own: dict[Key, Item] = {}
+        self._lone: dict[str, Place] = {}
         self._retry: asyncio.Task[None] | None = None
         self._devices: tuple[str, ...] | None = None
         self._look_every = look_every
@@ -87,16 +93,21 @@ class KernelNetworks:
         """See NodeNetworks."""
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
-        self._node_id = node_id
+        self._node_id, self._member = node_id, bool(node_id)
         data_path = self._data_path = self._make(node_id)
         self._dns.close()
         self._dns.directory.sync((), (), ())
         places = [place for place in map(place_of, tasks) if place is not None]
-        news, living = await self._act(lambda: data_path.restore(list(items), places, kept))
+        places += self._lone.values()
+        own = [self._mine(item) for item in self._own.values()]
+        news, living = await self._act(lambda: data_path.restore(list(items), places, kept, own))
         self._name(news)
+        known = {item.id for item in news.updated if isinstance(item, network_pb2.NodeNetwork)}
         for place, path in living:
+            # What is no task may be in networks of a swarm that this host has left.
+            there = tuple(network_id for network_id in place.networks if network_id in known)
             try:
-                await self._serve_names(place, path)
+                await self._serve_names(replace(place, networks=there), path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
         if self._looking is None:
@@ -114,18 +125,61 @@ class KernelNetworks:
         """See NodeNetworks."""
         return self._data_path is None or not self._data_path.stale
 
+    async def begin(
+        self, items: Iterable[Item], containers: Iterable[Task], *, member: bool
+    ) -> None:
+        """See NodeNetworks."""
+        self._member = member
+        self._own = {key_of(item): item for item in items}
+        found = (place_of(container) for container in containers)
+        self._lone = {place.task_id: place for place in found if place is not None}
+        if not member and (self._own or self._lone):
+            await self.restore("", (), (), ())
+
+    async def own(self, items: Iterable[Item], gone: Iterable[Key] = ()) -> None:
+        """See NodeNetworks."""
+        fresh, dropped = list(items), list(gone)
+        for key in dropped:
+            self._own.pop(key, None)
+        self._own.update((key_of(item), item) for item in fresh)
+        data_path = await self._ready()
+        mine = [self._mine(item) for item in fresh]
+        self._name(await self._act(lambda: data_path.own(mine, dropped)))
+
+    async def addresses(self, task_id: str) -> Mapping[str, Sequence[str]]:
+        """See NodeNetworks."""
+        data_path = self._data_path
+        if data_path is None:
+            return {}
+        return await self._in_thread(lambda: data_path.addresses(task_id))
+
+    async def published(self) -> Collection[PortKey]:
+        """See NodeNetworks."""
+        data_path = self._data_path
+        return () if data_path is None else await self._in_thread(data_path.published)
+
+    async def used_subnets(self) -> list[str]:
+        """See NodeNetworks."""
+        return await self._in_thread((await self._ready()).used_subnets)
+
     async def join(self, task: Task) -> Joined | None:
         """See NodeNetworks."""
         place = place_of(task)
         if place is None:
             return None
-        data_path = self._here()
+        data_path = await self._ready() if place.lone else self._here()
         made = await self._act(lambda: data_path.join(place))
         try:
             await self._serve_names(place, made.path)
         except BaseException:
-            await self.leave(task.id)
+            before = self._lone.get(task.id)
+            if before is None:
+                await self.leave(task.id)
+            else:
+                await self._act(lambda: data_path.join(before))
             raise
+        if place.lone:
+            self._lone[task.id] = place
         host = await asyncio.to_thread(_text_of, HOST_RESOLV_CONF)
         return Joined(made.path, made.addresses, container_text(task.spec.container.dns, host))
 
@@ -140,6 +194,7 @@ class KernelNetworks:
         if (served := self._served.pop(task_id, None)) is not None:
             self._redirects.forget(served)
         self._dns.detach(task_id)
+        self._lone.pop(task_id, None)
         self._told_at.pop(task_id, None)
         data_path = self._data_path
         if data_path is not None:
@@ -155,6 +210,11 @@ class KernelNetworks:
 
     async def clear(self) -> None:
         """See NodeNetworks."""
+        self._member = False
+        if self._own or self._lone:
+            self._told_at.clear()
+            await self.restore("", (), (), ())
+            return
         self._dns.close()
         self._dns.directory.sync((), (), ())
         data_path = self._data_path or self._make("")
@@ -179,6 +239,25 @@ class KernelNetworks:
         if self._data_path is None:
             raise SwarmError(Code.UNAVAILABLE, "this node is in no swarm")
         return self._data_path
+
+    async def _ready(self) -> DataPath:
+        """Also on a host that is in no swarm, for what is its own."""
+        if self._data_path is None:
+            if self._member:
+                what = "this node does not know yet what it has in networks"
+                why = "its agent begins, or its keys are locked"
+                raise TemporaryError(Code.UNAVAILABLE, what, why=why)
+            await self.restore("", (), (), ())
+        return self._here()
+
+    def _mine(self, item: Item) -> Item:
+        """An item of this host's own, as that of the node that it is now."""
+        if not isinstance(item, network_pb2.NetworkEndpoint):
+            return item
+        mine = network_pb2.NetworkEndpoint()
+        mine.CopyFrom(item)
+        mine.node_id = self._node_id
+        return mine
 
     def _name(self, news: News) -> None:
         """Tells the name servers, in the order in which things come and go."""
@@ -205,7 +284,7 @@ class KernelNetworks:
 
     def _note(self, endpoint: network_pb2.NetworkEndpoint) -> None:
         """When a task of this node was said to serve no more; nothing of one that does."""
-        if endpoint.node_id != self._node_id:
+        if endpoint.node_id != self._node_id or not endpoint.service_id:
             return
         if endpoint.serving:
             self._told_at.pop(endpoint.task_id, None)

@@ -66,6 +66,9 @@ class Work(Protocol):
     async def serve_logs(self, channel: grpc.aio.Channel) -> None:
         """Answers the manager's wishes for logs, until it is cancelled."""
 
+    async def serve_attachments(self, channel: grpc.aio.Channel) -> None:
+        """Asks the manager for places in networks, until it is cancelled."""
+
     async def serve_commands(self, channel: grpc.aio.Channel) -> None:
         """Runs what the manager asks for in tasks, until it is cancelled."""
 
@@ -144,6 +147,7 @@ class Session:
                 self._work.serve_logs(self._channel),
                 self._work.serve_commands(self._channel),
                 self._work.serve_checks(self._channel),
+                self._work.serve_attachments(self._channel),
             )
         finally:
             stream.cancel()

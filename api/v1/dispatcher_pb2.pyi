@@ -5,6 +5,7 @@ How agents and the leader meet. The agent opens every stream; nodes listen for n
 
 from api.v1 import network_pb2 as network_pb2
 from api.v1 import objects_pb2 as objects_pb2
+from api.v1 import specs_pb2 as specs_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import duration_pb2 as duration_pb2
@@ -319,5 +320,52 @@ class UpdateTaskStatusResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AttachRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ATTACHMENT_ID_FIELD_NUMBER: builtins.int
+    NETWORK_FIELD_NUMBER: builtins.int
+    CONTAINER_FIELD_NUMBER: builtins.int
+    attachment_id: builtins.str
+    """of the task to be, chosen by the node"""
+    @builtins.property
+    def network(self) -> specs_pb2.NetworkAttachmentSpec: ...
+    @builtins.property
+    def container(self) -> specs_pb2.ContainerAttachment: ...
+    def __init__(
+        self,
+        *,
+        attachment_id: builtins.str = ...,
+        network: specs_pb2.NetworkAttachmentSpec | None = ...,
+        container: specs_pb2.ContainerAttachment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["container", b"container", "network", b"network"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachment_id", b"attachment_id", "container", b"container", "network", b"network"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AttachResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    NETWORK_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    network_id: builtins.str
+    name: builtins.str
+    """of the network"""
+    def __init__(
+        self,
+        *,
+        network_id: builtins.str = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "network_id", b"network_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

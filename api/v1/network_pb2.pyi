@@ -59,6 +59,7 @@ class NodeNetwork(message.Message):
     ATTACHABLE_FIELD_NUMBER: builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
     DATA_PATH_PORT_FIELD_NUMBER: builtins.int
+    NAMELESS_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
     driver: builtins.str
@@ -74,6 +75,8 @@ class NodeNetwork(message.Message):
     attachable: builtins.bool
     data_path_port: builtins.int
     """of VXLAN; 0: 4789"""
+    nameless: builtins.bool
+    """nobody in it is found by name, as on a host's default bridge"""
     @builtins.property
     def pools(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.IpamConfig]: ...
     @builtins.property
@@ -95,10 +98,11 @@ class NodeNetwork(message.Message):
         attachable: builtins.bool = ...,
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
         data_path_port: builtins.int = ...,
+        nameless: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "data_path_port", b"data_path_port", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "data_path_port", b"data_path_port", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "nameless", b"nameless", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

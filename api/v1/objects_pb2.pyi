@@ -820,11 +820,14 @@ class NetworkAttachment(message.Message):
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
     RELEASED_FIELD_NUMBER: builtins.int
     DRIVER_FIELD_NUMBER: builtins.int
+    ATTACHMENT_ID_FIELD_NUMBER: builtins.int
     network_id: builtins.str
     released: builtins.bool
     """the task has ended: the addresses are not its own any more"""
     driver: builtins.str
     """the network's"""
+    attachment_id: builtins.str
+    """only on its node, of a container that is no task: the task that holds the place for it"""
     @builtins.property
     def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """with prefix length, one per family: 10.0.1.5/24"""
@@ -842,10 +845,11 @@ class NetworkAttachment(message.Message):
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
         released: builtins.bool = ...,
         driver: builtins.str = ...,
+        attachment_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "driver", b"driver", "driver_options", b"driver_options", "network_id", b"network_id", "released", b"released"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "attachment_id", b"attachment_id", "driver", b"driver", "driver_options", b"driver_options", "network_id", b"network_id", "released", b"released"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

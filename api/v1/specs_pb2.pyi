@@ -145,6 +145,7 @@ class TaskSpec(message.Message):
     LOG_DRIVER_FIELD_NUMBER: builtins.int
     NETWORKS_FIELD_NUMBER: builtins.int
     FORCE_UPDATE_FIELD_NUMBER: builtins.int
+    ATTACHMENT_FIELD_NUMBER: builtins.int
     force_update: builtins.int
     """raised by `service update --force`"""
     @builtins.property
@@ -159,6 +160,10 @@ class TaskSpec(message.Message):
     def log_driver(self) -> LogDriver: ...
     @builtins.property
     def networks(self) -> containers.RepeatedCompositeFieldContainer[NetworkAttachmentSpec]: ...
+    @builtins.property
+    def attachment(self) -> ContainerAttachment:
+        """Only of the task of no service that holds a container's place in a network. Managers alone fill it in."""
+
     def __init__(
         self,
         *,
@@ -169,10 +174,36 @@ class TaskSpec(message.Message):
         log_driver: LogDriver | None = ...,
         networks: abc.Iterable[NetworkAttachmentSpec] | None = ...,
         force_update: builtins.int = ...,
+        attachment: ContainerAttachment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["container", b"container", "log_driver", b"log_driver", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["attachment", b"attachment", "container", b"container", "log_driver", b"log_driver", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container", b"container", "force_update", b"force_update", "log_driver", b"log_driver", "networks", b"networks", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachment", b"attachment", "container", b"container", "force_update", b"force_update", "log_driver", b"log_driver", "networks", b"networks", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ContainerAttachment(message.Message):
+    """The container that holds a place in a network, and is no task."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    HOSTNAME_FIELD_NUMBER: builtins.int
+    container_id: builtins.str
+    name: builtins.str
+    hostname: builtins.str
+    def __init__(
+        self,
+        *,
+        container_id: builtins.str = ...,
+        name: builtins.str = ...,
+        hostname: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "hostname", b"hostname", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -870,6 +901,7 @@ class NetworkAttachmentSpec(message.Message):
     ALIASES_FIELD_NUMBER: builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
     ID_FIELD_NUMBER: builtins.int
+    ADDRESSES_FIELD_NUMBER: builtins.int
     target: builtins.str
     """none, host, or a network's name or id"""
     id: builtins.str
@@ -878,6 +910,10 @@ class NetworkAttachmentSpec(message.Message):
     def aliases(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @builtins.property
     def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    @builtins.property
+    def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """only of a container that is no task: those it is to have, at most one per family"""
+
     def __init__(
         self,
         *,
@@ -885,10 +921,11 @@ class NetworkAttachmentSpec(message.Message):
         aliases: abc.Iterable[builtins.str] | None = ...,
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
         id: builtins.str = ...,
+        addresses: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["aliases", b"aliases", "driver_options", b"driver_options", "id", b"id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "driver_options", b"driver_options", "id", b"id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

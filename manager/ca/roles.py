@@ -67,7 +67,9 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
     # Whoever runs commands in any task has the whole swarm: no worker passes that on.
     "Exec": {_WRITERS: ("Run",)},
     "ExecBroker": {_NODES: ("Listen", "Attach")},
-    "Dispatcher": {_NODES: ("Session", "Heartbeat", "Assignments", "UpdateTaskStatus")},
+    "Dispatcher": {
+        _NODES: ("Session", "Heartbeat", "Assignments", "UpdateTaskStatus", "Attach"),
+    },
     "CaRenewal": {_NODES: ("Renew",)},
     "Raft": {_MANAGERS: ("Exchange", "InstallSnapshot")},
     "ManagerGroup": {_MANAGERS: ("Join", "Leave")},
@@ -89,6 +91,22 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetImage",
             "RemoveImage",
             "CheckLogin",
+        ),
+    },
+    "Containers": {
+        _OPERATORS: (
+            "CreateContainer",
+            "StartContainer",
+            "StopContainer",
+            "RemoveContainer",
+            "ListContainers",
+            "InspectContainer",
+            "ContainerLogs",
+            "ConnectNetwork",
+            "DisconnectNetwork",
+            "CreateLocalNetwork",
+            "RemoveLocalNetwork",
+            "ListLocalNetworks",
         ),
     },
     "Health": {EVERY_ROLE: ("Check",)},
@@ -116,6 +134,6 @@ catch up through them; Raft has its own list of members (manager.raft.node.node.
 """
 
 SOCKET_ONLY: frozenset[str] = frozenset(
-    name for name in ROLES if name.startswith(method("Host", ""))
+    name for name in ROLES if name.startswith((method("Host", ""), method("Containers", "")))
 )
 """What a host does for its own operators alone, whatever certificate others show."""

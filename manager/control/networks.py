@@ -146,7 +146,7 @@ def gone_with(view: View, obj: objects_pb2.Service | objects_pb2.Node) -> Iterat
 
 
 def use_of(view: View, network: Network) -> control_pb2.NetworkUse:
-    """Services with their tasks, then nodes; and how many addresses are held."""
+    """Services with their tasks, containers, then nodes; and how many addresses are held."""
     use = control_pb2.NetworkUse(network_id=network.id)
     rows: dict[str, control_pb2.NetworkUser] = {}
     for service in view.services_of_network(network.id):
@@ -158,6 +158,14 @@ def use_of(view: View, network: Network) -> control_pb2.NetworkUse:
             ports=service.endpoint.ports if network.spec.ingress else (),
         )
     for task in view.tasks_of_network(network.id):
+        if task.spec.HasField("attachment"):
+            use.containers.add(
+                id=task.spec.attachment.container_id,
+                name=task_name(task),
+                node_id=task.node_id,
+                addresses=addresses_of(task)[network.id],
+            )
+            continue
         row = rows.get(task.service_id)
         if row is None:
             row = rows[task.service_id] = use.services.add(
@@ -176,6 +184,7 @@ def use_of(view: View, network: Network) -> control_pb2.NetworkUse:
 def _count(use: control_pb2.NetworkUse, network: Network) -> None:
     room = Room(network.pools)
     held = [text for user in (*use.services, *use.nodes) for text in user.addresses]
+    held += [text for container in use.containers for text in container.addresses]
     held += [text for each in use.services for task in each.tasks for text in task.addresses]
     for text in (*held, *(each.address for each in network.resting)):
         room.take(parsed(text))

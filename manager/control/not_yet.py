@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
-from api.networks import is_encrypted
+from api.networks import BUILTIN, is_encrypted
 from api.v1 import specs_pb2
 
 Spec = specs_pb2.ServiceSpec
@@ -25,7 +25,6 @@ class NotYet:
     is_set: Callable[[Spec], object]
 
 
-_BRIDGE = "a node's own bridge is for containers that are no tasks: make a network for these"
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
@@ -36,16 +35,10 @@ _TABLE: tuple[NotYet, ...] = (
         lambda s: any(p.mode == _HOST and not p.published_port for p in s.endpoint.ports),
     ),
     NotYet(
-        "task.networks",
-        "--network bridge",
-        _BRIDGE,
-        lambda s: any(n.target == "bridge" for n in s.task.networks),
-    ),
-    NotYet(
         "task.networks.aliases",
         "--network alias=",
-        "in network none or host nobody is found by name",
-        lambda s: any(n.aliases and n.target in ("none", "host") for n in s.task.networks),
+        "in network none or host, and on a node's default bridge, nobody is found by name",
+        lambda s: any(n.aliases and n.target in BUILTIN for n in s.task.networks),
     ),
     NotYet(
         "task.networks.driver_options",

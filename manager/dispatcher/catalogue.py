@@ -229,6 +229,8 @@ class Catalogue:
             return None
         node = self._view.get(Node, task.node_id)
         runs = task.status.state == states.RUNNING and states.is_wanted(task)
+        if task.spec.HasField("attachment"):
+            return _of_container(task, place)
         return network_pb2.NetworkEndpoint(
             network_id=network.id,
             task_id=task.id,
@@ -241,6 +243,20 @@ class Catalogue:
             serving=runs and _is_up(node),
             hostname=task.spec.container.hostname or task.id[:_HOSTNAME_LENGTH],
         )
+
+
+def _of_container(task: Task, place: objects_pb2.NetworkAttachment) -> Item:
+    """Found by its own name, by the beginning of its id as in Docker, and by its aliases."""
+    held = task.spec.attachment
+    return network_pb2.NetworkEndpoint(
+        network_id=place.network_id,
+        task_id=task.id,
+        name=held.name,
+        addresses=place.addresses,
+        aliases=[held.container_id[:_HOSTNAME_LENGTH], *place.aliases],
+        node_id=task.node_id,
+        hostname=held.hostname,
+    )
 
 
 def is_known(task: Task) -> bool:

@@ -16,6 +16,7 @@ from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
 from manager.dispatcher import endings, nodes, rests, statuses
+from manager.dispatcher.attachments import Attachments
 from manager.dispatcher.catalogue import Catalogue
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
@@ -78,6 +79,7 @@ class Term:
             proposer=proposer,
             monotonic=monotonic,
         )
+        self._attachments = Attachments(store, hub, proposer, clock)
         self._task_writer = Writer(
             "states of tasks",
             self._task_reports,
@@ -230,6 +232,13 @@ class Term:
         statuses.check(self._store, node_id, checked)
         self._task_reports.add(checked)
         await self._task_writer.durable()
+
+    async def attach(
+        self, node_id: str, request: dispatcher_pb2.AttachRequest
+    ) -> dispatcher_pb2.AttachResponse:
+        """A place in a network for a container of the node; see attachments.py."""
+        self._member(node_id)
+        return await self._attachments.attach(node_id, request)
 
     # --- what the store and the clock say
 

@@ -127,7 +127,8 @@ def users_of(view: "View", network: Network) -> list[str]:
     known = {each.id for each in services}
     for task in view.tasks_of_network(network.id):
         if task.service_id not in known and states.is_live(task):
-            found.append(f"task {states.task_name(task)}")
+            kind = "container" if task.spec.HasField("attachment") else "task"
+            found.append(f"{kind} {states.task_name(task)}")
     return found
 
 

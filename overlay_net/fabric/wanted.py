@@ -7,7 +7,7 @@ in a network of ten and of ten thousand. A complete answer of the managers makes
 import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2
@@ -25,12 +25,14 @@ EndpointKey = tuple[str, str]
 class Sandbox:
     """The network stack of a task; `networks`: ids, in the order its interfaces are to have.
 
-    `outward`: it gets a way out even if none of its networks gives it one.
+    `outward`: it gets a way out even if none of its networks gives it one. `endpoints`: by network,
+    under whose id its endpoint there is told, where that is another than its own.
     """
 
     path: str
     networks: tuple[str, ...] = ()
     outward: bool = False
+    endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wanted:
@@ -177,7 +179,8 @@ class Wanted:
         """A local task's networks and addresses, in the order its interfaces are to have."""
         rest = sorted(set(self._networks) - set(sandbox.networks))
         for network_id in (*sandbox.networks, *rest):
-            endpoint = self._endpoints.get((network_id, task_id))
+            owner = sandbox.endpoints.get(network_id, task_id)
+            endpoint = self._endpoints.get((network_id, owner))
             if endpoint is not None and endpoint.node_id == self.node_id and endpoint.addresses:
                 yield network_id, endpoint.addresses
 

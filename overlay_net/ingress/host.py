@@ -5,7 +5,7 @@ back (docs/decisions/0017). Such a client is refused at once and tries 127.0.0.1
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ _HEADERS4, _HEADERS6 = 40, 60  # IP and TCP without options
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """This node. `leg`: its device in the ingress network, with that network's MTU and subnets.
+    """This node. `leg`: its device in the ingress network, with that network's MTU and subnets; ""
+    if it is in none, and publishes its own containers' ports alone.
 
     `bridges`: the devices by which its containers reach it. `ipv6`: whether it forwards IPv6.
     """
@@ -44,12 +45,11 @@ def base(node: Node) -> Base:
         "inet",
         "swarm_ingress",
         _BODY.format(
-            leg=node.leg,
-            segment4=node.mtu - _HEADERS4,
-            segment6=node.mtu - _HEADERS6,
+            other=f'iifname != "{node.leg}" ' if node.leg else "",
             way="".join(_WAY.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
             hidden="".join(f"set hidden_{name} {{ type inet_service; }}\n" for name in _NAMES),
-            hide="".join(_HIDE.format(leg=node.leg, name=name) for name in _NAMES),
+            hide="".join(_hide(node)) if node.leg else "",
+            segments="".join(_segments(node)) if node.leg else "",
         ),
         maps=("everywhere", "address4", "address6"),
         sets=("bridges", *(f"hidden_{name}" for name in _NAMES)),
@@ -92,7 +92,25 @@ def closing(node: Node) -> Mapping[str, str]:
 
 
 def _localnets(node: Node) -> list[str]:
-    return [f"ipv4/conf/{device}/route_localnet" for device in (node.leg, *node.bridges)]
+    devices = filter(None, (node.leg, *node.bridges))
+    return [f"ipv4/conf/{device}/route_localnet" for device in devices]
+
+
+def _hide(node: Node) -> Iterator[str]:
+    """Of what leaves by the leg: whom tasks may not see."""
+    yield f'oifname "{node.leg}" ip saddr 127.0.0.0/8 masquerade\n'
+    yield f'oifname "{node.leg}" iifname @bridges masquerade\n'
+    for name in _NAMES:
+        hidden = f"meta l4proto {name} ct original proto-dst @hidden_{name}"
+        yield f'oifname "{node.leg}" {hidden} masquerade\n'
+
+
+def _segments(node: Node) -> Iterator[str]:
+    """TCP's segments as large as the ingress network lets them be."""
+    yield f'oifname "{node.leg}" tcp flags syn tcp option maxseg size set rt mtu\n'
+    for family, headers in (("ipv4", _HEADERS4), ("ipv6", _HEADERS6)):
+        syn = f"meta nfproto {family} tcp flags syn"
+        yield f'iifname "{node.leg}" {syn} tcp option maxseg size set {node.mtu - headers}\n'
 
 
 def _inside(node: Node) -> list[tuple[str, str]]:
@@ -112,8 +130,6 @@ def _key(port: Port) -> ruleset.Element:
 
 _NAMES = tuple(PROTOCOLS.values())
 
-_HIDE = 'oifname "{leg}" meta l4proto {name} ct original proto-dst @hidden_{name} masquerade\n'
-
 _WAY = "ct status & dnat != 0 {f} daddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
 
 # Before other translations (priority -100), so that Docker's and ours never both apply. Lookups are
@@ -127,7 +143,7 @@ map address6 {{ type ipv6_addr . inet_proto . inet_service : verdict; }}
 set bridges {{ type ifname; }}
 {hidden}chain guard {{
 type filter hook prerouting priority raw; policy accept;
-iifname != "{leg}" iifname != @bridges accept
+{other}iifname != @bridges accept
 ip daddr 127.0.0.0/8 drop
 ip saddr 127.0.0.0/8 drop
 }}
@@ -155,15 +171,10 @@ type route hook output priority -90; policy accept;
 chain post {{
 type nat hook postrouting priority 90; policy accept;
 ct status & dnat == 0 accept
-oifname "{leg}" ip saddr 127.0.0.0/8 masquerade
-oifname "{leg}" iifname @bridges masquerade
 {hide}oifname @bridges ip saddr 127.0.0.0/8 masquerade
 oifname @bridges iifname @bridges masquerade
 }}
 chain segments {{
 type filter hook forward priority mangle; policy accept;
-oifname "{leg}" tcp flags syn tcp option maxseg size set rt mtu
-iifname "{leg}" meta nfproto ipv4 tcp flags syn tcp option maxseg size set {segment4}
-iifname "{leg}" meta nfproto ipv6 tcp flags syn tcp option maxseg size set {segment6}
-}}
+{segments}}}
 """

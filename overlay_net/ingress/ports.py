@@ -16,6 +16,10 @@ PROTOCOLS = {
 }
 
 
+PortKey = tuple[str, int, str]
+"""Protocol, port of the host, and its one address that has it, or "" for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """A port of this node. `backends`: addresses of tasks; of a port of mode host, its own task's.
@@ -61,6 +65,19 @@ def mesh(
     here = tuple(own)
     living = found.living.union(*(port.backends for port in here))
     return Mesh((*ports, *here), living)
+
+
+def key_of(config: specs_pb2.PortConfig) -> PortKey:
+    """Whose a published port is said to be."""
+    port = of(config, ())
+    return port.protocol, port.published, port.host_ip
+
+
+def is_taken(key: PortKey, taken: Iterable[PortKey]) -> bool:
+    """Whether one of these ports is the same one on an address that both have."""
+    protocol, number, address = key
+    same = [each for each in taken if each[:2] == (protocol, number)]
+    return any(not address or each[2] in ("", address) for each in same)
 
 
 def of(config: specs_pb2.PortConfig, addresses: Iterable[str], *, sticky: bool = False) -> Port:

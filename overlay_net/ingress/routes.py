@@ -26,6 +26,8 @@ def apply(published: Task) -> None:
 
 def apply_node(node: Node) -> None:
     """Makes those of a node; those that are there already stay. OSError if its leg is not there."""
+    if not node.leg:
+        return
     netns.call_in(node.namespace, lambda: _apply_node(node))
 
 

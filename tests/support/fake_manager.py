@@ -184,6 +184,11 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         await self._notify()
         return dispatcher_pb2.UpdateTaskStatusResponse()
 
+    async def Attach(self, request: Any, context: Any) -> Any:
+        await self._may_refuse("Attach", context)
+        target = request.network.target
+        return dispatcher_pb2.AttachResponse(network_id=f"id of {target}", name=target)
+
     async def Listen(self, request: Any, context: Any) -> AsyncIterator[Any]:
         listener: asyncio.Queue[logs_pb2.Subscription] = asyncio.Queue()
         for subscription in self.subscriptions:

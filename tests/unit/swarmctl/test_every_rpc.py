@@ -65,7 +65,7 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     "CheckBroker": {MEMBERS: "Listen Report"},
     "Logs": {EVERYBODY: "Subscribe"},
     "LogBroker": {MEMBERS: "Listen Publish"},
-    "Dispatcher": {MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus"},
+    "Dispatcher": {MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus Attach"},
     "CaRenewal": {MEMBERS: "Renew"},
     "Ca": {frozenset({"operator", "manager", "worker", "identity port"}): "GetRoot Issue"},
     "Raft": {MANAGERS: "Exchange InstallSnapshot"},
@@ -73,6 +73,11 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     "Host": {
         HOST: "Info InitSwarm JoinSwarm LeaveSwarm UnlockSwarm RestoreSwarm ReaddressSwarm"
         " PullImage LoadImage ListImages GetImage RemoveImage CheckLogin"
+    },
+    "Containers": {
+        HOST: "CreateContainer StartContainer StopContainer RemoveContainer ListContainers"
+        " InspectContainer ContainerLogs ConnectNetwork DisconnectNetwork CreateLocalNetwork"
+        " RemoveLocalNetwork ListLocalNetworks"
     },
     "Health": {EVERYBODY: "Check"},
 }

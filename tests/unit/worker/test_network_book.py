@@ -120,3 +120,19 @@ def test_another_daemon_goes_on_with_what_was_kept() -> None:
     book = Book()
     assert book.restore(ALL) == News(ALL)
     assert not book.follow(complete(*OUTLINES))
+
+
+def test_what_is_the_nodes_own_no_manager_takes_back() -> None:
+    bridge = network_pb2.NodeNetwork(id="bridge", name="bridge", driver="bridge")
+    mine = network_pb2.NetworkEndpoint(network_id="bridge", task_id="c1", name="box")
+    book = known(*ALL)
+    assert not book.has_own
+    assert book.own([bridge, mine]) == News((bridge, mine))
+    assert book.own([bridge, mine]) == News()
+    assert book.has_own
+    gone = book.follow(complete())
+    assert {key.network_id for key in gone.removed} == {"front", ""}
+    assert dict(book.endpoints("bridge")) == {"c1": mine}
+    assert book.own((), [key_of(mine), key_of(bridge)]).removed == (key_of(mine), key_of(bridge))
+    assert not book.has_own
+    assert not book.networks

@@ -32,7 +32,6 @@ REFUSED = {
     "task.networks.driver_options": build(
         lambda s: s.task.networks.add(target="front", driver_options={"a": "b"})
     ),
-    "task.networks": build(lambda s: s.task.networks.add(target="bridge")),
     "task.networks.aliases": build(lambda s: s.task.networks.add(target="none", aliases=["a"])),
     "task.log_driver.name": build(
         lambda s: s.task.log_driver.MergeFrom(specs_pb2.LogDriver(name="syslog"))

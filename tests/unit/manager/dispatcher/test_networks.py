@@ -137,6 +137,31 @@ def test_a_node_hears_of_the_networks_of_its_tasks_whole_and_of_no_other() -> No
     station.agrees()
 
 
+def test_a_container_that_is_no_task_is_found_by_its_own_names() -> None:
+    station = front_and_back()
+    station.open("n1")
+    place = objects_pb2.Task(id="p1", node_id="n2", desired_state=states.RUNNING)
+    place.status.state = states.ASSIGNED
+    place.spec.attachment.container_id = "0123456789abcdef"
+    place.spec.attachment.name, place.spec.attachment.hostname = "box", "boxhost"
+    place.networks.add(network_id="front", addresses=["10.0.1.9/24"], aliases=["guest"])
+    station.write(create(place))
+    station.flush()
+    told = station.known["n1"].items["endpoint", "front", "p1"]
+    assert told == network_pb2.NetworkEndpoint(
+        network_id="front",
+        task_id="p1",
+        name="box",
+        addresses=["10.0.1.9/24"],
+        aliases=["0123456789ab", "guest"],
+        node_id="n2",
+        hostname="boxhost",
+    )
+    station.change(Task, "p1", lambda t: setattr(t.status, "state", states.COMPLETE))
+    station.flush()
+    assert "endpoint:front:p1" not in station.names("n1")
+
+
 def test_what_is_told_of_each() -> None:
     station = front_and_back()
     station.change(Task, "t2", lambda t: setattr(t.status, "state", states.RUNNING))
