@@ -19,6 +19,7 @@ from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
 from overlay_net.nft import LibNft
 from worker.data_path import DataPath
+from worker.drains import Drains
 from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News
 from worker.node_networks import DRIVERS, Joined, NodeNetworks, NoNetworks
 from worker.task_place import Place, place_of
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Task = objects_pb2.Task
 
-DRAIN = 0.5
-"""Seconds between the word that a task serves no more and its stop: other nodes hear it in them."""
 RETRY = 5.0
 """Seconds after which what could not be carried out is tried again."""
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
@@ -44,12 +43,11 @@ class KernelNetworks:
     def __init__(self, nft: LibNft, monotonic: Clock, data_path: Callable[[str], DataPath]) -> None:
         self._nft = nft
         self._make = data_path
-        self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._dns = DnsServer(nft, monotonic)
         self._node_id = ""
         self._data_path: DataPath | None = None
-        self._told_at: dict[str, float] = {}
+        self._drains = Drains(monotonic)
         self._retry: asyncio.Task[None] | None = None
 
     def drivers(self) -> Collection[str]:
@@ -69,6 +67,7 @@ class KernelNetworks:
         places = [place for place in map(place_of, tasks) if place is not None]
         news, living = await self._act(lambda: data_path.restore(list(items), places, kept))
         self._name(news)
+        self._drains.restore(node_id, news.updated)
         for place, path in living:
             try:
                 await self._serve_names(place, path)
@@ -80,6 +79,7 @@ class KernelNetworks:
         data_path = self._here()
         news = await self._act(lambda: data_path.follow(message))
         self._name(news)
+        self._drains.follow(self._node_id, news, message)
         return news
 
     def confirms(self) -> bool:
@@ -103,14 +103,12 @@ class KernelNetworks:
 
     async def drained(self, task: Task) -> None:
         """See NodeNetworks."""
-        told_at = self._told_at.get(task.id)
-        if told_at is not None:
-            await asyncio.sleep(told_at + DRAIN - self._monotonic())
+        await self._drains.wait(task.id)
 
     async def leave(self, task_id: str) -> None:
         """See NodeNetworks."""
         self._dns.detach(task_id)
-        self._told_at.pop(task_id, None)
+        self._drains.forget(task_id)
         data_path = self._data_path
         if data_path is not None:
             await self._act(lambda: data_path.leave(task_id))
@@ -121,7 +119,7 @@ class KernelNetworks:
         self._dns.directory.sync((), (), ())
         data_path = self._data_path or self._make("")
         self._data_path = None
-        self._told_at.clear()
+        self._drains.clear()
         await self._in_thread(data_path.clear)
 
     async def close(self) -> None:
@@ -155,7 +153,6 @@ class KernelNetworks:
                     directory.put_service(item)
                 case network_pb2.NetworkEndpoint():
                     directory.put_endpoint(item)
-                    self._note(item)
 
     def _forget_names(self, key: Key) -> None:
         if key.kind == NETWORK:
@@ -164,15 +161,6 @@ class KernelNetworks:
             self._dns.directory.remove_service(key.network_id, key.id)
         elif key.kind == ENDPOINT:
             self._dns.directory.remove_endpoint(key.network_id, key.id)
-
-    def _note(self, endpoint: network_pb2.NetworkEndpoint) -> None:
-        """When a task of this node was said to serve no more; nothing of one that does."""
-        if endpoint.node_id != self._node_id:
-            return
-        if endpoint.serving:
-            self._told_at.pop(endpoint.task_id, None)
-        else:
-            self._told_at.setdefault(endpoint.task_id, self._monotonic())
 
     async def _serve_names(self, place: Place, path: str) -> None:
         sandbox = Sandbox(place.task_id, Path(path), place.networks, place.name_servers)

@@ -54,7 +54,7 @@ class NodeNetworks(Protocol):
         """
 
     async def drained(self, task: Task) -> None:
-        """Returns once other nodes have heard that the task serves no more."""
+        """Returns once no node leads anybody to the task any more, or after a few seconds."""
 
     async def leave(self, task_id: str) -> None:
         """The task's container has ended: its network stack goes. No error if there is none."""

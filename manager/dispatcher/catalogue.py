@@ -215,7 +215,8 @@ class Catalogue:
         if place is None or not is_known(task):
             return None
         node = self._view.get(Node, task.node_id)
-        runs = task.status.state == states.RUNNING and states.is_wanted(task)
+        well = task.status.container.health != states.UNHEALTHY  # else its node is about to stop it
+        runs = task.status.state == states.RUNNING and states.is_wanted(task) and well
         return network_pb2.NetworkEndpoint(
             network_id=network.id,
             task_id=task.id,
