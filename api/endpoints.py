@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Collection
 
 from api.errors import invalid
+from api.published import address_of, port_text, share_an_address
 from api.v1 import specs_pb2
 
 _LAST_PORT = 65535
@@ -16,7 +17,7 @@ def check(endpoint: specs_pb2.EndpointSpec, networks: Collection[str]) -> None:
 
     `networks`: what the tasks are in, as the spec names it.
     """
-    seen: set[tuple[int, int, int, str]] = set()
+    seen: dict[tuple[int, int], list[str]] = {}
     for index, port in enumerate(endpoint.ports):
         path = f"endpoint.ports[{index}]"
         for name in ("target_port", "published_port"):
@@ -32,10 +33,11 @@ def check(endpoint: specs_pb2.EndpointSpec, networks: Collection[str]) -> None:
                 "a port of mode host always shows the client",
                 remedy="leave source out, or use mode=ingress",
             )
-        key = (port.published_port, port.protocol, port.mode, port.host_ip)
-        if port.published_port and key in seen:
-            raise invalid(f"{path}.published_port", f"{port.published_port} is published twice")
-        seen.add(key)
+        addresses = seen.setdefault((port.published_port, port.protocol), [])
+        own = address_of(port)
+        if port.published_port and any(share_an_address(own, other) for other in addresses):
+            raise invalid(f"{path}.published_port", f"{port_text(port)} is published twice")
+        addresses.append(own)
         if {"none", "host"} & set(networks):
             raise invalid(
                 path,

@@ -8,10 +8,11 @@ live on the event loop. Nothing here ends with the daemon: `restore` finds it ag
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from api.v1 import dispatcher_pb2
+from api.v1 import dispatcher_pb2, specs_pb2
 from hostkit import netns
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
@@ -29,6 +30,7 @@ from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
 from overlay_net.nft import LibNft
+from worker import node_ports
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.network_book import (
@@ -102,7 +104,7 @@ class DataPath:
         for task_id in there.keys() - living.keys() - set(kept):
             self._sandboxes.remove(task_id)
         for task_id, place in living.items():
-            self._put(place, there[task_id])
+            self._put(self._with_ports(place), there[task_id])
         news = self._book.restore(items)
         self._take(news)
         self.converge(look=True)
@@ -146,6 +148,8 @@ class DataPath:
         SwarmError if a network cannot be built on this host, TemporaryError if it is not there yet.
         """
         addresses = self._addresses(place)
+        node_ports.check_sctp([*place.ports, *self._guide.published_by(place.task_id)])
+        place = self._with_ports(place)
         new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)
         self._put(place, path)
@@ -161,6 +165,11 @@ class DataPath:
             self.leave(place.task_id)
             raise
         return Made(path, addresses)
+
+    def ports(self, task_id: str) -> tuple[specs_pb2.PortConfig, ...]:
+        """Those of the node that the task has."""
+        place, _ = self._places.get(task_id, (None, ""))
+        return () if place is None else place.ports
 
     def leave(self, task_id: str) -> None:
         """The task has ended: its network stack goes. No error if it has none."""
@@ -199,6 +208,12 @@ class DataPath:
         self._places[place.task_id] = (place, path)
         sandbox = Sandbox(path, place.networks, outward=bool(place.ports))
         self._wanted.put_sandbox(place.task_id, sandbox)
+
+    def _with_ports(self, place: Place) -> Place:
+        """The place with a number for each of its ports; SwarmError if none is left."""
+        others = (each.ports for each, _ in self._places.values() if each.task_id != place.task_id)
+        taken = (port for some in (self._guide.everywhere(), *others) for port in some)
+        return node_ports.filled(place, taken, partial(node_ports.is_free, self._host))
 
     def _take(self, news: News) -> None:
         for key in news.removed:

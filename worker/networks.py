@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from api.errors import Code, SwarmError
-from api.v1 import dispatcher_pb2, network_pb2, objects_pb2
+from api.v1 import dispatcher_pb2, network_pb2, objects_pb2, specs_pb2
 from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
@@ -100,6 +100,11 @@ class KernelNetworks:
             raise
         host = await asyncio.to_thread(_text_of, HOST_RESOLV_CONF)
         return Joined(made.path, made.addresses, container_text(task.spec.container.dns, host))
+
+    async def ports(self, task_id: str) -> Collection[specs_pb2.PortConfig]:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(lambda: data_path.ports(task_id))
 
     async def drained(self, task: Task) -> None:
         """See NodeNetworks."""

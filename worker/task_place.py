@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from api.published import ports_of
 from api.v1 import objects_pb2, specs_pb2
 
 Task = objects_pb2.Task
@@ -12,7 +13,7 @@ _HOST = "host"
 @dataclass(frozen=True, slots=True)
 class Place:
     """A task's place in networks: their ids in the order of its interfaces, and the ports of the
-    node that are its own.
+    node that are its own; those without a number have yet to get one.
     """
 
     task_id: str
@@ -29,7 +30,7 @@ def place_of(task: Task) -> Place | None:
     if any(network.target == _HOST for network in task.spec.networks):
         return None
     networks = tuple(each.network_id for each in task.networks)
-    ports = tuple(port for port in task.host_ports if port.published_port)
+    ports = tuple(ports_of(task))
     if not networks and not ports:
         return None
     return Place(task.id, networks, ports, tuple(task.spec.container.dns.nameservers))

@@ -1174,9 +1174,10 @@ class PortConfig(message.Message):
     protocol: PortConfig.Protocol.ValueType
     target_port: builtins.int
     published_port: builtins.int
-    """0: chosen from 30000-32767"""
+    """0: chosen from 30000-32767; of mode host by the node, from 32768-60999"""
     mode: PortConfig.PublishMode.ValueType
     host_ip: builtins.str
+    """the one address of a node that has the port; empty: all"""
     source: PortConfig.Source.ValueType
     def __init__(
         self,
