@@ -155,7 +155,9 @@ class NetworkEndpoint(message.Message):
 
 @typing.final
 class NetworkService(message.Message):
-    """A service's names and virtual addresses in a network, and what it publishes if that is the ingress network."""
+    """A service's names, virtual addresses and ports in a network. In the ingress network these are the ports that every
+    node publishes, in others all that it publishes: to be found by name.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 

@@ -35,6 +35,7 @@ UNDERLAY = ""
 """In the place of a network's id with peers, which belong to all."""
 _HOSTNAME_LENGTH = 12
 _VIP = specs_pb2.EndpointSpec.MODE_VIP
+_BY_CLIENT = specs_pb2.EndpointSpec.STICKY_SOURCE_IP
 
 
 class Key(NamedTuple):
@@ -265,7 +266,9 @@ def _service(service: Service, network: Network) -> Item | None:
         mode=mode if overlay else specs_pb2.EndpointSpec.MODE_DNSRR,
         virtual_ips=virtual,
         aliases=[alias for each in asked for alias in each.aliases],
-        ports=filter(is_ingress, service.endpoint.ports) if network.spec.ingress else (),
+        # In its own networks they are names: _80._tcp.web.
+        ports=filter(lambda p: is_ingress(p) or not network.spec.ingress, service.endpoint.ports),
+        sticky=service.spec.endpoint.sticky == _BY_CLIENT,
     )
 
 

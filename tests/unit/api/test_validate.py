@@ -163,6 +163,15 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
         ],
     ),
     (
+        "endpoint.sticky",
+        lambda s: s.endpoint.MergeFrom(
+            specs_pb2.EndpointSpec(
+                mode=specs_pb2.EndpointSpec.MODE_DNSRR,
+                sticky=specs_pb2.EndpointSpec.STICKY_SOURCE_IP,
+            )
+        ),
+    ),
+    (
         "endpoint.ports[0]",
         lambda s: [s.task.networks.add(target="host"), s.endpoint.ports.add(target_port=80)],
     ),

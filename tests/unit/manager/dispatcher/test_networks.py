@@ -189,6 +189,35 @@ def test_everybody_hears_of_the_ingress_network_and_of_what_is_published() -> No
     station.agrees()
 
 
+def test_ports_are_told_in_a_service_s_own_networks_too() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def publish_two(of: Service) -> None:
+        of.endpoint.ports.add(target_port=80, published_port=8080)
+        of.endpoint.ports.add(target_port=53, mode=specs_pb2.PortConfig.PUBLISH_MODE_HOST)
+
+    station.change(Service, "web", publish_two)
+    station.flush()
+    told = station.known["n1"].items["service", "front", "web"]
+    assert isinstance(told, network_pb2.NetworkService)
+    assert [port.target_port for port in told.ports] == [80, 53]
+
+
+def test_a_service_may_be_sticky_in_each_of_its_networks() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def stick(of: Service) -> None:
+        of.spec.endpoint.sticky = specs_pb2.EndpointSpec.STICKY_SOURCE_IP
+
+    station.change(Service, "web", stick)
+    station.flush()
+    told = station.known["n1"].items["service", "front", "web"]
+    assert isinstance(told, network_pb2.NetworkService)
+    assert told.sticky
+
+
 def _found(station: Station, kind: type[Any], object_id: str) -> Any:
     found = station.store.get(kind, object_id)
     assert found is not None
