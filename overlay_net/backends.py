@@ -19,19 +19,14 @@ class Backends:
         return self.serving.get(service_id, ())
 
 
-def lost_nodes(peers: Iterable[network_pb2.NetworkPeer]) -> frozenset[str]:
-    """The nodes that are down.
-
-    What comes from them is answered all the same: a node that managers do not hear may still be
-    asked by clients, and lead them to tasks.
-    """
-    return frozenset(peer.node_id for peer in peers if peer.down)
-
-
 def backends(
     endpoints: Iterable[network_pb2.NetworkEndpoint], lost: Collection[str] = ()
 ) -> Backends:
-    """Of one network. `lost`: see lost_nodes; whatever is said of their tasks, they are gone."""
+    """Of one network. `lost`: nodes that are down: whatever is said of their tasks, they are gone.
+
+    What comes from such a node is answered all the same: managers may not hear it, and clients yet
+    ask it and are led to tasks.
+    """
     serving: dict[str, list[str]] = defaultdict(list)
     living: set[str] = set()
     for endpoint in endpoints:

@@ -133,7 +133,7 @@ class Agent:
     async def _recover(self) -> None:
         containers = await self._executor.recover()
         saved = await self._storage.load()
-        living = [saved.tasks[i] for i in containers if i in saved.tasks]
+        living = [saved.last_seen(i) for i in containers if i in saved.tasks]
         unknown = set(containers) - saved.tasks.keys()
         await self._networks.restore(self._node_id, saved.networks, living, unknown)
         self._managers.replace([*saved.managers, *self._seeds])

@@ -147,6 +147,7 @@ class ContainerExecutor:
                 health=UNCHECKED if check is None else UNPROVEN,
                 unproven_at_most=None if check is None else duration(unproven_at_most(check)),
                 warnings=without_effect(task.spec, await self._driver.fingerprint()),
+                ports=await self._networks.ports(task.id) if task.host_ports else (),
             )
 
     async def renew(self, task: Task) -> None:

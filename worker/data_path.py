@@ -8,10 +8,11 @@ live on the event loop. Nothing here ends with the daemon: `restore` finds it ag
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from api.v1 import dispatcher_pb2
+from api.v1 import dispatcher_pb2, specs_pb2
 from hostkit import netns
 from hostkit.netlink import Netlink
 from overlay_net.fabric import observed, rules
@@ -24,7 +25,7 @@ from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
 from overlay_net.written import Written
-from worker import placing
+from worker import node_ports, placing
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.network_book import (
@@ -105,7 +106,7 @@ class DataPath:
         for task_id in there.keys() - living.keys() - set(kept):
             self._sandboxes.remove(task_id)
         for task_id, place in living.items():
-            self._put(place, there[task_id])
+            self._put(self._with_ports(place), there[task_id])
         told, by_itself = self._book.restore(items), self._book.own(own)
         news = News((*told.updated, *by_itself.updated))
         self._take(news)
@@ -215,6 +216,8 @@ class DataPath:
         if it is not there yet.
         """
         addresses = placing.addresses(self._book, place)
+        node_ports.check_sctp([*place.ports, *self._guide.published_by(place.task_id)])
+        place = self._with_ports(place)
         placing.refuse_taken(place, (other for other, _ in self._places.values()))
         before = self._places.get(place.task_id)
         new = not self._sandboxes.has(place.task_id)
@@ -232,6 +235,11 @@ class DataPath:
             self._take_back(place, before)
             raise
         return Made(path, addresses)
+
+    def ports(self, task_id: str) -> tuple[specs_pb2.PortConfig, ...]:
+        """Those of the node that the task has."""
+        place, _ = self._places.get(task_id, (None, ""))
+        return () if place is None else place.ports
 
     def leave(self, task_id: str) -> None:
         """The task has ended: its network stack goes. No error if it has none."""
@@ -279,6 +287,12 @@ class DataPath:
         outward = placing.is_tied(place)
         sandbox = Sandbox(path, place.networks, outward, dict(place.attachments))
         self._wanted.put_sandbox(place.task_id, sandbox)
+
+    def _with_ports(self, place: Place) -> Place:
+        """The place with a number for each of its ports; SwarmError if none is left."""
+        others = (each.ports for each, _ in self._places.values() if each.task_id != place.task_id)
+        taken = (port for some in (self._guide.everywhere(), *others) for port in some)
+        return node_ports.filled(place, taken, partial(node_ports.is_free, self._host))
 
     def _take(self, news: News) -> None:
         for key in news.removed:

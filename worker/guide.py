@@ -4,9 +4,10 @@ It puts `overlay_net.balance` and `overlay_net.ingress` to what the managers tol
 there are. It remembers what it made, so that what has not changed costs nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from api.v1 import specs_pb2
 from overlay_net.balance import shell as balance
 from overlay_net.balance.views import View, view
 from overlay_net.fabric.hardware import bridge_name, hardware_address, shown
@@ -50,11 +51,20 @@ class Guide:
 
     def publishes(self, places: Iterable[Place]) -> bool:
         """Whether the swarm publishes any port here: a service, or a task of these for its node."""
+        return any(self.everywhere()) or any(each.ports and not each.lone for each in places)
+
+    def everywhere(self) -> Iterator[specs_pb2.PortConfig]:
+        """The ports that every node publishes."""
         network = self._book.ingress()
-        services = () if network is None else self._book.services(network.id).values()
-        return any(each.ports for each in services) or any(
-            each.ports and not each.lone for each in places
-        )
+        for service in () if network is None else self._book.services(network.id).values():
+            yield from service.ports
+
+    def published_by(self, task_id: str) -> Iterator[specs_pb2.PortConfig]:
+        """Those of them by which a task is reached."""
+        network = self._book.ingress()
+        if network is not None and (own := self._book.endpoints(network.id).get(task_id)):
+            service = self._book.services(network.id).get(own.service_id)
+            yield from () if service is None else service.ports
 
     def publish(
         self, places: Iterable[tuple[Place, str]], bridges: Iterable[str], *, look: bool = False

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from api.errors import Code, SwarmError
-from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2
+from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2, specs_pb2
 from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
@@ -23,6 +23,7 @@ from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from worker.checking import EVERY, NetworkChecks
 from worker.data_path import DataPath
+from worker.drains import Drains
 from worker.executor import TemporaryError
 from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News, key_of
 from worker.node_networks import DRIVERS, Joined, NodeNetworks, NoNetworks
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Task = objects_pb2.Task
 
-DRAIN = 0.5
-"""Seconds between the word that a task serves no more and its stop: other nodes hear it in them."""
 RETRY = 5.0
 """Seconds after which what could not be carried out is tried again."""
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
@@ -60,14 +59,13 @@ class KernelNetworks:
     ) -> None:
         self._nft = nft
         self._make = data_path
-        self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._redirects = Redirects(nft)
         self._dns = DnsServer(self._redirects, monotonic)
         self._node_id = ""
         self._member = False  # of a swarm, whose agent restores what there was
         self._data_path: DataPath | None = None
-        self._told_at: dict[str, float] = {}
+        self._drains = Drains(monotonic)
         self._served: dict[str, Path] = {}
         self._own: dict[Key, Item] = {}
         self._lone: dict[str, Place] = {}
@@ -103,6 +101,7 @@ class KernelNetworks:
         news, living = await self._act(lambda: data_path.restore(list(items), places, kept, own))
         self._name(news)
         known = {item.id for item in news.updated if isinstance(item, network_pb2.NodeNetwork)}
+        self._drains.restore(node_id, news.updated)
         for place, path in living:
             # What is no task may be in networks of a swarm that this host has left.
             there = tuple(network_id for network_id in place.networks if network_id in known)
@@ -119,6 +118,7 @@ class KernelNetworks:
         data_path = self._here()
         news = await self._act(lambda: data_path.follow(message))
         self._name(news)
+        self._drains.follow(self._node_id, news, message)
         return news
 
     def confirms(self) -> bool:
@@ -183,11 +183,14 @@ class KernelNetworks:
         host = await asyncio.to_thread(_text_of, HOST_RESOLV_CONF)
         return Joined(made.path, made.addresses, container_text(task.spec.container.dns, host))
 
+    async def ports(self, task_id: str) -> Collection[specs_pb2.PortConfig]:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(lambda: data_path.ports(task_id))
+
     async def drained(self, task: Task) -> None:
         """See NodeNetworks."""
-        told_at = self._told_at.get(task.id)
-        if told_at is not None:
-            await asyncio.sleep(told_at + DRAIN - self._monotonic())
+        await self._drains.wait(task.id)
 
     async def leave(self, task_id: str) -> None:
         """See NodeNetworks."""
@@ -195,7 +198,7 @@ class KernelNetworks:
             self._redirects.forget(served)
         self._dns.detach(task_id)
         self._lone.pop(task_id, None)
-        self._told_at.pop(task_id, None)
+        self._drains.forget(task_id)
         data_path = self._data_path
         if data_path is not None:
             await self._act(lambda: data_path.leave(task_id))
@@ -212,14 +215,14 @@ class KernelNetworks:
         """See NodeNetworks."""
         self._member = False
         if self._own or self._lone:
-            self._told_at.clear()
+            self._drains.clear()
             await self.restore("", (), (), ())
             return
         self._dns.close()
         self._dns.directory.sync((), (), ())
         data_path = self._data_path or self._make("")
         self._data_path = None
-        self._told_at.clear()
+        self._drains.clear()
         await self._in_thread(data_path.clear)
 
     async def close(self) -> None:
@@ -272,7 +275,6 @@ class KernelNetworks:
                     directory.put_service(item)
                 case network_pb2.NetworkEndpoint():
                     directory.put_endpoint(item)
-                    self._note(item)
 
     def _forget_names(self, key: Key) -> None:
         if key.kind == NETWORK:
@@ -281,15 +283,6 @@ class KernelNetworks:
             self._dns.directory.remove_service(key.network_id, key.id)
         elif key.kind == ENDPOINT:
             self._dns.directory.remove_endpoint(key.network_id, key.id)
-
-    def _note(self, endpoint: network_pb2.NetworkEndpoint) -> None:
-        """When a task of this node was said to serve no more; nothing of one that does."""
-        if endpoint.node_id != self._node_id or not endpoint.service_id:
-            return
-        if endpoint.serving:
-            self._told_at.pop(endpoint.task_id, None)
-        else:
-            self._told_at.setdefault(endpoint.task_id, self._monotonic())
 
     async def _serve_names(self, place: Place, path: str) -> None:
         sandbox = Sandbox(place.task_id, Path(path), place.networks, place.name_servers)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from api.errors import Code, SwarmError
-from api.v1 import check_pb2, dispatcher_pb2, objects_pb2
+from api.v1 import check_pb2, dispatcher_pb2, objects_pb2, specs_pb2
 from overlay_net.ingress.ports import PortKey
 from worker.network_book import Item, Key, News
 from worker.task_place import place_of
@@ -37,8 +37,11 @@ class TaskNetworks(Protocol):
         SwarmError if it cannot be made here, TemporaryError if it cannot be yet.
         """
 
+    async def ports(self, task_id: str) -> Collection[specs_pb2.PortConfig]:
+        """Those of the node that the task has, since it was joined."""
+
     async def drained(self, task: Task) -> None:
-        """Returns once other nodes have heard that the task serves no more."""
+        """Returns once no node leads anybody to the task any more, or after a few seconds."""
 
     async def leave(self, task_id: str) -> None:
         """The task's container has ended: its network stack goes. No error if there is none."""
@@ -141,6 +144,10 @@ class NoNetworks:
         if place_of(task) is None:
             return None
         raise SwarmError(Code.UNSUPPORTED, "this node builds no networks")
+
+    async def ports(self, task_id: str) -> Collection[specs_pb2.PortConfig]:
+        """See NodeNetworks."""
+        return ()
 
     async def drained(self, task: Task) -> None:
         """See NodeNetworks."""

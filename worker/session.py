@@ -5,6 +5,7 @@ to open the next one is `connection`'s.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ class Session:
         self._reopen = reopen
         self._id = ""
         self._applied = 0
+        self._beat_now = asyncio.Event()
         self.registered = False
 
     async def run(self) -> NoReturn:
@@ -160,12 +162,15 @@ class Session:
     async def _beat(self) -> NoReturn:
         confirmed = 0
         while True:
+            self._beat_now.clear()
             if self._work.confirms():
                 confirmed = self._applied
             request = dispatcher_pb2.HeartbeatRequest(session_id=self._id, applied=confirmed)
             call = self._dispatcher.Heartbeat(request, timeout=self._timing.rpc_timeout)
             answer = await _answer(call, "the heartbeat")
-            await asyncio.sleep(seconds_of(answer.period) or DEFAULT_PERIOD)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds_of(answer.period) or DEFAULT_PERIOD):
+                    await self._beat_now.wait()
 
     async def _receive(self) -> NoReturn:
         backoff = Backoff(self._chance)
@@ -184,6 +189,8 @@ class Session:
             while chain.follows(message):
                 await self._work.assign(message)
                 self._applied = max(self._applied, message.version)
+                if message.confirm:
+                    self._beat_now.set()
                 if message.type == Message.TYPE_INCREMENTAL:
                     backoff.reset()
                 message = await _next(stream, "assignments")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from api.errors import SwarmError
 from api.network_digest import digest
+from api.published import PROTOCOLS
 from overlay_net.check import links, names, reach
 from overlay_net.check.finding import FIX, RESYNC, Finding, shown
 from overlay_net.check.names import Answers, Told
@@ -16,7 +17,6 @@ from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.picture import Leg, On
 from overlay_net.fabric.plan import Look
 from overlay_net.ingress.host import MARK
-from overlay_net.ingress.ports import PROTOCOLS
 from overlay_net.obstacles.findings import Need
 from worker.network_book import Book, Network
 from worker.task_place import Place

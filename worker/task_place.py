@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from api.published import ports_of
 from api.v1 import objects_pb2, specs_pb2
 
 Task = objects_pb2.Task
@@ -14,7 +15,7 @@ _HOST = "host"
 @dataclass(frozen=True, slots=True)
 class Place:
     """A task's place in networks: their ids in the order of its interfaces, and the ports of the
-    node that are its own.
+    node that are its own; those without a number have yet to get one.
 
     `lone`: it is a container that is no task, and stays when the node leaves its swarm; of it,
     `attachments` names by network the task that holds its endpoint there.
@@ -42,7 +43,7 @@ def place_of(task: Task) -> Place | None:
     networks = tuple(each.network_id for each in task.networks)
     if is_on_bridge(task):
         networks += (BRIDGE,)
-    ports = tuple(port for port in task.host_ports if port.published_port)
+    ports = tuple(ports_of(task))
     # A container that runs may leave its last network, and keeps its stack.
     keeps = is_lone(task) and not task.spec.networks
     if not (networks or ports or keeps):

@@ -159,7 +159,9 @@ class NetworkEndpoint(message.Message):
 
 @typing.final
 class NetworkService(message.Message):
-    """A service's names and virtual addresses in a network, and what it publishes if that is the ingress network."""
+    """A service's names, virtual addresses and ports in a network. In the ingress network these are the ports that every
+    node publishes, in others all that it publishes: to be found by name.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -205,7 +207,9 @@ class NetworkService(message.Message):
 
 @typing.final
 class NetworkPeer(message.Message):
-    """A node, as the underlay reaches it. Each is told of itself too: that is how it knows its own addresses."""
+    """A node that is up, as the underlay reaches it: connections to tasks of any other end. Each is told of itself too:
+    that is how it knows its own addresses.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -214,7 +218,6 @@ class NetworkPeer(message.Message):
     INGRESS_ADDRESSES_FIELD_NUMBER: builtins.int
     WIREGUARD_KEY_FIELD_NUMBER: builtins.int
     WIREGUARD_ADDRESS_FIELD_NUMBER: builtins.int
-    DOWN_FIELD_NUMBER: builtins.int
     node_id: builtins.str
     data_path_address: builtins.str
     """where its VXLAN tunnels end"""
@@ -222,8 +225,6 @@ class NetworkPeer(message.Message):
     """public"""
     wireguard_address: builtins.str
     """where its encrypted tunnels end"""
-    down: builtins.bool
-    """it was declared down: connections to its tasks end, wherever they come from"""
     @builtins.property
     def ingress_addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """its own in the ingress network"""
@@ -236,10 +237,9 @@ class NetworkPeer(message.Message):
         ingress_addresses: abc.Iterable[builtins.str] | None = ...,
         wireguard_key: builtins.bytes = ...,
         wireguard_address: builtins.str = ...,
-        down: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["data_path_address", b"data_path_address", "down", b"down", "ingress_addresses", b"ingress_addresses", "node_id", b"node_id", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data_path_address", b"data_path_address", "ingress_addresses", b"ingress_addresses", "node_id", b"node_id", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

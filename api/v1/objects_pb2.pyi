@@ -1017,6 +1017,7 @@ class ContainerStatus(message.Message):
     HEALTH_LOG_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
     UNPROVEN_AT_MOST_FIELD_NUMBER: builtins.int
+    PORTS_FIELD_NUMBER: builtins.int
     container_id: builtins.str
     pid: builtins.int
     exit_code: builtins.int
@@ -1034,6 +1035,10 @@ class ContainerStatus(message.Message):
     def unproven_at_most(self) -> duration_pb2.Duration:
         """How long after its start its health check, which may be the image's, has not yet said anything at most."""
 
+    @builtins.property
+    def ports(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.PortConfig]:
+        """those that it has of its node, with the numbers that the node chose"""
+
     def __init__(
         self,
         *,
@@ -1045,10 +1050,11 @@ class ContainerStatus(message.Message):
         health_log: abc.Iterable[HealthProbe] | None = ...,
         warnings: abc.Iterable[builtins.str] | None = ...,
         unproven_at_most: duration_pb2.Duration | None = ...,
+        ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["unproven_at_most", b"unproven_at_most"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid", "unproven_at_most", b"unproven_at_most", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid", "ports", b"ports", "unproven_at_most", b"unproven_at_most", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

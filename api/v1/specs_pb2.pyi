@@ -1134,9 +1134,30 @@ class EndpointSpec(message.Message):
     MODE_VIP: EndpointSpec.Mode.ValueType  # 0
     MODE_DNSRR: EndpointSpec.Mode.ValueType  # 1
 
+    class _Sticky:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StickyEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[EndpointSpec._Sticky.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        STICKY_NONE: EndpointSpec._Sticky.ValueType  # 0
+        """none: tasks take turns"""
+        STICKY_SOURCE_IP: EndpointSpec._Sticky.ValueType  # 1
+        """those of one client's address"""
+
+    class Sticky(_Sticky, metaclass=_StickyEnumTypeWrapper):
+        """Which connections to a virtual address or a published port go to the same task."""
+
+    STICKY_NONE: EndpointSpec.Sticky.ValueType  # 0
+    """none: tasks take turns"""
+    STICKY_SOURCE_IP: EndpointSpec.Sticky.ValueType  # 1
+    """those of one client's address"""
+
     MODE_FIELD_NUMBER: builtins.int
     PORTS_FIELD_NUMBER: builtins.int
+    STICKY_FIELD_NUMBER: builtins.int
     mode: EndpointSpec.Mode.ValueType
+    sticky: EndpointSpec.Sticky.ValueType
     @builtins.property
     def ports(self) -> containers.RepeatedCompositeFieldContainer[PortConfig]: ...
     def __init__(
@@ -1144,10 +1165,11 @@ class EndpointSpec(message.Message):
         *,
         mode: EndpointSpec.Mode.ValueType = ...,
         ports: abc.Iterable[PortConfig] | None = ...,
+        sticky: EndpointSpec.Sticky.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["mode", b"mode", "ports", b"ports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["mode", b"mode", "ports", b"ports", "sticky", b"sticky"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1211,9 +1233,10 @@ class PortConfig(message.Message):
     protocol: PortConfig.Protocol.ValueType
     target_port: builtins.int
     published_port: builtins.int
-    """0: chosen from 30000-32767"""
+    """0: chosen from 30000-32767; of mode host by the node, from 32768-60999"""
     mode: PortConfig.PublishMode.ValueType
     host_ip: builtins.str
+    """the one address of a node that has the port; empty: all"""
     source: PortConfig.Source.ValueType
     def __init__(
         self,

@@ -12,7 +12,6 @@ from api.v1 import specs_pb2
 
 Spec = specs_pb2.ServiceSpec
 Mount = specs_pb2.Mount
-_HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,6 @@ class NotYet:
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
-    NotYet(
-        "endpoint.ports.published_port",
-        "--publish mode=host without published=",
-        "nodes choose no ports of their own yet",
-        lambda s: any(p.mode == _HOST and not p.published_port for p in s.endpoint.ports),
-    ),
     NotYet(
         "task.networks.aliases",
         "--network alias=",

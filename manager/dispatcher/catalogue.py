@@ -36,6 +36,7 @@ UNDERLAY = ""
 """In the place of a network's id with peers, which belong to all."""
 _HOSTNAME_LENGTH = 12
 _VIP = specs_pb2.EndpointSpec.MODE_VIP
+_BY_CLIENT = specs_pb2.EndpointSpec.STICKY_SOURCE_IP
 
 
 class Key(NamedTuple):
@@ -228,9 +229,10 @@ class Catalogue:
         if place is None or not is_known(task):
             return None
         node = self._view.get(Node, task.node_id)
-        runs = task.status.state == states.RUNNING and states.is_wanted(task)
         if task.spec.HasField("attachment"):
             return _of_container(task, place)
+        well = task.status.container.health != states.UNHEALTHY  # else its node is about to stop it
+        runs = task.status.state == states.RUNNING and states.is_wanted(task) and well
         return network_pb2.NetworkEndpoint(
             network_id=network.id,
             task_id=task.id,
@@ -293,7 +295,9 @@ def _service(service: Service, network: Network) -> Item | None:
         mode=mode if overlay else specs_pb2.EndpointSpec.MODE_DNSRR,
         virtual_ips=virtual,
         aliases=[alias for each in asked for alias in each.aliases],
-        ports=filter(is_ingress, service.endpoint.ports) if network.spec.ingress else (),
+        # In its own networks they are names: _80._tcp.web.
+        ports=filter(lambda p: is_ingress(p) or not network.spec.ingress, service.endpoint.ports),
+        sticky=service.spec.endpoint.sticky == _BY_CLIENT,
     )
 
 

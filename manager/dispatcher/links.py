@@ -35,14 +35,25 @@ class Feed:
         self._woken = asyncio.Event()
         self._ended: SwarmError | None = None
 
-    def begin(self, tasks: Iterable[objects_pb2.Task]) -> list[dispatcher_pb2.AssignmentsMessage]:
-        """The first messages, from all tasks of the node."""
-        return self._assignments.complete(tasks, self._version())
+    def begin(
+        self, tasks: Iterable[objects_pb2.Task], drained: Iterable[str]
+    ) -> list[dispatcher_pb2.AssignmentsMessage]:
+        """The first messages, from all tasks of the node; `drained` as of `drain`."""
+        return self._assignments.complete(tasks, self._version(), drained)
 
     def observe(self, task_id: str, task: objects_pb2.Task | None) -> None:
         """A task of the node changed, came or went (None)."""
         self._assignments.observe(task_id, task, self._monotonic())
         self._woken.set()
+
+    def drain(self, task_id: str) -> None:
+        """Nobody is led to this task of the node any more, and it is to be stopped."""
+        self._assignments.drain(task_id, self._monotonic())
+        self._woken.set()
+
+    def may_lead(self, endpoints: Iterable[Key], applied: int) -> bool:
+        """As NodeNetworks.may_lead."""
+        return self._networks.may_lead(endpoints, applied)
 
     def close(self) -> None:
         """Nobody reads this stream any more."""
@@ -103,6 +114,10 @@ class Link:
     def confirmed(self) -> int:
         """The version up to which the node has carried out all that concerns it; 0: none."""
         return 0 if self._feed is None else self._feed.confirmed(self._applied)
+
+    def may_lead(self, endpoints: Iterable[Key]) -> bool:
+        """Whether the node may lead connections to one of these endpoints, as far as is known."""
+        return self._feed is None or self._feed.may_lead(endpoints, self._applied)
 
     def greet(self) -> None:
         """What the agent is told of the cluster may have changed."""

@@ -7,7 +7,7 @@ so that the cost of an event does not grow with the number of nodes (swarmkit#12
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 
 from api.errors import SwarmError
 from api.files import Key
@@ -15,9 +15,9 @@ from api.ids import IdSource
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
-from manager.dispatcher import endings, nodes, rests, statuses
+from manager.dispatcher import catalogue, endings, nodes, rests, statuses
 from manager.dispatcher.attachments import Attachments
-from manager.dispatcher.catalogue import Catalogue
+from manager.dispatcher.drains import Drains
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
 from manager.dispatcher.networks import NodeNetworks
@@ -69,7 +69,10 @@ class Term:
             proposer=proposer,
             monotonic=monotonic,
         )
-        self._catalogue = Catalogue(store)
+        self._catalogue = catalogue.Catalogue(store)
+        self._drains = Drains(
+            lambda: [node.id for node in store.all(Node)], self._may_lead, self._tell_drained
+        )
         self._routed = 0
         self._rests = rests.Rests(self._confirmed_by_all)
         self._rest_writer = Writer(
@@ -121,6 +124,7 @@ class Term:
 
     def _begin(self) -> None:
         self._catalogue.begin()
+        self._drains.begin(self._store.all(Task))
         self._rests.begin(self._store)
         self._routed = self._store.version
         up = [
@@ -186,6 +190,7 @@ class Term:
         period = nodes.heartbeat_period(self._store)
         after = self._sessions.heartbeat(session_id, node_id, self._monotonic(), period)
         self._links[node_id].beat(applied)
+        self._drains.heard(node_id)
         return after
 
     async def assignments(
@@ -205,7 +210,8 @@ class Term:
         )
         link.attach(feed, endings.second_stream())
         try:
-            for message in feed.begin(self._store.tasks_of_node(node_id)):
+            drained = self._drains.done_on(node_id)
+            for message in feed.begin(self._store.tasks_of_node(node_id), drained):
                 yield message
             while True:
                 for message in await feed.next():
@@ -254,6 +260,7 @@ class Term:
 
     def _route_greeting(self, event: Event) -> None:
         if isinstance(event.object, Node):
+            self._drains.heard(event.object.id)
             if event.new is None:
                 self._removed(event.object.id)
             elif (link := self._links.get(event.object.id)) is not None:
@@ -267,12 +274,33 @@ class Term:
         # than that of the event.
         task = self._store.get(Task, task_id)
         for node_id in node_ids:
-            link = self._links.get(node_id)
-            if link is not None and link.feed is not None:
-                link.feed.observe(task_id, task)
+            if (feed := self._feed(node_id)) is not None:
+                feed.observe(task_id, task)
+        if late := self._drains.observe(task_id, task):
+            logger.warning(
+                "task %s ended before these nodes confirmed that they lead nobody to it: %s",
+                task_id,
+                ", ".join(late),
+            )
+
+    def _feed(self, node_id: str) -> Feed | None:
+        link = self._links.get(node_id)
+        return None if link is None else link.feed
+
+    def _tell_drained(self, node_id: str, task_id: str) -> None:
+        if (feed := self._feed(node_id)) is not None:
+            feed.drain(task_id)
+
+    def _may_lead(self, node_id: str, endpoints: Collection[catalogue.Key]) -> bool:
+        node = self._store.get(Node, node_id)
+        if node is None or not nodes.may_act(node):
+            return False
+        link = self._links.get(node_id)
+        return link is None or link.may_lead(endpoints)
 
     def _resync(self) -> None:
         self._catalogue.begin()
+        self._drains.begin(self._store.all(Task))
         self._rests.begin(self._store)
         self._rest_writer.wake()
         for node_id in self._sessions.nodes():
@@ -288,14 +316,10 @@ class Term:
         self._end(node_id, endings.removed(node_id))
 
     def _confirmed_by_all(self) -> int:
-        """The version up to which every node that is up has carried out what concerns it.
-
-        A node that is down is told everything anew before it serves again. One that never was up
-        knows nothing.
-        """
+        """The version up to which every node that is up has carried out what concerns it."""
         version, latest = self._routed, ""
         for node in self._store.all(Node):
-            if node.status.state != types_pb2.NODE_STATE_DOWN and node.HasField("description"):
+            if nodes.may_act(node):
                 link = self._links.get(node.id)
                 confirmed = 0 if link is None else link.confirmed()
                 if confirmed < version:

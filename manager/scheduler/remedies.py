@@ -10,12 +10,12 @@ from enum import Enum
 from typing import NamedTuple
 
 from api import states
+from api.published import port_text, ports_of
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.constraint import NODE_LABEL, Clause, all_unmet, parsed
 from manager.placement.platform import platforms_for
 from manager.placement.resources import holds_resources, needed_controllers, reservation
 from manager.scheduler.filters.node import network_drivers
-from manager.scheduler.filters.placement import protocol_of
 from manager.scheduler.nodes import NodeInfo
 
 Node = objects_pb2.Node
@@ -286,7 +286,7 @@ def _host_ports(case: Case) -> Iterator[Obstacle]:
     for port in case.task.host_ports:
         if not port.published_port or not case.node.holds_port(port):
             continue
-        word = f"{port.published_port}/{protocol_of(port)}"
+        word = port_text(port)
         for holder in case.there:
             if holds_resources(holder) and _holds(holder, port):
                 yield [_moved(holder, word, case)]
@@ -294,7 +294,7 @@ def _host_ports(case: Case) -> Iterator[Obstacle]:
 
 def _holds(holder: Task, port: specs_pb2.PortConfig) -> bool:
     alone = NodeInfo(holder.node_id)
-    for each in holder.host_ports:
+    for each in ports_of(holder):
         if each.published_port:
             alone.hold_port(each, 1)
     return alone.holds_port(port)

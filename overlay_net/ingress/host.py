@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.published import PROTOCOLS
 from overlay_net import ruleset, spread
-from overlay_net.ingress.ports import PROTOCOLS, Mesh, Port
+from overlay_net.ingress.ports import Mesh, Port
 from overlay_net.ruleset import Base, Content
 
 MARK = 0x4000_0000

@@ -1,19 +1,13 @@
 """The ports that a node publishes, from what it is told. Pure."""
 
-import ipaddress
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from api.published import PROTOCOLS, address_of
 from api.v1 import network_pb2, specs_pb2
 from overlay_net.backends import backends
 
 _Config = specs_pb2.PortConfig
-
-PROTOCOLS = {
-    _Config.PROTOCOL_TCP: "tcp",
-    _Config.PROTOCOL_UDP: "udp",
-    _Config.PROTOCOL_SCTP: "sctp",
-}
 
 
 PortKey = tuple[str, int, str]
@@ -82,13 +76,12 @@ def is_taken(key: PortKey, taken: Iterable[PortKey]) -> bool:
 
 def of(config: specs_pb2.PortConfig, addresses: Iterable[str], *, sticky: bool = False) -> Port:
     """A published port with the addresses of the tasks behind it."""
-    address = ipaddress.ip_address(config.host_ip) if config.host_ip else None
     return Port(
         protocol=PROTOCOLS[config.protocol],
         published=config.published_port,
         target=config.target_port,
         backends=tuple(addresses),
-        host_ip="" if address is None or address.is_unspecified else str(address),
+        host_ip=address_of(config),
         sticky=sticky,
         hidden=config.source == _Config.SOURCE_SNAT,
     )

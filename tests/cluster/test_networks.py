@@ -1,31 +1,17 @@
 """Tasks meet by name over all hosts, and apart from other networks; published ports answer."""
 
-import contextlib
 import json
-import socket
-import threading
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from hostkit import netns
-from machine.drivers.lab import naming
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.web_client import ASK, WEB, Client, Load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 HOSTS = ("m1", "w1", "w2")
-WEB = """
-mkdir -p /www/cgi-bin; hostname > /www/index.html
-printf '#!/bin/sh\necho; echo; echo $(hostname) $REMOTE_ADDR\n' > /www/cgi-bin/who
-chmod +x /www/cgi-bin/who
-httpd -f -p 80 -h /www & trap 'kill $!; exit 0' TERM; wait
-"""
-"""A web server that says who it is, and who asks."""
-ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2"
-"""Asks a web server, whose word is the last line. (No static wget finds a name.)"""
-MANY = 100
 
 
 @pytest.fixture(scope="module")
@@ -58,63 +44,6 @@ def asked(swarm: Swarm, name: str, times: int) -> list[str]:
     """Who answers to a name, one time after another; "" is nobody."""
     script = f'for i in $(seq {times}); do echo "$({ASK} {name} 80 | tail -n 1)"; done'
     return run(swarm, "client", script)
-
-
-class Client:
-    """A host beside the swarm, which asks for port 8080 of its nodes."""
-
-    def __init__(self, swarm: Swarm) -> None:
-        self._targets = {host: swarm.host(host).address for host in HOSTS}
-        outside = swarm.host(naming.REGISTRY)
-        self.address = outside.address
-        self._namespace = netns.path(outside.paths.namespace)
-
-    def ask(self, host: str) -> tuple[str, str] | None:
-        """Which task answers, and whom it sees; None: nobody answers."""
-        made = netns.call_in(self._namespace, socket.socket)
-        made.settimeout(5)
-        with made, contextlib.suppress(OSError):
-            made.connect((self._targets[host], 8080))
-            made.sendall(b"GET /cgi-bin/who HTTP/1.0\r\n\r\n")
-            answer = b""
-            while piece := made.recv(4096):
-                answer += piece
-            name, seen = answer.decode().split()[-2:]
-            return name, seen.removeprefix("[::ffff:").removeprefix("::ffff:").rstrip("]")
-        return None
-
-
-class Load:
-    """One request after another to one node after another, until the end of the block."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._more = threading.Semaphore(0)
-        self.failed: list[str] = []
-
-    def goes_on(self) -> None:
-        """Returns after many more requests."""
-        while self._more.acquire(blocking=False):
-            pass
-        for _ in range(MANY):
-            assert self._more.acquire(timeout=30)
-
-    def _run(self) -> None:
-        while not self._ends.is_set():
-            for host in HOSTS:
-                if self._client.ask(host) is None:
-                    self.failed.append(host)
-                self._more.release()
-
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
 
 
 def test_a_name_leads_to_every_task_on_every_host(swarm: Swarm, front: str) -> None:

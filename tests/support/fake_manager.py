@@ -72,10 +72,11 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         assert self._server is not None
         await self._server.stop(None)
 
-    async def assign(self, *tasks: Task) -> None:
+    async def assign(self, *tasks: Task, confirm: bool = False) -> None:
         for task in tasks:
             self.tasks[task.id] = task
-        await self._send([Change(action=Change.ACTION_UPDATE, task=task) for task in tasks])
+        changes = [Change(action=Change.ACTION_UPDATE, task=task) for task in tasks]
+        await self._send(changes, confirm=confirm)
 
     async def want(self, task_id: str, desired: State) -> None:
         task = Task()
@@ -220,7 +221,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
             session_id=f"session-{self.sessions}", managers=self.managers
         )
 
-    async def _send(self, changes: list[Change]) -> None:
+    async def _send(self, changes: list[Change], *, confirm: bool = False) -> None:
         before = self._sequence
         self._sequence += 1
         message = Message(
@@ -229,6 +230,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
             version=self._sequence,
             results_in=str(self._sequence),
             changes=changes,
+            confirm=confirm,
         )
         for stream in self._streams:
             await stream.put(message)

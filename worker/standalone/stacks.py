@@ -5,10 +5,10 @@ the default bridge, and stacks that several containers share. Those end with the
 else a stack would live on with an address that is somebody else's by then.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from api.states import task_name
-from api.v1 import network_pb2, objects_pb2
+from api.v1 import network_pb2, objects_pb2, specs_pb2
 from worker.node_networks import Joined, NodeNetworks
 from worker.standalone.clothes import SHARED
 from worker.standalone.host_networks import HostNetworks
@@ -40,6 +40,10 @@ class Stacks:
         if is_on_bridge(task) and not is_lone(task):
             await self._place_on_bridge(task)
         return await self._networks.join(task)
+
+    async def ports(self, task_id: str) -> Collection[specs_pb2.PortConfig]:
+        """See TaskNetworks."""
+        return await self._networks.ports(task_id)
 
     async def drained(self, task: Task) -> None:
         """See TaskNetworks."""

@@ -1,5 +1,5 @@
 from api.v1 import network_pb2
-from overlay_net.backends import Backends, backends, lost_nodes
+from overlay_net.backends import Backends, backends
 
 ENDPOINTS = [
     network_pb2.NetworkEndpoint(
@@ -17,9 +17,5 @@ def test_who_serves_and_who_is_there() -> None:
 
 
 def test_tasks_of_nodes_that_are_down_are_gone() -> None:
-    peers = [
-        network_pb2.NetworkPeer(node_id="n1", down=True),
-        network_pb2.NetworkPeer(node_id="n2"),
-    ]
-    found = backends(ENDPOINTS, lost_nodes(peers))
+    found = backends(ENDPOINTS, {"n1"})
     assert found == Backends({"s": ("10.0.1.12",)}, frozenset({"10.0.1.12"}))

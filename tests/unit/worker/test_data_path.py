@@ -20,6 +20,7 @@ from tests.support.fabric_hosts import FabricHost, connected, listening, look, u
 from worker.data_path import DataPath, Made
 from worker.executor import TemporaryError
 from worker.network_book import Item, change_of
+from worker.node_ports import CHOSEN
 from worker.task_place import Place
 
 pytestmark = pytest.mark.root
@@ -175,6 +176,21 @@ def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None
     with listening(made.path, port=80) as server:
         assert answers(workers[1].host.path, NODE_ADDRESS, 8081, server) == "10.99.0.2"
         assert answers(workers[0].host.path, "10.99.0.2", 8081, server) == ""
+
+
+def test_a_port_that_nobody_named_is_chosen_and_stays_over_a_restart(
+    workers: list[Worker],
+) -> None:
+    tell(workers, items(workers))
+    port = specs_pb2.PortConfig(target_port=80, mode=specs_pb2.PortConfig.PUBLISH_MODE_HOST)
+    made = workers[0].data_path.join(Place("c", (), (port,)))
+    (chosen,) = workers[0].data_path.ports("c")
+    assert chosen.published_port in CHOSEN
+    with listening(made.path, port=80) as server:
+        assert answers(workers[1].host.path, NODE_ADDRESS, chosen.published_port, server)
+        workers[0].restart(items(workers), Place("c", (), (chosen,)))
+        assert answers(workers[1].host.path, NODE_ADDRESS, chosen.published_port, server)
+    assert workers[0].data_path.ports("nobody") == ()
 
 
 def test_a_lost_node_is_sent_nothing(workers: list[Worker]) -> None:

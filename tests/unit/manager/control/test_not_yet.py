@@ -26,9 +26,6 @@ def build(fill: Callable[[Spec], object]) -> Spec:
 
 
 REFUSED = {
-    "endpoint.ports.published_port": build(
-        lambda s: s.endpoint.ports.add(target_port=80, mode=PUBLISH_HOST)
-    ),
     "task.networks.driver_options": build(
         lambda s: s.task.networks.add(target="front", driver_options={"a": "b"})
     ),

@@ -9,7 +9,7 @@ import pytest
 from api import states
 from api.v1 import dispatcher_pb2, network_pb2, objects_pb2, specs_pb2
 from manager.dispatcher.assignments import Assignments
-from manager.dispatcher.catalogue import Catalogue
+from manager.dispatcher.catalogue import ENDPOINT, Catalogue, Key
 from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.rests import OVERDUE, PERIOD, Rests
 from manager.state.changes import Change, StoredObject, batch, copy, create, delete, update
@@ -57,6 +57,8 @@ class Station:
         self.told: dict[str, NodeNetworks] = {}
         self.books: dict[str, Book] = {}
         self.heard: dict[str, list[Any]] = {}
+        self.confirm: dict[str, bool] = {}
+        self.networks: dict[str, NodeNetworks] = {}
         self.catalogue.begin()
         for each in (cluster(), *objects):
             self.write(create(each))
@@ -65,6 +67,7 @@ class Station:
         networks = NodeNetworks(self.catalogue)
         stream = Assignments(node_id, lambda _: None, networks)
         networks.heard = lambda keys: stream.observe_networks(keys, 0.0)
+        self.networks[node_id] = networks
         self.streams[node_id], self.known[node_id] = stream, KnownNetworks()
         self.told[node_id], self.books[node_id] = networks, Book()
         self._hear(node_id, stream.complete(self.store.tasks_of_node(node_id), self.store.version))
@@ -92,6 +95,7 @@ class Station:
             self._hear(node_id, stream.flush(self.store.version))
 
     def _hear(self, node_id: str, messages: list[Message]) -> None:
+        self.confirm[node_id] = any(each.confirm for each in messages)
         self.heard[node_id] = [change for each in messages for change in each.changes]
         for each in messages:
             self.known[node_id].follow(each)
@@ -218,6 +222,35 @@ def test_everybody_hears_of_the_ingress_network_and_of_what_is_published() -> No
     station.agrees()
 
 
+def test_ports_are_told_in_a_service_s_own_networks_too() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def publish_two(of: Service) -> None:
+        of.endpoint.ports.add(target_port=80, published_port=8080)
+        of.endpoint.ports.add(target_port=53, mode=specs_pb2.PortConfig.PUBLISH_MODE_HOST)
+
+    station.change(Service, "web", publish_two)
+    station.flush()
+    told = station.known["n1"].items["service", "front", "web"]
+    assert isinstance(told, network_pb2.NetworkService)
+    assert [port.target_port for port in told.ports] == [80, 53]
+
+
+def test_a_service_may_be_sticky_in_each_of_its_networks() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def stick(of: Service) -> None:
+        of.spec.endpoint.sticky = specs_pb2.EndpointSpec.STICKY_SOURCE_IP
+
+    station.change(Service, "web", stick)
+    station.flush()
+    told = station.known["n1"].items["service", "front", "web"]
+    assert isinstance(told, network_pb2.NetworkService)
+    assert told.sticky
+
+
 def _found(station: Station, kind: type[Any], object_id: str) -> Any:
     found = station.store.get(kind, object_id)
     assert found is not None
@@ -236,6 +269,39 @@ def test_an_endpoint_serves_no_more_before_its_task_is_to_stop() -> None:
     assert (second.task.id, second.task.desired_state) == ("t1", states.SHUTDOWN)
     (only,) = station.heard["n2"]
     assert only.endpoint.task_id == "t1"
+
+
+def test_a_node_leads_to_an_endpoint_until_it_has_confirmed_that_it_serves_no_more() -> None:
+    station = front_and_back()
+    station.change(Task, "t1", lambda t: setattr(t.status, "state", states.RUNNING))
+    station.open("n2")
+    assert station.confirm["n2"], "it may know other things from before"
+    networks, key = station.networks["n2"], [Key(ENDPOINT, "front", "t1")]
+    begun = station.store.version
+    assert networks.may_lead([Key(ENDPOINT, "front", "t2")], begun - 1)
+    assert not networks.may_lead([Key(ENDPOINT, "front", "t2")], begun)
+    assert networks.may_lead(key, begun)
+    station.change(Task, "t1", lambda t: setattr(t, "desired_state", states.SHUTDOWN))
+    assert networks.may_lead(key, station.store.version), "it is about to be told"
+    station.flush()
+    told = station.store.version
+    assert station.confirm["n2"]
+    assert networks.may_lead(key, told - 1)
+    assert not networks.may_lead(key, told)
+    station.change(Service, "web", lambda s: s.endpoint.virtual_ips.pop())
+    station.flush()
+    assert not station.confirm["n2"], "nothing waits for that"
+    assert not networks.may_lead(key, told)
+
+
+def test_an_unhealthy_task_serves_no_more_before_its_node_stops_it() -> None:
+    station = front_and_back()
+    station.change(Task, "t2", lambda t: setattr(t.status, "state", states.RUNNING))
+    station.open("n1")
+    station.change(Task, "t2", lambda t: setattr(t.status.container, "health", states.UNHEALTHY))
+    station.flush()
+    (change,) = station.heard["n1"]
+    assert (change.endpoint.task_id, change.endpoint.serving) == ("t2", False)
 
 
 def test_a_task_comes_after_what_it_needs_and_goes_before() -> None:
