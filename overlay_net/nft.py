@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
 from hostkit import netns
+from overlay_net.failures import legible
 
 LIBRARY = "libnftables.so.1"
 
@@ -54,8 +55,9 @@ class LibNft:
         """See Nft."""
         with self._lock:
             answer = self._context(target).run(text, as_json=True)
-        objects = json.loads(answer)["nftables"] if answer else []
-        return [each for each in objects if "metainfo" not in each]
+        with legible("what nftables says"):
+            objects = json.loads(answer)["nftables"] if answer else []
+            return [each for each in objects if "metainfo" not in each]
 
     def forget(self, target: Path) -> None:
         """Let go of a namespace, which lives as long as its context does. No error if it is

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError
 from overlay_net import ruleset
+from overlay_net.failures import legible
 from overlay_net.nft import Nft
 from overlay_net.ruleset import Base, Content, Held
 
@@ -56,7 +57,9 @@ class Tables:
     def _read(self, target: Path, base: Base) -> Held:
         try:
             chains = self._nft.ask(target, f"list chains {base.family}")
-            if ruleset.parse(base, chains, ()).version != base.version:
+            with legible(f"table {base.at}"):
+                known = ruleset.parse(base, chains, ()).version == base.version
+            if not known:
                 return Held()  # it will be made anew, whatever it holds
             sets = [
                 each
@@ -68,7 +71,8 @@ class Tables:
             if error.code is not Code.NOT_FOUND:
                 raise
             return Held()
-        return ruleset.parse(base, chains, sets)
+        with legible(f"table {base.at}"):
+            return ruleset.parse(base, chains, sets)
 
     @staticmethod
     def _key(target: Path, base: Base) -> tuple[Path, str]:

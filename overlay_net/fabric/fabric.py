@@ -25,6 +25,7 @@ from overlay_net.fabric.operations import DropEntries, MakeTunnel, Operation, Pu
 from overlay_net.fabric.picture import Leg, Picture
 from overlay_net.fabric.plan import plan
 from overlay_net.fabric.wanted import Wanted
+from overlay_net.failures import legible
 
 NAMESPACE = "swarm-fabric"
 OWN_NAMESPACE = "/proc/self/ns/net"
@@ -144,9 +145,12 @@ class Fabric:
         return sorted(self._after.bridges)
 
     def _observe(self, sandboxes: Collection[str]) -> Picture:
-        self._ground = observed.ground(self._host, self._data_path_address, self._port)
-        self._routed = observed.routed(self._host)
-        return observed.observe(self._host, self._fabric, self._handles, self._host_path, sandboxes)
+        with legible("the networks of this host"):
+            self._ground = observed.ground(self._host, self._data_path_address, self._port)
+            self._routed = observed.routed(self._host)
+            return observed.observe(
+                self._host, self._fabric, self._handles, self._host_path, sandboxes
+            )
 
     def _standing(self, known: Picture, wanted: Wanted) -> Host:
         bridge = known.bridges.get(GATEWAY_BRIDGE)
