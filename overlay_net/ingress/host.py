@@ -47,7 +47,10 @@ def base(node: Node) -> Base:
             leg=node.leg,
             segment4=node.mtu - _HEADERS4,
             segment6=node.mtu - _HEADERS6,
+            mark=MARK,
+            unmarked=MARK ^ 0xFFFF_FFFF,
             way="".join(_WAY.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
+            own="".join(_OWN.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
             hidden="".join(f"set hidden_{name} {{ type inet_service; }}\n" for name in _NAMES),
             hide="".join(_HIDE.format(leg=node.leg, name=name) for name in _NAMES),
         ),
@@ -114,12 +117,19 @@ _NAMES = tuple(PROTOCOLS.values())
 
 _HIDE = 'oifname "{leg}" meta l4proto {name} ct original proto-dst @hidden_{name} masquerade\n'
 
+_OWN = (
+    "ct status & dnat != 0 ct reply {f} saddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
+)
+
 _WAY = "ct status & dnat != 0 {f} daddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
 
 # Before other translations (priority -100), so that Docker's and ours never both apply. Lookups are
 # made for the first packet of a connection only. guard: with route_localnet a neighbour could else
 # send to what listens on 127.0.0.1 alone (CVE-2020-8558). post: 127.0.0.1 means nothing elsewhere;
 # and a local container's answers would come to it by another way than it asked.
+# own: what programs of this host send is given its way at once as it is translated, and dropped if
+# there is none; so it carries the mark before, the first packet of a connection by the rule in out.
+# segments: a task takes the size of its way out for that of its answers' way.
 _BODY = """\
 map everywhere {{ type inet_proto . inet_service : verdict; }}
 map address4 {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
@@ -142,16 +152,18 @@ chain out {{
 type nat hook output priority -110; policy accept;
 ct state new fib daddr type != local accept
 ip6 daddr ::1 accept
+meta mark set meta mark | {mark:#x}
 ip daddr . meta l4proto . th dport vmap @address4
 ip6 daddr . meta l4proto . th dport vmap @address6
 meta l4proto . th dport vmap @everywhere
+meta mark set meta mark & {unmarked:#x}
 }}
 chain way {{
 type filter hook prerouting priority -90; policy accept;
 {way}}}
-chain way_out {{
-type route hook output priority -90; policy accept;
-{way}}}
+chain own {{
+type filter hook output priority mangle; policy accept;
+{own}}}
 chain post {{
 type nat hook postrouting priority 90; policy accept;
 ct status & dnat == 0 accept
@@ -160,9 +172,12 @@ oifname "{leg}" iifname @bridges masquerade
 {hide}oifname @bridges ip saddr 127.0.0.0/8 masquerade
 oifname @bridges iifname @bridges masquerade
 }}
-chain segments {{
-type filter hook forward priority mangle; policy accept;
+chain segments_out {{
+type filter hook postrouting priority mangle; policy accept;
 oifname "{leg}" tcp flags syn tcp option maxseg size set rt mtu
+}}
+chain segments_in {{
+type filter hook prerouting priority mangle; policy accept;
 iifname "{leg}" meta nfproto ipv4 tcp flags syn tcp option maxseg size set {segment4}
 iifname "{leg}" meta nfproto ipv6 tcp flags syn tcp option maxseg size set {segment6}
 }}

@@ -168,18 +168,19 @@ def test_a_port_of_mode_host_is_its_own_nodes(swarm: Swarm) -> None:
 def test_a_further_port_and_one_less_disturb_no_other(swarm: Swarm) -> None:
     flags = [*("--publish", "8080:80"), *("--update-order", "start-first"), *HEALTH]
     flags += ["--update-monitor", "0s"]
-    swarm.create("web", *flags, TOOLS, "sh", "-c", WEB, replicas=2)
+    two = f"mkdir -p /www; httpd -p 81 -h /www; {WEB}"
+    swarm.create("web", *flags, TOOLS, "sh", "-c", two, replicas=2)
     until_all_answer(swarm, get)
     by = targets(swarm)
     asks = {h: (lambda a=a: get(outside(swarm), a, 8080)) for h, a in by.items()}
     with Load(asks) as load:
-        swarm.ctl("service", "update", "--publish-add", "8081:80", "web")
+        swarm.ctl("service", "update", "--publish-add", "8081:81", "web")
         for host, address in by.items():
             swarm.until(
                 lambda a=address: not fails(lambda: get(outside(swarm), a, 8081)),  # type: ignore[misc]
                 f"{host} answers on the new port",
             )
-        swarm.ctl("service", "update", "--publish-rm", "8081:80", "web")
+        swarm.ctl("service", "update", "--publish-rm", "81", "web")
         for host, address in by.items():
             swarm.until(
                 lambda a=address: "refused" in fails(lambda: get(outside(swarm), a, 8081)),  # type: ignore[misc]

@@ -19,7 +19,7 @@ for space in $(ip netns list | cut -d' ' -f1 | sort); do
     ip netns exec $space nft list ruleset
 done
 """
-_COME_AND_GO = re.compile(r" (REACHABLE|STALE|DELAY|PROBE|FAILED|INCOMPLETE)\s*$", re.MULTILINE)
+_COME_AND_GO = re.compile(r" (REACHABLE|STALE|DELAY|PROBE|FAILED|INCOMPLETE)\s*$")
 
 
 def dump(swarm: Swarm, host: str) -> str:
@@ -39,6 +39,8 @@ def settled(text: str) -> list[str]:
 
 
 def mentioning(text: str, *words: str) -> list[str]:
-    """The lines that name any of these addresses, not as part of a longer one."""
+    """The lines that name any of these addresses, not as part of a longer one; but not what the
+    kernel has learnt by itself of neighbours, and forgets.
+    """
     found = re.compile("|".join(rf"(?<![\w.:]){re.escape(word)}(?![\w:]|\.\d)" for word in words))
-    return [line for line in text.splitlines() if found.search(line)]
+    return [line for line in settled(text) if found.search(line)]
