@@ -4,8 +4,6 @@ import contextlib
 import struct
 from collections.abc import Iterator
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from api.errors import Code, SwarmError
 
 
@@ -16,7 +14,7 @@ def told(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, NetlinkError) as error:
+    except OSError as error:
         raise SwarmError(Code.INTERNAL, f"{what} failed", why=str(error)) from error
 
 

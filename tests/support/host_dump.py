@@ -19,6 +19,7 @@ for space in $(ip netns list | cut -d' ' -f1 | sort); do
     ip netns exec $space nft list ruleset
 done
 """
+_COUNTS = re.compile(r"\w+_timer +\S+")
 _COME_AND_GO = re.compile(r" (REACHABLE|STALE|DELAY|PROBE|FAILED|INCOMPLETE)\s*$")
 
 

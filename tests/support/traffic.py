@@ -35,6 +35,7 @@ HEALTH = (
 MANY = 100
 _PATIENCE = 5.0
 _MOST = 65536
+_PAUSE = 0.02  # after a failure: one that comes at once must not take all of the machine
 
 
 def outside(swarm: Swarm) -> Path:
@@ -140,6 +141,7 @@ class Load:
             at = time.monotonic()
             if why := fails(self._asks[name]):
                 self.failed.append((at, f"{name}: {why} after {time.monotonic() - at:.2f} s"))
+                self._ends.wait(_PAUSE)
             self._more[name].release()
 
     def __enter__(self) -> "Load":
