@@ -1,5 +1,6 @@
 """Requests while tasks, nodes and daemons come and go, and what hosts know afterwards."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -180,8 +181,8 @@ def test_names_while_a_daemon_is_killed_and_started(swarm: Swarm, front: str) ->
     found = lookup(of(client), "web")
     with Load(names) as asking:
         asking.goes_on()
-        swarm.kill_daemon("w1")
-        swarm.start_daemon("w1")
+        asyncio.run(swarm.host("w1").kill_daemon())
+        asyncio.run(swarm.host("w1").start_daemon())
         swarm.until(lambda: not fails(names["names"]), "names are found again")
         print(f"names of a container while its daemon was started anew: {asking.lost()}")
         asking.failed.clear()
