@@ -19,7 +19,7 @@ for space in $(ip netns list | cut -d' ' -f1 | sort); do
     ip netns exec $space nft list ruleset
 done
 """
-_COUNTS = re.compile(r"\w+_timer +\S+")
+_COUNTS = re.compile(r"\w+_timer +\S+|bridge_id \S+|designated_root \S+")
 _COME_AND_GO = re.compile(r" (REACHABLE|STALE|DELAY|PROBE|FAILED|INCOMPLETE)\s*$")
 
 
@@ -32,11 +32,10 @@ def dump(swarm: Swarm, host: str) -> str:
 
 
 def settled(text: str) -> list[str]:
-    """A dump without what the kernel learns and forgets by itself."""
-    kept = [line for line in text.splitlines() if not _COME_AND_GO.search(line)]
-    return sorted(
-        re.sub(r"(expires|age|used) \S+|\bid \d+\b|link-netnsid \d+", "", s) for s in kept
-    )
+    """The lines of a dump, in some order, without what the kernel learns and forgets by itself."""
+    whole = _COUNTS.sub("", text)
+    kept = (line.strip() for line in whole.splitlines() if not _COME_AND_GO.search(line))
+    return sorted(filter(None, kept))
 
 
 def mentioning(text: str, *words: str) -> list[str]:
