@@ -147,7 +147,7 @@ class Netlink:
         ]
         self._socket.send(b"".join(packed))
         for answer in self._answers(first):
-            if answer.type != NLMSG_ERROR:
+            if answer.type != NLMSG_ERROR or answer.sequence > last:
                 continue
             failed, words = answer.failure()
             if failed:

@@ -4,6 +4,7 @@ The layout is that of <linux/netlink.h>: native byte order, everything padded to
 the messages of a family mean is not known here.
 """
 
+import errno
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -57,11 +58,13 @@ class Answer(NamedTuple):
 
     def failure(self) -> tuple[int, str]:
         """Of an NLMSG_ERROR: the error number, 0 for an acknowledgement, and the kernel's words."""
+        if len(self.body) < _ERROR.size:
+            return errno.EBADMSG, "an error without a number"
         number = -_ERROR.unpack_from(self.body)[0]
         text = ""
         if number and self.flags & ACK_ATTRIBUTES:
             start = _ERROR.size + _HEADER.size
-            if not self.flags & ACK_CAPPED:
+            if not self.flags & ACK_CAPPED and len(self.body) >= start:
                 start += max(0, struct.unpack_from("=I", self.body, _ERROR.size)[0] - _HEADER.size)
             said = attributes(self.body, start).get(_TEXT, b"")
             text = said.rstrip(b"\0").decode(errors="replace")

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
 from hostkit import netns
+from overlay_net.failures import legible
 from overlay_net.nft_generation import Generations
 
 LIBRARY = "libnftables.so.1"
@@ -58,8 +59,9 @@ class LibNft:
         """See Nft."""
         with self._lock:
             answer = self._context(target).run(text, as_json=True)
-        objects = json.loads(answer)["nftables"] if answer else []
-        return [each for each in objects if "metainfo" not in each]
+        with legible("what nftables says"):
+            objects = json.loads(answer)["nftables"] if answer else []
+            return [each for each in objects if "metainfo" not in each]
 
     def generation(self, target: Path) -> int:
         """See Nft. Costs some 20 us."""

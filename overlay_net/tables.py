@@ -4,6 +4,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError
 from overlay_net import ruleset
+from overlay_net.failures import legible
 from overlay_net.nft import Nft
 from overlay_net.ruleset import Base, Content, Held
 
@@ -87,7 +88,8 @@ class Tables:
             if error.code is not Code.NOT_FOUND:
                 raise
             listed = []
-        return ruleset.parse(base, listed)
+        with legible(f"table {base.at}"):
+            return ruleset.parse(base, listed)
 
     @staticmethod
     def _key(target: Path, base: Base) -> tuple[Path, str]:

@@ -25,6 +25,7 @@ from overlay_net.fabric.operations import DropEntries, MakeTunnel, Operation, Pu
 from overlay_net.fabric.picture import Leg, Picture
 from overlay_net.fabric.plan import Look, plan
 from overlay_net.fabric.wanted import Wanted
+from overlay_net.failures import legible
 
 NAMESPACE = "swarm-fabric"
 OWN_NAMESPACE = "/proc/self/ns/net"
@@ -161,9 +162,12 @@ class Fabric:
         return sorted(self._after.bridges)
 
     def _observe(self, sandboxes: Collection[str]) -> Picture:
-        self._ground = observed.ground(self._host, self._data_path_address, self._port)
-        self._routed = observed.routed(self._host)
-        return observed.observe(self._host, self._fabric, self._handles, self._host_path, sandboxes)
+        with legible("the networks of this host"):
+            self._ground = observed.ground(self._host, self._data_path_address, self._port)
+            self._routed = observed.routed(self._host)
+            return observed.observe(
+                self._host, self._fabric, self._handles, self._host_path, sandboxes
+            )
 
     def _with_rules(self, observed: Picture, desired: Picture) -> Picture:
         return dataclasses.replace(

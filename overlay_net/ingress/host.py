@@ -47,10 +47,14 @@ def base(node: Node) -> Base:
         "swarm_ingress",
         _BODY.format(
             other=f'iifname != "{node.leg}" ' if node.leg else "",
+            mark=MARK,
+            unmarked=MARK ^ 0xFFFF_FFFF,
             way="".join(_WAY.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
+            own="".join(_OWN.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
             hidden="".join(f"set hidden_{name} {{ type inet_service; }}\n" for name in _NAMES),
             hide="".join(_hide(node)) if node.leg else "",
-            segments="".join(_segments(node)) if node.leg else "",
+            segments_out=_segments_out(node) if node.leg else "",
+            segments_in="".join(_segments_in(node)) if node.leg else "",
         ),
         maps=("everywhere", "address4", "address6"),
         sets=("bridges", *(f"hidden_{name}" for name in _NAMES)),
@@ -106,9 +110,12 @@ def _hide(node: Node) -> Iterator[str]:
         yield f'oifname "{node.leg}" {hidden} masquerade\n'
 
 
-def _segments(node: Node) -> Iterator[str]:
+def _segments_out(node: Node) -> str:
     """TCP's segments as large as the ingress network lets them be."""
-    yield f'oifname "{node.leg}" tcp flags syn tcp option maxseg size set rt mtu\n'
+    return f'oifname "{node.leg}" tcp flags syn tcp option maxseg size set rt mtu\n'
+
+
+def _segments_in(node: Node) -> Iterator[str]:
     for family, headers in (("ipv4", _HEADERS4), ("ipv6", _HEADERS6)):
         syn = f"meta nfproto {family} tcp flags syn"
         yield f'iifname "{node.leg}" {syn} tcp option maxseg size set {node.mtu - headers}\n'
@@ -131,12 +138,19 @@ def _key(port: Port) -> ruleset.Element:
 
 _NAMES = tuple(PROTOCOLS.values())
 
+_OWN = (
+    "ct status & dnat != 0 ct reply {f} saddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
+)
+
 _WAY = "ct status & dnat != 0 {f} daddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
 
 # Before other translations (priority -100), so that Docker's and ours never both apply. Lookups are
 # made for the first packet of a connection only. guard: with route_localnet a neighbour could else
 # send to what listens on 127.0.0.1 alone (CVE-2020-8558). post: 127.0.0.1 means nothing elsewhere;
 # and a local container's answers would come to it by another way than it asked.
+# own: what programs of this host send is given its way at once as it is translated, and dropped if
+# there is none; so it carries the mark before, the first packet of a connection by the rule in out.
+# segments: a task takes the size of its way out for that of its answers' way.
 _BODY = """\
 map everywhere {{ type inet_proto . inet_service : verdict; }}
 map address4 {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
@@ -159,23 +173,28 @@ chain out {{
 type nat hook output priority -110; policy accept;
 ct state new fib daddr type != local accept
 ip6 daddr ::1 accept
+meta mark set meta mark | {mark:#x}
 ip daddr . meta l4proto . th dport vmap @address4
 ip6 daddr . meta l4proto . th dport vmap @address6
 meta l4proto . th dport vmap @everywhere
+meta mark set meta mark & {unmarked:#x}
 }}
 chain way {{
 type filter hook prerouting priority -90; policy accept;
 {way}}}
-chain way_out {{
-type route hook output priority -90; policy accept;
-{way}}}
+chain own {{
+type filter hook output priority mangle; policy accept;
+{own}}}
 chain post {{
 type nat hook postrouting priority 90; policy accept;
 ct status & dnat == 0 accept
 {hide}oifname @bridges ip saddr 127.0.0.0/8 masquerade
 oifname @bridges iifname @bridges masquerade
 }}
-chain segments {{
-type filter hook forward priority mangle; policy accept;
-{segments}}}
+chain segments_out {{
+type filter hook postrouting priority mangle; policy accept;
+{segments_out}}}
+chain segments_in {{
+type filter hook prerouting priority mangle; policy accept;
+{segments_in}}}
 """

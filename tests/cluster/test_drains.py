@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
-from tests.support.web_client import ASK, WEB, Client, Load
+from tests.support.traffic import ASK, WEB
+from tests.support.web_client import Client, Load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

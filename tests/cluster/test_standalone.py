@@ -10,7 +10,8 @@ from api.errors import Code, SwarmError
 from tests.cluster.test_networks import asked, found, run
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
 from tests.support.lone_containers import LoneContainers
-from tests.support.web_client import ASK, WEB, Client
+from tests.support.traffic import ASK, WEB
+from tests.support.web_client import Client
 
 ON_M1 = ("--constraint", "node.hostname==m1")
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]

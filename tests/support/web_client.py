@@ -8,17 +8,6 @@ from hostkit import netns
 from machine.drivers.lab import naming
 from tests.support.cluster import Swarm
 
-WEB = """
-mkdir -p /www/cgi-bin; hostname > /www/index.html
-printf '#!/bin/sh\necho; echo; echo $(hostname) $REMOTE_ADDR\n' > /www/cgi-bin/who
-chmod +x /www/cgi-bin/who
-httpd -f -p 80 -h /www & server=$!
-trap 'kill $server; wait $server; while pidof httpd; do sleep 0.05; done; exit 0' TERM
-wait
-"""
-"""A web server that says who it is, and who asks. It ends once all have their answer."""
-ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2"
-"""Asks a web server, whose word is the last line. (No static wget finds a name.)"""
 MANY = 100
 
 
