@@ -14,7 +14,12 @@ Message = dispatcher_pb2.AssignmentsMessage
 
 def endpoint(*, serving: bool, node: str = "n1") -> network_pb2.NetworkEndpoint:
     return network_pb2.NetworkEndpoint(
-        network_id="front", task_id="t1", name="web.1.t1", node_id=node, serving=serving
+        network_id="front",
+        task_id="t1",
+        name="web.1.t1",
+        service_id="web",
+        node_id=node,
+        serving=serving,
     )
 
 
