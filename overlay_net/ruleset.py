@@ -10,7 +10,7 @@ service's chain alone.
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Element = tuple[str, str]  # the name of a map or set, and a key in it as nft writes it
@@ -74,6 +74,15 @@ def chain(prefix: str, rules: str) -> str:
 def held(base: Base, content: Content) -> Held:
     """What the kernel holds after `plan` was carried out."""
     return Held(base.version, frozenset(content.chains), content.elements)
+
+
+def amended(held: Held, gone: Content, fresh: Content) -> Held:
+    """What the kernel holds after `gone` was taken out and `fresh` was put in."""
+    left = dict(held.elements)
+    for each in gone.elements:
+        left.pop(each, None)
+    chains = held.chains - gone.chains.keys() | fresh.chains.keys()
+    return replace(held, chains=chains, elements={**left, **fresh.elements})
 
 
 def plan(base: Base, wished: Content, found: Held) -> str:

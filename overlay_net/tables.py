@@ -30,6 +30,25 @@ class Tables:
                 raise
             return self._change(target, base, wished, self._read(target, base))
 
+    def amend(self, target: Path, base: Base, gone: Content, fresh: Content) -> bool:
+        """Takes something out of the table and puts something else in, whatever else it holds.
+
+        False, and nothing is done, if it is not what was left here, as when another program flushed
+        it: `apply` all then. Of what is in both nothing is touched.
+        """
+        key = self._key(target, base)
+        held = self._held.pop(key, None)
+        if held is None:
+            return False
+        found = Held(base.version, frozenset(gone.chains), gone.elements)
+        try:
+            if text := ruleset.plan(base, fresh, found):
+                self._nft.run(target, text)
+        except SwarmError:
+            return False
+        self._held[key] = ruleset.amended(held, gone, fresh)
+        return True
+
     def found(self, target: Path, base: Base, *, look: bool = False) -> Held:
         """What the kernel holds of the table, as far as `plan` needs to know."""
         known = None if look else self._held.get(self._key(target, base))

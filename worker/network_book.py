@@ -107,11 +107,6 @@ class Book:
         """The network of published ports, if it was told."""
         return next((each for each in self.networks.values() if each.ingress), None)
 
-    def lost(self, network_id: str) -> frozenset[str]:
-        """Nodes that are down or removed, whatever is said of their tasks: nobody is sent there."""
-        nodes = {each.node_id for each in self.endpoints(network_id).values()}
-        return frozenset(nodes - self.peers.keys())
-
     def follow(self, message: Message) -> News:
         """Takes in a message."""
         named: set[Key] = set()

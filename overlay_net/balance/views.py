@@ -1,13 +1,13 @@
 """What a network's services mean to a container: virtual addresses and who serves. Pure."""
 
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from api.v1 import network_pb2, specs_pb2
 from overlay_net import ruleset, spread
-from overlay_net.backends import backends
+from overlay_net.backends import Backends
 from overlay_net.ruleset import Base, Content
 
 BASE = Base(
@@ -59,48 +59,69 @@ class View:
     living: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """From one view of a network to another; `dead`: addresses where no task is any more."""
+
+    gone: tuple[Service, ...]
+    fresh: tuple[Service, ...]
+    dead: frozenset[str]
+
+
 def view(
-    services: Iterable[network_pb2.NetworkService],
-    endpoints: Iterable[network_pb2.NetworkEndpoint],
-    lost: Collection[str] = (),
+    services: Iterable[network_pb2.NetworkService], found: Backends, before: View | None = None
 ) -> View:
-    """What is told of one network. `lost`: nodes that are down, whatever is said of their tasks."""
-    found = backends(endpoints, lost)
-    return View(
-        tuple(
-            Service(
-                service.name,
-                tuple(service.virtual_ips),
-                found.of(service.service_id),
-                service.sticky,
-            )
-            for service in services
-            if service.mode == specs_pb2.EndpointSpec.MODE_VIP and service.virtual_ips
-        ),
-        found.living,
+    """What is told of one network. What is as in the view `before` is the same object there."""
+    known = {} if before is None else {each.virtual_ips: each for each in before.services}
+    made = []
+    for service in services:
+        if service.mode == specs_pb2.EndpointSpec.MODE_VIP and service.virtual_ips:
+            addresses = tuple(service.virtual_ips)
+            serving = found.of(service.service_id)
+            each = Service(service.name, addresses, serving, service.sticky)
+            same = known.get(addresses)
+            made.append(same if same == each else each)
+    return View(tuple(made), found.living)
+
+
+def difference(before: View, now: View) -> Difference:
+    """Quick where `now` was made of `before`: it compares objects, not what is in them."""
+    old, new = ({id(each) for each in view.services} for view in (before, now))
+    return Difference(
+        tuple(each for each in before.services if id(each) not in new),
+        tuple(each for each in now.services if id(each) not in old),
+        before.living - now.living,
     )
 
 
 def content(views: Iterable[View], sandbox: str) -> Content:
     """The table of a container in these networks; each begins its turns at another task."""
+    return part((service for each in views for service in each.services), sandbox)
+
+
+def part(services: Iterable[Service], sandbox: str) -> Content:
+    """Of that table what these services are.
+
+    No two share a chain or an element: theirs may be put in and taken out alone.
+    """
     start = zlib.crc32(sandbox.encode())
     chains: dict[str, str] = {}
     elements: dict[ruleset.Element, str] = {}
-    for each in views:
-        for service in each.services:
-            turn = 0 if service.sticky or not service.serving else start % len(service.serving)
-            name, rules = _chain(service, turn)
-            chains[name] = rules
-            for address in service.virtual_ips:
-                table = "virtual6" if ":" in address else "virtual4"
-                elements[table, address] = f"goto {name}"
+    for service in services:
+        turn = 0 if service.sticky or not service.serving else start % len(service.serving)
+        name, rules = _chain(service, turn)
+        chains[name] = rules
+        for address in service.virtual_ips:
+            table = "virtual6" if ":" in address else "virtual4"
+            elements[table, address] = f"goto {name}"
     return Content(chains, elements)
 
 
 @lru_cache(maxsize=1024)
 def _chain(service: Service, turn: int) -> tuple[str, str]:
     rules = spread.rules(service.serving, spread.Way(sticky=service.sticky, start=turn))
-    return ruleset.chain(_word(service.name), rules), rules
+    own = " ".join(service.virtual_ips)
+    return ruleset.chain(_word(service.name), f"{own}\n{rules}"), rules
 
 
 def _word(name: str) -> str:

@@ -14,6 +14,7 @@ from overlay_net.balance.shell import Balance, Sandbox
 from overlay_net.balance.views import View, view
 from overlay_net.nft import LibNft
 from tests.support import wires
+from tests.support.backends import gathered
 from tests.support.wires import Wires
 
 pytestmark = pytest.mark.root
@@ -69,7 +70,7 @@ def told(serving: Collection[str], stopping: Collection[str] = (), *, sticky: bo
                 service_id="s", name="web", virtual_ips=[VIP, VIP6], sticky=sticky
             )
         ],
-        [
+        gathered(
             network_pb2.NetworkEndpoint(
                 task_id=name,
                 service_id="s",
@@ -77,7 +78,7 @@ def told(serving: Collection[str], stopping: Collection[str] = (), *, sticky: bo
                 serving=name in serving,
             )
             for name in (*serving, *stopping)
-        ],
+        ).backends(),
     )
 
 
