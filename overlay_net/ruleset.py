@@ -76,12 +76,12 @@ def held(base: Base, content: Content) -> Held:
     return Held(base.version, frozenset(content.chains), content.elements)
 
 
-def amended(held: Held, gone: Content, fresh: Content) -> Held:
+def amended(held: Held, gone: Held, fresh: Held) -> Held:
     """What the kernel holds after `gone` was taken out and `fresh` was put in."""
     left = dict(held.elements)
     for each in gone.elements:
         left.pop(each, None)
-    chains = held.chains - gone.chains.keys() | fresh.chains.keys()
+    chains = held.chains - gone.chains | fresh.chains
     return replace(held, chains=chains, elements={**left, **fresh.elements})
 
 
@@ -100,13 +100,6 @@ def removal(base: Base) -> str:
 def is_anew(base: Base, transaction: str) -> bool:
     """Whether it makes the table from nothing, so that what rules had gathered in it is lost."""
     return transaction.startswith(removal(base))
-
-
-def members(sets: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The elements of a set that rules add to, as `list set` says them in JSON."""
-    return frozenset(
-        _key(element) for each in sets if "set" in each for element in each["set"].get("elem", ())
-    )
 
 
 def parse(

@@ -1,5 +1,6 @@
 """Tables of nftables kept as wished. What to change is decided in ruleset; this obeys."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -30,20 +31,21 @@ class Tables:
                 raise
             return self._change(target, base, wished, self._read(target, base))
 
-    def amend(self, target: Path, base: Base, gone: Content, fresh: Content) -> bool:
-        """Takes something out of the table and puts something else in, whatever else it holds.
+    def amend(
+        self, target: Path, base: Base, gone: Held, fresh: Held, send: Callable[[], None]
+    ) -> bool:
+        """Takes something out of the table and puts something else in, whatever else it holds:
+        `send` does so.
 
         False, and nothing is done, if it is not what was left here, as when another program flushed
-        it: `apply` all then. Of what is in both nothing is touched.
+        it: `apply` all then.
         """
         key = self._key(target, base)
         held = self._held.pop(key, None)
         if held is None:
             return False
-        found = Held(base.version, frozenset(gone.chains), gone.elements)
         try:
-            if text := ruleset.plan(base, fresh, found):
-                self._nft.run(target, text)
+            send()
         except SwarmError:
             return False
         self._held[key] = ruleset.amended(held, gone, fresh)

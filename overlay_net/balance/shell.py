@@ -4,7 +4,7 @@ import ipaddress
 import operator
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from overlay_net import conntrack, ruleset
@@ -12,6 +12,7 @@ from overlay_net.balance import views
 from overlay_net.balance.views import Difference, View
 from overlay_net.failures import told
 from overlay_net.nft import LibNft
+from overlay_net.ruleset import Content
 from overlay_net.strays import is_stray
 from overlay_net.tables import Tables
 
@@ -65,6 +66,9 @@ class Balance:
 
     def _apply(self, sandbox: Sandbox, wished: Sequence[View], *, look: bool, new: bool) -> None:
         before = self._seen.pop(sandbox.id, None)  # nothing is known if this fails
+        if new and before is None:
+            self._tables.apply(sandbox.namespace, views.BASE, Content())
+            before = [_NOBODY] * len(wished)
         # First no new connection goes to a task, then those that exist end: else they come back.
         if not look and self._amend(sandbox, before, wished):
             self._seen[sandbox.id] = wished
@@ -86,9 +90,19 @@ class Balance:
         if before is None or len(before) != len(wished):
             return False
         found = [self._difference(*pair) for pair in zip(before, wished, strict=True)]
-        gone = views.part((service for each in found for service in each.gone), sandbox.id)
-        fresh = views.part((service for each in found for service in each.fresh), sandbox.id)
-        if not self._tables.amend(sandbox.namespace, views.BASE, gone, fresh):
+        gone = [service for each in found for service in each.gone]
+        fresh = [service for each in found for service in each.fresh]
+        out, into = (views.held(services, sandbox.id) for services in (gone, fresh))
+
+        def send() -> None:
+            if any(service.sticky for service in fresh):
+                now = replace(out, version=views.BASE.version)
+                text = ruleset.plan(views.BASE, views.part(fresh, sandbox.id), now)
+                self._nft.run(sandbox.namespace, text)
+            elif gone or fresh:
+                self._nft.send(sandbox.namespace, views.messages(gone, fresh, sandbox.id))
+
+        if not self._tables.amend(sandbox.namespace, views.BASE, out, into, send):
             return False
         dead = (address for each in found for address in each.dead)
         if ended := frozenset(a for a in dead if not any(a in view.living for view in wished)):
@@ -113,12 +127,9 @@ class Balance:
     def _cut(self, sandbox: Sandbox, gone: frozenset[str]) -> None:
         """Only if the container was ever led to one of these tasks."""
         for name in views.USED:
-            listed = self._nft.ask(sandbox.namespace, f"list set {views.BASE.at} {name}")
-            if used := ruleset.members(listed) & gone:
+            if used := self._nft.members(sandbox.namespace, views.TABLE, name) & gone:
                 conntrack.cut_from(sandbox.namespace, used)
-                elements = ", ".join(sorted(used))
-                text = f"delete element {views.BASE.at} {name} {{ {elements} }}\n"
-                self._nft.run(sandbox.namespace, text)
+                self._nft.send(sandbox.namespace, [views.TABLE.delete(name, used)])
 
     @staticmethod
     def _cut_strays(sandbox: Sandbox, living: Collection[str]) -> None:

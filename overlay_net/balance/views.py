@@ -1,14 +1,18 @@
 """What a network's services mean to a container: virtual addresses and who serves. Pure."""
 
+import ipaddress
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from api.v1 import network_pb2, specs_pb2
+from hostkit.netlink_message import Message
 from overlay_net import ruleset, spread
 from overlay_net.backends import Backends
-from overlay_net.ruleset import Base, Content
+from overlay_net.nfnetlink import Table
+from overlay_net.ruleset import Base, Content, Held
+from overlay_net.spread import turned
 
 BASE = Base(
     family="inet",
@@ -35,6 +39,8 @@ ct state new ct status & dnat != 0 add @used6 { ip6 daddr }
 """,
     maps=("virtual4", "virtual6"),
 )
+
+TABLE = Table(BASE.name)
 
 USED = ("used4", "used6")
 
@@ -104,24 +110,93 @@ def part(services: Iterable[Service], sandbox: str) -> Content:
 
     No two share a chain or an element: theirs may be put in and taken out alone.
     """
-    start = zlib.crc32(sandbox.encode())
     chains: dict[str, str] = {}
     elements: dict[ruleset.Element, str] = {}
     for service in services:
-        turn = 0 if service.sticky or not service.serving else start % len(service.serving)
-        name, rules = _chain(service, turn)
-        chains[name] = rules
-        for address in service.virtual_ips:
-            table = "virtual6" if ":" in address else "virtual4"
-            elements[table, address] = f"goto {name}"
+        turn = _turn(service, sandbox)
+        name = _chain(service, turn)
+        chains[name] = _rules(service, turn)
+        elements.update(_elements(service, name))
     return Content(chains, elements)
 
 
+def held(services: Iterable[Service], sandbox: str) -> Held:
+    """What the kernel holds of `part`."""
+    names = {service: _chain(service, _turn(service, sandbox)) for service in services}
+    elements = (_elements(service, name) for service, name in names.items())
+    return Held("", frozenset(names.values()), dict(each for some in elements for each in some))
+
+
+def messages(gone: Iterable[Service], fresh: Iterable[Service], sandbox: str) -> list[Message]:
+    """The transaction that takes services out of the table and puts others in, none of them sticky.
+
+    A fraction of the cost of the same as text, which a change has in every container of a network.
+    """
+    made: list[Message] = []
+    leads: list[Message] = []
+    for number, service in enumerate(fresh):
+        turn = _turn(service, sandbox)
+        name = _chain(service, turn)
+        families = [turned(each, turn) for each in _packed(service)]
+        made += TABLE.spread(name, families, 1 + number * len(families))
+        leads += [TABLE.lead(table, found, name) for table, found in _by_table([service]).items()]
+    former = list(gone)
+    made += [TABLE.delete(table, found) for table, found in _by_table(former).items()]
+    made += leads
+    # Last, for a chain that an element leads to cannot be removed.
+    return made + [TABLE.delete_chain(_chain(each, _turn(each, sandbox))) for each in former]
+
+
+def _turn(service: Service, sandbox: str) -> int:
+    if service.sticky or not service.serving:
+        return 0
+    return zlib.crc32(sandbox.encode()) % len(service.serving)
+
+
+def _elements(service: Service, chain: str) -> list[tuple[ruleset.Element, str]]:
+    return [((_table(address), address), f"goto {chain}") for address in service.virtual_ips]
+
+
+def _by_table(services: Iterable[Service]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for service in services:
+        for address in service.virtual_ips:
+            found.setdefault(_table(address), []).append(address)
+    return found
+
+
+def _table(address: str) -> str:
+    return "virtual6" if ":" in address else "virtual4"
+
+
 @lru_cache(maxsize=1024)
-def _chain(service: Service, turn: int) -> tuple[str, str]:
-    rules = spread.rules(service.serving, spread.Way(sticky=service.sticky, start=turn))
-    own = " ".join(service.virtual_ips)
-    return ruleset.chain(_word(service.name), f"{own}\n{rules}"), rules
+def _packed(service: Service) -> tuple[tuple[bytes, ...], ...]:
+    """The addresses of those who serve, by family, in the order of `spread`."""
+    return tuple(
+        tuple(ipaddress.ip_address(address).packed for address in addresses)
+        for addresses in spread.by_family(service.serving).values()
+    )
+
+
+@lru_cache(maxsize=1024)
+def _rules(service: Service, turn: int) -> str:
+    return spread.rules(service.serving, spread.Way(sticky=service.sticky, start=turn))
+
+
+@lru_cache(maxsize=1024)
+def _chain(service: Service, turn: int) -> str:
+    return ruleset.chain(_word(service.name), f"{_own(service)} {turn}")
+
+
+@lru_cache(maxsize=1024)
+def _own(service: Service) -> str:
+    """All that its rules are made of, beside the turn, and how rules are written nowadays."""
+    return repr((service.virtual_ips, service.serving, service.sticky, _WRITTEN))
+
+
+_WRITTEN = [
+    spread.rules(("10.0.0.1", "fd00::1"), spread.Way(sticky=sticky)) for sticky in (False, True)
+]
 
 
 def _word(name: str) -> str:

@@ -219,3 +219,16 @@ def test_a_container_that_left_a_network_loses_its_services(group: Group) -> Non
     group.balance.apply(without, {"net": told("a")})
     listing = group.nft.ask(group.client, "list ruleset")
     assert "s-web" not in str(listing)
+
+
+def test_a_table_that_somebody_flushed_is_made_whole_by_the_next_change(group: Group) -> None:
+    group.tell("ab")
+    group.nft.run(group.client, "flush ruleset\n")
+    group.tell("bc")
+    assert group.answers(4) == {"b": 2, "c": 2}
+
+
+def test_a_service_that_becomes_sticky_and_back(group: Group) -> None:
+    for sticky, tasks in ((False, 2), (True, 1), (False, 2)):
+        group.tell("ab", sticky=sticky)
+        assert len(group.answers(4)) == tasks
