@@ -11,6 +11,7 @@ Layouts: include/uapi/linux/netfilter/nf_tables.h.
 import ipaddress
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, repeat
 
 from hostkit.netlink_message import (
@@ -73,7 +74,7 @@ class Table:
         known = [addresses for addresses in families if addresses]
         for number, addresses in enumerate(known, first):
             made += self._map(addresses, number)
-            made.append(self._rule(name, _in_turn(addresses, number)))
+            made.append(self._rule(name, _in_turn(len(addresses[0]), len(addresses), number)))
         if len(known) < len(_FAMILIES):
             made += [self._rule(name, _RESET), self._rule(name, _REFUSE)]
         return made
@@ -87,9 +88,11 @@ class Table:
         verdict = nest(_DATA, nest(_VERDICT, _number(1, _GOTO), text(2, chain)))
         return self._elements(_NEW_ELEMENTS, CREATE, table, (_key(a) + verdict for a in addresses))
 
-    def delete(self, table: str, addresses: Iterable[str]) -> Message:
+    def delete(self, table: str, addresses: Iterable[str]) -> list[Message]:
         """Takes elements out of a map or set of addresses."""
-        return self._elements(_DELETE_ELEMENTS, 0, table, map(_key, addresses))
+        keys = [_key(address) for address in addresses]
+        parts = (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
+        return [self._elements(_DELETE_ELEMENTS, 0, table, part) for part in parts]
 
     def ask_members(self, name: str) -> Message:
         """For a dump of a set."""
@@ -102,25 +105,12 @@ class Table:
         return self._message(_NEW_RULE, CREATE | _APPEND, text(2, chain) + expressions)
 
     def _map(self, addresses: Sequence[bytes], number: int) -> Iterator[Message]:
-        length = len(addresses[0])
-        head = text(2, _ANONYMOUS)
-        yield self._message(
-            _NEW_SET,
-            CREATE,
-            head
-            + _number(3, _ANONYMOUS_CONSTANT_MAP)
-            + _number(4, _INTEGER)
-            + _number(5, 4)
-            + _number(6, _TYPES[length])
-            + _number(7, length)
-            + _number(10, number)
-            + nest(9, _number(1, len(addresses)))
-            + attribute(13, _BYTE_ORDERS),
-        )
+        yield self._message(_NEW_SET, CREATE, _set(len(addresses[0]), len(addresses), number))
+        head = text(2, _ANONYMOUS) + _number(4, number)
         for start in range(0, len(addresses), _AT_ONCE):
             there = addresses[start : start + _AT_ONCE]
             elements = nest(3, _slots(start, there))
-            yield self._message(_NEW_ELEMENTS, CREATE, head + _number(4, number) + elements)
+            yield self._message(_NEW_ELEMENTS, CREATE, head + elements)
 
     def _elements(self, kind: int, flags: int, name: str, found: Iterable[bytes]) -> Message:
         return self._message(kind, flags, text(2, name) + nest(3, *(nest(1, e) for e in found)))
@@ -153,15 +143,33 @@ def _slots(start: int, addresses: Sequence[bytes]) -> bytes:
     return b"".join(chain.from_iterable(pieces))
 
 
-def _in_turn(addresses: Sequence[bytes], number: int) -> bytes:
-    family = _FAMILIES[len(addresses[0])]
+@lru_cache(maxsize=1024)
+def _set(length: int, size: int, number: int) -> bytes:
+    """A map of so many numbers to addresses of so many bytes."""
+    return (
+        text(2, _ANONYMOUS)
+        + _number(3, _ANONYMOUS_CONSTANT_MAP)
+        + _number(4, _INTEGER)
+        + _number(5, 4)
+        + _number(6, _TYPES[length])
+        + _number(7, length)
+        + _number(10, number)
+        + nest(9, _number(1, size))
+        + attribute(13, _BYTE_ORDERS)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _in_turn(length: int, size: int, number: int) -> bytes:
+    """The rule that looks into that map."""
+    family = _FAMILIES[length]
     return nest(
         4,
         _meta(_NFPROTO),
         _equals(family),
         _expression(
             "numgen",
-            _number(1, _REGISTER) + _number(2, len(addresses)) + _number(3, 0) + _number(4, 0),
+            _number(1, _REGISTER) + _number(2, size) + _number(3, 0) + _number(4, 0),
         ),
         _expression(
             "lookup",

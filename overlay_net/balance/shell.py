@@ -129,7 +129,7 @@ class Balance:
         for name in views.USED:
             if used := self._nft.members(sandbox.namespace, views.TABLE, name) & gone:
                 conntrack.cut_from(sandbox.namespace, used)
-                self._nft.send(sandbox.namespace, [views.TABLE.delete(name, used)])
+                self._nft.send(sandbox.namespace, views.TABLE.delete(name, used))
 
     @staticmethod
     def _cut_strays(sandbox: Sandbox, living: Collection[str]) -> None:

@@ -141,7 +141,8 @@ def messages(gone: Iterable[Service], fresh: Iterable[Service], sandbox: str) ->
         made += TABLE.spread(name, families, 1 + number * len(families))
         leads += [TABLE.lead(table, found, name) for table, found in _by_table([service]).items()]
     former = list(gone)
-    made += [TABLE.delete(table, found) for table, found in _by_table(former).items()]
+    for table, found in _by_table(former).items():
+        made += TABLE.delete(table, found)
     made += leads
     # Last, for a chain that an element leads to cannot be removed.
     return made + [TABLE.delete_chain(_chain(each, _turn(each, sandbox))) for each in former]

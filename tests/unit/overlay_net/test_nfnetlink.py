@@ -100,5 +100,5 @@ def test_members_of_a_set() -> None:
         nft.run(kernel.path, f"add element {views.BASE.at} {views.USED[1]} {{ fd00::1 }}\n")
         assert nft.members(kernel.path, views.TABLE, name) == set(MANY)
         assert nft.members(kernel.path, views.TABLE, views.USED[1]) == {"fd00::1"}
-        nft.send(kernel.path, [views.TABLE.delete(name, MANY[1:])])
+        nft.send(kernel.path, views.TABLE.delete(name, MANY[1:]))
         assert nft.members(kernel.path, views.TABLE, name) == {MANY[0]}
