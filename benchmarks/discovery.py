@@ -62,6 +62,7 @@ async def _named(swarm: Swarm, inside: Path) -> Measured:
             await _scale(swarm, web.id, 1)
             await has(1)
             down.append(time.perf_counter() - begun)
+            await stacks.until_left(swarm, web.id, 1)
     await swarm.until_gone(web.id)
     return _measured(up, {"scaled_down": sorted(down)[RUNS // 2]})
 
@@ -78,7 +79,7 @@ async def _reached(swarm: Swarm, inside: Path) -> Measured:
         up.append(await _scaled(swarm, web, 1, lambda: answers(True)))
         await _scale(swarm, web.id, 0)
         await answers(False)
-        await stacks.until_idle(swarm, web.id)
+        await stacks.until_left(swarm, web.id, 0)
     await swarm.until_gone(web.id)
     return _measured(up, {})
 

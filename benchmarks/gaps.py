@@ -41,6 +41,7 @@ class Loop:
         self._once = once
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop")
+        self._error: BaseException | None = None
         self.times: list[float] = []
         self.failed = 0
 
@@ -56,6 +57,8 @@ class Loop:
     def __exit__(self, *_: object) -> None:
         self._ends.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
         while not self._ends.wait(_STEP):
@@ -63,6 +66,9 @@ class Loop:
                 self._once()
             except OSError:
                 self.failed += 1
+            except BaseException as error:  # carried over to whoever waits, whatever it is
+                self._error = error
+                return
             else:
                 self.times.append(time.perf_counter())
 
@@ -72,8 +78,8 @@ async def measure(swarm: Swarm) -> dict[str, Measured]:
     async with stacks.network(swarm):
         asking, client = await stacks.stack_on(swarm, "w1")
         found = {
-            "dns_gap": await _restarts(swarm, client),
             "update_gap": await _updates(swarm, client),
+            "dns_gap": await _restarts(swarm, client),
         }
         await swarm.until_gone(asking.id)
     return found

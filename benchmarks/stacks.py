@@ -73,13 +73,13 @@ async def running(swarm: Swarm, service_id: str) -> list[objects_pb2.Task]:
     return [task for task in found if task.status.state == states.RUNNING == task.desired_state]
 
 
-async def until_idle(swarm: Swarm, service_id: str) -> None:
-    """Until all of its tasks have ended, so that none of them disturbs what is measured next."""
+async def until_left(swarm: Swarm, service_id: str, count: int) -> None:
+    """Until all but so many of its tasks have ended: a new one does not start before its former."""
     listing = control_pb2.ListTasksRequest(service_keys=[service_id])
     async with asyncio.timeout(LIMIT):
         while True:
             found = await swarm.tasks(listing)
-            if all(task.status.state > states.RUNNING for task in found):
+            if sum(task.status.state <= states.RUNNING for task in found) == count:
                 return
             await asyncio.sleep(_STEP)
 

@@ -2,7 +2,7 @@
 
 One thread calls it, and no other: each step is milliseconds of netlink and nftables. It puts the
 parts of `overlay_net` together and decides nothing of its own; names are `networks`' affair, which
-live on the event loop. Nothing here ends with the daemon: `restore` finds it again.
+live on the event loop. Nothing here ends with the daemon: `recall` finds it again.
 """
 
 import logging
@@ -89,10 +89,11 @@ class DataPath:
 
     # --- what the managers tell -------------------------------------------------------------
 
-    def restore(
+    def recall(
         self, items: Iterable[Item], places: Iterable[Place], kept: Collection[str]
     ) -> tuple[News, list[tuple[Place, str]]]:
-        """Goes on with what an earlier daemon knew: these items, and the tasks that live.
+        """Knows again what an earlier daemon knew: these items, and the tasks that live. `converge`
+        with a look then: much may have changed meanwhile.
 
         Sandboxes of others are removed, but not those of `kept` tasks. Answers with the items, and
         with the tasks that have a sandbox, and its file.
@@ -105,7 +106,6 @@ class DataPath:
             self._put(place, there[task_id])
         news = self._book.restore(items)
         self._take(news)
-        self.converge(look=True)
         return news, list(self._places.values())
 
     def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:

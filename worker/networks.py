@@ -67,13 +67,15 @@ class KernelNetworks:
         self._dns.close()
         self._dns.directory.sync((), (), ())
         places = [place for place in map(place_of, tasks) if place is not None]
-        news, living = await self._act(lambda: data_path.restore(list(items), places, kept))
+        news, living = await self._act(lambda: data_path.recall(list(items), places, kept))
+        # Names first: they ended with the earlier daemon, all else goes on.
         self._name(news)
         for place, path in living:
             try:
                 await self._serve_names(place, path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
+        await self._act(lambda: data_path.converge(look=True))
 
     async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
         """See NodeNetworks."""
