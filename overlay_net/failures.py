@@ -3,8 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from api.errors import Code, SwarmError
 
 
@@ -15,5 +13,5 @@ def told(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, NetlinkError) as error:
+    except OSError as error:
         raise SwarmError(Code.INTERNAL, f"{what} failed", why=str(error)) from error

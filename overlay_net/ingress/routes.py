@@ -4,6 +4,7 @@ node reaches tasks, beside its own routes.
 
 import errno
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,17 +22,27 @@ _ON_LINK = 0x4  # RTNH_F_ONLINK: the gateway is reached though no subnet holds i
 
 def apply(published: Task) -> None:
     """Makes them; those that are there already stay. OSError if the leg is not there."""
-    netns.call_in(published.namespace, lambda: _apply(published))
+    netns.call_in(published.namespace, lambda: _refusing(lambda: _apply(published)))
 
 
 def apply_node(node: Node) -> None:
     """Makes those of a node; those that are there already stay. OSError if its leg is not there."""
-    netns.call_in(node.namespace, lambda: _apply_node(node))
+    netns.call_in(node.namespace, lambda: _refusing(lambda: _apply_node(node)))
 
 
 def remove_node(node: Node) -> None:
-    """Takes away what looks into its table; the routes went with the leg."""
-    netns.call_in(node.namespace, _remove_rules)
+    """Takes away what looks into its table; the routes went with the leg. OSError as above."""
+    netns.call_in(node.namespace, lambda: _refusing(_remove_rules))
+
+
+def _refusing(work: Callable[[], None]) -> None:
+    """OSError for what the kernel refuses."""
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415 - as below
+
+    try:
+        work()
+    except NetlinkError as error:
+        raise OSError(error.code, str(error)) from error
 
 
 def _apply_node(node: Node) -> None:
