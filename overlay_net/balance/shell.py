@@ -126,7 +126,7 @@ class Balance:
 
     def _cut(self, sandbox: Sandbox, gone: frozenset[str]) -> None:
         """Only if the container was ever led to one of these tasks."""
-        for name in views.USED:
+        for name in sorted({views.used(address) for address in gone}):
             if used := self._nft.members(sandbox.namespace, views.TABLE, name) & gone:
                 conntrack.cut_from(sandbox.namespace, used)
                 self._nft.send(sandbox.namespace, views.TABLE.delete(name, used))

@@ -42,8 +42,6 @@ ct state new ct status & dnat != 0 add @used6 { ip6 daddr }
 
 TABLE = Table(BASE.name)
 
-USED = ("used4", "used6")
-
 _LONGEST_NAME = 40
 
 
@@ -146,6 +144,11 @@ def messages(gone: Iterable[Service], fresh: Iterable[Service], sandbox: str) ->
     made += leads
     # Last, for a chain that an element leads to cannot be removed.
     return made + [TABLE.delete_chain(_chain(each, _turn(each, sandbox))) for each in former]
+
+
+def used(address: str) -> str:
+    """The set that an address is in if this container was ever led to it."""
+    return "used6" if ":" in address else "used4"
 
 
 def _turn(service: Service, sandbox: str) -> int:

@@ -91,14 +91,14 @@ def test_a_transaction_that_is_refused_changes_nothing(kernels: tuple[Kernel, Ke
 
 
 def test_members_of_a_set() -> None:
-    net, name = Wires(), views.USED[0]
+    net, name, name6 = Wires(), views.used(FOUR[0]), views.used(SIX[0])
     with contextlib.closing(net), contextlib.closing(LibNft()) as nft:
         kernel = Kernel(net, "set", nft)
         assert nft.members(kernel.path, views.TABLE, name) == frozenset()
         elements = ", ".join(MANY)
         nft.run(kernel.path, f"add element {views.BASE.at} {name} {{ {elements} }}\n")
-        nft.run(kernel.path, f"add element {views.BASE.at} {views.USED[1]} {{ fd00::1 }}\n")
+        nft.run(kernel.path, f"add element {views.BASE.at} {name6} {{ fd00::1 }}\n")
         assert nft.members(kernel.path, views.TABLE, name) == set(MANY)
-        assert nft.members(kernel.path, views.TABLE, views.USED[1]) == {"fd00::1"}
+        assert nft.members(kernel.path, views.TABLE, name6) == {"fd00::1"}
         nft.send(kernel.path, views.TABLE.delete(name, MANY[1:]))
         assert nft.members(kernel.path, views.TABLE, name) == {MANY[0]}
