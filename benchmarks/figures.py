@@ -180,6 +180,23 @@ _ALL = (
         "half in reading addresses and comparing, half in 20,000 messages to the kernel",
     ),
     Figure(
+        "change_1k",
+        "CPU per container of a node's network daemon when a task elsewhere serves no more, "
+        "50 of them in a network of 1,000 endpoints in 100 services",
+        "ms",
+        0.6,
+        UNKNOWN,
+        "the kernel making the service's rule anew in each container",
+    ),
+    Figure(
+        "join_1k",
+        "CPU of a new task's network stack in such a network, with a way out",
+        "ms",
+        20,
+        UNKNOWN,
+        "half the rules of 100 services, else as endpoint_attach",
+    ),
+    Figure(
         "overlay_tcp",
         "TCP through an overlay to another node, over one laid out as Docker's, in turns, cubic",
         "times",
@@ -189,9 +206,44 @@ _ALL = (
         better="higher",
     ),
     Figure(
+        "path_tcp",
+        "TCP between tasks on two nodes of the lab, over TCP between the nodes, in turns, cubic",
+        "times",
+        0.6,
+        UNKNOWN,
+        "as overlay_tcp",
+        better="higher",
+    ),
+    Figure(
+        "path_udp",
+        "the same of datagrams of 1,400 bytes, those that arrive",
+        "times",
+        0.5,
+        "0.47",
+        "a second trip through the stack for each datagram",
+        better="higher",
+    ),
+    Figure(
+        "path_rtt",
+        "a byte and its echo by TCP between tasks on two nodes of the lab",
+        "us",
+        25,
+        UNKNOWN,
+        "the kernel, VXLAN's headers and a second trip through its stack",
+    ),
+    Figure(
+        "path_cpu",
+        "CPU of both ends and the kernel per gigabyte of path_tcp",
+        "s",
+        0.8,
+        UNKNOWN,
+        "copying, and VXLAN's headers",
+    ),
+    Figure(
         "vip_connects",
-        "connections per second through a virtual address, as a share of direct ones",
-        "",
+        "connections per second between tasks on two nodes of the lab by a virtual address, "
+        "as a share of direct ones",
+        "times",
         0.85,
         UNKNOWN,
         "one more look-up and translation in the kernel for the first packet",
@@ -286,6 +338,42 @@ _ALL = (
         0.3,
         "0.70",
         "as create_1; what was told is then carried out in some milliseconds",
+    ),
+    Figure(
+        "vip_ready",
+        "scale up from none to a task, until another node's task is connected to it by the "
+        "service's virtual address",
+        "s",
+        0.3,
+        UNKNOWN,
+        "as discovery",
+    ),
+    Figure(
+        "dns_gap",
+        "longest time between two answers of a task's name server, while its node's daemon "
+        "restarts",
+        "s",
+        1,
+        UNKNOWN,
+        "the daemon's imports, then reading back networks",
+    ),
+    Figure(
+        "update_gap",
+        "longest time between two answers to a client that asks by the virtual address of a "
+        "service of 4 tasks, while it is updated",
+        "s",
+        0.5,
+        UNKNOWN,
+        "connections one after another; a new task's server begins a little after its container",
+    ),
+    Figure(
+        "moved_100",
+        "a node drained of 100 tasks in a network, until no kernel of 3 nodes names their former "
+        "places",
+        "s",
+        10,
+        UNKNOWN,
+        "both cores are busy: stops, starts, and the kernel making and ending network stacks",
     ),
 )
 

@@ -72,7 +72,7 @@ class Netlink:
     @classmethod
     def inside(cls, namespace: str | Path) -> "Netlink":
         """A socket of the namespace of this file; NOT_FOUND if there is none."""
-        return cls(netns.call_in(namespace, _socket))
+        return cls(netns.call_in(namespace, open_socket))
 
     def __enter__(self) -> "Netlink":
         return self
@@ -100,6 +100,25 @@ class Netlink:
         """All messages; OSError for the first that was refused."""
         for refusal in self.send(messages):
             raise refusal.error()
+
+    def transact(self, messages: Sequence[Message]) -> None:
+        """All messages or none of them, the first and the last of which say so to the kernel.
+
+        OSError for the first that was refused.
+        """
+        first, self._sequence = self._sequence + 1, self._sequence + len(messages)
+        last = self._sequence - 1
+        packed = (
+            message.pack(number, REQUEST | (ACK if number == last else 0))
+            for number, message in enumerate(messages, first)
+        )
+        self._socket.send(b"".join(packed))
+        for answer in self._answers(first):
+            failed, words = answer.failure()
+            if failed:
+                raise Refusal(messages[answer.sequence - first], failed, words).error()
+            if answer.sequence == last:
+                return
 
     def get(self, message: Message) -> Answer:
         """The one answer to a question; OSError if there is none."""
@@ -169,8 +188,9 @@ class Netlink:
                     yield answer
 
 
-def _socket() -> socket.socket:
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE)
+def open_socket(protocol: int = _ROUTE) -> socket.socket:
+    """A socket of the calling thread's namespace, to the part of the kernel of this number."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
 
 
 def is_missing(error: OSError) -> bool:

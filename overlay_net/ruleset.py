@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Element = tuple[str, str]  # the name of a map or set, and a key in it as nft writes it
@@ -87,6 +87,15 @@ def held(base: Base, content: Content) -> Held:
     return Held(base.version, frozenset(content.chains), content.elements)
 
 
+def amended(held: Held, gone: Held, fresh: Held) -> Held:
+    """What the kernel holds after `gone` was taken out and `fresh` was put in."""
+    left = dict(held.elements)
+    for each in gone.elements:
+        left.pop(each, None)
+    chains = held.chains - gone.chains | fresh.chains
+    return replace(held, chains=chains, elements={**left, **fresh.elements})
+
+
 def plan(base: Base, wished: Content, found: Held) -> str:
     """The transaction that makes `wished` of `found`; "" if they are the same.
 
@@ -105,13 +114,6 @@ def removal(base: Base) -> str:
 def is_anew(base: Base, transaction: str) -> bool:
     """Whether it makes the table from nothing, so that what rules had gathered in it is lost."""
     return transaction.startswith(removal(base))
-
-
-def members(sets: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The elements of a set that rules add to, as `list set` says them in JSON."""
-    return frozenset(
-        _key(element) for each in sets if "set" in each for element in each["set"].get("elem", ())
-    )
 
 
 def parse(base: Base, listed: Iterable[Mapping[str, Any]]) -> Held:

@@ -1,5 +1,6 @@
 """Tables of nftables kept as wished. What to change is decided in ruleset; this obeys."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -40,6 +41,26 @@ class Tables:
         if not text:
             self._looked[self._key(target, base)] = generation
         return text
+
+    def amend(
+        self, target: Path, base: Base, gone: Held, fresh: Held, send: Callable[[], None]
+    ) -> bool:
+        """Takes something out of the table and puts something else in, whatever else it holds:
+        `send` does so.
+
+        False, and nothing is done, if it is not what was left here, as when another program flushed
+        it: `apply` all then.
+        """
+        key = self._key(target, base)
+        held = self._held.pop(key, None)
+        if held is None:
+            return False
+        try:
+            send()
+        except SwarmError:
+            return False
+        self._held[key] = ruleset.amended(held, gone, fresh)
+        return True
 
     def found(self, target: Path, base: Base, *, look: bool = False) -> Held:
         """What the kernel holds of the table, as far as `plan` needs to know."""

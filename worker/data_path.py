@@ -2,7 +2,7 @@
 
 One thread calls it, and no other: each step is milliseconds of netlink and nftables. It puts the
 parts of `overlay_net` together and decides nothing of its own; names are `networks`' affair, which
-live on the event loop. Nothing here ends with the daemon: `restore` finds it again.
+live on the event loop. Nothing here ends with the daemon: `recall` finds it again.
 """
 
 import logging
@@ -89,14 +89,15 @@ class DataPath:
 
     # --- what the managers tell -------------------------------------------------------------
 
-    def restore(
+    def recall(
         self,
         items: Iterable[Item],
         places: Iterable[Place],
         kept: Collection[str],
         own: Iterable[Item] = (),
     ) -> tuple[News, list[tuple[Place, str]]]:
-        """Goes on with what an earlier daemon knew: these items, and the tasks that live.
+        """Knows again what an earlier daemon knew: these items, and the tasks that live. `converge`
+        with a look then: much may have changed meanwhile.
 
         Sandboxes of others are removed, but not those of `kept` tasks. `own`: what this node has by
         itself. Answers with all items, and with the tasks that have a sandbox, and its file.
@@ -110,7 +111,6 @@ class DataPath:
         told, by_itself = self._book.restore(items), self._book.own(own)
         news = News((*told.updated, *by_itself.updated))
         self._take(news)
-        self.converge(look=True)
         return news, list(self._places.values())
 
     def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from api.v1 import specs_pb2
+from overlay_net.backends import Backends, Gathering
 from overlay_net.balance import shell as balance
 from overlay_net.balance.views import View, view
 from overlay_net.fabric.hardware import bridge_name, hardware_address, shown
@@ -17,7 +18,7 @@ from overlay_net.ingress.ports import Mesh, Port, PortKey, mesh, of
 from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task as Published
 from overlay_net.nft import LibNft
-from worker.network_book import Book, Network, News
+from worker.network_book import ENDPOINT, NETWORK, Book, Endpoint, Network, News
 from worker.task_place import Place
 
 Legs = Callable[[str], Iterable[Leg]]
@@ -36,7 +37,9 @@ class Guide:
         self._legs = legs
         self._balance = balance.Balance(nft)
         self._ingress = Ingress(nft)
+        self._gatherings: dict[str, Gathering] = {}
         self._views: dict[str, View] = {}
+        self._former: dict[str, View] = {}
         self._nodes: frozenset[str] | None = None
         self._led: dict[str, tuple[Published, frozenset[str]]] = {}
         self._is_publishing = True  # as far as is known: an earlier daemon may have
@@ -45,9 +48,21 @@ class Guide:
         """The book has changed."""
         if news.has_peers():
             self._nodes = None
+            self._former |= self._views
             self._views.clear()
+            self._gatherings.clear()
         for network_id in news.networks():
-            self._views.pop(network_id, None)
+            if former := self._views.pop(network_id, None):
+                self._former[network_id] = former
+        for key in news.removed:
+            if key.kind == NETWORK:
+                self._gatherings.pop(key.id, None)
+                self._former.pop(key.id, None)
+            elif key.kind == ENDPOINT and (found := self._gatherings.get(key.network_id)):
+                found.drop(key.id)
+        for item in news.updated:
+            if isinstance(item, Endpoint) and (found := self._gatherings.get(item.network_id)):
+                self._gather(found, item)
 
     def publishes(self, places: Iterable[Place]) -> bool:
         """Whether the swarm publishes any port here: a service, or a task of these for its node."""
@@ -161,13 +176,8 @@ class Guide:
                 own += [of(port, way) for port in place.ports]
         network = self._book.ingress()
         if network is None:
-            return mesh((), (), (), own)
-        return mesh(
-            self._book.services(network.id).values(),
-            self._book.endpoints(network.id).values(),
-            self._book.lost(network.id),
-            own,
-        )
+            return mesh((), Backends({}, frozenset()), own)
+        return mesh(self._book.services(network.id).values(), self._backends(network.id), own)
 
     def _macs(self) -> frozenset[str]:
         """The hardware addresses of all nodes' legs in the ingress network."""
@@ -183,10 +193,25 @@ class Guide:
         if network_id not in self._views:
             self._views[network_id] = view(
                 self._book.services(network_id).values(),
-                self._book.endpoints(network_id).values(),
-                self._book.lost(network_id),
+                self._backends(network_id),
+                self._former.pop(network_id, None),
             )
         return self._views[network_id]
+
+    def _backends(self, network_id: str) -> Backends:
+        found = self._gatherings.get(network_id)
+        if found is None:
+            found = self._gatherings[network_id] = Gathering()
+            for endpoint in self._book.endpoints(network_id).values():
+                self._gather(found, endpoint)
+        return found.backends()
+
+    def _gather(self, gathering: Gathering, endpoint: Endpoint) -> None:
+        """One whose node is down or removed is gone, whatever is said of it."""
+        if endpoint.node_id in self._book.peers:
+            gathering.put(endpoint)
+        else:
+            gathering.drop(endpoint.task_id)
 
     def _sandbox(self, place: Place, path: str) -> balance.Sandbox:
         networks = (self._book.networks.get(network_id) for network_id in place.networks)

@@ -113,11 +113,6 @@ class Book:
         """The network of published ports, if it was told."""
         return next((each for each in self.networks.values() if each.ingress), None)
 
-    def lost(self, network_id: str) -> frozenset[str]:
-        """Nodes that are down or removed, whatever is said of their tasks: nobody is sent there."""
-        nodes = {each.node_id for each in self.endpoints(network_id).values()}
-        return frozenset(nodes - self.peers.keys())
-
     def copy(self) -> "Book":
         """As it is now, whatever is told later; the items are the same."""
         made = Book()

@@ -98,7 +98,8 @@ class KernelNetworks:
         places = [place for place in map(place_of, tasks) if place is not None]
         places += self._lone.values()
         own = [self._mine(item) for item in self._own.values()]
-        news, living = await self._act(lambda: data_path.restore(list(items), places, kept, own))
+        news, living = await self._act(lambda: data_path.recall(list(items), places, kept, own))
+        # Names first: they ended with the earlier daemon, all else goes on.
         self._name(news)
         known = {item.id for item in news.updated if isinstance(item, network_pb2.NodeNetwork)}
         self._drains.restore(node_id, news.updated)
@@ -109,6 +110,7 @@ class KernelNetworks:
                 await self._serve_names(replace(place, networks=there), path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
+        await self._act(lambda: data_path.converge(look=True))
         if self._looking is None:
             looking = self._checks.run(self._look_every)
             self._looking = asyncio.create_task(looking, name="looks at networks")

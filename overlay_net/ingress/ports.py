@@ -1,11 +1,11 @@
 """The ports that a node publishes, from what it is told. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from api.published import PROTOCOLS, address_of
 from api.v1 import network_pb2, specs_pb2
-from overlay_net.backends import backends
+from overlay_net.backends import Backends
 
 _Config = specs_pb2.PortConfig
 
@@ -41,15 +41,10 @@ class Mesh:
 
 def mesh(
     services: Iterable[network_pb2.NetworkService],
-    endpoints: Iterable[network_pb2.NetworkEndpoint],
-    lost: Collection[str] = (),
+    found: Backends,
     own: Iterable[Port] = (),
 ) -> Mesh:
-    """From the ingress network's services and endpoints, and the ports of this node's own tasks.
-
-    `lost`: nodes that are down, whatever is said of their tasks.
-    """
-    found = backends(endpoints, lost)
+    """From the ingress network's services and backends, and the ports of this node's own tasks."""
     ports = [
         of(config, found.of(service.service_id), sticky=service.sticky)
         for service in services

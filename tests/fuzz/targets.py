@@ -101,7 +101,6 @@ def rules(data: bytes) -> None:
     with contextlib.suppress(SwarmError), legible("table"):
         objects = json.loads(data)["nftables"]
         ruleset.parse(_BASE, objects)
-        ruleset.members(objects)
 
 
 TARGETS: Mapping[str, Target] = {

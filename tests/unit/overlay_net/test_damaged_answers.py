@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from api.errors import SwarmError
 from hostkit.netlink import Netlink
 from hostkit.netlink_message import Message
-from overlay_net import ruleset
 from overlay_net.fabric import observed
 from overlay_net.failures import legible
 from overlay_net.nft import JsonObject
@@ -89,8 +88,6 @@ _LISTED: list[Any] = [
 def test_what_nftables_holds(listed: Any) -> None:
     with contextlib.suppress(SwarmError):
         Tables(Rules(listed)).apply(Path("/x"), BASE, CONTENT)
-    with contextlib.suppress(SwarmError), legible("used"):
-        ruleset.members(listed)
 
 
 def test_what_nftables_holds_is_left_if_it_is_right() -> None:

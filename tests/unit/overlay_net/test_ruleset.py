@@ -209,10 +209,21 @@ def test_differences_in_words() -> None:
     ]
 
 
-def test_members_and_whether_they_were_lost() -> None:
-    assert ruleset.members([{"metainfo": {}}, {"set": {"elem": ["10.0.0.1"]}}, {"set": {}}]) == {
-        "10.0.0.1"
-    }
+@given(contents(), contents())
+def test_what_is_held_after_a_part_was_put_in_and_taken_out(
+    before: Content, fresh: Content
+) -> None:
+    held, part = ruleset.held(BASE, before), ruleset.held(BASE, fresh)
+    both = ruleset.amended(held, Held(), part)
+    assert both.chains == held.chains | part.chains
+    assert both.elements == {**held.elements, **part.elements}
+    left = ruleset.amended(both, part, Held())
+    assert left.version == BASE.version
+    assert left.chains == held.chains - part.chains
+    assert left.elements.keys() == held.elements.keys() - part.elements.keys()
+
+
+def test_whether_what_rules_had_gathered_is_lost() -> None:
     content = Content({}, {("s", "80"): ""})
     assert ruleset.is_anew(BASE, ruleset.plan(BASE, content, Held()))
     assert not ruleset.is_anew(BASE, ruleset.plan(BASE, content, ruleset.held(BASE, Content())))

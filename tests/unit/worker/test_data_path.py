@@ -41,7 +41,8 @@ class Worker:
     def restart(self, items: Iterable[Item], *places: Place) -> None:
         self.data_path.close()
         self.data_path = _data_path(self.host, self.nft)
-        self.data_path.restore(items, places, ())
+        self.data_path.recall(items, places, ())
+        self.data_path.converge(look=True)
 
 
 def _data_path(host: FabricHost, nft: LibNft) -> DataPath:

@@ -104,13 +104,6 @@ def test_what_comes_before_its_network_is_told_with_it() -> None:
     assert book.follow(changes(FRONT)) == News((FRONT, WEB, TASK))
 
 
-def test_nodes_that_are_not_told_of_are_lost() -> None:
-    book = known(*ALL)
-    assert book.lost("front") == frozenset()
-    book.follow(changes(removed=(NODE,)))
-    assert book.lost("front") == {"n1"}
-
-
 def test_the_ingress_network() -> None:
     assert known(*ALL).ingress() is None
     assert known(*ALL, INGRESS).ingress() == INGRESS
