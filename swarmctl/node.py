@@ -7,6 +7,7 @@ ask swarmctl/host_service.py's.
 
 import asyncio
 import logging
+import secrets
 from importlib.metadata import version
 
 import grpc
@@ -22,6 +23,9 @@ from hostkit.clock import monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
 from manager.ca.roles import ROLES
+from overlay_net.encrypt.encryption import Options
+from overlay_net.encrypt.key_file import KeyFile
+from overlay_net.encrypt.key_ring import KeyRing
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
@@ -34,12 +38,22 @@ from swarmctl.switch import Switch
 from swarmctl.tidying import tidy
 from worker.container import ContainerExecutor
 from worker.networks import open_networks
-from worker.node_networks import NoNetworks
+from worker.node_networks import NodeNetworks, NoNetworks
 
 logger = logging.getLogger(__name__)
 
 STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
+
+
+def _networks(settings: Settings) -> NodeNetworks:
+    if settings.networks == "none":
+        return NoNetworks()
+    file = KeyFile(settings.state_dir / "wireguard.json")
+    chance = secrets.SystemRandom().random
+    ring = KeyRing(file, wall, chance, age=settings.network_key_age)
+    group = f"{settings.cgroup_parent.rstrip('/')}-wireguard"
+    return open_networks(monotonic, ring, Options(port=settings.wireguard_port, group=group))
 
 
 class Node:
@@ -57,7 +71,7 @@ class Node:
             cgroup_parent=settings.cgroup_parent,
             clock=wall,
         )
-        self._networks = NoNetworks() if settings.networks == "none" else open_networks(monotonic)
+        self._networks = _networks(settings)
         self._executor = ContainerExecutor(
             self._driver,
             self._images,

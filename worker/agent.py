@@ -144,6 +144,12 @@ class Agent:
         description = await self._executor.describe()
         description.data_path_address = self._data_path
         description.network_drivers.extend(self._networks.drivers())
+        means = await self._networks.means()
+        description.wireguard_key = means.key
+        description.wireguard_address = means.address
+        description.wireguard_port = means.port
+        description.encrypted_by = means.by
+        description.encryption_missing = means.missing
         return description
 
     async def greet(self, message: SessionMessage) -> None:

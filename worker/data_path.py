@@ -13,6 +13,7 @@ from pathlib import Path
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2
 from hostkit import netns
+from overlay_net.encrypt.encryption import Encryption
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT
@@ -29,6 +30,7 @@ from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
 from overlay_net.nft import LibNft
+from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.network_book import (
@@ -43,6 +45,7 @@ from worker.network_book import (
     News,
     Peer,
 )
+from worker.node_networks import Means
 from worker.task_place import Place
 
 log = logging.getLogger(__name__)
@@ -61,12 +64,18 @@ class Made:
 
 
 class DataPath:
-    """Of the node of this id. `host`: the file of the host's network namespace; `prefix`: how the
-    names of all namespaces begin that are made here.
+    """Of the node of this id. `encryption`: of its host; `host`: the file of the host's network
+    namespace; `prefix`: how the names of all namespaces begin that are made here.
     """
 
     def __init__(
-        self, node_id: str, nft: LibNft, *, host: str = OWN_NAMESPACE, prefix: str = PREFIX
+        self,
+        node_id: str,
+        nft: LibNft,
+        encryption: Encryption,
+        *,
+        host: str = OWN_NAMESPACE,
+        prefix: str = PREFIX,
     ) -> None:
         self._node_id = node_id
         self._nft = nft
@@ -74,6 +83,7 @@ class DataPath:
         self._tunnels = f"{prefix}-fabric"
         self._sandboxes = Sandboxes(f"{prefix}-task-")
         self._book = Book()
+        self._encrypted = Encrypted(node_id, self._book, encryption)
         self._guide = Guide(node_id, nft, host, self._book, self._legs)
         self._wanted = Wanted(node_id)
         self._fabric: Fabric | None = None
@@ -97,6 +107,7 @@ class DataPath:
         Sandboxes of others are removed, but not those of `kept` tasks. Answers with the items, and
         with the tasks that have a sandbox, and its file.
         """
+        self._encrypted.open()
         there = self._sandboxes.all()
         living = {place.task_id: place for place in places if place.task_id in there}
         for task_id in there.keys() - living.keys() - set(kept):
@@ -137,6 +148,16 @@ class DataPath:
             except (SwarmError, OSError) as error:
                 self._failed(error, stale=True)
         self.stale = self._left_over
+
+    def tend(self) -> None:
+        """From time to time: makes good what ended by itself, and replaces a key that is old."""
+        self._encrypted.rotate()
+        if not self._encrypted.is_whole():
+            self.converge(look=True)
+
+    def means(self) -> Means:
+        """By what it encrypts."""
+        return self._encrypted.means()
 
     # --- tasks ------------------------------------------------------------------------------
 
@@ -184,11 +205,16 @@ class DataPath:
         self._guide.remove()
         if self._fabric is not None:
             self._fabric.converge(self._wanted, fresh=True)
-            self.close()
+            self._drop_fabric()
             netns.delete(self._tunnels)
+        self._encrypted.remove()
 
     def close(self) -> None:
         """Lets go of everything, and changes nothing."""
+        self._drop_fabric()
+        self._encrypted.close()
+
+    def _drop_fabric(self) -> None:
         if self._fabric is not None:
             self._fabric.close()
         self._fabric, self._ground = None, ("", 0)
@@ -233,23 +259,24 @@ class DataPath:
         if me is None:
             return None
         ports = (each.data_path_port for each in self._book.networks.values())
-        ground = (me.data_path_address, next((port for port in ports if port), 0))
+        ground = address, port = me.data_path_address, next(filter(None, ports), VXLAN_PORT)
         if self._fabric is None or ground != self._ground:
-            self.close()
-            address, port = ground
+            self._drop_fabric()
             self._fabric = Fabric(
-                self._filter,
-                address,
-                port=port or VXLAN_PORT,
-                namespace=self._tunnels,
-                host=self._host,
+                self._filter, address, port=port, namespace=self._tunnels, host=self._host
             )
             self._ground = ground
         # A host that publishes nothing is spared a route that may lie over one of its own.
         self._wanted.stands_in_ingress = self._guide.publishes(
             place for place, _ in self._places.values()
         )
-        return self._fabric.converge(self._wanted, fresh=look)
+        trouble = self._encrypted.prepare(me, port, look=look)
+        if trouble is not None:
+            self._failed(trouble, stale=False)
+        self._wanted.guarded = self._encrypted.guarded
+        done = self._fabric.converge(self._wanted, fresh=look)
+        self._encrypted.settle()
+        return done
 
     def _filter(self, text: str) -> None:
         self._nft.run(Path(self._host), text)
@@ -259,6 +286,7 @@ class DataPath:
         done = self._build()
         if done is None:
             raise _unknown("its own address")
+        self._encrypted.check(filter(None, map(self._book.networks.get, place.networks)))
         for network_id in (*place.networks, *self._way_out(place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused

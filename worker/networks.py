@@ -17,10 +17,12 @@ from api.v1 import dispatcher_pb2, network_pb2, objects_pb2
 from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
+from overlay_net.encrypt.encryption import Encryption, Options
+from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.nft import LibNft
 from worker.data_path import DataPath
 from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News
-from worker.node_networks import DRIVERS, Joined, NodeNetworks, NoNetworks
+from worker.node_networks import DRIVERS, Joined, Means, NodeNetworks, NoNetworks
 from worker.task_place import Place, place_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ Task = objects_pb2.Task
 
 DRAIN = 0.5
 """Seconds between the word that a task serves no more and its stop: other nodes hear it in them."""
+TEND = 2.0
+"""Seconds between looks whether what is to be there still is."""
 RETRY = 5.0
 """Seconds after which what could not be carried out is tried again."""
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
@@ -51,10 +55,16 @@ class KernelNetworks:
         self._data_path: DataPath | None = None
         self._told_at: dict[str, float] = {}
         self._retry: asyncio.Task[None] | None = None
+        self._tending: asyncio.Task[None] | None = None
 
     def drivers(self) -> Collection[str]:
         """See NodeNetworks."""
         return DRIVERS
+
+    async def means(self) -> Means:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(data_path.means)
 
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]
@@ -74,6 +84,8 @@ class KernelNetworks:
                 await self._serve_names(place, path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
+        if self._tending is None:
+            self._tending = asyncio.create_task(self._tend(), name="networks are tended")
 
     async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
         """See NodeNetworks."""
@@ -126,9 +138,9 @@ class KernelNetworks:
 
     async def close(self) -> None:
         """See NodeNetworks."""
-        if self._retry is not None:
-            self._retry.cancel()
-            await asyncio.wait({self._retry})
+        for task in filter(None, (self._retry, self._tending)):
+            task.cancel()
+            await asyncio.wait({task})
         self._dns.close()
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
@@ -203,15 +215,28 @@ class KernelNetworks:
                 log.info("networks are as they ought to be")
                 return
 
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND)
+            data_path = self._data_path
+            if data_path is not None:
+                try:
+                    await self._act(data_path.tend)
+                except (SwarmError, OSError) as error:
+                    log.warning("networks were not looked after: %s", error)
+
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def open_networks(monotonic: Clock) -> NodeNetworks:
-    """The networks of this host, as far as it can build any."""
+def open_networks(monotonic: Clock, keys: KeyRing, encryption: Options) -> NodeNetworks:
+    """The networks of this host, as far as it can build any. `keys`: of this node, by which
+    networks are encrypted.
+    """
     try:
         nft = LibNft()
-        return KernelNetworks(nft, monotonic, lambda node_id: DataPath(node_id, nft))
+        encrypts = Encryption(nft, keys, encryption)
+        return KernelNetworks(nft, monotonic, lambda node_id: DataPath(node_id, nft, encrypts))
     except SwarmError as error:
         log.warning("tasks here have no networks but the host's: %s", error)
         return NoNetworks()

@@ -8,6 +8,8 @@ from manager.placement.resources import needed_controllers
 from manager.scheduler.filters.base import counted
 from manager.scheduler.nodes import NodeInfo
 
+_ENCRYPTION = "encryption"
+
 
 class ReadyFilter:
     """The node's agent is in touch with a manager."""
@@ -127,29 +129,46 @@ class NetworkFilter:
 
     def __init__(self) -> None:
         self._needed: frozenset[str] = frozenset()
+        self._encrypted = False
 
     def enabled(self, task: objects_pb2.Task) -> bool:
         """If the task is in any network."""
         self._needed = network_drivers(task)
+        self._encrypted = any(each.encrypted for each in task.networks)
         return bool(self._needed)
 
     def passes(self, node: NodeInfo) -> bool:
-        """Whether the node has every driver, or says of none."""
-        known = node.node.description.network_drivers
-        return not known or self._needed <= set(known)
+        """Whether the node has every driver, or says of none, and encrypts where it has to."""
+        return not self._lacks(node)
 
     def explain(self, refused: Sequence[NodeInfo]) -> str:
-        """Why these nodes were refused, with the drivers that any of them lacks."""
+        """Why these nodes were refused, with what any of them lacks."""
         missing: set[str] = set()
         for node in refused:
-            missing |= self._needed - set(node.node.description.network_drivers)
+            missing |= self._lacks(node)
+        if missing == {_ENCRYPTION}:
+            return f"no encryption on {counted(refused)}"
         return f"missing network driver ({', '.join(sorted(missing))}) on {counted(refused)}"
 
     def verdict(self, node: NodeInfo) -> str:
-        """The drivers that are needed, and those of them that the node lacks."""
+        """What is needed, and what of it the node lacks, and why."""
         needed = f"needs {', '.join(sorted(self._needed))}"
-        missing = sorted(self._needed - set(node.node.description.network_drivers))
-        return needed if self.passes(node) else f"{needed}; {', '.join(missing)} missing"
+        if self._encrypted:
+            needed += f" and {_ENCRYPTION}"
+        missing = self._lacks(node)
+        if not missing:
+            return needed
+        why = node.node.description.encryption_missing if _ENCRYPTION in missing else ""
+        return f"{needed}; {', '.join(sorted(missing))} missing{f': {why}' if why else ''}"
+
+    def _lacks(self, node: NodeInfo) -> set[str]:
+        description = node.node.description
+        known = set(description.network_drivers)
+        missing = set(self._needed - known) if known else set()
+        # A network that is to be encrypted is no place for a node that does not say that it can.
+        if self._encrypted and not description.wireguard_key:
+            missing.add(_ENCRYPTION)
+        return missing
 
 
 def network_drivers(task: objects_pb2.Task) -> frozenset[str]:

@@ -10,6 +10,7 @@ import pytest
 from api.v1 import dispatcher_pb2, network_pb2, objects_pb2
 from hostkit import clock, netns
 from overlay_net.nft import LibNft
+from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
 from worker import networks
 from worker.data_path import DataPath
@@ -70,7 +71,13 @@ def run(scenario: Callable[[KernelNetworks, FabricHost], Awaitable[None]]) -> No
         nft = LibNft()
 
         def data_path(node_id: str) -> DataPath:
-            return DataPath(node_id, nft, host=host.path, prefix=f"{host.name}-net")
+            return DataPath(
+                node_id,
+                nft,
+                unused_encryption(nft, host),
+                host=host.path,
+                prefix=f"{host.name}-net",
+            )
 
         made = KernelNetworks(nft, clock.monotonic, data_path)
         try:
