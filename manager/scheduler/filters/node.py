@@ -8,8 +8,6 @@ from manager.placement.resources import needed_controllers
 from manager.scheduler.filters.base import counted
 from manager.scheduler.nodes import NodeInfo
 
-_ENCRYPTION = "encryption"
-
 
 class ReadyFilter:
     """The node's agent is in touch with a manager."""
@@ -129,46 +127,64 @@ class NetworkFilter:
 
     def __init__(self) -> None:
         self._needed: frozenset[str] = frozenset()
-        self._encrypted = False
 
     def enabled(self, task: objects_pb2.Task) -> bool:
         """If the task is in any network."""
         self._needed = network_drivers(task)
-        self._encrypted = any(each.encrypted for each in task.networks)
         return bool(self._needed)
 
     def passes(self, node: NodeInfo) -> bool:
-        """Whether the node has every driver, or says of none, and encrypts where it has to."""
-        return not self._lacks(node)
+        """Whether the node has every driver, or says of none."""
+        known = node.node.description.network_drivers
+        return not known or self._needed <= set(known)
 
     def explain(self, refused: Sequence[NodeInfo]) -> str:
-        """Why these nodes were refused, with what any of them lacks."""
+        """Why these nodes were refused, with the drivers that any of them lacks."""
         missing: set[str] = set()
         for node in refused:
-            missing |= self._lacks(node)
-        if missing == {_ENCRYPTION}:
-            return f"no encryption on {counted(refused)}"
+            missing |= self._needed - set(node.node.description.network_drivers)
         return f"missing network driver ({', '.join(sorted(missing))}) on {counted(refused)}"
 
     def verdict(self, node: NodeInfo) -> str:
-        """What is needed, and what of it the node lacks, and why."""
+        """The drivers that are needed, and those of them that the node lacks."""
         needed = f"needs {', '.join(sorted(self._needed))}"
-        if self._encrypted:
-            needed += f" and {_ENCRYPTION}"
-        missing = self._lacks(node)
-        if not missing:
-            return needed
-        why = node.node.description.encryption_missing if _ENCRYPTION in missing else ""
-        return f"{needed}; {', '.join(sorted(missing))} missing{f': {why}' if why else ''}"
+        missing = sorted(self._needed - set(node.node.description.network_drivers))
+        return needed if self.passes(node) else f"{needed}; {', '.join(missing)} missing"
 
-    def _lacks(self, node: NodeInfo) -> set[str]:
-        description = node.node.description
-        known = set(description.network_drivers)
-        missing = set(self._needed - known) if known else set()
-        # A network that is to be encrypted is no place for a node that does not say that it can.
-        if self._encrypted and not description.wireguard_key:
-            missing.add(_ENCRYPTION)
-        return missing
+
+class EncryptionFilter:
+    """The node encrypts, as the task's networks ask. One that does not say so does not."""
+
+    name = "encryption"
+    lasting = True
+
+    def enabled(self, task: objects_pb2.Task) -> bool:
+        """If the task is in an encrypted network."""
+        return needs_encryption(task)
+
+    def passes(self, node: NodeInfo) -> bool:
+        """Whether the node has a key."""
+        return bool(node.node.description.wireguard_key)
+
+    def explain(self, refused: Sequence[NodeInfo]) -> str:
+        """Why these nodes were refused, with what one of them says of it."""
+        said = sorted({_missing(node) for node in refused})
+        return f"no encryption on {counted(refused)}: {said[0]}"
+
+    def verdict(self, node: NodeInfo) -> str:
+        """By what the node encrypts, or why it does not."""
+        if self.passes(node):
+            return node.node.description.encrypted_by or "has a key"
+        return f"none: {_missing(node)}"
+
+
+def needs_encryption(task: objects_pb2.Task) -> bool:
+    """Whether the task is in an encrypted network."""
+    return any(each.encrypted for each in task.networks)
+
+
+def _missing(node: NodeInfo) -> str:
+    return node.node.description.encryption_missing or "the node says nothing of it"
 
 
 def network_drivers(task: objects_pb2.Task) -> frozenset[str]:

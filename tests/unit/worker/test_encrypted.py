@@ -17,9 +17,7 @@ from overlay_net.encrypt.ends import address_of
 from overlay_net.encrypt.guard import TABLE
 from overlay_net.nft import LibNft
 from tests.support.encrypting import (
-    PORT,
     Now,
-    Wire,
     carrier,
     device_name,
     encryption,
@@ -27,6 +25,7 @@ from tests.support.encrypting import (
     until_ended,
 )
 from tests.support.fabric_hosts import PREFIX, FabricHost, Talk, ip, look, reaches, underlay
+from tests.support.wire_tap import VXLAN, WIREGUARD, Wire
 from worker.data_path import DataPath
 from worker.network_book import Item, change_of
 from worker.task_place import Place
@@ -34,7 +33,7 @@ from worker.task_place import Place
 pytestmark = pytest.mark.root
 
 Message = dispatcher_pb2.AssignmentsMessage
-VXLAN = 4789
+WIRE = PREFIX + "wire"
 PLACES = (Place("a", ("secret", "plain")), Place("b", ("secret", "plain")))
 SECRET = ("10.0.1.5", "10.0.1.6")
 PLAIN = ("10.0.2.5", "10.0.2.6")
@@ -133,10 +132,10 @@ def joined(workers: list[Worker]) -> tuple[str, str]:
 
 def test_nothing_is_seen_in_clear_and_other_networks_are_as_ever(workers: list[Worker]) -> None:
     a, b = joined(workers)
-    with Wire() as wire:
+    with Wire(WIRE) as wire:
         with contextlib.closing(Talk(a, b, SECRET[1])) as talk:
             assert talk.goes_on()
-        assert wire.ports() == {PORT}
+        assert wire.ports() == {WIREGUARD}
         assert reaches(a, b, PLAIN[1])
         assert VXLAN in wire.ports()
     assert "mtu 1370" in look(_name(a), "link show eth0")
@@ -145,7 +144,7 @@ def test_nothing_is_seen_in_clear_and_other_networks_are_as_ever(workers: list[W
 
 def test_while_wireguard_is_gone_nothing_passes_and_then_it_does(workers: list[Worker]) -> None:
     a, b = joined(workers)
-    with contextlib.closing(Talk(a, b, SECRET[1])) as talk, Wire() as wire:
+    with contextlib.closing(Talk(a, b, SECRET[1])) as talk, Wire(WIRE) as wire:
         kill_carrier(workers[0].device)
         wire.frames()
         assert not reaches(a, b, SECRET[1])
@@ -154,7 +153,7 @@ def test_while_wireguard_is_gone_nothing_passes_and_then_it_does(workers: list[W
         wire.frames()
         workers[0].data_path.tend()
         assert talk.goes_on()
-        assert wire.ports() == {PORT}
+        assert wire.ports() == {WIREGUARD}
 
 
 @pytest.mark.parametrize("workers", [True], indirect=True, ids=["IPv6"])
@@ -164,8 +163,8 @@ def test_a_frame_in_clear_is_not_heard(workers: list[Worker]) -> None:
     with netns.call_in(b, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as hears:
         hears.bind(("", 7))
         hears.settimeout(5)
-        wire = str(netns.path(PREFIX + "wire"))
-        ip(PREFIX + "wire", "addr add fd99::ff/64 dev br0 nodad")
+        wire = str(netns.path(WIRE))
+        ip(WIRE, "addr add fd99::ff/64 dev br0 nodad")
         target = workers[1].host.address
         _send_in_clear(wire, target, 4097, SECRET)
         _send_in_clear(wire, target, 4098, PLAIN)
@@ -235,7 +234,7 @@ def test_a_node_without_a_key_is_not_reached(
     tell(workers[0], told)
     a = workers[0].data_path.join(PLACES[0])
     assert f"no encrypted way to node {workers[1].host.name}" in caplog.text
-    with Wire() as wire:
+    with Wire(WIRE) as wire:
         assert not reaches(a.path, a.path, SECRET[1])
         assert wire.ports() == set()
 
