@@ -275,7 +275,8 @@ class DataPath:
             self._failed(trouble, stale=False)
         self._wanted.guarded = self._encrypted.guarded
         done = self._fabric.converge(self._wanted, fresh=look)
-        self._encrypted.settle()
+        if not done.failed:  # else a tunnel may be left that must not be without
+            self._encrypted.settle()
         return done
 
     def _filter(self, text: str) -> None:

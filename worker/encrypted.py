@@ -85,10 +85,13 @@ class Encrypted:
             log.warning("this node's network key is old, and is not replaced: %s", error)
 
     def is_whole(self) -> bool:
-        """Whether what carries the encryption is still there, if there is to be something."""
+        """Whether what encrypts, and its guard, are still there if they are to be.
+
+        SwarmError if that cannot be known.
+        """
         whole = self._encryption.is_whole()
         if not whole:
-            log.warning("%s has ended: it is started again", self._encryption.title)
+            log.warning("%s or its guard is gone: it is put back", self._encryption.title)
         return whole
 
     def remove(self) -> None:

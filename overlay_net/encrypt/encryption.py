@@ -115,12 +115,12 @@ class Encryption:
         return not self.missing and self._ring.rotate()
 
     def is_whole(self) -> bool:
-        """Whether the device is there as it was made, if there is to be one. Changes nothing."""
+        """Whether device and guard are there, if they are to be. SwarmError if that is not known."""
         known = None if self._known is None else self._known.device
         if known is None or self._driver is None:
             return True
         found = self._driver.read()
-        return found is not None and found.key == known.key
+        return found is not None and found.key == known.key and self._hands().has_guard()
 
     def remove(self) -> None:
         """Nothing of it is left on this host, nor its keys; the last call."""

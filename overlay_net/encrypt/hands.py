@@ -3,9 +3,12 @@
 import contextlib
 import functools
 import ipaddress
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from api.errors import Code, SwarmError
+from hostkit import netns
 from hostkit.netlink import Netlink, is_missing
 from overlay_net import sysctls
 from overlay_net.encrypt import guard, kernel, operations, route
@@ -38,17 +41,20 @@ class Hands:
     def look(self) -> Picture:
         """What is there. A device that has no key yet, or does not answer, is none."""
         barred = any(map(route.is_bar, self._host.dump(addresses.ask_routes())))
-        tables = self._nft.ask(self._path, "list tables inet")
-        has_guard = any(each.get("table", {}).get("name") == guard.TABLE for each in tables)
-        there = _FORMER_GUARD if has_guard else None
+        there = _FORMER_GUARD if self.has_guard() else None
         found = self._driver.read() if self._driver is not None else None
         link = self._link()
         if found is None or link is None:
-            return Picture(barred=barred, guard=there)
+            return Picture(barred=barred, guard=there, remains=link is not None)
         given = [each for each in self._given(link.index) if _is_end(each)]
         address = given[0].partition("/")[0] if len(given) == 1 else ""
         device = Device(found.key, found.port, address, link.mtu, link.up)
         return Picture(device, found.peers, barred, there)
+
+    def has_guard(self) -> bool:
+        """Whether the packet filter's table is there, whatever it says."""
+        tables = self._nft.ask(self._path, "list tables inet")
+        return any(each.get("table", {}).get("name") == guard.TABLE for each in tables)
 
     @functools.singledispatchmethod
     def carry_out(self, operation: Operation, own: KeyPair | None) -> None:
@@ -69,8 +75,11 @@ class Hands:
 
     @carry_out.register
     def _(self, operation: operations.MakeDevice, own: KeyPair | None) -> None:
+        carrier = self._carrier()
         kernel.delete(self._host, self._device)
-        self._carrier().make()
+        carrier.clear()
+        netns.call_in(self._path, lambda: _check_free(operation.port))
+        carrier.make()
 
     @carry_out.register
     def _(self, operation: operations.SetKey, own: KeyPair | None) -> None:
@@ -118,6 +127,21 @@ class Hands:
     def _given(self, index: int) -> list[str]:
         found = map(addresses.read_address, self._host.dump(addresses.ask_addresses()))
         return [each[1] for each in found if each is not None and each[0] == index]
+
+
+def _check_free(port: int) -> None:
+    """REFUSED if somebody has this UDP port. wireguard-go would not say so."""
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise SwarmError(
+                Code.REFUSED,
+                f"this node cannot listen on port {port}/udp for encrypted networks",
+                why=error.strerror or str(error),
+                remedy=f"find who does: ss -ulpn sport = :{port}; or give swarmd --wireguard-port",
+            ) from error
 
 
 def _is_end(address: str) -> bool:

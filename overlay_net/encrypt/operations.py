@@ -35,7 +35,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class MakeDevice:
-    """The device, in place of any of its name; it has no key, and is down."""
+    """The device, in place of any of its name; it has no key, and is down. `port`: it will need."""
+
+    port: int
 
     def __str__(self) -> str:
         return "make the WireGuard device"

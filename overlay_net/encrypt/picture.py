@@ -40,10 +40,11 @@ class Guard:
 class Picture:
     """`peers`: by public key; `barred`: whether tunnel ends are unreachable but by the device.
 
-    `guard`: None also where it is not known.
+    `guard`: None also where it is not known. `remains`: there is a device that is not whole.
     """
 
     device: Device | None = None
     peers: Mapping[bytes, Peer] = field(default_factory=dict)
     barred: bool = False
     guard: Guard | None = None
+    remains: bool = False

@@ -48,8 +48,10 @@ def after(known: Picture, operation: Operation) -> Picture:
             return dataclasses.replace(known, guard=guard)
         case Bar(barred):
             return dataclasses.replace(known, barred=barred)
+        case MakeDevice():
+            return dataclasses.replace(known, remains=True)
         case RemoveDevice():
-            return dataclasses.replace(known, device=None, peers={})
+            return dataclasses.replace(known, device=None, peers={}, remains=False)
     return known
 
 
@@ -60,7 +62,7 @@ def _up(desired: Picture, device: Device, observed: Picture) -> Iterator[Operati
     if not observed.barred:
         yield Bar(True)
     if now is None:
-        yield MakeDevice()
+        yield MakeDevice(device.port)
     is_other = now is None or now.key != device.key
     if is_other or now is None or now.port != device.port:
         yield SetKey(device)
@@ -75,7 +77,7 @@ def _up(desired: Picture, device: Device, observed: Picture) -> Iterator[Operati
 
 
 def _down(desired: Picture, observed: Picture) -> Iterator[Operation]:
-    if observed.device is not None:
+    if observed.device is not None or observed.remains:
         yield RemoveDevice()
     if observed.barred and not desired.barred:
         yield Bar(False)

@@ -56,7 +56,6 @@ class WireguardGo:
 
     def make(self) -> None:
         """See Driver."""
-        self.clear()
         folders = cgroup.make(cgroup.detect(), self._group) if self._group else []
         argv = ["/bin/sh", "-c", _JOIN, "sh", *map(str, folders), "--", self._program, self._device]
         done = netns.call_in(self._host, lambda: _run(argv))

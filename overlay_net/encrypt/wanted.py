@@ -1,5 +1,6 @@
 """What the encryption of this host ought to be, from what the managers tell. Pure."""
 
+import ipaddress
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def wish(told: Told, device: str, *, key: bytes, port: int, mtu: int) -> Wish:
     peers = {
         each.wireguard_key: Peer(
             each.wireguard_key,
-            (each.data_path_address, each.wireguard_port or PORT),
+            (str(ipaddress.ip_address(each.data_path_address)), each.wireguard_port or PORT),
             each.wireguard_address,
         )
         for each in told.others

@@ -24,9 +24,10 @@ from tests.support.encrypting import (
     kill_carrier,
     until_ended,
 )
-from tests.support.fabric_hosts import PREFIX, FabricHost, Talk, ip, look, reaches, underlay
+from tests.support.fabric_hosts import PREFIX, FabricHost, Talk, ip, look, nft, reaches, underlay
 from tests.support.wire_tap import VXLAN, WIREGUARD, Wire
 from worker.data_path import DataPath
+from worker.executor import TemporaryError
 from worker.network_book import Item, change_of
 from worker.task_place import Place
 
@@ -187,6 +188,25 @@ def _send_in_clear(at: str, host: str, vni: int, addresses: tuple[str, str]) -> 
     header = struct.pack("!BxxxI", 8, vni << 8)
     with netns.call_in(at, lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as made:
         made.sendto(header + frame, (host, VXLAN))
+
+
+def test_a_guard_that_was_flushed_is_put_back(workers: list[Worker]) -> None:
+    joined(workers)
+    nft(workers[0].host.name, "flush ruleset")
+    workers[0].data_path.tend()
+    assert TABLE in _tables(workers[0].host)
+    assert workers[0].data_path.trouble is None
+
+
+def test_a_port_that_somebody_has_is_told(workers: list[Worker]) -> None:
+    told = items(workers)
+    with netns.call_in(workers[0].host.path, lambda: socket.socket(type=socket.SOCK_DGRAM)) as own:
+        own.bind(("", WIREGUARD))
+        tell(workers[0], told)
+        with pytest.raises(TemporaryError, match="51820/udp"):
+            workers[0].data_path.join(PLACES[0])
+    workers[0].data_path.converge(look=True)
+    assert workers[0].data_path.join(PLACES[0]).path
 
 
 def test_a_restart_leaves_flows_alone(workers: list[Worker]) -> None:

@@ -27,7 +27,7 @@ WHOLE = Picture(DEVICE, {A.key: A}, barred=True, guard=GUARD)
 UP = (
     WriteGuard(GUARD),
     Bar(True),
-    MakeDevice(),
+    MakeDevice(51820),
     SetKey(DEVICE),
     SetDevice(DEVICE),
     SetPeers((A,), ()),
@@ -91,6 +91,12 @@ def test_after_a_failure_the_rest_is_done_and_the_guard_is_known(failing: int) -
         known = after(known, step)
     again = plan(WHOLE, known)
     assert again == (UP[failing:] if failing < 2 else UP[2:])
+
+
+def test_a_device_that_is_not_whole_goes_too() -> None:
+    assert after(Picture(), MakeDevice(1)).remains
+    assert plan(Picture(), Picture(remains=True)) == (RemoveDevice(),)
+    assert not after(Picture(remains=True), RemoveDevice()).remains
 
 
 def test_a_device_that_went_is_known_to_be_gone() -> None:
