@@ -115,7 +115,7 @@ class Encryption:
         return not self.missing and self._ring.rotate()
 
     def is_whole(self) -> bool:
-        """Whether device and guard are there, if they are to be. SwarmError if that is not known."""
+        """Whether device and guard are there, if they are to be; SwarmError if nobody knows."""
         known = None if self._known is None else self._known.device
         if known is None or self._driver is None:
             return True

@@ -109,6 +109,33 @@ def test_while_wireguard_is_gone_nothing_passes(swarm: Swarm, network: str) -> N
     assert carrier(swarm, "w1") not in ("", former)
 
 
+def test_published_ports_are_encrypted_with_their_network(swarm: Swarm) -> None:
+    make_ingress(swarm, "--opt", "encrypted")
+    try:
+        publish = ("--publish", "8080:80", *at("w1"))
+        swarm.create("web", *publish, TOOLS, "sh", "-c", SERVE)
+        ask = ASK.replace("web 80", "127.0.0.1 8080").replace("| nc", "| busybox nc")
+
+        def answers() -> bool:
+            return swarm.inside("m1", "sh", "-c", ask, code=None).lines == [WORD]
+
+        swarm.until(answers, "the port of m1 leads to w1")
+        with wire(swarm) as tap:
+            assert answers()
+            assert seen(tap, number_of(swarm, "ingress")) == ({WIREGUARD}, False)
+        swarm.clear()
+    finally:
+        make_ingress(swarm)
+
+
+def make_ingress(swarm: Swarm, *options: str) -> None:
+    """Another network for published ports, which nobody uses just now."""
+    remove = ("network", "rm", "--force", "ingress")
+    swarm.until(lambda: swarm.ctl(*remove, code=None).code == 0, "it is unused")
+    subnet = ("--subnet", "10.255.0.0/16")
+    swarm.ctl("network", "create", "--ingress", *subnet, *options, "ingress")
+
+
 def test_a_killed_daemon_leaves_the_encryption_alone(swarm: Swarm, network: str) -> None:
     serve_and_ask(swarm, network)
     former = carrier(swarm, "w1")
