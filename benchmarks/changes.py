@@ -9,13 +9,18 @@ included. Needs no lab: a namespace stands for the host; all go afterwards.
 import contextlib
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from api.v1 import dispatcher_pb2, network_pb2
 from benchmarks.fabric import a_host
 from benchmarks.figure import Measured
-from hostkit import netns
+from hostkit import clock, netns
+from overlay_net.encrypt.encryption import Encryption, Options
+from overlay_net.encrypt.key_file import KeyFile
+from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.nft import LibNft
 from worker.data_path import DataPath
 from worker.network_book import Item, change_of
@@ -134,8 +139,15 @@ def _joins(endpoints: int) -> list[float]:
 @contextlib.contextmanager
 def _node(endpoints: int, per_service: int) -> Iterator[Node]:
     name = f"bench-changes-{os.getpid()}"
-    with a_host(name), contextlib.closing(LibNft()) as nft:
-        data_path = DataPath("me", nft, host=str(netns.path(name)), prefix=f"{name}-net")
+    with (
+        a_host(name),
+        contextlib.closing(LibNft()) as nft,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        host = str(netns.path(name))
+        ring = KeyRing(KeyFile(Path(folder, "keys.json")), clock.wall, lambda: 0.0)
+        encrypts = Encryption(nft, ring, Options(host=host))
+        data_path = DataPath("me", nft, encrypts, host=host, prefix=f"{name}-net")
         try:
             yield Node(data_path, endpoints, per_service)
         finally:

@@ -1,4 +1,4 @@
-"""A route netlink socket of one network namespace, and many requests with one acknowledgement.
+"""A netlink socket of one network namespace, and many requests with one acknowledgement.
 
 The socket is made by a thread that is inside the namespace, and belongs to it for good: any thread
 may use it afterwards, one at a time. It keeps the namespace alive until it is closed.
@@ -27,7 +27,8 @@ from hostkit.netlink_message import (
     answers,
 )
 
-_ROUTE = 0  # NETLINK_ROUTE
+ROUTE = 0  # NETLINK_ROUTE
+GENERIC = 16  # NETLINK_GENERIC
 _SOL_NETLINK = 270
 _CAP_ACK = 10  # refusals do not repeat the message
 _EXT_ACK = 11  # refusals come with words
@@ -70,9 +71,9 @@ class Netlink:
         sock.bind((0, 0))
 
     @classmethod
-    def inside(cls, namespace: str | Path) -> "Netlink":
+    def inside(cls, namespace: str | Path, protocol: int = ROUTE) -> "Netlink":
         """A socket of the namespace of this file; NOT_FOUND if there is none."""
-        return cls(netns.call_in(namespace, open_socket))
+        return cls(netns.call_in(namespace, lambda: open_socket(protocol)))
 
     def __enter__(self) -> "Netlink":
         return self
@@ -188,7 +189,7 @@ class Netlink:
                     yield answer
 
 
-def open_socket(protocol: int = _ROUTE) -> socket.socket:
+def open_socket(protocol: int = ROUTE) -> socket.socket:
     """A socket of the calling thread's namespace, to the part of the kernel of this number."""
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
 

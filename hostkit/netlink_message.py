@@ -109,15 +109,18 @@ def nest(kind: int, *inner: bytes) -> bytes:
 
 def attributes(data: bytes, start: int = 0) -> Attributes:
     """Attributes by type, from `start` on; of two of a type the last; ends at one cut short."""
-    found: Attributes = {}
+    return dict(listed(data, start))
+
+
+def listed(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """All attributes in order, also those that share a type, as the members of a list do."""
     at = start
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
         if length < _ATTRIBUTE.size or at + length > len(data):
-            break
-        found[kind & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+            return
+        yield kind & _TYPE_MASK, data[at + _ATTRIBUTE.size : at + length]
         at += _padded(length)
-    return found
 
 
 def _padded(length: int) -> int:

@@ -84,6 +84,16 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     help="Look so often at what the kernel has of networks, and put right what others changed; "
     "0: never [30].",
 )
+@click.option(
+    "--wireguard-port",
+    type=int,
+    help="UDP port for encrypted networks [51820].",
+)
+@click.option(
+    "--network-key-age",
+    metavar="DURATION",
+    help="Age at which this node's key for encrypted networks is replaced [168h].",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option
     """The daemon of a node of the swarm, manager or worker."""

@@ -7,6 +7,7 @@ ask swarmctl/host_service.py's.
 
 import asyncio
 import logging
+import secrets
 from importlib.metadata import version
 
 import grpc
@@ -23,6 +24,9 @@ from hostkit.clock import monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
 from manager.ca.roles import ROLES
+from overlay_net.encrypt.encryption import Options
+from overlay_net.encrypt.key_file import KeyFile
+from overlay_net.encrypt.key_ring import KeyRing
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
@@ -37,7 +41,7 @@ from worker.attachments import Attachments
 from worker.container import ContainerExecutor
 from worker.container_request import CONTAINER_ID_LABEL
 from worker.networks import open_networks
-from worker.node_networks import NoNetworks
+from worker.node_networks import NodeNetworks, NoNetworks
 from worker.standalone.containers import Containers
 from worker.standalone.service import ContainersService
 from worker.standalone.stacks import Stacks
@@ -47,6 +51,17 @@ logger = logging.getLogger(__name__)
 
 STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
+
+
+def _networks(settings: Settings) -> NodeNetworks:
+    if settings.networks == "none":
+        return NoNetworks()
+    file = KeyFile(settings.state_dir / "wireguard.json")
+    chance = secrets.SystemRandom().random
+    ring = KeyRing(file, wall, chance, age=settings.network_key_age)
+    group = f"{settings.cgroup_parent.rstrip('/')}-wireguard"
+    options = Options(port=settings.wireguard_port, group=group)
+    return open_networks(monotonic, ring, options, settings.look_at_networks_every)
 
 
 class Node:
@@ -64,11 +79,7 @@ class Node:
             cgroup_parent=settings.cgroup_parent,
             clock=wall,
         )
-        self._networks = (
-            NoNetworks()
-            if settings.networks == "none"
-            else open_networks(monotonic, settings.look_at_networks_every)
-        )
+        self._networks = _networks(settings)
         attachments = Attachments()
         stacks = Stacks(self._networks, lambda: self._containers.host)
         self._executor = ContainerExecutor(

@@ -151,6 +151,12 @@ class Agent:
         description.data_path_address = self._data_path
         description.network_drivers.extend(self._networks.drivers())
         description.network_obstacles.extend(self._networks.obstacles())
+        means = await self._networks.means()
+        description.wireguard_key = means.key
+        description.wireguard_address = means.address
+        description.wireguard_port = means.port
+        description.encrypted_by = means.by
+        description.encryption_missing = means.missing
         return description
 
     async def greet(self, message: SessionMessage) -> None:

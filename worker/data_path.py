@@ -15,6 +15,7 @@ from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, specs_pb2
 from hostkit import netns
 from hostkit.netlink import Netlink
+from overlay_net.encrypt.encryption import Encryption
 from overlay_net.fabric import observed, rules
 from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
 from overlay_net.fabric.networks import VXLAN_PORT
@@ -26,6 +27,7 @@ from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
 from overlay_net.written import Written
 from worker import node_ports, placing
+from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.network_book import (
@@ -40,6 +42,7 @@ from worker.network_book import (
     News,
     Peer,
 )
+from worker.node_networks import Means
 from worker.steps import concerns, renewed, takes_back
 from worker.survey import Survey, needed
 from worker.task_place import Place
@@ -59,12 +62,18 @@ class Made:
 
 
 class DataPath:
-    """Of the node of this id. `host`: the file of the host's network namespace; `prefix`: how the
-    names of all namespaces begin that are made here.
+    """Of the node of this id. `encryption`: of its host; `host`: the file of the host's network
+    namespace; `prefix`: how the names of all namespaces begin that are made here.
     """
 
     def __init__(
-        self, node_id: str, nft: LibNft, *, host: str = OWN_NAMESPACE, prefix: str = PREFIX
+        self,
+        node_id: str,
+        nft: LibNft,
+        encryption: Encryption,
+        *,
+        host: str = OWN_NAMESPACE,
+        prefix: str = PREFIX,
     ) -> None:
         self._node_id = node_id
         self._nft = nft
@@ -73,6 +82,7 @@ class DataPath:
         self._sandboxes = Sandboxes(f"{prefix}-task-")
         self._written = Written(nft)
         self._book = Book()
+        self._encrypted = Encrypted(node_id, self._book, encryption)
         self._guide = Guide(node_id, nft, host, self._book, self._legs)
         self._wanted = Wanted(node_id)
         self._fabric: Fabric | None = None
@@ -102,6 +112,7 @@ class DataPath:
         Sandboxes of others are removed, but not those of `kept` tasks. `own`: what this node has by
         itself. Answers with all items, and with the tasks that have a sandbox, and its file.
         """
+        self._encrypted.open()
         there = self._sandboxes.all()
         living = {place.task_id: place for place in places if place.task_id in there}
         for task_id in there.keys() - living.keys() - set(kept):
@@ -206,6 +217,16 @@ class DataPath:
                 self._failed(error, stale=True)
         self.stale = self._left_over
 
+    def tend(self) -> None:
+        """From time to time: makes good what ended by itself, and replaces a key that is old."""
+        self._encrypted.rotate()
+        if not self._encrypted.is_whole():
+            self.converge(look=True)
+
+    def means(self) -> Means:
+        """By what it encrypts."""
+        return self._encrypted.means()
+
     # --- tasks ------------------------------------------------------------------------------
 
     def join(self, place: Place) -> Made:
@@ -263,11 +284,20 @@ class DataPath:
         self._guide.remove()
         if self._fabric is not None:
             self._fabric.converge(self._wanted, fresh=True)
-            self.close()
+            self._drop_fabric()
             netns.delete(self._tunnels)
+        self._encrypted.remove()
+
+    def forget_keys(self) -> None:
+        """The node is in no swarm any more, whose tunnels are gone: so is what encrypted them."""
+        self._encrypted.remove()
 
     def close(self) -> None:
         """Lets go of everything, and changes nothing."""
+        self._drop_fabric()
+        self._encrypted.close()
+
+    def _drop_fabric(self) -> None:
         if self._fabric is not None:
             self._fabric.close()
         self._fabric, self._ground = None, ("", 0)
@@ -331,14 +361,13 @@ class DataPath:
             return None
         ports = (each.data_path_port for each in self._book.networks.values())
         own = self._ground[0] if me is None else me.data_path_address
-        ground = (own, next((port for port in ports if port), 0))
+        ground = address, port = own, next(filter(None, ports), VXLAN_PORT)
         if self._fabric is None or ground != self._ground:
-            self.close()
-            address, port = ground
+            self._drop_fabric()
             self._fabric = Fabric(
                 self._filter,
                 address,
-                port=port or VXLAN_PORT,
+                port=port,
                 namespace=self._tunnels,
                 host=self._host,
                 holds=self._holds,
@@ -348,7 +377,13 @@ class DataPath:
         self._wanted.stands_in_ingress = self._guide.publishes(
             place for place, _ in self._places.values()
         )
-        return self._fabric.converge(self._wanted, fresh=look)
+        if me is not None and (trouble := self._encrypted.prepare(me, port, look=look)):
+            self._failed(trouble, stale=False)
+        self._wanted.guarded = self._encrypted.guarded
+        done = self._fabric.converge(self._wanted, fresh=look)
+        if me is not None and not done.failed:  # else a tunnel may be left that needs it
+            self._encrypted.settle()
+        return done
 
     def _filter(self, text: str) -> None:
         self._written.write(Path(self._host), FILTER, text)
@@ -361,6 +396,7 @@ class DataPath:
         done = self._build()
         if done is None:
             raise placing.untold("its own address")
+        self._encrypted.check(filter(None, map(self._book.networks.get, place.networks)))
         for network_id in (*place.networks, *placing.way_out(self._book, place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused

@@ -18,6 +18,8 @@ from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2, specs_pb
 from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
+from overlay_net.encrypt.encryption import Encryption, Options
+from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.fabric.fabric import OWN_NAMESPACE
 from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
@@ -26,7 +28,7 @@ from worker.data_path import DataPath
 from worker.drains import Drains
 from worker.executor import TemporaryError
 from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News, key_of
-from worker.node_networks import DRIVERS, Joined, NodeNetworks, NoNetworks
+from worker.node_networks import DRIVERS, Joined, Means, NodeNetworks, NoNetworks
 from worker.obstacle_watch import ObstacleWatch
 from worker.redirects import Redirects
 from worker.task_place import Place, place_of
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Task = objects_pb2.Task
 
+TEND = 2.0
+"""Seconds between looks whether what encrypts still does."""
 RETRY = 5.0
 """Seconds after which what could not be carried out is tried again."""
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
@@ -73,6 +77,7 @@ class KernelNetworks:
         self._devices: tuple[str, ...] | None = None
         self._look_every = look_every
         self._looking: asyncio.Task[NoReturn] | None = None
+        self._tending: asyncio.Task[None] | None = None
         self._checks = NetworkChecks(
             self._in_thread,
             lambda: self._data_path,
@@ -84,6 +89,11 @@ class KernelNetworks:
     def drivers(self) -> Collection[str]:
         """See NodeNetworks."""
         return DRIVERS
+
+    async def means(self) -> Means:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(data_path.means)
 
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]
@@ -114,6 +124,8 @@ class KernelNetworks:
         if self._looking is None:
             looking = self._checks.run(self._look_every)
             self._looking = asyncio.create_task(looking, name="looks at networks")
+        if self._tending is None:
+            self._tending = asyncio.create_task(self._tend(), name="networks are tended")
 
     async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
         """See NodeNetworks."""
@@ -219,6 +231,7 @@ class KernelNetworks:
         if self._own or self._lone:
             self._drains.clear()
             await self.restore("", (), (), ())
+            await self._in_thread(self._here().forget_keys)
             return
         self._dns.close()
         self._dns.directory.sync((), (), ())
@@ -229,7 +242,7 @@ class KernelNetworks:
 
     async def close(self) -> None:
         """See NodeNetworks."""
-        for task in filter(None, (self._retry, self._looking)):
+        for task in filter(None, (self._retry, self._looking, self._tending)):
             task.cancel()
             await asyncio.wait({task})
         self._dns.close()
@@ -321,16 +334,31 @@ class KernelNetworks:
                 log.info("networks are as they ought to be")
                 return
 
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND)
+            data_path = self._data_path
+            if data_path is not None:
+                try:
+                    await self._act(data_path.tend)
+                except (SwarmError, OSError) as error:
+                    log.warning("networks were not looked after: %s", error)
+
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def open_networks(monotonic: Clock, look_every: float = EVERY) -> NodeNetworks:
-    """The networks of this host, as far as it can build any. `look_every`: see KernelNetworks."""
+def open_networks(
+    monotonic: Clock, keys: KeyRing, encryption: Options, look_every: float = EVERY
+) -> NodeNetworks:
+    """The networks of this host, as far as it can build any. `keys`: of this node, by which
+    networks are encrypted; `look_every`: see KernelNetworks.
+    """
     try:
         nft = LibNft()
+        encrypts = Encryption(nft, keys, encryption)
         return KernelNetworks(
-            nft, monotonic, lambda node_id: DataPath(node_id, nft), look_every=look_every
+            nft, monotonic, lambda node_id: DataPath(node_id, nft, encrypts), look_every=look_every
         )
     except SwarmError as error:
         log.warning("tasks here have no networks but the host's: %s", error)

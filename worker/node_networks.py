@@ -28,6 +28,19 @@ class Joined:
     resolv_conf: str
 
 
+@dataclass(frozen=True)
+class Means:
+    """By what a node encrypts: its public key, where its encrypted tunnels end, the UDP port, and
+    the name of what does it; or, if there is no key, what is missing.
+    """
+
+    key: bytes = b""
+    address: str = ""
+    port: int = 0
+    by: str = ""
+    missing: str = ""
+
+
 class TaskNetworks(Protocol):
     """What an executor asks of the networks of its node."""
 
@@ -52,6 +65,9 @@ class NodeNetworks(TaskNetworks, Protocol):
 
     def drivers(self) -> Collection[str]:
         """Of networks that this host can build."""
+
+    async def means(self) -> Means:
+        """By what it encrypts them."""
 
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]
@@ -105,6 +121,10 @@ class NoNetworks:
     def drivers(self) -> Collection[str]:
         """See NodeNetworks."""
         return ALONE
+
+    async def means(self) -> Means:
+        """See NodeNetworks."""
+        return Means(missing="this node builds no networks")
 
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]

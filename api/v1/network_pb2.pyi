@@ -218,6 +218,7 @@ class NetworkPeer(message.Message):
     INGRESS_ADDRESSES_FIELD_NUMBER: builtins.int
     WIREGUARD_KEY_FIELD_NUMBER: builtins.int
     WIREGUARD_ADDRESS_FIELD_NUMBER: builtins.int
+    WIREGUARD_PORT_FIELD_NUMBER: builtins.int
     node_id: builtins.str
     data_path_address: builtins.str
     """where its VXLAN tunnels end"""
@@ -225,6 +226,8 @@ class NetworkPeer(message.Message):
     """public"""
     wireguard_address: builtins.str
     """where its encrypted tunnels end"""
+    wireguard_port: builtins.int
+    """UDP; 0: 51820"""
     @builtins.property
     def ingress_addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """its own in the ingress network"""
@@ -237,9 +240,10 @@ class NetworkPeer(message.Message):
         ingress_addresses: abc.Iterable[builtins.str] | None = ...,
         wireguard_key: builtins.bytes = ...,
         wireguard_address: builtins.str = ...,
+        wireguard_port: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["data_path_address", b"data_path_address", "ingress_addresses", b"ingress_addresses", "node_id", b"node_id", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data_path_address", b"data_path_address", "ingress_addresses", b"ingress_addresses", "node_id", b"node_id", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key", "wireguard_port", b"wireguard_port"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -337,6 +337,9 @@ class NodeDescription(message.Message):
     WIREGUARD_KEY_FIELD_NUMBER: builtins.int
     WIREGUARD_ADDRESS_FIELD_NUMBER: builtins.int
     NETWORK_OBSTACLES_FIELD_NUMBER: builtins.int
+    WIREGUARD_PORT_FIELD_NUMBER: builtins.int
+    ENCRYPTED_BY_FIELD_NUMBER: builtins.int
+    ENCRYPTION_MISSING_FIELD_NUMBER: builtins.int
     hostname: builtins.str
     address: builtins.str
     data_path_address: builtins.str
@@ -344,6 +347,12 @@ class NodeDescription(message.Message):
     wireguard_key: builtins.bytes
     """public; empty: it encrypts nothing"""
     wireguard_address: builtins.str
+    wireguard_port: builtins.int
+    """UDP"""
+    encrypted_by: builtins.str
+    """what encrypts, as "wireguard-go 0.0.20220316" """
+    encryption_missing: builtins.str
+    """why it encrypts nothing; empty if it does, or does not say"""
     @builtins.property
     def platform(self) -> types_pb2.Platform: ...
     @builtins.property
@@ -376,10 +385,13 @@ class NodeDescription(message.Message):
         wireguard_key: builtins.bytes = ...,
         wireguard_address: builtins.str = ...,
         network_obstacles: abc.Iterable[NetworkObstacle] | None = ...,
+        wireguard_port: builtins.int = ...,
+        encrypted_by: builtins.str = ...,
+        encryption_missing: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "platform", b"platform", "resources", b"resources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "network_obstacles", b"network_obstacles", "platform", b"platform", "resources", b"resources", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "encrypted_by", b"encrypted_by", "encryption_missing", b"encryption_missing", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "network_obstacles", b"network_obstacles", "platform", b"platform", "resources", b"resources", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key", "wireguard_port", b"wireguard_port"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -821,6 +833,7 @@ class NetworkAttachment(message.Message):
     RELEASED_FIELD_NUMBER: builtins.int
     DRIVER_FIELD_NUMBER: builtins.int
     ATTACHMENT_ID_FIELD_NUMBER: builtins.int
+    ENCRYPTED_FIELD_NUMBER: builtins.int
     network_id: builtins.str
     released: builtins.bool
     """the task has ended: the addresses are not its own any more"""
@@ -828,6 +841,8 @@ class NetworkAttachment(message.Message):
     """the network's"""
     attachment_id: builtins.str
     """only on its node, of a container that is no task: the task that holds the place for it"""
+    encrypted: builtins.bool
+    """the network is"""
     @builtins.property
     def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """with prefix length, one per family: 10.0.1.5/24"""
@@ -846,10 +861,11 @@ class NetworkAttachment(message.Message):
         released: builtins.bool = ...,
         driver: builtins.str = ...,
         attachment_id: builtins.str = ...,
+        encrypted: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "attachment_id", b"attachment_id", "driver", b"driver", "driver_options", b"driver_options", "network_id", b"network_id", "released", b"released"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "attachment_id", b"attachment_id", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "network_id", b"network_id", "released", b"released"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ write: until every node that is up has confirmed that it does not know them any 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from api import states
-from api.networks import OVERLAY, driver_of
+from api.networks import OVERLAY, driver_of, is_encrypted
 from api.v1 import objects_pb2, specs_pb2
 from manager.allocator import ports
 from manager.allocator.book import Book, owner_of
@@ -150,13 +150,22 @@ def attached(task: Task, networks: Networks) -> list[Attachment]:
                     aliases=asked.aliases,
                     driver_options=asked.driver_options,
                     driver=driver_of(network.spec),
+                    encrypted=is_encrypted(network.spec),
                 )
             )
     if task.published:
         network = networks.publishing()
         if all(each.network_id != network.id for each in made):
             addresses = networks.take(task, network)
-            made.append(Attachment(network_id=network.id, addresses=addresses, driver=OVERLAY))
+            encrypted = is_encrypted(network.spec)
+            made.append(
+                Attachment(
+                    network_id=network.id,
+                    addresses=addresses,
+                    driver=OVERLAY,
+                    encrypted=encrypted,
+                )
+            )
     return made
 
 

@@ -16,7 +16,6 @@ from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.allocator.attach import addresses_of, at_rest
 from manager.allocator.ipam import V4, Room, bare, parsed
 from manager.control import listing
-from manager.control.not_yet import refuse_network_not_yet
 from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
 from manager.state.changes import Change, batch, copy, create, delete, update
@@ -66,7 +65,6 @@ class Networks:
         if done is not None:
             return self._answer(done.object_id)
         validate.network_spec(request.spec)
-        refuse_network_not_yet(request.spec)
         made = Network(id=self._ids(), spec=request.spec)
         applied = await propose_one(
             self._proposer, batch(create(made)), request_id=request_id, object_id=made.id

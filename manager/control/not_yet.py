@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
-from api.networks import BUILTIN, is_encrypted
+from api.networks import BUILTIN
 from api.v1 import specs_pb2
 
 Spec = specs_pb2.ServiceSpec
@@ -89,13 +89,6 @@ def refuse_not_yet(spec: Spec) -> None:
             raise _refusal(row.path, row.flag, row.why)
     for path, why in _mounts(spec.task.container.mounts):
         raise _refusal(path, "--mount", why)
-
-
-def refuse_network_not_yet(spec: specs_pb2.NetworkSpec) -> None:
-    """Refuses a network that asks for what has no effect: UNSUPPORTED."""
-    if is_encrypted(spec):
-        why = "traffic between nodes cannot be encrypted yet, and would go in clear"
-        raise _refusal("driver_options", "--opt encrypted", why)
 
 
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:

@@ -313,6 +313,7 @@ def _peer(node: Node, ingress: str) -> Item | None:
         ingress_addresses=[text for place in own for text in place.addresses],
         wireguard_key=node.description.wireguard_key,
         wireguard_address=node.description.wireguard_address,
+        wireguard_port=node.description.wireguard_port,
     )
 
 

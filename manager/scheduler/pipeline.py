@@ -8,7 +8,7 @@ from api.v1 import objects_pb2
 from manager.placement.platform import platforms_for
 from manager.placement.resources import needed_controllers, reservation
 from manager.scheduler.filters.base import Filter
-from manager.scheduler.filters.node import network_drivers
+from manager.scheduler.filters.node import needs_encryption, network_drivers
 from manager.scheduler.filters.order import default_filters
 from manager.scheduler.filters.placement import MaxReplicasFilter
 from manager.scheduler.nodes import NodeInfo
@@ -39,6 +39,7 @@ def needs_of(task: objects_pb2.Task) -> Needs:
         tuple((each.os, each.architecture) for each in platforms_for(spec)),
         tuple(placement.constraints),
         tuple(sorted(network_drivers(task))),
+        needs_encryption(task),
     )
     passing = (
         reservation(task),

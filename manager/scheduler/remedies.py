@@ -181,6 +181,14 @@ def _networks(case: Case) -> Iterator[Obstacle]:
         yield [Remedy(text, Size.DRIVER, on_node=provide)]
 
 
+def _encryption(case: Case) -> Iterator[Obstacle]:
+    def provide(node: Node) -> None:
+        node.description.wireguard_key = b"\1"
+
+    text = f"install wireguard-go on {case.name}, or give its kernel the module wireguard"
+    yield [Remedy(text, Size.DRIVER, on_node=provide)]
+
+
 def _controllers(case: Case) -> Iterator[Obstacle]:
     needed = needed_controllers(case.task.spec)
     lacking = sorted(needed & case.node.missing_controllers)
@@ -326,6 +334,7 @@ _BY_FILTER: dict[str, Callable[[Case], Iterable[Obstacle]]] = {
     "platform": _platform,
     "controller": _controllers,
     "network": _networks,
+    "encryption": _encryption,
     "cpu": _cpus,
     "memory": _memory,
     "generic": _generic,

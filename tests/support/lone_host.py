@@ -15,6 +15,7 @@ from overlay_net.nft import LibNft
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
+from tests.support.encrypting import device_name, encryption
 from tests.support.fabric_hosts import FabricHost, underlay
 from tests.support.task_host import Host
 from worker.attachments import Attachments
@@ -65,11 +66,13 @@ def run(host: Host, scenario: Scenario) -> None:
 
     async def whole(driver: ConmonDriver, at: FabricHost, outside: FabricHost) -> None:
         nft = LibNft()
+        device = device_name()
 
         @asynccontextmanager
         async def daemon() -> AsyncIterator[Lone]:
             def data_path(node_id: str) -> DataPath:
-                return DataPath(node_id, nft, host=at.path, prefix=f"{at.name}-net")
+                encrypts = encryption(nft, folder, at, device)
+                return DataPath(node_id, nft, encrypts, host=at.path, prefix=f"{at.name}-net")
 
             networks = KernelNetworks(nft, clock.monotonic, data_path)
             images = ImageStore(host.images, options=RegistryOptions(), clock=clock.wall)

@@ -4,6 +4,7 @@ from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import (
     AvailabilityFilter,
     ControllerFilter,
+    EncryptionFilter,
     NetworkFilter,
     PlatformFilter,
     ReadyFilter,
@@ -25,6 +26,7 @@ def default_filters() -> list[Filter]:
         PlatformFilter(),
         ControllerFilter(),
         NetworkFilter(),
+        EncryptionFilter(),
         CpuFilter(),
         MemoryFilter(),
         GenericFilter(),

@@ -1,5 +1,6 @@
 """`swarmctl node`: the hosts of the swarm."""
 
+import base64
 from collections.abc import Callable, Iterable
 
 import click
@@ -270,6 +271,7 @@ def _pretty(each: objects_pb2.Node) -> str:
         ),
         ("Engine Version", description.engine.version),
         ("Runtime", description.engine.runtime),
+        *_encryption(description),
     ]
     if row["ManagerStatus"]:
         lines += [
@@ -283,6 +285,19 @@ def _pretty(each: objects_pb2.Node) -> str:
     labels = sorted(each.spec.annotations.labels.items())
     lines += [(f"Label {key}", value) for key, value in labels]
     return pretty(lines)
+
+
+def _encryption(description: objects_pb2.NodeDescription) -> list[tuple[str, str]]:
+    """By what the node encrypts networks, and its public key; or why it does not."""
+    if not description.wireguard_key:
+        missing = description.encryption_missing
+        return [("Encryption", f"none: {missing}")] if missing else []
+    return [
+        ("Encryption", description.encrypted_by),
+        (" Key", base64.b64encode(description.wireguard_key).decode()),
+        (" Address", description.wireguard_address),
+        (" Port", f"{description.wireguard_port}/udp"),
+    ]
 
 
 def _word(name: str, prefix: str) -> str:

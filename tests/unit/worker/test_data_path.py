@@ -16,6 +16,7 @@ from api.v1 import dispatcher_pb2, network_pb2, specs_pb2
 from hostkit import netns
 from overlay_net.check import ping, reach
 from overlay_net.nft import LibNft
+from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, connected, listening, look, underlay
 from worker.data_path import DataPath, Made
 from worker.executor import TemporaryError
@@ -46,7 +47,9 @@ class Worker:
 
 
 def _data_path(host: FabricHost, nft: LibNft) -> DataPath:
-    return DataPath(host.name, nft, host=host.path, prefix=f"{host.name}-net")
+    return DataPath(
+        host.name, nft, unused_encryption(nft, host), host=host.path, prefix=f"{host.name}-net"
+    )
 
 
 @pytest.fixture

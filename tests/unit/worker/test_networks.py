@@ -12,6 +12,7 @@ from api.network_digest import digest
 from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2
 from hostkit import clock, netns
 from overlay_net.nft import LibNft
+from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
@@ -73,7 +74,13 @@ def run(
         nft = LibNft()
 
         def data_path(node_id: str) -> DataPath:
-            return DataPath(node_id, nft, host=host.path, prefix=f"{host.name}-net")
+            return DataPath(
+                node_id,
+                nft,
+                unused_encryption(nft, host),
+                host=host.path,
+                prefix=f"{host.name}-net",
+            )
 
         made = KernelNetworks(nft, clock.monotonic, data_path, host=host.path, look_every=look)
         try:

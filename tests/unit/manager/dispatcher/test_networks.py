@@ -196,6 +196,24 @@ def test_what_is_told_of_each() -> None:
     )
 
 
+def test_a_node_is_told_by_which_key_it_and_others_encrypt() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def with_key(node: objects_pb2.Node) -> None:
+        node.description.wireguard_key, node.description.wireguard_port = b"k", 51821
+        node.description.wireguard_address = "fd53::1"
+
+    for node_id in ("n1", "n2"):
+        station.change(Node, node_id, with_key)
+    station.flush()
+    for node_id in ("n1", "n2"):
+        peer = station.known["n1"].items["peer", node_id]
+        assert isinstance(peer, network_pb2.NetworkPeer)
+        assert (peer.wireguard_key, peer.wireguard_port) == (b"k", 51821)
+        assert peer.wireguard_address == "fd53::1"
+
+
 def test_everybody_hears_of_the_ingress_network_and_of_what_is_published() -> None:
     station = front_and_back()
     station.open("n1")
