@@ -20,7 +20,7 @@ ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 web 80 | tail -n 1"
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
         yield made
 

@@ -17,7 +17,7 @@ Damage = Callable[[Swarm, str], None]
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     """Its daemons mend nothing by themselves, so that there is something to be found."""
     never = ("--look-at-networks-every", "0")
     with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2, daemon=never) as made:
@@ -176,9 +176,7 @@ def outside(*argv: str) -> None:
     subprocess.run(argv, check=True)
 
 
-def test_flushed_rules_come_back_by_themselves(
-    machine: None, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_flushed_rules_come_back_by_themselves(tmp_path_factory: pytest.TempPathFactory) -> None:
     often = ("--look-at-networks-every", "0.5")
     name, config = "heals", tmp_path_factory.mktemp("heals")
     with a_swarm(config, managers=1, workers=0, name=name, daemon=often) as alone:

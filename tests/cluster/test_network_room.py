@@ -16,7 +16,7 @@ HOSTS = ("m1", "m2", "m3")
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), managers=3, workers=0) as made:
         yield made
 

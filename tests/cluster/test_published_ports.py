@@ -35,7 +35,7 @@ SIX = {"m1": "fd77::11", "w1": "fd77::51", "w2": "fd77::52", "registry": "fd77::
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
         yield made
 
