@@ -160,12 +160,14 @@ class Agent:
         return description
 
     async def greet(self, message: SessionMessage) -> None:
-        """Keeps the list of managers, and passes the message on."""
+        """Keeps the list of managers, makes another key if it is told to, passes the message on."""
         if self._managers.replace(message.managers):
             try:
                 await self._storage.keep_managers(message.managers)
             except SwarmError as error:
                 log.warning("the new list of managers is not kept: %s", error)
+        if await self._networks.renew_key(message.node.spec.network_key_round):
+            self.reconnect()  # to tell of it at once
         self._on_session(message)
 
     async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:

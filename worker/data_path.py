@@ -223,6 +223,10 @@ class DataPath:
         if not self._encrypted.is_whole():
             self.converge(look=True)
 
+    def renew_key(self, round: int) -> bool:
+        """Makes another key for encrypted networks, unless it is of this round already."""
+        return self._encrypted.rotate(round)
+
     def means(self) -> Means:
         """By what it encrypts."""
         return self._encrypted.means()

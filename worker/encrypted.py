@@ -76,13 +76,16 @@ class Encrypted:
         address, port = address_of(self._node_id), encryption.options.port
         return Means(encryption.public_key, address, port, encryption.title)
 
-    def rotate(self) -> None:
-        """Makes another key if the present one is old."""
+    def rotate(self, round: int = 0) -> bool:
+        """Makes another key if the present one is old, or of an earlier round; whether it did."""
         try:
-            if self._encryption.rotate():
-                log.info("this node's network key is old: the managers are told of another")
+            rotated = self._encryption.rotate(round)
         except OSError as error:
             log.warning("this node's network key is old, and is not replaced: %s", error)
+            return False
+        if rotated:
+            log.info("this node's network key is old: the managers are told of another")
+        return rotated
 
     def is_whole(self) -> bool:
         """Whether what encrypts, and its guard, are still there if they are to be.

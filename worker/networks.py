@@ -95,6 +95,11 @@ class KernelNetworks:
         data_path = self._here()
         return await self._in_thread(data_path.means)
 
+    async def renew_key(self, round: int) -> bool:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(lambda: data_path.renew_key(round))
+
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]
     ) -> None:

@@ -69,6 +69,9 @@ class NodeNetworks(TaskNetworks, Protocol):
     async def means(self) -> Means:
         """By what it encrypts them."""
 
+    async def renew_key(self, round: int) -> bool:
+        """Makes another key to encrypt by, unless it is of this round already; whether it did."""
+
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]
     ) -> None:
@@ -125,6 +128,10 @@ class NoNetworks:
     async def means(self) -> Means:
         """See NodeNetworks."""
         return Means(missing="this node builds no networks")
+
+    async def renew_key(self, round: int) -> bool:
+        """See NodeNetworks."""
+        return False
 
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]

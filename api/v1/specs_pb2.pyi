@@ -1261,8 +1261,11 @@ class NodeSpec(message.Message):
     ANNOTATIONS_FIELD_NUMBER: builtins.int
     ROLE_FIELD_NUMBER: builtins.int
     AVAILABILITY_FIELD_NUMBER: builtins.int
+    NETWORK_KEY_ROUND_FIELD_NUMBER: builtins.int
     role: types_pb2.NodeRole.ValueType
     availability: types_pb2.NodeAvailability.ValueType
+    network_key_round: builtins.int
+    """when it grows, the node makes another key for encrypted networks"""
     @builtins.property
     def annotations(self) -> types_pb2.Annotations: ...
     def __init__(
@@ -1271,10 +1274,11 @@ class NodeSpec(message.Message):
         annotations: types_pb2.Annotations | None = ...,
         role: types_pb2.NodeRole.ValueType = ...,
         availability: types_pb2.NodeAvailability.ValueType = ...,
+        network_key_round: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "availability", b"availability", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "availability", b"availability", "network_key_round", b"network_key_round", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

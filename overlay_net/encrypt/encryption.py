@@ -110,9 +110,11 @@ class Encryption:
             made, own = self._wish(told)
             self._make(made.picture, self._known, own)
 
-    def rotate(self) -> bool:
-        """Makes another key if the present one is old; whether it did. OSError if it cannot."""
-        return not self.missing and self._ring.rotate()
+    def rotate(self, round: int = 0) -> bool:
+        """Makes another key if the present one is old, or of an earlier round; whether it did.
+        OSError if it cannot.
+        """
+        return not self.missing and self._ring.rotate(round)
 
     def is_whole(self) -> bool:
         """Whether device and guard are there, if they are to be; SwarmError if nobody knows."""

@@ -32,6 +32,7 @@ class KeyFile:
                 made_at=float(found["made_at"]),
                 chance=float(found["chance"]),
                 coming=key_pair(bytes.fromhex(coming)) if coming else None,
+                round=int(found["round"]),
             )
         except FileNotFoundError:
             return None
@@ -48,6 +49,7 @@ class KeyFile:
             "coming": keys.coming.private.hex() if keys.coming else "",
             "made_at": keys.made_at,
             "chance": keys.chance,
+            "round": keys.round,
         }
         fresh = self._path.with_name(f".{self._path.name}.new")
         fresh.unlink(missing_ok=True)  # of a write that was cut off

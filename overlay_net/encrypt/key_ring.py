@@ -26,6 +26,7 @@ class KeyRing:
         self._chance = chance
         self._age = age
         self._keys: Keys | None = None
+        self._round = 0
 
     @property
     def published(self) -> bytes:
@@ -46,17 +47,20 @@ class KeyRing:
             log.info("this node's network key is %s from now on", shown(told))
         return keys.current
 
-    def rotate(self) -> bool:
-        """Makes another key if the newest is old; whether it did. OSError leaves it as it was."""
+    def rotate(self, round: int = 0) -> bool:
+        """Makes another key if the newest is old, or of an earlier round; whether it did. OSError
+        leaves it as it was.
+        """
+        self._round = max(self._round, round)  # that must not be lost while a key is coming
         keys = self._keys
-        if keys is None or not keys.is_due(self._wall(), self._age):
+        if keys is None or not keys.is_due(self._wall(), self._age, self._round):
             return False
-        self._keys = self._kept(keys.with_coming(self._fresh()))
+        self._keys = self._kept(keys.with_coming(self._fresh(), self._round))
         return True
 
     def forget(self) -> None:
         """There are no keys any more, here and on the disk."""
-        self._keys = None
+        self._keys, self._round = None, 0
         self._file.remove()
 
     def _fresh(self) -> Keys:

@@ -41,23 +41,28 @@ class Keys:
     made_at: float  # wall seconds; of the newest
     chance: float  # from 0 to 1, of the newest
     coming: KeyPair | None = None
+    round: int = 0
+    """That which an operator asked for last: he too may want another key."""
 
     @property
     def published(self) -> bytes:
         """The public key that the managers are to tell."""
         return (self.coming or self.current).public
 
-    def is_due(self, now: float, age: float) -> bool:
-        """Whether another key is to be made; not while one is coming.
+    def is_due(self, now: float, age: float, round: int = 0) -> bool:
+        """Whether another key is to be made: by its age, or as it is of an earlier round; not while
+        one is coming.
 
         A key that seems to be of the future was made under a wrong clock, and is due too.
         """
         until = self.made_at + age * (1 - EARLIER * self.chance)
-        return self.coming is None and not self.made_at - age <= now < until
+        is_old = self.round < round or not self.made_at - age <= now < until
+        return self.coming is None and is_old
 
-    def with_coming(self, fresh: "Keys") -> "Keys":
-        """With another key, which was made just now, to come."""
-        return replace(fresh, current=self.current, coming=fresh.current)
+    def with_coming(self, fresh: "Keys", round: int = 0) -> "Keys":
+        """With another key, which was made just now, to come; `round`: for which it was made."""
+        rounds = max(self.round, round)
+        return replace(fresh, current=self.current, coming=fresh.current, round=rounds)
 
     def heard(self, told: bytes) -> "Keys":
         """The managers tell everybody this public key of the node."""

@@ -139,6 +139,7 @@ def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
 @click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Add or change a label")
 @click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label")
 @click.option("--role", type=choice(ROLES), help="worker or manager")
+@click.option("--rotate-network-key", is_flag=True, help="Another key for encrypted networks")
 @click.pass_obj
 def update(
     client: Client,
@@ -147,8 +148,9 @@ def update(
     label_add: tuple[str, ...],
     label_rm: tuple[str, ...],
     role: types_pb2.NodeRole.ValueType | None,
+    rotate_network_key: bool,
 ) -> None:
-    """Change a node's availability, labels or role."""
+    """Change a node's availability, labels, role or key."""
     added = pairs(label_add, "--label-add")
 
     def edit(spec: specs_pb2.NodeSpec) -> None:
@@ -156,6 +158,7 @@ def update(
             spec.availability = availability
         if role is not None:
             spec.role = role
+        spec.network_key_round += rotate_network_key
         spec.annotations.labels.update(added)
         for key in label_rm:
             if key not in spec.annotations.labels:

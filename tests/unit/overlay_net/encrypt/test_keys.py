@@ -63,7 +63,7 @@ def test_a_key_is_used_once_the_managers_tell_of_it() -> None:
 def test_what_was_saved_is_found(tmp_path: Path) -> None:
     file = KeyFile(tmp_path / "keys")
     assert file.load() is None
-    for keys in (made(7), made(7).with_coming(made(8, chance=0.5))):
+    for keys in (made(7), made(7).with_coming(made(8, chance=0.5), round=3)):
         file.save(keys)
         assert file.load() == keys
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
@@ -105,6 +105,13 @@ def test_a_ring_keeps_its_keys_over_restarts_and_replaces_them_with_age(tmp_path
     assert again.used(key).public == key, "until the managers tell of the new one"
     assert again.used(new).public == new
     assert ring().used(b"").public == new
+    assert first.rotate(round=1), "asked for"
+    assert not first.rotate(round=2), "one at a time"
+    first.used(first.published)
+    assert first.rotate()
+    first.used(first.published)
+    assert not first.rotate(round=2)
+    assert not ring().rotate(round=2)
     first.forget()
     assert first.published == b""
     assert ring().published not in (key, new)

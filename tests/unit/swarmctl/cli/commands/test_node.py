@@ -98,6 +98,15 @@ def test_inspect_for_people_tells_what_the_owner_declared(
     assert {"gpu: u1, u2", "apple: 4", "Engine Label disk: ssd"} <= shown
 
 
+def test_each_rotation_is_another_round(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    before = node(2)
+    before.spec.network_key_round = 4
+    daemon.on("GetNode", before)
+    for flags, number in ((["--rotate-network-key"], 5), (["--availability", "pause"], 4)):
+        assert cli("node", "update", *flags, "x").code == 0
+        assert daemon.asked("UpdateNode")[-1].spec.network_key_round == number
+
+
 def test_inspect_for_people_tells_by_what_a_node_encrypts(
     cli: CommandLine, daemon: ScriptedDaemon
 ) -> None:
