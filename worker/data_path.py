@@ -9,38 +9,29 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, specs_pb2
-from hostkit import netns
 from hostkit.netlink import Netlink
 from overlay_net.encrypt.encryption import Encryption
-from overlay_net.fabric import observed, rules
-from overlay_net.fabric.fabric import OWN_NAMESPACE, Done, Fabric
+from overlay_net.fabric import observed
+from overlay_net.fabric.fabric import OWN_NAMESPACE, Done
 from overlay_net.fabric.networks import VXLAN_PORT
-from overlay_net.fabric.picture import Leg
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
 from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
-from overlay_net.written import Written
 from worker import node_ports, placing
 from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.guide import Guide
+from worker.host_fabric import HostFabric
 from worker.network_book import (
-    ENDPOINT,
-    NETWORK,
-    PEER,
     Book,
-    Endpoint,
     Item,
     Key,
-    Network,
     News,
-    Peer,
 )
 from worker.node_networks import Means
 from worker.steps import concerns, renewed, takes_back
@@ -50,7 +41,6 @@ from worker.task_place import Place
 log = logging.getLogger(__name__)
 
 PREFIX = "swarm"
-FILTER = f"inet {rules.TABLE}"
 
 
 @dataclass(frozen=True)
@@ -78,15 +68,12 @@ class DataPath:
         self._node_id = node_id
         self._nft = nft
         self._host = host
-        self._tunnels = f"{prefix}-fabric"
         self._sandboxes = Sandboxes(f"{prefix}-task-")
-        self._written = Written(nft)
         self._book = Book()
         self._encrypted = Encrypted(node_id, self._book, encryption)
-        self._guide = Guide(node_id, nft, host, self._book, self._legs)
         self._wanted = Wanted(node_id)
-        self._fabric: Fabric | None = None
-        self._ground: tuple[str, int] = ("", 0)
+        self._fabric = HostFabric(nft, self._wanted, host=host, namespace=f"{prefix}-fabric")
+        self._guide = Guide(node_id, nft, host, self._book, self._fabric.legs)
         self._places: dict[str, tuple[Place, str]] = {}
         self.trouble: SwarmError | None = None
         """What could not be carried out in the last round; it is tried again with the next."""
@@ -175,9 +162,9 @@ class DataPath:
 
     def survey(self) -> Survey:
         """How the kernel's state differs from what it ought to be. Changes nothing."""
-        look = None if self._fabric is None else self._fabric.look(self._wanted)
+        look = self._fabric.look()
         here = list(self._places.values())
-        differences = {self._host: self._guide.node_differences(here, self._bridges())}
+        differences = {self._host: self._guide.node_differences(here, self._fabric.bridges())}
         for place, path in here:
             differences[path] = self._guide.task_differences(place, path)
         return Survey(
@@ -192,12 +179,12 @@ class DataPath:
 
     def devices(self) -> tuple[str, ...]:
         """The host's own, between which packets of networks are forwarded."""
-        return (*(leg.name for leg in self._legs(self._host)), *self._bridges())
+        return self._fabric.devices()
 
     def need(self) -> Need:
         """What the networks of this node need of other programs on its host."""
-        is_built = self._fabric is not None
-        return needed(self._book, self.devices(), self._ground[1], is_built=is_built)
+        made = self._fabric
+        return needed(self._book, made.devices(), made.port, is_built=made.is_built)
 
     def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
         """The same, but of tasks only for these."""
@@ -272,8 +259,7 @@ class DataPath:
         if place is not None:
             self._wanted.drop_sandbox(task_id)
             self._guide.forget(place, path)
-            if self._fabric is not None:
-                self._fabric.forget(path)
+            self._fabric.forget(path)
         self._sandboxes.remove(task_id)
         if place is not None and place.ports:
             self._round(())
@@ -282,14 +268,8 @@ class DataPath:
         """Nothing is left of any network, as when the node leaves its swarm; the last call."""
         for task_id in [*self._places, *self._sandboxes.all()]:
             self.leave(task_id)
-        self._wanted = Wanted(self._node_id)
-        if self._fabric is None and netns.exists(self._tunnels):
-            self._fabric = Fabric(self._filter, "", namespace=self._tunnels, host=self._host)
         self._guide.remove()
-        if self._fabric is not None:
-            self._fabric.converge(self._wanted, fresh=True)
-            self._drop_fabric()
-            netns.delete(self._tunnels)
+        self._fabric.remove()
         self._encrypted.remove()
 
     def forget_keys(self) -> None:
@@ -298,13 +278,8 @@ class DataPath:
 
     def close(self) -> None:
         """Lets go of everything, and changes nothing."""
-        self._drop_fabric()
+        self._fabric.close()
         self._encrypted.close()
-
-    def _drop_fabric(self) -> None:
-        if self._fabric is not None:
-            self._fabric.close()
-        self._fabric, self._ground = None, ("", 0)
 
     # --- within -----------------------------------------------------------------------------
 
@@ -329,54 +304,20 @@ class DataPath:
         return node_ports.filled(place, taken, partial(node_ports.is_free, self._host))
 
     def _take(self, news: News) -> None:
-        for key in news.removed:
-            self._drop(key)
-        for item in news.updated:
-            try:
-                self._tell(item)
-            except SwarmError as error:
-                log.warning("the managers told what cannot be: %s", error)
+        self._fabric.hear(news)
         self._guide.hear(news)
-
-    def _tell(self, item: Item) -> None:
-        match item:
-            case Network():
-                self._wanted.put_network(item)
-            case Peer():
-                self._wanted.put_peer(item)
-            case Endpoint():
-                self._wanted.put_endpoint(item)
-
-    def _drop(self, key: Key) -> None:
-        if key.kind == NETWORK:
-            self._wanted.drop_network(key.id)
-        elif key.kind == PEER:
-            self._wanted.drop_peer(key.id)
-        elif key.kind == ENDPOINT:
-            self._wanted.drop_endpoint(key.network_id, key.id)
 
     def _build(self, *, look: bool = False) -> Done | None:
         """Links and tunnels; None while this node knows neither its own address in a swarm, nor of
         networks that are its alone.
         """
         me = self._book.peers.get(self._node_id)
-        in_touch = self._fabric is None or self._ground[0]
+        in_touch = not self._fabric.is_built or self._fabric.address
         if me is None and in_touch and not self._book.has_own:
             return None
         ports = (each.data_path_port for each in self._book.networks.values())
-        own = self._ground[0] if me is None else me.data_path_address
-        ground = address, port = own, next(filter(None, ports), VXLAN_PORT)
-        if self._fabric is None or ground != self._ground:
-            self._drop_fabric()
-            self._fabric = Fabric(
-                self._filter,
-                address,
-                port=port,
-                namespace=self._tunnels,
-                host=self._host,
-                holds=self._holds,
-            )
-            self._ground = ground
+        port = next(filter(None, ports), VXLAN_PORT)
+        self._fabric.stand_on(self._fabric.address if me is None else me.data_path_address, port)
         # A host that publishes nothing is spared a route that may lie over one of its own.
         self._wanted.stands_in_ingress = self._guide.publishes(
             place for place, _ in self._places.values()
@@ -384,16 +325,10 @@ class DataPath:
         if me is not None and (trouble := self._encrypted.prepare(me, port, look=look)):
             self._failed(trouble, stale=False)
         self._wanted.guarded = self._encrypted.guarded
-        done = self._fabric.converge(self._wanted, fresh=look)
-        if me is not None and not done.failed:  # else a tunnel may be left that needs it
-            self._encrypted.settle()
+        done = self._fabric.converge(look=look)
+        if me is not None and done is not None and not done.failed:
+            self._encrypted.settle()  # else a tunnel may be left that needs it
         return done
-
-    def _filter(self, text: str) -> None:
-        self._written.write(Path(self._host), FILTER, text)
-
-    def _holds(self, text: str) -> bool:
-        return self._written.stands(Path(self._host), FILTER, text)
 
     def _stand(self, place: Place, path: str) -> None:
         """The task's legs; raises what it cannot be without."""
@@ -410,13 +345,7 @@ class DataPath:
         self._note(done)
 
     def _publish(self, *, look: bool = False) -> None:
-        self._guide.publish(self._places.values(), self._bridges(), look=look)
-
-    def _bridges(self) -> list[str]:
-        return [] if self._fabric is None else self._fabric.bridges()
-
-    def _legs(self, path: str) -> Sequence[Leg]:
-        return () if self._fabric is None else self._fabric.legs(path)
+        self._guide.publish(self._places.values(), self._fabric.bridges(), look=look)
 
     def _note(self, done: Done | None, *, look: bool = False) -> None:
         if done is None:
