@@ -54,7 +54,7 @@ def _check_port(path: str, port: specs_pb2.PortConfig) -> None:
 def _check_reach(
     path: str,
     port: specs_pb2.PortConfig,
-    mode: specs_pb2.EndpointSpec.Mode,
+    mode: "specs_pb2.EndpointSpec.Mode.ValueType",
     networks: Collection[str],
 ) -> None:
     if {"none", "host"} & set(networks):
