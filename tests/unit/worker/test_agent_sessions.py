@@ -316,7 +316,7 @@ def test_a_message_that_somebody_waits_for_is_confirmed_at_once(node: Node) -> N
     async def scenario() -> None:
         manager = node.manager
         async with node.agent():
-            await manager.until(lambda: manager.heartbeats == 1)
+            await manager.until(lambda: (manager.heartbeats, manager.completes) == (1, 1))
             await manager.assign(task("a"), confirm=True)
             await manager.until(lambda: manager.applied == 2)
             assert manager.heartbeats == 2
