@@ -68,7 +68,7 @@ def seen(tap: Wire, number: int) -> tuple[set[int], bool]:
 
 def number_of(swarm: Swarm, network: str) -> int:
     """A network's number in tunnels."""
-    return int(json.loads(swarm.ctl("network", "inspect", network).out)[0]["Vni"])
+    return int(json.loads(swarm.ctl("network", "inspect", network).out)[0]["VNI"])
 
 
 def carrier(swarm: Swarm, host: str) -> str:
