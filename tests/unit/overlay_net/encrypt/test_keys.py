@@ -105,6 +105,7 @@ def test_a_ring_keeps_its_keys_over_restarts_and_replaces_them_with_age(tmp_path
     assert again.used(key).public == key, "until the managers tell of the new one"
     assert again.used(new).public == new
     assert ring().used(b"").public == new
+    assert first.used(new).public == new
     assert first.rotate(round=1), "asked for"
     assert not first.rotate(round=2), "one at a time"
     first.used(first.published)
