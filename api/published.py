@@ -14,6 +14,9 @@ PROTOCOLS = {
 }
 """As users write them."""
 
+CHOSEN = range(32768, 61000)
+"""Where a node chooses ports of its own: `net.ipv4.ip_local_port_range`, as with Docker."""
+
 
 def address_of(port: Port) -> str:
     """The one address of a host that has the port, in its usual form, or "" for all."""

@@ -66,7 +66,6 @@ class DataPath:
         prefix: str = PREFIX,
     ) -> None:
         self._node_id = node_id
-        self._nft = nft
         self._host = host
         self._sandboxes = Sandboxes(f"{prefix}-task-")
         self._book = Book()

@@ -10,15 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from api.published import address_of, share_an_address
+from api.published import CHOSEN, address_of
 from api.v1 import specs_pb2
 from hostkit import netns
+from overlay_net.ingress.ports import is_taken, key_of
 from worker.task_place import Place
 
 Port = specs_pb2.PortConfig
-
-CHOSEN = range(32768, 61000)
-"""Where ports are chosen from: `net.ipv4.ip_local_port_range`, as with Docker."""
 
 _SOCKETS = {
     Port.PROTOCOL_TCP: (socket.SOCK_STREAM, 0),
@@ -37,7 +35,8 @@ def filled(place: Place, taken: Iterable[Port], is_free: Callable[[Port], bool])
     """
     if all(port.published_port for port in place.ports):
         return place
-    held = [*taken, *(port for port in place.ports if port.published_port)]
+    named = (port for port in place.ports if port.published_port)
+    held = [key_of(port) for port in (*taken, *named)]
     made: list[Port] = []
     start = zlib.crc32(place.task_id.encode()) % len(CHOSEN)
     for port in place.ports:
@@ -46,7 +45,7 @@ def filled(place: Place, taken: Iterable[Port], is_free: Callable[[Port], bool])
         if not port.published_port:
             for number in (*CHOSEN[start:], *CHOSEN[:start]):
                 one.published_port = number
-                if not any(_clash(one, other) for other in held) and is_free(one):
+                if not is_taken(key_of(one), held) and is_free(one):
                     break
             else:
                 raise SwarmError(
@@ -54,14 +53,9 @@ def filled(place: Place, taken: Iterable[Port], is_free: Callable[[Port], bool])
                     f"no port from {CHOSEN.start} to {CHOSEN.stop - 1} is free on this node",
                     remedy="name one: --publish mode=host,published=8080,target=80",
                 )
-            held.append(one)
+            held.append(key_of(one))
         made.append(one)
     return replace(place, ports=tuple(made))
-
-
-def _clash(one: Port, other: Port) -> bool:
-    same = (one.protocol, one.published_port) == (other.protocol, other.published_port)
-    return same and share_an_address(address_of(one), address_of(other))
 
 
 def is_free(host: str, port: Port) -> bool:

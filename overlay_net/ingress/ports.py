@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from api.published import PROTOCOLS, address_of
+from api.published import PROTOCOLS, address_of, share_an_address
 from api.v1 import network_pb2, specs_pb2
 from overlay_net.backends import Backends
 
@@ -65,8 +65,9 @@ def key_of(config: specs_pb2.PortConfig) -> PortKey:
 def is_taken(key: PortKey, taken: Iterable[PortKey]) -> bool:
     """Whether one of these ports is the same one on an address that both have."""
     protocol, number, address = key
-    same = [each for each in taken if each[:2] == (protocol, number)]
-    return any(not address or each[2] in ("", address) for each in same)
+    return any(
+        each[:2] == (protocol, number) and share_an_address(address, each[2]) for each in taken
+    )
 
 
 def of(config: specs_pb2.PortConfig, addresses: Iterable[str], *, sticky: bool = False) -> Port:

@@ -1,19 +1,16 @@
 """Tasks are stopped once nobody is led to them any more, and not much later."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
-from tests.support.traffic import ASK, WEB
-from tests.support.web_client import Client, Load
+from tests.support.traffic import HEALTH, WEB, Load
+from tests.support.web_client import Client
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-HEALTH = (
-    *("--health-cmd", f"{ASK} 127.0.0.1 80 | grep -q 200"),
-    *("--health-interval", "200ms", "--health-timeout", "2s"),
-)
 CALLS = r"""
 trap 'exit 0' TERM
 while :; do
@@ -44,7 +41,7 @@ def test_a_rolling_update_fails_no_request(swarm: Swarm, front: str) -> None:
     for host in client.hosts:
         swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
     swarm.create("inner", "--network", front, TOOLS, "sh", "-c", CALLS, replicas=3)
-    with Load(client) as load:
+    with Load({host: partial(client.get, host) for host in client.hosts}) as load:
         for order in ("stop-first", "start-first"):
             before = {task.id for task in swarm.tasks("web")}
             swarm.ctl("service", "update", "--force", "--update-order", order, "web", timeout=90)

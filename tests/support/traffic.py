@@ -35,7 +35,6 @@ HEALTH = (
 )
 """Flags: a task serves once its web server answers."""
 MANY = 100
-_PATIENCE = 5.0
 _MOST = 65536
 _PAUSE = 0.02  # after a failure: one that comes at once must not take all of the machine
 

@@ -7,13 +7,12 @@ of the host's.
 from collections.abc import Callable, Collection, Iterable
 
 from api.errors import Code, SwarmError, invalid
+from api.published import CHOSEN
 from api.v1 import specs_pb2
 from overlay_net.ingress.ports import PortKey, is_taken, key_of
 
 Port = specs_pb2.PortConfig
 _HOST = Port.PUBLISH_MODE_HOST
-_CHOSEN = range(32768, 61000)
-"""As Linux chooses ports for clients, and Docker for containers."""
 
 
 def check(ports: Iterable[Port]) -> None:
@@ -56,7 +55,7 @@ def settled(
 
 def _chosen(port: Port, taken: set[PortKey], is_free: Callable[[PortKey], bool]) -> int:
     protocol, _, address = key_of(port)
-    for number in _CHOSEN:
+    for number in CHOSEN:
         key = (protocol, number, address)
         if not is_taken(key, taken) and is_free(key):
             return number

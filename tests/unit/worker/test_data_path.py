@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from api.published import CHOSEN
 from api.v1 import dispatcher_pb2, network_pb2, specs_pb2
 from hostkit import netns
 from overlay_net.check import ping, reach
@@ -21,7 +22,6 @@ from tests.support.fabric_hosts import FabricHost, connected, listening, look, u
 from worker.data_path import DataPath, Made
 from worker.executor import TemporaryError
 from worker.network_book import Item, change_of
-from worker.node_ports import CHOSEN
 from worker.task_place import Place
 
 pytestmark = pytest.mark.root

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import Code, SwarmError
+from api.published import CHOSEN
 from api.v1 import specs_pb2
-from worker.node_ports import CHOSEN, Port, check_sctp, filled, is_free
+from worker.node_ports import Port, check_sctp, filled, is_free
 from worker.task_place import Place
 
 HERE = "/proc/self/ns/net"
