@@ -100,7 +100,8 @@ def _task(number: int, shape: Shape) -> objects_pb2.Task:
         task.spec.resources.reservations.nano_cpus = 1 << 10
         task.spec.resources.reservations.generic.add(kind="apple", count=1)
     if shape.constraints or shape.everything:
-        rack = f"node.labels.rack==r{number % RACKS}"
+        kind = number % shape.services if shape.services else number  # a service has one spec
+        rack = f"node.labels.rack==r{kind % RACKS}"
         task.spec.placement.constraints.extend([rack, "node.role!=manager"])
     task.status.state = states.PENDING
     return task
