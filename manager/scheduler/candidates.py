@@ -20,7 +20,7 @@ MAX_ORDERS = 128
 MAX_PLACES = 1_000_000
 """Nodes in all orders of a kind together, some 300 bytes each."""
 MAX_GONE = 1000
-"""Nodes that are gone, and yet in the journal, for each of those that are left."""
+"""Nodes in the journal beyond twice those that there are, before all orders begin anew."""
 
 NOBODY: GroupKey = ("nobody", 0)
 """A group without tasks."""
@@ -44,7 +44,7 @@ class Candidates:
     def touch(self, node_id: str, *, is_other: bool = False) -> None:
         """Takes note that what is on the node has changed; with `is_other`, the node itself."""
         self._journal.touch(node_id, is_other=is_other)
-        if len(self._journal) > 2 * len(self._nodes) + MAX_GONE:
+        if is_other and len(self._journal) > 2 * len(self._nodes) + MAX_GONE:
             self._forget()
 
     def best(self, entry: Entry, step: Step) -> NodeInfo | NoAnswer | None:
@@ -59,10 +59,12 @@ class Candidates:
         step.spend(pool.refresh(self._pipeline, step.left))
         if not pool.is_fresh:
             return NoAnswer.NOT_YET
+        self.served = pool
+        if not spread and (first := pool.first(entry.group, self._pipeline, step.now)):
+            return first
         key = (entry.group if is_known else NOBODY, entry.needs, spread)
         ranking = self._rankings.get(key)
         if ranking is None and not spread:
-            self.served = pool
             found = pool.best(entry.group, self._pipeline, step.now)
             if found is not NoAnswer.TOO_FAR:
                 return found

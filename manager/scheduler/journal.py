@@ -2,8 +2,6 @@
 same whatever the number of orders. Each order remembers up to where it has read.
 """
 
-from collections import OrderedDict
-
 
 class Journal:
     """Each node once, at the last moment at which it was touched. Moments are counted from 1."""
@@ -11,9 +9,10 @@ class Journal:
     def __init__(self) -> None:
         self.now = 0
         """The moment of the last entry."""
-        self._touched: OrderedDict[str, int] = OrderedDict()
-        self._changed: OrderedDict[str, int] = OrderedDict()
-        self._last_change = 0
+        self.last_change = 0
+        """The moment at which a node itself was changed last."""
+        self._touched: dict[str, int] = {}  # in the order of the moments, as the next one
+        self._changed: dict[str, int] = {}
 
     def __len__(self) -> int:
         """Nodes of which anything is written."""
@@ -22,12 +21,12 @@ class Journal:
     def touch(self, node_id: str, *, is_other: bool = False) -> None:
         """What is on the node has changed; or, with `is_other`, the node itself."""
         self.now = now = self.now + 1
+        self._touched.pop(node_id, None)
         self._touched[node_id] = now
-        self._touched.move_to_end(node_id)
         if is_other:
-            self._last_change = now
+            self.last_change = now
+            self._changed.pop(node_id, None)
             self._changed[node_id] = now
-            self._changed.move_to_end(node_id)
 
     def since(self, moment: int) -> list[str]:
         """The nodes that were touched in any way after the moment, the latest first."""
@@ -35,10 +34,10 @@ class Journal:
 
     def changed_since(self, moment: int) -> list[str]:
         """Those of them that have changed themselves."""
-        return _after(moment, self._changed) if moment < self._last_change else []
+        return _after(moment, self._changed) if moment < self.last_change else []
 
 
-def _after(moment: int, moments: OrderedDict[str, int]) -> list[str]:
+def _after(moment: int, moments: dict[str, int]) -> list[str]:
     found = []
     for node_id, touched in reversed(moments.items()):
         if touched <= moment:

@@ -229,7 +229,8 @@ class NodeSet:
         _shift(info, task_id, placed, sign)
         if placed.counts:
             service_id = placed.group[0]
-            _enter(self._of_service, service_id, info.id, is_in=service_id in info.of_service)
+            if sign < 0 or info.of_service[service_id] == 1:
+                _enter(self._of_service, service_id, info.id, is_in=service_id in info.of_service)
         if placed.failed_at:
             _enter(self._failing, placed.group, info.id, is_in=placed.group in info.failures)
 

@@ -86,7 +86,7 @@ class Pipeline:
 
     def turn_to(self, task: objects_pb2.Task, needs: Needs | None = None) -> None:
         """Asks on behalf of this task from now on. `needs`: its needs, where they are known."""
-        if needs is not None and needs == self._needs:
+        if needs is not None and (needs is self._needs or needs == self._needs):
             return
         self._needs = needs
         self.enabled = [each for each in self._filters if each.enabled(task)]

@@ -49,7 +49,8 @@ class LeastLoaded:
 
     def refresh(self, pipeline: Pipeline, limit: int) -> int:
         """Looks at so many of the touched nodes; how many it has looked at."""
-        self._take_note()
+        if self._read < self._journal.now:
+            self._take_note()
         done = 0
         while self._touched and done < limit:
             node_id, is_other = self._touched.popitem()
@@ -57,24 +58,37 @@ class LeastLoaded:
             if is_other or node is None:
                 self._place(node_id, node, pipeline)
             else:
-                self.tree.put(self.paths[node_id], node_id, _place_of(node))
+                self.tree.put(self.paths[node_id], node_id, (False, 0, node.tasks))
             done += 1
         return done
 
-    def best(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | NoAnswer | None:
-        """The best node, None if there is none, or TOO_FAR; nothing may be touched before.
+    def first(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | None:
+        """The first node, if it is the best; nothing may be touched, as for all that follows.
 
-        Only where tasks are spread over no labels.
+        Only where tasks are spread over no labels, as `best` too.
         """
         first = self.tree.first()
         node = None if first is None else self._nodes.get(first)
-        if (
-            node is not None
-            and rank(node, group, now)[:2] == _BEST
-            and pipeline.passes_for_now(node)
-        ):
-            return node
-        return self._scan(group, pipeline, now)
+        if node is None or rank(node, group, now)[:2] != _BEST or not pipeline.passes_for_now(node):
+            return None
+        return node
+
+    def best(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | NoAnswer | None:
+        """The best node, None if there is none, or TOO_FAR."""
+        found: tuple[tuple[Rank, str], NodeInfo] | None = None
+        with closing(self.tree.ascending()) as names:
+            for count, name in enumerate(names):
+                if count == self.SCANNED:
+                    return NoAnswer.TOO_FAR
+                node = self._nodes.get(name)
+                if node is None or not pipeline.passes_for_now(node):
+                    continue
+                place = rank(node, group, now)
+                if place[:2] == _BEST:
+                    return node  # nothing later in this order can be better
+                if found is None or (place, name) < found[0]:
+                    found = ((place, name), node)
+        return found[1] if found else None
 
     def outlook(self, count: int, group: GroupKey, pipeline: Pipeline, now: float) -> Outlook:
         """The best `count` nodes among the first, as `best` sees them."""
@@ -107,8 +121,9 @@ class LeastLoaded:
         for node_id in self._journal.since(self._read):
             if node_id in self.paths and node_id not in self.refused:
                 self._touched.setdefault(node_id, False)
-        for node_id in self._journal.changed_since(self._read):
-            self._touched[node_id] = True
+        if self._read < self._journal.last_change:
+            for node_id in self._journal.changed_since(self._read):
+                self._touched[node_id] = True
         self._read = self._journal.now
 
     def _place(self, node_id: str, node: NodeInfo | None, pipeline: Pipeline) -> None:
@@ -120,26 +135,6 @@ class LeastLoaded:
             return
         path = self.paths[node_id] = tuple([label(node.node) for label in self._labels])
         if pipeline.passes_for_good(node):
-            self.tree.put(path, node_id, _place_of(node))
+            self.tree.put(path, node_id, (False, 0, node.tasks))
         else:
             self.refused.note(node, pipeline)
-
-    def _scan(self, group: GroupKey, pipeline: Pipeline, now: float) -> NodeInfo | NoAnswer | None:
-        found: tuple[tuple[Rank, str], NodeInfo] | None = None
-        with closing(self.tree.ascending()) as names:
-            for count, name in enumerate(names):
-                if count == self.SCANNED:
-                    return NoAnswer.TOO_FAR
-                node = self._nodes.get(name)
-                if node is None or not pipeline.passes_for_now(node):
-                    continue
-                place = rank(node, group, now)
-                if place[:2] == _BEST:
-                    return node  # nothing later in this order can be better
-                if found is None or (place, name) < found[0]:
-                    found = ((place, name), node)
-        return found[1] if found else None
-
-
-def _place_of(node: NodeInfo) -> Rank:
-    return (False, 0, node.tasks)

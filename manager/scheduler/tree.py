@@ -83,9 +83,10 @@ class Tree:
 
     def put(self, path: Path, name: str, place: Rank) -> None:
         """Adds the node at the path, or gives it another place."""
-        branch = self._branch(path)
+        branch = self._branch(path) if path else self._root
         branch.order.put(name, place)
-        self._changed[branch] = None
+        if path:
+            self._changed[branch] = None
 
     def drop(self, path: Path, name: str) -> None:
         """Takes the node out, if it is there."""
@@ -106,7 +107,8 @@ class Tree:
 
     def first(self) -> str | None:
         """The best node."""
-        self._settle()
+        if self._changed:
+            self._settle()
         branch = self._root
         while (first := branch.order.first()) is not None:
             if not branch.branches:

@@ -127,14 +127,18 @@ class Waiting:
         while self._oldest:
             oldest = heapq.heappop(self._oldest)
             peers = oldest.peers
-            entries = self._groups.get(peers, [])
+            entries = self._groups.get(peers)
             if not entries or entries[0] is not oldest:
                 continue  # for another of them the group stands in line again
             if self._untried.get(oldest.id) is not oldest:
                 self._line_up(peers)
-                continue
-            self._peers, self._turn = peers, max(turn, limit)
-            return self._take(limit)
+            elif len(entries) == 1:  # as most are: this is the short way to the same
+                del self._untried[oldest.id], self._groups[peers]
+                self._peers, self._turn = peers, 0
+                return [oldest]
+            else:
+                self._peers, self._turn = peers, max(turn, limit)
+                return self._take(limit)
         return []
 
     def _take(self, limit: int) -> list[Entry]:
@@ -151,14 +155,14 @@ class Waiting:
 
     def _line_up(self, peers: _Peers) -> bool:
         """Puts the group in line by its oldest task; whether it has any."""
-        entries = self._groups.get(peers, [])
+        entries = self._groups.get(peers)
         while entries and self._untried.get(entries[0].id) is not entries[0]:
             heapq.heappop(entries)
         if entries:
             heapq.heappush(self._oldest, entries[0])
-        else:
-            self._groups.pop(peers, None)
-        return bool(entries)
+            return True
+        self._groups.pop(peers, None)
+        return False
 
     def _shared(self, value: K) -> K:
         """One object for equal ones: tasks of a kind are many."""
