@@ -37,7 +37,8 @@ class Ranking:
         self._full = Refused()  # not in the tree until they are touched
         self._roomy: set[str] = set()  # of those in the tree: were asked since they were touched
         self._touched = dict.fromkeys(nodes.concerned(group))
-        self._is_sure = False  # whether the first has room, or there is none
+        self._best: str | None = None  # the first, where it is sure that it has room
+        self._is_sure = False  # that it is so, or that no node is left
 
     @property
     def is_fresh(self) -> bool:
@@ -55,9 +56,9 @@ class Ranking:
         while not self._touched and not self._is_sure:
             first = self._tree.first()
             if first is None or first in self._roomy:
-                self._is_sure = True
+                self._best, self._is_sure = first, True
             elif done < limit:
-                self._ask(first, pipeline)
+                self._best, self._is_sure = first, self._ask(first, pipeline)
                 done += 1
             else:
                 break
@@ -65,8 +66,7 @@ class Ranking:
 
     def best(self) -> NodeInfo | None:
         """The best node for one more task, or None; it has to be known."""
-        first = self._tree.first()
-        return None if first is None else self._nodes.get(first)
+        return None if self._best is None else self._nodes.get(self._best)
 
     def outlook(self, count: int, pipeline: Pipeline) -> Outlook:
         """The best `count` nodes, as far as they are soon found; the best has to be known.
@@ -140,12 +140,13 @@ class Ranking:
             self._ask(name, pipeline)
         return len(unsure)
 
-    def _ask(self, name: str, pipeline: Pipeline) -> None:
-        """Keeps the node in the tree only if it has room."""
+    def _ask(self, name: str, pipeline: Pipeline) -> bool:
+        """Keeps the node in the tree only if it has room; whether it has."""
         node = self._nodes.get(name)
         if node is not None and pipeline.passes_for_now(node):
             self._roomy.add(name)
-            return
+            return True
         self._tree.drop(self._paths[name], name)
         if node is not None:
             self._full.note(node, pipeline)
+        return False
