@@ -56,13 +56,15 @@ class Candidates:
         is_known = self._nodes.knows(entry.group)
         spread = entry.spread if is_known else ()
         pool = self._pool(entry.needs, spread)
-        step.spend(pool.refresh(self._pipeline, step.left))
-        if not pool.is_fresh:
-            return NoAnswer.NOT_YET
+        key = (entry.group if is_known else NOBODY, entry.needs, spread)
+        # What tasks do on the nodes a ranking reads itself; only its beginning is the pool's.
+        if not (spread and pool.has_seen_changes and key in self._rankings):
+            step.spend(pool.refresh(self._pipeline, step.left))
+            if not pool.is_fresh:
+                return NoAnswer.NOT_YET
         self.served = pool
         if not spread and (first := pool.first(entry.group, self._pipeline, step.now)):
             return first
-        key = (entry.group if is_known else NOBODY, entry.needs, spread)
         ranking = self._rankings.get(key)
         if ranking is None and not spread:
             found = pool.best(entry.group, self._pipeline, step.now)

@@ -47,6 +47,11 @@ class LeastLoaded:
         """Whether nothing was touched since it was looked at."""
         return not self._touched and self._read == self._journal.now
 
+    @property
+    def has_seen_changes(self) -> bool:
+        """Whether it is fresh, but for what tasks did on the nodes."""
+        return not self._touched and self._read >= self._journal.last_change
+
     def refresh(self, pipeline: Pipeline, limit: int) -> int:
         """Looks at so many of the touched nodes; how many it has looked at."""
         if self._read < self._journal.now:

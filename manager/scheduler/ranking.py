@@ -17,7 +17,10 @@ from manager.scheduler.spread import rank
 
 
 class Ranking:
-    """Of one group. `pool`: the one for the needs and labels of its tasks, brought up to date."""
+    """Of one group. `pool`: the one for the needs and labels of its tasks, which has seen changes.
+
+    It has to be fresh only while the ranking is made.
+    """
 
     ASKED = 32
     """Nodes that may be asked whether they have room just to tell how things stand."""

@@ -4,7 +4,7 @@ The order of branches is that of SwarmKit's decision tree: every time the one wi
 of the service is entered. Without labels there is just one branch. Knows nothing of filters.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
@@ -36,13 +36,6 @@ class _Branch:
         made.count = self.count
         made.branches = {value: each.twin(made) for value, each in self.branches.items()}
         return made
-
-    def upwards(self) -> Iterator["_Branch"]:
-        """The branch and those around it, but for the one that holds everything."""
-        branch = self
-        while branch.above is not None:
-            yield branch
-            branch = branch.above
 
     def rise(self) -> None:
         """Something in it has changed: it may have another place among its like."""
@@ -97,13 +90,18 @@ class Tree:
     def add(self, path: Path, delta: int) -> None:
         """So many more tasks of the service are at the path."""
         branch = self._branch(path)
-        for each in branch.upwards():
-            each.count += delta
         self._changed[branch] = None
+        while branch.above is not None:
+            branch.count += delta
+            branch = branch.above
 
     def counts(self, path: Path) -> list[int]:
         """The tasks of the service in the branches along the path, outermost first."""
-        return [each.count for each in self._branch(path).upwards()][::-1]
+        branch, counts = self._branch(path), []
+        while branch.above is not None:
+            counts.append(branch.count)
+            branch = branch.above
+        return counts[::-1]
 
     def first(self) -> str | None:
         """The best node."""
