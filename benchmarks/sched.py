@@ -48,7 +48,7 @@ SHAPES = {
 def place_all(shape: Shape) -> tuple[float, float]:
     """Seconds in all, and the longest single decide()."""
     store, loop = Store(), SchedulerLoop()
-    store.apply(1, timestamp(NOW), [batch(create(_node(n))) for n in range(shape.nodes)])
+    store.apply(1, timestamp(NOW), [batch(create(_node(n, shape))) for n in range(shape.nodes)])
     loop.reset(store)
     _show(store, loop, [batch(create(_task(n, shape))) for n in range(shape.tasks)])
     longest = 0.0
@@ -78,13 +78,14 @@ def _show(store: Store, loop: SchedulerLoop, batches: list[Batch]) -> None:
         loop.observe(event)
 
 
-def _node(number: int) -> objects_pb2.Node:
+def _node(number: int, shape: Shape) -> objects_pb2.Node:
     node = objects_pb2.Node(id=f"node-{number:06}")
     node.status.state = types_pb2.NODE_STATE_READY
     node.spec.annotations.labels["rack"] = f"r{number % RACKS}"
     node.description.resources.nano_cpus = 1 << 40
     node.description.resources.memory_bytes = 1 << 50
-    node.description.resources.generic.add(kind="apple", count=1 << 30)
+    if shape.everything:
+        node.description.resources.generic.add(kind="apple", count=1 << 30)
     return node
 
 

@@ -30,7 +30,8 @@ def web(swarm: Swarm) -> Iterator[None]:
     swarm.ctl("network", "create", "front")
     flags = ("--network", "front", "--publish", "8080:80")
     swarm.create("web", *flags, TOOLS, "sh", "-c", OBEDIENT, replicas=3)
-    swarm.create("own", "--publish", "mode=host,target=80", TOOLS, "sh", "-c", OBEDIENT)
+    on_m1 = ("--constraint", "node.hostname==m1")
+    swarm.create("own", *on_m1, "--publish", "mode=host,target=80", TOOLS, "sh", "-c", OBEDIENT)
     swarm.until(lambda: swarm.ctl("network", "check", code=None).code == 0, "all is in order")
     yield
     swarm.clear()
