@@ -86,7 +86,9 @@ def workers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Wor
         stack.callback(nft.close)
         made = []
         for host in laid.hosts:
-            worker = Worker(host, device_name(), tmp_path, nft, Now())
+            device = device_name()
+            stack.callback(kill_carrier, device)  # whatever the product makes of its end
+            worker = Worker(host, device, tmp_path, nft, Now())
             stack.callback(lambda each=worker: each.data_path.clear())  # type: ignore[misc]
             worker.data_path.recall((), (), ())
             worker.data_path.converge(look=True)
@@ -148,6 +150,7 @@ def test_nothing_is_seen_in_clear_and_other_networks_are_as_ever(workers: list[W
 def test_while_wireguard_is_gone_nothing_passes_and_then_it_does(workers: list[Worker]) -> None:
     a, b = joined(workers)
     with contextlib.closing(Talk(a, b, SECRET[1])) as talk, Wire(WIRE) as wire:
+        assert carrier(workers[0].device)
         kill_carrier(workers[0].device)
         wire.frames()
         assert not reaches(a, b, SECRET[1])
