@@ -24,7 +24,17 @@ from tests.support.encrypting import (
     kill_carrier,
     until_ended,
 )
-from tests.support.fabric_hosts import PREFIX, FabricHost, Talk, ip, look, nft, reaches, underlay
+from tests.support.fabric_hosts import (
+    PREFIX,
+    Datagrams,
+    FabricHost,
+    Talk,
+    ip,
+    look,
+    nft,
+    reaches,
+    underlay,
+)
 from tests.support.wire_tap import VXLAN, WIREGUARD, Wire
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
@@ -247,6 +257,24 @@ def test_a_key_is_replaced_while_connections_go_on(workers: list[Worker]) -> Non
         workers[0].restart(told)
         assert workers[0].data_path.means().key == new
         assert talk.goes_on()
+
+
+def test_no_datagram_is_lost_while_a_key_is_replaced(workers: list[Worker]) -> None:
+    """The node itself changes first; what it sends until the other follows, waits."""
+    a, b = joined(workers)
+    assert reaches(a, b, SECRET[1])
+    with Datagrams(a, b, SECRET[1]) as there, Datagrams(b, a, SECRET[0]) as back:
+        workers[0].now.ahead = 8 * 86400.0
+        workers[0].data_path.tend()
+        told = items(workers)
+        for each in workers:
+            there.send(50)
+            back.send(50)
+            tell(each, told)
+        there.send(50)
+        back.send(50)
+        assert there.received() == there.sent == 150
+        assert back.received() == back.sent == 150
 
 
 def test_a_node_without_a_key_is_not_reached(
