@@ -227,7 +227,10 @@ def test_many_services_come_and_leave_nothing(swarm: Swarm) -> None:
     asker = swarm.on("s0")[0]
     for n in range(0, 30, 3):
         assert len(lookup(of(asker), f"s{n}")) == 1
-        assert len(lookup(of(asker), f"tasks.s{n}")) == replicas[f"s{n}"]
+        swarm.until(
+            lambda n=n: len(lookup(of(asker), f"tasks.s{n}")) == replicas[f"s{n}"],  # type: ignore[misc]
+            f"all tasks of s{n} are named",
+        )
     swarm.ctl("service", "scale", "--detach", *(f"{name}=0" for name in replicas))
     swarm.until(lambda: not swarm.containers(), "nothing runs", timeout=120)
     swarm.ctl("service", "rm", *replicas)
