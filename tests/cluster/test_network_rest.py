@@ -96,6 +96,7 @@ def test_a_node_that_is_down_keeps_none_and_hears_all_before_it_serves_again(
     finally:
         swarm.lab("daemon", "w2", "resume")
     swarm.until_runs("keeper", 1)
+    swarm.until(lambda: len(swarm.on("keeper", "w2")) == 1, "its former container is gone")
     (keeper,) = swarm.on("keeper", "w2")
     with serving(swarm, "new"):
         found = {wires.ask(of(keeper), address)[0] for address in addresses(swarm, "new")}
