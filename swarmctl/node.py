@@ -120,6 +120,7 @@ class Node:
             failed=self._fail,
         )
         """What this host is in a swarm."""
+        attachments.is_member = self.lives.is_member
         self._listener: Listener | None = None
         self._lag = LoopLag(monotonic)
         self._beside: list[asyncio.Task[None]] = []

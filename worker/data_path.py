@@ -34,7 +34,8 @@ from worker.network_book import (
     News,
 )
 from worker.node_networks import Means
-from worker.steps import concerns, renewed, takes_back
+from worker.outcome import Outcome
+from worker.steps import concerns, renewed
 from worker.survey import Survey, needed
 from worker.task_place import Place
 
@@ -74,14 +75,19 @@ class DataPath:
         self._fabric = HostFabric(nft, self._wanted, host=host, namespace=f"{prefix}-fabric")
         self._guide = Guide(node_id, nft, host, self._book, self._fabric.legs)
         self._places: dict[str, tuple[Place, str]] = {}
-        self.trouble: SwarmError | None = None
+        self._outcome = Outcome()
+
+    @property
+    def trouble(self) -> SwarmError | None:
         """What could not be carried out in the last round; it is tried again with the next."""
-        self.stale = False
+        return self._outcome.trouble
+
+    @property
+    def stale(self) -> bool:
         """Whether something of it had to go, and may be there still: the node may yet send to who
         was there before.
         """
-        self._mended: list[str] = []
-        self._left_over = False  # as `stale`, of a round that is under way
+        return self._outcome.stale
 
     # --- what the managers tell -------------------------------------------------------------
 
@@ -128,15 +134,8 @@ class DataPath:
 
     def addresses(self, task_id: str) -> dict[str, Sequence[str]]:
         """Those that a task which has joined has, with prefix lengths, by network."""
-        found: dict[str, Sequence[str]] = {}
-        if task_id not in self._places:
-            return found
-        place, _ = self._places[task_id]
-        for network_id in place.networks:
-            endpoint = self._book.endpoints(network_id).get(place.endpoint(network_id))
-            if endpoint is not None:
-                found[network_id] = endpoint.addresses
-        return found
+        place, _ = self._places.get(task_id, (None, ""))
+        return {} if place is None else placing.by_network(self._book, place)
 
     def used_subnets(self) -> list[str]:
         """Those that this host reaches, but by default, and those of all networks that it knows."""
@@ -157,7 +156,7 @@ class DataPath:
         was, in words.
         """
         self.converge(look=True)
-        return [*self._mended, *self._guide.take_mended()]
+        return [*self._outcome.mended, *self._guide.take_mended()]
 
     def survey(self) -> Survey:
         """How the kernel's state differs from what it ought to be. Changes nothing."""
@@ -187,21 +186,15 @@ class DataPath:
 
     def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
         """The same, but of tasks only for these."""
-        self.trouble, self._left_over, self._mended = None, False, []
-        try:
-            self._note(self._build(look=look), look=look)
-        except (SwarmError, OSError) as error:
-            self._failed(error, stale=True)
-        try:
-            self._publish(look=look)
-        except (SwarmError, OSError) as error:
-            self._failed(error, stale=True)
-        for place, path in places:
-            try:
-                self._guide.lead(place, path, look=look)
-            except (SwarmError, OSError) as error:
-                self._failed(error, stale=True)
-        self.stale = self._left_over
+        outcome = self._outcome
+        with outcome.a_round():
+            with outcome.part():
+                self._note(self._build(look=look), look=look)
+            with outcome.part():
+                self._publish(look=look)
+            for place, path in places:
+                with outcome.part():
+                    self._guide.lead(place, path, look=look)
 
     def tend(self) -> None:
         """From time to time: makes good what ended by itself, and replaces a key that is old."""
@@ -322,7 +315,7 @@ class DataPath:
             place for place, _ in self._places.values()
         )
         if me is not None and (trouble := self._encrypted.prepare(me, port, look=look)):
-            self._failed(trouble, stale=False)
+            self._outcome.failed(trouble, stale=False)
         self._wanted.guarded = self._encrypted.guarded
         done = self._fabric.converge(look=look)
         if me is not None and done is not None and not done.failed:
@@ -351,12 +344,4 @@ class DataPath:
             return
         for path in renewed(done.operations):
             self._guide.renew(path)
-        if look:
-            self._mended += map(str, done.operations)
-        for each in done.failed:
-            self._failed(each.error, stale=takes_back(each.operation))
-
-    def _failed(self, error: SwarmError | OSError, *, stale: bool) -> None:
-        self._left_over = self._left_over or stale
-        known = error if isinstance(error, SwarmError) else None
-        self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
+        self._outcome.note(done, look=look)

@@ -1,6 +1,6 @@
 """What a task is to have of networks, against what this node was told of them. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from api.errors import Code, SwarmError
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
@@ -21,6 +21,16 @@ def addresses(book: Book, place: Place) -> tuple[str, ...]:
         if not network.ingress:
             found += [address.partition("/")[0] for address in endpoint.addresses]
     return tuple(found)
+
+
+def by_network(book: Book, place: Place) -> dict[str, Sequence[str]]:
+    """The task's own, with prefix lengths, of each network of which they are known."""
+    found: dict[str, Sequence[str]] = {}
+    for network_id in place.networks:
+        endpoint = book.endpoints(network_id).get(place.endpoint(network_id))
+        if endpoint is not None:
+            found[network_id] = endpoint.addresses
+    return found
 
 
 def is_tied(place: Place) -> bool:

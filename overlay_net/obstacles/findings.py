@@ -56,7 +56,8 @@ def findings(host: Host, need: Need) -> list[Finding]:
     """All that stands in the way, the worst first."""
     passes = [*firewalls.devices(need.devices), *firewalls.ports(need.reached)]
     return [
-        *firewalls.findings(host.ruleset, host.legacy, passes),
+        # One program's rules for both families are one thing to be done.
+        *dict.fromkeys(firewalls.findings(host.ruleset, host.legacy, passes)),
         *_ports(host, need),
         *_tunnels(host, need),
         *_hidden_listeners(host, need),
