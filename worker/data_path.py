@@ -267,7 +267,7 @@ class DataPath:
         """Nothing is left of any network, as when the node leaves its swarm; the last call."""
         for task_id in [*self._places, *self._sandboxes.all()]:
             self.leave(task_id)
-        self._guide.remove()
+        self._guide.remove(self._fabric.bridges())
         self._fabric.remove()
         self._encrypted.remove()
 
@@ -314,13 +314,15 @@ class DataPath:
         in_touch = not self._fabric.is_built or self._fabric.address
         if me is None and in_touch and not self._book.has_own:
             return None
+        # A host that publishes nothing is spared a route that may lie over one of its own.
+        stands = self._guide.publishes(place for place, _ in self._places.values())
+        if self._wanted.stands_in_ingress and not stands and self._fabric.is_built:
+            # Before the way to tasks goes, lest a client wait for what cannot come any more.
+            self._publish()
+        self._wanted.stands_in_ingress = stands
         ports = (each.data_path_port for each in self._book.networks.values())
         port = next(filter(None, ports), VXLAN_PORT)
         self._fabric.stand_on(self._fabric.address if me is None else me.data_path_address, port)
-        # A host that publishes nothing is spared a route that may lie over one of its own.
-        self._wanted.stands_in_ingress = self._guide.publishes(
-            place for place, _ in self._places.values()
-        )
         if me is not None and (trouble := self._encrypted.prepare(me, port, look=look)):
             self._failed(trouble, stale=False)
         self._wanted.guarded = self._encrypted.guarded
