@@ -8,7 +8,6 @@ live on the event loop. Nothing here ends with the daemon: `recall` finds it aga
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, specs_pb2
@@ -22,7 +21,7 @@ from overlay_net.fabric.wanted import Sandbox, Wanted
 from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
-from worker import node_ports, placing
+from worker import host_ports, node_ports, placing
 from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.guide import Guide
@@ -144,9 +143,12 @@ class DataPath:
             routed = [each for each in observed.routed(host) if not each.endswith("/0")]
         return [*routed, *self._wanted.subnets()]
 
-    def published(self) -> frozenset[PortKey]:
-        """Protocol, port and address ("": all) of what this node leads to containers."""
-        return self._guide.published(self._places.values())
+    def grant(self, asked: Iterable[specs_pb2.PortConfig]) -> list[specs_pb2.PortConfig]:
+        """Ports for a container that is no task, which has yet to join with them; REFUSED if one is
+        somebody's.
+        """
+        taken = self._guide.published(self._places.values())
+        return node_ports.granted(asked, taken, self._is_free)
 
     def converge(self, *, look: bool = False) -> None:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
@@ -228,9 +230,11 @@ class DataPath:
         """
         addresses = placing.addresses(self._book, place)
         node_ports.check_sctp([*place.ports, *self._guide.published_by(place.task_id)])
+        before = self._places.get(place.task_id)
+        if before is None:
+            node_ports.refuse_listened(place.ports, self._is_free)
         place = self._with_ports(place)
         placing.refuse_taken(place, (other for other, _ in self._places.values()))
-        before = self._places.get(place.task_id)
         new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)
         self._put(place, path)
@@ -300,7 +304,10 @@ class DataPath:
         """The place with a number for each of its ports; SwarmError if none is left."""
         others = (each.ports for each, _ in self._places.values() if each.task_id != place.task_id)
         taken = (port for some in (self._guide.everywhere(), *others) for port in some)
-        return node_ports.filled(place, taken, partial(node_ports.is_free, self._host))
+        return node_ports.filled(place, taken, self._is_free)
+
+    def _is_free(self, key: PortKey) -> bool:
+        return host_ports.is_free(self._host, key)
 
     def _take(self, news: News) -> None:
         self._fabric.hear(news)
