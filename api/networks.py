@@ -214,6 +214,8 @@ def _driver(spec: specs_pb2.NetworkSpec) -> None:
         if option not in _OPTIONS[driver]:
             known = ", ".join(_OPTIONS[driver])
             raise invalid(path, f"driver {driver} has no such option", remedy=f"use {known}")
+        if option == "macvlan_mode" and value != "bridge":
+            raise invalid(path, f"mode {value!r} is not supported", remedy="use bridge")
         if option in MTU_OPTIONS and not (value.isascii() and value.isdecimal() and _is_mtu(value)):
             remedy = f"use {_MTU.start} to {_MTU.stop - 1}"
             raise invalid(path, f"{value!r} is no MTU", remedy=remedy)

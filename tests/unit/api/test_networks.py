@@ -51,6 +51,11 @@ def test_a_network_with_everything_passes() -> None:
         (lambda s: setattr(s, "driver", "weave"), "driver", "overlay, bridge, macvlan"),
         (lambda s: setattr(s, "scope", "local"), "scope", "span the swarm"),
         (lambda s: s.MergeFrom(Spec(driver="macvlan", scope="local")), "scope", "span the swarm"),
+        (
+            lambda s: s.MergeFrom(Spec(driver="macvlan", driver_options={"macvlan_mode": "vepa"})),
+            "driver_options[macvlan_mode]",
+            "not supported",
+        ),
         (lambda s: setattr(s, "scope", "moon"), "scope", "no scope"),
         (lambda s: s.MergeFrom(Spec(ingress=True, internal=True)), "ingress", "internal"),
         (lambda s: s.driver_options.update({"x": "1"}), "driver_options[x]", "no such option"),
