@@ -8,6 +8,7 @@ live on the event loop. Nothing here ends with the daemon: `recall` finds it aga
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, specs_pb2
@@ -18,7 +19,6 @@ from overlay_net.fabric.fabric import OWN_NAMESPACE, Done
 from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
-from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
 from worker import host_ports, node_ports, placing
@@ -26,12 +26,7 @@ from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.host_fabric import HostFabric
-from worker.network_book import (
-    Book,
-    Item,
-    Key,
-    News,
-)
+from worker.network_book import Book, Item, Key, News
 from worker.node_networks import Means
 from worker.steps import concerns, renewed, takes_back
 from worker.survey import Survey, needed
@@ -66,6 +61,7 @@ class DataPath:
     ) -> None:
         self._node_id = node_id
         self._host = host
+        self._is_free = partial(host_ports.is_free, host)
         self._sandboxes = Sandboxes(f"{prefix}-task-")
         self._book = Book()
         self._encrypted = Encrypted(node_id, self._book, encryption)
@@ -305,9 +301,6 @@ class DataPath:
         others = (each.ports for each, _ in self._places.values() if each.task_id != place.task_id)
         taken = (port for some in (self._guide.everywhere(), *others) for port in some)
         return node_ports.filled(place, taken, self._is_free)
-
-    def _is_free(self, key: PortKey) -> bool:
-        return host_ports.is_free(self._host, key)
 
     def _take(self, news: News) -> None:
         self._fabric.hear(news)

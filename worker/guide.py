@@ -72,7 +72,7 @@ class Guide:
         network = self._book.ingress()
         return (
             any(self.everywhere())
-            or (network is not None and any(self._book.endpoints(network.id)))
+            or (network is not None and len(self._backends(network.id).living) > 0)
             or any(each.ports and not each.lone for each in places)
         )
 
