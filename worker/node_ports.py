@@ -7,6 +7,7 @@ node's. Those that nobody named are chosen from where Linux chooses them too.
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -76,7 +77,7 @@ def _numbered(
 
 def _chosen(port: Port, held: Iterable[PortKey], is_free: IsFree, start: int) -> int:
     protocol, _, address = key_of(port)
-    for number in (*CHOSEN[start:], *CHOSEN[:start]):
+    for number in chain(CHOSEN[start:], CHOSEN[:start]):
         key = (protocol, number, address)
         if not is_taken(key, held) and is_free(key):
             return number

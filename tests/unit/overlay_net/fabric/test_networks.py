@@ -81,9 +81,9 @@ def test_macvlan_stands_on_the_device_that_is_named() -> None:
 
 
 def test_an_internal_macvlan_is_a_bridge_without_its_host() -> None:
-    for options in ({}, {"parent": "eth1"}, {"parent": "eth7"}):
-        fields = {"gateway": "10.0.1.1", "driver_options": options}
-        made = network(driver="macvlan", internal=True, **fields)
+    given: list[dict[str, str]] = [{}, {"parent": "eth1"}, {"parent": "eth7"}]
+    for options in given:
+        made = network(driver="macvlan", internal=True, gateway="10.0.1.1", driver_options=options)
         assert made.bridge == Bridge("swb-0123456789a", frozenset(), 1500)
         assert made.on is On.BRIDGE
         assert made.gateways == {}
