@@ -181,7 +181,8 @@ class DataPath:
     def need(self) -> Need:
         """What the networks of this node need of other programs on its host."""
         made = self._fabric
-        return needed(self._book, made.devices(), made.port, is_built=made.is_built)
+        places = (place for place, _ in self._places.values())
+        return needed(self._book, made.devices(), made.port, places, is_built=made.is_built)
 
     def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
         """The same, but of tasks only for these."""
