@@ -45,7 +45,7 @@ def driver_of(spec: specs_pb2.NetworkSpec) -> str:
 
 def scope_of(spec: specs_pb2.NetworkSpec) -> str:
     """Where the network is: in the whole swarm, or on each node by itself."""
-    return spec.scope or (LOCAL if driver_of(spec) == BRIDGE else SWARM)
+    return spec.scope or (SWARM if driver_of(spec) in (OVERLAY, MACVLAN) else LOCAL)
 
 
 def mtu_of(spec: specs_pb2.NetworkSpec) -> int:

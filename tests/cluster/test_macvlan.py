@@ -53,6 +53,9 @@ def test_tasks_of_all_hosts_meet_on_the_wire(swarm: Swarm, lan: str) -> None:
         swarm.kill_daemon(client.host)
         swarm.start_daemon(client.host)
         assert {wires.ask(of(client), address) for address in places} == found
+    swarm.until(lambda: swarm.ctl("node", "ls", code=None).code == 0, "a manager answers")
+    swarm.until_node(client.host, "Ready")
+    swarm.ctl("network", "check", lan)
     routes = swarm.ctl("service", "exec", "client", "--", "ip", "route").lines
     assert f"default via {base(swarm)}.250 dev eth0" in [line.strip() for line in routes]
 
@@ -72,6 +75,11 @@ def test_an_internal_one_is_each_hosts_own(swarm: Swarm) -> None:
     with serving(swarm, "near"), serving(swarm, "far"):
         assert wires.ask(of(client), near)
         assert fails(lambda: wires.ask(of(client), far))
+        swarm.kill_daemon("w1")
+        swarm.start_daemon("w1")
+        swarm.until_node("w1", "Ready")
+        swarm.ctl("network", "check", "cellar")
+        assert wires.ask(of(client), near)
     for host in ("w1", "registry"):
         beyond = swarm.host(host).address
         assert "unreachable" in fails(lambda a=beyond: wires.ask(of(client), a, 5000))  # type: ignore[misc]
