@@ -19,20 +19,14 @@ from overlay_net.fabric.fabric import OWN_NAMESPACE, Done
 from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
-from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
-from worker import node_ports, placing
+from worker import host_ports, node_ports, placing
 from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.host_fabric import HostFabric
-from worker.network_book import (
-    Book,
-    Item,
-    Key,
-    News,
-)
+from worker.network_book import Book, Item, Key, News
 from worker.node_networks import Means
 from worker.outcome import Outcome
 from worker.steps import concerns, renewed
@@ -68,6 +62,7 @@ class DataPath:
     ) -> None:
         self._node_id = node_id
         self._host = host
+        self._is_free = partial(host_ports.is_free, host)
         self._sandboxes = Sandboxes(f"{prefix}-task-")
         self._book = Book()
         self._encrypted = Encrypted(node_id, self._book, encryption)
@@ -143,9 +138,12 @@ class DataPath:
             routed = [each for each in observed.routed(host) if not each.endswith("/0")]
         return [*routed, *self._wanted.subnets()]
 
-    def published(self) -> frozenset[PortKey]:
-        """Protocol, port and address ("": all) of what this node leads to containers."""
-        return self._guide.published(self._places.values())
+    def grant(self, asked: Iterable[specs_pb2.PortConfig]) -> list[specs_pb2.PortConfig]:
+        """Ports for a container that is no task, which has yet to join with them; REFUSED if one is
+        somebody's.
+        """
+        taken = self._guide.published(self._places.values())
+        return node_ports.granted(asked, taken, self._is_free)
 
     def converge(self, *, look: bool = False) -> None:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
@@ -182,7 +180,8 @@ class DataPath:
     def need(self) -> Need:
         """What the networks of this node need of other programs on its host."""
         made = self._fabric
-        return needed(self._book, made.devices(), made.port, is_built=made.is_built)
+        places = (place for place, _ in self._places.values())
+        return needed(self._book, made.devices(), made.port, places, is_built=made.is_built)
 
     def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
         """The same, but of tasks only for these."""
@@ -221,9 +220,11 @@ class DataPath:
         """
         addresses = placing.addresses(self._book, place)
         node_ports.check_sctp([*place.ports, *self._guide.published_by(place.task_id)])
+        before = self._places.get(place.task_id)
+        if before is None:
+            node_ports.refuse_listened(place.ports, self._is_free)
         place = self._with_ports(place)
         placing.refuse_taken(place, (other for other, _ in self._places.values()))
-        before = self._places.get(place.task_id)
         new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)
         self._put(place, path)
@@ -260,7 +261,7 @@ class DataPath:
         """Nothing is left of any network, as when the node leaves its swarm; the last call."""
         for task_id in [*self._places, *self._sandboxes.all()]:
             self.leave(task_id)
-        self._guide.remove()
+        self._guide.remove(self._fabric.bridges())
         self._fabric.remove()
         self._encrypted.remove()
 
@@ -293,7 +294,7 @@ class DataPath:
         """The place with a number for each of its ports; SwarmError if none is left."""
         others = (each.ports for each, _ in self._places.values() if each.task_id != place.task_id)
         taken = (port for some in (self._guide.everywhere(), *others) for port in some)
-        return node_ports.filled(place, taken, partial(node_ports.is_free, self._host))
+        return node_ports.filled(place, taken, self._is_free)
 
     def _take(self, news: News) -> None:
         self._fabric.hear(news)
@@ -307,13 +308,15 @@ class DataPath:
         in_touch = not self._fabric.is_built or self._fabric.address
         if me is None and in_touch and not self._book.has_own:
             return None
+        # A host that publishes nothing is spared a route that may lie over one of its own.
+        stands = self._guide.publishes(place for place, _ in self._places.values())
+        if self._wanted.stands_in_ingress and not stands and self._fabric.is_built:
+            # Before the way to tasks goes, lest a client wait for what cannot come any more.
+            self._publish()
+        self._wanted.stands_in_ingress = stands
         ports = (each.data_path_port for each in self._book.networks.values())
         port = next(filter(None, ports), VXLAN_PORT)
         self._fabric.stand_on(self._fabric.address if me is None else me.data_path_address, port)
-        # A host that publishes nothing is spared a route that may lie over one of its own.
-        self._wanted.stands_in_ingress = self._guide.publishes(
-            place for place, _ in self._places.values()
-        )
         if me is not None and (trouble := self._encrypted.prepare(me, port, look=look)):
             self._outcome.failed(trouble, stale=False)
         self._wanted.guarded = self._encrypted.guarded

@@ -20,7 +20,6 @@ from overlay_net.dns.resolv import container_text
 from overlay_net.encrypt.encryption import Encryption, Options
 from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.fabric.fabric import OWN_NAMESPACE
-from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from worker.checking import EVERY, NetworkChecks
 from worker.data_path import DataPath
@@ -170,10 +169,12 @@ class KernelNetworks:
             return {}
         return await self._in_thread(lambda: data_path.addresses(task_id))
 
-    async def published(self) -> Collection[PortKey]:
+    async def grant(
+        self, asked: Collection[specs_pb2.PortConfig]
+    ) -> Collection[specs_pb2.PortConfig]:
         """See NodeNetworks."""
-        data_path = self._data_path
-        return () if data_path is None else await self._in_thread(data_path.published)
+        data_path = await self._ready()
+        return await self._in_thread(lambda: data_path.grant(asked))
 
     async def used_subnets(self) -> list[str]:
         """See NodeNetworks."""

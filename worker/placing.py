@@ -48,18 +48,19 @@ def way_out(book: Book, place: Place) -> tuple[str, ...]:
 
 
 def refuse_taken(place: Place, others: Iterable[Place]) -> None:
-    """REFUSED if a container that is no task has a port that the task is to have: the scheduler
-    knows of none of them.
+    """REFUSED if a container that is no task has a port that the place is to have, or the place is
+    such a container's and anybody has it: the scheduler knows of none of them.
     """
-    taken = [key_of(port) for other in others if other.lone for port in other.ports]
+    rivals = [other for other in others if other.task_id != place.task_id]
+    taken = [key_of(p) for other in rivals if other.lone or place.lone for p in other.ports]
     for port in place.ports:
         protocol, number, _ = key = key_of(port)
-        if not place.lone and is_taken(key, taken):
+        if is_taken(key, taken):
             raise SwarmError(
                 Code.REFUSED,
                 f"port {number}/{protocol} of this node is taken",
-                why="a container that is no task publishes it",
-                remedy="stop that, or keep the service off this node",
+                why="another container publishes it",
+                remedy="stop that, or publish another port; or keep the service off this node",
             )
 
 

@@ -7,6 +7,7 @@ from api.v1 import objects_pb2
 from manager.state.changes import StoredObject
 from manager.state.networks import (
     PortKey,
+    chosen_by_node,
     networks_of_service,
     networks_of_task,
     ports_of_service,
@@ -102,7 +103,7 @@ def slot_key(task: objects_pb2.Task) -> SlotKey:
 
 
 class TaskIndexes:
-    """Tasks by service, by node and by slot."""
+    """Tasks by service, by node, by slot, by network, and by ports that nodes chose."""
 
     def __init__(self) -> None:
         self.by_service: Index[str, objects_pb2.Task] = Index(
@@ -117,11 +118,16 @@ class TaskIndexes:
         self.by_network: ManyIndex[str, objects_pb2.Task] = ManyIndex(
             networks_of_task, lambda t: t.id
         )
+        self.by_port: ManyIndex[PortKey, objects_pb2.Task] = ManyIndex(
+            chosen_by_node, lambda t: t.id
+        )
 
     def replace(self, old: objects_pb2.Task | None, new: objects_pb2.Task | None) -> None:
         """Takes `old` out of every index and puts `new` in."""
-        for index in (self.by_service, self.by_node, self.by_slot, self.by_network):
+        for index in (self.by_service, self.by_node, self.by_slot):
             index.replace(old, new)
+        self.by_network.replace(old, new)
+        self.by_port.replace(old, new)
 
 
 class ServiceIndexes:

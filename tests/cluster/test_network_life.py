@@ -11,6 +11,7 @@ from api.v1 import control_pb2, control_pb2_grpc, specs_pb2
 from tests.support import wires
 from tests.support.cluster import TOOLS, Swarm, a_swarm
 from tests.support.host_dump import dump, mentioning, settled
+from tests.support.pulse import EVERY, Pulse
 from tests.support.traffic import (
     HEALTH,
     QUIET,
@@ -182,19 +183,17 @@ def test_names_while_a_daemon_is_killed_and_started(swarm: Swarm, front: str) ->
     web(swarm, replicas=3)
     client_on(swarm, "w1")
     (client,) = swarm.on("client")
-    names = {"names": lambda: lookup(of(client), "web", patience=0.2)}
     found = lookup(of(client), "web")
-    with Load(names) as asking:
+    with Pulse(of(client), "web") as asking:
         asking.goes_on()
         asyncio.run(swarm.host("w1").kill_daemon())
         asyncio.run(swarm.host("w1").start_daemon())
-        swarm.until(lambda: not fails(names["names"]), "names are found again")
-        print(f"names of a container while its daemon was started anew: {asking.lost()}")
-        asking.failed.clear()
+        asking.goes_on()
         swarm.until_node("w1", "Ready")
         asking.goes_on()
-    assert asking.failed == []
-    assert lookup(of(client), "web") == found
+    (gap,) = asking.gaps() or [0]
+    print(f"{gap} questions in a row, {EVERY * gap:.2f} s, met a daemon that was started anew")
+    assert asking.answers == {frozenset(found)}
 
 
 def quiet(name: str, network: str, port: int, replicas: int) -> control_pb2.CreateServiceRequest:

@@ -75,6 +75,9 @@ def test_a_port_of_a_container_is_not_taken_from_it(
     if not is_refused:
         placing.refuse_taken(task, [lone])
         return
-    with pytest.raises(SwarmError) as caught:
-        placing.refuse_taken(task, [lone])
-    assert caught.value.code is Code.REFUSED
+    other = Place("d", (), (asked,), lone=True)
+    for one, rival in ((task, lone), (other, lone), (other, Place("t", (), (has,)))):
+        with pytest.raises(SwarmError) as caught:
+            placing.refuse_taken(one, [rival])
+        assert caught.value.code is Code.REFUSED
+    placing.refuse_taken(lone, [lone])  # it joins with more networks than before
