@@ -15,12 +15,11 @@ from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
 from hostkit import netns
-from hostkit.netlink import Netlink, open_socket
+from hostkit.netlink import Netlink
 from hostkit.netlink_message import Message
 from overlay_net import nfnetlink
 from overlay_net.failures import legible, told
 from overlay_net.nfnetlink import Table
-from overlay_net.nft_generation import Generations
 
 LIBRARY = "libnftables.so.1"
 
@@ -71,7 +70,9 @@ class LibNft:
     def generation(self, target: Path) -> int:
         """See Nft. Costs some 20 us."""
         with self._lock:
-            return self._context(target).generations.now()
+            with told("asking how often nftables changed"):
+                answer = self._context(target).netlink.get(nfnetlink.ASK_GENERATION)
+            return nfnetlink.generation(answer)
 
     def send(self, target: Path, messages: Sequence[Message]) -> None:
         """As `run`, of messages of `nfnetlink`: a fraction of the cost."""
@@ -104,28 +105,37 @@ class LibNft:
             return context
         if context:  # the name stands for another namespace by now
             self._contexts.pop(target).close()
-        made = netns.call_in(target, lambda: _Context(self._library, namespace))
-        self._contexts[target] = made
+        made = self._contexts[target] = _Context(self._library, target, namespace)
         return made
 
 
 class _Context:
-    """A context of the library, with its outputs kept in memory."""
+    """The kernel's nftables in one namespace, of a file and its identity.
 
-    def __init__(self, library: ctypes.CDLL, namespace: tuple[int, int]) -> None:
+    That of the library, with its outputs kept in memory, is made when it is needed first: what goes
+    as messages, as nearly all in a container, needs none.
+    """
+
+    def __init__(self, library: ctypes.CDLL, target: Path, namespace: tuple[int, int]) -> None:
         self.namespace = namespace
+        self.netlink = Netlink.inside(target, nfnetlink.NETFILTER)
+        self._target = target
         self._library = library
-        self._handle = library.nft_ctx_new(0)
-        if not self._handle:
+        self._handle: int | None = None
+
+    def _open(self) -> int:
+        handle: int | None = netns.call_in(self._target, lambda: self._library.nft_ctx_new(0))
+        if not handle:
             raise SwarmError(
                 Code.INTERNAL, "nftables gives no context", remedy="is this run as root?"
             )
-        self.generations = Generations()
-        self.netlink = Netlink(open_socket(nfnetlink.NETFILTER))
-        library.nft_ctx_buffer_output(self._handle)
-        library.nft_ctx_buffer_error(self._handle)
+        self._library.nft_ctx_buffer_output(handle)
+        self._library.nft_ctx_buffer_error(handle)
+        return handle
 
     def run(self, text: str, *, as_json: bool = False) -> str:
+        if self._handle is None:
+            self._handle = self._open()
         flags = _JSON | _NUMERIC_PRIORITIES if as_json else _NUMERIC_PROTOCOLS
         self._library.nft_ctx_output_set_flags(self._handle, flags)
         failed = self._library.nft_run_cmd_from_buffer(self._handle, text.encode())
@@ -137,9 +147,9 @@ class _Context:
         return output.decode()
 
     def close(self) -> None:
-        self.generations.close()
         self.netlink.close()
-        self._library.nft_ctx_free(self._handle)
+        if self._handle is not None:
+            self._library.nft_ctx_free(self._handle)
 
 
 def _refusal(error: str) -> SwarmError:

@@ -1,6 +1,7 @@
 """Tables of nftables kept as wished. What to change is decided in ruleset; this obeys."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -41,6 +42,18 @@ class Tables:
         if not text:
             self._looked[self._key(target, base)] = generation
         return text
+
+    def begin(self, target: Path, base: Base, held: Held, send: Callable[[], None]) -> bool:
+        """Makes a table where none is: `send` does so, and the kernel holds this of it then.
+
+        False, and nothing is done, if the kernel refuses: `apply` all then.
+        """
+        try:
+            send()
+        except SwarmError:
+            return False
+        self._held[self._key(target, base)] = replace(held, version=base.version)
+        return True
 
     def amend(
         self, target: Path, base: Base, gone: Held, fresh: Held, send: Callable[[], None]

@@ -10,6 +10,7 @@ import pytest
 
 from api.v1 import network_pb2
 from hostkit import netns
+from overlay_net.balance import views
 from overlay_net.balance.shell import Balance, Sandbox
 from overlay_net.balance.views import View, view
 from overlay_net.nft import LibNft
@@ -154,6 +155,33 @@ def test_the_connections_of_a_task_that_is_gone_end_at_once(group: Group) -> Non
         with pytest.raises(ConnectionError):
             wires.echoes(stream)
     assert all(wires.echoes(stream) for stream in by_task["b"])
+
+
+def test_so_they_do_in_a_container_that_was_led_to_more_tasks_than_it_remembers(
+    group: Group,
+) -> None:
+    group.tell("ab")
+    others = [f"10.77.{number // 250}.{number % 250 + 1}" for number in range(views.MOST)]
+    for step in ("a", "b"):
+        filled = f"add element {views.BASE.at} used4 {{ {', '.join(others)} }}\n"
+        group.nft.run(group.client, filled)
+        held = [group.net.hold(group.client, VIP) for _ in range(2)]
+        by_task = {wires.said(stream)[0]: stream for stream in held}
+        group.tell("ab".replace(step, ""))
+        with pytest.raises(ConnectionError):
+            wires.echoes(by_task[step])
+        group.tell("ab")
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+def test_a_container_that_is_new(group: Group, *, sticky: bool) -> None:
+    known = {"net": told("ab", sticky=sticky)}
+    group.balance.apply(group.sandbox("client"), known, new=True)
+    assert len(group.answers(4)) == (1 if sticky else 2)
+    group.tell("", stopping="ab")
+    with pytest.raises(ConnectionRefusedError):
+        wires.ask(group.client, VIP6)
+    assert group.balance.differences(group.sandbox("client"), {"net": told("", "ab")}) == []
 
 
 # Programs with one socket for both versions, as Java's, reach IPv4 by a mapped address.
