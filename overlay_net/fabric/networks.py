@@ -53,13 +53,18 @@ class NetworkForm:
 
     def leg(self, sandbox: str, addresses: Iterable[str]) -> tuple[LegKey, Leg]:
         """The leg of a sandbox with these addresses in it."""
-        given = frozenset(_complete(address, self.subnets) for address in addresses)
+        given, mac = _given(tuple(addresses), self.subnets)
         name = "ing" if self.ingress else "eth"
-        key = LegKey(sandbox, hardware_address(given))
-        return key, Leg(self.on, self.parent, self.mtu, given, name)
+        return LegKey(sandbox, mac), Leg(self.on, self.parent, self.mtu, given, name)
 
 
 @functools.lru_cache(maxsize=4096)
+def _given(addresses: tuple[str, ...], subnets: tuple[str, ...]) -> tuple[frozenset[str], bytes]:
+    """Whole addresses, and the hardware address that goes with them."""
+    given = frozenset(_complete(address, subnets) for address in addresses)
+    return given, hardware_address(given)
+
+
 def _complete(address: str, subnets: tuple[str, ...]) -> str:
     """As the kernel shows it, with prefix length: its own, or that of the subnet it is of."""
     if "/" in address:

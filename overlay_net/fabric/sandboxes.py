@@ -32,7 +32,7 @@ class Sandboxes:
         path = netns.ensure(self._name(task_id))
         netns.call_in(path, _settle)
         with Netlink.inside(path) as inside:
-            loopback = links.read_link(inside.get(links.ask_link("lo"))).index
+            loopback = links.read_index(inside.get(links.ask_link("lo")))
             inside.ask(*links.bring_up(loopback, link_local=True))
         return str(path)
 
