@@ -148,6 +148,14 @@ _ALL = (
         "reading the snapshot and the objects in it",
     ),
     Figure(
+        "young_pass",
+        "longest pass of the cyclic collector while 100,000 tasks are placed",
+        "ms",
+        25,
+        UNKNOWN,
+        "looking at some 25,000 young objects, again at those that lived through five passes",
+    ),
+    Figure(
         "report_10k",
         "10,000 new tasks placed, assigned and reported as running by 1,000 simulated agents",
         "s",
