@@ -29,7 +29,7 @@ from overlay_net.encrypt.encryption import Options
 from overlay_net.encrypt.key_file import KeyFile
 from overlay_net.encrypt.key_ring import KeyRing
 from runtime.conmon_driver import ConmonDriver
-from runtime.image.registry import RegistryOptions
+from runtime.image.endpoint import RegistryOptions
 from runtime.image.store import ImageStore
 from swarmctl.host_service import HostService
 from swarmctl.lives import Lives
