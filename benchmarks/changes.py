@@ -8,6 +8,7 @@ included. Needs no lab: a namespace stands for the host; all go afterwards.
 
 import contextlib
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -24,6 +25,7 @@ from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.nft import LibNft
 from worker.data_path import DataPath
 from worker.network_book import Item, change_of
+from worker.redirects import Redirects
 from worker.task_place import Place
 
 HERE = 50
@@ -39,8 +41,11 @@ Message = dispatcher_pb2.AssignmentsMessage
 class Node:
     """A node in a network of so many endpoints, of which the first HERE may be its own."""
 
-    def __init__(self, data_path: DataPath, endpoints: int, per_service: int) -> None:
+    def __init__(
+        self, data_path: DataPath, redirects: Redirects, endpoints: int, per_service: int
+    ) -> None:
         self._data_path = data_path
+        self._redirects = redirects
         self._endpoints = endpoints
         self._per_service = per_service
         told: list[Item] = [_network()]
@@ -54,7 +59,8 @@ class Node:
 
     def join(self, number: int) -> None:
         """One of its tasks gets its network stack."""
-        self._data_path.join(Place(f"t{number}", ("front",)))
+        made = self._data_path.join(Place(f"t{number}", ("front",)))
+        self._redirects.lead(Path(made.path), 40_000, 40_000)
 
     def change(self, number: int) -> None:
         """A task elsewhere serves no more, or again."""
@@ -98,11 +104,10 @@ def measure_changes() -> Measured:
 
 
 def measure_joins() -> Measured:
-    """join_1k; beside it the same in a smaller network."""
-    return Measured(
-        _joins(_ENDPOINTS),
-        {"of_100_endpoints": statistics.median(_joins(_ENDPOINTS // 10))},
-    )
+    """join_1k; beside it the same in a smaller network, and what this process grew by for each."""
+    smaller, _ = _joins(_ENDPOINTS // 10)
+    joins, grown = _joins(_ENDPOINTS)
+    return Measured(joins, {"of_100_endpoints": statistics.median(smaller), "rss_kib": grown})
 
 
 MEASURES: Mapping[str, Callable[[], Measured]] = {
@@ -125,15 +130,24 @@ def _changes(endpoints: int, per_service: int) -> list[float]:
     return runs
 
 
-def _joins(endpoints: int) -> list[float]:
-    """Milliseconds each; the first ones, which also make what all share, do not count."""
-    runs = []
+def _joins(endpoints: int) -> tuple[list[float], float]:
+    """Milliseconds each, and KiB; the first ones, which also make what all share, do not count."""
+    first, runs = HERE // 2, []
     with _node(endpoints, _PER_SERVICE) as node:
         for number in range(HERE):
+            if number == first:
+                before = _resident()
             begun = time.process_time()
             node.join(number)
             runs.append(1000 * (time.process_time() - begun))
-    return runs[-HERE // 2 :]
+        grown = (_resident() - before) / (HERE - first)
+    return runs[first:], grown
+
+
+def _resident() -> int:
+    """KiB of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() // 1024
 
 
 @contextlib.contextmanager
@@ -149,7 +163,7 @@ def _node(endpoints: int, per_service: int) -> Iterator[Node]:
         encrypts = Encryption(nft, ring, Options(host=host))
         data_path = DataPath("me", nft, encrypts, host=host, prefix=f"{name}-net")
         try:
-            yield Node(data_path, endpoints, per_service)
+            yield Node(data_path, Redirects(nft), endpoints, per_service)
         finally:
             data_path.clear()
 

@@ -11,11 +11,12 @@ from hostkit.netlink_message import attribute, nest, text
 VALUE = 1  # NFTA_DATA_VALUE
 FAMILIES = {4: 2, 16: 10}  # NFPROTO_*, by the length of an address
 NFPROTO, L4PROTO = 15, 16  # NFT_META_*
+UDP, TCP = 17, 6
 STATE, STATUS = 0, 2  # NFT_CT_*
 TCP_RESET, ICMPX = 1, 2  # NFT_REJECT_*
 _REGISTER = 1
 _EQUAL, _UNEQUAL = 0, 1  # NFT_CMP_*
-_NETWORK_HEADER = 1
+_NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _DESTINATIONS = {4: 16, 16: 24}  # where it stands in the header, by the length of an address
 _DESTINATION_NAT = 1
 
@@ -60,6 +61,21 @@ def destination(length: int) -> bytes:
     return _expression("payload", number(1, _REGISTER) + where)
 
 
+def goes_to(protocol: int, address: bytes, port: int) -> bytes:
+    """Goes on if the packet is for this address, by this protocol, and for this port."""
+    transport = number(2, _TRANSPORT_HEADER) + number(3, 2) + number(4, 2)
+    return b"".join(
+        (
+            destination(len(address)),
+            _compare(_EQUAL, address),
+            meta(L4PROTO),
+            equals(protocol),
+            _expression("payload", number(1, _REGISTER) + transport),
+            _compare(_EQUAL, port.to_bytes(2, "big")),
+        )
+    )
+
+
 def go_by(verdicts: str) -> bytes:
     """Goes where a map says, by what was read."""
     return _expression("lookup", number(2, _REGISTER) + number(3, 0) + text(1, verdicts))
@@ -85,6 +101,16 @@ def lead_to(length: int) -> bytes:
     """Changes the destination to the address, of so many bytes, that was read."""
     family = number(2, FAMILIES[length])
     return _expression("nat", number(1, _DESTINATION_NAT) + family + number(3, _REGISTER))
+
+
+def lead_to_port(address: bytes, port: int) -> bytes:
+    """Changes the destination to this."""
+    values = (_REGISTER, address), (_REGISTER + 1, port.to_bytes(2, "big"))
+    given = (number(1, into) + nest(2, attribute(VALUE, value)) for into, value in values)
+    made = b"".join(_expression("immediate", each) for each in given)
+    registers = number(3, _REGISTER) + number(5, _REGISTER + 1)
+    family = number(2, FAMILIES[len(address)])
+    return made + _expression("nat", number(1, _DESTINATION_NAT) + family + registers)
 
 
 def reject(kind: int, code: int) -> bytes:

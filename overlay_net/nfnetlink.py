@@ -29,12 +29,14 @@ from overlay_net.nf_expressions import number
 
 NETFILTER = 12  # the protocol of the socket
 _SUBSYSTEM = 10 << 8
-_NEW_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _NEW_SET = (
-    _SUBSYSTEM | kind for kind in (0, 3, 5, 6, 9)
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _DELETE_CHAIN, _NEW_RULE, _NEW_SET = (
+    _SUBSYSTEM | kind for kind in (0, 2, 3, 5, 6, 9)
 )
 _NEW_ELEMENTS, _GET_ELEMENTS, _DELETE_ELEMENTS = (_SUBSYSTEM | kind for kind in (12, 13, 14))
 _APPEND = 0x800
-_INET = 1
+INET, IPV4 = 1, 2  # NFPROTO_*: families of tables
+OUTPUT, POSTROUTING = 3, 4  # NF_INET_*
+DESTINATIONS = -100  # NF_IP_PRI_NAT_DST
 _HEADER = struct.Struct("!BBH")  # struct nfgenmsg, without version
 _BEGIN, _END = 16, 17
 
@@ -53,7 +55,6 @@ _INTEGER = 4  # libnftables' number of the type, by which it shows keys
 _TYPES = {4: 7, 16: 8}  # by length: ipv4_addr, ipv6_addr
 # To whom lists a set or map: in whose byte order its keys and its values are.
 _HOST, _NETWORK = 1, 2
-_TCP = 6
 _PORT_UNREACHABLE = 1
 _AT_ONCE = 500
 """Elements in one message: an attribute has 64 KiB at most."""
@@ -66,14 +67,18 @@ def batch(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 class Table:
-    """A table of family inet, by its name."""
+    """A table, by its name."""
 
-    def __init__(self, name: str) -> None:
-        self._head = _HEADER.pack(_INET, 0, 0) + text(1, name)
+    def __init__(self, name: str, family: int = INET) -> None:
+        self._head = _HEADER.pack(family, 0, 0) + text(1, name)
 
     def begin(self) -> Message:
         """The table itself."""
         return Message(_NEW_TABLE, CREATE, self._head + number(2, 0))
+
+    def end(self) -> Message:
+        """Takes the table away, with all that is in it."""
+        return Message(_DELETE_TABLE, 0, self._head)
 
     def chain(self, name: str) -> Message:
         """A chain that others lead to."""
@@ -239,5 +244,5 @@ def _orders(keys: int, values: int | None = None) -> bytes:
 
 
 _GO = number(1, _GOTO)
-_RESET = nf.rule(nf.meta(nf.L4PROTO), nf.equals(_TCP), nf.reject(nf.TCP_RESET, 0))
+_RESET = nf.rule(nf.meta(nf.L4PROTO), nf.equals(nf.TCP), nf.reject(nf.TCP_RESET, 0))
 _REFUSE = nf.rule(nf.reject(nf.ICMPX, _PORT_UNREACHABLE))

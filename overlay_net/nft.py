@@ -1,8 +1,9 @@
 """nftables in this process, by libnftables: no `nft` is forked. It knows nothing of what the rules
 mean.
 
-A context is made by a thread inside a network namespace and stays there; it is kept, for making one
-costs more than most transactions. Each `run` is one transaction: all of it happens, or nothing.
+A context is made by a thread inside a network namespace and stays there. Those that were used last
+are kept, for making one costs half as much as a transaction; not all, for each holds more than half
+a MiB. Each `run` is one transaction: all of it happens, or nothing.
 """
 
 import ctypes
@@ -29,6 +30,7 @@ _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 _NUMERIC_PROTOCOLS = 1 << 6
 _NUMERIC_PRIORITIES = 1 << 5
 _LONGEST_ERROR = 2000
+_KEPT = 4
 
 
 class Nft(Protocol):
@@ -52,17 +54,18 @@ class LibNft:
     def __init__(self) -> None:
         self._library = _load()
         self._contexts: dict[Path, _Context] = {}
+        self._used: list[_Context] = []  # those with a context of the library, the last one last
         self._lock = threading.Lock()  # the library has variables of its own
 
     def run(self, target: Path, text: str) -> None:
         """See Nft."""
         with self._lock:
-            self._context(target).run(text)
+            self._reader(target).run(text)
 
     def ask(self, target: Path, text: str) -> list[JsonObject]:
         """See Nft."""
         with self._lock:
-            answer = self._context(target).run(text, as_json=True)
+            answer = self._reader(target).run(text, as_json=True)
         with legible("what nftables says"):
             objects = json.loads(answer)["nftables"] if answer else []
             return [each for each in objects if "metainfo" not in each]
@@ -90,13 +93,13 @@ class LibNft:
         """
         with self._lock:
             if context := self._contexts.pop(target, None):
-                context.close()
+                self._let_go(context)
 
     def close(self) -> None:
         """Let go of all namespaces."""
         with self._lock:
             while self._contexts:
-                self._contexts.popitem()[1].close()
+                self._let_go(self._contexts.popitem()[1])
 
     def _context(self, target: Path) -> "_Context":
         namespace = _identity(target)
@@ -104,9 +107,21 @@ class LibNft:
         if context and context.namespace == namespace:
             return context
         if context:  # the name stands for another namespace by now
-            self._contexts.pop(target).close()
+            self._let_go(self._contexts.pop(target))
         made = self._contexts[target] = _Context(self._library, target, namespace)
         return made
+
+    def _reader(self, target: Path) -> "_Context":
+        """One that reads text now; those that did so longest ago give back their memory."""
+        context = self._context(target)
+        self._used = [*(each for each in self._used if each is not context), context]
+        while len(self._used) > _KEPT:
+            self._used.pop(0).rest()
+        return context
+
+    def _let_go(self, context: "_Context") -> None:
+        self._used = [each for each in self._used if each is not context]
+        context.close()
 
 
 class _Context:
@@ -146,10 +161,15 @@ class _Context:
             raise _refusal(error.decode(errors="replace"))
         return output.decode()
 
-    def close(self) -> None:
-        self.netlink.close()
+    def rest(self) -> None:
+        """Lets go of the library's context; the next text makes another."""
         if self._handle is not None:
             self._library.nft_ctx_free(self._handle)
+            self._handle = None
+
+    def close(self) -> None:
+        self.netlink.close()
+        self.rest()
 
 
 def _refusal(error: str) -> SwarmError:

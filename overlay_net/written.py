@@ -1,5 +1,6 @@
 """Tables of nftables that are always written whole, and whether they still stand so."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -15,12 +16,20 @@ class Written:
         self._texts: dict[tuple[Path, str], str] = {}
         self._looked: dict[tuple[Path, str], int] = {}
 
-    def write(self, target: Path, table: str, text: str) -> None:
-        """Commands that make the table (family and name) anew, or remove it: one transaction."""
+    def write(
+        self, target: Path, table: str, text: str, send: Callable[[], None] | None = None
+    ) -> None:
+        """Commands that make the table (family and name) anew, or remove it: one transaction.
+
+        `send` does the same in another way.
+        """
         key = target, table
         self._texts.pop(key, None)
         self._looked.pop(key, None)
-        self._nft.run(target, text)
+        if send is None:
+            self._nft.run(target, text)
+        else:
+            send()
         self._texts[key] = text
 
     def stands(self, target: Path, table: str, text: str) -> bool:

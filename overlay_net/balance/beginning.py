@@ -10,10 +10,9 @@ from functools import cache
 from hostkit.netlink_message import Message
 from overlay_net import nf_expressions as nf
 from overlay_net.balance.views import BASE, MOST, TABLE
+from overlay_net.nfnetlink import DESTINATIONS, OUTPUT, POSTROUTING
 
 _NEW, _LED = 0x8, 0x20  # of a connection's state and status: nothing answered it; sent elsewhere
-_OUTPUT, _POSTROUTING = 3, 4  # NF_INET_*
-_DESTINATIONS = -100  # NF_IP_PRI_NAT_DST
 _LENGTHS = {"4": 4, "6": 16}
 
 
@@ -23,8 +22,8 @@ def messages() -> tuple[Message, ...]:
     numbers = itertools.count(1)
     made = [
         TABLE.begin(),
-        TABLE.hooked("output", "nat", _OUTPUT, _DESTINATIONS),
-        TABLE.hooked("remember", "filter", _POSTROUTING, 0),
+        TABLE.hooked("output", "nat", OUTPUT, DESTINATIONS),
+        TABLE.hooked("remember", "filter", POSTROUTING, 0),
         TABLE.chain(BASE.version),
     ]
     for family, length in _LENGTHS.items():

@@ -10,6 +10,7 @@ from api.errors import SwarmError
 from overlay_net import ruleset
 from overlay_net.balance import beginning, views
 from overlay_net.balance.views import Service
+from overlay_net.dns import redirect
 from overlay_net.nft import LibNft
 from overlay_net.ruleset import Content, Held
 from tests.support.wires import Wires
@@ -95,6 +96,15 @@ def test_a_table_begins_as_its_text_says(kernels: tuple[Kernel, Kernel], net: Wi
         nft.send(begun.path, [*beginning.messages(), *views.messages((), web)])
         by_text.text([], [each.service for each in web])
         assert begun.listing() == by_text.listing()
+
+
+def test_the_way_to_the_name_server_is_as_its_text_says(net: Wires) -> None:
+    with contextlib.closing(LibNft()) as nft:
+        text, sent = (Kernel(net, name, nft, empty=True) for name in ("text", "sent"))
+        for udp, tcp in ((40_000, 50_000), (40_001, 50_001)):
+            nft.run(text.path, redirect.ruleset(udp, tcp))
+            nft.send(sent.path, redirect.messages(udp, tcp))
+            assert sent.listing() == text.listing()
 
 
 def test_a_transaction_that_is_refused_changes_nothing(kernels: tuple[Kernel, Kernel]) -> None:

@@ -41,6 +41,15 @@ def test_a_context_stays_in_its_namespace(net: Wires, nft: LibNft) -> None:
     assert names(nft, second) == []
 
 
+def test_more_namespaces_than_contexts_that_are_kept(net: Wires, nft: LibNft) -> None:
+    targets = [net.namespace(str(number)) for number in range(8)]
+    for target in targets:
+        nft.run(target, f"add table inet {target.name}")
+    nft.forget(targets[-1])
+    for target in reversed(targets):
+        assert names(nft, target) == [target.name]
+
+
 def test_a_transaction_happens_wholly_or_not_at_all(net: Wires, nft: LibNft) -> None:
     target = net.namespace("a")
     with pytest.raises(SwarmError, match="No such file") as refused:
