@@ -10,7 +10,7 @@ Layouts: include/uapi/linux/netfilter/nf_tables.h.
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -56,6 +56,7 @@ _TYPES = {4: 7, 16: 8}  # by length: ipv4_addr, ipv6_addr
 # To whom lists a set or map: in whose byte order its keys and its values are.
 _HOST, _NETWORK = 1, 2
 _PORT_UNREACHABLE = 1
+_LISTED = NESTED | 3  # NFTA_SET_ELEM_LIST_ELEMENTS
 _AT_ONCE = 500
 """Elements in one message: an attribute has 64 KiB at most."""
 
@@ -102,7 +103,7 @@ class Table:
 
     def rule(self, chain: str, *expressions: bytes) -> Message:
         """The next rule of a chain."""
-        return self._rule(text(2, chain), nf.rule(*expressions))
+        return self._rule(_label(chain), nf.rule(*expressions))
 
     def spread(self, name: str, families: Sequence[Sequence[bytes]], first: int) -> list[Message]:
         """A new chain, which gives connections in turn to the addresses of each family.
@@ -110,13 +111,14 @@ class Table:
         `first`: a number for the map of the first family, of its own within the transaction, as are
         those after it. Who comes by a family without addresses is refused, as `spread.rules` says.
         """
-        label = text(2, name)
+        label = _label(name)
         made = [self.chain(name)]
         for count, addresses in enumerate(families, first):
             if addresses:
+                shape = len(addresses[0]), len(addresses), count
+                made.append(Message(_NEW_SET, CREATE, self._head + _numbered(*shape)))
                 made += self._map(addresses, count)
-                steps = _in_turn(len(addresses[0]), len(addresses), count)
-                made.append(self._rule(label, steps))
+                made.append(self._rule(label, _in_turn(*shape)))
         if not all(families):
             made += [self._rule(label, _RESET), self._rule(label, _REFUSE)]
         return made
@@ -148,17 +150,16 @@ class Table:
         keys = number(3, flags) + number(4, _TYPES[length]) + number(5, length)
         return self._message(_NEW_SET, CREATE, text(2, name) + keys + number(10, made) + more)
 
-    def _map(self, addresses: Sequence[bytes], made: int) -> Iterator[Message]:
-        yield self._message(_NEW_SET, CREATE, _numbered(len(addresses[0]), len(addresses), made))
-        head = _anonymous(made)
-        for start in range(0, len(addresses), _AT_ONCE):
-            elements = nest(3, _slots(start, addresses[start : start + _AT_ONCE]))
-            yield self._message(_NEW_ELEMENTS, CREATE, head + elements)
+    def _map(self, addresses: Sequence[bytes], made: int) -> list[Message]:
+        head = self._head + _anonymous(made)
+        starts = range(0, len(addresses), _AT_ONCE)
+        slots = (_slots(start, addresses[start : start + _AT_ONCE]) for start in starts)
+        return [Message(_NEW_ELEMENTS, CREATE, head + attribute(_LISTED, s)) for s in slots]
 
     def _elements(self, kind: int, flags: int, name: str, found: Sequence[bytes]) -> list[Message]:
         parts = (found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE))
         label = text(2, name)
-        return [self._message(kind, flags, label + nest(3, *map(_listed, p))) for p in parts]
+        return [self._message(kind, flags, label + nest(_LISTED, *map(_listed, p))) for p in parts]
 
 
 def generation(answer: Answer) -> int:
@@ -189,7 +190,13 @@ def _key(address: str) -> bytes:
 
 
 def _goto(chain: str) -> bytes:
-    return nest(_DATA, nest(_VERDICT, _GO, text(2, chain)))
+    return nest(_DATA, nest(_VERDICT, _GO, _label(chain)))
+
+
+@lru_cache(maxsize=1024)
+def _label(chain: str) -> bytes:
+    """A chain's name, as rules and verdicts have it."""
+    return text(2, chain)
 
 
 def _slots(start: int, addresses: Sequence[bytes]) -> bytes:
