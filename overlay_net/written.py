@@ -21,15 +21,13 @@ class Written:
     ) -> None:
         """Commands that make the table (family and name) anew, or remove it: one transaction.
 
-        `send` does the same in another way.
+        `send` does the same in another way; if the kernel refuses it so, it is told in commands.
         """
         key = target, table
         self._texts.pop(key, None)
         self._looked.pop(key, None)
-        if send is None:
+        if send is None or not _done(send):
             self._nft.run(target, text)
-        else:
-            send()
         self._texts[key] = text
 
     def stands(self, target: Path, table: str, text: str) -> bool:
@@ -63,3 +61,11 @@ class Written:
             if "rule" in each:
                 counts[str(each["rule"]["chain"])] += 1
         return counts
+
+
+def _done(send: Callable[[], None]) -> bool:
+    try:
+        send()
+    except SwarmError:
+        return False
+    return True
