@@ -136,7 +136,7 @@ _ALL = (
         "MiB",
         95,
         "138",
-        "modules, in MiB: asyncio with OpenSSL 11, gRPC 10, cryptography 11, managers and the API 9",
+        "modules, in MiB: asyncio with OpenSSL 11, gRPC 10, cryptography 11, the API 6",
     ),
     Figure(
         "raft_store_100k",

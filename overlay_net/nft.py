@@ -47,6 +47,9 @@ class Nft(Protocol):
     def generation(self, target: Path) -> int:
         """A number that each transaction in the namespace changes, whoever made it."""
 
+    def foreign(self, target: Path) -> int:
+        """The same, but for those that were made here: what we changed we need not look at."""
+
 
 class LibNft:
     """Nft with one context per namespace. Any thread may call it; calls wait for each other."""
@@ -60,7 +63,9 @@ class LibNft:
     def run(self, target: Path, text: str) -> None:
         """See Nft."""
         with self._lock:
-            self._reader(target).run(text)
+            context = self._reader(target)
+            context.run(text)
+            context.has_changed()
 
     def ask(self, target: Path, text: str) -> list[JsonObject]:
         """See Nft."""
@@ -73,14 +78,20 @@ class LibNft:
     def generation(self, target: Path) -> int:
         """See Nft. Costs some 20 us."""
         with self._lock:
-            with told("asking how often nftables changed"):
-                answer = self._context(target).netlink.get(nfnetlink.ASK_GENERATION)
-            return nfnetlink.generation(answer)
+            return self._context(target).generation()
+
+    def foreign(self, target: Path) -> int:
+        """See Nft."""
+        with self._lock:
+            context = self._context(target)
+            return context.generation() - context.own
 
     def send(self, target: Path, messages: Sequence[Message]) -> None:
         """As `run`, of messages of `nfnetlink`: a fraction of the cost."""
         with self._lock, told("a change of nftables"):
-            self._context(target).netlink.transact(nfnetlink.batch(messages))
+            context = self._context(target)
+            context.netlink.transact(nfnetlink.batch(messages))
+            context.has_changed()
 
     def members(self, target: Path, table: Table, name: str) -> frozenset[str]:
         """The addresses in a set of a table."""
@@ -137,6 +148,21 @@ class _Context:
         self._target = target
         self._library = library
         self._handle: int | None = None
+        self.own = 0
+        """Transactions made here."""
+        self._last = self.generation()
+
+    def generation(self) -> int:
+        """The present one."""
+        with told("asking how often nftables changed"):
+            self._last = nfnetlink.generation(self.netlink.get(nfnetlink.ASK_GENERATION))
+        return self._last
+
+    def has_changed(self) -> None:
+        """A transaction was made here. If others made one at the same time, it counts as theirs."""
+        before = self._last
+        if self.generation() == before + 1:
+            self.own += 1
 
     def _open(self) -> int:
         handle: int | None = netns.call_in(self._target, lambda: self._library.nft_ctx_new(0))

@@ -26,21 +26,23 @@ class Written:
         key = target, table
         self._texts.pop(key, None)
         self._looked.pop(key, None)
+        foreign = self._nft.foreign(target)
         if send is None or not _done(send):
             self._nft.run(target, text)
         self._texts[key] = text
+        self._looked[key] = foreign
 
     def stands(self, target: Path, table: str, text: str) -> bool:
         """Whether this was written last, and the kernel's chains have as many rules."""
         key = target, table
         if self._texts.get(key) != text:
             return False
-        generation = self._nft.generation(target)
-        if self._looked.get(key) == generation:
+        foreign = self._nft.foreign(target)
+        if self._looked.get(key) == foreign:
             return True
         stands = self._counts(target, table) == ruleset.counted(text)
         if stands:
-            self._looked[key] = generation
+            self._looked[key] = foreign
         return stands
 
     def forget(self, target: Path) -> None:

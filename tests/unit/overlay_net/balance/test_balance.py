@@ -16,10 +16,12 @@ from overlay_net.balance.views import View, view
 from overlay_net.nft import LibNft
 from tests.support import wires
 from tests.support.backends import gathered
+from tests.support.nft_command import NftCommand
 from tests.support.wires import Wires
 
 pytestmark = pytest.mark.root
 
+OTHERS = NftCommand()
 VIP, VIP6 = "10.0.1.2", "fd00:1::2"
 TASKS = {"a": 11, "b": 12, "c": 13}
 POOLS = ("10.0.1.0/24", "fd00:1::/64")
@@ -231,12 +233,12 @@ def test_rules_that_somebody_flushed_come_back(group: Group) -> None:
     group.tell("a", stopping="b")
     held = group.net.hold(group.client, VIP)
     assert wires.said(held)[0] == "a"
-    group.nft.run(group.client, "flush ruleset")
+    OTHERS.run(group.client, "flush ruleset")
     group.tell("b")
     assert group.answers(2) == {"b": 2}
     with pytest.raises(ConnectionError):
         wires.echoes(held)
-    group.nft.run(group.client, "flush ruleset")
+    OTHERS.run(group.client, "flush ruleset")
     group.balance.apply(group.sandbox("client"), {"net": told("b")}, look=True)
     assert group.answers(2) == {"b": 2}
 
@@ -251,7 +253,7 @@ def test_a_container_that_left_a_network_loses_its_services(group: Group) -> Non
 
 def test_a_table_that_somebody_flushed_is_made_whole_by_the_next_change(group: Group) -> None:
     group.tell("ab")
-    group.nft.run(group.client, "flush ruleset\n")
+    OTHERS.run(group.client, "flush ruleset\n")
     group.tell("bc")
     assert group.answers(4) == {"b": 2, "c": 2}
 
