@@ -153,7 +153,7 @@ class Balance:
         for name in sorted({views.used(address) for address in gone}):
             seen = self._nft.members(sandbox.namespace, views.TABLE, name)
             if not views.knows_all(seen):
-                conntrack.cut_from(sandbox.namespace, gone)
+                conntrack.cut_from(sandbox.namespace, {a for a in gone if views.used(a) == name})
             elif used := seen & gone:
                 conntrack.cut_from(sandbox.namespace, used)
                 self._nft.send(sandbox.namespace, views.TABLE.delete(name, used))

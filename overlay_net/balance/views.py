@@ -231,7 +231,7 @@ def _own(service: Service) -> str:
 
 
 _WRITTEN = [
-    spread.rules(addresses, spread.Way(sticky=sticky), ("ip",))
+    spread.rules(addresses, spread.Way(sticky=sticky))
     for addresses in ((), ("10.0.0.1", "fd00::1"))
     for sticky in (False, True)
 ]
