@@ -53,13 +53,20 @@ class NetworkForm:
 
     def leg(self, sandbox: str, addresses: Iterable[str]) -> tuple[LegKey, Leg]:
         """The leg of a sandbox with these addresses in it."""
-        given = frozenset(_complete(address, self.subnets) for address in addresses)
-        name = "ing" if self.ingress else "eth"
-        key = LegKey(sandbox, hardware_address(given))
-        return key, Leg(self.on, self.parent, self.mtu, given, name)
+        form = self.on, self.parent, self.mtu, self.ingress, self.subnets
+        mac, leg = _leg(*form, tuple(addresses))
+        return LegKey(sandbox, mac), leg
 
 
 @functools.lru_cache(maxsize=4096)
+def _leg(
+    on: On, parent: str, mtu: int, ingress: bool, subnets: tuple[str, ...], given: tuple[str, ...]
+) -> tuple[bytes, Leg]:
+    """With its hardware address. The same is asked for whenever another sandbox comes or goes."""
+    whole = frozenset(_complete(address, subnets) for address in given)
+    return hardware_address(whole), Leg(on, parent, mtu, whole, "ing" if ingress else "eth")
+
+
 def _complete(address: str, subnets: tuple[str, ...]) -> str:
     """As the kernel shows it, with prefix length: its own, or that of the subnet it is of."""
     if "/" in address:

@@ -19,6 +19,7 @@ from overlay_net.check import ping, reach
 from overlay_net.nft import LibNft
 from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, connected, listening, look, underlay
+from tests.support.nft_command import NftCommand
 from worker.data_path import DataPath, Made
 from worker.executor import TemporaryError
 from worker.network_book import Item, change_of
@@ -326,7 +327,7 @@ def test_a_look_mends_what_others_did_and_disturbs_no_connection(workers: list[W
         assert outside is not None
         with held, outside, server.accept()[0] as inner, server.accept()[0] as outer:
             for target in (first.host.path, a.path, b.path, second.host.path):
-                first.nft.run(Path(target), "flush ruleset")
+                NftCommand().run(Path(target), "flush ruleset")
             ip(_name(b.path), "rule del priority 100")
             ip(_name(b.path), "route flush table 4096")
             ip(first.host.name, "route flush table 4096")
