@@ -9,7 +9,7 @@ from typing import Any, cast
 from api.errors import SwarmError
 from hostkit.netlink import Netlink
 from hostkit.netlink_message import Answer, Message
-from overlay_net import conntrack, ruleset
+from overlay_net import conntrack, nfnetlink, ruleset
 from overlay_net.dns.cache import Cache
 from overlay_net.dns.message import MessageError, parse
 from overlay_net.dns.replies import answer_from, question_to, read
@@ -41,11 +41,13 @@ _LISTED = [
 ]
 _READERS: tuple[Callable[[Answer], object], ...] = (
     links.read_link,
+    links.read_index,
     links.read_namespace,
     addresses.read_address,
     addresses.read_route,
     addresses.is_own,
     bulk.read,
+    nfnetlink.generation,
 )
 
 
