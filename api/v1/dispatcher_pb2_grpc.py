@@ -54,6 +54,11 @@ class DispatcherStub:
                 request_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusResponse.FromString,
                 _registered_method=True)
+        self.UpdateVolumeStatus = channel.unary_unary(
+                '/swarm.v1.Dispatcher/UpdateVolumeStatus',
+                request_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.FromString,
+                _registered_method=True)
 
 
 class DispatcherServicer:
@@ -86,6 +91,12 @@ class DispatcherServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateVolumeStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatcherServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +119,11 @@ def add_DispatcherServicer_to_server(servicer, server):
                     servicer.UpdateTaskStatus,
                     request_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusRequest.FromString,
                     response_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusResponse.SerializeToString,
+            ),
+            'UpdateVolumeStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVolumeStatus,
+                    request_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.FromString,
+                    response_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +234,33 @@ class Dispatcher:
             '/swarm.v1.Dispatcher/UpdateTaskStatus',
             api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusRequest.SerializeToString,
             api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVolumeStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Dispatcher/UpdateVolumeStatus',
+            api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.SerializeToString,
+            api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,7 @@ class DispatcherStub:
     Assignments: _grpc.UnaryStreamMultiCallable[_dispatcher_pb2.AssignmentsRequest, _dispatcher_pb2.AssignmentsMessage]
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
     UpdateTaskStatus: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateTaskStatusRequest, _dispatcher_pb2.UpdateTaskStatusResponse]
+    UpdateVolumeStatus: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateVolumeStatusRequest, _dispatcher_pb2.UpdateVolumeStatusResponse]
 
 @_typing.type_check_only
 class DispatcherAsyncStub(DispatcherStub):
@@ -51,6 +52,7 @@ class DispatcherAsyncStub(DispatcherStub):
     Assignments: _aio.UnaryStreamMultiCallable[_dispatcher_pb2.AssignmentsRequest, _dispatcher_pb2.AssignmentsMessage]  # type: ignore[assignment]
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
     UpdateTaskStatus: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateTaskStatusRequest, _dispatcher_pb2.UpdateTaskStatusResponse]  # type: ignore[assignment]
+    UpdateVolumeStatus: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateVolumeStatusRequest, _dispatcher_pb2.UpdateVolumeStatusResponse]  # type: ignore[assignment]
 
 class DispatcherServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -84,5 +86,12 @@ class DispatcherServicer(metaclass=_abc_1.ABCMeta):
         request: _dispatcher_pb2.UpdateTaskStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dispatcher_pb2.UpdateTaskStatusResponse, _abc.Awaitable[_dispatcher_pb2.UpdateTaskStatusResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateVolumeStatus(
+        self,
+        request: _dispatcher_pb2.UpdateVolumeStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatcher_pb2.UpdateVolumeStatusResponse, _abc.Awaitable[_dispatcher_pb2.UpdateVolumeStatusResponse]]: ...
 
 def add_DispatcherServicer_to_server(servicer: DispatcherServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1333,3 +1333,192 @@ class ConfigSpec(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "data", b"data", "template_driver", b"template_driver"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeSpec(message.Message):
+    """A volume of the swarm. Those that only a task's mount names are its node's own, as in Docker, and no objects."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    class _Access:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _AccessEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[VolumeSpec._Access.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        ACCESS_SINGLE_WRITER: VolumeSpec._Access.ValueType  # 0
+        """tasks of one node"""
+        ACCESS_MANY_READERS: VolumeSpec._Access.ValueType  # 1
+        """tasks of all nodes, none of which writes"""
+        ACCESS_MANY_WRITERS: VolumeSpec._Access.ValueType  # 2
+        """tasks of all nodes: the driver's storage sees to order"""
+
+    class Access(_Access, metaclass=_AccessEnumTypeWrapper):
+        """Who may use it at a time."""
+
+    ACCESS_SINGLE_WRITER: VolumeSpec.Access.ValueType  # 0
+    """tasks of one node"""
+    ACCESS_MANY_READERS: VolumeSpec.Access.ValueType  # 1
+    """tasks of all nodes, none of which writes"""
+    ACCESS_MANY_WRITERS: VolumeSpec.Access.ValueType  # 2
+    """tasks of all nodes: the driver's storage sees to order"""
+
+    class _Availability:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _AvailabilityEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[VolumeSpec._Availability.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        AVAILABILITY_ACTIVE: VolumeSpec._Availability.ValueType  # 0
+        AVAILABILITY_PAUSE: VolumeSpec._Availability.ValueType  # 1
+        """no further task gets it"""
+        AVAILABILITY_DRAIN: VolumeSpec._Availability.ValueType  # 2
+        """tasks that have it go"""
+
+    class Availability(_Availability, metaclass=_AvailabilityEnumTypeWrapper): ...
+    AVAILABILITY_ACTIVE: VolumeSpec.Availability.ValueType  # 0
+    AVAILABILITY_PAUSE: VolumeSpec.Availability.ValueType  # 1
+    """no further task gets it"""
+    AVAILABILITY_DRAIN: VolumeSpec.Availability.ValueType  # 2
+    """tasks that have it go"""
+
+    @typing.final
+    class DriverOptionsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ANNOTATIONS_FIELD_NUMBER: builtins.int
+    DRIVER_FIELD_NUMBER: builtins.int
+    DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
+    ACCESS_FIELD_NUMBER: builtins.int
+    AVAILABILITY_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    SECRETS_FIELD_NUMBER: builtins.int
+    REQUIRED_BYTES_FIELD_NUMBER: builtins.int
+    LIMIT_BYTES_FIELD_NUMBER: builtins.int
+    TOPOLOGY_REQUIRED_FIELD_NUMBER: builtins.int
+    TOPOLOGY_PREFERRED_FIELD_NUMBER: builtins.int
+    BLOCK_FIELD_NUMBER: builtins.int
+    LEASE_TERM_FIELD_NUMBER: builtins.int
+    driver: builtins.str
+    """empty: local"""
+    access: VolumeSpec.Access.ValueType
+    availability: VolumeSpec.Availability.ValueType
+    group: builtins.str
+    """a mount of source group:NAME takes any volume of it"""
+    required_bytes: builtins.int
+    limit_bytes: builtins.int
+    block: builtins.bool
+    """a device instead of a file system"""
+    @builtins.property
+    def annotations(self) -> types_pb2.Annotations: ...
+    @builtins.property
+    def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    @builtins.property
+    def secrets(self) -> containers.RepeatedCompositeFieldContainer[VolumeSecret]: ...
+    @builtins.property
+    def topology_required(self) -> containers.RepeatedCompositeFieldContainer[VolumeTopology]: ...
+    @builtins.property
+    def topology_preferred(self) -> containers.RepeatedCompositeFieldContainer[VolumeTopology]: ...
+    @builtins.property
+    def lease_term(self) -> duration_pb2.Duration:
+        """unset: 10 s"""
+
+    def __init__(
+        self,
+        *,
+        annotations: types_pb2.Annotations | None = ...,
+        driver: builtins.str = ...,
+        driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        access: VolumeSpec.Access.ValueType = ...,
+        availability: VolumeSpec.Availability.ValueType = ...,
+        group: builtins.str = ...,
+        secrets: abc.Iterable[VolumeSecret] | None = ...,
+        required_bytes: builtins.int = ...,
+        limit_bytes: builtins.int = ...,
+        topology_required: abc.Iterable[VolumeTopology] | None = ...,
+        topology_preferred: abc.Iterable[VolumeTopology] | None = ...,
+        block: builtins.bool = ...,
+        lease_term: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "lease_term", b"lease_term"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "annotations", b"annotations", "availability", b"availability", "block", b"block", "driver", b"driver", "driver_options", b"driver_options", "group", b"group", "lease_term", b"lease_term", "limit_bytes", b"limit_bytes", "required_bytes", b"required_bytes", "secrets", b"secrets", "topology_preferred", b"topology_preferred", "topology_required", b"topology_required"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeSecret(message.Message):
+    """A secret that a driver asks for, under the key by which it knows it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    secret: builtins.str
+    """name"""
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        secret: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeTopology(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class SegmentsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SEGMENTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def segments(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        segments: abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
