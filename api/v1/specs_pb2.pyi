@@ -538,6 +538,7 @@ class Mount(message.Message):
     IMAGE_SUBPATH_FIELD_NUMBER: builtins.int
     TMPFS_SIZE_BYTES_FIELD_NUMBER: builtins.int
     TMPFS_MODE_FIELD_NUMBER: builtins.int
+    VOLUME_ID_FIELD_NUMBER: builtins.int
     type: Mount.Type.ValueType
     source: builtins.str
     target: builtins.str
@@ -556,6 +557,10 @@ class Mount(message.Message):
     """0: unlimited"""
     tmpfs_mode: builtins.int
     """0: 1777"""
+    volume_id: builtins.str
+    """Of the volume of the swarm that `source` names; the managers fill it in. Empty: the source has placeholders, or names
+    a group, or means a volume of the node's own.
+    """
     @builtins.property
     def volume_labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -579,10 +584,11 @@ class Mount(message.Message):
         image_subpath: builtins.str = ...,
         tmpfs_size_bytes: builtins.int = ...,
         tmpfs_mode: builtins.int = ...,
+        volume_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bind_create_source", b"bind_create_source", "bind_propagation", b"bind_propagation", "bind_recursive", b"bind_recursive", "consistency", b"consistency", "image_subpath", b"image_subpath", "read_only", b"read_only", "source", b"source", "target", b"target", "tmpfs_mode", b"tmpfs_mode", "tmpfs_size_bytes", b"tmpfs_size_bytes", "type", b"type", "volume_driver", b"volume_driver", "volume_labels", b"volume_labels", "volume_no_copy", b"volume_no_copy", "volume_options", b"volume_options", "volume_subpath", b"volume_subpath"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bind_create_source", b"bind_create_source", "bind_propagation", b"bind_propagation", "bind_recursive", b"bind_recursive", "consistency", b"consistency", "image_subpath", b"image_subpath", "read_only", b"read_only", "source", b"source", "target", b"target", "tmpfs_mode", b"tmpfs_mode", "tmpfs_size_bytes", b"tmpfs_size_bytes", "type", b"type", "volume_driver", b"volume_driver", "volume_id", b"volume_id", "volume_labels", b"volume_labels", "volume_no_copy", b"volume_no_copy", "volume_options", b"volume_options", "volume_subpath", b"volume_subpath"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,8 +23,11 @@ DESCRIPTOR: descriptor.FileDescriptor
 
 @typing.final
 class NodeVolume(message.Message):
-    """A volume that tasks of the node need, with the lease by which it may use it. It comes before the tasks that need it;
-    that it is taken back means: stop using it, then say so.
+    """A volume that tasks of the node need, with the lease by which it may use it. It comes before the tasks that need it. An
+    item with another epoch than before takes the place of the former. That it is taken back, with its id and epoch, means:
+    stop using it once its tasks have stopped, then say STATE_UNMOUNTED; so does a node that has it not, or not any more: it
+    may have been taken back before it came. Until then heartbeats go on to renew it, and the taking back is told anew in
+    each session. So does a node that has a volume which a COMPLETE message does not know.
     """
 
     DESCRIPTOR: descriptor.Descriptor

@@ -23,6 +23,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetNetwork",
             "GetNetworkUse",
             "ListNetworks",
+            "GetVolume",
+            "ListVolumes",
             "GetGroup",
             "Watch",
             "Events",
@@ -44,6 +46,10 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "CreateNetwork",
             "UpdateNetwork",
             "RemoveNetwork",
+            "CreateVolume",
+            "UpdateVolume",
+            "RemoveVolume",
+            "ForceReleaseVolume",
             "CreateService",
             "UpdateService",
             "RemoveService",
@@ -64,7 +70,15 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
     # Whoever runs commands in any task has the whole swarm: no worker passes that on.
     "Exec": {_WRITERS: ("Run",)},
     "ExecBroker": {_NODES: ("Listen", "Attach")},
-    "Dispatcher": {_NODES: ("Session", "Heartbeat", "Assignments", "UpdateTaskStatus")},
+    "Dispatcher": {
+        _NODES: (
+            "Session",
+            "Heartbeat",
+            "Assignments",
+            "UpdateTaskStatus",
+            "UpdateVolumeStatus",
+        )
+    },
     "CaRenewal": {_NODES: ("Renew",)},
     "Raft": {_MANAGERS: ("Exchange", "InstallSnapshot")},
     "ManagerGroup": {_MANAGERS: ("Join", "Leave")},

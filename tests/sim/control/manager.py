@@ -30,6 +30,7 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
+from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
@@ -189,6 +190,7 @@ class Manager:
                     in_touch=lambda: self.node.leader is not None,
                 ),
                 Networks(self.store, self.proposer, world.new_id),
+                Volumes(self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
                 Explanations(self.store, world.wall),
             ),
