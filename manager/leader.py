@@ -21,6 +21,7 @@ from manager.scheduler.decide import SchedulerLoop
 from manager.state.proposer import Proposer
 from manager.state.store import Store
 from manager.state.watch import WatchHub
+from manager.volumes.loop import VolumesLoop
 
 
 class Leader:
@@ -46,6 +47,7 @@ class Leader:
             EnforcerLoop(),
             ReaperLoop(),
             OrphansLoop(),
+            VolumesLoop(),
             RotationLoop(secrets.token_bytes),
         ]
         self._tasks = [

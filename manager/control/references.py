@@ -1,4 +1,4 @@
-"""From names of secrets, configs, networks and volumes in a spec to the ids that tasks need. Pure."""
+"""From names of secrets, configs, networks and volumes to the ids that tasks need. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""The calls of the Control service about volumes. As thin as service.py, of which they are a part."""
+"""The calls of the Control service about volumes: as thin as service.py, a part of it."""
 
 from collections.abc import AsyncIterator
 

@@ -14,9 +14,11 @@ from manager.scheduler.filters.placement import (
     MaxReplicasFilter,
 )
 from manager.scheduler.filters.resources import CpuFilter, GenericFilter, MemoryFilter
+from manager.scheduler.filters.volume import VolumeFilter
+from manager.scheduler.volumes import Volumes
 
 
-def default_filters() -> list[Filter]:
+def default_filters(volumes: Volumes) -> list[Filter]:
     """The first refusal is the one counted, so what is the harder to change comes first."""
     return [
         ReadyFilter(),
@@ -25,6 +27,7 @@ def default_filters() -> list[Filter]:
         PlatformFilter(),
         ControllerFilter(),
         NetworkFilter(),
+        VolumeFilter(volumes),
         CpuFilter(),
         MemoryFilter(),
         GenericFilter(),
