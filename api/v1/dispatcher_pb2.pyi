@@ -218,12 +218,12 @@ class AssignmentChange(message.Message):
         DESCRIPTOR: descriptor.EnumDescriptor
         ACTION_UPDATE: AssignmentChange._Action.ValueType  # 0
         ACTION_REMOVE: AssignmentChange._Action.ValueType  # 1
-        """the item carries its id alone; a volume its epoch too"""
+        """the item carries its id alone; of a volume: see there"""
 
     class Action(_Action, metaclass=_ActionEnumTypeWrapper): ...
     ACTION_UPDATE: AssignmentChange.Action.ValueType  # 0
     ACTION_REMOVE: AssignmentChange.Action.ValueType  # 1
-    """the item carries its id alone; a volume its epoch too"""
+    """the item carries its id alone; of a volume: see there"""
 
     ACTION_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int

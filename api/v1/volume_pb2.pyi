@@ -24,10 +24,12 @@ DESCRIPTOR: descriptor.FileDescriptor
 @typing.final
 class NodeVolume(message.Message):
     """A volume that tasks of the node need, with the lease by which it may use it. It comes before the tasks that need it. An
-    item with another epoch than before takes the place of the former. That it is taken back, with its id and epoch, means:
-    stop using it once its tasks have stopped, then say STATE_UNMOUNTED; so does a node that has it not, or not any more: it
-    may have been taken back before it came. Until then heartbeats go on to renew it, and the taking back is told anew in
-    each session. So does a node that has a volume which a COMPLETE message does not know.
+    item with another epoch takes the place of the former, which nothing renews any more.
+    ACTION_REMOVE with an epoch: stop using it once its tasks have stopped, then say STATE_UNMOUNTED under that epoch; so
+    does a node that has it not, or not any more: it may be taken back before it came. Until then heartbeats go on to renew
+    it. It is told anew in each session, after the COMPLETE message and before anything counts as applied.
+    ACTION_REMOVE without an epoch: the node has lost it. Nothing renews it from then on, and it stops using it, at the latest
+    when its lease ends. The same holds for what a COMPLETE message does not know, unless it is then taken back by epoch.
     """
 
     DESCRIPTOR: descriptor.Descriptor

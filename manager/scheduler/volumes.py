@@ -2,6 +2,7 @@
 one changes. Kept by events; what is given in one decision counts in it from then on. Pure.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
@@ -57,6 +58,7 @@ class Volumes:
         self._names: dict[str, str] = {}
         self._groups: dict[str, dict[str, None]] = {}
         self._given: dict[str, Volume] = {}
+        self._users: Counter[str] = Counter()  # tasks that got it in this decision
         self._hosts: dict[str, str] = {}
 
     @classmethod
@@ -86,6 +88,7 @@ class Volumes:
     def begin_decision(self) -> None:
         """What the last decision gave is in the state by now, or never will be."""
         self._given.clear()
+        self._users.clear()
 
     def concern(self, wants: Iterable[Want], volume: Volume) -> bool:
         """Whether a change of the volume may matter to who wants this."""
@@ -160,6 +163,7 @@ class Volumes:
                 objects_pb2.VolumeAttachment(volume_id=now.id, source=want.source, epoch=epoch)
             )
         self._given.update(changed)
+        self._users.update(each.volume_id for each in attachments)
         return Given(attachments, list(changed.values()))
 
     def _meant(self, want: Want) -> Iterator[Volume]:
@@ -197,7 +201,7 @@ class Volumes:
         }
 
         def rank(volume: Volume) -> tuple[bool, bool, int, str]:
-            users = len(view.tasks_of_volume(volume.id))
+            users = len(view.tasks_of_volume(volume.id)) + self._users[volume.id]
             name = volume.spec.annotations.name
             return volume.id in taken, volume.id not in before, users, name
 
