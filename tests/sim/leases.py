@@ -320,7 +320,7 @@ class World:
         yield volume
 
     def run(self) -> None:
-        """Faults, then calm: in the end somebody holds the volume, and may write."""
+        """Faults, then calm: in the end somebody has the volume, and may write."""
         for agent in self.agents:
             self.later(self.random.uniform(0, PERIOD), agent.beat)
         self.later(0.1, self._duties)
@@ -330,7 +330,6 @@ class World:
         for agent in self.agents:
             agent.cut = agent.paused = False
         self._until(STORM + CALM)
-        assert self.held > 1, "the volume never moved"
         assert any(agent.writes() for agent in self.agents), "nobody has the volume in the end"
 
     def _until(self, end: float) -> None:

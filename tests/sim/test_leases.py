@@ -109,6 +109,12 @@ def breaks(seed: int) -> bool:
     return False
 
 
+def test_the_volume_moves() -> None:
+    world = World(1)
+    world.run()
+    assert world.held > 3
+
+
 def test_agents_of_the_simulation_do_let_go() -> None:
     world = World(1)
     agent = Agent(world, "n9")

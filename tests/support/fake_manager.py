@@ -17,6 +17,7 @@ from api.v1 import (
     logs_pb2_grpc,
     objects_pb2,
     types_pb2,
+    volume_pb2,
 )
 
 Change = dispatcher_pb2.AssignmentChange
@@ -34,6 +35,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.tasks: dict[str, Task] = {}
         self.reports: dict[str, list[TaskStatus]] = defaultdict(list)
         self.batches: list[int] = []
+        self.volume_words: list[volume_pb2.NodeVolumeStatus] = []
         self.descriptions: list[objects_pb2.NodeDescription] = []
         self.leader = ""  # the address of another manager: this one does not lead
         self.passed_on = 0
@@ -179,6 +181,12 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
                 self.tasks[update.task_id].status.CopyFrom(update.status)
         await self._notify()
         return dispatcher_pb2.UpdateTaskStatusResponse()
+
+    async def UpdateVolumeStatus(self, request: Any, context: Any) -> Any:
+        await self._may_refuse("UpdateVolumeStatus", context)
+        self.volume_words += request.updates
+        await self._notify()
+        return dispatcher_pb2.UpdateVolumeStatusResponse()
 
     async def Listen(self, request: Any, context: Any) -> AsyncIterator[Any]:
         listener: asyncio.Queue[logs_pb2.Subscription] = asyncio.Queue()

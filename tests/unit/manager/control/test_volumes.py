@@ -117,7 +117,7 @@ def test_names(name: str) -> None:
 def test_what_no_driver_is_told_of_is_refused() -> None:
     for fields in ({"limit_bytes": 1}, {"secrets": [{"key": "a", "secret": "b"}]}):
         with pytest.raises(SwarmError) as refused:
-            refuse_volume_not_yet(Spec(**fields))  # type: ignore[arg-type]
+            refuse_volume_not_yet(Spec(**fields))
         assert refused.value.code is Code.UNSUPPORTED
 
 

@@ -101,7 +101,7 @@ def test_of_a_group_each_task_gets_its_own_and_its_successor_the_same() -> None:
     assert driver.task("t3").volumes[0].volume_id == "b"
 
 
-WAITS = {
+WAITS: dict[str, tuple[list[StoredObject], str]] = {
     "held": (
         [host("n1"), host("n2"), volume("data", ("n0", 1))],
         "volumes not available on 2 nodes: volume data is held by n0",
@@ -120,7 +120,7 @@ WAITS = {
 @pytest.mark.parametrize("case", WAITS)
 def test_why_it_waits(case: str) -> None:
     objects, words = WAITS[case]
-    driver = placed(*map(copy, objects), wanting("data"))  # type: ignore[type-var]
+    driver = placed(*objects, wanting("data"))
     assert driver.task("t").status.error == f"no suitable node ({words})"
 
 
