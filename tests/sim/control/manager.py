@@ -138,12 +138,13 @@ class Manager:
         self._group = Group(self.node)
         self.proposer = LogProposer(self.node, world.wall)
         self._logs = LogsService(store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id)
+        skewed = self.host.keeper.clock if world.settings.volumes else world.loop.time
         self._dispatcher = DispatcherService(
             store=store,
             hub=hub,
             proposer=self.proposer,
             clock=world.wall,
-            monotonic=world.loop.time,
+            monotonic=skewed,
             ids=world.new_id,
             chance=world.random,
             leader=self._leader_address,
