@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down quick test check sim sim-night proto bench clean
+.PHONY: help demo demo-down quick test check sim sim-night fuzz proto bench clean
 
 # Which tests: unit, sim, cluster (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
@@ -30,6 +30,10 @@ sim: setup ## one simulated run of a group of managers (SEED= STEPS= NODES= FAUL
 
 sim-night: setup ## simulated runs of fresh seeds until one fails (HOURS=8)
 	@$(PYTHON) -m tests.sim.night
+
+fuzz: setup ## bytes of others, guided by coverage: question, answer, dump, connections, rules (TARGET= MINUTES=5)
+	@$(PYTHON) -m pip --disable-pip-version-check -q install -e '.[fuzz]'
+	@TARGET=$(TARGET) MINUTES=$(MINUTES) $(PYTHON) -m tests.fuzz
 
 proto: setup ## generates the Python code of api/v1
 	@.ci/proto

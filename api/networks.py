@@ -114,6 +114,33 @@ def check_pool(path: str, pool: specs_pb2.IpamConfig) -> None:
         taken[address] = f"the address of {name}"
 
 
+def check_addresses(path: str, asked: Iterable[str]) -> list[IpAddress]:
+    """Refuses what are no addresses, or more than one of an IP version."""
+    found: list[IpAddress] = []
+    for index, text in enumerate(asked):
+        field = f"{path}[{index}]"
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            raise invalid(field, f"{text!r} is no IP address") from None
+        if any(other.version == address.version for other in found):
+            raise invalid(field, "there is one address of each IP version at most")
+        found.append(address)
+    return found
+
+
+def check_asked(path: str, asked: Iterable[str], pools: Iterable[specs_pb2.IpamConfig]) -> None:
+    """Refuses addresses that nobody can have in a network of these pools."""
+    ranges, texts = list(pools), list(asked)
+    for index, address in enumerate(check_addresses(path, texts)):
+        field, text = f"{path}[{index}]", texts[index]
+        pool = next((pool for pool in ranges if address in subnet_of(pool)), None)
+        if pool is None:
+            subnets = ", ".join(pool.subnet for pool in ranges) or "it has none yet"
+            raise invalid(field, f"{text} is not in the network", why=f"its subnets: {subnets}")
+        _host(field, text, subnet_of(pool))
+
+
 def address_pools(given: Iterable[str], size: int) -> None:
     """Refuses pools that have no subnets with a prefix of `size` (0: the default)."""
     size = size or DEFAULT_SUBNET_SIZE

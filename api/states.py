@@ -63,5 +63,9 @@ def is_wanted(task: objects_pb2.Task) -> bool:
 
 
 def task_name(task: objects_pb2.Task) -> str:
-    """The name people see: `web.3` of a replicated service, `web.NODE_ID` of a global one."""
+    """The name people see: `web.3` of a replicated service, `web.NODE_ID` of a global one; of the
+    place that a container holds in a network, the container's.
+    """
+    if task.spec.HasField("attachment"):
+        return task.spec.attachment.name
     return f"{task.service_name}.{task.slot or task.node_id or task.id}"

@@ -205,12 +205,16 @@ def _task(task: specs_pb2.TaskSpec) -> None:
     _container(container, task.container)
     _resources("task.resources", task.resources)
     _swap(task.container.memory_swap_bytes, task.resources.limits.memory_bytes)
+    if task.HasField("attachment"):
+        raise invalid("task.attachment", "that is only for containers that are no tasks")
     targets = [network.target for network in task.networks]
     for index, target in enumerate(targets):
         if not target:
             raise invalid(f"task.networks[{index}].target", "a network's name is needed")
         if target in targets[:index]:
             raise invalid(f"task.networks[{index}].target", f"{target!r} is given twice")
+        if task.networks[index].addresses:
+            raise invalid(f"task.networks[{index}].addresses", "tasks are given their addresses")
     if len(targets) > 1 and {"none", "host"} & set(targets):
         raise invalid(
             "task.networks",

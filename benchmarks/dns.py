@@ -19,6 +19,7 @@ from benchmarks.figure import Measured
 from hostkit import netns
 
 NAME = f"bench-dns-{os.getpid()}"
+NAME_SERVER = ("127.0.0.11", 53)
 OUTSTANDING = 32
 QUESTIONS = 100_000
 RUNS = 5
@@ -50,11 +51,11 @@ def _rate(inside: Path, names: list[str], outstanding: int, *, answers: int) -> 
 
 
 def _ask(names: list[str], outstanding: int, answers: int) -> float:
-    questions = [_question(name, ident) for ident, name in enumerate(names)]
+    questions = [question(name, ident) for ident, name in enumerate(names)]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         # The kernel's own limit: a Python timeout would cost a system call more each time.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LOST)
-        sock.connect(("127.0.0.11", 53))
+        sock.connect(NAME_SERVER)
         for question in questions:  # once, so that all is as in a swarm that has run for a while
             sock.send(question)
             sock.recv(512)
@@ -71,7 +72,8 @@ def _ask(names: list[str], outstanding: int, answers: int) -> float:
         return QUESTIONS / (time.perf_counter() - begun)
 
 
-def _question(name: str, ident: int) -> bytes:
+def question(name: str, ident: int = 7) -> bytes:
+    """Asks for the IPv4 addresses of a name."""
     labels = (label.encode() for label in name.split("."))
     wire = b"".join(bytes((len(label),)) + label for label in labels)
     return struct.pack("!HHHHHH", ident, 0x0100, 1, 0, 0, 0) + wire + b"\0\0\1\0\1"

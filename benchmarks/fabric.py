@@ -102,9 +102,8 @@ def _endpoint(number: int, node: str) -> network_pb2.NetworkEndpoint:
 
 
 @contextlib.contextmanager
-def _host() -> Iterator[tuple[Fabric, str]]:
-    """A host's fabric, and the name of its namespace."""
-    name = f"bench-fabric-{os.getpid()}"
+def a_host(name: str) -> Iterator[None]:
+    """A namespace that stands for a host with an address in the underlay."""
     netns.create(name)
     try:
         with Netlink.inside(netns.path(name)) as host:
@@ -112,6 +111,17 @@ def _host() -> Iterator[tuple[Fabric, str]]:
             index = links.read_link(host.get(links.ask_link("eth0"))).index
             host.ask(addresses.put_address(index, f"{_ADDRESS}/24"))
             host.ask(*links.bring_up(index, link_local=False))
+        yield
+    finally:
+        netns.delete(name)
+
+
+@contextlib.contextmanager
+def _host() -> Iterator[tuple[Fabric, str]]:
+    """A host's fabric, and the name of its namespace."""
+    name = f"bench-fabric-{os.getpid()}"
+    with a_host(name), contextlib.ExitStack() as stack:
+        stack.callback(netns.delete, f"{name}-own")
         # Rules are written once, by another program than those of a daemon's usual round.
         fabric = Fabric(
             lambda text: None,
@@ -121,6 +131,3 @@ def _host() -> Iterator[tuple[Fabric, str]]:
         )
         with contextlib.closing(fabric):
             yield fabric, name
-    finally:
-        netns.delete(f"{name}-own")
-        netns.delete(name)

@@ -7,45 +7,23 @@ to both; congestion control is cubic, for bbr hides what an overlay costs.
 
 import contextlib
 import os
-import socket
 import statistics
 import subprocess
-import threading
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from api.v1 import network_pb2
+from benchmarks import pump
 from benchmarks.figure import Measured
+from benchmarks.pump import Lane, Speed
 from hostkit import netns
 from overlay_net.fabric.fabric import Fabric
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
 
 ROUNDS = 9
-_SECONDS = 1.0
-_CHUNK = 1 << 17
-_CUBIC = 13  # TCP_CONGESTION
 _TIMEOUT = 20
 _PREFIX = f"bench-tcp-{os.getpid()}-"
 _HOSTS = (1, 2)
-
-
-@dataclass(frozen=True)
-class Lane:
-    """From one namespace to an address in another."""
-
-    source: str
-    target: str
-    address: str
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Of one run; CPU of both ends and of what the kernel did on their account."""
-
-    gbit: float
-    cpu_per_gb: float
 
 
 def measure() -> Measured:
@@ -62,41 +40,7 @@ def measure() -> Measured:
 def _round(lanes: Mapping[str, Lane], number: int) -> dict[str, Speed]:
     """Each lane once; every other round the other way round."""
     order = sorted(lanes, reverse=bool(number % 2))
-    return {name: _pump(lanes[name]) for name in order}
-
-
-def _pump(lane: Lane) -> Speed:
-    with (
-        netns.call_in(
-            netns.path(lane.target), lambda: socket.create_server((lane.address, 0))
-        ) as server,
-        netns.call_in(netns.path(lane.source), socket.socket) as source,
-    ):
-        server.settimeout(_TIMEOUT)
-        source.settimeout(_TIMEOUT)
-        source.setsockopt(socket.IPPROTO_TCP, _CUBIC, b"cubic")
-        source.connect(server.getsockname())
-        taken, _ = server.accept()
-        taken.settimeout(_TIMEOUT)
-        received = [0]
-        reader = threading.Thread(target=_read, args=(taken, received))
-        begun, cpu = time.perf_counter(), time.process_time()
-        reader.start()
-        data = bytes(_CHUNK)
-        while time.perf_counter() - begun < _SECONDS:
-            source.sendall(data)
-        source.shutdown(socket.SHUT_WR)
-        reader.join()
-        elapsed, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    gigabytes = received[0] / 1e9
-    return Speed(8 * gigabytes / elapsed, cpu / gigabytes)
-
-
-def _read(taken: socket.socket, received: list[int]) -> None:
-    buffer = bytearray(_CHUNK)
-    with taken:
-        while count := taken.recv_into(buffer):
-            received[0] += count
+    return {name: pump.tcp(lanes[name]) for name in order}
 
 
 @contextlib.contextmanager
@@ -111,10 +55,14 @@ def _laid() -> Iterator[dict[str, Lane]]:
             stack.enter_context(contextlib.closing(_ours(number)))
             _as_docker(number, 3 - number)
         yield {
-            "ours": Lane(f"{_PREFIX}h1-1", f"{_PREFIX}h2-2", "10.1.1.2"),
-            "as_docker": Lane(f"{_PREFIX}d1", f"{_PREFIX}d2", "10.2.1.2"),
-            "underlay": Lane(f"{_PREFIX}h1", f"{_PREFIX}h2", "10.99.0.2"),
+            "ours": _lane("h1-1", "h2-2", "10.1.1.2"),
+            "as_docker": _lane("d1", "d2", "10.2.1.2"),
+            "underlay": _lane("h1", "h2", "10.99.0.2"),
         }
+
+
+def _lane(source: str, target: str, address: str) -> Lane:
+    return Lane(netns.path(_PREFIX + source), netns.path(_PREFIX + target), address)
 
 
 def _host(number: int) -> None:

@@ -88,13 +88,13 @@ class Swarm:
         return (await gathered(pieces, into=control_pb2.ListTasksResponse())).tasks
 
     async def until_gone(self, service_id: str) -> None:
-        """Removes a service; returns when no task is known and no host holds a container."""
+        """Removes a service; returns when no task of it is known and no host holds a container."""
         async with self.watch(Selector(kind=Selector.KIND_TASK, service_id=service_id)) as events:
             listing = control_pb2.ListTasksRequest(service_keys=[service_id])
             tasks = {task.id for task in await self.tasks(listing)}
             await self.remove(service_id)
             await until_deleted(events, tasks)
-        await until(lambda: not any(self._containers()), "a container is left")
+        await until(lambda: tasks.isdisjoint(self._containers()), "a container is left")
 
     def _containers(self) -> Iterator[str]:
         for host in self.lab.hosts():

@@ -19,12 +19,13 @@ COMPLETED = objects_pb2.UpdateStatus.STATE_COMPLETED
 async def measure(swarm: Swarm) -> dict[str, Measured]:
     """The figure: to and fro between two images."""
     service, _ = await create(swarm, TASKS)
-    taken = [await _update(swarm, service.id, WEB[(run + 1) % 2]) for run in range(RUNS)]
+    taken = [await update(swarm, service.id, WEB[(run + 1) % 2]) for run in range(RUNS)]
     await swarm.until_gone(service.id)
     return {"update_20": Measured(taken)}
 
 
-async def _update(swarm: Swarm, service_id: str, image: str) -> float:
+async def update(swarm: Swarm, service_id: str, image: str) -> float:
+    """Seconds until all tasks run another image."""
     selector = Selector(kind=Selector.KIND_SERVICE, id=service_id)
     async with swarm.watch(selector) as events:
         service = await swarm.control.GetService(

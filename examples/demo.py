@@ -1,4 +1,5 @@
-"""`make demo`: a swarm on one machine, a service on it, a worker lost and healed, the leader lost.
+"""`make demo`: a swarm on one machine, a service in a network of it, a worker lost and healed, the
+leader lost.
 
 Runs the very commands that a user would type and shows each before its output. `record FILE` also
 writes what was seen as an SVG picture, for the README. Nothing here knows how the swarm works.
@@ -14,14 +15,17 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 LAB = "lab"
+NETWORK = "front"
 SERVICE = "web"
 REPLICAS = 6
+PORT = 8080
 IMAGE = "registry:5000/demo/web:1"
 VICTIM = "w1"
 LEADER, OTHER = "m1", "m2"
 """The first manager of a new swarm leads it."""
 HOSTS = 6
 HEAL_LIMIT = 90.0
+_FETCH = ("busybox", "wget", "-qO-")
 
 
 class Session:
@@ -64,11 +68,15 @@ def up(session: Session) -> None:
     session.say("Three managers, three workers and a registry: seven hosts made of namespaces")
     session.run("lab", "up", "--managers", "3", "--workers", "3", "--heartbeat", "2")
     session.run(*at(LEADER), "node", "ls")
-    session.say("A service of real containers, spread over the hosts")
-    session.run(
-        *at(LEADER), "service", "create", "--name", SERVICE, "--replicas", str(REPLICAS), IMAGE
-    )
+    session.say("A service of real containers, spread over the hosts, in a network of their own")
+    session.run(*at(LEADER), "network", "create", NETWORK)
+    create = ("service", "create", "--name", SERVICE, "--replicas", str(REPLICAS))
+    session.run(*at(LEADER), *create, "--network", NETWORK, "--publish", f"{PORT}:80", IMAGE)
     session.run(*at(LEADER), "service", "ps", SERVICE)
+    session.say("Each host answers for it, and within the network its name does; in turn")
+    for host in (LEADER, VICTIM):
+        session.run("lab", "exec", "w2", "--", *_FETCH, f"http://{host}:{PORT}")
+    session.run(*at(LEADER), "service", "exec", SERVICE, "--", *_FETCH, f"http://{SERVICE}")
     _lose_worker(session)
     _lose_leader(session)
     sys.stdout.write(

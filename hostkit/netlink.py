@@ -1,4 +1,4 @@
-"""A route netlink socket of one network namespace, and many requests with one acknowledgement.
+"""A netlink socket of one network namespace, and many requests with one acknowledgement.
 
 The socket is made by a thread that is inside the namespace, and belongs to it for good: any thread
 may use it afterwards, one at a time. It keeps the namespace alive until it is closed.
@@ -27,7 +27,8 @@ from hostkit.netlink_message import (
     answers,
 )
 
-_ROUTE = 0  # NETLINK_ROUTE
+ROUTE = 0  # NETLINK_ROUTE
+GENERIC = 16  # NETLINK_GENERIC
 _SOL_NETLINK = 270
 _CAP_ACK = 10  # refusals do not repeat the message
 _EXT_ACK = 11  # refusals come with words
@@ -70,9 +71,9 @@ class Netlink:
         sock.bind((0, 0))
 
     @classmethod
-    def inside(cls, namespace: str | Path) -> "Netlink":
+    def inside(cls, namespace: str | Path, protocol: int = ROUTE) -> "Netlink":
         """A socket of the namespace of this file; NOT_FOUND if there is none."""
-        return cls(netns.call_in(namespace, _socket))
+        return cls(netns.call_in(namespace, lambda: open_socket(protocol)))
 
     def __enter__(self) -> "Netlink":
         return self
@@ -100,6 +101,25 @@ class Netlink:
         """All messages; OSError for the first that was refused."""
         for refusal in self.send(messages):
             raise refusal.error()
+
+    def transact(self, messages: Sequence[Message]) -> None:
+        """All messages or none of them, the first and the last of which say so to the kernel.
+
+        OSError for the first that was refused.
+        """
+        first, self._sequence = self._sequence + 1, self._sequence + len(messages)
+        last = self._sequence - 1
+        packed = (
+            message.pack(number, REQUEST | (ACK if number == last else 0))
+            for number, message in enumerate(messages, first)
+        )
+        self._socket.send(b"".join(packed))
+        for answer in self._answers(first):
+            failed, words = answer.failure()
+            if failed:
+                raise Refusal(messages[answer.sequence - first], failed, words).error()
+            if answer.sequence == last:
+                return
 
     def get(self, message: Message) -> Answer:
         """The one answer to a question; OSError if there is none."""
@@ -147,7 +167,7 @@ class Netlink:
         ]
         self._socket.send(b"".join(packed))
         for answer in self._answers(first):
-            if answer.type != NLMSG_ERROR:
+            if answer.type != NLMSG_ERROR or answer.sequence > last:
                 continue
             failed, words = answer.failure()
             if failed:
@@ -169,8 +189,9 @@ class Netlink:
                     yield answer
 
 
-def _socket() -> socket.socket:
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _ROUTE)
+def open_socket(protocol: int = ROUTE) -> socket.socket:
+    """A socket of the calling thread's namespace, to the part of the kernel of this number."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
 
 
 def is_missing(error: OSError) -> bool:

@@ -4,6 +4,7 @@ The layout is that of <linux/netlink.h>: native byte order, everything padded to
 the messages of a family mean is not known here.
 """
 
+import errno
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -57,11 +58,13 @@ class Answer(NamedTuple):
 
     def failure(self) -> tuple[int, str]:
         """Of an NLMSG_ERROR: the error number, 0 for an acknowledgement, and the kernel's words."""
+        if len(self.body) < _ERROR.size:
+            return errno.EBADMSG, "an error without a number"
         number = -_ERROR.unpack_from(self.body)[0]
         text = ""
         if number and self.flags & ACK_ATTRIBUTES:
             start = _ERROR.size + _HEADER.size
-            if not self.flags & ACK_CAPPED:
+            if not self.flags & ACK_CAPPED and len(self.body) >= start:
                 start += max(0, struct.unpack_from("=I", self.body, _ERROR.size)[0] - _HEADER.size)
             said = attributes(self.body, start).get(_TEXT, b"")
             text = said.rstrip(b"\0").decode(errors="replace")
@@ -106,15 +109,18 @@ def nest(kind: int, *inner: bytes) -> bytes:
 
 def attributes(data: bytes, start: int = 0) -> Attributes:
     """Attributes by type, from `start` on; of two of a type the last; ends at one cut short."""
-    found: Attributes = {}
+    return dict(listed(data, start))
+
+
+def listed(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """All attributes in order, also those that share a type, as the members of a list do."""
     at = start
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
         if length < _ATTRIBUTE.size or at + length > len(data):
-            break
-        found[kind & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + length]
+            return
+        yield kind & _TYPE_MASK, data[at + _ATTRIBUTE.size : at + length]
         at += _padded(length)
-    return found
 
 
 def _padded(length: int) -> int:

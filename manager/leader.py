@@ -7,6 +7,7 @@ from api.ids import IdSource
 from hostkit.together import alongside
 from manager.allocator.decide import AllocatorLoop
 from manager.ca.rotation import RotationLoop
+from manager.control.check import NetworkCheckService
 from manager.control.exec import ExecService
 from manager.control.logs import LogsService
 from manager.decision import Loop
@@ -36,6 +37,7 @@ class Leader:
         dispatcher: DispatcherService,
         logs: LogsService,
         commands: ExecService,
+        checks: NetworkCheckService,
         keeper: Keeper,
         ids: IdSource,
         clock: Callable[[], float],
@@ -56,6 +58,7 @@ class Leader:
         self._dispatcher = dispatcher
         self._logs = logs
         self._commands = commands
+        self._checks = checks
         self._keeper = keeper
 
     async def run(self) -> None:
@@ -66,6 +69,7 @@ class Leader:
         finally:
             self._logs.end()
             self._commands.end()
+            self._checks.end()
 
     def complaint(self) -> str:
         """What is wrong with the duties, for the health service; empty if nothing is."""

@@ -20,6 +20,7 @@ from api.listener import Listener
 from api.new_ids import new_id
 from api.v1 import (
     ca_pb2_grpc,
+    check_pb2_grpc,
     control_pb2,
     control_pb2_grpc,
     dispatcher_pb2_grpc,
@@ -34,6 +35,7 @@ from manager.ca.members import Members
 from manager.ca.service import CaRenewalService, CaService
 from manager.ca.standing import Standing
 from manager.config import ManagerConfig
+from manager.control.check import CheckBrokerService, NetworkCheckService
 from manager.control.cluster import ClusterAffairs
 from manager.control.events import EventStreams
 from manager.control.exec import ExecBrokerService, ExecService
@@ -77,6 +79,7 @@ class OfferedParts:
     logs: LogsService
     standing: Standing
     commands: ExecService
+    checks: NetworkCheckService
     greeted: Callable[[RaftGreeting, str], None]
     history: History
 
@@ -145,6 +148,7 @@ class Offer:
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(parts.dispatcher, server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(parts.logs), server)
         exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(parts.commands), server)
+        check_pb2_grpc.add_CheckBrokerServicer_to_server(CheckBrokerService(parts.checks), server)
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"manager": self._complaint}), server
         )
@@ -181,6 +185,7 @@ class Offer:
         control_pb2_grpc.add_ControlServicer_to_server(control, server)
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)
         exec_pb2_grpc.add_ExecServicer_to_server(parts.commands, server)
+        check_pb2_grpc.add_NetworkCheckServicer_to_server(parts.checks, server)
 
     def _add_membership(self, server: Any) -> None:  # noqa: ANN401 - as above
         parts = self._parts

@@ -63,5 +63,6 @@ def _listen(server: grpc.aio.Server, address: str, secured: grpc.ServerCredentia
             Code.UNAVAILABLE,
             f"cannot listen on {address}",
             why="the port is in use, or the address is not of this host",
-            remedy="free the port, or choose another with --listen-addr",
+            remedy="free the port, or choose another with --listen-addr; "
+            "if Docker Swarm has it: docker swarm leave",
         ) from error

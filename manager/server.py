@@ -23,6 +23,7 @@ from manager.ca.operators import the_cluster
 from manager.ca.own import own_certificate
 from manager.ca.standing import Standing
 from manager.config import ManagerConfig
+from manager.control.check import NetworkCheckService
 from manager.control.exec import ExecService
 from manager.control.logs import LogsService
 from manager.dispatcher.service import DispatcherService
@@ -105,6 +106,9 @@ class Manager:
         self._commands = ExecService(
             store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id
         )
+        self._checks = NetworkCheckService(
+            store=self.store, ids=new_id, told=self._dispatcher.digests
+        )
         self._leader = Leader(
             store=self.store,
             hub=self._hub,
@@ -112,6 +116,7 @@ class Manager:
             dispatcher=self._dispatcher,
             logs=self._logs,
             commands=self._commands,
+            checks=self._checks,
             keeper=Keeper(self.store, self._proposer, self._group, self.node.subscribe),
             ids=new_id,
             clock=config.clock,
@@ -130,6 +135,7 @@ class Manager:
                 logs=self._logs,
                 standing=self._standing,
                 commands=self._commands,
+                checks=self._checks,
                 greeted=self._log.transport.greeted,
                 history=self._history,
             ),

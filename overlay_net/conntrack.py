@@ -28,6 +28,7 @@ from overlay_net.ctnetlink import (
     error_number,
     messages,
 )
+from overlay_net.failures import legible
 
 T = TypeVar("T")
 
@@ -72,7 +73,11 @@ def _dumps(wanted: Collection[Address]) -> list[Address]:
 
 def _cut(answering: Sequence[Address], doomed: Callable[[Entry], bool]) -> int:
     """In the namespace of the calling thread."""
-    with _netlink(_NETLINK_NETFILTER) as table, _netlink(_NETLINK_SOCK_DIAG) as sockets:
+    with (
+        legible("the connection table"),
+        _netlink(_NETLINK_NETFILTER) as table,
+        _netlink(_NETLINK_SOCK_DIAG) as sockets,
+    ):
         ended = 0
         for address in answering:
             for _ in range(_PASSES):

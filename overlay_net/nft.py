@@ -9,11 +9,18 @@ import ctypes
 import json
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
 from hostkit import netns
+from hostkit.netlink import Netlink, open_socket
+from hostkit.netlink_message import Message
+from overlay_net import nfnetlink
+from overlay_net.failures import legible, told
+from overlay_net.nfnetlink import Table
+from overlay_net.nft_generation import Generations
 
 LIBRARY = "libnftables.so.1"
 
@@ -36,6 +43,9 @@ class Nft(Protocol):
     def ask(self, target: Path, text: str) -> list[JsonObject]:
         """The objects that a `list` command names, as libnftables-json(5) describes them."""
 
+    def generation(self, target: Path) -> int:
+        """A number that each transaction in the namespace changes, whoever made it."""
+
 
 class LibNft:
     """Nft with one context per namespace. Any thread may call it; calls wait for each other."""
@@ -54,8 +64,24 @@ class LibNft:
         """See Nft."""
         with self._lock:
             answer = self._context(target).run(text, as_json=True)
-        objects = json.loads(answer)["nftables"] if answer else []
-        return [each for each in objects if "metainfo" not in each]
+        with legible("what nftables says"):
+            objects = json.loads(answer)["nftables"] if answer else []
+            return [each for each in objects if "metainfo" not in each]
+
+    def generation(self, target: Path) -> int:
+        """See Nft. Costs some 20 us."""
+        with self._lock:
+            return self._context(target).generations.now()
+
+    def send(self, target: Path, messages: Sequence[Message]) -> None:
+        """As `run`, of messages of `nfnetlink`: a fraction of the cost."""
+        with self._lock, told("a change of nftables"):
+            self._context(target).netlink.transact(nfnetlink.batch(messages))
+
+    def members(self, target: Path, table: Table, name: str) -> frozenset[str]:
+        """The addresses in a set of a table."""
+        with self._lock, told("reading nftables"):
+            return nfnetlink.members(self._context(target).netlink.dump(table.ask_members(name)))
 
     def forget(self, target: Path) -> None:
         """Let go of a namespace, which lives as long as its context does. No error if it is
@@ -94,6 +120,8 @@ class _Context:
             raise SwarmError(
                 Code.INTERNAL, "nftables gives no context", remedy="is this run as root?"
             )
+        self.generations = Generations()
+        self.netlink = Netlink(open_socket(nfnetlink.NETFILTER))
         library.nft_ctx_buffer_output(self._handle)
         library.nft_ctx_buffer_error(self._handle)
 
@@ -109,6 +137,8 @@ class _Context:
         return output.decode()
 
     def close(self) -> None:
+        self.generations.close()
+        self.netlink.close()
         self._library.nft_ctx_free(self._handle)
 
 

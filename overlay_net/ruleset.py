@@ -9,15 +9,17 @@ service's chain alone.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Element = tuple[str, str]  # the name of a map or set, and a key in it as nft writes it
 
 _VERSION = "version-"
 _DIGEST_BYTES = 8
-_CHAIN = re.compile(r"^chain (\S+) \{", re.MULTILINE)
+_CHAIN = re.compile(r"chain (\S+) \{$")
+_HOOK = "type "  # how the line begins that hooks a chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,12 @@ class Base:
     @property
     def hooked(self) -> frozenset[str]:
         """The chains that the kernel enters by itself. One of a device goes with its device."""
-        return frozenset(_CHAIN.findall(self.body))
+        return frozenset(self.counts)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many rules each of them has."""
+        return counted(self.body)
 
     @property
     def at(self) -> str:
@@ -59,11 +66,15 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the kernel holds of a table. `version`: "" if there is none that we know."""
+    """What the kernel holds of a table. `version`: "" if there is none that we know.
+
+    `counts`: how many rules each chain has; empty where that was not looked at.
+    """
 
     version: str = ""
     chains: frozenset[str] = frozenset()
     elements: Mapping[Element, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def chain(prefix: str, rules: str) -> str:
@@ -76,9 +87,21 @@ def held(base: Base, content: Content) -> Held:
     return Held(base.version, frozenset(content.chains), content.elements)
 
 
+def amended(held: Held, gone: Held, fresh: Held) -> Held:
+    """What the kernel holds after `gone` was taken out and `fresh` was put in."""
+    left = dict(held.elements)
+    for each in gone.elements:
+        left.pop(each, None)
+    chains = held.chains - gone.chains | fresh.chains
+    return replace(held, chains=chains, elements={**left, **fresh.elements})
+
+
 def plan(base: Base, wished: Content, found: Held) -> str:
-    """The transaction that makes `wished` of `found`; "" if they are the same."""
-    if found.version != base.version:
+    """The transaction that makes `wished` of `found`; "" if they are the same.
+
+    A table that lost rules is made anew: what else it lost, its names do not say.
+    """
+    if found.version != base.version or _miscounted(base, wished, found):
         return "".join(_anew(base, wished))
     return "".join(_changes(base, wished, found))
 
@@ -93,42 +116,85 @@ def is_anew(base: Base, transaction: str) -> bool:
     return transaction.startswith(removal(base))
 
 
-def members(sets: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The elements of a set that rules add to, as `list set` says them in JSON."""
-    return frozenset(
-        _key(element) for each in sets if "set" in each for element in each["set"].get("elem", ())
-    )
-
-
-def parse(
-    base: Base, chains: Iterable[Mapping[str, Any]], sets: Iterable[Mapping[str, Any]]
-) -> Held:
-    """What `list chains` and `list map` (or set) say, as JSON. Other tables are passed over.
-
-    A table that lacks a hooked chain is none that we know.
-    """
-    found = {
-        str(each["chain"]["name"])
-        for each in chains
-        if "chain" in each
-        and (each["chain"]["family"], each["chain"]["table"]) == (base.family, base.name)
-    }
-    versions = {name for name in found if name.startswith(_VERSION)}
-    version = "".join(versions) if base.hooked <= found else ""
+def parse(base: Base, listed: Iterable[Mapping[str, Any]]) -> Held:
+    """What `list table` says in JSON. A table that lacks a hooked chain is none that we know."""
+    found: Counter[str] = Counter()
     elements: dict[Element, str] = {}
-    for each in sets:
+    for each in listed:
+        if "chain" in each:
+            found[str(each["chain"]["name"])] += 0
+        elif "rule" in each:
+            found[str(each["rule"]["chain"])] += 1
         for kind in each.keys() & {"map", "set"}:
             body = each[kind]
-            for element in body.get("elem", ()):
-                key, value = element if kind == "map" else (element, None)
-                elements[body["name"], _key(key)] = _value(value)
-    return Held(version, frozenset(found - versions - base.hooked), elements)
+            if body["name"] in (*base.maps, *base.sets):
+                for element in body.get("elem", ()):
+                    key, value = element if kind == "map" else (element, None)
+                    elements[body["name"], _key(key)] = _value(value)
+    versions = {name for name in found if name.startswith(_VERSION)}
+    version = "".join(versions) if base.hooked <= found.keys() else ""
+    chains = frozenset(found.keys() - versions - base.hooked)
+    return Held(version, chains, elements, dict(found))
+
+
+def differences(base: Base, wished: Content, found: Held) -> list[str]:
+    """What `plan` would change, in words."""
+    if not found.version:
+        return [f"table {base.at} is not there, or lacks chains"]
+    if found.version != base.version:
+        return [f"table {base.at} is of another version"]
+    told = [
+        f"chain {name} of table {base.at} has {has} rules instead of {wants}"
+        for name, has, wants in _miscounted(base, wished, found)
+    ]
+    told += [
+        f"chain {name} of table {base.at} is missing"
+        for name in wished.chains
+        if name not in found.chains
+    ]
+    for (at, key), value in wished.elements.items():
+        has = found.elements.get((at, key))
+        if has is None:
+            told.append(f"{at} of table {base.at} lacks {_pair(key, value)}")
+        elif has != value:
+            told.append(f"{at} of table {base.at} has {_pair(key, has)} instead of {value}")
+    gone = found.elements.keys() - wished.elements.keys()
+    told += [f"{at} of table {base.at} has {key}, which is nobody's" for at, key in sorted(gone)]
+    return told
+
+
+def counted(text: str) -> dict[str, int]:
+    """How many rules each chain of a text has, which has one to a line, as ours do."""
+    found: dict[str, int] = {}
+    chain = ""
+    for line in map(str.strip, text.splitlines()):
+        if opened := _CHAIN.match(line):
+            chain = opened[1]
+            found[chain] = 0
+        elif line == "}":
+            chain = ""
+        elif chain and line and not line.startswith(_HOOK):
+            found[chain] += 1
+    return found
 
 
 def _anew(base: Base, wished: Content) -> Iterator[str]:
     yield removal(base)
     yield f"table {base.at} {{\n{base.body}chain {base.version} {{ }}\n}}\n"
     yield from _changes(base, wished, Held(base.version))
+
+
+def _miscounted(base: Base, wished: Content, found: Held) -> list[tuple[str, int, int]]:
+    """Chains that have another number of rules than they were made with: has, wants."""
+    if not found.counts:
+        return []
+    wants = dict(base.counts)
+    wants |= {name: len(rules.splitlines()) for name, rules in wished.chains.items()}
+    return [
+        (name, found.counts[name], count)
+        for name, count in wants.items()
+        if name in found.counts and found.counts[name] != count
+    ]
 
 
 def _changes(base: Base, wished: Content, found: Held) -> Iterator[str]:

@@ -7,6 +7,9 @@ table.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TypeVar
+
+T = TypeVar("T")
 
 STICKY_SLOTS = 256
 STICKY_MOST = 64
@@ -36,13 +39,25 @@ def rules(addresses: Iterable[str], way: Way) -> str:
     """A chain's rules. A family in which nobody has an address is refused at once, not left to
     wait.
     """
-    families: dict[str, list[str]] = {"ip": [], "ip6": []}
-    for address in sorted(set(addresses)):
-        families["ip6" if ":" in address else "ip"].append(address)
+    families = by_family(addresses)
     lines = [_line(family, found, way) for family, found in families.items() if found]
     if len(lines) < len(families):
         lines += ["meta l4proto tcp reject with tcp reset", "reject with icmpx port-unreachable"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def by_family(addresses: Iterable[str]) -> dict[str, list[str]]:
+    """Sorted, by nftables' word for the family; both are there."""
+    families: dict[str, list[str]] = {"ip": [], "ip6": []}
+    for address in sorted(set(addresses)):
+        families["ip6" if ":" in address else "ip"].append(address)
+    return families
+
+
+def turned(addresses: Sequence[T], start: int) -> Sequence[T]:
+    """Beginning at another one."""
+    first = start % len(addresses) if addresses else 0
+    return [*addresses[first:], *addresses[:first]]
 
 
 def _line(family: str, addresses: Sequence[str], way: Way) -> str:
@@ -61,11 +76,8 @@ class _Choice:
 
 
 def _in_turn(addresses: Sequence[str], start: int) -> _Choice:
-    first = start % len(addresses)
-    turned = [*addresses[first:], *addresses[:first]]
-    return _Choice(
-        f"numgen inc mod {len(turned)}", [(str(i), each) for i, each in enumerate(turned)]
-    )
+    entries = [(str(slot), each) for slot, each in enumerate(turned(addresses, start))]
+    return _Choice(f"numgen inc mod {len(entries)}", entries)
 
 
 def _by_client(family: str, addresses: Sequence[str]) -> _Choice:

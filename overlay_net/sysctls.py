@@ -4,7 +4,7 @@
 devices that listened to them go on to do so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hostkit import netns
@@ -15,15 +15,30 @@ _FORWARD6 = "ipv6/conf/all/forwarding"
 _LISTENING, _LISTENING_AS_ROUTER = "1", "2"
 
 
-def apply(target: Path, wished: Mapping[str, str]) -> None:
-    """Values by name, as `ipv4/ip_forward`, in the namespace of file `target`.
+def apply(target: Path, wished: Mapping[str, str]) -> list[str]:
+    """Values by name, as `ipv4/ip_forward`, in the namespace of file `target`; what was others
+    before, in words.
 
     A name that is not there, as of a device that is gone, is off; to switch it on is an OSError.
     """
-    netns.call_in(target, lambda: _apply(wished))
+    return netns.call_in(target, lambda: _apply(wished))
 
 
-def _apply(wished: Mapping[str, str]) -> None:
+def differences(target: Path, wished: Mapping[str, str]) -> list[str]:
+    """Settings that are others than wished, in words; nothing is changed."""
+    return netns.call_in(target, lambda: list(_differences(wished)))
+
+
+def _differences(wished: Mapping[str, str]) -> Iterator[str]:
+    for name, value in wished.items():
+        file = _ROOT / name
+        found = file.read_text().strip() if file.exists() else _OFF
+        if found != value:
+            yield f"net/{name} is {found} instead of {value}"
+
+
+def _apply(wished: Mapping[str, str]) -> list[str]:
+    before = list(_differences(wished))
     for name, value in wished.items():
         file = _ROOT / name
         if value == _OFF and not file.exists():
@@ -33,6 +48,7 @@ def _apply(wished: Mapping[str, str]) -> None:
         if name == _FORWARD6 and value == "1":
             _keep_listening()
         file.write_text(value)
+    return before
 
 
 def _keep_listening() -> None:

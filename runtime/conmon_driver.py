@@ -30,6 +30,7 @@ from runtime.driver import (
 )
 from runtime.exec import running
 from runtime.health import ProbeResult
+from runtime.held import Held
 from runtime.layout import ContainerPaths, Layout
 from runtime.lifecycle import Lifecycle
 from runtime.probe_exec import Probes, end_orphans
@@ -42,20 +43,6 @@ log = logging.getLogger(__name__)
 LOG_LIMIT = 10 << 20
 _KILL = 9
 _KILL_TIMEOUT = 30.0
-
-
-class _Container:
-    """One container in memory: its record, its end, and a lock that its changes are made under."""
-
-    def __init__(self) -> None:
-        self.record: Record | None = None  # while it is being created
-        self.ended: asyncio.Future[ExitResult] = asyncio.get_running_loop().create_future()
-        self.lock = asyncio.Lock()
-
-    def end(self, result: ExitResult) -> None:
-        """Tells whoever waits; only the first end counts."""
-        if not self.ended.done():
-            self.ended.set_result(result)
 
 
 class ConmonDriver:
@@ -76,7 +63,7 @@ class ConmonDriver:
         self._cgroup_parent = cgroup_parent
         self._clock = clock
         self._log_limit = log_limit
-        self._containers: dict[str, _Container] = {}
+        self._containers: dict[str, Held] = {}
         self._monitors = Monitors()
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers = Workers()
@@ -124,7 +111,7 @@ class ConmonDriver:
         steps = await self._ready()
         if request.id in self._containers:
             raise SwarmError(Code.EXISTS, f"container {request.id} exists")
-        container = self._containers[request.id] = _Container()
+        container = self._containers[request.id] = Held()
         async with container.lock:
             try:
                 container.record = await self._workers.run(steps.make, request)
@@ -135,6 +122,21 @@ class ConmonDriver:
             except BaseException:
                 del self._containers[request.id]
                 raise
+            self._watch(container.record)
+
+    async def renew(self, request: ContainerRequest) -> None:
+        """See ContainerDriver."""
+        steps, container = await self._ready(), self._get(request.id)
+        async with container.lock:
+            ended = self._record_of(request.id)
+            if ended.step != "exited":
+                raise SwarmError(
+                    Code.REFUSED,
+                    f"container {ended.name} cannot be made ready again",
+                    why=f"it is {ended.step}",
+                )
+            container.record = await self._workers.run(steps.renew, ended, request)
+            container.renew()
             self._watch(container.record)
 
     async def _undo(self, steps: Lifecycle, id: str) -> None:
@@ -236,7 +238,7 @@ class ConmonDriver:
 
     # --- what there is ----------------------------------------------------------------------
 
-    def _get(self, id: str) -> _Container:
+    def _get(self, id: str) -> Held:
         container = self._containers.get(id)
         if container is None:
             raise SwarmError(Code.NOT_FOUND, f"no container {id}")
@@ -306,7 +308,7 @@ class ConmonDriver:
                 continue
             if made is None:
                 continue
-            container = self._containers[made.id] = _Container()
+            container = self._containers[made.id] = Held()
             container.record = made
             if made.exit is not None:
                 container.end(made.exit)

@@ -162,6 +162,12 @@ class ContainerDriver(Protocol):
         """Makes everything short of starting the process; on failure leaves nothing behind."""
         ...
 
+    async def renew(self, request: ContainerRequest) -> None:
+        """As `create`, of a container that has ended: it has what it wrote before, and its log goes
+        on. REFUSED if the host was restarted meanwhile. On failure it is as it was.
+        """
+        ...
+
     async def start(self, id: str) -> int:
         """Starts a created container; the pid of its first process."""
         ...

@@ -8,6 +8,11 @@ from runtime.layout import ContainerPaths
 _REBOOTED = "the host restarted"
 
 
+def files(paths: ContainerPaths) -> tuple[Path, ...]:
+    """All of them: without them it has not ended."""
+    return (paths.exit_file, paths.persist / "exit", paths.persist / "oom")
+
+
 def read(paths: ContainerPaths) -> ExitResult | None:
     """The end of a container; None if conmon has not written any.
 

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 
 from hostkit.clock import Clock
+from hostkit.pidfd import identify
 from runtime import health
 from runtime.driver import ContainerDriver, ContainerState
 from runtime.health import Health, HealthMachine, ProbeResult, Verdict
@@ -32,6 +33,8 @@ async def watch(
     while not await _ended_by(driver, id, machine.due - clock()):
         began = clock()
         result = await driver.probe(id, state.health.command, state.health.timeout)
+        if result.code != 0 and identify(state.pid) is None:
+            await driver.wait(id)  # it is not ill, it has ended: that is about to be known
         if (await driver.state(id)).phase == "exited":
             break
         log.append(result)

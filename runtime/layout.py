@@ -73,6 +73,12 @@ class ContainerPaths:
         return self.bundle / "conmon.err"
 
     @property
+    def left_by_monitor(self) -> tuple[Path, ...]:
+        """What a monitor makes, and leaves behind, and the next one must not find."""
+        names = ("ctl", "winsz", "attach", "oom")
+        return (*(self.bundle / name for name in names), self.socket_link)
+
+    @property
     def persist(self) -> Path:
         """Exit code once more, beyond a reboot, and `oom` if memory ran out."""
         return self.bundle / "end"

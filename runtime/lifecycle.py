@@ -13,11 +13,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from api.errors import Code, SwarmError, invalid
+from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from hostkit import cgroup, mount, pidfd
 from hostkit.clock import Clock
 from runtime import (
+    binds,
     bpf,
     bundle,
     conmon,
@@ -27,7 +28,6 @@ from runtime import (
     exec_spawn,
     health_check,
     inside,
-    mounts,
     probe,
     process,
     record,
@@ -70,8 +70,7 @@ class Lifecycle:
     def make(self, request: ContainerRequest) -> Record:
         """Everything up to state "created"; on failure all is taken away again."""
         paths = self.layout.container(request.id)
-        etc = {f"/etc/{name}": paths.etc(name) for name in _ETC}
-        config = bundle.build(request, self.host, paths.merged, etc)
+        config = bundle.build(request, self.host, paths.merged, self._etc(paths))
         made = Record(
             id=request.id,
             name=request.name,
@@ -82,7 +81,7 @@ class Lifecycle:
             health=health_check.resolve(request.spec.health, bundle.image_section(request)),
         )
         try:
-            _check_binds(request)
+            binds.check(request)
             paths.bundle.mkdir(mode=0o700)
         except FileExistsError:
             raise SwarmError(Code.EXISTS, f"container {request.id} exists") from None
@@ -101,6 +100,37 @@ class Lifecycle:
     ) -> Record:
         paths.persist.mkdir()
         rootfs.mount_layers(request.layers, paths, self.layout)
+        return self._launch(request, made, paths, config)
+
+    def renew(self, ended: Record, request: ContainerRequest) -> Record:
+        """The same of a container that has ended, on the file system that it left; on failure it
+        has still ended, and that is all.
+        """
+        paths = self.layout.container(request.id)
+        if ended.boot != self._boot or not paths.merged.is_mount():
+            raise SwarmError(
+                Code.REFUSED,
+                f"container {request.name} cannot be started again",
+                why="the host was restarted since, and what it wrote is gone",
+                remedy="remove it, and make another",
+            )
+        config = bundle.build(request, self.host, paths.merged, self._etc(paths))
+        made = record.renewed(ended)
+        try:
+            binds.check(request)
+            self._end_processes(ended, paths)
+            for file in (*ending.files(paths), *paths.left_by_monitor):
+                file.unlink(missing_ok=True)
+            return self._launch(request, made, paths, config)
+        except (conmon.ConmonError, OSError) as error:
+            raise _refused(request, error) from None
+
+    def _etc(self, paths: ContainerPaths) -> dict[str, Path]:
+        return {f"/etc/{name}": paths.etc(name) for name in _ETC}
+
+    def _launch(
+        self, request: ContainerRequest, made: Record, paths: ContainerPaths, config: bundle.Config
+    ) -> Record:
         self._write_etc(request, paths)
         process.set_user(config["process"], self._user(request, paths))
         if self.runtime.takes_bpf:
@@ -225,7 +255,8 @@ class Lifecycle:
             return started
         if status == "stopped" and found.monitor is not None:
             pidfd.wait(found.monitor, _MONITOR_GRACE)  # it is about to write the end
-        if status in ("running", "stopped") or ending.read(self.layout.container(found.id)):
+        has_ended = ending.read(self.layout.container(found.id)) is not None
+        if found.renewed or has_ended or status in ("running", "stopped"):
             return self.settle(found)
         self._destroy_half_made(found.id, found)
         return None
@@ -302,22 +333,6 @@ class Lifecycle:
         """Removes the control groups if nothing is in them any more."""
         cgroup.remove_empty(self.hierarchies, self._monitor_group)
         cgroup.remove_empty(self.hierarchies, self.host.cgroup_parent)
-
-
-def _check_binds(request: ContainerRequest) -> None:
-    for field, source, make in mounts.binds_to_check(request.spec):
-        if source.exists():
-            continue
-        if not make:
-            raise invalid(
-                field,
-                f"{source} does not exist on this host",
-                remedy="make it, or have it made with bind-create-src",
-            )
-        try:
-            source.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise invalid(field, f"{source} cannot be made", why=str(error)) from None
 
 
 def _no_command(made: Record, why: str) -> SwarmError:

@@ -37,6 +37,7 @@ class Record:
     started_at: float = 0.0
     exit: ExitResult | None = field(default=None)
     health: HealthCheck | None = None
+    renewed: bool = False  # it ran before: what it wrote is somebody's
 
     def state(self) -> ContainerState:
         """The record as callers see it."""
@@ -51,6 +52,12 @@ class Record:
         """The same container after its end, which no coarse file time puts before its start."""
         at = max(result.at, self.started_at)
         return replace(self, step="exited", exit=replace(result, at=at))
+
+
+def renewed(ended: Record) -> Record:
+    """The same container, about to be made ready to start again."""
+    fresh = replace(ended, step="created", started_at=0.0, exit=None, renewed=True)
+    return replace(fresh, process=None, monitor=None)
 
 
 def boot_id() -> str:

@@ -77,11 +77,28 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     type=click.Choice(NETWORKS),
     help="none: leave this host's network alone; tasks in networks run elsewhere [kernel].",
 )
+@click.option(
+    "--look-at-networks-every",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Look so often at what the kernel has of networks, and put right what others changed; "
+    "0: never [30].",
+)
+@click.option(
+    "--wireguard-port",
+    type=int,
+    help="UDP port for encrypted networks [51820].",
+)
+@click.option(
+    "--network-key-age",
+    metavar="DURATION",
+    help="Age at which this node's key for encrypted networks is replaced [168h].",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option
     """The daemon of a node of the swarm, manager or worker."""
     try:
-        settings = load(config, {name: value for name, value in flags.items() if value})
+        settings = load(config, _given(flags))
         logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
         # One line per request of the registry client is its own debugging, not ours.
         logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -94,6 +111,11 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """What was said, be it a zero; an option that may be repeated, and was not, is empty."""
+    return {name: value for name, value in flags.items() if value not in (None, (), {}, "")}
 
 
 def _check_privileges() -> None:

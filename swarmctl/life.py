@@ -30,6 +30,7 @@ from swarmctl.relay import Relay
 from swarmctl.safe import NodeSafe
 from swarmctl.switch import Switch
 from worker.agent import Agent
+from worker.attachments import Attachments
 from worker.backoff import Backoff
 from worker.executor import Executor
 from worker.node_networks import NodeNetworks
@@ -55,6 +56,7 @@ class Life:
         memberships: MembershipStore,
         state_dir: Path,
         switch: Switch,
+        attachments: Attachments,
         ask_registry: AskRegistry,
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -64,6 +66,7 @@ class Life:
         self._memberships = memberships
         self._state_dir = state_dir
         self._switch = switch
+        self._attachments = attachments
         self._failed = failed
         self._chance = secrets.SystemRandom()
         self._tasks = LastingTasks(self._ended)
@@ -209,6 +212,7 @@ class Life:
             on_session=self._heard,
             data_path=self.membership.data_path_address,
             networks=self._networks,
+            attachments=self._attachments,
         )
 
     def _heard(self, message: dispatcher_pb2.SessionMessage) -> None:

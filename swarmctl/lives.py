@@ -33,6 +33,7 @@ from swarmctl.membership import Membership, MembershipStore
 from swarmctl.recovery import Recovery
 from swarmctl.switch import Switch
 from swarmctl.threads import to_its_end
+from worker.attachments import Attachments
 from worker.container import ContainerExecutor
 from worker.node_networks import NodeNetworks
 
@@ -49,9 +50,11 @@ class Lives:
         networks: NodeNetworks,
         switch: Switch,
         *,
+        attachments: Attachments,
         ask_registry: AskRegistry,
         failed: Callable[[BaseException], None],
     ) -> None:
+        self._attachments = attachments
         self._state_dir = state_dir
         self._executor = executor
         self._networks = networks
@@ -66,13 +69,17 @@ class Lives:
         self._changing = asyncio.Lock()
         self._changes = Changes()
 
+    def is_member(self) -> bool:
+        """Whether the disk tells of a swarm that this host is in."""
+        return self._memberships.read() is not None
+
     async def prepare(self) -> None:
         """Does all that may fail of going on with what the disk tells. No task runs yet."""
         if self._memberships.is_leaving():
             logger.warning(
                 "the daemon was stopped while this node left its swarm: it does the rest"
             )
-            await depart(self._executor, self._networks, self._memberships, self._state_dir)
+            await self._depart()
         self._life = self._found()
         if self._life is not None:
             await self._life.prepare(None)
@@ -209,7 +216,11 @@ class Lives:
             await self._life.stop()
             self._memberships.resign()
             self._life = None
-            await depart(self._executor, self._networks, self._memberships, self._state_dir)
+            await self._depart()
+
+    async def _depart(self) -> None:
+        await depart(self._executor, self._networks, self._memberships, self._state_dir)
+        await self._attachments.leave()
 
     def _found(self) -> Life | LockedLife | None:
         """The life that the disk tells of."""
@@ -281,6 +292,7 @@ class Lives:
             memberships=self._memberships,
             state_dir=self._state_dir,
             switch=self._switch,
+            attachments=self._attachments,
             ask_registry=self._ask_registry,
             failed=self._failed,
         )

@@ -7,6 +7,7 @@ ask swarmctl/host_service.py's.
 
 import asyncio
 import logging
+import secrets
 from importlib.metadata import version
 
 import grpc
@@ -16,12 +17,16 @@ from api.errors import Code, SwarmError
 from api.generic import declared
 from api.health import HealthService
 from api.listener import Listener
+from api.new_ids import new_id
 from api.serving import ErrorInterceptor
-from api.v1 import health_pb2_grpc, host_pb2_grpc, objects_pb2
+from api.v1 import containers_pb2_grpc, health_pb2_grpc, host_pb2_grpc, objects_pb2
 from hostkit.clock import monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
 from manager.ca.roles import ROLES
+from overlay_net.encrypt.encryption import Options
+from overlay_net.encrypt.key_file import KeyFile
+from overlay_net.encrypt.key_ring import KeyRing
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
@@ -32,14 +37,31 @@ from swarmctl.pinning import Pinning
 from swarmctl.settings import Settings
 from swarmctl.switch import Switch
 from swarmctl.tidying import tidy
+from worker.attachments import Attachments
 from worker.container import ContainerExecutor
+from worker.container_request import CONTAINER_ID_LABEL
 from worker.networks import open_networks
-from worker.node_networks import NoNetworks
+from worker.node_networks import NodeNetworks, NoNetworks
+from worker.standalone.containers import Containers
+from worker.standalone.service import ContainersService
+from worker.standalone.stacks import Stacks
+from worker.standalone.storage import LocalStorage
 
 logger = logging.getLogger(__name__)
 
 STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
+
+
+def _networks(settings: Settings) -> NodeNetworks:
+    if settings.networks == "none":
+        return NoNetworks()
+    file = KeyFile(settings.state_dir / "wireguard.json")
+    chance = secrets.SystemRandom().random
+    ring = KeyRing(file, wall, chance, age=settings.network_key_age)
+    group = f"{settings.cgroup_parent.rstrip('/')}-wireguard"
+    options = Options(port=settings.wireguard_port, group=group)
+    return open_networks(monotonic, ring, options, settings.look_at_networks_every)
 
 
 class Node:
@@ -57,7 +79,9 @@ class Node:
             cgroup_parent=settings.cgroup_parent,
             clock=wall,
         )
-        self._networks = NoNetworks() if settings.networks == "none" else open_networks(monotonic)
+        self._networks = _networks(settings)
+        attachments = Attachments()
+        stacks = Stacks(self._networks, lambda: self._containers.host)
         self._executor = ContainerExecutor(
             self._driver,
             self._images,
@@ -65,7 +89,24 @@ class Node:
             version=version("swarmctl"),
             labels=settings.labels,
             generic=declared(settings.node_generic_resources),
-            networks=self._networks,
+            networks=stacks,
+        )
+        self._containers = Containers(
+            self._driver,
+            ContainerExecutor(
+                self._driver,
+                self._images,
+                files=settings.run_dir / "container-files",
+                version=version("swarmctl"),
+                networks=stacks,
+                id_label=CONTAINER_ID_LABEL,
+            ),
+            self._networks,
+            stacks,
+            attachments,
+            LocalStorage(settings.state_dir / "local.db"),
+            ids=new_id,
+            wall=wall,
         )
         self._switch = Switch()
         self._pinning = Pinning(registries, wall)
@@ -74,6 +115,7 @@ class Node:
             self._executor,
             self._networks,
             self._switch,
+            attachments=attachments,
             ask_registry=self._pinning.ask,
             failed=self._fail,
         )
@@ -89,6 +131,7 @@ class Node:
         After a failure, or where it was cancelled, call `stop`.
         """
         await self._driver.recover()
+        await self._containers.recover(member=self.lives.is_member())
         await self.lives.prepare()
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
         listener = self._bind()
@@ -108,6 +151,7 @@ class Node:
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
         await self.lives.stop()
+        await self._containers.close()
         self._pinning.close()
         await self._driver.close()
         await self._networks.close()
@@ -140,6 +184,9 @@ class Node:
         server.add_generic_rpc_handlers((self._switch,))
         host_pb2_grpc.add_HostServicer_to_server(
             HostService(self, self.lives, self._images, self._driver), server
+        )
+        containers_pb2_grpc.add_ContainersServicer_to_server(
+            ContainersService(self._containers), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"daemon": lambda: "", "swarm": self.lives.complaint}), server

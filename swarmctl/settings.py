@@ -11,6 +11,9 @@ from typing import Any
 
 from api.errors import Code, SwarmError
 from api.generic import declared
+from overlay_net.encrypt.key_ring import AGE
+from overlay_net.encrypt.wanted import PORT
+from swarmctl.cli.units import parse_duration
 
 DEFAULT_FILE = Path("/etc/swarm/swarmd.toml")
 
@@ -36,6 +39,14 @@ class Settings:
     """Where networks of tasks are built: in the kernel of this host; or "none", so that its links,
     routes and rules are left alone, and it gets only tasks that are in no network of the swarm.
     """
+    look_at_networks_every: float = 30.0
+    """Seconds between looks at what the kernel has of networks, which put right what others changed
+    by hand; 0 for never.
+    """
+    wireguard_port: int = PORT
+    """UDP, where this node takes what others encrypted for it; managers tell them."""
+    network_key_age: float = AGE
+    """Seconds after which this node makes another key for encrypted networks."""
     log_level: str = "info"
 
     @property
@@ -62,6 +73,8 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
             given[name] = Path(given[name]).absolute()
     if "registry_cas" in given:
         given["registry_cas"] = {k: Path(v) for k, v in given["registry_cas"].items()}
+    if "network_key_age" in given:
+        given["network_key_age"] = parse_duration(given["network_key_age"])
     for name in _LISTS & given.keys():
         given[name] = tuple(given[name])
     declared(given.get("node_generic_resources", ()))
@@ -71,6 +84,9 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
 _LISTS = frozenset({"insecure_registries", "node_generic_resources"})
 _LEVELS = ("debug", "info", "warning", "error")
 NETWORKS = ("kernel", "none")
+_PORTS = range(1, 65536)
+_SHORTEST_AGE = 60
+"""Seconds: it takes up to twenty until the managers hear of a new key."""
 
 
 def _check(name: str, value: object) -> None:
@@ -80,18 +96,33 @@ def _check(name: str, value: object) -> None:
             right, wanted = value in _LEVELS, f"one of {', '.join(_LEVELS)}"
         case "networks":
             right, wanted = value in NETWORKS, f"one of {', '.join(NETWORKS)}"
+        case "look_at_networks_every":
+            right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+            wanted = "a number of seconds"
         case "insecure_registries" | "node_generic_resources":
             right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
             wanted = "a list of texts"
         case "registry_cas" | "labels":
             right = isinstance(value, Mapping) and all(_is_text(v) for v in value.values())
             wanted = "a table of texts"
+        case "wireguard_port":
+            right = isinstance(value, int) and not isinstance(value, bool) and value in _PORTS
+            wanted = f"a number from {_PORTS.start} to {_PORTS.stop - 1}"
+        case "network_key_age":
+            right, wanted = _is_age(value), f"a duration as 168h, of {_SHORTEST_AGE} s at least"
         case _:
             right, wanted = _is_text(value), "a text"
     if not right:
         raise SwarmError(
             Code.INVALID, f"the setting {name} is {value!r}", why=f"it must be {wanted}"
         )
+
+
+def _is_age(value: object) -> bool:
+    try:
+        return isinstance(value, str) and parse_duration(value) >= _SHORTEST_AGE
+    except ValueError:
+        return False
 
 
 def _is_text(value: object) -> bool:

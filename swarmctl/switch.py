@@ -14,10 +14,10 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
 from api.errors import Code, SwarmError
 from api.metadata import is_stale_read
-from api.v1 import control_pb2, exec_pb2, logs_pb2
+from api.v1 import check_pb2, control_pb2, exec_pb2, logs_pb2
 from swarmctl.relay import Relay
 
-PASSED_ON = ("swarm.v1.Control", "swarm.v1.Logs", "swarm.v1.Exec")
+PASSED_ON = ("swarm.v1.Control", "swarm.v1.Logs", "swarm.v1.Exec", "swarm.v1.NetworkCheck")
 RELAY_TIMEOUT = 60.0
 """Seconds that a call with one answer may take, if the caller set no deadline."""
 
@@ -115,6 +115,7 @@ def _no_swarm() -> SwarmError:
 
 def _methods(wanted: Callable[[MethodDescriptor], bool]) -> frozenset[str]:
     files: tuple[FileDescriptor, ...] = (
+        check_pb2.DESCRIPTOR,
         control_pb2.DESCRIPTOR,
         exec_pb2.DESCRIPTOR,
         logs_pb2.DESCRIPTOR,

@@ -15,7 +15,9 @@ from api.v1 import dispatcher_pb2, objects_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
 from worker.assigned import AssignedTasks
+from worker.attachments import Attachments, PlaceKeeper
 from worker.backoff import Chance
+from worker.checks import CheckServer
 from worker.connection import Connect, Connection
 from worker.exec import CommandServer
 from worker.executor import Executor
@@ -59,13 +61,16 @@ class Agent:
         on_session: OnSession = _ignore,
         data_path: str = "",
         networks: NodeNetworks | None = None,
+        attachments: Attachments | None = None,
     ) -> None:
         """`data_path`: the address at which this node's tunnels end; empty: where it is seen.
 
         `networks`: those of this host, which the executor joins tasks to; None: it builds none.
+        `attachments`: what is held of networks for containers of this host that are no tasks.
         """
         self._node_id = node_id
-        self._executor = executor
+        self._attachments = attachments or Attachments()
+        executor = self._executor = PlaceKeeper(executor, self._attachments, wall)
         self._networks = networks or NoNetworks()
         self._storage = storage
         self._seeds = list(managers)
@@ -85,6 +90,7 @@ class Agent:
             on_readable=self._logs.offer,
         )
         self._connection = Connection(self._managers, self, connect, chance, timing or Timing())
+        self._checks = CheckServer(self._networks, chance, self._connection.reopen)
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._stopped.set()
@@ -127,7 +133,7 @@ class Agent:
     async def _recover(self) -> None:
         containers = await self._executor.recover()
         saved = await self._storage.load()
-        living = [saved.tasks[i] for i in containers if i in saved.tasks]
+        living = [saved.last_seen(i) for i in containers if i in saved.tasks]
         unknown = set(containers) - saved.tasks.keys()
         await self._networks.restore(self._node_id, saved.networks, living, unknown)
         self._managers.replace([*saved.managers, *self._seeds])
@@ -144,15 +150,24 @@ class Agent:
         description = await self._executor.describe()
         description.data_path_address = self._data_path
         description.network_drivers.extend(self._networks.drivers())
+        description.network_obstacles.extend(self._networks.obstacles())
+        means = await self._networks.means()
+        description.wireguard_key = means.key
+        description.wireguard_address = means.address
+        description.wireguard_port = means.port
+        description.encrypted_by = means.by
+        description.encryption_missing = means.missing
         return description
 
     async def greet(self, message: SessionMessage) -> None:
-        """Keeps the list of managers, and passes the message on."""
+        """Keeps the list of managers, makes another key if it is told to, passes the message on."""
         if self._managers.replace(message.managers):
             try:
                 await self._storage.keep_managers(message.managers)
             except SwarmError as error:
                 log.warning("the new list of managers is not kept: %s", error)
+        if await self._networks.renew_key(message.node.spec.network_key_round):
+            self.reconnect()  # to tell of it at once
         self._on_session(message)
 
     async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
@@ -181,6 +196,14 @@ class Agent:
         """Answers wishes for logs until it is cancelled."""
         await self._logs.serve(channel, self._tasks.readable)
 
+    async def serve_attachments(self, channel: grpc.aio.Channel) -> None:
+        """Asks for places in networks until it is cancelled."""
+        await self._attachments.serve(channel)
+
     async def serve_commands(self, channel: grpc.aio.Channel) -> None:
         """Runs commands in tasks until it is cancelled."""
         await self._commands.serve(channel, self._tasks.find)
+
+    async def serve_checks(self, channel: grpc.aio.Channel) -> None:
+        """Looks at networks when asked, until it is cancelled."""
+        await self._checks.serve(channel)

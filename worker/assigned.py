@@ -20,6 +20,7 @@ from worker.executor import Executor
 from worker.held_files import HeldFiles
 from worker.reporter import Reporter
 from worker.storage import Saved, Storage
+from worker.task_place import holds_place
 from worker.task_runner import TaskRunner
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class AssignedTasks:
 
     def readable(self) -> Iterable[Task]:
         """The tasks that may have written something."""
-        return [r.task for r in self._runners.values() if _may_have_logs(r.status)]
+        return [r.task for r in self._runners.values() if _may_have_logs(r.task, r.status)]
 
     def find(self, task_id: str) -> Task | None:
         """The task with this id, if it is this node's."""
@@ -185,9 +186,9 @@ class AssignedTasks:
         if task.id not in self._runners:  # removed, and about to be closed
             return
         self._reporter.report(task.id, status)
-        if _may_have_logs(status):
+        if _may_have_logs(task, status):
             self._on_readable(task)
 
 
-def _may_have_logs(status: TaskStatus) -> bool:
-    return status.state >= STARTING and status.state != REJECTED
+def _may_have_logs(task: Task, status: TaskStatus) -> bool:
+    return not holds_place(task) and status.state >= STARTING and status.state != REJECTED

@@ -43,7 +43,7 @@ from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.logins import login_of
-from worker.node_networks import NodeNetworks, NoNetworks
+from worker.node_networks import NoNetworks, TaskNetworks
 from worker.task_files import TaskFile, gather, mounts
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class ContainerExecutor:
     `files`: a folder for the secrets and configs of tasks, which are mounted there from memory;
     `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
     `generic`: resources that the node's owner declared; `networks`: of this host, None: it builds
-    none.
+    none. `id_label`: what its containers bear.
     """
 
     def __init__(
@@ -81,9 +81,11 @@ class ContainerExecutor:
         labels: Mapping[str, str] | None = None,
         address: str = "",
         generic: Collection[types_pb2.GenericResource] = (),
-        networks: NodeNetworks | None = None,
+        networks: TaskNetworks | None = None,
+        id_label: str = TASK_ID_LABEL,
     ) -> None:
         self._driver = driver
+        self._id_label = id_label
         self._networks = networks or NoNetworks()
         self._images = images
         self._folders = FileFolders(files)
@@ -112,7 +114,7 @@ class ContainerExecutor:
     async def recover(self) -> Collection[str]:
         """See Executor."""
         states = await self._driver.list()
-        found = [state.id for state in states if TASK_ID_LABEL in state.labels]
+        found = [state.id for state in states if self._id_label in state.labels]
         await asyncio.to_thread(self._folders.sweep, found)
         return found
 
@@ -145,7 +147,15 @@ class ContainerExecutor:
                 health=UNCHECKED if check is None else UNPROVEN,
                 unproven_at_most=None if check is None else duration(unproven_at_most(check)),
                 warnings=without_effect(task.spec, await self._driver.fingerprint()),
+                ports=await self._networks.ports(task.id) if task.host_ports else (),
             )
+
+    async def renew(self, task: Task) -> None:
+        """Makes what has ended ready to start again, with what it wrote. No task ever is: only
+        containers that are none.
+        """
+        with _sorted():
+            await self._create(task, again=True)
 
     async def wait(self, task: Task) -> ExitResult:
         """See Executor."""
@@ -204,8 +214,8 @@ class ContainerExecutor:
         if self._folders.folder(task_id).exists():
             await asyncio.to_thread(self._folders.remove, task_id)
 
-    async def _create(self, task: Task) -> None:
-        image = await self._image(task.spec.container)
+    async def _create(self, task: Task, *, again: bool = False) -> None:
+        image = await self.image(task.spec.container)
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
         joined = await self._networks.join(task)
@@ -219,7 +229,9 @@ class ContainerExecutor:
                 files=mounts(found, self._folders.folder(task.id)),
                 joined=joined,
             )
-            await _uninterrupted(self._make(request, found))
+            await _uninterrupted(
+                self._driver.renew(request) if again else self._make(request, found)
+            )
         except SwarmError:
             await self._networks.leave(task.id)
             raise
@@ -233,7 +245,7 @@ class ContainerExecutor:
             await self._drop_files(request.id)
             raise
 
-    async def _image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
+    async def image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
         """The image by its digest if it is pinned; what is here under that needs no registry."""
         name = spec.pinned_image.reference or spec.image
         try:

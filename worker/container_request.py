@@ -15,8 +15,11 @@ from api.times import seconds_of
 from api.v1 import exec_pb2, objects_pb2, specs_pb2
 from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest, Fingerprint
 from worker.node_networks import Joined
+from worker.task_place import is_lone
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
+CONTAINER_ID_LABEL = "swarm.container.id"
+"""Of containers that are no tasks."""
 DEFAULT_GRACE = 10.0
 _HOSTNAME_LENGTH = 12
 
@@ -40,7 +43,9 @@ def container_request(
     network stack; None: it has none, or the host's.
     """
     container = specs_pb2.ContainerSpec()
-    container.CopyFrom(expanded(task.spec.container, values_of(task, node)))
+    lone = is_lone(task)
+    said = task.spec.container
+    container.CopyFrom(said if lone else expanded(said, values_of(task, node)))
     container.mounts.extend(files)
     network = network_of(task.spec) if joined is None else f"netns:{joined.path}"
     default = node.hostname if network == "host" else task.id[:_HOSTNAME_LENGTH]
@@ -49,7 +54,7 @@ def container_request(
         container.hosts.extend(f"{address}\t{hostname}" for address in joined.addresses)
     return ContainerRequest(
         id=task.id,
-        name=f"{task_name(task)}.{task.id}",
+        name=task_name(task) if lone else f"{task_name(task)}.{task.id}",
         spec=_with_resources(container, task),
         resources=task.spec.resources,
         image_config=image_config,
@@ -73,6 +78,9 @@ def _with_resources(container: specs_pb2.ContainerSpec, task: Task) -> specs_pb2
 
 def labels_of(task: Task, image_id: str) -> dict[str, str]:
     """The user's labels and Swarm's own, which win."""
+    if is_lone(task):
+        own = {CONTAINER_ID_LABEL: task.id, IMAGE_LABEL: image_id}
+        return dict(task.spec.container.labels) | own
     return dict(task.spec.container.labels) | {
         "com.docker.swarm.node.id": task.node_id,
         "com.docker.swarm.service.id": task.service_id,

@@ -94,6 +94,12 @@ class Book:
         self.peers: dict[str, Peer] = {}
         self._services: defaultdict[str, dict[str, Service]] = defaultdict(dict)
         self._endpoints: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
+        self._own: set[Key] = set()
+
+    @property
+    def has_own(self) -> bool:
+        """Whether there is anything of which no manager knows."""
+        return bool(self._own)
 
     def services(self, network_id: str) -> Mapping[str, Service]:
         """Of a network, by id."""
@@ -107,10 +113,23 @@ class Book:
         """The network of published ports, if it was told."""
         return next((each for each in self.networks.values() if each.ingress), None)
 
-    def lost(self, network_id: str) -> frozenset[str]:
-        """Nodes that are down or removed, whatever is said of their tasks: nobody is sent there."""
-        nodes = {each.node_id for each in self.endpoints(network_id).values()}
-        return frozenset(nodes - self.peers.keys())
+    def copy(self) -> "Book":
+        """As it is now, whatever is told later; the items are the same."""
+        made = Book()
+        made.networks, made.peers = dict(self.networks), dict(self.peers)
+        for network_id, services in self._services.items():
+            made._services[network_id] = dict(services)
+        for network_id, endpoints in self._endpoints.items():
+            made._endpoints[network_id] = dict(endpoints)
+        return made
+
+    def items(self, network_id: str) -> list[Item]:
+        """All that was told of a network, or of the other nodes (""), by key."""
+        if not network_id:
+            return [self.peers[key] for key in sorted(self.peers)]
+        own = self.networks.get(network_id)
+        within = sorted(self._within(network_id), key=key_of)
+        return within if own is None else [own, *within]
 
     def follow(self, message: Message) -> News:
         """Takes in a message."""
@@ -127,8 +146,15 @@ class Book:
             elif not _is_outline(item):
                 fresh.append(item)
         if message.type == Message.TYPE_COMPLETE:
-            gone.update(self._keys() - named)
+            gone.update(self._keys() - named - self._own)
         return self._change(fresh, gone)
+
+    def own(self, items: Iterable[Item], gone: Iterable[Key] = ()) -> News:
+        """Takes in, and forgets, what this node has by itself: no manager takes that back."""
+        dropped, fresh = list(gone), list(items)
+        self._own.difference_update(dropped)
+        self._own.update(map(key_of, fresh))
+        return self._change(fresh, dropped)
 
     def restore(self, items: Iterable[Item]) -> News:
         """Takes in what an earlier daemon knew."""

@@ -6,21 +6,31 @@ A thin shell. What blocks is done by one thread (`data_path`), names are answere
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from api.errors import Code, SwarmError
-from api.v1 import dispatcher_pb2, network_pb2, objects_pb2
+from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2, specs_pb2
 from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
 from overlay_net.dns.server import DnsServer, Sandbox
+from overlay_net.encrypt.encryption import Encryption, Options
+from overlay_net.encrypt.key_ring import KeyRing
+from overlay_net.fabric.fabric import OWN_NAMESPACE
+from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
+from worker.checking import EVERY, NetworkChecks
 from worker.data_path import DataPath
-from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News
-from worker.node_networks import DRIVERS, Joined, NodeNetworks, NoNetworks
+from worker.drains import Drains
+from worker.executor import TemporaryError
+from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News, key_of
+from worker.node_networks import DRIVERS, Joined, Means, NodeNetworks, NoNetworks
+from worker.obstacle_watch import ObstacleWatch
+from worker.redirects import Redirects
 from worker.task_place import Place, place_of
 
 log = logging.getLogger(__name__)
@@ -28,8 +38,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Task = objects_pb2.Task
 
-DRAIN = 0.5
-"""Seconds between the word that a task serves no more and its stop: other nodes hear it in them."""
+TEND = 2.0
+"""Seconds between looks whether what encrypts still does."""
 RETRY = 5.0
 """Seconds after which what could not be carried out is tried again."""
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
@@ -38,23 +48,57 @@ HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 class KernelNetworks:
     """NodeNetworks in the kernel of this host. One per daemon; close it.
 
-    `data_path`: makes that of the node of an id.
+    `data_path`: makes that of the node of an id; `host`: the file of the host's network namespace;
+    `look_every`: seconds between looks at what the kernel has, 0 for never.
     """
 
-    def __init__(self, nft: LibNft, monotonic: Clock, data_path: Callable[[str], DataPath]) -> None:
+    def __init__(
+        self,
+        nft: LibNft,
+        monotonic: Clock,
+        data_path: Callable[[str], DataPath],
+        *,
+        host: str = OWN_NAMESPACE,
+        look_every: float = EVERY,
+    ) -> None:
         self._nft = nft
         self._make = data_path
-        self._monotonic = monotonic
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
-        self._dns = DnsServer(nft, monotonic)
+        self._redirects = Redirects(nft)
+        self._dns = DnsServer(self._redirects, monotonic)
         self._node_id = ""
+        self._member = False  # of a swarm, whose agent restores what there was
         self._data_path: DataPath | None = None
-        self._told_at: dict[str, float] = {}
+        self._drains = Drains(monotonic)
+        self._served: dict[str, Path] = {}
+        self._own: dict[Key, Item] = {}
+        self._lone: dict[str, Place] = {}
         self._retry: asyncio.Task[None] | None = None
+        self._devices: tuple[str, ...] | None = None
+        self._look_every = look_every
+        self._looking: asyncio.Task[NoReturn] | None = None
+        self._tending: asyncio.Task[None] | None = None
+        self._checks = NetworkChecks(
+            self._in_thread,
+            lambda: self._data_path,
+            self._redirects,
+            ObstacleWatch(nft, host),
+            monotonic,
+        )
 
     def drivers(self) -> Collection[str]:
         """See NodeNetworks."""
         return DRIVERS
+
+    async def means(self) -> Means:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(data_path.means)
+
+    async def renew_key(self, round: int) -> bool:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(lambda: data_path.renew_key(round))
 
     async def restore(
         self, node_id: str, items: Iterable[Item], tasks: Iterable[Task], kept: Collection[str]
@@ -62,73 +106,150 @@ class KernelNetworks:
         """See NodeNetworks."""
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
-        self._node_id = node_id
+        self._node_id, self._member = node_id, bool(node_id)
         data_path = self._data_path = self._make(node_id)
         self._dns.close()
         self._dns.directory.sync((), (), ())
         places = [place for place in map(place_of, tasks) if place is not None]
-        news, living = await self._act(lambda: data_path.restore(list(items), places, kept))
+        places += self._lone.values()
+        own = [self._mine(item) for item in self._own.values()]
+        news, living = await self._act(lambda: data_path.recall(list(items), places, kept, own))
+        # Names first: they ended with the earlier daemon, all else goes on.
         self._name(news)
+        known = {item.id for item in news.updated if isinstance(item, network_pb2.NodeNetwork)}
+        self._drains.restore(node_id, news.updated)
         for place, path in living:
+            # What is no task may be in networks of a swarm that this host has left.
+            there = tuple(network_id for network_id in place.networks if network_id in known)
             try:
-                await self._serve_names(place, path)
+                await self._serve_names(replace(place, networks=there), path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
+        await self._act(lambda: data_path.converge(look=True))
+        if self._looking is None:
+            looking = self._checks.run(self._look_every)
+            self._looking = asyncio.create_task(looking, name="looks at networks")
+        if self._tending is None:
+            self._tending = asyncio.create_task(self._tend(), name="networks are tended")
 
     async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
         """See NodeNetworks."""
         data_path = self._here()
         news = await self._act(lambda: data_path.follow(message))
         self._name(news)
+        self._drains.follow(self._node_id, news, message)
         return news
 
     def confirms(self) -> bool:
         """See NodeNetworks."""
         return self._data_path is None or not self._data_path.stale
 
+    async def begin(
+        self, items: Iterable[Item], containers: Iterable[Task], *, member: bool
+    ) -> None:
+        """See NodeNetworks."""
+        self._member = member
+        self._own = {key_of(item): item for item in items}
+        found = (place_of(container) for container in containers)
+        self._lone = {place.task_id: place for place in found if place is not None}
+        if not member and (self._own or self._lone):
+            await self.restore("", (), (), ())
+
+    async def own(self, items: Iterable[Item], gone: Iterable[Key] = ()) -> None:
+        """See NodeNetworks."""
+        fresh, dropped = list(items), list(gone)
+        for key in dropped:
+            self._own.pop(key, None)
+        self._own.update((key_of(item), item) for item in fresh)
+        data_path = await self._ready()
+        mine = [self._mine(item) for item in fresh]
+        self._name(await self._act(lambda: data_path.own(mine, dropped)))
+
+    async def addresses(self, task_id: str) -> Mapping[str, Sequence[str]]:
+        """See NodeNetworks."""
+        data_path = self._data_path
+        if data_path is None:
+            return {}
+        return await self._in_thread(lambda: data_path.addresses(task_id))
+
+    async def published(self) -> Collection[PortKey]:
+        """See NodeNetworks."""
+        data_path = self._data_path
+        return () if data_path is None else await self._in_thread(data_path.published)
+
+    async def used_subnets(self) -> list[str]:
+        """See NodeNetworks."""
+        return await self._in_thread((await self._ready()).used_subnets)
+
     async def join(self, task: Task) -> Joined | None:
         """See NodeNetworks."""
         place = place_of(task)
         if place is None:
             return None
-        data_path = self._here()
+        data_path = await self._ready() if place.lone else self._here()
         made = await self._act(lambda: data_path.join(place))
         try:
             await self._serve_names(place, made.path)
         except BaseException:
-            await self.leave(task.id)
+            before = self._lone.get(task.id)
+            if before is None:
+                await self.leave(task.id)
+            else:
+                await self._act(lambda: data_path.join(before))
             raise
+        if place.lone:
+            self._lone[task.id] = place
         host = await asyncio.to_thread(_text_of, HOST_RESOLV_CONF)
         return Joined(made.path, made.addresses, container_text(task.spec.container.dns, host))
 
+    async def ports(self, task_id: str) -> Collection[specs_pb2.PortConfig]:
+        """See NodeNetworks."""
+        data_path = self._here()
+        return await self._in_thread(lambda: data_path.ports(task_id))
+
     async def drained(self, task: Task) -> None:
         """See NodeNetworks."""
-        told_at = self._told_at.get(task.id)
-        if told_at is not None:
-            await asyncio.sleep(told_at + DRAIN - self._monotonic())
+        await self._drains.wait(task.id)
 
     async def leave(self, task_id: str) -> None:
         """See NodeNetworks."""
+        if (served := self._served.pop(task_id, None)) is not None:
+            self._redirects.forget(served)
         self._dns.detach(task_id)
-        self._told_at.pop(task_id, None)
+        self._lone.pop(task_id, None)
+        self._drains.forget(task_id)
         data_path = self._data_path
         if data_path is not None:
             await self._act(lambda: data_path.leave(task_id))
 
+    def obstacles(self) -> Collection[objects_pb2.NetworkObstacle]:
+        """See NodeNetworks."""
+        return self._checks.obstacles()
+
+    async def check(self, order: check_pb2.CheckOrder) -> check_pb2.CheckReportRequest:
+        """See NodeNetworks."""
+        return await self._checks.check(order)
+
     async def clear(self) -> None:
         """See NodeNetworks."""
+        self._member = False
+        if self._own or self._lone:
+            self._drains.clear()
+            await self.restore("", (), (), ())
+            await self._in_thread(self._here().forget_keys)
+            return
         self._dns.close()
         self._dns.directory.sync((), (), ())
         data_path = self._data_path or self._make("")
         self._data_path = None
-        self._told_at.clear()
+        self._drains.clear()
         await self._in_thread(data_path.clear)
 
     async def close(self) -> None:
         """See NodeNetworks."""
-        if self._retry is not None:
-            self._retry.cancel()
-            await asyncio.wait({self._retry})
+        for task in filter(None, (self._retry, self._looking, self._tending)):
+            task.cancel()
+            await asyncio.wait({task})
         self._dns.close()
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
@@ -141,6 +262,25 @@ class KernelNetworks:
         if self._data_path is None:
             raise SwarmError(Code.UNAVAILABLE, "this node is in no swarm")
         return self._data_path
+
+    async def _ready(self) -> DataPath:
+        """Also on a host that is in no swarm, for what is its own."""
+        if self._data_path is None:
+            if self._member:
+                what = "this node does not know yet what it has in networks"
+                why = "its agent begins, or its keys are locked"
+                raise TemporaryError(Code.UNAVAILABLE, what, why=why)
+            await self.restore("", (), (), ())
+        return self._here()
+
+    def _mine(self, item: Item) -> Item:
+        """An item of this host's own, as that of the node that it is now."""
+        if not isinstance(item, network_pb2.NetworkEndpoint):
+            return item
+        mine = network_pb2.NetworkEndpoint()
+        mine.CopyFrom(item)
+        mine.node_id = self._node_id
+        return mine
 
     def _name(self, news: News) -> None:
         """Tells the name servers, in the order in which things come and go."""
@@ -155,7 +295,6 @@ class KernelNetworks:
                     directory.put_service(item)
                 case network_pb2.NetworkEndpoint():
                     directory.put_endpoint(item)
-                    self._note(item)
 
     def _forget_names(self, key: Key) -> None:
         if key.kind == NETWORK:
@@ -165,17 +304,9 @@ class KernelNetworks:
         elif key.kind == ENDPOINT:
             self._dns.directory.remove_endpoint(key.network_id, key.id)
 
-    def _note(self, endpoint: network_pb2.NetworkEndpoint) -> None:
-        """When a task of this node was said to serve no more; nothing of one that does."""
-        if endpoint.node_id != self._node_id:
-            return
-        if endpoint.serving:
-            self._told_at.pop(endpoint.task_id, None)
-        else:
-            self._told_at.setdefault(endpoint.task_id, self._monotonic())
-
     async def _serve_names(self, place: Place, path: str) -> None:
         sandbox = Sandbox(place.task_id, Path(path), place.networks, place.name_servers)
+        self._served[place.task_id] = sandbox.netns
         await self._dns.attach(sandbox)
 
     async def _act(self, function: Callable[[], T]) -> T:
@@ -186,7 +317,12 @@ class KernelNetworks:
             self._look_after()
 
     def _look_after(self) -> None:
-        if self._data_path is None or self._data_path.trouble is None:
+        if self._data_path is None:
+            return
+        if self._devices != (devices := self._data_path.devices()):
+            self._devices = devices
+            self._checks.needs_more()
+        if self._data_path.trouble is None:
             return
         if self._retry is None or self._retry.done():
             log.warning("networks are not as they ought to be: %s", self._data_path.trouble)
@@ -203,15 +339,32 @@ class KernelNetworks:
                 log.info("networks are as they ought to be")
                 return
 
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND)
+            data_path = self._data_path
+            if data_path is not None:
+                try:
+                    await self._act(data_path.tend)
+                except (SwarmError, OSError) as error:
+                    log.warning("networks were not looked after: %s", error)
+
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
-def open_networks(monotonic: Clock) -> NodeNetworks:
-    """The networks of this host, as far as it can build any."""
+def open_networks(
+    monotonic: Clock, keys: KeyRing, encryption: Options, look_every: float = EVERY
+) -> NodeNetworks:
+    """The networks of this host, as far as it can build any. `keys`: of this node, by which
+    networks are encrypted; `look_every`: see KernelNetworks.
+    """
     try:
         nft = LibNft()
-        return KernelNetworks(nft, monotonic, lambda node_id: DataPath(node_id, nft))
+        encrypts = Encryption(nft, keys, encryption)
+        return KernelNetworks(
+            nft, monotonic, lambda node_id: DataPath(node_id, nft, encrypts), look_every=look_every
+        )
     except SwarmError as error:
         log.warning("tasks here have no networks but the host's: %s", error)
         return NoNetworks()

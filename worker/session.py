@@ -5,6 +5,7 @@ to open the next one is `connection`'s.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -66,8 +67,14 @@ class Work(Protocol):
     async def serve_logs(self, channel: grpc.aio.Channel) -> None:
         """Answers the manager's wishes for logs, until it is cancelled."""
 
+    async def serve_attachments(self, channel: grpc.aio.Channel) -> None:
+        """Asks the manager for places in networks, until it is cancelled."""
+
     async def serve_commands(self, channel: grpc.aio.Channel) -> None:
         """Runs what the manager asks for in tasks, until it is cancelled."""
+
+    async def serve_checks(self, channel: grpc.aio.Channel) -> None:
+        """Looks at networks when the manager asks for it, until it is cancelled."""
 
 
 class ReopenSession(Exception):
@@ -117,6 +124,7 @@ class Session:
         self._reopen = reopen
         self._id = ""
         self._applied = 0
+        self._beat_now = asyncio.Event()
         self.registered = False
 
     async def run(self) -> NoReturn:
@@ -140,6 +148,8 @@ class Session:
                 self._work.deliver(self._send),
                 self._work.serve_logs(self._channel),
                 self._work.serve_commands(self._channel),
+                self._work.serve_checks(self._channel),
+                self._work.serve_attachments(self._channel),
             )
         finally:
             stream.cancel()
@@ -152,12 +162,15 @@ class Session:
     async def _beat(self) -> NoReturn:
         confirmed = 0
         while True:
+            self._beat_now.clear()
             if self._work.confirms():
                 confirmed = self._applied
             request = dispatcher_pb2.HeartbeatRequest(session_id=self._id, applied=confirmed)
             call = self._dispatcher.Heartbeat(request, timeout=self._timing.rpc_timeout)
             answer = await _answer(call, "the heartbeat")
-            await asyncio.sleep(seconds_of(answer.period) or DEFAULT_PERIOD)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds_of(answer.period) or DEFAULT_PERIOD):
+                    await self._beat_now.wait()
 
     async def _receive(self) -> NoReturn:
         backoff = Backoff(self._chance)
@@ -176,6 +189,8 @@ class Session:
             while chain.follows(message):
                 await self._work.assign(message)
                 self._applied = max(self._applied, message.version)
+                if message.confirm:
+                    self._beat_now.set()
                 if message.type == Message.TYPE_INCREMENTAL:
                     backoff.reset()
                 message = await _next(stream, "assignments")

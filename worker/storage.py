@@ -53,6 +53,13 @@ class Saved:
     managers: list[ManagerAddress]
     networks: list[Item]
 
+    def last_seen(self, task_id: str) -> Task:
+        """A task, with the status that the node observed last, if it did."""
+        task = Task()
+        task.CopyFrom(self.tasks[task_id])
+        task.status.CopyFrom(self.statuses.get(task_id, task.status))
+        return task
+
 
 @dataclass(slots=True)
 class _Write:

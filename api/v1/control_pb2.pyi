@@ -1210,6 +1210,7 @@ class NetworkUse(message.Message):
     ADDRESSES_HELD_FIELD_NUMBER: builtins.int
     ADDRESSES_FIELD_NUMBER: builtins.int
     ADDRESSES_RESTING_FIELD_NUMBER: builtins.int
+    CONTAINERS_FIELD_NUMBER: builtins.int
     network_id: builtins.str
     addresses_held: builtins.int
     """of IPv4, with those that rest"""
@@ -1221,6 +1222,10 @@ class NetworkUse(message.Message):
     def services(self) -> containers.RepeatedCompositeFieldContainer[NetworkUser]: ...
     @builtins.property
     def nodes(self) -> containers.RepeatedCompositeFieldContainer[NetworkUser]: ...
+    @builtins.property
+    def containers(self) -> containers.RepeatedCompositeFieldContainer[NetworkTask]:
+        """that are no tasks"""
+
     def __init__(
         self,
         *,
@@ -1230,10 +1235,11 @@ class NetworkUse(message.Message):
         addresses_held: builtins.int = ...,
         addresses: builtins.int = ...,
         addresses_resting: builtins.int = ...,
+        containers: abc.Iterable[NetworkTask] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "addresses_held", b"addresses_held", "addresses_resting", b"addresses_resting", "network_id", b"network_id", "nodes", b"nodes", "services", b"services"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "addresses_held", b"addresses_held", "addresses_resting", b"addresses_resting", "containers", b"containers", "network_id", b"network_id", "nodes", b"nodes", "services", b"services"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ How agents and the leader meet. The agent opens every stream; nodes listen for n
 
 from api.v1 import network_pb2 as network_pb2
 from api.v1 import objects_pb2 as objects_pb2
+from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import volume_pb2 as volume_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
@@ -184,11 +185,14 @@ class AssignmentsMessage(message.Message):
     RESULTS_IN_FIELD_NUMBER: builtins.int
     CHANGES_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
+    CONFIRM_FIELD_NUMBER: builtins.int
     type: AssignmentsMessage.Type.ValueType
     applies_to: builtins.str
     results_in: builtins.str
     version: builtins.int
     """With this message the node knows all that concerns it up to this version of the state; 0: more is to come."""
+    confirm: builtins.bool
+    """The node says at once, by a heartbeat, that it has carried this message out: a task waits for it to be stopped."""
     @builtins.property
     def changes(self) -> containers.RepeatedCompositeFieldContainer[AssignmentChange]: ...
     def __init__(
@@ -199,10 +203,11 @@ class AssignmentsMessage(message.Message):
         results_in: builtins.str = ...,
         changes: abc.Iterable[AssignmentChange] | None = ...,
         version: builtins.int = ...,
+        confirm: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["applies_to", b"applies_to", "changes", b"changes", "results_in", b"results_in", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["applies_to", b"applies_to", "changes", b"changes", "confirm", b"confirm", "results_in", b"results_in", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,6 +239,7 @@ class AssignmentChange(message.Message):
     SERVICE_FIELD_NUMBER: builtins.int
     PEER_FIELD_NUMBER: builtins.int
     VOLUME_FIELD_NUMBER: builtins.int
+    DRAINED_FIELD_NUMBER: builtins.int
     action: AssignmentChange.Action.ValueType
     @builtins.property
     def task(self) -> objects_pb2.Task: ...
@@ -257,6 +263,10 @@ class AssignmentChange(message.Message):
     def peer(self) -> network_pb2.NetworkPeer: ...
     @builtins.property
     def volume(self) -> volume_pb2.NodeVolume: ...
+    @builtins.property
+    def drained(self) -> DrainedTask:
+        """Comes after the word that the task serves no more, and says that every node that is up has carried that out."""
+
     def __init__(
         self,
         *,
@@ -269,14 +279,34 @@ class AssignmentChange(message.Message):
         service: network_pb2.NetworkService | None = ...,
         peer: network_pb2.NetworkPeer | None = ...,
         volume: volume_pb2.NodeVolume | None = ...,
+        drained: DrainedTask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["config", b"config", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["config", b"config", "drained", b"drained", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "config", b"config", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "config", b"config", "drained", b"drained", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task", "secret", "config", "network", "endpoint", "service", "peer", "volume"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task", "secret", "config", "network", "endpoint", "service", "peer", "volume", "drained"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
+
+@typing.final
+class DrainedTask(message.Message):
+    """A task of the node that is to be stopped: nobody is led to it any more."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class UpdateTaskStatusRequest(message.Message):
@@ -364,5 +394,52 @@ class UpdateVolumeStatusResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AttachRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ATTACHMENT_ID_FIELD_NUMBER: builtins.int
+    NETWORK_FIELD_NUMBER: builtins.int
+    CONTAINER_FIELD_NUMBER: builtins.int
+    attachment_id: builtins.str
+    """of the task to be, chosen by the node"""
+    @builtins.property
+    def network(self) -> specs_pb2.NetworkAttachmentSpec: ...
+    @builtins.property
+    def container(self) -> specs_pb2.ContainerAttachment: ...
+    def __init__(
+        self,
+        *,
+        attachment_id: builtins.str = ...,
+        network: specs_pb2.NetworkAttachmentSpec | None = ...,
+        container: specs_pb2.ContainerAttachment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["container", b"container", "network", b"network"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachment_id", b"attachment_id", "container", b"container", "network", b"network"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AttachResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    NETWORK_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    network_id: builtins.str
+    name: builtins.str
+    """of the network"""
+    def __init__(
+        self,
+        *,
+        network_id: builtins.str = ...,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "network_id", b"network_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

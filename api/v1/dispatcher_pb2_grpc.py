@@ -59,6 +59,11 @@ class DispatcherStub:
                 request_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.FromString,
                 _registered_method=True)
+        self.Attach = channel.unary_unary(
+                '/swarm.v1.Dispatcher/Attach',
+                request_serializer=api_dot_v1_dot_dispatcher__pb2.AttachRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_dispatcher__pb2.AttachResponse.FromString,
+                _registered_method=True)
 
 
 class DispatcherServicer:
@@ -97,6 +102,14 @@ class DispatcherServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Attach(self, request, context):
+        """A place in a network for a container of the node that is no task. It becomes a task of the node, which ends once the
+        node says so; asked again with the same id it is the same place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatcherServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,6 +137,11 @@ def add_DispatcherServicer_to_server(servicer, server):
                     servicer.UpdateVolumeStatus,
                     request_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.FromString,
                     response_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.SerializeToString,
+            ),
+            'Attach': grpc.unary_unary_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=api_dot_v1_dot_dispatcher__pb2.AttachRequest.FromString,
+                    response_serializer=api_dot_v1_dot_dispatcher__pb2.AttachResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -261,6 +279,33 @@ class Dispatcher:
             '/swarm.v1.Dispatcher/UpdateVolumeStatus',
             api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.SerializeToString,
             api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Attach(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Dispatcher/Attach',
+            api_dot_v1_dot_dispatcher__pb2.AttachRequest.SerializeToString,
+            api_dot_v1_dot_dispatcher__pb2.AttachResponse.FromString,
             options,
             channel_credentials,
             insecure,

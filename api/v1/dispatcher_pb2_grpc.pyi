@@ -40,6 +40,10 @@ class DispatcherStub:
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
     UpdateTaskStatus: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateTaskStatusRequest, _dispatcher_pb2.UpdateTaskStatusResponse]
     UpdateVolumeStatus: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateVolumeStatusRequest, _dispatcher_pb2.UpdateVolumeStatusResponse]
+    Attach: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.AttachRequest, _dispatcher_pb2.AttachResponse]
+    """A place in a network for a container of the node that is no task. It becomes a task of the node, which ends once the
+    node says so; asked again with the same id it is the same place.
+    """
 
 @_typing.type_check_only
 class DispatcherAsyncStub(DispatcherStub):
@@ -53,6 +57,10 @@ class DispatcherAsyncStub(DispatcherStub):
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
     UpdateTaskStatus: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateTaskStatusRequest, _dispatcher_pb2.UpdateTaskStatusResponse]  # type: ignore[assignment]
     UpdateVolumeStatus: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateVolumeStatusRequest, _dispatcher_pb2.UpdateVolumeStatusResponse]  # type: ignore[assignment]
+    Attach: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.AttachRequest, _dispatcher_pb2.AttachResponse]  # type: ignore[assignment]
+    """A place in a network for a container of the node that is no task. It becomes a task of the node, which ends once the
+    node says so; asked again with the same id it is the same place.
+    """
 
 class DispatcherServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -93,5 +101,15 @@ class DispatcherServicer(metaclass=_abc_1.ABCMeta):
         request: _dispatcher_pb2.UpdateVolumeStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dispatcher_pb2.UpdateVolumeStatusResponse, _abc.Awaitable[_dispatcher_pb2.UpdateVolumeStatusResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Attach(
+        self,
+        request: _dispatcher_pb2.AttachRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatcher_pb2.AttachResponse, _abc.Awaitable[_dispatcher_pb2.AttachResponse]]:
+        """A place in a network for a container of the node that is no task. It becomes a task of the node, which ends once the
+        node says so; asked again with the same id it is the same place.
+        """
 
 def add_DispatcherServicer_to_server(servicer: DispatcherServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -59,6 +59,7 @@ class NodeNetwork(message.Message):
     ATTACHABLE_FIELD_NUMBER: builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
     DATA_PATH_PORT_FIELD_NUMBER: builtins.int
+    NAMELESS_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
     driver: builtins.str
@@ -74,6 +75,8 @@ class NodeNetwork(message.Message):
     attachable: builtins.bool
     data_path_port: builtins.int
     """of VXLAN; 0: 4789"""
+    nameless: builtins.bool
+    """nobody in it is found by name, as on a host's default bridge"""
     @builtins.property
     def pools(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.IpamConfig]: ...
     @builtins.property
@@ -95,10 +98,11 @@ class NodeNetwork(message.Message):
         attachable: builtins.bool = ...,
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
         data_path_port: builtins.int = ...,
+        nameless: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "data_path_port", b"data_path_port", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachable", b"attachable", "data_path_port", b"data_path_port", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "id", b"id", "ingress", b"ingress", "internal", b"internal", "mtu", b"mtu", "name", b"name", "nameless", b"nameless", "pools", b"pools", "vni", b"vni"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -155,7 +159,9 @@ class NetworkEndpoint(message.Message):
 
 @typing.final
 class NetworkService(message.Message):
-    """A service's names and virtual addresses in a network, and what it publishes if that is the ingress network."""
+    """A service's names, virtual addresses and ports in a network. In the ingress network these are the ports that every
+    node publishes, in others all that it publishes: to be found by name.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -201,7 +207,9 @@ class NetworkService(message.Message):
 
 @typing.final
 class NetworkPeer(message.Message):
-    """A node, as the underlay reaches it. Each is told of itself too: that is how it knows its own addresses."""
+    """A node that is up, as the underlay reaches it: connections to tasks of any other end. Each is told of itself too:
+    that is how it knows its own addresses.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -210,7 +218,7 @@ class NetworkPeer(message.Message):
     INGRESS_ADDRESSES_FIELD_NUMBER: builtins.int
     WIREGUARD_KEY_FIELD_NUMBER: builtins.int
     WIREGUARD_ADDRESS_FIELD_NUMBER: builtins.int
-    DOWN_FIELD_NUMBER: builtins.int
+    WIREGUARD_PORT_FIELD_NUMBER: builtins.int
     node_id: builtins.str
     data_path_address: builtins.str
     """where its VXLAN tunnels end"""
@@ -218,8 +226,8 @@ class NetworkPeer(message.Message):
     """public"""
     wireguard_address: builtins.str
     """where its encrypted tunnels end"""
-    down: builtins.bool
-    """it was declared down: connections to its tasks end, wherever they come from"""
+    wireguard_port: builtins.int
+    """UDP; 0: 51820"""
     @builtins.property
     def ingress_addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """its own in the ingress network"""
@@ -232,10 +240,10 @@ class NetworkPeer(message.Message):
         ingress_addresses: abc.Iterable[builtins.str] | None = ...,
         wireguard_key: builtins.bytes = ...,
         wireguard_address: builtins.str = ...,
-        down: builtins.bool = ...,
+        wireguard_port: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["data_path_address", b"data_path_address", "down", b"down", "ingress_addresses", b"ingress_addresses", "node_id", b"node_id", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data_path_address", b"data_path_address", "ingress_addresses", b"ingress_addresses", "node_id", b"node_id", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key", "wireguard_port", b"wireguard_port"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -340,6 +340,10 @@ class NodeDescription(message.Message):
     NETWORK_DRIVERS_FIELD_NUMBER: builtins.int
     WIREGUARD_KEY_FIELD_NUMBER: builtins.int
     WIREGUARD_ADDRESS_FIELD_NUMBER: builtins.int
+    NETWORK_OBSTACLES_FIELD_NUMBER: builtins.int
+    WIREGUARD_PORT_FIELD_NUMBER: builtins.int
+    ENCRYPTED_BY_FIELD_NUMBER: builtins.int
+    ENCRYPTION_MISSING_FIELD_NUMBER: builtins.int
     VOLUME_DRIVERS_FIELD_NUMBER: builtins.int
     hostname: builtins.str
     address: builtins.str
@@ -348,6 +352,12 @@ class NodeDescription(message.Message):
     wireguard_key: builtins.bytes
     """public; empty: it encrypts nothing"""
     wireguard_address: builtins.str
+    wireguard_port: builtins.int
+    """UDP"""
+    encrypted_by: builtins.str
+    """what encrypts, as "wireguard-go 0.0.20220316" """
+    encryption_missing: builtins.str
+    """why it encrypts nothing; empty if it does, or does not say"""
     @builtins.property
     def platform(self) -> types_pb2.Platform: ...
     @builtins.property
@@ -365,6 +375,8 @@ class NodeDescription(message.Message):
         """empty: it does not say"""
 
     @builtins.property
+    def network_obstacles(self) -> containers.RepeatedCompositeFieldContainer[NetworkObstacle]: ...
+    @builtins.property
     def volume_drivers(self) -> containers.RepeatedCompositeFieldContainer[VolumeDriver]: ...
     def __init__(
         self,
@@ -379,11 +391,44 @@ class NodeDescription(message.Message):
         network_drivers: abc.Iterable[builtins.str] | None = ...,
         wireguard_key: builtins.bytes = ...,
         wireguard_address: builtins.str = ...,
+        network_obstacles: abc.Iterable[NetworkObstacle] | None = ...,
+        wireguard_port: builtins.int = ...,
+        encrypted_by: builtins.str = ...,
+        encryption_missing: builtins.str = ...,
         volume_drivers: abc.Iterable[VolumeDriver] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "platform", b"platform", "resources", b"resources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "platform", b"platform", "resources", b"resources", "volume_drivers", b"volume_drivers", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "encrypted_by", b"encrypted_by", "encryption_missing", b"encryption_missing", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "network_obstacles", b"network_obstacles", "platform", b"platform", "resources", b"resources", "volume_drivers", b"volume_drivers", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key", "wireguard_port", b"wireguard_port"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class NetworkObstacle(message.Message):
+    """What another program on a host does that is in the way of networks."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    REMEDY_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    what: builtins.str
+    why: builtins.str
+    remedy: builtins.str
+    command: builtins.str
+    """does it, or shows more"""
+    def __init__(
+        self,
+        *,
+        what: builtins.str = ...,
+        why: builtins.str = ...,
+        remedy: builtins.str = ...,
+        command: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "remedy", b"remedy", "what", b"what", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -858,11 +903,17 @@ class NetworkAttachment(message.Message):
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
     RELEASED_FIELD_NUMBER: builtins.int
     DRIVER_FIELD_NUMBER: builtins.int
+    ATTACHMENT_ID_FIELD_NUMBER: builtins.int
+    ENCRYPTED_FIELD_NUMBER: builtins.int
     network_id: builtins.str
     released: builtins.bool
     """the task has ended: the addresses are not its own any more"""
     driver: builtins.str
     """the network's"""
+    attachment_id: builtins.str
+    """only on its node, of a container that is no task: the task that holds the place for it"""
+    encrypted: builtins.bool
+    """the network is"""
     @builtins.property
     def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """with prefix length, one per family: 10.0.1.5/24"""
@@ -880,10 +931,12 @@ class NetworkAttachment(message.Message):
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
         released: builtins.bool = ...,
         driver: builtins.str = ...,
+        attachment_id: builtins.str = ...,
+        encrypted: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "driver", b"driver", "driver_options", b"driver_options", "network_id", b"network_id", "released", b"released"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "attachment_id", b"attachment_id", "driver", b"driver", "driver_options", b"driver_options", "encrypted", b"encrypted", "network_id", b"network_id", "released", b"released"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1114,7 +1167,7 @@ class VolumeMade(message.Message):
 
 @typing.final
 class VolumeHolder(message.Message):
-    """A node that may use the volume, by a lease: see docs/decisions/0030-leases-of-volumes.md."""
+    """A node that may use the volume, by a lease: see docs/decisions/0031-leases-of-volumes.md."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -1255,6 +1308,7 @@ class ContainerStatus(message.Message):
     HEALTH_LOG_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
     UNPROVEN_AT_MOST_FIELD_NUMBER: builtins.int
+    PORTS_FIELD_NUMBER: builtins.int
     container_id: builtins.str
     pid: builtins.int
     exit_code: builtins.int
@@ -1272,6 +1326,10 @@ class ContainerStatus(message.Message):
     def unproven_at_most(self) -> duration_pb2.Duration:
         """How long after its start its health check, which may be the image's, has not yet said anything at most."""
 
+    @builtins.property
+    def ports(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.PortConfig]:
+        """those that it has of its node, with the numbers that the node chose"""
+
     def __init__(
         self,
         *,
@@ -1283,10 +1341,11 @@ class ContainerStatus(message.Message):
         health_log: abc.Iterable[HealthProbe] | None = ...,
         warnings: abc.Iterable[builtins.str] | None = ...,
         unproven_at_most: duration_pb2.Duration | None = ...,
+        ports: abc.Iterable[specs_pb2.PortConfig] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["unproven_at_most", b"unproven_at_most"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid", "unproven_at_most", b"unproven_at_most", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "exit_code", b"exit_code", "health", b"health", "health_log", b"health_log", "oom_killed", b"oom_killed", "pid", b"pid", "ports", b"ports", "unproven_at_most", b"unproven_at_most", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

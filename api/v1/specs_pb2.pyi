@@ -145,6 +145,7 @@ class TaskSpec(message.Message):
     LOG_DRIVER_FIELD_NUMBER: builtins.int
     NETWORKS_FIELD_NUMBER: builtins.int
     FORCE_UPDATE_FIELD_NUMBER: builtins.int
+    ATTACHMENT_FIELD_NUMBER: builtins.int
     force_update: builtins.int
     """raised by `service update --force`"""
     @builtins.property
@@ -159,6 +160,10 @@ class TaskSpec(message.Message):
     def log_driver(self) -> LogDriver: ...
     @builtins.property
     def networks(self) -> containers.RepeatedCompositeFieldContainer[NetworkAttachmentSpec]: ...
+    @builtins.property
+    def attachment(self) -> ContainerAttachment:
+        """Only of the task of no service that holds a container's place in a network. Managers alone fill it in."""
+
     def __init__(
         self,
         *,
@@ -169,10 +174,36 @@ class TaskSpec(message.Message):
         log_driver: LogDriver | None = ...,
         networks: abc.Iterable[NetworkAttachmentSpec] | None = ...,
         force_update: builtins.int = ...,
+        attachment: ContainerAttachment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["container", b"container", "log_driver", b"log_driver", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["attachment", b"attachment", "container", b"container", "log_driver", b"log_driver", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["container", b"container", "force_update", b"force_update", "log_driver", b"log_driver", "networks", b"networks", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attachment", b"attachment", "container", b"container", "force_update", b"force_update", "log_driver", b"log_driver", "networks", b"networks", "placement", b"placement", "resources", b"resources", "restart", b"restart"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ContainerAttachment(message.Message):
+    """The container that holds a place in a network, and is no task."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CONTAINER_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    HOSTNAME_FIELD_NUMBER: builtins.int
+    container_id: builtins.str
+    name: builtins.str
+    hostname: builtins.str
+    def __init__(
+        self,
+        *,
+        container_id: builtins.str = ...,
+        name: builtins.str = ...,
+        hostname: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["container_id", b"container_id", "hostname", b"hostname", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -876,6 +907,7 @@ class NetworkAttachmentSpec(message.Message):
     ALIASES_FIELD_NUMBER: builtins.int
     DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
     ID_FIELD_NUMBER: builtins.int
+    ADDRESSES_FIELD_NUMBER: builtins.int
     target: builtins.str
     """none, host, or a network's name or id"""
     id: builtins.str
@@ -884,6 +916,10 @@ class NetworkAttachmentSpec(message.Message):
     def aliases(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
     @builtins.property
     def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    @builtins.property
+    def addresses(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """only of a container that is no task: those it is to have, at most one per family"""
+
     def __init__(
         self,
         *,
@@ -891,10 +927,11 @@ class NetworkAttachmentSpec(message.Message):
         aliases: abc.Iterable[builtins.str] | None = ...,
         driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
         id: builtins.str = ...,
+        addresses: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["aliases", b"aliases", "driver_options", b"driver_options", "id", b"id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "aliases", b"aliases", "driver_options", b"driver_options", "id", b"id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1103,9 +1140,30 @@ class EndpointSpec(message.Message):
     MODE_VIP: EndpointSpec.Mode.ValueType  # 0
     MODE_DNSRR: EndpointSpec.Mode.ValueType  # 1
 
+    class _Sticky:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StickyEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[EndpointSpec._Sticky.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        STICKY_NONE: EndpointSpec._Sticky.ValueType  # 0
+        """none: tasks take turns"""
+        STICKY_SOURCE_IP: EndpointSpec._Sticky.ValueType  # 1
+        """those of one client's address"""
+
+    class Sticky(_Sticky, metaclass=_StickyEnumTypeWrapper):
+        """Which connections to a virtual address or a published port go to the same task."""
+
+    STICKY_NONE: EndpointSpec.Sticky.ValueType  # 0
+    """none: tasks take turns"""
+    STICKY_SOURCE_IP: EndpointSpec.Sticky.ValueType  # 1
+    """those of one client's address"""
+
     MODE_FIELD_NUMBER: builtins.int
     PORTS_FIELD_NUMBER: builtins.int
+    STICKY_FIELD_NUMBER: builtins.int
     mode: EndpointSpec.Mode.ValueType
+    sticky: EndpointSpec.Sticky.ValueType
     @builtins.property
     def ports(self) -> containers.RepeatedCompositeFieldContainer[PortConfig]: ...
     def __init__(
@@ -1113,10 +1171,11 @@ class EndpointSpec(message.Message):
         *,
         mode: EndpointSpec.Mode.ValueType = ...,
         ports: abc.Iterable[PortConfig] | None = ...,
+        sticky: EndpointSpec.Sticky.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["mode", b"mode", "ports", b"ports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["mode", b"mode", "ports", b"ports", "sticky", b"sticky"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1180,9 +1239,10 @@ class PortConfig(message.Message):
     protocol: PortConfig.Protocol.ValueType
     target_port: builtins.int
     published_port: builtins.int
-    """0: chosen from 30000-32767"""
+    """0: chosen from 30000-32767; of mode host by the node, from 32768-60999"""
     mode: PortConfig.PublishMode.ValueType
     host_ip: builtins.str
+    """the one address of a node that has the port; empty: all"""
     source: PortConfig.Source.ValueType
     def __init__(
         self,
@@ -1207,8 +1267,11 @@ class NodeSpec(message.Message):
     ANNOTATIONS_FIELD_NUMBER: builtins.int
     ROLE_FIELD_NUMBER: builtins.int
     AVAILABILITY_FIELD_NUMBER: builtins.int
+    NETWORK_KEY_ROUND_FIELD_NUMBER: builtins.int
     role: types_pb2.NodeRole.ValueType
     availability: types_pb2.NodeAvailability.ValueType
+    network_key_round: builtins.int
+    """when it grows, the node makes another key for encrypted networks"""
     @builtins.property
     def annotations(self) -> types_pb2.Annotations: ...
     def __init__(
@@ -1217,10 +1280,11 @@ class NodeSpec(message.Message):
         annotations: types_pb2.Annotations | None = ...,
         role: types_pb2.NodeRole.ValueType = ...,
         availability: types_pb2.NodeAvailability.ValueType = ...,
+        network_key_round: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "availability", b"availability", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "availability", b"availability", "network_key_round", b"network_key_round", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,11 +8,11 @@ write: until every node that is up has confirmed that it does not know them any 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from api import states
-from api.networks import OVERLAY, driver_of
+from api.networks import OVERLAY, driver_of, is_encrypted
 from api.v1 import objects_pb2, specs_pb2
 from manager.allocator import ports
 from manager.allocator.book import Book, owner_of
-from manager.allocator.ipam import bare
+from manager.allocator.ipam import bare, parsed
 from manager.state.changes import copy
 from manager.state.networks import PortKey, held, holds, is_ingress, named_by, publishes
 from manager.state.store import View
@@ -67,11 +67,20 @@ class Networks:
             )
         return self.usable(self.ingress.id)
 
-    def take(self, obj: Task | Service | Node, network: Network) -> list[str]:
-        """Addresses for the object, one of each family; NotYet."""
-        given = self._book.take(owner_of(obj), network.id)
+    def take(
+        self, obj: Task | Service | Node, network: Network, asked: Iterable[str] = ()
+    ) -> list[str]:
+        """Addresses for the object, one of each family, those `asked` for among them; NotYet."""
+        wanted = [parsed(text) for text in asked]
+        given = self._book.take(owner_of(obj), network.id, wanted)
         if given is not None:
             return given
+        if wanted:
+            raise NotYet(
+                f"network {network.spec.annotations.name}: {' or '.join(asked)} cannot be had: "
+                "somebody has it, or had it just now, or it is not handed out",
+                network.id,
+            )
         room = self._book.room(network.id)
         full = room.full() if room is not None else "it"
         hint = self._hint()
@@ -137,17 +146,26 @@ def attached(task: Task, networks: Networks) -> list[Attachment]:
             made.append(
                 Attachment(
                     network_id=network.id,
-                    addresses=networks.take(task, network),
+                    addresses=networks.take(task, network, asked.addresses),
                     aliases=asked.aliases,
                     driver_options=asked.driver_options,
                     driver=driver_of(network.spec),
+                    encrypted=is_encrypted(network.spec),
                 )
             )
     if task.published:
         network = networks.publishing()
         if all(each.network_id != network.id for each in made):
             addresses = networks.take(task, network)
-            made.append(Attachment(network_id=network.id, addresses=addresses, driver=OVERLAY))
+            encrypted = is_encrypted(network.spec)
+            made.append(
+                Attachment(
+                    network_id=network.id,
+                    addresses=addresses,
+                    driver=OVERLAY,
+                    encrypted=encrypted,
+                )
+            )
     return made
 
 

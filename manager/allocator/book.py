@@ -46,14 +46,19 @@ class Book:
             self._pools.pop(obj.id, None)
             self.touched.pop(obj.id, None)
 
-    def take(self, owner: Owner, network_id: str) -> list[str] | None:
+    def take(
+        self, owner: Owner, network_id: str, asked: Iterable[Address] = ()
+    ) -> list[str] | None:
         """Addresses for the owner, one of each family of the network, with the length of their
         prefixes; None, and nothing is taken, where one of the families has none left.
+
+        `asked`: those it is to have; None too if one of them cannot be had.
         """
         room = self._rooms.get(network_id)
         if room is None:
             return None
-        found = [room.lowest(family) for family in room.families]
+        wanted = {address.family: address for address in asked}
+        found = [_found(room, family, wanted.get(family)) for family in room.families]
         given = [each for each in found if each is not None]
         if len(given) < len(found) or not given:
             return None
@@ -99,6 +104,13 @@ class Book:
         if room := self._rooms.get(network_id):
             room.give(address)
             self.touched[network_id] = None
+
+
+def _found(room: Room, family: int, asked: Address | None) -> tuple[Address, str] | None:
+    if asked is None:
+        return room.lowest(family)
+    text = room.free(asked)
+    return None if text is None else (asked, text)
 
 
 def owner_of(obj: StoredObject) -> Owner:

@@ -80,6 +80,13 @@ class Room:
                 return Address(family, number), part.text(number)
         return None
 
+    def free(self, address: Address) -> str | None:
+        """How a certain address is written, if it can be handed out; else None."""
+        for part in self._of(address.family):
+            if part.runs.has(address.number):
+                return part.text(address.number)
+        return None
+
     def take(self, address: Address) -> None:
         """The address is somebody's."""
         for part in self._of(address.family):

@@ -22,11 +22,16 @@ class FreeRuns:
         """The lowest free number."""
         return self._starts[0] if self._starts else None
 
+    def has(self, number: int) -> bool:
+        """Whether a number is free."""
+        at = bisect_right(self._starts, number) - 1
+        return at >= 0 and number <= self._ends[at]
+
     def take(self, number: int) -> None:
         """Makes a number taken; nothing happens if it is, or is none of the range."""
-        at = bisect_right(self._starts, number) - 1
-        if at < 0 or number > self._ends[at]:
+        if not self.has(number):
             return
+        at = bisect_right(self._starts, number) - 1
         start, end = self._starts[at], self._ends[at]
         self.free -= 1
         if start == end:

@@ -107,6 +107,10 @@ class Turn:
         pending.networks.extend(places)
         pending.status.state = states.PENDING
         pending.status.message = "pending task scheduling"
+        if task.spec.HasField("attachment"):
+            # It is where its container is, whatever else the node takes or has room for.
+            pending.status.state = states.ASSIGNED
+            pending.status.message = "it has its place in the network"
         pending.status.error = ""
         pending.status.at.CopyFrom(self._at)
         self._alone.append(batch(update(pending)))

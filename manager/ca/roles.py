@@ -66,6 +66,9 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
         ),
     },
     "Logs": {EVERY_ROLE: ("Subscribe",)},
+    # To look is a read; to mend changes hosts.
+    "NetworkCheck": {EVERY_ROLE: ("Check",), _WRITERS: ("Fix",)},
+    "CheckBroker": {_NODES: ("Listen", "Report")},
     "LogBroker": {_NODES: ("Listen", "Publish")},
     # Whoever runs commands in any task has the whole swarm: no worker passes that on.
     "Exec": {_WRITERS: ("Run",)},
@@ -77,6 +80,7 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "Assignments",
             "UpdateTaskStatus",
             "UpdateVolumeStatus",
+            "Attach",
         )
     },
     "CaRenewal": {_NODES: ("Renew",)},
@@ -100,6 +104,22 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetImage",
             "RemoveImage",
             "CheckLogin",
+        ),
+    },
+    "Containers": {
+        _OPERATORS: (
+            "CreateContainer",
+            "StartContainer",
+            "StopContainer",
+            "RemoveContainer",
+            "ListContainers",
+            "InspectContainer",
+            "ContainerLogs",
+            "ConnectNetwork",
+            "DisconnectNetwork",
+            "CreateLocalNetwork",
+            "RemoveLocalNetwork",
+            "ListLocalNetworks",
         ),
     },
     "Health": {EVERY_ROLE: ("Check",)},
@@ -127,6 +147,6 @@ catch up through them; Raft has its own list of members (manager.raft.node.node.
 """
 
 SOCKET_ONLY: frozenset[str] = frozenset(
-    name for name in ROLES if name.startswith(method("Host", ""))
+    name for name in ROLES if name.startswith((method("Host", ""), method("Containers", "")))
 )
 """What a host does for its own operators alone, whatever certificate others show."""

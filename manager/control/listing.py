@@ -60,7 +60,9 @@ def tasks(view: View, request: control_pb2.ListTasksRequest) -> Iterator[list[ob
 
     def suits(task: objects_pb2.Task) -> bool:
         return (
-            (not service_ids or task.service_id in service_ids)
+            # A container's place in a network is no work of the swarm, and Docker hides it too.
+            not task.spec.HasField("attachment")
+            and (not service_ids or task.service_id in service_ids)
             and (not node_ids or task.node_id in node_ids)
             and _starts(task.id, request.ids)
             and _starts(task_name(task), request.names)

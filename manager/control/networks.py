@@ -16,7 +16,6 @@ from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.allocator.attach import addresses_of, at_rest
 from manager.allocator.ipam import V4, Room, bare, parsed
 from manager.control import listing
-from manager.control.not_yet import refuse_network_not_yet
 from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
 from manager.state.changes import Change, batch, copy, create, delete, update
@@ -66,7 +65,6 @@ class Networks:
         if done is not None:
             return self._answer(done.object_id)
         validate.network_spec(request.spec)
-        refuse_network_not_yet(request.spec)
         made = Network(id=self._ids(), spec=request.spec)
         applied = await propose_one(
             self._proposer, batch(create(made)), request_id=request_id, object_id=made.id
@@ -146,7 +144,7 @@ def gone_with(view: View, obj: objects_pb2.Service | objects_pb2.Node) -> Iterat
 
 
 def use_of(view: View, network: Network) -> control_pb2.NetworkUse:
-    """Services with their tasks, then nodes; and how many addresses are held."""
+    """Services with their tasks, containers, then nodes; and how many addresses are held."""
     use = control_pb2.NetworkUse(network_id=network.id)
     rows: dict[str, control_pb2.NetworkUser] = {}
     for service in view.services_of_network(network.id):
@@ -158,6 +156,14 @@ def use_of(view: View, network: Network) -> control_pb2.NetworkUse:
             ports=service.endpoint.ports if network.spec.ingress else (),
         )
     for task in view.tasks_of_network(network.id):
+        if task.spec.HasField("attachment"):
+            use.containers.add(
+                id=task.spec.attachment.container_id,
+                name=task_name(task),
+                node_id=task.node_id,
+                addresses=addresses_of(task)[network.id],
+            )
+            continue
         row = rows.get(task.service_id)
         if row is None:
             row = rows[task.service_id] = use.services.add(
@@ -176,6 +182,7 @@ def use_of(view: View, network: Network) -> control_pb2.NetworkUse:
 def _count(use: control_pb2.NetworkUse, network: Network) -> None:
     room = Room(network.pools)
     held = [text for user in (*use.services, *use.nodes) for text in user.addresses]
+    held += [text for container in use.containers for text in container.addresses]
     held += [text for each in use.services for task in each.tasks for text in task.addresses]
     for text in (*held, *(each.address for each in network.resting)):
         room.take(parsed(text))

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
-from api.networks import is_encrypted
+from api.networks import BUILTIN
 from api.v1 import specs_pb2
 
 Spec = specs_pb2.ServiceSpec
 Mount = specs_pb2.Mount
-_HOST = specs_pb2.PortConfig.PUBLISH_MODE_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +24,14 @@ class NotYet:
     is_set: Callable[[Spec], object]
 
 
-_BRIDGE = "a node's own bridge is for containers that are no tasks: make a network for these"
 _VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
 
 _TABLE: tuple[NotYet, ...] = (
     NotYet(
-        "endpoint.ports.published_port",
-        "--publish mode=host without published=",
-        "nodes choose no ports of their own yet",
-        lambda s: any(p.mode == _HOST and not p.published_port for p in s.endpoint.ports),
-    ),
-    NotYet(
-        "task.networks",
-        "--network bridge",
-        _BRIDGE,
-        lambda s: any(n.target == "bridge" for n in s.task.networks),
-    ),
-    NotYet(
         "task.networks.aliases",
         "--network alias=",
-        "in network none or host nobody is found by name",
-        lambda s: any(n.aliases and n.target in ("none", "host") for n in s.task.networks),
+        "in network none or host, and on a node's default bridge, nobody is found by name",
+        lambda s: any(n.aliases and n.target in BUILTIN for n in s.task.networks),
     ),
     NotYet(
         "task.networks.driver_options",
@@ -103,13 +89,6 @@ def refuse_not_yet(spec: Spec) -> None:
             raise _refusal(row.path, row.flag, row.why)
     for path, why in _mounts(spec.task.container.mounts):
         raise _refusal(path, "--mount", why)
-
-
-def refuse_network_not_yet(spec: specs_pb2.NetworkSpec) -> None:
-    """Refuses a network that asks for what has no effect: UNSUPPORTED."""
-    if is_encrypted(spec):
-        why = "traffic between nodes cannot be encrypted yet, and would go in clear"
-        raise _refusal("driver_options", "--opt encrypted", why)
 
 
 _VOLUME_TABLE: Mapping[str, tuple[str, str]] = {

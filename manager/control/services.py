@@ -17,7 +17,7 @@ from manager.control.resolve import resolve
 from manager.orchestrator.rollback import respecified, rolled_back_by_hand
 from manager.placement.check import check_placement
 from manager.state.changes import batch, copy, create, delete, update
-from manager.state.networks import port_taken, ports_of_service
+from manager.state.networks import claims_of, port_taken
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store, View
 from runtime.image.reference import parse as parse_reference
@@ -153,7 +153,7 @@ def check_service(spec: specs_pb2.ServiceSpec) -> None:
 
 def check_ports(view: View, service: objects_pb2.Service) -> None:
     """REFUSED, with the holder, if a port is published already: before a registry is asked."""
-    taken = port_taken(view, service, ports_of_service(service))
+    taken = port_taken(view, service, claims_of(service))
     if taken is not None:
         raise taken
 

@@ -62,6 +62,7 @@ class Assignments:
         self._as_told = as_told
         self._told: dict[str, Task] = {}
         self._news: dict[str, Task | None] = {}
+        self._drained: dict[str, None] = {}
         self._sequence = 0
         self._version: int | None = None
         self._first_at = 0.0
@@ -71,17 +72,22 @@ class Assignments:
         """When to `flush` (0: at once); None while there is no news. Times as in `observe`."""
         if not self._has_news:
             return None
-        if len(self._news) + self._networks.news + self._volumes.news >= MAX_CHANGES:
+        news = len(self._news) + len(self._drained) + self._networks.news + self._volumes.news
+        if news >= MAX_CHANGES:
             return 0.0
         return min(self._last_at + QUIET, self._first_at + LONGEST_WAIT)
 
     def complete(
-        self, tasks: Iterable[Task], version: int = 0, volumes: Iterable[Volume] = ()
+        self,
+        tasks: Iterable[Task],
+        version: int = 0,
+        drained: Iterable[str] = (),
+        volumes: Iterable[Volume] = (),
     ) -> list[Message]:
         """The messages that begin the stream, from all tasks and volumes that the store has for the
         node.
 
-        `version`: of the state that is known here at the least.
+        `version`: of the state that is known here at the least. `drained`: see `drain`.
         """
         wanted = sorted((task for task in tasks if self._concerns(task)), key=_urgency)
         self._told = {task.id: task for task in wanted}
@@ -90,6 +96,8 @@ class Assignments:
         forms += self._networks.begin(wanted)
         forms += [(change, change) for change in self._volumes.begin(volumes)]
         forms += [(_update(self._as_told(task)), _update(_outline(task))) for task in wanted]
+        self._drained.clear()
+        forms += [(_drained(task_id), _drained(task_id)) for task_id in drained]
         message = Message(type=Message.TYPE_COMPLETE)
         room = MAX_BYTES - sum(outline.ByteSize() for _, outline in forms)
         late: list[Change] = []
@@ -137,6 +145,12 @@ class Assignments:
             self._first_at = self._first_at if had_news else now
             self._last_at = now
 
+    def drain(self, task_id: str, now: float) -> None:
+        """Nobody is led to this task any more, which is to be stopped; `now` as of `observe`."""
+        self._first_at = self._first_at if self._has_news else now
+        self._last_at = now
+        self._drained[task_id] = None
+
     def resync(self, tasks: Iterable[Task], now: float, volumes: Iterable[Volume] = ()) -> None:
         """As `observe` of everything, after events were lost; `tasks`, `volumes`: all the store has
         of it.
@@ -162,6 +176,8 @@ class Assignments:
                 self._told[task_id] = task
                 changes.append(_update(self._as_told(task)))
         self._news.clear()
+        changes += map(_drained, self._drained)
+        self._drained.clear()
         changes += [*self._files.removals(), *self._networks.removals()]
         changes += self._volumes.removals()
         return self._tagged(list(self._incremental(changes)), version)
@@ -178,12 +194,13 @@ class Assignments:
 
     @property
     def _has_news(self) -> bool:
-        beside = self._networks.news + self._volumes.news
-        return bool(self._news) or self._files.has_news or beside > 0
+        news = self._news or self._drained or self._networks.news or self._volumes.news
+        return bool(news) or self._files.has_news
 
     def _tagged(self, messages: list[Message], version: int) -> list[Message]:
         if messages:
             messages[-1].version = self._version = version
+            messages[-1].confirm = self._networks.sent(version)
         return messages
 
     def _concerns(self, task: Task) -> bool:
@@ -232,6 +249,11 @@ def _stable(task: Task) -> Task:
 
 def _update(task: Task) -> Change:
     return Change(action=Change.ACTION_UPDATE, task=task)
+
+
+def _drained(task_id: str) -> Change:
+    drained = dispatcher_pb2.DrainedTask(task_id=task_id)
+    return Change(action=Change.ACTION_UPDATE, drained=drained)
 
 
 def _outline(task: Task) -> Task:

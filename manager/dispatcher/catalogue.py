@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from api import states
+from api.network_digest import digest
 from api.networks import driver_of, is_encrypted, mtu_of
 from api.v1 import network_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.allocator.ipam import bare
@@ -35,6 +36,7 @@ UNDERLAY = ""
 """In the place of a network's id with peers, which belong to all."""
 _HOSTNAME_LENGTH = 12
 _VIP = specs_pb2.EndpointSpec.MODE_VIP
+_BY_CLIENT = specs_pb2.EndpointSpec.STICKY_SOURCE_IP
 
 
 class Key(NamedTuple):
@@ -61,6 +63,7 @@ class Catalogue:
         self._of_network: dict[str, dict[Key, None]] = {}
         self._readers: dict[str, dict[Reader, None]] = {}
         self._everybodys = {UNDERLAY}
+        self._digests: dict[str, bytes] = {}
         self.ingress = ""
         """The id of the ingress network, of which every node is told."""
 
@@ -89,6 +92,7 @@ class Catalogue:
         """Makes every item from the state as it is."""
         self._items.clear()
         self._of_network.clear()
+        self._digests.clear()
         self.ingress = ""
         for network in self._view.all(Network):
             self._note_ingress(network)
@@ -121,6 +125,15 @@ class Catalogue:
     def keys(self, network_id: str) -> Iterable[Key]:
         """The items of a network."""
         return list(self._of_network.get(network_id, ()))
+
+    def digest(self, network_id: str) -> bytes | None:
+        """Of all items of a network, or of all nodes (UNDERLAY); None if it cannot be told yet."""
+        if network_id != UNDERLAY and Key(NETWORK, network_id, network_id) not in self._items:
+            return None
+        if network_id not in self._digests:
+            items = (self._items[key] for key in self._of_network.get(network_id, ()))
+            self._digests[network_id] = digest(items)
+        return self._digests[network_id]
 
     def _refresh_network(self, network: Network, *, gone: bool) -> list[Key]:
         own = Key(NETWORK, network.id, network.id)
@@ -168,6 +181,7 @@ class Catalogue:
             if item == before:
                 continue
             changed.append(key)
+            self._digests.pop(key.network_id, None)
             if item is not None:
                 self._items[key] = item
                 self._of_network.setdefault(key.network_id, {})[key] = None
@@ -215,7 +229,10 @@ class Catalogue:
         if place is None or not is_known(task):
             return None
         node = self._view.get(Node, task.node_id)
-        runs = task.status.state == states.RUNNING and states.is_wanted(task)
+        if task.spec.HasField("attachment"):
+            return _of_container(task, place)
+        well = task.status.container.health != states.UNHEALTHY  # else its node is about to stop it
+        runs = task.status.state == states.RUNNING and states.is_wanted(task) and well
         return network_pb2.NetworkEndpoint(
             network_id=network.id,
             task_id=task.id,
@@ -228,6 +245,20 @@ class Catalogue:
             serving=runs and _is_up(node),
             hostname=task.spec.container.hostname or task.id[:_HOSTNAME_LENGTH],
         )
+
+
+def _of_container(task: Task, place: objects_pb2.NetworkAttachment) -> Item:
+    """Found by its own name, by the beginning of its id as in Docker, and by its aliases."""
+    held = task.spec.attachment
+    return network_pb2.NetworkEndpoint(
+        network_id=place.network_id,
+        task_id=task.id,
+        name=held.name,
+        addresses=place.addresses,
+        aliases=[held.container_id[:_HOSTNAME_LENGTH], *place.aliases],
+        node_id=task.node_id,
+        hostname=held.hostname,
+    )
 
 
 def is_known(task: Task) -> bool:
@@ -264,7 +295,9 @@ def _service(service: Service, network: Network) -> Item | None:
         mode=mode if overlay else specs_pb2.EndpointSpec.MODE_DNSRR,
         virtual_ips=virtual,
         aliases=[alias for each in asked for alias in each.aliases],
-        ports=filter(is_ingress, service.endpoint.ports) if network.spec.ingress else (),
+        # In its own networks they are names: _80._tcp.web.
+        ports=filter(lambda p: is_ingress(p) or not network.spec.ingress, service.endpoint.ports),
+        sticky=service.spec.endpoint.sticky == _BY_CLIENT,
     )
 
 
@@ -280,6 +313,7 @@ def _peer(node: Node, ingress: str) -> Item | None:
         ingress_addresses=[text for place in own for text in place.addresses],
         wireguard_key=node.description.wireguard_key,
         wireguard_address=node.description.wireguard_address,
+        wireguard_port=node.description.wireguard_port,
     )
 
 

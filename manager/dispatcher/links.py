@@ -38,10 +38,13 @@ class Feed:
         self._ended: SwarmError | None = None
 
     def begin(
-        self, tasks: Iterable[objects_pb2.Task], volumes: Iterable[objects_pb2.Volume]
+        self,
+        tasks: Iterable[objects_pb2.Task],
+        drained: Iterable[str],
+        volumes: Iterable[objects_pb2.Volume],
     ) -> list[dispatcher_pb2.AssignmentsMessage]:
-        """The first messages, from all tasks and volumes of the node."""
-        return self._assignments.complete(tasks, self._version(), volumes)
+        """The first messages, from all tasks and volumes of the node; `drained` as of `drain`."""
+        return self._assignments.complete(tasks, self._version(), drained, volumes)
 
     def observe(self, task_id: str, task: objects_pb2.Task | None) -> None:
         """A task of the node changed, came or went (None)."""
@@ -53,6 +56,15 @@ class Feed:
         self._assignments.observe_volume(volume_id, self._monotonic())
         self._woken.set()
 
+    def drain(self, task_id: str) -> None:
+        """Nobody is led to this task of the node any more, and it is to be stopped."""
+        self._assignments.drain(task_id, self._monotonic())
+        self._woken.set()
+
+    def may_lead(self, endpoints: Iterable[Key], applied: int) -> bool:
+        """As NodeNetworks.may_lead."""
+        return self._networks.may_lead(endpoints, applied)
+
     def close(self) -> None:
         """Nobody reads this stream any more."""
         self._networks.close()
@@ -60,6 +72,10 @@ class Feed:
     def _hear(self, keys: Iterable[Key]) -> None:
         self._assignments.observe_networks(keys, self._monotonic())
         self._woken.set()
+
+    def digests(self) -> dict[str, bytes]:
+        """As NodeNetworks.digests."""
+        return self._networks.digests()
 
     def confirmed(self, applied: int) -> int:
         """As Assignments.confirmed."""
@@ -110,6 +126,10 @@ class Link:
     def confirmed(self) -> int:
         """The version up to which the node has carried out all that concerns it; 0: none."""
         return 0 if self._feed is None else self._feed.confirmed(self._applied)
+
+    def may_lead(self, endpoints: Iterable[Key]) -> bool:
+        """Whether the node may lead connections to one of these endpoints, as far as is known."""
+        return self._feed is None or self._feed.may_lead(endpoints, self._applied)
 
     def greet(self) -> None:
         """What the agent is told of the cluster may have changed."""

@@ -36,6 +36,9 @@ class NodeNetworks:
         self._told: dict[Key, Item] = {}
         self._news: dict[Key, None] = {}
         self._has_peers = False
+        self._begun_at: int | None = None
+        self._withdrawing: list[Key] = []
+        self._withdrawn: dict[Key, int] = {}
 
     @property
     def news(self) -> int:
@@ -46,9 +49,9 @@ class NodeNetworks:
         """Starts over: all items of a node with these tasks, whole and as outlines, in the order in
         which they are told. They count as told from now on.
         """
-        for held in (self._of_task, self._joined, self._told, self._news):
+        for held in (self._of_task, self._joined, self._told, self._news, self._withdrawn):
             held.clear()
-        self._has_peers = False
+        self._has_peers, self._begun_at = False, None
         self._catalogue.enter(UNDERLAY, self)
         for task in tasks:
             self.observe(task.id, task)
@@ -111,7 +114,10 @@ class NodeNetworks:
                     del self._news[key]
                 continue
             del self._news[key]
-            if self._told.get(key) != item:
+            before = self._told.get(key)
+            if before != item:
+                if _serves(before) and not _serves(item):
+                    self._withdrawing.append(key)
                 self._told[key] = item
                 found.append(_change(item))
         return found
@@ -122,7 +128,37 @@ class NodeNetworks:
         self._news.clear()
         for key in gone:
             del self._told[key]
+            self._withdrawn.pop(key, None)
         return [_removal(key) for key in gone]
+
+    def digests(self) -> dict[str, bytes]:
+        """What the node is to know, as digests, by network; UNDERLAY: of the other nodes."""
+        underlay = {UNDERLAY} if self._has_peers else set[str]()
+        known = underlay | {self._catalogue.ingress, *self._joined} - {""}
+        found = {each: self._catalogue.digest(each) for each in known}
+        return {each: summed for each, summed in found.items() if summed is not None}
+
+    def sent(self, version: int) -> bool:
+        """What was given so far goes out as this version. Whether an endpoint serves no more by it,
+        or may have been served by what the node knew before.
+        """
+        is_first = self._begun_at is None
+        if is_first:
+            self._begun_at = version
+        fresh, self._withdrawing = self._withdrawing, []
+        self._withdrawn.update(dict.fromkeys(fresh, version))
+        return is_first or bool(fresh)
+
+    def may_lead(self, endpoints: Iterable[Key], applied: int) -> bool:
+        """Whether the node, which has carried out all up to version `applied`, may lead connections
+        to one of these.
+        """
+        if self._begun_at is None or applied < self._begun_at:
+            return True  # it may know what it was told in an earlier session
+        return any(
+            _serves(self._told.get(key)) or self._withdrawn.get(key, 0) > applied
+            for key in endpoints
+        )
 
     def resync(self) -> None:
         """Any item may be different."""
@@ -141,6 +177,10 @@ class NodeNetworks:
         if key.network_id == UNDERLAY:
             return self._has_peers
         return key.network_id == self._catalogue.ingress or key.network_id in self._joined
+
+
+def _serves(item: Item | None) -> bool:
+    return isinstance(item, network_pb2.NetworkEndpoint) and item.serving
 
 
 def _outline(key: Key) -> Item:

@@ -110,6 +110,15 @@ def reported(node: Node, report: NodeReport) -> Node | None:
     return None if changed == node else changed
 
 
+def may_act(node: Node) -> bool:
+    """Whether the node may act on what it was told.
+
+    One that is down is told everything anew before it serves again; one that never was up knows
+    nothing.
+    """
+    return node.status.state != types_pb2.NODE_STATE_DOWN and node.HasField("description")
+
+
 def heartbeat_period(view: View) -> float:
     """Seconds between heartbeats, as the cluster spec says."""
     for cluster in view.all(objects_pb2.Cluster):

@@ -125,6 +125,16 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         await self._term().report_volumes(request.session_id, caller().id, request.updates)
         return dispatcher_pb2.UpdateVolumeStatusResponse()
 
+    def digests(self, node_id: str) -> dict[str, bytes] | None:
+        """See Term; None also while this manager does not lead."""
+        return None if self._present is None else self._present.digests(node_id)
+
+    async def Attach(
+        self, request: dispatcher_pb2.AttachRequest, context: Context
+    ) -> dispatcher_pb2.AttachResponse:
+        """A place in a network for a container of the calling node."""
+        return await self._term().attach(caller().id, request)
+
     def _term(self) -> Term:
         if self._present is None:
             raise endings.not_leading()

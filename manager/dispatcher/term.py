@@ -7,7 +7,7 @@ so that the cost of an event does not grow with the number of nodes (swarmkit#12
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 
 from api.errors import SwarmError
 from api.files import Key
@@ -15,8 +15,9 @@ from api.ids import IdSource
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2, volume_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
-from manager.dispatcher import endings, nodes, rests, statuses
-from manager.dispatcher.catalogue import Catalogue
+from manager.dispatcher import catalogue, endings, nodes, rests, statuses
+from manager.dispatcher.attachments import Attachments
+from manager.dispatcher.drains import Drains
 from manager.dispatcher.held_volumes import Confirm, HeldVolumes
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
@@ -72,7 +73,10 @@ class Term:
             proposer=proposer,
             monotonic=monotonic,
         )
-        self._catalogue = Catalogue(store)
+        self._catalogue = catalogue.Catalogue(store)
+        self._drains = Drains(
+            lambda: [node.id for node in store.all(Node)], self._may_lead, self._tell_drained
+        )
         self._routed = 0
         self._subscription: Subscription | None = None
         self._volumes = HeldVolumes(store, proposer, monotonic, confirm)
@@ -84,6 +88,7 @@ class Term:
             proposer=proposer,
             monotonic=monotonic,
         )
+        self._attachments = Attachments(store, hub, proposer, clock)
         self._task_writer = Writer(
             "states of tasks",
             self._task_reports,
@@ -131,6 +136,7 @@ class Term:
 
     def _begin(self) -> None:
         self._catalogue.begin()
+        self._drains.begin(self._store.all(Task))
         self._rests.begin(self._store)
         self._volumes.begin()
         self._routed = self._store.version
@@ -202,6 +208,7 @@ class Term:
         after = self._sessions.heartbeat(session_id, node_id, now, period)
         link = self._links[node_id]
         link.beat(applied)
+        self._drains.heard(node_id)
         if not await self._volumes.may_renew(node_id):
             return after, False
         self._catch_up()
@@ -228,8 +235,11 @@ class Term:
         )
         link.attach(feed, endings.second_stream())
         try:
-            volumes = self._store.volumes_of_node(node_id)
-            for message in feed.begin(self._store.tasks_of_node(node_id), volumes):
+            tasks, volumes = (
+                self._store.tasks_of_node(node_id),
+                self._store.volumes_of_node(node_id),
+            )
+            for message in feed.begin(tasks, self._drains.done_on(node_id), volumes):
                 yield message
             while True:
                 for message in await feed.next():
@@ -237,6 +247,11 @@ class Term:
         finally:
             link.detach(feed)
             feed.close()
+
+    def digests(self, node_id: str) -> dict[str, bytes] | None:
+        """What a node is to know of networks, by network; None while it follows no assignments."""
+        link = self._links.get(node_id)
+        return None if link is None or link.feed is None else link.feed.digests()
 
     def _find_file(self, key: Key) -> File | None:
         return find(self._store, key)
@@ -263,6 +278,13 @@ class Term:
         self._task_reports.add(checked)
         await self._task_writer.durable()
 
+    async def attach(
+        self, node_id: str, request: dispatcher_pb2.AttachRequest
+    ) -> dispatcher_pb2.AttachResponse:
+        """A place in a network for a container of the node; see attachments.py."""
+        self._member(node_id)
+        return await self._attachments.attach(node_id, request)
+
     # --- what the store and the clock say
 
     def _route(self, event: Event, version: int) -> None:
@@ -279,6 +301,7 @@ class Term:
 
     def _route_greeting(self, event: Event) -> None:
         if isinstance(event.object, Node):
+            self._drains.heard(event.object.id)
             if event.new is None:
                 self._removed(event.object.id)
             elif (link := self._links.get(event.object.id)) is not None:
@@ -292,18 +315,38 @@ class Term:
         # than that of the event.
         task = self._store.get(Task, task_id)
         for node_id in node_ids:
-            link = self._links.get(node_id)
-            if link is not None and link.feed is not None:
-                link.feed.observe(task_id, task)
+            if (feed := self._feed(node_id)) is not None:
+                feed.observe(task_id, task)
+        if late := self._drains.observe(task_id, task):
+            logger.warning(
+                "task %s ended before these nodes confirmed that they lead nobody to it: %s",
+                task_id,
+                ", ".join(late),
+            )
+
+    def _feed(self, node_id: str) -> Feed | None:
+        link = self._links.get(node_id)
+        return None if link is None else link.feed
+
+    def _tell_drained(self, node_id: str, task_id: str) -> None:
+        if (feed := self._feed(node_id)) is not None:
+            feed.drain(task_id)
+
+    def _may_lead(self, node_id: str, endpoints: Collection[catalogue.Key]) -> bool:
+        node = self._store.get(Node, node_id)
+        if node is None or not nodes.may_act(node):
+            return False
+        link = self._links.get(node_id)
+        return link is None or link.may_lead(endpoints)
 
     def _route_volume(self, event: Event, version: int) -> None:
         for node_id in self._volumes.observe(event, version):
-            link = self._links.get(node_id)
-            if link is not None and link.feed is not None:
-                link.feed.observe_volume(event.object.id)
+            if (feed := self._feed(node_id)) is not None:
+                feed.observe_volume(event.object.id)
 
     def _resync(self) -> None:
         self._catalogue.begin()
+        self._drains.begin(self._store.all(Task))
         self._rests.begin(self._store)
         self._rest_writer.wake()
         self._volumes.resync()
@@ -321,14 +364,10 @@ class Term:
         self._end(node_id, endings.removed(node_id))
 
     def _confirmed_by_all(self) -> int:
-        """The version up to which every node that is up has carried out what concerns it.
-
-        A node that is down is told everything anew before it serves again. One that never was up
-        knows nothing.
-        """
+        """The version up to which every node that is up has carried out what concerns it."""
         version, latest = self._routed, ""
         for node in self._store.all(Node):
-            if node.status.state != types_pb2.NODE_STATE_DOWN and node.HasField("description"):
+            if nodes.may_act(node):
                 link = self._links.get(node.id)
                 confirmed = 0 if link is None else link.confirmed()
                 if confirmed < version:

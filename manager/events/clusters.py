@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from api.v1 import objects_pb2
+from manager.events.parts import CHANGED, touched
 from manager.events.steps import Attributes, Step, changed, shown
 
 UPDATE_TELLS = (
@@ -12,6 +13,7 @@ UPDATE_TELLS = (
     "token.worker",
     "token.manager",
     "rootca",
+    CHANGED,
 )
 _ROTATED = "rotated"
 
@@ -24,8 +26,9 @@ def updates(old: objects_pb2.Cluster, new: objects_pb2.Cluster) -> Sequence[Step
         **_replaced("token.worker", old.root_ca.worker_token, new.root_ca.worker_token),
         **_replaced("token.manager", old.root_ca.manager_token, new.root_ca.manager_token),
         **_root(old.root_ca, new.root_ca),
+        **touched(old.spec, new.spec),
     }
-    return (Step("update", told),) if told or old.spec != new.spec else ()
+    return (Step("update", told),) if told else ()
 
 
 def _replaced(name: str, old: str | bytes, new: str | bytes) -> Attributes:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from api.v1 import objects_pb2
 from manager.events import clusters, nodes, services, tasks, volumes
+from manager.events.parts import CHANGED, touched
 from manager.events.steps import Attributes, Step, named
 from manager.state.changes import Event, StoredObject
 
@@ -59,7 +60,8 @@ def _plain(old: object, new: object) -> Iterable[Step]:
 
 
 def _respecified(old: Any, new: Any) -> Iterable[Step]:  # noqa: ANN401 - any object with a spec
-    return (Step(UPDATE, {}),) if old.spec != new.spec else ()
+    told = touched(old.spec, new.spec)
+    return (Step(UPDATE, told),) if told else ()
 
 
 TABLE: Mapping[type[StoredObject], Kind] = {
@@ -76,7 +78,7 @@ TABLE: Mapping[type[StoredObject], Kind] = {
         "task", tasks.always, tasks.updates, lambda task: task.service_labels, tasks.TOLD
     ),
     # What the allocator notes of a network, with every address that comes to rest, concerns nobody.
-    objects_pb2.Network: Kind("network", _named, _respecified, _annotated, {UPDATE: ()}),
+    objects_pb2.Network: Kind("network", _named, _respecified, _annotated, {UPDATE: (CHANGED,)}),
     objects_pb2.Volume: Kind("volume", _named, volumes.updates, _annotated, volumes.TOLD),
     objects_pb2.Secret: Kind("secret", _named, _plain, _annotated, {UPDATE: ()}, confidential=True),
     objects_pb2.Config: Kind("config", _named, _plain, _annotated, {UPDATE: ()}, confidential=True),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from api.v1 import objects_pb2, types_pb2
+from manager.events.parts import CHANGED, touched
 from manager.events.steps import Attributes, Step, Words, changed, named, shortened, shown
 
 UPDATE_TELLS = (
@@ -17,6 +18,7 @@ UPDATE_TELLS = (
     "leader.new",
     "reachability.old",
     "reachability.new",
+    CHANGED,
 )
 _AVAILABILITIES = Words(dict(types_pb2.NodeAvailability.items()), "NODE_AVAILABILITY_")
 _ROLES = Words(dict(types_pb2.NodeRole.items()), "NODE_ROLE_")
@@ -36,7 +38,8 @@ def updates(old: objects_pb2.Node, new: objects_pb2.Node) -> Sequence[Step]:
         **_state(old.status, new.status),
         **_manager(old, new),
     }
-    if told or old.spec != new.spec or old.description != new.description:
+    told |= touched(old.spec, new.spec)
+    if told or old.description != new.description:
         return (Step("update", told),)
     return ()
 

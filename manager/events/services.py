@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from api.v1 import objects_pb2
+from manager.events.parts import CHANGED, touched
 from manager.events.steps import Attributes, Step, Words, changed, shortened
 
 UPDATE_TELLS = (
@@ -15,6 +16,7 @@ UPDATE_TELLS = (
     "message",
     "iteration.old",
     "iteration.new",
+    CHANGED,
 )
 _STATES = Words(dict(objects_pb2.UpdateStatus.State.items()), "STATE_")
 
@@ -26,6 +28,7 @@ def updates(old: objects_pb2.Service, new: objects_pb2.Service) -> Sequence[Step
         return (Step("update", told),) if told else ()
     told |= changed("image", _image(old), _image(new))
     told |= changed("replicas", _replicas(old), _replicas(new))
+    told |= touched(old.spec, new.spec)
     return (Step("update", told),)
 
 

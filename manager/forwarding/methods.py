@@ -2,7 +2,8 @@
 
 Reads are answered by whichever manager was asked, once it knows that it is up to date. What changes
 something is answered by the leader. So is what only the leader knows: where logs of tasks come
-from, and through whom commands in tasks are run. The rest is each manager's own affair.
+from, through whom commands in tasks are run, and networks looked at. The rest is each manager's own
+affair.
 """
 
 from enum import Enum, auto
@@ -24,7 +25,9 @@ _FIXED = {
     "Ca.GetRoot": Where.HERE,
 }
 _READS = ("Get", "List", "Explain")
-_PASSED_ON = frozenset({"Control", "Logs", "Exec", "CaRenewal", "Ca", "ManagerGroup"})
+_PASSED_ON = frozenset(
+    {"Control", "Logs", "Exec", "NetworkCheck", "CaRenewal", "Ca", "ManagerGroup"}
+)
 
 
 def where(method: str) -> Where:

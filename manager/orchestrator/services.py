@@ -210,7 +210,11 @@ def _order(key: SlotKey) -> tuple[int, str]:
 
 
 def _let_go(tasks: Iterable[objects_pb2.Task]) -> Iterator[Steps]:
-    """Removes the tasks of a service that is gone. Ended ones are the reaper's already."""
+    """Removes the tasks of a service that is gone. Ended ones are the reaper's already.
+
+    What holds a container's place in a network is no service's, and ends when its node says so.
+    """
     for task in tasks:
         is_left = task.desired_state == states.REMOVE or states.is_terminal(task)
-        yield NOTHING if is_left else Steps([update(removed(task))])
+        stays = is_left or task.spec.HasField("attachment")
+        yield NOTHING if stays else Steps([update(removed(task))])

@@ -118,6 +118,8 @@ class SchedulerLoop:
             step.spend(LOAD)
 
     def _see(self, task_id: str, task: objects_pb2.Task | None) -> None:
+        if task is not None and task.spec.HasField("attachment"):
+            return  # a container's place in a network is no work for a node
         if task is not None and is_waiting(task):
             if task_id not in self._assigned:
                 self._note_change(self._nodes.drop(task_id))

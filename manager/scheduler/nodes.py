@@ -8,6 +8,7 @@ from collections import Counter
 from typing import NamedTuple, TypeVar
 
 from api import states
+from api.published import address_of, ports_of, share_an_address
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.eviction import was_evicted
@@ -111,13 +112,16 @@ class NodeInfo:
     def holds_port(self, port: specs_pb2.PortConfig) -> bool:
         """Whether a task holds the port, on the same address or where either is of all."""
         held = self._ports.get((port.protocol, port.published_port))
-        return held is not None and (not port.host_ip or "" in held or port.host_ip in held)
+        if held is None:
+            return False
+        own = address_of(port)
+        return any(share_an_address(own, other) for other in held)
 
     def hold_port(self, port: specs_pb2.PortConfig, sign: int) -> None:
         """Counts a port as held once more (1), or once less (-1)."""
         key = (port.protocol, port.published_port)
         held = self._ports.setdefault(key, [])
-        (held.append if sign > 0 else held.remove)(port.host_ip)
+        (held.append if sign > 0 else held.remove)(address_of(port))
         if not held:
             del self._ports[key]
 
@@ -266,7 +270,7 @@ def _placed(task: objects_pb2.Task) -> _Placed | None:
 def _held(task: objects_pb2.Task) -> _Held | None:
     if not task.assigned_generic and not task.host_ports:
         return None
-    ports = [port for port in task.host_ports if port.published_port]
+    ports = [port for port in ports_of(task) if port.published_port]
     return _Held(list(task.assigned_generic), ports)
 
 

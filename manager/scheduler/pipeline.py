@@ -9,7 +9,7 @@ from manager.placement.platform import platforms_for
 from manager.placement.resources import needed_controllers, reservation
 from manager.placement.volumes import Want, wants_of
 from manager.scheduler.filters.base import Filter
-from manager.scheduler.filters.node import network_drivers
+from manager.scheduler.filters.node import needs_encryption, network_drivers
 from manager.scheduler.filters.order import default_filters
 from manager.scheduler.filters.placement import MaxReplicasFilter
 from manager.scheduler.nodes import NodeInfo
@@ -43,6 +43,7 @@ def needs_of(task: objects_pb2.Task) -> Needs:
         tuple((each.os, each.architecture) for each in platforms_for(spec)),
         tuple(placement.constraints),
         tuple(sorted(network_drivers(task))),
+        needs_encryption(task),
     )
     passing = (
         reservation(task),

@@ -7,12 +7,12 @@ change made. Pure.
 from collections.abc import Callable, Iterable, Iterator
 
 from api import states
+from api.published import port_text, ports_of
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.constraint import NODE_LABEL, Clause, all_unmet, parsed
 from manager.placement.platform import platforms_for
 from manager.placement.resources import holds_resources, needed_controllers, reservation
 from manager.scheduler.filters.node import network_drivers
-from manager.scheduler.filters.placement import protocol_of
 from manager.scheduler.nodes import NodeInfo
 from manager.scheduler.remedy import About, Case, Obstacle, Remedy, Size
 from manager.scheduler.volume_remedies import volume_obstacles
@@ -124,6 +124,14 @@ def _networks(case: Case) -> Iterator[Obstacle]:
         yield [Remedy(text, Size.DRIVER, on_node=provide)]
 
 
+def _encryption(case: Case) -> Iterator[Obstacle]:
+    def provide(node: Node) -> None:
+        node.description.wireguard_key = b"\1"
+
+    text = f"install wireguard-go on {case.name}, or give its kernel the module wireguard"
+    yield [Remedy(text, Size.DRIVER, on_node=provide)]
+
+
 def _controllers(case: Case) -> Iterator[Obstacle]:
     needed = needed_controllers(case.task.spec)
     lacking = sorted(needed & case.node.missing_controllers)
@@ -229,7 +237,7 @@ def _host_ports(case: Case) -> Iterator[Obstacle]:
     for port in case.task.host_ports:
         if not port.published_port or not case.node.holds_port(port):
             continue
-        word = f"{port.published_port}/{protocol_of(port)}"
+        word = port_text(port)
         for holder in case.there:
             if holds_resources(holder) and _holds(holder, port):
                 yield [_moved(holder, word, case)]
@@ -237,7 +245,7 @@ def _host_ports(case: Case) -> Iterator[Obstacle]:
 
 def _holds(holder: Task, port: specs_pb2.PortConfig) -> bool:
     alone = NodeInfo(holder.node_id)
-    for each in holder.host_ports:
+    for each in ports_of(holder):
         if each.published_port:
             alone.hold_port(each, 1)
     return alone.holds_port(port)
@@ -269,6 +277,7 @@ _BY_FILTER: dict[str, Callable[[Case], Iterable[Obstacle]]] = {
     "platform": _platform,
     "controller": _controllers,
     "network": _networks,
+    "encryption": _encryption,
     "volume": volume_obstacles,
     "cpu": _cpus,
     "memory": _memory,

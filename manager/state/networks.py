@@ -6,11 +6,12 @@ settled can both be known. So the store refuses the later one of the two.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from api import states
 from api.errors import Code, SwarmError
 from api.networks import overlap
+from api.published import address_of, port_text, share_an_address
 from api.v1 import objects_pb2, specs_pb2
 from manager.state.changes import Action, Change
 from manager.state.files import UNDER_WAY
@@ -62,9 +63,36 @@ def holds(task: Task) -> bool:
     return any(True for _ in held(task.networks))
 
 
-def ports_of_service(service: Service) -> frozenset[PortKey]:
+class Claim(NamedTuple):
+    """What a service may say of a port: that it answers on an address, or on all (""), of every
+    node, or of those alone that run its tasks.
+    """
+
+    key: PortKey
+    address: str
+    everywhere: bool
+
+    def excludes(self, other: "Claim") -> bool:
+        """Whether no two services can have both."""
+        return (
+            self.key == other.key
+            and (self.everywhere or other.everywhere)
+            and share_an_address(self.address, other.address)
+        )
+
+
+def claims_of(service: Service) -> frozenset[Claim]:
     """The published ports that the service has, asks for, or may go back to."""
-    return frozenset(_key(port) for port in _ports(service) if port.published_port)
+    return frozenset(
+        Claim(_key(port), address_of(port), is_ingress(port))
+        for port in _ports(service)
+        if port.published_port
+    )
+
+
+def ports_of_service(service: Service) -> frozenset[PortKey]:
+    """The same, whatever their addresses."""
+    return frozenset(claim.key for claim in claims_of(service))
 
 
 def _ports(service: Service) -> Iterator[specs_pb2.PortConfig]:
@@ -89,33 +117,32 @@ def publishes(spec: specs_pb2.ServiceSpec) -> bool:
     return any(map(is_ingress, spec.endpoint.ports))
 
 
-def port_name(key: PortKey) -> str:
-    """The port as people write it: 8080/tcp."""
-    protocol = specs_pb2.PortConfig.Protocol.ValueType(key[0])
-    name = specs_pb2.PortConfig.Protocol.Name(protocol).removeprefix("PROTOCOL_")
-    return f"{key[1]}/{name.lower()}"
+def port_taken(view: "View", service: Service, claims: Iterable[Claim]) -> SwarmError | None:
+    """Why the service cannot publish one of its ports so, or None.
 
-
-def port_taken(view: "View", service: Service, keys: Iterable[PortKey]) -> SwarmError | None:
-    """Why the service cannot publish one of the ports, or None.
-
-    On a node one may be published by many, if each of them publishes it on its own node alone.
+    On a node one may be published by many, if each of them publishes it on its own node alone, or
+    on another address.
     """
-    for key in sorted(keys):
-        everywhere = _publishes_everywhere(service, key)
-        for other in view.services_of_port(key):
-            if other.id == service.id:
-                continue
-            if everywhere or _publishes_everywhere(other, key):
+    for claim in sorted(claims):
+        for other in view.services_of_port(claim.key):
+            taken = other.id != service.id and next(filter(claim.excludes, claims_of(other)), None)
+            if taken:
                 name = other.spec.annotations.name
                 return SwarmError(
                     Code.REFUSED,
-                    f"port {port_name(key)} is published already",
-                    why=f"service {name} has it",
+                    f"port {_text(claim)} is published already",
+                    why=f"service {name} has {_text(taken) if taken.address else 'it'}",
                     remedy="publish another port, or take it from there: swarmctl service update "
-                    f"--publish-rm published={key[1]},target=... {name}",
+                    f"--publish-rm published={claim.key[1]},target=... {name}",
                 )
     return None
+
+
+def _text(claim: Claim) -> str:
+    protocol = specs_pb2.PortConfig.Protocol.ValueType(claim.key[0])
+    return port_text(
+        specs_pb2.PortConfig(protocol=protocol, published_port=claim.key[1], host_ip=claim.address)
+    )
 
 
 def users_of(view: "View", network: Network) -> list[str]:
@@ -127,7 +154,8 @@ def users_of(view: "View", network: Network) -> list[str]:
     known = {each.id for each in services}
     for task in view.tasks_of_network(network.id):
         if task.service_id not in known and states.is_live(task):
-            found.append(f"task {states.task_name(task)}")
+            kind = "container" if task.spec.HasField("attachment") else "task"
+            found.append(f"{kind} {states.task_name(task)}")
     return found
 
 
@@ -166,8 +194,8 @@ def refusal_of_networks(view: "View", change: Change) -> SwarmError | None:
 def _refuse_service(view: "View", service: Service) -> SwarmError | None:
     before = view.get(Service, service.id)
     # What it had already was looked at then: an orchestrator's write must not fail for it.
-    had = frozenset[PortKey]() if before is None else ports_of_service(before)
-    taken = port_taken(view, service, ports_of_service(service) - had)
+    had = frozenset[Claim]() if before is None else claims_of(before)
+    taken = port_taken(view, service, claims_of(service) - had)
     if taken is not None:
         return taken
     known = frozenset[str]() if before is None else networks_of_service(before)
@@ -229,7 +257,3 @@ def _needs(service: Service, network_id: str) -> bool:
         return True
     going_back = service.update_status.state in UNDER_WAY
     return going_back and network_id in named_by(service.previous_spec.task)
-
-
-def _publishes_everywhere(service: Service, key: PortKey) -> bool:
-    return any(_key(port) == key and is_ingress(port) for port in _ports(service))

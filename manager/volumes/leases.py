@@ -1,7 +1,7 @@
 """Until when nodes may use their volumes, as the leader counts it: who renewed when, what has
 lapsed. Pure.
 
-The rules are those of docs/decisions/0030-leases-of-volumes.md. A node counts from the moment at
+The rules are those of docs/decisions/0031-leases-of-volumes.md. A node counts from the moment at
 which it sent a heartbeat, the leader from the one at which it came, and only if it led for sure
 after that: so what is counted here ends later. A new leader counts from its own beginning. What has
 lapsed here is never renewed again; nor is anything else of its node until that knows what it lost.

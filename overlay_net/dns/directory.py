@@ -63,9 +63,10 @@ class Directory:
         self._left[network_id] = network
 
     def put_endpoint(self, told: network_pb2.NetworkEndpoint) -> None:
-        """A new endpoint, or one that has changed."""
+        """A new endpoint, or one that has changed; in a nameless network it is not found."""
         network = self._network(told.network_id)
-        self._forget(network, network.put_endpoint(told))
+        if not network.told.nameless:
+            self._forget(network, network.put_endpoint(told))
 
     def remove_endpoint(self, network_id: str, task_id: str) -> None:
         """An endpoint that is gone; no error if its network is too."""

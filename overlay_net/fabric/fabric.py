@@ -10,7 +10,7 @@ import dataclasses
 import errno
 import ipaddress
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
@@ -23,8 +23,9 @@ from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.networks import VXLAN_PORT, Ground
 from overlay_net.fabric.operations import DropEntries, MakeTunnel, Operation, PutEntries
 from overlay_net.fabric.picture import Leg, Picture
-from overlay_net.fabric.plan import plan
+from overlay_net.fabric.plan import Look, plan
 from overlay_net.fabric.wanted import Wanted
+from overlay_net.failures import legible
 
 NAMESPACE = "swarm-fabric"
 OWN_NAMESPACE = "/proc/self/ns/net"
@@ -57,9 +58,13 @@ class Done:
         return _at_gateway(self.picture)
 
 
+Holds = Callable[[str], bool]
+"""Whether the host's packet filter is as these commands would make it."""
+
+
 class Fabric:
-    """`filter` writes the host's packet filter; `port` is that of VXLAN; `namespace`: name of the
-    fabric's own, made if it is not there; `host`: file of the host's.
+    """`filter` writes the host's packet filter, `holds` looks at it; `port` is that of VXLAN;
+    `namespace`: name of the fabric's own, made if it is not there; `host`: file of the host's.
     """
 
     def __init__(
@@ -70,8 +75,10 @@ class Fabric:
         port: int = VXLAN_PORT,
         namespace: str = NAMESPACE,
         host: str = OWN_NAMESPACE,
+        holds: Holds = lambda text: False,
     ) -> None:
         self._filter = filter
+        self._holds = holds
         self._data_path_address = data_path_address
         self._port = port
         self._host_path = host
@@ -100,16 +107,16 @@ class Fabric:
         """
         changed = wanted.take_changed()
         known, self._known = self._known, None
+        looks = known is None or fresh
         if known is None or fresh:
             known = self._observe({*wanted.sandboxes(), *also})
             changed = None
         desired = wanted.picture(self._standing(known, wanted))
+        if looks:
+            known = self._with_rules(known, desired)
         made = plan(desired, known, changed)
         if desired.bridges and (changed is None or desired.bridges != known.bridges):
-            six = any(
-                ":" in address for each in desired.bridges.values() for address in each.addresses
-            )
-            forwarding.allow(self._host_path, ipv6=six)
+            forwarding.allow(self._host_path, ipv6=_has_ipv6(desired))
         self._after = made.after
         self._legs = {}
         for key, leg in made.after.legs.items():
@@ -120,6 +127,17 @@ class Fabric:
                 made.after, entries=_entries_after(known, desired, made.operations)
             )
         return Done(made.operations, failed, made.after)
+
+    def look(self, wanted: Wanted) -> Look:
+        """Compares, and changes nothing; what was remembered stays so."""
+        observed = self._observe(set(wanted.sandboxes()))
+        desired = wanted.picture(self._standing(observed, wanted))
+        observed = self._with_rules(observed, desired)
+        made = plan(desired, observed)
+        settings: list[str] = []
+        if desired.bridges:
+            settings = forwarding.differences(self._host_path, ipv6=_has_ipv6(desired))
+        return Look(observed, made.after, made.operations, tuple(settings), self._ground)
 
     def forget(self, sandbox: str) -> None:
         """A sandbox is about to end by itself, and its legs with it: nobody needs to remove them.
@@ -144,9 +162,17 @@ class Fabric:
         return sorted(self._after.bridges)
 
     def _observe(self, sandboxes: Collection[str]) -> Picture:
-        self._ground = observed.ground(self._host, self._data_path_address, self._port)
-        self._routed = observed.routed(self._host)
-        return observed.observe(self._host, self._fabric, self._handles, self._host_path, sandboxes)
+        with legible("the networks of this host"):
+            self._ground = observed.ground(self._host, self._data_path_address, self._port)
+            self._routed = observed.routed(self._host)
+            return observed.observe(
+                self._host, self._fabric, self._handles, self._host_path, sandboxes
+            )
+
+    def _with_rules(self, observed: Picture, desired: Picture) -> Picture:
+        return dataclasses.replace(
+            observed, rules=desired.rules if self._holds(desired.rules) else ""
+        )
 
     def _standing(self, known: Picture, wanted: Wanted) -> Host:
         bridge = known.bridges.get(GATEWAY_BRIDGE)
@@ -175,6 +201,11 @@ def _handle(stack: contextlib.ExitStack, path: str) -> int:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, handle)
     return handle
+
+
+def _has_ipv6(picture: Picture) -> bool:
+    """Whether any bridge has an address of it."""
+    return any(":" in address for each in picture.bridges.values() for address in each.addresses)
 
 
 def _at_gateway(picture: Picture) -> dict[str, str]:

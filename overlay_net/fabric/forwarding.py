@@ -19,6 +19,18 @@ def allow(host: str, *, ipv6: bool) -> None:
     netns.call_in(host, lambda: _allow(ipv6))
 
 
+def differences(host: str, *, ipv6: bool) -> list[str]:
+    """Those of the settings that are not as `allow` makes them, in words; nothing is changed."""
+    return netns.call_in(host, lambda: _differences(ipv6))
+
+
+def _differences(ipv6: bool) -> list[str]:
+    asked = (_IPV4, _IPV6) if ipv6 else (_IPV4,)
+    return [
+        f"{file.relative_to('/proc/sys')} is 0 instead of 1" for file in asked if _read(file) == "0"
+    ]
+
+
 def _allow(ipv6: bool) -> None:
     if _read(_IPV4) == "0":
         _IPV4.write_text("1", encoding="ascii")

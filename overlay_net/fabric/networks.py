@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2
+from overlay_net.encrypt.ends import end_of, mtu_within
 from overlay_net.fabric.hardware import bridge_name, hardware_address, tunnel_name
 from overlay_net.fabric.picture import Bridge, Leg, LegKey, On, Tunnel
 from overlay_net.fabric.rules import Way
@@ -93,20 +94,25 @@ def form(
 def _overlay(
     network: network_pb2.NodeNetwork, ground: Ground, me: network_pb2.NetworkPeer
 ) -> NetworkForm:
-    local = me.wireguard_address if network.encrypted else ground.data_path_address
     if not network.vni:
         raise _refused(network, "no VXLAN number is free for it", "remove networks nobody uses")
-    if not local:
-        # Never in clear instead.
-        raise _refused(network, "this node has no encrypted address yet", "wait for its keys")
-    local = str(ipaddress.ip_address(local))  # in the one form that the kernel's answers have
-    if local not in ground.mtus:
+    # In the one form that the kernel's answers have.
+    underlay = ipaddress.ip_address(ground.data_path_address)
+    if str(underlay) not in ground.mtus:
         raise _refused(
             network,
-            f"no interface of this node has its data-path address {local}",
+            f"no interface of this node has its data-path address {underlay}",
             "give it back, or join again with --data-path-addr",
         )
-    room = ground.mtus[local] - OVERHEAD[ipaddress.ip_address(local).version]
+    local, room = underlay, ground.mtus[str(underlay)]
+    if network.encrypted:
+        end = end_of(me)
+        if not end:
+            # Never in clear instead.
+            raise _refused(network, "the managers know no key of this node yet", "wait for that")
+        # Not that of the device: tunnels stay as they are while it is made anew.
+        local, room = ipaddress.ip_address(end), mtu_within(room, underlay.version)
+    room -= OVERHEAD[local.version]
     mtu = min(room, network.mtu or room)
     _check_mtu(network, mtu)
     name = tunnel_name(network.vni)
@@ -114,7 +120,7 @@ def _overlay(
         On.TUNNEL,
         name,
         mtu,
-        tunnel=Tunnel(name, network.vni, local, ground.port, mtu),
+        tunnel=Tunnel(name, network.vni, str(local), ground.port, mtu),
         outward=not network.internal,
         ingress=network.ingress,
         subnets=tuple(pool.subnet for pool in network.pools),

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from overlay_net.fabric.networks import Ground
 from overlay_net.fabric.operations import (
     DropEntries,
     MakeBridge,
@@ -41,6 +42,20 @@ class Plan:
 
     def __str__(self) -> str:
         return "\n".join(str(operation) for operation in self.operations)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A host's fabric as it is, as it ought to be, and the steps between that nobody took.
+
+    `settings`: of its kernel, that are not as they ought to be, in words.
+    """
+
+    observed: Picture
+    desired: Picture
+    operations: tuple[Operation, ...]
+    settings: tuple[str, ...]
+    ground: Ground
 
 
 def plan(desired: Picture, observed: Picture, changed: Changed | None = None) -> Plan:

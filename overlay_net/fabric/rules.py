@@ -32,7 +32,9 @@ def text(ways: Sequence[Way]) -> str:
     for bridge in bridges:
         # Frames within one bridge come by here if the host filters bridged ones.
         lines.append(f'    iifname "{bridge}" oifname "{bridge}" accept')
-    lines.append(f"    iifname {{ {own} }} oifname {{ {own} }} drop")
+    # A port that is published is so for everybody who reaches the host.
+    between = f"iifname {{ {own} }} oifname {{ {own} }}"
+    lines.append(f"    {between} ct status & dnat == 0 drop")
     for bridge in internal:
         lines.append(f'    iifname "{bridge}" drop')
         lines.append(f'    oifname "{bridge}" drop')

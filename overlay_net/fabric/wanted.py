@@ -6,11 +6,12 @@ in a network of ten and of ten thousand. A complete answer of the managers makes
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2
+from overlay_net.encrypt.ends import end_of
 from overlay_net.fabric.drawing import Drawing, Host
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE, of_packed, packed, tunnel_name
 from overlay_net.fabric.networks import NetworkForm, form
@@ -25,12 +26,14 @@ EndpointKey = tuple[str, str]
 class Sandbox:
     """The network stack of a task; `networks`: ids, in the order its interfaces are to have.
 
-    `outward`: it gets a way out even if none of its networks gives it one.
+    `outward`: it gets a way out even if none of its networks gives it one. `endpoints`: by network,
+    under whose id its endpoint there is told, where that is another than its own.
     """
 
     path: str
     networks: tuple[str, ...] = ()
     outward: bool = False
+    endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wanted:
@@ -42,6 +45,8 @@ class Wanted:
         """Networks that cannot be built on this host, and why, by id; under the gateway bridge's
         name, why there is no way out of overlays. As of the last picture.
         """
+        self.guarded: Collection[int] = ()
+        """Numbers of encrypted networks that cannot be seen in clear: no others are built."""
         self.stands_in_ingress = True
         """Whether the host itself is in the ingress network: it needs that for published ports."""
         self._networks: dict[str, network_pb2.NodeNetwork] = {}
@@ -168,6 +173,8 @@ class Wanted:
         forms, refused = {}, {}
         for network in self._networks.values():
             try:
+                if network.encrypted and network.vni not in self.guarded:
+                    raise _in_clear(network)
                 forms[network.id] = form(network, host.ground, me)
             except SwarmError as error:
                 refused[network.id] = error
@@ -177,7 +184,8 @@ class Wanted:
         """A local task's networks and addresses, in the order its interfaces are to have."""
         rest = sorted(set(self._networks) - set(sandbox.networks))
         for network_id in (*sandbox.networks, *rest):
-            endpoint = self._endpoints.get((network_id, task_id))
+            owner = sandbox.endpoints.get(network_id, task_id)
+            endpoint = self._endpoints.get((network_id, owner))
             if endpoint is not None and endpoint.node_id == self.node_id and endpoint.addresses:
                 yield network_id, endpoint.addresses
 
@@ -221,12 +229,21 @@ class Wanted:
         peer = self._peers.get(node_id)
         if peer is None or node_id == self.node_id or not addresses or not network.vni:
             return {}
-        end = peer.wireguard_address if network.encrypted else peer.data_path_address
+        end = end_of(peer) if network.encrypted else peer.data_path_address
         if not end:
             return {}
         ips = [packed(address) for address in addresses]
         mac = of_packed(ips)
         return {mac: packed(end), **dict.fromkeys(ips, mac)}
+
+
+def _in_clear(network: network_pb2.NodeNetwork) -> SwarmError:
+    return SwarmError(
+        Code.REFUSED,
+        f"network {network.name} cannot be built on this node",
+        why="it is encrypted, and might be seen in clear",
+        remedy="see swarmctl node inspect, and the daemon's log",
+    )
 
 
 def _check(whose: str, read: Callable[[str], object], address: str) -> None:

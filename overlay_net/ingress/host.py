@@ -5,12 +5,13 @@ back (docs/decisions/0017). Such a client is refused at once and tries 127.0.0.1
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.published import PROTOCOLS
 from overlay_net import ruleset, spread
-from overlay_net.ingress.ports import PROTOCOLS, Mesh, Port
+from overlay_net.ingress.ports import Mesh, Port
 from overlay_net.ruleset import Base, Content
 
 MARK = 0x4000_0000
@@ -24,7 +25,8 @@ _HEADERS4, _HEADERS6 = 40, 60  # IP and TCP without options
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """This node. `leg`: its device in the ingress network, with that network's MTU and subnets.
+    """This node. `leg`: its device in the ingress network, with that network's MTU and subnets; ""
+    if it is in none, and publishes its own containers' ports alone.
 
     `bridges`: the devices by which its containers reach it. `ipv6`: whether it forwards IPv6.
     """
@@ -44,12 +46,15 @@ def base(node: Node) -> Base:
         "inet",
         "swarm_ingress",
         _BODY.format(
-            leg=node.leg,
-            segment4=node.mtu - _HEADERS4,
-            segment6=node.mtu - _HEADERS6,
+            other=f'iifname != "{node.leg}" ' if node.leg else "",
+            mark=MARK,
+            unmarked=MARK ^ 0xFFFF_FFFF,
             way="".join(_WAY.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
+            own="".join(_OWN.format(f=f, pools=pools, mark=MARK) for f, pools in _inside(node)),
             hidden="".join(f"set hidden_{name} {{ type inet_service; }}\n" for name in _NAMES),
-            hide="".join(_HIDE.format(leg=node.leg, name=name) for name in _NAMES),
+            hide="".join(_hide(node)) if node.leg else "",
+            segments_out=_segments_out(node) if node.leg else "",
+            segments_in="".join(_segments_in(node)) if node.leg else "",
         ),
         maps=("everywhere", "address4", "address6"),
         sets=("bridges", *(f"hidden_{name}" for name in _NAMES)),
@@ -92,7 +97,28 @@ def closing(node: Node) -> Mapping[str, str]:
 
 
 def _localnets(node: Node) -> list[str]:
-    return [f"ipv4/conf/{device}/route_localnet" for device in (node.leg, *node.bridges)]
+    devices = filter(None, (node.leg, *node.bridges))
+    return [f"ipv4/conf/{device}/route_localnet" for device in devices]
+
+
+def _hide(node: Node) -> Iterator[str]:
+    """Of what leaves by the leg: whom tasks may not see."""
+    yield f'oifname "{node.leg}" ip saddr 127.0.0.0/8 masquerade\n'
+    yield f'oifname "{node.leg}" iifname @bridges masquerade\n'
+    for name in _NAMES:
+        hidden = f"meta l4proto {name} ct original proto-dst @hidden_{name}"
+        yield f'oifname "{node.leg}" {hidden} masquerade\n'
+
+
+def _segments_out(node: Node) -> str:
+    """TCP's segments as large as the ingress network lets them be."""
+    return f'oifname "{node.leg}" tcp flags syn tcp option maxseg size set rt mtu\n'
+
+
+def _segments_in(node: Node) -> Iterator[str]:
+    for family, headers in (("ipv4", _HEADERS4), ("ipv6", _HEADERS6)):
+        syn = f"meta nfproto {family} tcp flags syn"
+        yield f'iifname "{node.leg}" {syn} tcp option maxseg size set {node.mtu - headers}\n'
 
 
 def _inside(node: Node) -> list[tuple[str, str]]:
@@ -112,7 +138,9 @@ def _key(port: Port) -> ruleset.Element:
 
 _NAMES = tuple(PROTOCOLS.values())
 
-_HIDE = 'oifname "{leg}" meta l4proto {name} ct original proto-dst @hidden_{name} masquerade\n'
+_OWN = (
+    "ct status & dnat != 0 ct reply {f} saddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
+)
 
 _WAY = "ct status & dnat != 0 {f} daddr {{ {pools} }} meta mark set meta mark | {mark:#x}\n"
 
@@ -120,6 +148,9 @@ _WAY = "ct status & dnat != 0 {f} daddr {{ {pools} }} meta mark set meta mark | 
 # made for the first packet of a connection only. guard: with route_localnet a neighbour could else
 # send to what listens on 127.0.0.1 alone (CVE-2020-8558). post: 127.0.0.1 means nothing elsewhere;
 # and a local container's answers would come to it by another way than it asked.
+# own: what programs of this host send is given its way at once as it is translated, and dropped if
+# there is none; so it carries the mark before, the first packet of a connection by the rule in out.
+# segments: a task takes the size of its way out for that of its answers' way.
 _BODY = """\
 map everywhere {{ type inet_proto . inet_service : verdict; }}
 map address4 {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
@@ -127,7 +158,7 @@ map address6 {{ type ipv6_addr . inet_proto . inet_service : verdict; }}
 set bridges {{ type ifname; }}
 {hidden}chain guard {{
 type filter hook prerouting priority raw; policy accept;
-iifname != "{leg}" iifname != @bridges accept
+{other}iifname != @bridges accept
 ip daddr 127.0.0.0/8 drop
 ip saddr 127.0.0.0/8 drop
 }}
@@ -142,28 +173,28 @@ chain out {{
 type nat hook output priority -110; policy accept;
 ct state new fib daddr type != local accept
 ip6 daddr ::1 accept
+meta mark set meta mark | {mark:#x}
 ip daddr . meta l4proto . th dport vmap @address4
 ip6 daddr . meta l4proto . th dport vmap @address6
 meta l4proto . th dport vmap @everywhere
+meta mark set meta mark & {unmarked:#x}
 }}
 chain way {{
 type filter hook prerouting priority -90; policy accept;
 {way}}}
-chain way_out {{
-type route hook output priority -90; policy accept;
-{way}}}
+chain own {{
+type filter hook output priority mangle; policy accept;
+{own}}}
 chain post {{
 type nat hook postrouting priority 90; policy accept;
 ct status & dnat == 0 accept
-oifname "{leg}" ip saddr 127.0.0.0/8 masquerade
-oifname "{leg}" iifname @bridges masquerade
 {hide}oifname @bridges ip saddr 127.0.0.0/8 masquerade
 oifname @bridges iifname @bridges masquerade
 }}
-chain segments {{
-type filter hook forward priority mangle; policy accept;
-oifname "{leg}" tcp flags syn tcp option maxseg size set rt mtu
-iifname "{leg}" meta nfproto ipv4 tcp flags syn tcp option maxseg size set {segment4}
-iifname "{leg}" meta nfproto ipv6 tcp flags syn tcp option maxseg size set {segment6}
-}}
+chain segments_out {{
+type filter hook postrouting priority mangle; policy accept;
+{segments_out}}}
+chain segments_in {{
+type filter hook prerouting priority mangle; policy accept;
+{segments_in}}}
 """

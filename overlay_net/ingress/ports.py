@@ -1,19 +1,17 @@
 """The ports that a node publishes, from what it is told. Pure."""
 
-import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from api.published import PROTOCOLS, address_of, share_an_address
 from api.v1 import network_pb2, specs_pb2
-from overlay_net.backends import backends
+from overlay_net.backends import Backends
 
 _Config = specs_pb2.PortConfig
 
-PROTOCOLS = {
-    _Config.PROTOCOL_TCP: "tcp",
-    _Config.PROTOCOL_UDP: "udp",
-    _Config.PROTOCOL_SCTP: "sctp",
-}
+
+PortKey = tuple[str, int, str]
+"""Protocol, port of the host, and its one address that has it, or "" for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +41,10 @@ class Mesh:
 
 def mesh(
     services: Iterable[network_pb2.NetworkService],
-    endpoints: Iterable[network_pb2.NetworkEndpoint],
-    lost: Collection[str] = (),
+    found: Backends,
     own: Iterable[Port] = (),
 ) -> Mesh:
-    """From the ingress network's services and endpoints, and the ports of this node's own tasks.
-
-    `lost`: nodes that are down, whatever is said of their tasks.
-    """
-    found = backends(endpoints, lost)
+    """From the ingress network's services and backends, and the ports of this node's own tasks."""
     ports = [
         of(config, found.of(service.service_id), sticky=service.sticky)
         for service in services
@@ -63,15 +56,28 @@ def mesh(
     return Mesh((*ports, *here), living)
 
 
+def key_of(config: specs_pb2.PortConfig) -> PortKey:
+    """Whose a published port is said to be."""
+    port = of(config, ())
+    return port.protocol, port.published, port.host_ip
+
+
+def is_taken(key: PortKey, taken: Iterable[PortKey]) -> bool:
+    """Whether one of these ports is the same one on an address that both have."""
+    protocol, number, address = key
+    return any(
+        each[:2] == (protocol, number) and share_an_address(address, each[2]) for each in taken
+    )
+
+
 def of(config: specs_pb2.PortConfig, addresses: Iterable[str], *, sticky: bool = False) -> Port:
     """A published port with the addresses of the tasks behind it."""
-    address = ipaddress.ip_address(config.host_ip) if config.host_ip else None
     return Port(
         protocol=PROTOCOLS[config.protocol],
         published=config.published_port,
         target=config.target_port,
         backends=tuple(addresses),
-        host_ip="" if address is None or address.is_unspecified else str(address),
+        host_ip=address_of(config),
         sticky=sticky,
         hidden=config.source == _Config.SOURCE_SNAT,
     )

@@ -4,122 +4,75 @@ node reaches tasks, beside its own routes.
 
 import errno
 import socket
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hostkit import netns
-from overlay_net.ingress import host, task
+from hostkit.netlink import Netlink, is_missing
+from hostkit.netlink_message import Message
+from overlay_net.fabric import bulk
+from overlay_net.fabric.hardware import packed
+from overlay_net.ingress import host, lookups, task
 from overlay_net.ingress.host import Node
 from overlay_net.ingress.task import Task
 
-if TYPE_CHECKING:
-    from pyroute2 import IPRoute
-
-_PERMANENT = 0x80  # NUD_PERMANENT
-_ON_LINK = 0x4  # RTNH_F_ONLINK: the gateway is reached though no subnet holds it
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_GATEWAY_MAC = bytes.fromhex(task.GATEWAY_MAC.replace(":", ""))
 
 
 def apply(published: Task) -> None:
     """Makes them; those that are there already stay. OSError if the leg is not there."""
-    netns.call_in(published.namespace, lambda: _apply(published))
+    leg, families = netns.call_in(published.namespace, lambda: _ground(published.leg))
+    rules: list[Message] = []
+    ways: list[Message] = []
+    for gateway in task.GATEWAYS:
+        family = _family(gateway)
+        if family in families:
+            ways += bulk.put(leg, {packed(gateway): _GATEWAY_MAC})
+            ways.append(lookups.default(gateway, leg, task.TABLE))
+            rules.append(lookups.rule(family, task.LAST_PRIORITY, task.TABLE))
+            rules.append(lookups.rule(family, task.MARKED_PRIORITY, task.TABLE, task.MARK))
+    _make(published.namespace, ways, rules)
 
 
 def apply_node(node: Node) -> None:
     """Makes those of a node; those that are there already stay. OSError if its leg is not there."""
-    netns.call_in(node.namespace, lambda: _apply_node(node))
+    if not node.leg:
+        return
+    leg, _ = netns.call_in(node.namespace, lambda: _ground(node.leg))
+    ways = [lookups.subnet(pool, leg, host.TABLE) for pool in node.pools]
+    families = sorted({_family(pool) for pool in node.pools})
+    _make(node.namespace, ways, [lookups.rule(*_node_rule(family)) for family in families])
 
 
 def remove_node(node: Node) -> None:
     """Takes away what looks into its table; the routes went with the leg."""
-    netns.call_in(node.namespace, _remove_rules)
+    with Netlink.inside(node.namespace) as netlink:
+        for refusal in netlink.send([lookups.no_rule(*_node_rule(f)) for f in _FAMILIES]):
+            if not is_missing(refusal.error()) and refusal.number != errno.EAFNOSUPPORT:
+                raise refusal.error()
 
 
-def _apply_node(node: Node) -> None:
-    from pyroute2 import IPRoute  # noqa: PLC0415 - as below
-
-    with IPRoute() as route:
-        leg = _device(route, node.leg, node.namespace)
-        for pool in node.pools:
-            family = socket.AF_INET6 if ":" in pool else socket.AF_INET
-            route.route("replace", family=family, dst=pool, oif=leg, table=host.TABLE)
-            _add_rule(
-                route,
-                family=family,
-                table=host.TABLE,
-                priority=host.PRIORITY,
-                fwmark=host.MARK,
-                fwmask=host.MARK,
-            )
+def _node_rule(family: int) -> tuple[int, int, int, int]:
+    return family, host.PRIORITY, host.TABLE, host.MARK
 
 
-def _remove_rules() -> None:
-    from pyroute2 import IPRoute  # noqa: PLC0415 - as below
-
-    with IPRoute() as route:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for rule in route.get_rules(family=family, table=host.TABLE):
-                if rule.get_attr("FRA_PRIORITY") == host.PRIORITY:
-                    route.rule(
-                        "del",
-                        family=family,
-                        table=host.TABLE,
-                        priority=host.PRIORITY,
-                        fwmark=host.MARK,
-                        fwmask=host.MARK,
-                    )
+def _make(namespace: Path, ways: Sequence[Message], rules: Sequence[Message]) -> None:
+    with Netlink.inside(namespace) as netlink:
+        netlink.ask(*ways)
+        for refusal in netlink.send(rules):
+            if refusal.number != errno.EEXIST:
+                raise refusal.error()
 
 
-def _device(route: "IPRoute", name: str, namespace: Path) -> int:
-    found = route.link_lookup(ifname=name)
-    if not found:
-        raise OSError(errno.ENODEV, f"no device {name} in {namespace}")
-    index: int = found[0]
-    return index
-
-
-def _apply(published: Task) -> None:
-    # Only published tasks need it, and it is 10 MB of modules.
-    from pyroute2 import IPRoute  # noqa: PLC0415
-
-    with IPRoute() as route:
-        leg = _device(route, published.leg, published.namespace)
-        for gateway in task.GATEWAYS:
-            version6 = ":" in gateway
-            if version6 and not Path("/proc/net/if_inet6").exists():
-                continue
-            family = socket.AF_INET6 if version6 else socket.AF_INET
-            route.neigh(
-                "replace",
-                dst=gateway,
-                lladdr=task.GATEWAY_MAC,
-                ifindex=leg,
-                state=_PERMANENT,
-            )
-            route.route(
-                "replace",
-                family=family,
-                dst="default",
-                gateway=gateway,
-                oif=leg,
-                table=task.TABLE,
-                flags=_ON_LINK,
-            )
-            _add_rule(route, family=family, table=task.TABLE, priority=task.LAST_PRIORITY)
-            _add_rule(
-                route,
-                family=family,
-                table=task.TABLE,
-                priority=task.MARKED_PRIORITY,
-                fwmark=task.MARK,
-                fwmask=task.MARK,
-            )
-
-
-def _add_rule(route: "IPRoute", **rule: int) -> None:
-    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
-
+def _ground(leg: str) -> tuple[int, tuple[int, ...]]:
+    """The index of a device, and the families that there are, in the namespace of this thread."""
+    six = Path("/proc/thread-self/net/if_inet6").exists()
     try:
-        route.rule("add", **rule)
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            raise
+        return socket.if_nametoindex(leg), _FAMILIES if six else _FAMILIES[:1]
+    except OSError as error:
+        raise OSError(errno.ENODEV, f"no device {leg} in this network namespace") from error
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from overlay_net import conntrack, ruleset, sysctls
 from overlay_net.failures import told
-from overlay_net.ingress import host, routes, task
+from overlay_net.ingress import host, routes, standing, task
 from overlay_net.ingress.host import Node
 from overlay_net.ingress.ports import Mesh
 from overlay_net.ingress.task import Task
@@ -25,6 +25,7 @@ class Ingress:
         self._tables = Tables(nft)
         self._published: dict[Path, tuple[Node, Mesh]] = {}
         self._prepared: set[Task] = set()
+        self._mended: list[str] = []
 
     def apply_node(self, node: Node, mesh: Mesh, *, look: bool = False) -> None:
         """This node's ports. What another daemon left is found the first time.
@@ -49,8 +50,12 @@ class Ingress:
         # First no new connection goes to a task, then those that exist end: else they come back.
         base, content = host.base(node), host.content(node, mesh)
         done = self._tables.apply(node.namespace, base, content, look=look)
-        sysctls.apply(node.namespace, host.sysctls(node))
-        routes.apply_node(node)
+        changed = sysctls.apply(node.namespace, host.sysctls(node))
+        missing = standing.missing_of_node(node)
+        if missing:
+            routes.apply_node(node)
+        if before is not None and before[0] == node:
+            self._mended += [*changed, *(f"no {each}" for each in missing)]
         if before is None or ruleset.is_anew(base, done):
             pools = [ipaddress.ip_network(pool) for pool in node.pools]
             conntrack.cut_where(node.namespace, lambda entry: is_stray(entry, pools, mesh.living))
@@ -59,9 +64,11 @@ class Ingress:
         self._published[node.namespace] = (node, mesh)
 
     def _apply_task(self, published: Task, macs: Iterable[str], look: bool) -> None:
-        if published not in self._prepared or look:
+        if published not in self._prepared:
             sysctls.apply(published.namespace, task.sysctls(published))
             routes.apply(published)
+        elif look:
+            self._mend(published)
         base, egress = task.base(published), task.egress_base(published)
         found = self._tables.found(published.namespace, base, look=look)
         held = {mac: int(number) for (at, mac), number in found.elements.items() if at == "zones"}
@@ -73,6 +80,41 @@ class Ingress:
         self._tables.apply(published.namespace, base, task.content(given), look=look)
         self._prepared.add(published)
 
+    def renew(self, namespace: Path) -> None:
+        """A leg there was made anew: its routes, settings and hooks went with the old one."""
+        self._published.pop(namespace, None)
+        self._prepared = {each for each in self._prepared if each.namespace != namespace}
+        self._tables.forget(namespace)
+
+    def _mend(self, published: Task) -> None:
+        self._mended += sysctls.apply(published.namespace, task.sysctls(published))
+        if missing := standing.missing_of_task(published):
+            self._mended += [f"no {each}" for each in missing]
+            routes.apply(published)
+
+    def take_mended(self) -> list[str]:
+        """What looks found other than it was left, and put right, in words; each is told once."""
+        mended, self._mended = self._mended, []
+        return mended + self._tables.take_mended()
+
+    def node_differences(self, node: Node, mesh: Mesh) -> list[str]:
+        """How this node's ports differ from what is wished, in words; nothing is changed."""
+        told = self._tables.differences(node.namespace, host.base(node), host.content(node, mesh))
+        told += sysctls.differences(node.namespace, host.sysctls(node))
+        return told + [f"no {each}" for each in standing.missing_of_node(node)]
+
+    def task_differences(self, published: Task, macs: Iterable[str]) -> list[str]:
+        """The same of a task's way back."""
+        namespace, base = published.namespace, task.base(published)
+        found = self._tables.found(namespace, base)
+        held = {mac: int(number) for (at, mac), number in found.elements.items() if at == "zones"}
+        given = task.numbers(macs, held)
+        told = self._tables.differences(namespace, base, task.content(given))
+        egress = task.egress_base(published), task.egress_content(given)
+        told += self._tables.differences(namespace, *egress)
+        told += sysctls.differences(namespace, task.sysctls(published))
+        return told + [f"no {each}" for each in standing.missing_of_task(published)]
+
     def remove_node(self, node: Node) -> None:
         """This node publishes nothing more, as when it leaves the swarm."""
         self._published.pop(node.namespace, None)
@@ -83,6 +125,5 @@ class Ingress:
 
     def forget(self, namespace: Path) -> None:
         """A task is gone; its namespace may end."""
-        self._prepared = {each for each in self._prepared if each.namespace != namespace}
-        self._tables.forget(namespace)
+        self.renew(namespace)
         self._nft.forget(namespace)

@@ -99,4 +99,5 @@ def _hidden_listeners(host: Host, need: Need) -> Iterator[Finding]:
                 "connections to it go to the service, the program gets none",
                 "stop the program, or publish another port",
                 f"ss -nlp {'-u' if protocol == 'udp' else '-t'} sport = :{port}",
+                note=True,
             )

@@ -5,23 +5,33 @@ What a program's rules mean in full is not worked out: a chain that drops what n
 finding unless a rule of its table accepts what we need, by nothing else.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 JsonObject = dict[str, Any]
 
+_ALL = "*"
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 _OWN = ("swarm",)  # what names of our tables begin with
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What stands in the way, why, what to do, and a command that does or shows it."""
+    """What stands in the way, why, what to do, and a command that does or shows it.
+
+    `mends`: the command does it, and may be run as it is. `note`: networks are as they ought to be.
+    `incoming`: it is about what comes to this host, which other rules may let in after all.
+    """
 
     what: str
     why: str
     remedy: str
     command: str
+    mends: bool = False
+    note: bool = False
+    incoming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,10 @@ def findings(
         needed = [each for each in wanted if each.hook == hook]
         for chain in _dropping(ruleset, hook):
             accepted = set(_accepted_in(ruleset, chain))
-            if lacking := [each for each in needed if each.key not in accepted]:
+            whole = set(_accepted_whole(ruleset, chain))
+            lacking = [each for each in needed if each.key not in accepted]
+            lacking = [each for each in lacking if not {each.key[0], _ALL} & whole]
+            if lacking:
                 yield _finding(ruleset, chain, lacking)
         chain_name = hook.upper()
         if f"-P {chain_name} DROP" in legacy:
@@ -112,10 +125,12 @@ def _accepted_in(ruleset: Iterable[JsonObject], chain: JsonObject) -> Iterator[t
 
 def _accepted(rule: JsonObject) -> Iterator[tuple[str, str]]:
     """What a rule accepts by nothing else: direction and device, or protocol and port."""
-    parts = [part for part in rule["expr"] if "counter" not in part]
-    matches = [part["match"] for part in parts if "match" in part]
-    accepts = any("accept" in part or "goto" in part for part in parts)
-    if len(matches) != 1 or not accepts or matches[0]["op"] != "==":
+    matches = _matches(rule)
+    if matches is None:
+        return
+    if len(matches) > 1:  # some say first that it is TCP, then the port of TCP
+        matches = [each for each in matches if not _names_a_protocol(each)]
+    if len(matches) != 1 or matches[0]["op"] != "==":
         return
     left, right = matches[0]["left"], matches[0]["right"]
     values = right.get("set", ()) if isinstance(right, dict) else (right,)
@@ -125,6 +140,35 @@ def _accepted(rule: JsonObject) -> Iterator[tuple[str, str]]:
         yield from ((left["payload"]["protocol"], str(value)) for value in values)
 
 
+def _accepted_whole(ruleset: Iterable[JsonObject], chain: JsonObject) -> Iterator[str]:
+    """The protocols of which a chain itself accepts everything; _ALL: all of them."""
+    at = (chain["family"], chain["table"], chain["name"])
+    for each in ruleset:
+        rule = each.get("rule")
+        if rule is None or (rule["family"], rule["table"], rule["chain"]) != at:
+            continue
+        matches = _matches(rule)
+        if matches == []:
+            yield _ALL
+        elif matches and len(matches) == 1 and _names_a_protocol(matches[0]):
+            yield str(matches[0]["right"])
+
+
+def _matches(rule: JsonObject) -> list[JsonObject] | None:
+    """What a rule accepts; None if it accepts nothing, or asks for more than can be read here."""
+    parts = [part for part in rule["expr"] if "counter" not in part]
+    accepts = any("accept" in part or "goto" in part for part in parts)
+    known = all(part.keys() <= {"match", "accept", "goto"} for part in parts)
+    return [part["match"] for part in parts if "match" in part] if accepts and known else None
+
+
+def _names_a_protocol(match: JsonObject) -> bool:
+    """Whether it asks for the protocol alone, which a port's match says too."""
+    left = match["left"]
+    by_meta = left.get("meta", {}).get("key") == "l4proto"
+    return by_meta or left.get("payload", {}).get("field") in ("protocol", "nexthdr")
+
+
 def _finding(ruleset: Iterable[JsonObject], chain: JsonObject, lacking: list[Pass]) -> Finding:
     names = {
         str(each["chain"]["name"])
@@ -132,7 +176,9 @@ def _finding(ruleset: Iterable[JsonObject], chain: JsonObject, lacking: list[Pas
         if "chain" in each and each["chain"]["table"] == chain["table"]
     }
     owner, form = _owner(chain, names)
-    return _about(owner, chain["name"], form, lacking)
+    # What others call their chains becomes part of a command.
+    plain = all(_PLAIN.fullmatch(chain[key]) for key in ("name", "table"))
+    return _about(owner, chain["name"], form, lacking, mends=plain)
 
 
 def _owner(chain: JsonObject, names: Collection[str]) -> tuple[str, str]:
@@ -152,7 +198,9 @@ def _owner(chain: JsonObject, names: Collection[str]) -> tuple[str, str]:
     return f"table {at}", f"nft insert rule {at} {chain['name']} {{match}} accept"
 
 
-def _about(owner: str, chain_name: str, form: str, lacking: Sequence[Pass]) -> Finding:
+def _about(
+    owner: str, chain_name: str, form: str, lacking: Sequence[Pass], *, mends: bool = True
+) -> Finding:
     names = ", ".join(dict.fromkeys(each.name for each in lacking))
     what = "this host forwards" if lacking[0].hook == "forward" else "comes to this host"
     commands = (form.format(legacy=each.legacy, **each.words) for each in lacking)
@@ -161,4 +209,6 @@ def _about(owner: str, chain_name: str, form: str, lacking: Sequence[Pass]) -> F
         f"its chain {chain_name} drops what no rule accepts, and none accepts {names}",
         "let it pass, and keep the rule over restarts",
         " && ".join(dict.fromkeys(commands)),
+        mends=mends,
+        incoming=lacking[0].hook == "input",
     )

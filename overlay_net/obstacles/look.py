@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyroute2 import IPRoute
-
 from hostkit import netns
+from hostkit.netlink import Netlink
+from overlay_net.fabric import links
 from overlay_net.nft import Nft
 from overlay_net.obstacles.findings import Host, Socket, Tunnel
 
@@ -19,10 +19,8 @@ _TIMEOUT = 5.0
 def look(target: Path, nft: Nft) -> Host:
     """The host, or lab host, whose namespace is file `target`."""
     ruleset = nft.ask(target, "list ruleset")
-    sockets, tunnels, legacy = netns.call_in(
-        target, lambda: (list(_sockets()), list(_tunnels()), _legacy())
-    )
-    return Host(ruleset, legacy, sockets, tunnels)
+    sockets, legacy = netns.call_in(target, lambda: (list(_sockets()), _legacy()))
+    return Host(ruleset, legacy, sockets, list(_tunnels(target)))
 
 
 def parse_sockets(protocol: str, table: str) -> Iterator[Socket]:
@@ -42,14 +40,11 @@ def _sockets() -> Iterator[Socket]:
                 yield from parse_sockets(protocol, file.read_text())
 
 
-def _tunnels() -> Iterator[Tunnel]:
-    with IPRoute() as route:
-        for link in route.get_links():
-            if link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "vxlan":
-                continue
-            data = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
-            vni, port = data.get_attr("IFLA_VXLAN_ID"), data.get_attr("IFLA_VXLAN_PORT")
-            yield Tunnel(link.get_attr("IFLA_IFNAME"), vni, port)
+def _tunnels(target: Path) -> Iterator[Tunnel]:
+    with Netlink.inside(target) as inside:
+        for link in map(links.read_link, inside.dump(links.ask_links())):
+            if link.kind == "vxlan":
+                yield Tunnel(link.name, link.vni, link.port)
 
 
 def _legacy() -> str:

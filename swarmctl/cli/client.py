@@ -16,7 +16,14 @@ from google.protobuf.message import Message
 from api.errors import Code, SwarmError
 from api.metadata import STALE
 from api.status import from_grpc
-from api.v1 import control_pb2_grpc, exec_pb2_grpc, host_pb2_grpc, logs_pb2_grpc
+from api.v1 import (
+    check_pb2_grpc,
+    containers_pb2_grpc,
+    control_pb2_grpc,
+    exec_pb2_grpc,
+    host_pb2_grpc,
+    logs_pb2_grpc,
+)
 from swarmctl.cli import contexts
 from swarmctl.cli.connect import first_that_answers
 from swarmctl.cli.failures import RemoteError
@@ -72,6 +79,16 @@ class Client:
     def exec(self) -> exec_pb2_grpc.ExecStub:
         """Commands in tasks, through this daemon."""
         return exec_pb2_grpc.ExecStub(self._connected())
+
+    @cached_property
+    def checks(self) -> check_pb2_grpc.NetworkCheckStub:
+        """Looks at the networks of nodes, through this daemon."""
+        return check_pb2_grpc.NetworkCheckStub(self._connected())
+
+    @cached_property
+    def containers(self) -> containers_pb2_grpc.ContainersStub:
+        """Containers of the host of this daemon that are no tasks, and its own networks."""
+        return containers_pb2_grpc.ContainersStub(self._connected())
 
     @cached_property
     def host(self) -> host_pb2_grpc.HostStub:
@@ -198,7 +215,7 @@ class Client:
         self._channel = None
         first, *others = self.target.hosts
         self.target = dataclasses.replace(self.target, hosts=(*others, first))
-        for stub in ("control", "logs", "exec", "host"):
+        for stub in ("control", "logs", "exec", "checks", "containers", "host"):
             self.__dict__.pop(stub, None)  # what cached_property remembers
 
     @cached_property

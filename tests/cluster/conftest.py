@@ -1,5 +1,6 @@
 """What every cluster scenario has in common: what is shown of a failure, and what is left after."""
 
+import contextlib
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from machine.drivers.lab.lock import machine_lock
 from tests.support.cluster import Swarm
 
 _FAILED = pytest.StashKey[bool]()
+_MACHINE = pytest.StashKey[contextlib.ExitStack]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,11 +27,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     return report
 
 
-@pytest.fixture(scope="module")
-def machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """This machine for one module alone."""
-    with machine_lock(request.module.__name__):
-        yield
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, Any, Any]:
+    """This machine for one module alone. It is waited for before the time of a test is counted."""
+    if item.get_closest_marker("cluster") is None:
+        return (yield)
+    module = item.path
+    if _MACHINE not in item.config.stash:
+        held = item.config.stash[_MACHINE] = contextlib.ExitStack()
+        held.enter_context(machine_lock(module.stem))
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or nextitem.path != module:
+            item.config.stash[_MACHINE].close()
+            del item.config.stash[_MACHINE]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ COMMAND = (TOOLS, "sh", "-c", OBEDIENT)
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
         yield made
 
@@ -89,7 +89,7 @@ def until_sealed(swarm: Swarm, *, sealed: bool) -> None:
     swarm.until(lambda: word in key_file(swarm), f"the keys are{word}on the disk")
 
 
-def test_a_swarm_that_is_locked_from_the_beginning(machine: None, tmp_path: Path) -> None:
+def test_a_swarm_that_is_locked_from_the_beginning(tmp_path: Path) -> None:
     with a_swarm(tmp_path, workers=0, up_only=True, name="clock") as fresh:
         made = fresh.ctl("swarm", "init", "--autolock")
         (key,) = [line.strip() for line in made.lines if line.strip().startswith("SWMKEY-1-")]

@@ -21,7 +21,6 @@ REFUSED = {
     f"{CREATE} --limit-memory 1k {TOOLS}": "task.resources.limits.memory_bytes",
     f"{CREATE} --mount type=bind,source=no,target=/x {TOOLS}": "absolute path",
     f"{CREATE} --mount type=volume,source=v,target=/x {TOOLS}": "volumes are not built yet",
-    f"{CREATE} --publish 127.0.0.1:80:80 {TOOLS}": "--publish ADDRESS: is not supported yet",
     f"{CREATE} --network web {TOOLS}": "no network 'web'",
     f"{CREATE} --network host --publish 80:80 {TOOLS}": "endpoint.ports[0]",
     f"{CREATE} --secret s {TOOLS}": "no secret 's'",
@@ -71,6 +70,7 @@ USAGE = {
     f"{CREATE} --mount target {TOOLS}": "--mount",
     f"{CREATE} --mount nope=1,target=/x {TOOLS}": "nope",
     f"{CREATE} --env-file /no/such/file {TOOLS}": "--env-file",
+    f"{CREATE} --publish 300.0.0.1:80:80 {TOOLS}": "is no IP address",
     f"{CREATE} --wait-timeout soon {TOOLS}": "--wait-timeout",
     "service scale web": "SERVICE=REPLICAS",
     "service scale web=x": "SERVICE=REPLICAS",
@@ -91,7 +91,7 @@ USAGE = {
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
         yield made
 

@@ -47,9 +47,7 @@ def until_votes(swarm: Swarm, *hosts: str, at: str) -> None:
     swarm.until(vote, f"{hosts} vote", timeout=60)
 
 
-def test_the_last_manager_goes_on_alone_and_others_join_again(
-    machine: None, tmp_path: Path
-) -> None:
+def test_the_last_manager_goes_on_alone_and_others_join_again(tmp_path: Path) -> None:
     with a_swarm(tmp_path, managers=3, workers=1) as swarm, shown(swarm):
         until_votes(swarm, "m1", "m2", "m3", at="m1")
         swarm.create("web", *COMMAND, replicas=4)
@@ -104,7 +102,7 @@ def test_the_last_manager_goes_on_alone_and_others_join_again(
         assert len(swarm.ctl("service", "ls", "-q", at="m1").lines) == 2
 
 
-def test_a_backup_of_a_follower_comes_back_on_another_host(machine: None, tmp_path: Path) -> None:
+def test_a_backup_of_a_follower_comes_back_on_another_host(tmp_path: Path) -> None:
     secret, file = tmp_path / "secret", tmp_path / "swarm.bak"
     secret.write_text("correct horse battery staple\n")
     words = ("--passphrase-file", str(secret), str(file))

@@ -20,7 +20,7 @@ Event = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     config = tmp_path_factory.mktemp("config")
     with a_swarm(config, managers=3, workers=1, heartbeat=2) as made:
         yield made

@@ -19,7 +19,7 @@ UNREACHABLE = 4
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), managers=3, workers=1) as made:
         for manager in ("m1", "m2", "m3"):
             made.ctl("node", "update", "--availability", "drain", manager)

@@ -15,7 +15,7 @@ QUICK = (TOOLS, "sh", "-c", OBEDIENT)
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), workers=2) as made:
         yield made
 

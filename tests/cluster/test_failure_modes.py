@@ -25,7 +25,7 @@ LARGE = "x=" + "x" * 20_000
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     config = tmp_path_factory.mktemp("config")
     with a_swarm(config, managers=3, workers=0, heartbeat=2, disk=DISK) as made:
         yield made

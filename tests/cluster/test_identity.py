@@ -22,13 +22,13 @@ DAY = 86400.0
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=2) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def other(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("other"), workers=0, up_only=True, name="cother") as made:
         made.ctl("swarm", "init")
         yield made

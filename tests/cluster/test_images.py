@@ -41,7 +41,7 @@ urllib.request.urlopen(urllib.request.Request(base + target, body, headers, meth
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config")) as made:
         yield made
 

@@ -26,7 +26,6 @@ from machine.driver import Driver, Host, State
 from machine.drivers.lab import cgroups, naming
 from machine.drivers.lab.driver import LabDriver
 from machine.drivers.lab.host import LabHost
-from machine.drivers.lab.lock import machine_lock
 from machine.drivers.lab.up import Shape, bring_up
 
 pytestmark = pytest.mark.cluster
@@ -36,12 +35,6 @@ DAEMON = (sys.executable, "-I", "-S", str(ROOT / "tests/support/lab_daemon.py"),
 NAME = f"t{os.getpid()}"
 OTHER = f"u{os.getpid()}"
 ECHO_TIMEOUT = 20.0
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _machine() -> Iterator[None]:
-    with machine_lock("tests/cluster/test_lab.py"):
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,6 @@ from machine.drivers.lab import disk, naming
 from machine.drivers.lab.cuts import Way
 from machine.drivers.lab.driver import LabDriver
 from machine.drivers.lab.host import LabHost
-from machine.drivers.lab.lock import machine_lock
 
 pytestmark = pytest.mark.cluster
 
@@ -28,12 +27,6 @@ PROGRAM = Path(__file__).parents[1] / "support/lab_daemon.py"
 DAEMON = (sys.executable, "-I", "-S", str(PROGRAM), "{state}", "{run}")
 NAME = f"f{os.getpid()}"
 DISK = 16
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _machine() -> Iterator[None]:
-    with machine_lock("tests/cluster/test_lab_faults.py"):
-        yield
 
 
 @pytest.fixture(autouse=True)

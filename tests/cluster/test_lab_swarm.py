@@ -13,7 +13,6 @@ import pytest
 from hostkit import process
 from machine.drivers.lab import naming
 from machine.drivers.lab.driver import LabDriver
-from machine.drivers.lab.lock import machine_lock
 
 pytestmark = [
     pytest.mark.cluster,
@@ -22,12 +21,6 @@ pytestmark = [
 
 NAME = f"s{os.getpid()}"
 Tool = Callable[..., Awaitable[process.Completed]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _machine() -> Iterator[None]:
-    with machine_lock("tests/cluster/test_lab_swarm.py"):
-        yield
 
 
 @pytest.fixture

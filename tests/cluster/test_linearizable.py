@@ -129,7 +129,7 @@ async def _has_ended(host: LabHost) -> bool:
 
 @pytest.mark.parametrize(("managers", "seed"), [(3, 1), (5, 2)])
 def test_every_answer_could_be_that_of_one_machine_that_never_fails(
-    machine: None, tmp_path: Path, managers: int, seed: int
+    tmp_path: Path, managers: int, seed: int
 ) -> None:
     with a_swarm(tmp_path, managers=managers, workers=0, registry=False, disk=DISK) as swarm:
         trial = Trial(LabDriver.open(swarm.name), seed)

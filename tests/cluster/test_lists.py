@@ -14,7 +14,7 @@ RUN = (TOOLS, "sh", "-c", OBEDIENT)
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
         yield made
 
@@ -105,7 +105,7 @@ def test_logs_since_a_line_begin_with_it(swarm: Swarm) -> None:
         assert found == [f"line {n + 1}" for n in range(first, 5)]
 
 
-def test_a_manager_listens_on_an_interface(machine: None, tmp_path: Path) -> None:
+def test_a_manager_listens_on_an_interface(tmp_path: Path) -> None:
     with a_swarm(tmp_path, workers=0, up_only=True, name="ciface") as fresh:
         assert "no address" in fresh.ctl("swarm", "init", "--listen-addr", "eth0:x", code=1).err
         fresh.ctl("swarm", "init", "--listen-addr", "eth0:2377")

@@ -18,7 +18,7 @@ COUNT = (
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config")) as made:
         yield made
 

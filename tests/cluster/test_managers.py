@@ -16,7 +16,7 @@ REACHABLE, UNREACHABLE, LEADER = "Reachable", "Unreachable", "Leader"
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     config = tmp_path_factory.mktemp("config")
     with a_swarm(config, managers=3, workers=1, heartbeat=2) as made:
         yield made

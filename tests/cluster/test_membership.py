@@ -15,7 +15,7 @@ COMMAND = (TOOLS, "sh", "-c", OBEDIENT)
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=2) as made:
         yield made
 
@@ -88,9 +88,7 @@ def test_a_worker_that_cannot_reach_its_manager_may_leave_nevertheless(swarm: Sw
     swarm.until_node("w2", "Ready")
 
 
-def test_the_last_manager_leaves_only_by_force_and_then_nothing_is_left(
-    machine: None, tmp_path: Path
-) -> None:
+def test_the_last_manager_leaves_only_by_force_and_then_nothing_is_left(tmp_path: Path) -> None:
     with a_swarm(tmp_path, workers=1, up_only=True, name="cforce") as fresh:
         made = fresh.ctl("swarm", "init")
         assert re.search(r"this node \(\w{25}\) is its manager", made.out)

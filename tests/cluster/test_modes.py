@@ -20,7 +20,7 @@ FLAKY = "test -e /shared/mark && exit 0; echo tried >>/shared/journal; touch /sh
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config")) as made:
         yield made
 

@@ -1,35 +1,34 @@
-"""Tasks meet by name over all hosts, and apart from other networks; published ports answer."""
+"""Tasks meet by name over all hosts, by both families of addresses, and apart from others."""
 
-import contextlib
 import json
-import socket
-import threading
+import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from hostkit import netns
-from machine.drivers.lab import naming
+from tests.support import wires
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.traffic import (
+    ASK,
+    QUIET,
+    WEB,
+    fails,
+    lookup,
+    of,
+    of_host,
+    outside,
+    serving,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 HOSTS = ("m1", "w1", "w2")
-WEB = """
-mkdir -p /www/cgi-bin; hostname > /www/index.html
-printf '#!/bin/sh\necho; echo; echo $(hostname) $REMOTE_ADDR\n' > /www/cgi-bin/who
-chmod +x /www/cgi-bin/who
-httpd -f -p 80 -h /www & trap 'kill $!; exit 0' TERM; wait
-"""
-"""A web server that says who it is, and who asks."""
-ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2"
-"""Asks a web server, whose word is the last line. (No static wget finds a name.)"""
-MANY = 100
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
         yield made
 
@@ -39,7 +38,16 @@ def front(swarm: Swarm) -> Iterator[str]:
     swarm.ctl("network", "create", "front")
     yield "front"
     swarm.clear()
-    swarm.until(lambda: swarm.ctl("network", "rm", "front", code=None).code == 0, "it is unused")
+    removed(swarm, "front")
+
+
+def removed(swarm: Swarm, *networks: str) -> None:
+    """Removes networks once nothing of them is used."""
+    for name in networks:
+        swarm.until(
+            lambda name=name: swarm.ctl("network", "rm", name, code=None).code == 0,  # type: ignore[misc]
+            f"{name} is unused",
+        )
 
 
 def run(swarm: Swarm, service: str, script: str, *, code: int | None = 0) -> list[str]:
@@ -47,11 +55,31 @@ def run(swarm: Swarm, service: str, script: str, *, code: int | None = 0) -> lis
     return swarm.ctl("service", "exec", service, "--", "sh", "-c", script, code=code).lines
 
 
-def found(swarm: Swarm, name: str) -> set[str]:
-    """The addresses of a name, as a task of `client` finds them."""
-    lines = run(swarm, "client", f"nslookup -type=a {name}. 127.0.0.11", code=None)
-    answers = "\n".join(lines).partition("Name:")[2].splitlines()
-    return {line.split()[-1] for line in answers if line.startswith("Address")}
+def quiet(swarm: Swarm, name: str, *flags: str, replicas: int = 1) -> None:
+    """A service whose containers do nothing."""
+    swarm.create(name, *flags, TOOLS, "sh", "-c", QUIET, replicas=replicas)
+
+
+def found(swarm: Swarm, name: str, *, ipv6: bool = False) -> set[str]:
+    """The addresses of a name, as the container of `client` is told."""
+    (client,) = swarm.on("client")
+    return lookup(of(client), name, ipv6=ipv6)
+
+
+def in_use(swarm: Swarm, network: str, service: str) -> Any:
+    """What `network inspect -v` says of a service."""
+    (shown,) = json.loads(swarm.ctl("network", "inspect", "-v", network).out)
+    return next(row for row in shown["Use"]["Services"] if row["Name"] == service)
+
+
+def bare(texts: list[str]) -> set[str]:
+    """Addresses without the lengths of their prefixes."""
+    return {text.partition("/")[0] for text in texts}
+
+
+def addresses(row: Any) -> set[str]:
+    """Those of a service's tasks."""
+    return {each for task in row["Tasks"] for each in bare(task["Addresses"])}
 
 
 def asked(swarm: Swarm, name: str, times: int) -> list[str]:
@@ -60,66 +88,9 @@ def asked(swarm: Swarm, name: str, times: int) -> list[str]:
     return run(swarm, "client", script)
 
 
-class Client:
-    """A host beside the swarm, which asks for port 8080 of its nodes."""
-
-    def __init__(self, swarm: Swarm) -> None:
-        self._targets = {host: swarm.host(host).address for host in HOSTS}
-        outside = swarm.host(naming.REGISTRY)
-        self.address = outside.address
-        self._namespace = netns.path(outside.paths.namespace)
-
-    def ask(self, host: str) -> tuple[str, str] | None:
-        """Which task answers, and whom it sees; None: nobody answers."""
-        made = netns.call_in(self._namespace, socket.socket)
-        made.settimeout(5)
-        with made, contextlib.suppress(OSError):
-            made.connect((self._targets[host], 8080))
-            made.sendall(b"GET /cgi-bin/who HTTP/1.0\r\n\r\n")
-            answer = b""
-            while piece := made.recv(4096):
-                answer += piece
-            name, seen = answer.decode().split()[-2:]
-            return name, seen.removeprefix("[::ffff:").removeprefix("::ffff:").rstrip("]")
-        return None
-
-
-class Load:
-    """One request after another to one node after another, until the end of the block."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._more = threading.Semaphore(0)
-        self.failed: list[str] = []
-
-    def goes_on(self) -> None:
-        """Returns after many more requests."""
-        while self._more.acquire(blocking=False):
-            pass
-        for _ in range(MANY):
-            assert self._more.acquire(timeout=30)
-
-    def _run(self) -> None:
-        while not self._ends.is_set():
-            for host in HOSTS:
-                if self._client.ask(host) is None:
-                    self.failed.append(host)
-                self._more.release()
-
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-
 def test_a_name_leads_to_every_task_on_every_host(swarm: Swarm, front: str) -> None:
     swarm.create("web", "--network", front, TOOLS, "sh", "-c", WEB, replicas=3)
-    swarm.create("client", "--network", front, TOOLS, "sh", "-c", OBEDIENT)
+    quiet(swarm, "client", "--network", front)
     names = {task.id[:12] for task in swarm.tasks("web")}
     assert {task.node for task in swarm.tasks("web")} == set(HOSTS)
 
@@ -131,123 +102,137 @@ def test_a_name_leads_to_every_task_on_every_host(swarm: Swarm, front: str) -> N
 
 
 def test_names_of_tasks_and_aliases(swarm: Swarm, front: str) -> None:
-    swarm.create("web", "--network", f"name={front},alias=shop", TOOLS, "sh", "-c", WEB, replicas=3)
-    swarm.create("client", "--network", front, TOOLS, "sh", "-c", OBEDIENT)
-    use = json.loads(swarm.ctl("network", "inspect", "-v", front).out)[0]["Use"]["Services"]
-    tasks = next(row["Tasks"] for row in use if row["Name"] == "web")
-    addresses = {task["Addresses"][0].partition("/")[0] for task in tasks}
-    swarm.until(lambda: found(swarm, "tasks.web") == addresses, "all tasks are named")
-    assert found(swarm, "web") == found(swarm, "shop")
-    assert len(found(swarm, "web") - addresses) == 1
+    quiet(swarm, "web", "--network", f"name={front},alias=shop", replicas=3)
+    quiet(swarm, "client", "--network", front)
+    row = in_use(swarm, front, "web")
+    swarm.until(lambda: found(swarm, "tasks.web") == addresses(row), "all tasks are named")
+    assert found(swarm, "web") == found(swarm, "shop") == bare(row["Addresses"])
     assert found(swarm, "nobody") == set()
 
 
+def test_both_families(swarm: Swarm) -> None:
+    swarm.ctl("network", "create", "--ipv6", "both")
+    quiet(swarm, "web", "--network", "both", replicas=3)
+    quiet(swarm, "client", "--network", "both")
+    row = in_use(swarm, "both", "web")
+    six = {each for each in addresses(row) if ":" in each}
+    assert len(six) == 3
+    swarm.until(lambda: found(swarm, "tasks.web", ipv6=True) == six, "all are named")
+    (virtual,) = {each for each in bare(row["Addresses"]) if ":" in each}
+    assert found(swarm, "web", ipv6=True) == {virtual}
+    (client,) = swarm.on("client")
+    names = {each.task_id[:12] for each in swarm.on("web")}
+    with serving(swarm, "web"):
+        for address in found(swarm, "web") | {virtual}:
+            answers = Counter(wires.ask(of(client), address) for _ in range(6))
+            assert {name for name, _ in answers} == names
+            assert set(answers.values()) == {2}
+            answers = Counter(wires.ask_datagram(of(client), address) for _ in range(6))
+            assert {name for name, _ in answers} == names
+        own = {peer for _, peer in (wires.ask(of(client), each) for each in (*six, virtual))}
+    assert own == {e for e in addresses(in_use(swarm, "both", "client")) if ":" in e}
+    swarm.clear()
+    removed(swarm, "both")
+
+
 def test_networks_are_apart(swarm: Swarm, front: str) -> None:
-    swarm.ctl("network", "create", "back")
-    swarm.create("web", "--network", front, TOOLS, "sh", "-c", WEB, replicas=3)
-    swarm.create("client", "--network", "back", TOOLS, "sh", "-c", OBEDIENT, replicas=3)
-    own = run(swarm, "web", "hostname -i")
-    assert found(swarm, "web") == found(swarm, "tasks.web") == set()
-    for slot in (1, 2, 3):
-        assert run(swarm, f"client.{slot}", f"{ASK} {own[0]} 80", code=None) == []
+    swarm.ctl("network", "create", "--ipv6", "back")
+    quiet(swarm, "web", "--network", front, replicas=3)
+    quiet(swarm, "client", "--network", "back", replicas=3)
+    own = addresses(in_use(swarm, front, "web")) | bare(in_use(swarm, front, "web")["Addresses"])
+    with serving(swarm, "web"):
+        for each in swarm.on("client"):
+            assert lookup(of(each), "web") == lookup(of(each), "tasks.web") == set()
+            assert [a for a in own if not fails(lambda a=a, e=each: wires.ask(of(e), a))] == []  # type: ignore[misc]
     swarm.clear()
-    swarm.until(lambda: swarm.ctl("network", "rm", "back", code=None).code == 0, "it is unused")
+    removed(swarm, "back")
 
 
-def test_a_published_port_answers_on_every_node_and_shows_the_client(swarm: Swarm) -> None:
-    swarm.create("web", "--publish", "8080:80", TOOLS, "sh", "-c", WEB, replicas=2)
-    names = {task.id[:12] for task in swarm.tasks("web")}
-    client = Client(swarm)
-    for host in HOSTS:
-        swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
-        assert {client.ask(host) for _ in range(6)} == {(name, client.address) for name in names}
-
-
-def test_scaling_under_load_fails_no_request(swarm: Swarm) -> None:
-    flags = [*("--publish", "8080:80"), *("--health-cmd", f"{ASK} 127.0.0.1 80 | grep -q 200")]
-    flags += ["--health-interval", "200ms", "--health-timeout", "2s"]
-    swarm.create("web", *flags, TOOLS, "sh", "-c", WEB, replicas=2)
-    client = Client(swarm)
-    for host in HOSTS:
-        swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
-    with Load(client) as load:
-        for replicas in (5, 2, 4, 1):
-            swarm.ctl("service", "scale", "--detach", f"web={replicas}")
-            swarm.until_runs("web", replicas)
-            swarm.until(lambda n=replicas: len(swarm.on("web")) == n, "others are gone")  # type: ignore[misc]
-            load.goes_on()
-    assert load.failed == []
-
-
-def test_a_lost_node_leaves_no_stale_entry(swarm: Swarm, front: str) -> None:
-    swarm.create("web", "--network", front, TOOLS, "sh", "-c", WEB, replicas=3)
-    here = ("--constraint", "node.hostname==m1")
-    swarm.create("client", "--network", front, *here, TOOLS, "sh", "-c", OBEDIENT)
-    swarm.lab("kill", "w1")
-    swarm.until_node("w1", "Down", timeout=60)
-    swarm.until_runs("web", 3, timeout=60)
-    swarm.until(lambda: len(found(swarm, "tasks.web")) == 3, "three are named")
-    names = {task.id[:12] for task in swarm.tasks("web") if task.runs and task.node != "w1"}
-    assert set(asked(swarm, "web", 12)) == names
-    swarm.lab("up", *swarm.shape)
-    swarm.until_node("w1", "Ready", timeout=60)
-    swarm.ctl("service", "update", "--force", "--detach", "web")
-    swarm.until(lambda: swarm.on("web", "w1"), "it has tasks again", timeout=60)
-
-
-def test_killed_daemons_disturb_no_traffic(swarm: Swarm) -> None:
-    swarm.create("web", "--publish", "8080:80", TOOLS, "sh", "-c", WEB, replicas=3)
-    client = Client(swarm)
-    for host in HOSTS:
-        swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
-    with Load(client) as load:
-        for host in HOSTS:
-            swarm.kill_daemon(host)
-            load.goes_on()
-            swarm.start_daemon(host)
-            load.goes_on()
-        swarm.until(lambda: swarm.ctl("node", "ls", code=None).code == 0, "a manager answers")
-        for host in HOSTS:
-            swarm.until_node(host, "Ready")
-        load.goes_on()
-    assert load.failed == []
-
-
-def test_networks_stay_while_managers_are_away(swarm: Swarm) -> None:
-    swarm.create("web", "--publish", "8080:80", TOOLS, "sh", "-c", WEB, replicas=3)
-    client = Client(swarm)
-    for host in HOSTS:
-        swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
-    with Load(client) as load:
-        swarm.kill_daemon("m1")
-        swarm.kill_daemon("w1")
-        swarm.start_daemon("w1")
-        load.goes_on()
-        swarm.start_daemon("m1")
-        load.goes_on()
-    assert load.failed == []
-    for host in HOSTS:
-        swarm.until_node(host, "Ready")
-
-
-def test_a_port_of_mode_host_is_its_own_nodes(swarm: Swarm) -> None:
-    publish = ("--publish", "published=8080,target=80,mode=host")
-    swarm.create("web", *publish, TOOLS, "sh", "-c", WEB, replicas=2)
-    client = Client(swarm)
-    tasks = {task.node: task.id[:12] for task in swarm.tasks("web")}
-    assert len(tasks) == 2
-    for host in HOSTS:
-        expected = (tasks[host], client.address) if host in tasks else None
-        swarm.until(lambda h=host, e=expected: client.ask(h) == e, f"{host}: {expected}")  # type: ignore[misc]
-
-
-def test_a_network_that_a_node_cannot_build_is_its_tasks_error(swarm: Swarm) -> None:
-    lan = ("--driver", "macvlan", "--opt", "parent=nosuch0", "--subnet", "192.168.7.0/24", "lan")
-    swarm.ctl("network", "create", *lan)
-    restart = ("--restart-condition", "none")
-    words = ("--detach", "--name", "web", "--network", "lan", *restart, TOOLS, "sh", "-c", OBEDIENT)
-    swarm.ctl("service", "create", *words)
-    swarm.until(lambda: [t for t in swarm.tasks("web") if t.state == "Rejected"], "it is rejected")
-    assert "no device nosuch0" in swarm.tasks("web")[0].error
+def test_an_internal_network_has_no_way_out(swarm: Swarm) -> None:
+    swarm.ctl("network", "create", "--internal", "--ipv6", "cellar")
+    quiet(swarm, "web", "--network", "cellar", replicas=3)
+    quiet(swarm, "client", "--network", "cellar")
+    (client,) = swarm.on("client")
+    with serving(swarm, "web"):
+        for address in found(swarm, "web") | found(swarm, "web", ipv6=True):
+            assert wires.ask(of(client), address)
+    beyond = {swarm.host(name).address for name in (*HOSTS, "registry")}
+    here = swarm.host(client.host).address
+    for address in beyond:
+        why = fails(lambda a=address: wires.ask(of(client), a, 5000))  # type: ignore[misc]
+        assert "unreachable" in why, (address, here, why)
+    assert found(swarm, "registry") == found(swarm, "example.com") == set()
     swarm.clear()
-    swarm.until(lambda: swarm.ctl("network", "rm", "lan", code=None).code == 0, "it is unused")
+    removed(swarm, "cellar")
+
+
+def test_without_a_virtual_address_a_name_means_the_tasks(swarm: Swarm, front: str) -> None:
+    quiet(swarm, "web", "--network", front, "--endpoint-mode", "dnsrr", replicas=3)
+    quiet(swarm, "client", "--network", front)
+    row = in_use(swarm, front, "web")
+    assert not row.get("Addresses")
+    swarm.until(lambda: found(swarm, "web") == addresses(row), "all tasks are named")
+    swarm.ctl("service", "scale", "--detach", "web=1")
+    swarm.until(lambda: len(found(swarm, "web")) == 1, "one is left")
+
+
+def test_a_service_of_no_tasks_refuses_at_once(swarm: Swarm, front: str) -> None:
+    quiet(swarm, "web", "--network", front, "--publish", "8080:80", replicas=2)
+    quiet(swarm, "client", "--network", front)
+    (client,) = swarm.on("client")
+    (virtual,) = found(swarm, "web")
+    ways = [(of(client), virtual, 80)]
+    ways += [(outside(swarm), swarm.host(host).address, 8080) for host in HOSTS]
+    with serving(swarm, "web"):
+        for way in ways:
+            swarm.until(lambda way=way: not fails(lambda: wires.ask(*way)), f"{way} answers")  # type: ignore[misc]
+    swarm.ctl("service", "scale", "--detach", "web=0")
+    swarm.until_runs("web", 0)
+    for way in ways:
+        with pytest.raises(ConnectionRefusedError):
+            wires.ask(*way)
+
+
+def test_a_network_in_use_stays_and_says_who_uses_it(swarm: Swarm, front: str) -> None:
+    swarm.ctl("network", "create", "idle")
+    quiet(swarm, "web", "--network", front)
+    refused = swarm.ctl("network", "rm", front, code=None)
+    assert refused.code == 1
+    assert "service web" in refused.err
+    assert swarm.ctl("network", "prune", "--force").lines == ["Deleted Networks:", "idle"]
+
+
+def test_what_a_container_is_told_of_names(swarm: Swarm, front: str) -> None:
+    flags = [*("--hostname", "{{.Node.Hostname}}-{{.Service.Name}}"), *("--host", "db:10.9.9.9")]
+    flags += ["--host", "db6:fd00::9", "--dns", "10.77.255.254", "--dns-search", "corp.example"]
+    flags += ["--dns-option", "timeout:1", "--dns-option", "ndots:3"]
+    quiet(swarm, "client", "--network", front, *flags)
+    (client,) = swarm.on("client")
+    host = f"{client.host}-client"
+    lines = run(swarm, "client", "hostname; cat /etc/hosts; echo; cat /etc/resolv.conf")
+    at = lines.index("")
+    assert lines[0] == host
+    pairs = [line.split() for line in lines[1:at] if line.strip()]
+    assert ["10.9.9.9", "db"] in pairs
+    assert ["fd00::9", "db6"] in pairs
+    (own,) = addresses(in_use(swarm, front, "client"))
+    assert [words for words in pairs if host in words] == [[own, host]]
+    assert lines[at + 1 :] == [
+        "nameserver 127.0.0.11",
+        "search corp.example",
+        "options timeout:1 ndots:3",
+    ]
+    assert found(swarm, "client")
+
+
+def test_tasks_in_the_hosts_network_and_in_none(swarm: Swarm) -> None:
+    swarm.create("hosted", "--network", "host", TOOLS, "sh", "-c", OBEDIENT, replicas=1)
+    swarm.create("alone", "--network", "none", TOOLS, "sh", "-c", OBEDIENT, replicas=1)
+    (hosted,), (alone,) = swarm.on("hosted"), swarm.on("alone")
+    assert of(hosted).stat().st_ino == of_host(swarm, hosted.host).stat().st_ino
+    assert of(alone).stat().st_ino != of_host(swarm, alone.host).stat().st_ino
+    links = run(swarm, "alone", "ip -o link")
+    assert [re.split("[:@] ?", line)[1] for line in links] == ["lo"]
+    assert fails(lambda: wires.ask(of(alone), swarm.host("m1").address, 2377))
+    (line,) = [s for s in run(swarm, "hosted", "cat /etc/resolv.conf; echo end") if s == "end"]
+    assert line == "end"

@@ -13,7 +13,7 @@ QUICK = (TOOLS, "sh", "-c", OBEDIENT)
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), workers=3) as made:
         for host, rack in (("w1", "a"), ("w2", "b"), ("w3", "b")):
             made.ctl("node", "update", "--label-add", f"rack={rack}", host)

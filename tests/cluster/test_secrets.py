@@ -33,7 +33,7 @@ SHOWN = [
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
         made.ctl("node", "update", "--availability", "drain", "m1")
         yield made

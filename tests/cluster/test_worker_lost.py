@@ -13,7 +13,7 @@ COMMAND = (TOOLS, "sh", "-c", OBEDIENT)
 
 
 @pytest.fixture(scope="module")
-def swarm(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=1) as made:
         yield made
 

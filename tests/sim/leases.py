@@ -3,7 +3,7 @@
 What runs is the code that decides: store, scheduler, leases, what a node is told. Simulated are
 time, messages, and who leads; harsher than Raft: a former leader may believe for half a minute that
 it leads still, sees nothing new, and answers. Agents keep to the rules of the contract
-(docs/decisions/0030-leases-of-volumes.md) by their own clocks, of which each runs at its own pace.
+(docs/decisions/0031-leases-of-volumes.md) by their own clocks, of which each runs at its own pace.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -130,7 +130,7 @@ class Manager:
             self.feeds[agent.name] = agent, feed
             self.applied[agent.name] = 0
             held = self.store.volumes_of_node(agent.name)
-            agent.begin(self, feed.complete([], self.store.version, held))
+            agent.begin(self, feed.complete([], self.store.version, volumes=held))
 
     def heartbeat(self, agent: "Agent", applied: int, answer: Callable[[bool], None]) -> None:
         """It came; the answer takes a read index."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hostkit import cgroup
-from machine.drivers.lab import cgroups, naming
+from machine.drivers.lab import cgroups, command, naming
 from machine.drivers.lab.driver import LabDriver
 from machine.drivers.lab.host import LabHost
 
@@ -313,10 +313,12 @@ def a_swarm(
     up_only: bool = False,
     registry: bool = True,
     disk: int = 0,
+    daemon: Sequence[str] = (),
 ) -> Iterator[Swarm]:
     """A fresh lab of managers, workers and a registry; taken down whatever happens.
 
-    `disk`: MiB of the disk that each host gets of its own; 0: none does.
+    `disk`: MiB of the disk that each host gets of its own; 0: none does. `daemon`: further flags of
+    swarmd.
     """
     shape = ["--managers", str(managers), "--workers", str(workers)]
     shape += ["--heartbeat", str(heartbeat)]
@@ -325,6 +327,9 @@ def a_swarm(
     shape += [] if registry and not up_only else ["--no-registry"]
     swarm = Swarm(name or f"c{os.getpid()}", config, shape)
     try:
+        if daemon:
+            template = command.swarmd(SWARMCTL.parent, daemon)
+            LabDriver.make(swarm.name, daemon=template, disk=disk)
         swarm.program("lab", "up", *shape, timeout=100)
         yield swarm
     finally:

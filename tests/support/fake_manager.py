@@ -1,4 +1,4 @@
-"""A manager as an agent sees it: dispatcher and log broker on a unix socket, without a brain."""
+"""A manager as an agent sees it: dispatcher and brokers on a unix socket, without a brain."""
 
 import asyncio
 from collections import defaultdict
@@ -11,6 +11,7 @@ import grpc
 from api import channel, status, times
 from api.errors import Code, SwarmError
 from api.v1 import (
+    check_pb2_grpc,
     dispatcher_pb2,
     dispatcher_pb2_grpc,
     logs_pb2,
@@ -19,6 +20,7 @@ from api.v1 import (
     types_pb2,
     volume_pb2,
 )
+from tests.support.fake_check_broker import FakeCheckBroker
 
 Change = dispatcher_pb2.AssignmentChange
 Message = dispatcher_pb2.AssignmentsMessage
@@ -50,6 +52,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.published: dict[str, list[logs_pb2.PublishLogsMessage]] = defaultdict(list)
         self.hold_publish: asyncio.Event | None = None
         self.hold_assignments: asyncio.Event | None = None
+        self.checks = FakeCheckBroker()
         self._changed = asyncio.Condition()
         self._sequence = 0
         self._streams: list[asyncio.Queue[Message | None]] = []
@@ -63,6 +66,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self._server = grpc.aio.server(options=channel.SERVER_OPTIONS)
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self, self._server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(self, self._server)
+        check_pb2_grpc.add_CheckBrokerServicer_to_server(self.checks, self._server)
         self._server.add_insecure_port(channel.socket_target(self.path))
         await self._server.start()
 
@@ -70,10 +74,11 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         assert self._server is not None
         await self._server.stop(None)
 
-    async def assign(self, *tasks: Task) -> None:
+    async def assign(self, *tasks: Task, confirm: bool = False) -> None:
         for task in tasks:
             self.tasks[task.id] = task
-        await self._send([Change(action=Change.ACTION_UPDATE, task=task) for task in tasks])
+        changes = [Change(action=Change.ACTION_UPDATE, task=task) for task in tasks]
+        await self._send(changes, confirm=confirm)
 
     async def want(self, task_id: str, desired: State) -> None:
         task = Task()
@@ -188,6 +193,11 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         await self._notify()
         return dispatcher_pb2.UpdateVolumeStatusResponse()
 
+    async def Attach(self, request: Any, context: Any) -> Any:
+        await self._may_refuse("Attach", context)
+        target = request.network.target
+        return dispatcher_pb2.AttachResponse(network_id=f"id of {target}", name=target)
+
     async def Listen(self, request: Any, context: Any) -> AsyncIterator[Any]:
         listener: asyncio.Queue[logs_pb2.Subscription] = asyncio.Queue()
         for subscription in self.subscriptions:
@@ -219,7 +229,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
             session_id=f"session-{self.sessions}", managers=self.managers
         )
 
-    async def _send(self, changes: list[Change]) -> None:
+    async def _send(self, changes: list[Change], *, confirm: bool = False) -> None:
         before = self._sequence
         self._sequence += 1
         message = Message(
@@ -228,6 +238,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
             version=self._sequence,
             results_in=str(self._sequence),
             changes=changes,
+            confirm=confirm,
         )
         for stream in self._streams:
             await stream.put(message)

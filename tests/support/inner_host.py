@@ -24,6 +24,7 @@ from swarmctl.switch import Switch
 from tests.support.counter import counter
 from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
+from worker.attachments import Attachments
 from worker.node_networks import NoNetworks
 
 LIMIT = 60.0
@@ -186,6 +187,7 @@ class Host:
             kept,
             executor=self._executor,
             networks=NoNetworks(),
+            attachments=Attachments(),
             memberships=self.memberships,
             state_dir=self.state_dir,
             switch=self._switch,

@@ -14,6 +14,7 @@ from overlay_net.ingress.ports import Port, mesh
 from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task
 from overlay_net.nft import LibNft
+from tests.support.backends import gathered
 from tests.support.fabric_hosts import PREFIX, Underlay, look, underlay
 from tests.support.wires import Wires
 
@@ -62,7 +63,7 @@ class JoinedHosts:
         macs = [shown(hardware_address([f"10.255.0.{n}"])) for n in (1, 2, 3)]
         service = _service()
         own = Port("tcp", OWN, 80, (_way_out(self.tasks[22]),))
-        published = mesh([service], self._endpoints("10.255.0"), lost)
+        published = mesh([service], gathered(self._endpoints("10.255.0"), lost).backends())
         for number, host in enumerate(self.laid.hosts, 1):
             if host.name in lost:
                 continue
@@ -73,7 +74,7 @@ class JoinedHosts:
             node = Node(host.name, Path(host.path), "ing0", MTU, INGRESS_POOLS, (GATEWAY_BRIDGE,))
             ports = (*published.ports, own) if number == 2 else published.ports
             self.ingress.apply_node(node, type(published)(ports, published.living))
-        front = view([service], self._endpoints("10.0.1"), lost)
+        front = view([service], gathered(self._endpoints("10.0.1"), lost).backends())
         self.balance.apply(Sandbox("asker", self.asker, ("front",), FRONT_POOLS), {"front": front})
 
     def _endpoints(self, prefix: str) -> list[network_pb2.NetworkEndpoint]:

@@ -13,6 +13,7 @@ from overlay_net.ingress.shell import Ingress
 from overlay_net.ingress.task import Task
 from overlay_net.nft import LibNft
 from tests.support import wires
+from tests.support.backends import gathered
 from tests.support.wires import Wires
 
 POOLS = ("10.255.0.0/16", "fd00:255::/64")
@@ -163,7 +164,7 @@ class MeshLab:
             )
             for number in (*serving, *stopping)
         ]
-        return mesh([service], endpoints, own=own)
+        return mesh([service], gathered(endpoints).backends(), own=own)
 
     def tell(self, told: Mesh, *, look: bool = False) -> None:
         """Every node and task that is there is told."""

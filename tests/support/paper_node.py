@@ -17,6 +17,7 @@ from hostkit import clock
 from tests.support.fake_executor import FakeExecutor
 from tests.support.fake_manager import FakeManager
 from worker.agent import Agent
+from worker.attachments import Attachments
 from worker.node_networks import NodeNetworks, NoNetworks
 from worker.session import Timing
 from worker.storage import Storage
@@ -32,6 +33,7 @@ class Node:
         self.manager = FakeManager(directory / "m.sock")
         self.executor = FakeExecutor()
         self.networks: NodeNetworks = NoNetworks()
+        self.attachments = Attachments()
         self.timing = Timing()
         self.seeds = [dispatcher_pb2.ManagerAddress(node_id="m", address="m.sock")]
         self.heard: list[dispatcher_pb2.SessionMessage] = []
@@ -53,6 +55,7 @@ class Node:
             timing=self.timing,
             on_session=self.heard.append,
             networks=self.networks,
+            attachments=self.attachments,
         )
         running = asyncio.create_task(agent.run())
         try:

@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from api.errors import Code, SwarmError
 from api.status import to_grpc
-from api.v1 import control_pb2, exec_pb2, host_pb2, logs_pb2
+from api.v1 import check_pb2, containers_pb2, control_pb2, exec_pb2, host_pb2, logs_pb2
 
 SILENCE = object()
 """An answer that does not come: the call hangs until its deadline, or the daemon is closed."""
@@ -28,6 +28,8 @@ or what makes one of a request.
 _METHODS = {
     f"/{service.full_name}/{method.name}": method
     for file in (
+        check_pb2.DESCRIPTOR,
+        containers_pb2.DESCRIPTOR,
         control_pb2.DESCRIPTOR,
         exec_pb2.DESCRIPTOR,
         host_pb2.DESCRIPTOR,
@@ -39,7 +41,7 @@ _METHODS = {
 
 
 class ScriptedDaemon(grpc.GenericRpcHandler):
-    """Serves Control, Exec, Host and Logs at `address` while it is entered."""
+    """Serves all that `swarmctl` asks for at `address` while it is entered."""
 
     def __init__(self, folder: Path) -> None:
         self.address = f"unix://{folder / 'swarmd.sock'}"

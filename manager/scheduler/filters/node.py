@@ -152,6 +152,41 @@ class NetworkFilter:
         return needed if self.passes(node) else f"{needed}; {', '.join(missing)} missing"
 
 
+class EncryptionFilter:
+    """The node encrypts, as the task's networks ask. One that does not say so does not."""
+
+    name = "encryption"
+    lasting = True
+
+    def enabled(self, task: objects_pb2.Task) -> bool:
+        """If the task is in an encrypted network."""
+        return needs_encryption(task)
+
+    def passes(self, node: NodeInfo) -> bool:
+        """Whether the node has a key."""
+        return bool(node.node.description.wireguard_key)
+
+    def explain(self, refused: Sequence[NodeInfo]) -> str:
+        """Why these nodes were refused, with what one of them says of it."""
+        said = sorted({_missing(node) for node in refused})
+        return f"no encryption on {counted(refused)}: {said[0]}"
+
+    def verdict(self, node: NodeInfo) -> str:
+        """By what the node encrypts, or why it does not."""
+        if self.passes(node):
+            return node.node.description.encrypted_by or "has a key"
+        return f"none: {_missing(node)}"
+
+
+def needs_encryption(task: objects_pb2.Task) -> bool:
+    """Whether the task is in an encrypted network."""
+    return any(each.encrypted for each in task.networks)
+
+
+def _missing(node: NodeInfo) -> str:
+    return node.node.description.encryption_missing or "the node says nothing of it"
+
+
 def network_drivers(task: objects_pb2.Task) -> frozenset[str]:
     """The drivers of the networks that the task is in."""
     return frozenset(each.driver for each in task.networks if each.driver)

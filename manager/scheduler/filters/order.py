@@ -4,6 +4,7 @@ from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import (
     AvailabilityFilter,
     ControllerFilter,
+    EncryptionFilter,
     NetworkFilter,
     PlatformFilter,
     ReadyFilter,
@@ -27,6 +28,7 @@ def default_filters(volumes: Volumes) -> list[Filter]:
         PlatformFilter(),
         ControllerFilter(),
         NetworkFilter(),
+        EncryptionFilter(),
         VolumeFilter(volumes),
         CpuFilter(),
         MemoryFilter(),

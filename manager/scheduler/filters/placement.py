@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from api.published import port_text
 from api.v1 import objects_pb2, specs_pb2
 from manager.placement.constraint import Constraint, all_unmet, meets, parsed, unmet
 from manager.scheduler.filters.base import counted
@@ -112,9 +113,4 @@ class MaxReplicasFilter:
 
 
 def _listed(ports: Sequence[specs_pb2.PortConfig]) -> str:
-    return ", ".join(f"{each.published_port}/{protocol_of(each)}" for each in ports)
-
-
-def protocol_of(port: specs_pb2.PortConfig) -> str:
-    """The port's protocol as users write it: tcp."""
-    return specs_pb2.PortConfig.Protocol.Name(port.protocol).removeprefix("PROTOCOL_").lower()
+    return ", ".join(map(port_text, ports))

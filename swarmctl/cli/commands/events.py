@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from api.errors import Code, SwarmError
 from api.times import at_nanos
 from api.v1 import events_pb2
 from swarmctl.cli import event_lines
@@ -31,11 +32,17 @@ def events(
         request.since.CopyFrom(at_nanos(since))
     if until is not None:
         request.until.CopyFrom(at_nanos(until))
-    for message in follow(client, request):
-        if message.HasField("gap"):
-            _tell(message.gap)
-        for event in message.events:
-            click.echo(event_lines.line(event, form))
+    try:
+        for message in follow(client, request):
+            if message.HasField("gap"):
+                _tell(message.gap)
+            for event in message.events:
+                click.echo(event_lines.line(event, form))
+    except SwarmError as error:
+        if error.field != "filters" or error.code is not Code.INVALID:
+            raise
+        # The manager knows the keys and words; that one is wrong is a matter of usage all the same.
+        raise click.BadParameter(f"{error.what}: {error.why}", param_hint="--filter") from None
 
 
 def _filters(given: Iterable[str]) -> Iterator[events_pb2.EventFilter]:

@@ -8,8 +8,8 @@ from api.errors import Code, SwarmError
 from api.networks import DRIVERS, driver_of, scope_of
 from api.new_ids import new_id
 from api.times import seconds_of
-from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
-from swarmctl.cli import lists
+from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2, types_pb2
+from swarmctl.cli import lists, local_networks
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
@@ -37,6 +37,8 @@ from swarmctl.cli.specs.networks import pools
 from swarmctl.cli.units import rfc3339
 
 _SHORT = 12
+_CONNECTS = 45.0
+"""Seconds in which managers find a place in a network, and a host builds it."""
 _TRUTH = {"true": (True,), "1": (True,), "false": (False,), "0": (False,)}
 _TYPES = {"builtin": ("builtin",), "custom": ("custom",)}
 _PRUNED = {"label": label("labels")}
@@ -77,7 +79,15 @@ def _ranges(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    lazy={
+        "check": (
+            "swarmctl.cli.commands.network_check:check",
+            "Look whether networks do what they ought to, and mend them",
+        ),
+    },
+)
 def network() -> None:
     """Manage networks: tasks in one meet each other by name, on whatever hosts they are."""
 
@@ -123,6 +133,9 @@ def create(
         pools=_pools(subnets, gateways, ranges, aux),
         scope=scope,
     )
+    if local_networks.is_local(spec):
+        click.echo(local_networks.create(client, spec).id)
+        return
     request = control_pb2.CreateNetworkRequest(spec=spec, request_id=new_id())
     made = client.call(client.control.CreateNetwork, request, f"creating network {name}")
     click.echo(made.id)
@@ -137,7 +150,8 @@ def create(
 def ls(client: Client, filters: tuple[str, ...], form: str, no_trunc: bool, quiet: bool) -> None:
     """List networks."""
     _LISTING.check(form)
-    found = lists.networks(client, _listed(filters, _FILTERS))
+    request = _listed(filters, _FILTERS)
+    found = local_networks.listed(client, request)
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
     rows = [_row(each, full=no_trunc) for each in ordered]
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
@@ -157,6 +171,11 @@ def inspect_(client: Client, names: tuple[str, ...], form: str, verbose: bool) -
     check_inspect(form, blank)
 
     def show(name: str) -> Document:
+        if (local := local_networks.find(client, name)) is not None:
+            shown = document(local)
+            if verbose:
+                shown["Use"] = {"Containers": local_networks.users(client, local)}
+            return shown
         request = control_pb2.GetRequest(key=name)
         found = client.call(client.control.GetNetwork, request, f"looking up network {name}")
         shown = document(found)
@@ -263,33 +282,41 @@ def prune(client: Client, filters: tuple[str, ...], force: bool) -> None:
     end(complete)
 
 
-_anything = {"ignore_unknown_options": True}
-
-
-@network.command("connect", context_settings=_anything)
-@click.argument("words", nargs=-1, metavar="NETWORK CONTAINER", type=click.UNPROCESSED)
-def connect(words: tuple[str, ...]) -> None:
-    """Not for tasks: they are in the networks of their service."""
-    raise _no_containers("--network-add")
-
-
-@network.command("disconnect", context_settings=_anything)
-@click.argument("words", nargs=-1, metavar="NETWORK CONTAINER", type=click.UNPROCESSED)
-def disconnect(words: tuple[str, ...]) -> None:
-    """Not for tasks: they are in the networks of their service."""
-    raise _no_containers("--network-rm")
-
-
-def _no_containers(flag: str) -> SwarmError:
-    return SwarmError(
-        Code.UNSUPPORTED,
-        "connecting containers by hand is not supported yet",
-        why="it is for containers that are no tasks, and there are none here",
-        remedy=f"change the service: swarmctl service update {flag} NETWORK SERVICE",
+@network.command("connect")
+@click.argument("name", metavar="NETWORK", shell_complete=completes("network"))
+@click.argument("container", metavar="CONTAINER")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Found by that name too")
+@click.option("--ip", default="", metavar="ADDR", help="The address it is to have [chosen]")
+@click.option("--ip6", default="", metavar="ADDR", help="The same of IPv6")
+@click.pass_obj
+def connect(
+    client: Client, name: str, container: str, aliases: tuple[str, ...], ip: str, ip6: str
+) -> None:
+    """Put a container of this host that is no task into a network."""
+    asked = specs_pb2.NetworkAttachmentSpec(
+        target=name, aliases=aliases, addresses=filter(None, (ip, ip6))
     )
+    request = containers_pb2.ConnectNetworkRequest(key=container, network=asked)
+    doing = f"connecting {container} to network {name}"
+    client.call(client.containers.ConnectNetwork, request, doing, at_least=_CONNECTS, once=True)
+
+
+@network.command("disconnect")
+@click.argument("name", metavar="NETWORK", shell_complete=completes("network"))
+@click.argument("container", metavar="CONTAINER")
+@click.option("-f", "--force", is_flag=True, help="No failure if it is not in it")
+@click.pass_obj
+def disconnect(client: Client, name: str, container: str, force: bool) -> None:
+    """Take a container of this host that is no task out of a network."""
+    request = containers_pb2.DisconnectNetworkRequest(key=container, network=name, force=force)
+    doing = f"disconnecting {container} from network {name}"
+    client.call(client.containers.DisconnectNetwork, request, doing, once=True)
 
 
 def _remove(client: Client, name: str) -> None:
+    if (local := local_networks.find(client, name)) is not None:
+        local_networks.remove(client, local)
+        return
     request = control_pb2.RemoveRequest(key=name, request_id=new_id())
     client.call(client.control.RemoveNetwork, request, f"removing network {name}")
 

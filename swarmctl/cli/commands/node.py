@@ -1,5 +1,6 @@
 """`swarmctl node`: the hosts of the swarm."""
 
+import base64
 from collections.abc import Callable, Iterable
 
 import click
@@ -138,6 +139,7 @@ def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
 @click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Add or change a label")
 @click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label")
 @click.option("--role", type=choice(ROLES), help="worker or manager")
+@click.option("--rotate-network-key", is_flag=True, help="Another key for encrypted networks")
 @click.pass_obj
 def update(
     client: Client,
@@ -146,8 +148,9 @@ def update(
     label_add: tuple[str, ...],
     label_rm: tuple[str, ...],
     role: types_pb2.NodeRole.ValueType | None,
+    rotate_network_key: bool,
 ) -> None:
-    """Change a node's availability, labels or role."""
+    """Change a node's availability, labels, role or key."""
     added = pairs(label_add, "--label-add")
 
     def edit(spec: specs_pb2.NodeSpec) -> None:
@@ -155,6 +158,7 @@ def update(
             spec.availability = availability
         if role is not None:
             spec.role = role
+        spec.network_key_round += rotate_network_key
         spec.annotations.labels.update(added)
         for key in label_rm:
             if key not in spec.annotations.labels:
@@ -270,6 +274,7 @@ def _pretty(each: objects_pb2.Node) -> str:
         ),
         ("Engine Version", description.engine.version),
         ("Runtime", description.engine.runtime),
+        *_encryption(description),
     ]
     if row["ManagerStatus"]:
         lines += [
@@ -279,9 +284,23 @@ def _pretty(each: objects_pb2.Node) -> str:
         ]
     engine = sorted(description.engine.labels.items())
     lines += [(f"Engine Label {key}", value) for key, value in engine]
+    lines += [("In the Way of Networks", one.what) for one in description.network_obstacles]
     labels = sorted(each.spec.annotations.labels.items())
     lines += [(f"Label {key}", value) for key, value in labels]
     return pretty(lines)
+
+
+def _encryption(description: objects_pb2.NodeDescription) -> list[tuple[str, str]]:
+    """By what the node encrypts networks, and its public key; or why it does not."""
+    if not description.wireguard_key:
+        missing = description.encryption_missing
+        return [("Encryption", f"none: {missing}")] if missing else []
+    return [
+        ("Encryption", description.encrypted_by),
+        (" Key", base64.b64encode(description.wireguard_key).decode()),
+        (" Address", description.wireguard_address),
+        (" Port", f"{description.wireguard_port}/udp"),
+    ]
 
 
 def _word(name: str, prefix: str) -> str:

@@ -215,6 +215,7 @@ def _pretty(each: objects_pb2.Service) -> str:
         *_placement(spec.task),
         ("Networks", " ".join(each.target for each in spec.task.networks) or "none"),
         ("Endpoint Mode", _endpoint_mode(spec)),
+        ("Sticky", "source-ip" if spec.endpoint.sticky else ""),
         ("Ports", ports.published(_ports(each))),
         ("Secrets", _files(container.secrets)),
         ("Configs", _files(container.configs)),

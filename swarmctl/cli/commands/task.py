@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from api.errors import Code, SwarmError
+from api.published import ports_of
 from api.states import health_name, is_terminal, state_name, task_name
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
@@ -216,7 +217,7 @@ def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, f
         "CurrentState": f"{state_name(each.status.state)} {since[:1].lower()}{since[1:]}{remark}",
         "Health": health,
         "Error": f'"{error}"' if error else "",
-        "Ports": "" if is_terminal(each) else ports.held(each.host_ports),
+        "Ports": "" if is_terminal(each) else ports.held(ports_of(each)),
     }
 
 

@@ -119,7 +119,7 @@ _MOUNT_KEYS: Mapping[str, Callable[[Mount, str], None]] = {
 
 
 def port(text: str) -> specs_pb2.PortConfig:
-    """A port: published=8080,target=80,mode=host; or [ADDR:][8080:]80[/udp]."""
+    """A port: published=8080,target=80,mode=host,host_ip=ADDR; or [ADDR:][8080:]80[/udp]."""
     if "=" not in text:
         return _short_port(text)
     made = Port()
@@ -134,9 +134,11 @@ def port(text: str) -> specs_pb2.PortConfig:
             made.mode = _one_of(_PUBLISH_MODES, value, "publish mode")
         elif key == "source":
             made.source = _one_of(_SOURCES, value, "source")
+        elif key == "host_ip":
+            made.host_ip = _address(value)
         else:
             raise ValueError(
-                f"no key {key!r}; known are: mode, protocol, published, source, target"
+                f"no key {key!r}; known are: host_ip, mode, protocol, published, source, target"
             )
     if not made.target_port:
         raise ValueError(f"{text!r} has no target")
@@ -175,11 +177,15 @@ def _short_port(text: str) -> specs_pb2.PortConfig:
         published_port=_port_number(published) if published else 0,
     )
     if address:
-        try:
-            made.host_ip = str(ipaddress.ip_address(address.strip("[]")))
-        except ValueError as error:
-            raise ValueError(f"{address!r} is no IP address") from error
+        made.host_ip = _address(address)
     return made
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no IP address") from error
 
 
 def file_reference(text: str) -> specs_pb2.FileReference:

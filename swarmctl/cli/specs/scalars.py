@@ -151,6 +151,10 @@ _ENDPOINT_MODES = {
     "vip": specs_pb2.EndpointSpec.MODE_VIP,
     "dnsrr": specs_pb2.EndpointSpec.MODE_DNSRR,
 }
+_STICKY = {
+    "none": specs_pb2.EndpointSpec.STICKY_NONE,
+    "source-ip": specs_pb2.EndpointSpec.STICKY_SOURCE_IP,
+}
 _COUNT = whole(0)
 
 
@@ -261,6 +265,12 @@ PLACEMENT = [
     ),
     Scalar(
         "--endpoint-mode", choice(_ENDPOINT_MODES), _set(lambda s: s.endpoint, "mode"), "vip, dnsrr"
+    ),
+    Scalar(
+        "--sticky",
+        choice(_STICKY),
+        _set(lambda s: s.endpoint, "sticky"),
+        "source-ip: a client's connections go to one task; none: tasks take turns",
     ),
     Scalar("--log-driver", str, _log_driver, "Log driver"),
 ]

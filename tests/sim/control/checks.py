@@ -22,6 +22,7 @@ from tests.sim.control.loop import VirtualLoop
 from tests.sim.expected import shortfall
 from tests.sim.raft.violation import Violation, must
 from tests.support.builders import DOWN, READY
+from worker.drains import LIMIT
 
 if TYPE_CHECKING:
     from tests.sim.control.host import Host
@@ -225,6 +226,27 @@ class Checks:
             task.id,
             host.name,
         )
+
+    @told
+    def drained(self, host: "Host", task: Task, waited: float) -> None:
+        """An agent is about to signal a container, for which it has waited so many seconds."""
+        store = self._world.watch.store
+        if waited > LIMIT / 2 or store.get(Task, task.id) is None:
+            return  # as long as may be; or it was removed under way, and nobody knows it any more
+        for name, other in self._world.hosts.items():
+            node = store.get(objects_pb2.Node, name)
+            resynced = other.known.version >= other.down_since
+            if node is not None and node.status.state != DOWN and resynced:
+                running = (each.task for each in other.containers.values() if each.running)
+                own = {place.network_id for each in running for place in each.networks}
+                must(
+                    not other.known.leads_to(task.id, own),
+                    "nobody is led to a task that is stopped",
+                    "%s leads connections to %s on %s",
+                    name,
+                    task.id,
+                    host.name,
+                )
 
     @told
     def _look(self) -> None:

@@ -16,6 +16,7 @@ from api.states import HEALTHY, UNCHECKED, UNHEALTHY, UNPROVEN
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, types_pb2
 from tests.support.builders import GIB, node
 from worker.executor import Health, HealthState, RunningCommand
+from worker.node_networks import NodeNetworks
 from worker.task_files import gather
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ class Container:
 class SimExecutor:
     """Fulfils worker.executor.Executor for one host."""
 
-    def __init__(self, host: "Host") -> None:
+    def __init__(self, host: "Host", networks: NodeNetworks) -> None:
         self._host = host
+        self._networks = networks
         self._world = host.world
         self._contents: Mapping[Key, Content] = {}
 
@@ -142,9 +144,14 @@ class SimExecutor:
         """Asks it to end; it takes its time."""
         container = self._host.containers.get(task.id)
         if container is not None and container.running:
-            if not container.ill:
+            began, ill = self._world.loop.time(), container.ill
+            if not ill:
                 self._world.checks.stopped(self._host, task)
+            await self._networks.drained(task)
+            if not ill:
+                self._world.checks.drained(self._host, task, self._world.loop.time() - began)
             await self._takes(0.05, 3.0)
+        await self._networks.leave(task.id)
         return self._end(container, 143)
 
     async def terminate(self, task: Task) -> Exit | None:

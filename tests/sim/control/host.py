@@ -198,16 +198,17 @@ class Host:
 
     async def _run_agent(self, process: Process) -> None:
         world = self.world
+        networks = PaperNetworks(self.name, self.known, world.loop.time)
         agent = WatchedAgent(
             node_id=self.name,
-            executor=SimExecutor(self),
+            executor=SimExecutor(self, networks),
             storage=cast(Storage, SimStorage(self)),
             managers=world.seeds(),
             connect=lambda address: self._connect(process, "worker", address),
             wall=world.wall,
             chance=world.random,
             on_session=self._heard,
-            networks=PaperNetworks(self.known),
+            networks=networks,
         )
         agent.keeper = self.keeper
         agent.acknowledged = lambda updates: world.checks.acknowledged(self, updates)

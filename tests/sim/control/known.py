@@ -6,12 +6,14 @@ It outlives the agent, as entries in a kernel do, and not the host.
 from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
-from api.v1 import dispatcher_pb2, network_pb2
+from api.v1 import dispatcher_pb2, network_pb2, objects_pb2
+from hostkit.clock import Clock
 from manager.allocator.ipam import bare
 from manager.dispatcher.catalogue import Catalogue, Item
 from manager.dispatcher.networks import NodeNetworks
 from manager.state.store import View
-from worker.network_book import News
+from worker.drains import Drains
+from worker.network_book import Book, News
 from worker.node_networks import DRIVERS, NoNetworks
 
 Message = dispatcher_pb2.AssignmentsMessage
@@ -49,12 +51,32 @@ class KnownNetworks:
             if isinstance(item, network_pb2.NetworkEndpoint):
                 yield from ((item.network_id, bare(text)) for text in item.addresses)
 
+    def leads_to(self, task_id: str, own: Collection[str]) -> bool:
+        """Whether it would lead new connections to the task, for its published ports or for
+        tasks of its own in these networks.
+        """
+        return any(
+            isinstance(item, network_pb2.NetworkEndpoint)
+            and (item.task_id, item.serving) == (task_id, True)
+            and (item.network_id in own or self._is_ingress(item.network_id))
+            for item in self.items.values()
+        )
+
+    def _is_ingress(self, network_id: str) -> bool:
+        found = self.items.get(("network", network_id))
+        return isinstance(found, network_pb2.NodeNetwork) and found.ingress
+
 
 class PaperNetworks(NoNetworks):
     """A host's networks, of which there is nothing but what it would know."""
 
-    def __init__(self, known: KnownNetworks) -> None:
+    def __init__(self, node_id: str, known: KnownNetworks, monotonic: Clock) -> None:
+        self._node_id = node_id
         self._known = known
+        self._book = Book()
+        self._book.restore(known.items.values())
+        self._drains = Drains(monotonic)
+        self._drains.restore(node_id, known.items.values())
 
     def drivers(self) -> Collection[str]:
         """As a host that can build them all."""
@@ -62,8 +84,18 @@ class PaperNetworks(NoNetworks):
 
     async def follow(self, message: Message) -> News:
         """As NodeNetworks; nothing is news for its disk, which has none."""
+        news = self._book.follow(message)
         self._known.follow(message)
+        self._drains.follow(self._node_id, news, message)
         return News()
+
+    async def drained(self, task: objects_pb2.Task) -> None:
+        """See NodeNetworks."""
+        await self._drains.wait(task.id)
+
+    async def leave(self, task_id: str) -> None:
+        """See NodeNetworks."""
+        self._drains.forget(task_id)
 
 
 def right(view: View, node_id: str) -> dict[Key, Item]:

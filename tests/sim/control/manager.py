@@ -14,6 +14,7 @@ from api.collector import Collector
 from api.errors import Code, SwarmError
 from api.serving import Caller
 from api.v1 import (
+    check_pb2_grpc,
     control_pb2_grpc,
     dispatcher_pb2_grpc,
     exec_pb2_grpc,
@@ -21,6 +22,7 @@ from api.v1 import (
     objects_pb2,
     raft_pb2_grpc,
 )
+from manager.control.check import CheckBrokerService, NetworkCheckService
 from manager.control.cluster import ClusterAffairs
 from manager.control.events import EventStreams
 from manager.control.exec import ExecBrokerService, ExecService
@@ -153,6 +155,9 @@ class Manager:
         self._commands = ExecService(
             store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id
         )
+        self._checks = NetworkCheckService(
+            store=store, ids=world.new_id, told=self._dispatcher.digests
+        )
         self.duties = Leader(
             store=store,
             hub=hub,
@@ -160,6 +165,7 @@ class Manager:
             dispatcher=self._dispatcher,
             logs=self._logs,
             commands=self._commands,
+            checks=self._checks,
             keeper=Keeper(store, self.proposer, self._group, self.node.subscribe),
             ids=world.new_id,
             clock=world.wall,
@@ -205,6 +211,7 @@ class Manager:
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self._dispatcher, direct)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), direct)
         exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(self._commands), direct)
+        check_pb2_grpc.add_CheckBrokerServicer_to_server(CheckBrokerService(self._checks), direct)
         return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
 
     def _begin(self) -> None:

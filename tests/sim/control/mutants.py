@@ -3,7 +3,7 @@
 A hunt runs seeds from 1 on until one is broken; its budget says after how many at most.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
@@ -14,6 +14,7 @@ from manager.allocator import book, decide, turn
 from manager.control import services
 from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.catalogue import Catalogue
+from manager.dispatcher.catalogue import Key as CatalogueKey
 from manager.dispatcher.files import NodeFiles
 from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.rests import Rests
@@ -31,6 +32,7 @@ from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, swap
 from worker import task_machine
+from worker.drains import Drains
 
 plants = Plants()
 
@@ -301,6 +303,38 @@ def plant_endpoints_stay_for_ever() -> AbstractContextManager[object]:
 def plant_nodes_hear_of_their_own_tasks_alone() -> AbstractContextManager[object]:
     """What changes elsewhere in a network is not told."""
     return swap(Catalogue, "tell", lambda self, keys: None)
+
+
+@plants("none", steps=6_000)
+def plant_tasks_are_stopped_at_once() -> AbstractContextManager[object]:
+    """An agent does not wait until other nodes lead nobody to a task any more."""
+
+    async def no_wait(self: Drains, task_id: str) -> None:
+        return
+
+    return swap(Drains, "wait", no_wait)
+
+
+@plants("transfer", steps=12_000)
+def plant_a_new_leader_waits_for_those_alone_who_came_to_it() -> AbstractContextManager[object]:
+    """Nodes that have no session with it yet count as if they led nobody anywhere."""
+
+    def may_lead(self: Term, node_id: str, endpoints: Collection[CatalogueKey]) -> bool:
+        link = self._links.get(node_id)
+        return link is not None and link.may_lead(endpoints)
+
+    return swap(Term, "_may_lead", may_lead)
+
+
+@plants("delay,pause", steps=30_000)
+def plant_what_was_sent_counts_as_carried_out() -> AbstractContextManager[object]:
+    """A node is not waited for once it was sent the word that a task serves no more."""
+    may_lead = NodeNetworks.may_lead
+
+    def early(self: NodeNetworks, endpoints: Iterable[CatalogueKey], applied: int) -> bool:
+        return may_lead(self, endpoints, 1 << 62)
+
+    return swap(NodeNetworks, "may_lead", early)
 
 
 def hunt(plant: Plant) -> Verdict | None:

@@ -151,6 +151,27 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
         lambda s: [s.endpoint.ports.add(published_port=80, target_port=1) for _ in range(2)],
     ),
     (
+        "endpoint.ports[1].published_port",
+        lambda s: [
+            s.endpoint.ports.add(published_port=80, target_port=1, host_ip="10.0.0.5"),
+            s.endpoint.ports.add(
+                published_port=80,
+                target_port=2,
+                host_ip="0.0.0.0",  # noqa: S104
+                mode=specs_pb2.PortConfig.PUBLISH_MODE_HOST,
+            ),
+        ],
+    ),
+    (
+        "endpoint.sticky",
+        lambda s: s.endpoint.MergeFrom(
+            specs_pb2.EndpointSpec(
+                mode=specs_pb2.EndpointSpec.MODE_DNSRR,
+                sticky=specs_pb2.EndpointSpec.STICKY_SOURCE_IP,
+            )
+        ),
+    ),
+    (
         "endpoint.ports[0]",
         lambda s: [s.task.networks.add(target="host"), s.endpoint.ports.add(target_port=80)],
     ),

@@ -12,7 +12,7 @@ import pytest
 
 from api.errors import SwarmError
 from api.v1 import control_pb2, objects_pb2, specs_pb2
-from manager.control.not_yet import _TABLE, refuse_network_not_yet
+from manager.control.not_yet import _TABLE
 from manager.control.services import check_service
 from swarmctl.cli.root import swarmctl
 from tests.support.command_line import CommandLine
@@ -152,7 +152,6 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
         daemon.on("CreateService", judged)
         daemon.on("GetService", service)
         daemon.on("UpdateService", judged)
-        daemon.on("CreateNetwork", judged_network)
         yield CommandLine("-H", daemon.address)
 
 
@@ -164,14 +163,6 @@ def judged(
     except SwarmError as error:
         return error
     return objects_pb2.Service(spec=request.spec)
-
-
-def judged_network(request: control_pb2.CreateNetworkRequest) -> objects_pb2.Network | SwarmError:
-    try:
-        refuse_network_not_yet(request.spec)
-    except SwarmError as error:
-        return error
-    return objects_pb2.Network(spec=request.spec)
 
 
 def words_of(verb: str, example: str) -> list[str]:

@@ -10,17 +10,8 @@ from hypothesis import given
 
 from overlay_net import ctnetlink
 from overlay_net.ctnetlink import Ends, Entry
+from tests.support.kernel_answers import DUMPED
 
-# A connection from 10.0.1.10:40000 to 10.0.1.2:80 that 10.0.1.11 answers, with mark 7.
-DUMPED = bytes.fromhex(
-    "02000000"
-    "34000180" "14000180" "08000100" "0a00010a" "08000200" "0a000102"
-    "1c000280" "05000100" "06000000" "06000200" "9c400000" "06000300" "00500000"
-    "34000280" "14000180" "08000100" "0a00010b" "08000200" "0a00010a"
-    "1c000280" "05000100" "06000000" "06000200" "00500000" "06000300" "9c400000"
-    "08000800" "00000007"
-    "08000c00" "12345678"
-)  # fmt: skip
 CLIENT, VIRTUAL, BACKEND = (ipaddress.ip_address(f"10.0.1.{n}") for n in (10, 2, 11))
 
 

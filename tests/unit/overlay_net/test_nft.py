@@ -6,7 +6,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from hostkit import netns
-from overlay_net import tables
+from overlay_net import tables, written
 from overlay_net.nft import LibNft
 from overlay_net.ruleset import Base, Content
 from tests.support.wires import Wires
@@ -89,3 +89,48 @@ def test_a_change_that_was_refused_is_made_from_what_is_there(net: Wires, nft: L
     kept.remove(target, BASE)
     assert names(nft, target) == []
     assert kept.apply(target, BASE, wished)
+
+
+def test_each_change_is_another_generation(net: Wires, nft: LibNft) -> None:
+    first, second = net.namespace("a"), net.namespace("b")
+    numbers = [nft.generation(first)]
+    nft.run(first, "add table inet x")
+    numbers.append(nft.generation(first))
+    assert nft.generation(first) == numbers[-1], "a question is no change"
+    nft.run(first, "flush ruleset")
+    numbers.append(nft.generation(first))
+    assert len(set(numbers)) == 3
+    before = nft.generation(second)
+    nft.run(first, "add table inet x")
+    assert nft.generation(second) == before
+
+
+@pytest.mark.parametrize("damage", ["flush ruleset", "flush table inet swarm_t"])
+def test_a_look_sees_what_others_changed(net: Wires, nft: LibNft, damage: str) -> None:
+    target, made = net.namespace("a"), tables.Tables(nft)
+    hook = "type filter hook output priority 0; policy accept;"
+    base = Base("inet", "swarm_t", f"chain c {{\n{hook}\nip daddr 10.0.0.9 drop\n}}\n")
+    made.apply(target, base, Content())
+    assert made.apply(target, base, Content(), look=True) == ""
+    nft.run(target, damage)
+    assert made.apply(target, base, Content()) == ""
+    assert made.differences(target, base, Content()) != []
+    made.found(target, base, look=True)
+    assert made.apply(target, base, Content(), look=True) != ""
+    assert made.differences(target, base, Content()) == []
+
+
+def test_a_table_that_is_written_whole(net: Wires, nft: LibNft) -> None:
+    target, kept = net.namespace("a"), written.Written(nft)
+    text = (
+        "add table ip t\ndelete table ip t\ntable ip t {\n chain c {\n"
+        "  type filter hook output priority 0; policy accept;\n  ip daddr 10.0.0.9 drop\n }\n}\n"
+    )
+    assert not kept.stands(target, "ip t", text)
+    kept.write(target, "ip t", text)
+    for damage in ("flush table ip t", "delete table ip t"):
+        assert kept.stands(target, "ip t", text)
+        assert not kept.stands(target, "ip t", text.replace(".9", ".8"))
+        nft.run(target, damage)
+        assert not kept.stands(target, "ip t", text)
+        kept.write(target, "ip t", text)

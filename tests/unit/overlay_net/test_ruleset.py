@@ -118,8 +118,7 @@ def chains() -> Iterator[dict[str, object]]:
     yield listed("inet", "t", "output", hook="output")
     yield listed("inet", "t", BASE.version)
     yield listed("inet", "t", "s-web-1")
-    yield listed("inet", "other", "s-x-2")
-    yield listed("ip", "t", "s-y-3")
+    yield {"rule": {"family": "inet", "table": "t", "chain": "s-web-1", "expr": []}}
 
 
 def test_what_a_dump_says() -> None:
@@ -137,7 +136,8 @@ def test_what_a_dump_says() -> None:
         {"set": {"name": "s", "elem": ["gw0", 8080]}},
         {"set": {"name": "empty"}},
     ]
-    assert ruleset.parse(BASE, chains(), sets) == Held(
+    unknown = {"set": {"name": "used", "elem": ["10.0.0.1"]}}
+    assert ruleset.parse(BASE, [*chains(), *sets, unknown]) == Held(
         BASE.version,
         frozenset({"s-web-1"}),
         {
@@ -147,18 +147,83 @@ def test_what_a_dump_says() -> None:
             ("s", "gw0"): "",
             ("s", "8080"): "",
         },
+        {"output": 0, BASE.version: 0, "s-web-1": 1},
     )
 
 
 def test_a_table_that_lost_a_hooked_chain_is_made_anew() -> None:
     left = [each for each in chains() if "hook" not in str(each)]
-    assert ruleset.parse(BASE, left, []).version == ""
+    assert ruleset.parse(BASE, left).version == ""
 
 
-def test_members_and_whether_they_were_lost() -> None:
-    assert ruleset.members([{"metainfo": {}}, {"set": {"elem": ["10.0.0.1"]}}, {"set": {}}]) == {
-        "10.0.0.1"
-    }
+WEB = Content({"s-web-1": "a\nb\n"}, {("m", "10.0.0.1"): "goto s-web-1"})
+
+
+def found(**counts: int) -> Held:
+    chains, elements = frozenset(WEB.chains), WEB.elements
+    wants = {"output": 0, "s-web-1": 2}
+    return Held(
+        BASE.version, chains, elements, {**wants, **{_name(k): n for k, n in counts.items()}}
+    )
+
+
+def _name(word: str) -> str:
+    return word.replace("_", "-")
+
+
+def test_rules_are_counted_in_texts() -> None:
+    text = """table inet t {
+  map m { type ipv4_addr : verdict; }
+  chain first {
+    type filter hook output priority 0; policy accept;
+    ip daddr { 10.0.0.1 } drop
+    ct status & dnat != 0 add @used4 { ip daddr }
+  }
+  chain second {
+  }
+}
+"""
+    assert ruleset.counted(text) == {"first": 2, "second": 0}
+
+
+def test_a_table_that_lost_rules_is_made_anew() -> None:
+    assert ruleset.plan(BASE, WEB, found()) == ""
+    for lost in (found(s_web_1=1), found(output=1)):
+        assert ruleset.is_anew(BASE, ruleset.plan(BASE, WEB, lost))
+
+
+def test_differences_in_words() -> None:
+    assert ruleset.differences(BASE, WEB, found()) == []
+    assert ruleset.differences(BASE, WEB, Held()) == ["table inet t is not there, or lacks chains"]
+    assert ruleset.differences(BASE, WEB, Held("other")) == ["table inet t is of another version"]
+    assert ruleset.differences(BASE, WEB, found(s_web_1=0)) == [
+        "chain s-web-1 of table inet t has 0 rules instead of 2"
+    ]
+    elements = {("m", "10.0.0.2"): "goto s-web-1", ("m", "10.0.0.3"): "goto s-web-1"}
+    wished = Content({**WEB.chains, "s-new": "c\n"}, {("m", "10.0.0.2"): "goto s-new"})
+    held = Held(BASE.version, frozenset(WEB.chains), elements)
+    assert ruleset.differences(BASE, wished, held) == [
+        "chain s-new of table inet t is missing",
+        "m of table inet t has 10.0.0.2 : goto s-web-1 instead of goto s-new",
+        "m of table inet t has 10.0.0.3, which is nobody's",
+    ]
+
+
+@given(contents(), contents())
+def test_what_is_held_after_a_part_was_put_in_and_taken_out(
+    before: Content, fresh: Content
+) -> None:
+    held, part = ruleset.held(BASE, before), ruleset.held(BASE, fresh)
+    both = ruleset.amended(held, Held(), part)
+    assert both.chains == held.chains | part.chains
+    assert both.elements == {**held.elements, **part.elements}
+    left = ruleset.amended(both, part, Held())
+    assert left.version == BASE.version
+    assert left.chains == held.chains - part.chains
+    assert left.elements.keys() == held.elements.keys() - part.elements.keys()
+
+
+def test_whether_what_rules_had_gathered_is_lost() -> None:
     content = Content({}, {("s", "80"): ""})
     assert ruleset.is_anew(BASE, ruleset.plan(BASE, content, Held()))
     assert not ruleset.is_anew(BASE, ruleset.plan(BASE, content, ruleset.held(BASE, Content())))
@@ -166,5 +231,5 @@ def test_members_and_whether_they_were_lost() -> None:
 
 @pytest.mark.parametrize("others", [[], [listed("inet", "t", "version-0000")]])
 def test_no_table_or_an_unknown_one(others: list[dict[str, object]]) -> None:
-    found = ruleset.parse(BASE, others, [])
+    found = ruleset.parse(BASE, others)
     assert found.version != BASE.version

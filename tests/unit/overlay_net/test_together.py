@@ -1,5 +1,6 @@
 """Fabric, published ports and virtual addresses together, in a real kernel."""
 
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 
@@ -36,6 +37,26 @@ def test_containers_reach_services_by_address_and_by_port(hosts: JoinedHosts) ->
     assert answers == {("t22", "10.0.1.11"): 2, ("t33", "10.0.1.11"): 2}
     assert wires.ask(hosts.asker, "10.99.0.1", PUBLISHED)[1] == "10.255.0.1"
     assert wires.ask(hosts.asker, "10.99.0.3", PUBLISHED)[1] == "10.99.0.1"
+
+
+@pytest.mark.parametrize("ask", [wires.ask, wires.ask_datagram])
+@pytest.mark.parametrize("way", ["", "default via 10.99.0.254"])
+def test_a_host_asks_itself_whether_it_has_a_default_route_or_none(
+    hosts: JoinedHosts, ask: wires.Ask, way: str
+) -> None:
+    """The leg has no route of its own, and what the host says is routed as it is translated."""
+    for number in (1, 2):
+        host = hosts.host(number)
+        if way:
+            subprocess.run(["ip", "-n", host.name, "route", "add", *way.split()], check=True)
+        for address, seen in (("127.0.0.1", f"10.255.0.{number}"), (f"10.99.0.{number}",) * 2):
+            answers = Counter(ask(host, address, PUBLISHED) for _ in range(4))
+            assert answers == {("t22", seen): 2, ("t33", seen): 2}
+            with wires.connect(host, address, PUBLISHED) as stream:
+                wires.said(stream)
+                assert wires.echoes(stream, bytes(100_000))
+        with pytest.raises(ConnectionRefusedError):
+            wires.ask(host, "127.0.0.1", PUBLISHED + 1)
 
 
 def test_a_port_of_mode_host_past_the_rules_of_the_fabric(hosts: JoinedHosts) -> None:

@@ -63,9 +63,13 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     },
     "Exec": {STEERING: "Run"},
     "ExecBroker": {MEMBERS: "Listen Attach"},
+    "NetworkCheck": {EVERYBODY: "Check", STEERING: "Fix"},
+    "CheckBroker": {MEMBERS: "Listen Report"},
     "Logs": {EVERYBODY: "Subscribe"},
     "LogBroker": {MEMBERS: "Listen Publish"},
-    "Dispatcher": {MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus UpdateVolumeStatus"},
+    "Dispatcher": {
+        MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus UpdateVolumeStatus Attach"
+    },
     "CaRenewal": {MEMBERS: "Renew"},
     "Ca": {frozenset({"operator", "manager", "worker", "identity port"}): "GetRoot Issue"},
     "Raft": {MANAGERS: "Exchange InstallSnapshot"},
@@ -73,6 +77,11 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     "Host": {
         HOST: "Info InitSwarm JoinSwarm LeaveSwarm UnlockSwarm RestoreSwarm ReaddressSwarm"
         " PullImage LoadImage ListImages GetImage RemoveImage CheckLogin"
+    },
+    "Containers": {
+        HOST: "CreateContainer StartContainer StopContainer RemoveContainer ListContainers"
+        " InspectContainer ContainerLogs ConnectNetwork DisconnectNetwork CreateLocalNetwork"
+        " RemoveLocalNetwork ListLocalNetworks"
     },
     "Health": {EVERYBODY: "Check"},
 }

@@ -25,6 +25,7 @@ from swarmctl.membership import Membership, MembershipStore
 from swarmctl.switch import Switch
 from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
+from worker.attachments import Attachments
 from worker.node_networks import NoNetworks
 
 DAY = 86400.0
@@ -53,6 +54,7 @@ class Host:
             kept,
             executor=FakeExecutor(),
             networks=NoNetworks(),
+            attachments=Attachments(),
             memberships=self.memberships,
             state_dir=self.state_dir,
             switch=Switch(),

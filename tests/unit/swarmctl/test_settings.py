@@ -23,6 +23,13 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path)
     assert settings.socket == Path("/c/swarmd.sock")
 
 
+def test_a_duration_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, 'network_key_age = "24h"\nwireguard_port = 51821\n')
+    settings = load(path, {})
+    assert (settings.network_key_age, settings.wireguard_port) == (86400.0, 51821)
+    assert (Settings().network_key_age, Settings().wireguard_port) == (7 * 86400.0, 51820)
+
+
 def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
     path = written(
         tmp_path,
@@ -50,6 +57,13 @@ def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
         ('node_generic_resources = ["gpu"]', "no generic resource"),
         ("labels = 3", "a table of texts"),
         ('networks = "some"', "one of kernel, none"),
+        ('look_at_networks_every = "often"', "a number of seconds"),
+        ("look_at_networks_every = -1", "a number of seconds"),
+        ("wireguard_port = 65536", "from 1 to 65535"),
+        ("wireguard_port = true", "from 1 to 65535"),
+        ('network_key_age = "1 week"', "a duration as 168h"),
+        ('network_key_age = "59s"', "of 60 s at least"),
+        ("network_key_age = 3600", "a duration as 168h"),
         ("[labels]\nrack = 1", "a table of texts"),
         ('registry_cas = ["/etc/r.pem"]', "a table of texts"),
     ],

@@ -312,6 +312,18 @@ def test_heartbeats_say_up_to_which_version_the_node_has_carried_out_what_it_was
     node.run(scenario)
 
 
+def test_a_message_that_somebody_waits_for_is_confirmed_at_once(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        async with node.agent():
+            await manager.until(lambda: manager.heartbeats == 1 and manager.completes == 1)
+            await manager.assign(task("a"), confirm=True)
+            await manager.until(lambda: manager.applied == 2)
+            assert manager.heartbeats == 2
+
+    node.run(scenario)
+
+
 class Unfinished(NoNetworks):
     """Networks of which something is left that the managers took back."""
 

@@ -8,12 +8,16 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from api.published import CHOSEN
 from api.v1 import dispatcher_pb2, network_pb2, specs_pb2
 from hostkit import netns
+from overlay_net.check import ping, reach
 from overlay_net.nft import LibNft
+from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, connected, listening, look, underlay
 from worker.data_path import DataPath, Made
 from worker.executor import TemporaryError
@@ -38,11 +42,14 @@ class Worker:
     def restart(self, items: Iterable[Item], *places: Place) -> None:
         self.data_path.close()
         self.data_path = _data_path(self.host, self.nft)
-        self.data_path.restore(items, places, ())
+        self.data_path.recall(items, places, ())
+        self.data_path.converge(look=True)
 
 
 def _data_path(host: FabricHost, nft: LibNft) -> DataPath:
-    return DataPath(host.name, nft, host=host.path, prefix=f"{host.name}-net")
+    return DataPath(
+        host.name, nft, unused_encryption(nft, host), host=host.path, prefix=f"{host.name}-net"
+    )
 
 
 @pytest.fixture
@@ -175,6 +182,21 @@ def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None
         assert answers(workers[0].host.path, "10.99.0.2", 8081, server) == ""
 
 
+def test_a_port_that_nobody_named_is_chosen_and_stays_over_a_restart(
+    workers: list[Worker],
+) -> None:
+    tell(workers, items(workers))
+    port = specs_pb2.PortConfig(target_port=80, mode=specs_pb2.PortConfig.PUBLISH_MODE_HOST)
+    made = workers[0].data_path.join(Place("c", (), (port,)))
+    (chosen,) = workers[0].data_path.ports("c")
+    assert chosen.published_port in CHOSEN
+    with listening(made.path, port=80) as server:
+        assert answers(workers[1].host.path, NODE_ADDRESS, chosen.published_port, server)
+        workers[0].restart(items(workers), Place("c", (), (chosen,)))
+        assert answers(workers[1].host.path, NODE_ADDRESS, chosen.published_port, server)
+    assert workers[0].data_path.ports("nobody") == ()
+
+
 def test_a_lost_node_is_sent_nothing(workers: list[Worker]) -> None:
     a, b = joined(workers)
     with listening(b.path, port=80) as server:
@@ -229,3 +251,80 @@ def test_a_node_that_leaves_its_swarm_is_as_it_was(workers: list[Worker]) -> Non
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def ip(namespace: str, words: str) -> None:
+    subprocess.run(["ip", "-n", namespace, *words.split()], check=True)
+
+
+def test_a_look_mends_what_others_did_and_disturbs_no_connection(workers: list[Worker]) -> None:
+    a, b = joined(workers)
+    first, second = workers
+    with listening(b.path, port=80) as server:
+        held = connected(a.path, VIRTUAL, 80)
+        outside = connected(second.host.path, NODE_ADDRESS, 8080)
+        assert held is not None
+        assert outside is not None
+        with held, outside, server.accept()[0] as inner, server.accept()[0] as outer:
+            for target in (first.host.path, a.path, b.path, second.host.path):
+                first.nft.run(Path(target), "flush ruleset")
+            ip(_name(b.path), "rule del priority 100")
+            ip(_name(b.path), "route flush table 4096")
+            ip(first.host.name, "route flush table 4096")
+            ip(first.host.name, "link set ing0 mtu 1300")
+            subprocess.run(
+                ["nsenter", f"--net={first.host.path}", "sysctl", "-qw", "net.ipv4.ip_forward=0"],
+                check=True,
+            )
+            told = [first.data_path.survey().findings(()), second.data_path.survey().findings(())]
+            assert {each.what for each in told[0]} == {
+                "interface ing0 of this host is not as it ought to be",
+                "table inet swarm-fabric is not as it ought to be",
+                "rules, routes or settings of this host are not as they ought to be",
+                "rules, routes or settings of task task are not as they ought to be",
+            }
+            assert any("4096" in each.found for each in told[1])
+            for each in workers:
+                assert each.data_path.heal() != []
+                assert each.data_path.survey().findings(()) == []
+                assert each.data_path.heal() == [], "nothing is left to be mended"
+            for one, other in ((held, inner), (outside, outer)):
+                one.sendall(b"still here")
+                assert other.recv(10) == b"still here"
+                other.sendall(b"and here")
+                assert one.recv(8) == b"and here"
+        assert answers(a.path, VIRTUAL, 80, server) == "10.0.1.5"
+        assert answers(second.host.path, NODE_ADDRESS, 8080, server) == "10.99.0.2"
+
+
+def test_links_that_others_deleted_come_back_with_all_that_stood_on_them(
+    workers: list[Worker],
+) -> None:
+    a, b = joined(workers)
+    ip(_name(b.path), "link del ing0")
+    ip(f"{workers[0].host.name}-net-fabric", "link del vx4097")
+    for each in workers:
+        assert each.data_path.survey().findings(()) != []
+        each.data_path.heal()
+        assert each.data_path.survey().findings(()) == []
+    with listening(b.path, port=80) as server:
+        assert answers(a.path, VIRTUAL, 80, server) == "10.0.1.5"
+        assert answers(workers[1].host.path, NODE_ADDRESS, 8080, server) == "10.99.0.2"
+
+
+def test_others_are_asked_through_every_network(workers: list[Worker]) -> None:
+    joined(workers)
+    for each in workers:
+        survey = each.data_path.survey()
+        targets = survey.targets(())
+        heard = ping.ask(reach.questions(targets))
+        assert reach.judge(targets, heard, {}) == []
+        assert len(reach.reached(targets, heard)) == 1
+    networks = {target.network for target in workers[0].data_path.survey().targets(())}
+    assert networks == {"", "front", "in"}
+    ip(f"{workers[1].host.name}-net-fabric", "link set vx4097 down")
+    survey = workers[0].data_path.survey()
+    targets = survey.targets(("front",))
+    (found,) = reach.judge(targets, ping.ask(reach.questions(targets)), survey.called())
+    assert found.network == "front"
+    assert "its host 10.99.0.2 answers" in found.why

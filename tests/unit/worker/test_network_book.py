@@ -104,13 +104,6 @@ def test_what_comes_before_its_network_is_told_with_it() -> None:
     assert book.follow(changes(FRONT)) == News((FRONT, WEB, TASK))
 
 
-def test_nodes_that_are_not_told_of_are_lost() -> None:
-    book = known(*ALL)
-    assert book.lost("front") == frozenset()
-    book.follow(changes(removed=(NODE,)))
-    assert book.lost("front") == {"n1"}
-
-
 def test_the_ingress_network() -> None:
     assert known(*ALL).ingress() is None
     assert known(*ALL, INGRESS).ingress() == INGRESS
@@ -120,3 +113,19 @@ def test_another_daemon_goes_on_with_what_was_kept() -> None:
     book = Book()
     assert book.restore(ALL) == News(ALL)
     assert not book.follow(complete(*OUTLINES))
+
+
+def test_what_is_the_nodes_own_no_manager_takes_back() -> None:
+    bridge = network_pb2.NodeNetwork(id="bridge", name="bridge", driver="bridge")
+    mine = network_pb2.NetworkEndpoint(network_id="bridge", task_id="c1", name="box")
+    book = known(*ALL)
+    assert not book.has_own
+    assert book.own([bridge, mine]) == News((bridge, mine))
+    assert book.own([bridge, mine]) == News()
+    assert book.has_own
+    gone = book.follow(complete())
+    assert {key.network_id for key in gone.removed} == {"front", ""}
+    assert dict(book.endpoints("bridge")) == {"c1": mine}
+    assert book.own((), [key_of(mine), key_of(bridge)]).removed == (key_of(mine), key_of(bridge))
+    assert not book.has_own
+    assert not book.networks

@@ -3,15 +3,17 @@
 import asyncio
 import socket
 import struct
+import subprocess
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from api.v1 import dispatcher_pb2, network_pb2, objects_pb2
+from api.network_digest import digest
+from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2
 from hostkit import clock, netns
 from overlay_net.nft import LibNft
+from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
-from worker import networks
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
 from worker.network_book import Item, News, change_of
@@ -65,14 +67,22 @@ def answers(path: str, name: str) -> list[str]:
     return [socket.inet_ntoa(answer[len(answer) - 16 * n :][12:16]) for n in range(count, 0, -1)]
 
 
-def run(scenario: Callable[[KernelNetworks, FabricHost], Awaitable[None]]) -> None:
+def run(
+    scenario: Callable[[KernelNetworks, FabricHost], Awaitable[None]], *, look: float = 0
+) -> None:
     async def whole(host: FabricHost) -> None:
         nft = LibNft()
 
         def data_path(node_id: str) -> DataPath:
-            return DataPath(node_id, nft, host=host.path, prefix=f"{host.name}-net")
+            return DataPath(
+                node_id,
+                nft,
+                unused_encryption(nft, host),
+                host=host.path,
+                prefix=f"{host.name}-net",
+            )
 
-        made = KernelNetworks(nft, clock.monotonic, data_path)
+        made = KernelNetworks(nft, clock.monotonic, data_path, host=host.path, look_every=look)
         try:
             await made.restore(host.name, (), (), ())
             await scenario(made, host)
@@ -116,17 +126,18 @@ def test_another_daemon_answers_again() -> None:
     run(scenario)
 
 
-def test_who_stops_waits_until_others_have_heard_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "DRAIN", 3600.0)
-
+def test_who_stops_waits_until_others_have_heard_of_it() -> None:
     async def scenario(made: KernelNetworks, host: FabricHost) -> None:
         await made.follow(message(told(host)))
         await made.drained(a_task())
         await made.follow(message(told(host, serving=False)))
         waits = asyncio.ensure_future(made.drained(a_task()))
-        done, _ = await asyncio.wait({waits}, timeout=0.05)
-        assert not done
-        waits.cancel()
+        await asyncio.sleep(0)
+        assert not waits.done()
+        drained = Message()
+        drained.changes.add(drained=dispatcher_pb2.DrainedTask(task_id="t1"))
+        await made.follow(drained)
+        await waits
 
     run(scenario)
 
@@ -138,5 +149,105 @@ def test_a_task_without_networks_needs_none() -> None:
         hosts.spec.networks.add(target="host")
         hosts.host_ports.add(target_port=80, published_port=80)
         assert await made.join(hosts) is None
+
+    run(scenario)
+
+
+Order = check_pb2.CheckOrder
+
+
+async def wrong(made: KernelNetworks) -> list[str]:
+    answer = await made.check(Order(id="c"))
+    assert answer.order_id == "c"
+    assert not answer.error
+    return [each.what for each in answer.report.findings if not each.note]
+
+
+def nft(target: str, text: str) -> None:
+    subprocess.run(["nsenter", f"--net={target}", "nft", *text.split()], check=True)
+
+
+def test_what_others_did_is_found_and_mended_when_asked() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.follow(message(told(host)))
+        joined = await made.join(a_task())
+        assert joined is not None
+        assert await wrong(made) == []
+        nft(joined.path, "flush ruleset")
+        assert await wrong(made) == [
+            "rules, routes or settings of task web.1 are not as they ought to be",
+            "the name server of task web.1 does not answer",
+        ]
+        mended = await made.check(Order(id="c", fix=True))
+        assert len(mended.report.fixes) == 2
+        assert await wrong(made) == []
+        assert await asyncio.to_thread(answers, joined.path, "web") == ["10.0.1.2"]
+
+    run(scenario)
+
+
+def test_what_others_did_is_mended_by_itself_and_told_of() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.follow(message(told(host)))
+        joined = await made.join(a_task())
+        assert joined is not None
+        nft(joined.path, "flush ruleset")
+        while True:
+            found = (await made.check(Order())).report.findings
+            if any("put something right by itself" in each.what for each in found):
+                break
+        assert await wrong(made) == []
+        assert await asyncio.to_thread(answers, joined.path, "web") == ["10.0.1.2"]
+
+    run(scenario, look=0.1)
+
+
+def test_what_was_told_is_said_as_digests() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        items = told(host)
+        await made.follow(message(items))
+        answer = await made.check(Order(digests_only=True))
+        found = {each.network_id: each.sum for each in answer.digests}
+        peers = [each for each in items if isinstance(each, network_pb2.NetworkPeer)]
+        others = [each for each in items if each not in peers]
+        assert found == {"": digest(peers), "front": digest(reversed(others))}
+        assert not answer.report.networks
+
+    run(scenario)
+
+
+def test_another_firewall_is_told_of_and_let_pass_only_when_asked() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.follow(message(told(host)))
+        await made.join(a_task())
+        nft(host.path, "add table inet other")
+        hook = "{ type filter hook forward priority 0; policy drop; }"
+        nft(host.path, f"add chain inet other passing {hook}")
+        (what,) = await wrong(made)
+        assert what == "table inet other drops what this host forwards"
+        (known,) = made.obstacles()
+        assert known.what == what
+        assert "swb-gateway" in known.command
+
+    run(scenario)
+
+
+def test_a_door_that_nobody_found_shut_is_a_note() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.follow(message(told(host)))
+        nft(host.path, "add table inet other")
+        hook = "{ type filter hook input priority 0; policy drop; }"
+        nft(host.path, f"add chain inet other door {hook}")
+        (found,) = (await made.check(Order(id="c"))).report.findings
+        assert found.what == "table inet other drops what comes to this host"
+        assert (found.note, found.mends) == (True, True)
+
+    run(scenario)
+
+
+def test_a_node_that_is_in_no_swarm_says_so() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.clear()
+        assert (await made.check(Order(id="c"))).error == "this node is in no swarm"
 
     run(scenario)

@@ -129,6 +129,17 @@ def test_aliases_and_options_go_with_the_attachment() -> None:
     assert (list(place.aliases), dict(place.driver_options)) == (["db"], {"a": "b"})
 
 
+def test_an_attachment_says_whether_its_network_is_encrypted() -> None:
+    secret, ingress = network("secret"), network("ingress", ingress=True)
+    for each in (secret, ingress):
+        each.spec.driver_options["encrypted"] = ""
+    of = web("front", "secret", ports=[8080])
+    d = driver(network("front"), secret, ingress, of, new_task("t", of))
+    d.run()
+    encrypted = {each.network_id: each.encrypted for each in d.task("t").networks}
+    assert encrypted == {"front": False, "secret": True, "ingress": True}
+
+
 def test_no_virtual_address_without_an_overlay_or_for_dnsrr() -> None:
     lan = network("lan", "192.168.1.0/24", driver=MACVLAN)
     one, other = web("lan", name="one"), web("front", name="other")

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from api import states
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.allocator.decide import AllocatorLoop
+from manager.control import listing
 from manager.control.networks import Networks
 from manager.control.references import with_ids
 from manager.control.services import Services
@@ -219,6 +221,25 @@ def test_who_is_in_a_network() -> None:
     assert [port.published_port for port in inside.services[0].ports] == [8080]
     assert [(n.id, list(n.addresses)) for n in inside.nodes] == [("n1", ["10.255.0.2/16"])]
     assert not desk.networks.use(control_pb2.GetRequest(key="host")).services
+
+
+def test_a_container_in_a_network_is_named_and_is_no_task_of_the_lists() -> None:
+    desk = Desk()
+    desk.create("front", "10.0.1.0/29")
+    desk.allocate()
+    made = objects_pb2.Task(id="p1", node_id="n1", desired_state=states.RUNNING)
+    made.spec.attachment.container_id, made.spec.attachment.name = "c1", "box"
+    front = desk.networks.get(control_pb2.GetRequest(key="front"))
+    made.spec.networks.add(target="front", id=front.id)
+    run(desk.proposer.propose([batch(create(made))]))
+    desk.allocate()
+    use = desk.networks.use(control_pb2.GetRequest(key="front"))
+    (row,) = use.containers
+    assert (row.id, row.name, row.node_id) == ("c1", "box", "n1")
+    assert list(row.addresses) == ["10.0.1.2/29"]
+    assert (use.addresses_held, list(use.services)) == (1, [])
+    assert "by container box" in refusal(lambda: desk.remove("front")).why
+    assert not any(listing.tasks(desk.store, control_pb2.ListTasksRequest()))
 
 
 def test_what_a_service_held_rests_when_it_is_removed() -> None:

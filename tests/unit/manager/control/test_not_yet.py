@@ -6,7 +6,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1 import specs_pb2
-from manager.control.not_yet import _TABLE, refuse_network_not_yet, refuse_not_yet
+from manager.control.not_yet import _TABLE, refuse_not_yet
 
 Spec = specs_pb2.ServiceSpec
 Mount = specs_pb2.Mount
@@ -26,13 +26,9 @@ def build(fill: Callable[[Spec], object]) -> Spec:
 
 
 REFUSED = {
-    "endpoint.ports.published_port": build(
-        lambda s: s.endpoint.ports.add(target_port=80, mode=PUBLISH_HOST)
-    ),
     "task.networks.driver_options": build(
         lambda s: s.task.networks.add(target="front", driver_options={"a": "b"})
     ),
-    "task.networks": build(lambda s: s.task.networks.add(target="bridge")),
     "task.networks.aliases": build(lambda s: s.task.networks.add(target="none", aliases=["a"])),
     "task.log_driver.name": build(
         lambda s: s.task.log_driver.MergeFrom(specs_pb2.LogDriver(name="syslog"))
@@ -68,15 +64,6 @@ def test_a_field_without_effect_is_refused(field: str, spec: Spec) -> None:
         refuse_not_yet(spec)
     assert (refused.value.code, refused.value.field) == (Code.UNSUPPORTED, field)
     assert refused.value.why
-
-
-def test_a_network_in_clear_is_not_called_encrypted() -> None:
-    spec = specs_pb2.NetworkSpec(driver="overlay")
-    refuse_network_not_yet(spec)
-    spec.driver_options["encrypted"] = ""
-    with pytest.raises(SwarmError, match="in clear") as refused:
-        refuse_network_not_yet(spec)
-    assert (refused.value.code, refused.value.field) == (Code.UNSUPPORTED, "driver_options")
 
 
 def test_what_has_an_effect_passes() -> None:

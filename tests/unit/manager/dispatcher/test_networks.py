@@ -9,13 +9,15 @@ import pytest
 from api import states
 from api.v1 import dispatcher_pb2, network_pb2, objects_pb2, specs_pb2
 from manager.dispatcher.assignments import Assignments
-from manager.dispatcher.catalogue import Catalogue
+from manager.dispatcher.catalogue import ENDPOINT, Catalogue, Key
 from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.rests import OVERDUE, PERIOD, Rests
 from manager.state.changes import Change, StoredObject, batch, copy, create, delete, update
 from tests.sim.control.known import KnownNetworks, item_of, right
 from tests.support.builders import DOWN, READY, cluster, join, network, node, publish, service, task
 from tests.support.sealed_store import SealedStore
+from worker.network_book import Book
+from worker.survey import digests
 
 Message = dispatcher_pb2.AssignmentsMessage
 Network = objects_pb2.Network
@@ -52,7 +54,11 @@ class Station:
         self.catalogue = Catalogue(self.store)
         self.streams: dict[str, Assignments] = {}
         self.known: dict[str, KnownNetworks] = {}
+        self.told: dict[str, NodeNetworks] = {}
+        self.books: dict[str, Book] = {}
         self.heard: dict[str, list[Any]] = {}
+        self.confirm: dict[str, bool] = {}
+        self.networks: dict[str, NodeNetworks] = {}
         self.catalogue.begin()
         for each in (cluster(), *objects):
             self.write(create(each))
@@ -61,7 +67,9 @@ class Station:
         networks = NodeNetworks(self.catalogue)
         stream = Assignments(node_id, lambda _: None, networks)
         networks.heard = lambda keys: stream.observe_networks(keys, 0.0)
+        self.networks[node_id] = networks
         self.streams[node_id], self.known[node_id] = stream, KnownNetworks()
+        self.told[node_id], self.books[node_id] = networks, Book()
         self._hear(node_id, stream.complete(self.store.tasks_of_node(node_id), self.store.version))
 
     def write(self, *changes: Change) -> None:
@@ -87,9 +95,11 @@ class Station:
             self._hear(node_id, stream.flush(self.store.version))
 
     def _hear(self, node_id: str, messages: list[Message]) -> None:
+        self.confirm[node_id] = any(each.confirm for each in messages)
         self.heard[node_id] = [change for each in messages for change in each.changes]
         for each in messages:
             self.known[node_id].follow(each)
+            self.books[node_id].follow(each)
 
     def names(self, node_id: str) -> list[str]:
         return sorted(":".join(key) for key in self.known[node_id].items)
@@ -97,6 +107,8 @@ class Station:
     def agrees(self) -> None:
         for node_id, known in self.known.items():
             assert known.items == right(self.store, node_id)
+            # By this `network check` finds out whether a node knows what it was told.
+            assert self.told[node_id].digests() == digests(self.books[node_id])
 
 
 def front_and_back() -> Station:
@@ -129,6 +141,31 @@ def test_a_node_hears_of_the_networks_of_its_tasks_whole_and_of_no_other() -> No
     station.agrees()
 
 
+def test_a_container_that_is_no_task_is_found_by_its_own_names() -> None:
+    station = front_and_back()
+    station.open("n1")
+    place = objects_pb2.Task(id="p1", node_id="n2", desired_state=states.RUNNING)
+    place.status.state = states.ASSIGNED
+    place.spec.attachment.container_id = "0123456789abcdef"
+    place.spec.attachment.name, place.spec.attachment.hostname = "box", "boxhost"
+    place.networks.add(network_id="front", addresses=["10.0.1.9/24"], aliases=["guest"])
+    station.write(create(place))
+    station.flush()
+    told = station.known["n1"].items["endpoint", "front", "p1"]
+    assert told == network_pb2.NetworkEndpoint(
+        network_id="front",
+        task_id="p1",
+        name="box",
+        addresses=["10.0.1.9/24"],
+        aliases=["0123456789ab", "guest"],
+        node_id="n2",
+        hostname="boxhost",
+    )
+    station.change(Task, "p1", lambda t: setattr(t.status, "state", states.COMPLETE))
+    station.flush()
+    assert "endpoint:front:p1" not in station.names("n1")
+
+
 def test_what_is_told_of_each() -> None:
     station = front_and_back()
     station.change(Task, "t2", lambda t: setattr(t.status, "state", states.RUNNING))
@@ -159,6 +196,24 @@ def test_what_is_told_of_each() -> None:
     )
 
 
+def test_a_node_is_told_by_which_key_it_and_others_encrypt() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def with_key(node: objects_pb2.Node) -> None:
+        node.description.wireguard_key, node.description.wireguard_port = b"k", 51821
+        node.description.wireguard_address = "fd53::1"
+
+    for node_id in ("n1", "n2"):
+        station.change(Node, node_id, with_key)
+    station.flush()
+    for node_id in ("n1", "n2"):
+        peer = station.known["n1"].items["peer", node_id]
+        assert isinstance(peer, network_pb2.NetworkPeer)
+        assert (peer.wireguard_key, peer.wireguard_port) == (b"k", 51821)
+        assert peer.wireguard_address == "fd53::1"
+
+
 def test_everybody_hears_of_the_ingress_network_and_of_what_is_published() -> None:
     station = front_and_back()
     station.open("n1")
@@ -185,6 +240,35 @@ def test_everybody_hears_of_the_ingress_network_and_of_what_is_published() -> No
     station.agrees()
 
 
+def test_ports_are_told_in_a_service_s_own_networks_too() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def publish_two(of: Service) -> None:
+        of.endpoint.ports.add(target_port=80, published_port=8080)
+        of.endpoint.ports.add(target_port=53, mode=specs_pb2.PortConfig.PUBLISH_MODE_HOST)
+
+    station.change(Service, "web", publish_two)
+    station.flush()
+    told = station.known["n1"].items["service", "front", "web"]
+    assert isinstance(told, network_pb2.NetworkService)
+    assert [port.target_port for port in told.ports] == [80, 53]
+
+
+def test_a_service_may_be_sticky_in_each_of_its_networks() -> None:
+    station = front_and_back()
+    station.open("n1")
+
+    def stick(of: Service) -> None:
+        of.spec.endpoint.sticky = specs_pb2.EndpointSpec.STICKY_SOURCE_IP
+
+    station.change(Service, "web", stick)
+    station.flush()
+    told = station.known["n1"].items["service", "front", "web"]
+    assert isinstance(told, network_pb2.NetworkService)
+    assert told.sticky
+
+
 def _found(station: Station, kind: type[Any], object_id: str) -> Any:
     found = station.store.get(kind, object_id)
     assert found is not None
@@ -203,6 +287,39 @@ def test_an_endpoint_serves_no_more_before_its_task_is_to_stop() -> None:
     assert (second.task.id, second.task.desired_state) == ("t1", states.SHUTDOWN)
     (only,) = station.heard["n2"]
     assert only.endpoint.task_id == "t1"
+
+
+def test_a_node_leads_to_an_endpoint_until_it_has_confirmed_that_it_serves_no_more() -> None:
+    station = front_and_back()
+    station.change(Task, "t1", lambda t: setattr(t.status, "state", states.RUNNING))
+    station.open("n2")
+    assert station.confirm["n2"], "it may know other things from before"
+    networks, key = station.networks["n2"], [Key(ENDPOINT, "front", "t1")]
+    begun = station.store.version
+    assert networks.may_lead([Key(ENDPOINT, "front", "t2")], begun - 1)
+    assert not networks.may_lead([Key(ENDPOINT, "front", "t2")], begun)
+    assert networks.may_lead(key, begun)
+    station.change(Task, "t1", lambda t: setattr(t, "desired_state", states.SHUTDOWN))
+    assert networks.may_lead(key, station.store.version), "it is about to be told"
+    station.flush()
+    told = station.store.version
+    assert station.confirm["n2"]
+    assert networks.may_lead(key, told - 1)
+    assert not networks.may_lead(key, told)
+    station.change(Service, "web", lambda s: s.endpoint.virtual_ips.pop())
+    station.flush()
+    assert not station.confirm["n2"], "nothing waits for that"
+    assert not networks.may_lead(key, told)
+
+
+def test_an_unhealthy_task_serves_no_more_before_its_node_stops_it() -> None:
+    station = front_and_back()
+    station.change(Task, "t2", lambda t: setattr(t.status, "state", states.RUNNING))
+    station.open("n1")
+    station.change(Task, "t2", lambda t: setattr(t.status.container, "health", states.UNHEALTHY))
+    station.flush()
+    (change,) = station.heard["n1"]
+    assert (change.endpoint.task_id, change.endpoint.serving) == ("t2", False)
 
 
 def test_a_task_comes_after_what_it_needs_and_goes_before() -> None:
@@ -368,3 +485,16 @@ def test_what_rests_for_too_long_is_complained_of_now_and_then() -> None:
 
     moments = [0.0, OVERDUE - 1, OVERDUE, OVERDUE + 1, 2 * OVERDUE]
     assert [look(now) for now in moments] == [False, False, True, False, True]
+
+
+def test_who_knows_something_else_has_another_digest() -> None:
+    station = front_and_back()
+    station.open("n1")
+    before = station.told["n1"].digests()
+    assert before == digests(station.books["n1"])
+    station.change(Node, "n2", lambda each: setattr(each.status, "address", "192.0.2.9"))
+    after = station.told["n1"].digests()
+    assert {key for key in after if after[key] != before.get(key)} == {""}
+    assert after != digests(station.books["n1"])
+    station.flush()
+    station.agrees()

@@ -554,3 +554,93 @@ def test_an_address_is_free_once_every_node_that_is_up_has_confirmed() -> None:
             await holds(b.store, b.hub, free)
 
     run(scenario)
+
+
+def running(task_id: str, node_id: str, address: str) -> objects_pb2.Task:
+    made = task(task_id, "web", node_id=node_id, state=states.RUNNING)
+    made.networks.add(network_id="front", addresses=[address])
+    return made
+
+
+def front() -> list[StoredObject]:
+    """A network with a task of `web` on n1, and another on n2."""
+    made = network("front", "10.0.1.0/24")
+    made.vni = 4097
+    made.pools.add(subnet="10.0.1.0/24", gateway="10.0.1.1")
+    nodes = [node("n1"), node("n2")]
+    for each in nodes:
+        each.status.address = "192.0.2.1"
+    tasks = [running("t1", "n1", "10.0.1.3/24"), running("t2", "n2", "10.0.1.4/24")]
+    return [made, *nodes, service("web"), *tasks]
+
+
+async def drained(stream: Any) -> str:
+    """The task of which that is said next."""
+    while True:
+        for change in (await read(stream)).changes:
+            if change.HasField("drained"):
+                return str(change.drained.task_id)
+
+
+def test_a_task_is_drained_once_every_node_has_confirmed_that_it_serves_no_more() -> None:
+    async def scenario() -> None:
+        async with bench(*front()) as b:
+            calls, streams = {}, {}
+            for name in ("n1", "n2"):
+                calls[name], session_id = await b.register(name)
+                streams[name] = b.assignments(name, session_id)
+                first = await read(streams[name])
+                assert first.confirm
+                await b.heartbeat(name, session_id, applied=first.version)
+                calls[name] = session_id
+            stop = lambda t: setattr(t, "desired_state", states.SHUTDOWN)  # noqa: E731
+            await b.change(objects_pb2.Task, "t1", stop)
+            for name in ("n1", "n2"):
+                told = await read(streams[name])
+                while not told.confirm:  # n1 may have yet to hear of n2
+                    told = await read(streams[name])
+                await b.heartbeat(name, calls[name], applied=told.version)
+            assert await drained(streams["n1"]) == "t1"
+            # Whoever comes anew, as to a new leader, hears it again.
+            again = b.assignments("n1", calls["n1"])
+            assert await drained(again) == "t1"
+
+    run(scenario)
+
+
+def test_nodes_that_are_down_hold_up_no_task() -> None:
+    async def scenario() -> None:
+        async with bench(*front()) as b:
+            _call, session_id = await b.register("n1")
+            stream = b.assignments("n1", session_id)
+            await b.change(
+                objects_pb2.Task, "t1", lambda t: setattr(t, "desired_state", states.SHUTDOWN)
+            )
+            message = await read(stream)
+            while not any(c.HasField("task") and c.task.desired_state for c in message.changes):
+                message = await read(stream)
+            await b.heartbeat("n1", session_id, applied=b.store.version)
+            await b.change(objects_pb2.Node, "n2", lambda n: setattr(n.status, "state", DOWN))
+            assert await drained(stream) == "t1"
+
+    run(scenario)
+
+
+def test_who_did_not_confirm_before_a_task_ended_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        async with bench(*front()) as b:
+            _call, session_id = await b.register("n1")
+            stream = b.assignments("n1", session_id)
+            await read(stream)
+            stop = lambda t: setattr(t, "desired_state", states.SHUTDOWN)  # noqa: E731
+            await b.change(objects_pb2.Task, "t1", stop)
+            await read(stream)
+            over = lambda t: setattr(t.status, "state", states.SHUTDOWN)  # noqa: E731
+            await b.change(objects_pb2.Task, "t1", over)
+            await read(stream)
+            assert "task t1 ended before these nodes confirmed" in caplog.text
+            assert caplog.text.rstrip().endswith("n1, n2")
+
+    run(scenario)

@@ -75,7 +75,7 @@ def test_a_volume_comes_before_its_task_and_goes_after_it() -> None:
     desk = Desk(volume("data", ("n1", 1)), volume("late", ("n1", 2), releasing=True))
     stream = Assignments("n1", lambda _: None, no_networks(), volumes=desk.node)
     holder = given(task("t1", node_id="n1"), "data", 1)
-    complete, late = stream.complete([holder], 7, desk.volumes.values())
+    complete, late = stream.complete([holder], 7, volumes=desk.volumes.values())
     assert [each.WhichOneof("item") for each in complete.changes] == ["volume", "task"]
     assert said(list(late.changes)) == [("remove", "late", 2)]
     assert (complete.version, late.version) == (0, 7), "nothing counts as applied before"

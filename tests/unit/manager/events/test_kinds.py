@@ -76,8 +76,16 @@ def restarted(iteration: int) -> objects_pb2.Service:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        (service(1), service(3), {"replicas.old": "1", "replicas.new": "3"}),
-        (service(), service(image="app:2"), {"image.old": "app:1", "image.new": "app:2"}),
+        (
+            service(1),
+            service(3),
+            {"replicas.old": "1", "replicas.new": "3", "changed": "replicated.replicas"},
+        ),
+        (
+            service(),
+            service(image="app:2"),
+            {"image.old": "app:1", "image.new": "app:2", "changed": "task.container.image"},
+        ),
         (service(), rollout(Status.STATE_UPDATING), {"updatestate.new": "updating"}),
         (
             rollout(Status.STATE_UPDATING),
@@ -103,9 +111,16 @@ def test_what_an_update_of_a_service_tells(
     assert told(old, new) == [("service", "update", {"name": "web", **expected})]
 
 
-def test_an_update_of_a_service_is_told_though_nothing_in_it_has_a_name() -> None:
-    changed = after(service(), lambda s: s.spec.task.container.env.append("A=b"))
-    assert told(service(), changed) == [("service", "update", {"name": "web"})]
+def test_parts_of_a_spec_that_changed_are_named_and_not_shown() -> None:
+    def change(service: objects_pb2.Service) -> None:
+        service.spec.task.container.env.append("PASSWORD=x")
+        service.spec.annotations.labels["tier"] = "front"
+        service.spec.update.delay.seconds = 3
+        service.spec.rollback.SetInParent()
+
+    parts = "annotations.labels,task.container.env,update.delay,rollback"
+    expected = {"name": "web", "changed": parts}
+    assert told(service(), after(service(), change)) == [("service", "update", expected)]
 
 
 def test_notes_of_the_swarms_own_are_no_news() -> None:
@@ -143,7 +158,11 @@ def manager(*, leader: bool, reachable: bool = True) -> objects_pb2.Node:
         (
             node(),
             node(availability=builders.DRAIN),
-            {"availability.old": "active", "availability.new": "drain"},
+            {
+                "availability.old": "active",
+                "availability.new": "drain",
+                "changed": "availability",
+            },
         ),
         (
             node(),
@@ -166,7 +185,11 @@ def manager(*, leader: bool, reachable: bool = True) -> objects_pb2.Node:
             },
         ),
         (node(), manager(leader=False), None),
-        (node(), after(node(), lambda n: n.spec.annotations.labels.update(disk="ssd")), {}),
+        (
+            node(),
+            after(node(), lambda n: n.spec.annotations.labels.update(disk="ssd")),
+            {"changed": "annotations.labels"},
+        ),
         (node(), after(node(), lambda n: n.description.engine.labels.update(a="b")), {}),
     ],
 )
@@ -297,7 +320,11 @@ def locked(key: bytes) -> objects_pb2.Cluster:
     [
         (cluster(), cluster(worker_token="W2"), {"token.worker": "rotated"}),  # noqa: S106
         (cluster(), cluster(manager_token="M2"), {"token.manager": "rotated"}),  # noqa: S106
-        (cluster(), locked(b"K1"), {"autolock.old": "false", "autolock.new": "true"}),
+        (
+            cluster(),
+            locked(b"K1"),
+            {"autolock.old": "false", "autolock.new": "true", "changed": "autolock"},
+        ),
         (locked(b"K1"), locked(b"K2"), {"unlockkey": "rotated"}),
         (
             cluster(),
@@ -309,7 +336,11 @@ def locked(key: bytes) -> objects_pb2.Cluster:
             cluster(certificate_pem=b"R2"),
             {"rootca": "rotated"},
         ),
-        (cluster(), after(cluster(), lambda c: setattr(c.spec, "max_snapshots", 3)), {}),
+        (
+            cluster(),
+            after(cluster(), lambda c: setattr(c.spec, "max_snapshots", 3)),
+            {"changed": "max_snapshots"},
+        ),
         (cluster(), after(cluster(), lambda c: c.root_ca.former.add()), None),
     ],
 )

@@ -74,6 +74,16 @@ def test_single_tasks_of_many_services_spread_too() -> None:
     assert sorted(Counter(placed(driver).values()).values()) == [3, 3, 3]
 
 
+def test_a_container_in_a_network_is_no_load_of_its_node() -> None:
+    places = [task(f"p{n}", "", 0, node_id="n1") for n in range(2)]
+    for place in places:
+        place.spec.attachment.container_id = "c1"
+    other = task("old", "db", node_id="n2")
+    driver = LoopDriver(SchedulerLoop(), node("n1"), node("n2"), other, *places, pending("a"))
+    driver.run()
+    assert placed(driver)["a"] == "n1"
+
+
 def test_a_task_changed_while_its_assignment_is_on_its_way_is_not_decided_twice() -> None:
     driver = LoopDriver(SchedulerLoop(), node("n1"), pending("a"))
     (stale,) = driver.decide().batches

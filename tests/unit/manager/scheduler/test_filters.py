@@ -9,6 +9,7 @@ from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import (
     AvailabilityFilter,
     ControllerFilter,
+    EncryptionFilter,
     NetworkFilter,
     PlatformFilter,
     ReadyFilter,
@@ -122,6 +123,21 @@ def with_drivers(*drivers: str) -> NodeInfo:
     return info(described)
 
 
+def in_encrypted() -> objects_pb2.Task:
+    made = in_network("overlay")
+    made.networks[0].encrypted = True
+    return made
+
+
+def encrypting(key: bytes = b"\1", missing: str = "") -> NodeInfo:
+    described = node("n")
+    described.description.wireguard_key = key
+    described.description.encrypted_by = "wireguard-go 1" if key else ""
+    described.description.encryption_missing = missing
+    return info(described)
+
+
+SECRET = in_encrypted()
 ONE_GPU = GenericResource(kind="gpu", ids=["u1"])
 RACK_A = choosy(constraints=["node.labels.rack==a", "node.id!=x"])
 AT_MOST_2 = choosy(max_replicas_per_node=2)
@@ -152,6 +168,9 @@ WEB_ON_1 = publishing((80, ANY, "10.0.0.1"))
         (NetworkFilter(), in_network("overlay"), with_drivers(), True),
         (NetworkFilter(), in_network("overlay"), with_drivers("bridge", "overlay"), True),
         (NetworkFilter(), in_network("overlay"), with_drivers("bridge"), False),
+        (EncryptionFilter(), in_network("overlay"), with_drivers("overlay"), None),
+        (EncryptionFilter(), SECRET, with_drivers("overlay"), False),
+        (EncryptionFilter(), SECRET, encrypting(), True),
         (PlatformFilter(), PLAIN, info(node("n")), None),
         (PlatformFilter(), ARM_ONLY, info(node("n")), False),
         (PlatformFilter(), ARM_ONLY, info(node("n", architecture="aarch64")), True),
@@ -273,6 +292,13 @@ def test_explanations(each: Filter, asking: objects_pb2.Task, one: str, three: s
     assert each.explain([BARE, BUSY, BUSY]).endswith(three)
 
 
+def test_what_keeps_nodes_from_encrypting() -> None:
+    each = EncryptionFilter()
+    each.enabled(SECRET)
+    refused = [encrypting(b"", "no WireGuard"), encrypting(b"", "no WireGuard")]
+    assert each.explain(refused) == "no encryption on 2 nodes: no WireGuard"
+
+
 def test_each_constraint_says_how_many_nodes_it_keeps_away() -> None:
     each = ConstraintFilter()
     each.enabled(choosy(constraints=["node.labels.rack==a", "node.labels.disk==ssd"]))
@@ -301,7 +327,8 @@ def test_order() -> None:
     names = [each.name for each in default_filters(Volumes())]
     assert names == [
         *("ready", "availability", "constraint", "platform", "controller"),
-        *("network", "volume", "cpu", "memory", "generic", "host port", "max replicas"),
+        *("network", "encryption", "volume", "cpu", "memory", "generic", "host port"),
+        "max replicas",
     ]
 
 
@@ -340,6 +367,9 @@ def test_order() -> None:
             with_drivers("overlay"),
             "needs macvlan; macvlan missing",
         ),
+        (EncryptionFilter(), SECRET, encrypting(), "wireguard-go 1"),
+        (EncryptionFilter(), SECRET, encrypting(b"", "no kernel has it"), "none: no kernel has it"),
+        (EncryptionFilter(), SECRET, with_drivers(), "none: the node says nothing of it"),
     ],
 )
 def test_each_verdict_has_its_numbers(

@@ -97,6 +97,8 @@ def test_needs_tell_apart_what_filters_tell_apart() -> None:
     others.append(task("c", "other", spec=specs[5]))
     ported = task("d")
     ported.host_ports.add(published_port=80, target_port=80)
-    needs = {plain, needs_of(ported), *map(needs_of, others)}
-    assert len(needs) == 11
+    secret = task("e")
+    secret.networks.add(network_id="front", encrypted=True)
+    needs = {plain, needs_of(secret), needs_of(ported), *map(needs_of, others)}
+    assert len(needs) == 12
     assert needs_of(task("z", "other", 9, spec=task_spec("other"))) == plain

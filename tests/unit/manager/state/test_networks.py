@@ -98,6 +98,16 @@ def test_tasks_that_run_on_keep_their_network_and_those_that_end_do_not() -> Non
         ({"mode": Port.PUBLISH_MODE_HOST}, {}, False),
         ({}, {"mode": Port.PUBLISH_MODE_HOST}, False),
         ({"mode": Port.PUBLISH_MODE_HOST}, {"mode": Port.PUBLISH_MODE_HOST}, True),
+        ({"host_ip": "10.0.0.5"}, {}, False),
+        ({}, {"host_ip": "10.0.0.5"}, False),
+        ({"host_ip": "10.0.0.5"}, {"host_ip": "10.0.0.6"}, True),
+        ({"host_ip": "fd00::5"}, {"host_ip": "fd00:0::5"}, False),
+        ({"host_ip": "10.0.0.5"}, {"host_ip": "0.0.0.0"}, False),  # noqa: S104
+        (
+            {"host_ip": "10.0.0.5"},
+            {"host_ip": "10.0.0.5", "mode": Port.PUBLISH_MODE_HOST},
+            False,
+        ),
     ],
 )
 def test_a_port_on_every_node_excludes_all_others(
@@ -106,6 +116,17 @@ def test_a_port_on_every_node_excludes_all_others(
     of = store(publishing("web", 8080, **one))
     refused = refusal(of, create(publishing("shop", 8080, **other)))
     assert (refused is None) == passes
+
+
+def test_a_port_that_is_to_answer_on_more_addresses_may_be_another_s_by_then() -> None:
+    of = store(
+        publishing("web", 8080, host_ip="10.0.0.5"), publishing("shop", 8080, host_ip="10.0.0.6")
+    )
+    wider = changed(of, "web", lambda s: s.spec.endpoint.ports[0].ClearField("host_ip"))
+    refused = refusal(of, update(wider))
+    assert refused is not None
+    assert "8080/tcp" in refused.what
+    assert "service shop has 10.0.0.6:8080/tcp" in refused.why
 
 
 def test_a_chosen_port_counts_and_so_does_one_that_an_update_may_go_back_to() -> None:

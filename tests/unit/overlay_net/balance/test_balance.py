@@ -14,6 +14,7 @@ from overlay_net.balance.shell import Balance, Sandbox
 from overlay_net.balance.views import View, view
 from overlay_net.nft import LibNft
 from tests.support import wires
+from tests.support.backends import gathered
 from tests.support.wires import Wires
 
 pytestmark = pytest.mark.root
@@ -69,7 +70,7 @@ def told(serving: Collection[str], stopping: Collection[str] = (), *, sticky: bo
                 service_id="s", name="web", virtual_ips=[VIP, VIP6], sticky=sticky
             )
         ],
-        [
+        gathered(
             network_pb2.NetworkEndpoint(
                 task_id=name,
                 service_id="s",
@@ -77,7 +78,7 @@ def told(serving: Collection[str], stopping: Collection[str] = (), *, sticky: bo
                 serving=name in serving,
             )
             for name in (*serving, *stopping)
-        ],
+        ).backends(),
     )
 
 
@@ -218,3 +219,16 @@ def test_a_container_that_left_a_network_loses_its_services(group: Group) -> Non
     group.balance.apply(without, {"net": told("a")})
     listing = group.nft.ask(group.client, "list ruleset")
     assert "s-web" not in str(listing)
+
+
+def test_a_table_that_somebody_flushed_is_made_whole_by_the_next_change(group: Group) -> None:
+    group.tell("ab")
+    group.nft.run(group.client, "flush ruleset\n")
+    group.tell("bc")
+    assert group.answers(4) == {"b": 2, "c": 2}
+
+
+def test_a_service_that_becomes_sticky_and_back(group: Group) -> None:
+    for sticky, tasks in ((False, 2), (True, 1), (False, 2)):
+        group.tell("ab", sticky=sticky)
+        assert len(group.answers(4)) == tasks

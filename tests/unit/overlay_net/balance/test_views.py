@@ -1,16 +1,18 @@
+from collections.abc import Collection
+from typing import Any
+
 from api.v1 import network_pb2, specs_pb2
 from overlay_net.balance import views
 from overlay_net.balance.views import Service, View
+from tests.support.backends import gathered
 
 Service_ = network_pb2.NetworkService
 Endpoint = network_pb2.NetworkEndpoint
 
 
 def service(name: str = "web", **more: object) -> Service_:
-    made = Service_(service_id=name, name=name, virtual_ips=["10.0.1.2", "fd00::2"])
-    for key, value in more.items():
-        setattr(made, key, value)
-    return made
+    words: dict[str, Any] = {"virtual_ips": ["10.0.1.2", "fd00::2"]} | more
+    return Service_(service_id=name, name=name, **words)
 
 
 def endpoint(number: int, *, serving: bool = True, node: str = "n1", of: str = "web") -> Endpoint:
@@ -22,8 +24,12 @@ def endpoint(number: int, *, serving: bool = True, node: str = "n1", of: str = "
     )
 
 
+def viewed(services: list[Service_], endpoints: list[Endpoint], lost: Collection[str] = ()) -> View:
+    return views.view(services, gathered(endpoints, lost).backends())
+
+
 def test_those_that_serve_get_connections_and_the_rest_is_alive() -> None:
-    found = views.view([service()], [endpoint(12), endpoint(11), endpoint(13, serving=False)])
+    found = viewed([service()], [endpoint(12), endpoint(11), endpoint(13, serving=False)])
     assert found.services == (
         Service(
             "web",
@@ -36,18 +42,18 @@ def test_those_that_serve_get_connections_and_the_rest_is_alive() -> None:
 
 
 def test_tasks_of_a_lost_node_are_gone_whatever_is_said_of_them() -> None:
-    found = views.view([service()], [endpoint(11), endpoint(12, node="n2")], lost={"n2"})
+    found = viewed([service()], [endpoint(11), endpoint(12, node="n2")], lost={"n2"})
     assert found.services[0].serving == ("10.0.1.11", "fd00::11")
     assert found.living == {"10.0.1.11", "fd00::11"}
 
 
 def test_dnsrr_and_services_without_an_address_have_no_rules() -> None:
     dnsrr = service("a", mode=specs_pb2.EndpointSpec.MODE_DNSRR)
-    assert views.view([dnsrr, Service_(service_id="b", name="b")], []).services == ()
+    assert viewed([dnsrr, Service_(service_id="b", name="b")], []).services == ()
 
 
 def test_both_families_lead_to_one_chain() -> None:
-    content = views.content([views.view([service()], [endpoint(11)])], "t1")
+    content = views.content([viewed([service()], [endpoint(11)])], "t1")
     (name,) = content.chains
     assert name.startswith("s-web-")
     assert content.elements == {
@@ -57,7 +63,7 @@ def test_both_families_lead_to_one_chain() -> None:
 
 
 def test_containers_do_not_all_begin_with_the_same_task() -> None:
-    view = views.view([service()], [endpoint(n) for n in range(10, 20)])
+    view = viewed([service()], [endpoint(n) for n in range(10, 20)])
     rules = {str(views.content([view], f"task{n}").chains) for n in range(20)}
     assert len(rules) > 4
     sticky = View(
@@ -67,6 +73,22 @@ def test_containers_do_not_all_begin_with_the_same_task() -> None:
 
 
 def test_names_of_services_are_made_fit_for_chains() -> None:
-    (name,) = views.content([views.view([service("a.b/ü" + "x" * 90)], [])], "t").chains
+    (name,) = views.content([viewed([service("a.b/ü" + "x" * 90)], [])], "t").chains
     assert name.startswith("s-a_b__xxx")
     assert len(name) < 64
+
+
+def test_a_view_made_of_another_shares_what_has_not_changed() -> None:
+    services = [service("web"), service("db", virtual_ips=["10.0.1.3"])]
+    endpoints = [endpoint(11), endpoint(21, of="db")]
+    before = viewed(services, endpoints)
+    now = views.view(services, gathered([*endpoints, endpoint(22, of="db")]).backends(), before)
+    assert now.services[0] is before.services[0]
+    found = views.difference(before, now)
+    assert (found.gone, found.fresh) == ((before.services[1],), (now.services[1],))
+    assert views.difference(now, before).dead == {"10.0.1.22", "fd00::22"}
+
+
+def test_no_two_services_share_a_chain() -> None:
+    services = [service("web"), service("web", virtual_ips=["10.0.1.3"])]
+    assert len(views.content([viewed(services, [])], "t").chains) == 2

@@ -4,12 +4,11 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2
+from overlay_net.encrypt.ends import address_of
 from overlay_net.fabric.networks import Ground, NetworkForm, form
 from overlay_net.fabric.picture import Bridge, On, Tunnel
 
-GROUND = Ground(
-    "10.99.0.1", {"10.99.0.1": 1500, "eth0": 1500, "10.8.0.1": 1420, "fd99::1": 9000, "eth1": 9000}
-)
+GROUND = Ground("10.99.0.1", {"10.99.0.1": 1500, "eth0": 1500, "fd99::1": 9000, "eth1": 9000})
 ME = network_pb2.NetworkPeer(node_id="me", data_path_address="10.99.0.1")
 
 
@@ -58,10 +57,13 @@ def test_an_overlay_is_a_tunnel() -> None:
 def test_an_encrypted_overlay_is_never_in_clear() -> None:
     error = refusal(driver="overlay", vni=4097, encrypted=True)
     assert error.code is Code.REFUSED
-    me = network_pb2.NetworkPeer(wireguard_address="10.8.0.1")
-    made = form(network_pb2.NodeNetwork(vni=4097, encrypted=True), GROUND, me)
-    assert made.tunnel is not None
-    assert (made.tunnel.local, made.tunnel.mtu) == ("10.8.0.1", 1370)
+    end = address_of("me")
+    me = network_pb2.NetworkPeer(node_id="me", wireguard_key=bytes(32), wireguard_address=end)
+    for address, mtu in (("10.99.0.1", 1370), ("fd99::1", 8850)):
+        ground = Ground(address, GROUND.mtus)
+        made = form(network_pb2.NodeNetwork(vni=4097, encrypted=True), ground, me)
+        assert made.tunnel is not None
+        assert (made.tunnel.local, made.tunnel.mtu) == (end, mtu)
 
 
 def test_a_bridge_has_the_gateways_of_its_pools() -> None:

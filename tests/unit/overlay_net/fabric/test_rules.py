@@ -14,7 +14,10 @@ def test_each_subnet_has_its_way_out_and_none_to_another_bridge() -> None:
         ]
     )
     assert written.startswith(text([]))
-    assert 'iifname { "swb-a", "swb-b" } oifname { "swb-a", "swb-b" } drop' in written
+    assert (
+        'iifname { "swb-a", "swb-b" } oifname { "swb-a", "swb-b" } ct status & dnat == 0 drop'
+        in written
+    )
     assert 'ip saddr 10.5.0.0/24 oifname != "swb-a" masquerade' in written
     assert 'ip6 saddr fd05::/64 oifname != "swb-a" masquerade' in written
     assert "10.6.0.0" not in written

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2, specs_pb2
+from overlay_net.encrypt.ends import address_of
 from overlay_net.fabric.drawing import Host
 from overlay_net.fabric.hardware import hardware_address
 from overlay_net.fabric.networks import Ground
@@ -203,14 +204,22 @@ def test_an_encrypted_network_reaches_by_encrypted_ends_alone() -> None:
     secret = network("front", 4097, "10.0.1.0/24", encrypted=True)
     wanted = told(secret, endpoint("front", "t", OTHER, "10.0.1.5/24"))
     assert wanted.picture(HOST).entries == {}
-    assert wanted.refused["front"].code is Code.REFUSED
-    host = dataclasses.replace(HOST, ground=Ground("10.99.0.1", {"10.8.0.1": 1420}))
-    wanted.put_peer(network_pb2.NetworkPeer(node_id=ME, wireguard_address="10.8.0.1"))
-    assert wanted.picture(host).entries == {"vx4097": {}}
-    wanted.put_peer(network_pb2.NetworkPeer(node_id=OTHER, wireguard_address="10.8.0.2"))
-    ends = set(wanted.picture(host).entries["vx4097"].values())
-    assert packed("10.8.0.2") in ends
+    assert "in clear" in wanted.refused["front"].why
+    wanted.guarded = {4097}
+    assert wanted.picture(HOST).entries == {}
+    assert "key" in wanted.refused["front"].why
+    wanted.put_peer(_with_key(ME, address_of(ME)))
+    assert wanted.picture(HOST).entries == {"vx4097": {}}
+    wanted.put_peer(_with_key(OTHER, address_of(ME)))
+    assert wanted.picture(HOST).entries == {"vx4097": {}}, "nobody has another's address"
+    wanted.put_peer(_with_key(OTHER, address_of(OTHER)))
+    ends = set(wanted.picture(HOST).entries["vx4097"].values())
+    assert packed(address_of(OTHER)) in ends
     assert packed("10.99.0.2") not in ends
+
+
+def _with_key(node: str, address: str) -> network_pb2.NetworkPeer:
+    return network_pb2.NetworkPeer(node_id=node, wireguard_key=bytes(32), wireguard_address=address)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ def by(key: str, device: object = "ing0") -> dict[str, Any]:
     return {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": device}}
 
 
+def port(protocol: str, number: object) -> dict[str, Any]:
+    left = {"payload": {"protocol": protocol, "field": "dport"}}
+    return {"match": {"op": "==", "left": left, "right": number}}
+
+
 COUNTER: dict[str, Any] = {"counter": {"packets": 1}}
 ACCEPT: dict[str, Any] = {"accept": None}
 REJECT: dict[str, Any] = {"reject": {}}
@@ -113,15 +118,54 @@ def test_a_rule_that_accepts_less_than_all_is_not_enough() -> None:
     assert "-i" not in found.command.split("&&")[1]
 
 
+def test_a_port_may_be_let_in_by_protocol_and_number() -> None:
+    protocol = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "udp"}}
+    rules = [chain("INPUT", hook="input"), rule("INPUT", protocol, port("udp", 4789), ACCEPT)]
+    need = Need(reached=(("udp", 4789),))
+    assert findings(Host(ruleset=rules), need) == []
+    (found,) = findings(Host(ruleset=rules[:1]), need)
+    assert found.incoming
+    from_one = {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}}}
+    narrow = [rules[0], rule("INPUT", from_one, port("udp", 4789), ACCEPT)]
+    assert findings(Host(ruleset=narrow), need) == [found]
+
+
+XT: dict[str, Any] = {"xt": {"type": "match", "name": "conntrack"}}
+IS_UDP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "udp"}}
+IS_TCP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "passes"),
+    [
+        ((IS_UDP, ACCEPT), True),
+        ((COUNTER, ACCEPT), True),
+        ((IS_TCP, ACCEPT), False),
+        ((IS_UDP, XT, ACCEPT), False),
+        ((port("udp", 4789), XT, ACCEPT), False),
+        ((XT, ACCEPT), False),
+    ],
+)
+def test_rules_that_accept_much_and_rules_that_ask_for_more(
+    parts: tuple[dict[str, Any], ...], passes: bool
+) -> None:
+    rules = [chain("INPUT", hook="input"), rule("INPUT", *parts)]
+    found = findings(Host(ruleset=rules), Need(reached=(("udp", 4789),)))
+    assert (found == []) is passes
+    elsewhere = [chain("INPUT", hook="input"), rule("other", *parts)]
+    assert findings(Host(ruleset=elsewhere), Need(reached=(("udp", 4789),))) != []
+
+
+@pytest.mark.parametrize(("name", "mends"), [("my-gate", True), ("x; flush ruleset", False)])
+def test_a_command_is_run_only_if_it_is_what_it_seems(name: str, mends: bool) -> None:
+    (found,) = findings(Host(ruleset=[chain(name, table="mine")]), NEED)
+    assert found.mends is mends
+
+
 def test_iptables_legacy() -> None:
     (found,) = findings(Host(legacy="-P FORWARD DROP\n-A FORWARD -i ing0 -j ACCEPT\n"), NEED)
     assert found.command == "iptables-legacy -I FORWARD -o ing0 -j ACCEPT"
     assert findings(Host(legacy="-P FORWARD ACCEPT\n"), NEED) == []
-
-
-def port(protocol: str, number: object) -> dict[str, Any]:
-    left = {"payload": {"protocol": protocol, "field": "dport"}}
-    return {"match": {"op": "==", "left": left, "right": number}}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import Code, SwarmError
+from api.errors import Code, SwarmError, invalid
 from api.times import seconds_of, timestamp
 from api.v1 import events_pb2
 from swarmctl.cli import following
@@ -84,6 +84,15 @@ def test_what_is_wrong_is_found_before_anything_is_asked(
     assert result.code == code
     assert said in result.err
     assert daemon.asked("Events") == []
+
+
+def test_a_key_that_the_manager_does_not_know_is_a_matter_of_usage(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    daemon.on("Events", [invalid("filters", "no key 'colour'", why="they are type and name")])
+    result = cli("events", "--filter", "colour=red")
+    assert result.code == 2
+    assert "no key 'colour': they are type and name" in result.err
 
 
 def test_a_gap_is_told_beside_the_events(cli: CommandLine, daemon: ScriptedDaemon) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.times import timestamp
-from api.v1 import control_pb2, objects_pb2, specs_pb2
+from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import ScriptedDaemon
 
@@ -38,6 +38,7 @@ def _known(daemon: ScriptedDaemon) -> None:
     use = control_pb2.NetworkUse(network_id=FRONT, addresses_held=2, addresses=253)
     use.services.add(id="s1", name="web", addresses=["10.0.1.2/24"])
     daemon.on("GetNetworkUse", use)
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse())
 
 
 EVERYTHING = (
@@ -153,8 +154,64 @@ def test_prune(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     assert cli("network", "prune", "--force").out == ""
 
 
-@pytest.mark.parametrize("verb", ["connect", "disconnect"])
-def test_tasks_are_connected_by_their_service(cli: CommandLine, verb: str) -> None:
-    done = cli("network", verb, "front", "box")
-    assert done.code == 1
-    assert "service update --network-" in done.err
+def test_connect_and_disconnect(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    daemon.on("ConnectNetwork", containers_pb2.Container())
+    daemon.on("DisconnectNetwork", containers_pb2.Container())
+    words = ["--alias", "a", "--alias", "b", "--ip", "10.0.1.9", "--ip6", "fd00::9", "front", "box"]
+    assert cli("network", "connect", *words).code == 0
+    assert cli("network", "connect", "front", "box").code == 0
+    assert [(each.key, each.network) for each in daemon.asked("ConnectNetwork")] == [
+        (
+            "box",
+            specs_pb2.NetworkAttachmentSpec(
+                target="front", aliases=["a", "b"], addresses=["10.0.1.9", "fd00::9"]
+            ),
+        ),
+        ("box", specs_pb2.NetworkAttachmentSpec(target="front")),
+    ]
+    assert cli("network", "disconnect", "-f", "front", "box").code == 0
+    assert cli("network", "disconnect", "front", "box").code == 0
+    asked = daemon.asked("DisconnectNetwork")
+    assert [(each.key, each.network, each.force) for each in asked] == [
+        ("box", "front", True),
+        ("box", "front", False),
+    ]
+
+
+def test_a_bridge_is_a_network_of_one_host(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    own = made("own", "3" * 25)
+    own.spec.driver = "bridge"
+    daemon.on("CreateLocalNetwork", own)
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse(networks=[own]))
+    daemon.on("RemoveLocalNetwork", containers_pb2.RemoveLocalNetworkResponse(id=own.id))
+    assert cli("network", "create", "-d", "bridge", "own").out == f"{own.id}\n"
+    assert cli("network", "create", "-d", "bridge", "--scope", "swarm", "all").out == f"{FRONT}\n"
+    assert len(daemon.asked("CreateLocalNetwork")) == len(daemon.asked("CreateNetwork")) == 1
+    rows = [line.split() for line in cli("network", "ls").out.splitlines()]
+    assert ["333333333333", "own", "bridge", "local"] in rows
+    for key, value, shown in (
+        ("driver", "bridge", True),
+        ("scope", "swarm", False),
+        ("type", "builtin", False),
+        ("name", "ow", True),
+        ("id", "4", False),
+        ("label", "a", False),
+        ("dangling", "true", False),
+    ):
+        assert ("own" in cli("network", "ls", "-f", f"{key}={value}").out) == shown, key
+    [inspected] = json.loads(cli("network", "inspect", "own").out)
+    assert inspected["ID"] == own.id
+    box = containers_pb2.Container(id="c1")
+    box.spec.annotations.name = "box"
+    box.networks.add(network_id=own.id, addresses=["10.0.1.2/24"])
+    daemon.on("ListContainers", containers_pb2.ListContainersResponse(containers=[box]))
+    [inspected] = json.loads(cli("network", "inspect", "-v", "own").out)
+    rows = inspected["Use"]["Containers"]
+    assert rows == [{"ID": "c1", "Name": "box", "Addresses": ["10.0.1.2/24"]}]
+    daemon.on("ListNetworks", SwarmError(Code.REFUSED, "this node is not part of a swarm"))
+    assert "own" in cli("network", "ls").out
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse())
+    assert cli("network", "ls").code == 1
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse(networks=[own]))
+    assert cli("network", "rm", "own").out == "own\n"
+    assert daemon.asked("RemoveNetwork") == []

@@ -98,6 +98,32 @@ def test_inspect_for_people_tells_what_the_owner_declared(
     assert {"gpu: u1, u2", "apple: 4", "Engine Label disk: ssd"} <= shown
 
 
+def test_each_rotation_is_another_round(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    before = node(2)
+    before.spec.network_key_round = 4
+    daemon.on("GetNode", before)
+    for flags, number in ((["--rotate-network-key"], 5), (["--availability", "pause"], 4)):
+        assert cli("node", "update", *flags, "x").code == 0
+        assert daemon.asked("UpdateNode")[-1].spec.network_key_round == number
+
+
+def test_inspect_for_people_tells_by_what_a_node_encrypts(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    able, unable = node(2), node(1)
+    able.description.wireguard_key, able.description.wireguard_port = bytes(32), 51820
+    able.description.encrypted_by, able.description.wireguard_address = "wireguard-go 1", "fd53::1"
+    unable.description.encryption_missing = "the kernel has no IPv6"
+    for told, words in (
+        (able, ["Encryption: wireguard-go 1", f"Key: {'A' * 43}=", "Address: fd53::1"]),
+        (able, ["Port: 51820/udp"]),
+        (unable, ["Encryption: none: the kernel has no IPv6"]),
+    ):
+        daemon.on("GetNode", told)
+        lines = cli("node", "inspect", "--pretty", "x").out.splitlines()
+        assert set(words) <= {" ".join(line.split()) for line in lines}
+
+
 def test_self_outside_of_a_swarm(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("Info", host_pb2.InfoResponse())
     result = cli("node", "inspect", "self")

@@ -95,6 +95,7 @@ SERVICE = [
         {"replicated_job": {"max_concurrent": "2", "total_completions": "5"}},
     ),
     ("--endpoint-mode dnsrr", {"endpoint": {"mode": "MODE_DNSRR"}}),
+    ("--sticky source-ip", {"endpoint": {"sticky": "STICKY_SOURCE_IP"}}),
     (
         "--publish 8080:80 -p 8081:80",
         {

@@ -72,6 +72,16 @@ GOOD = [
         "published=80,target=80,source=snat",
         Port(published_port=80, target_port=80, source=Port.SOURCE_SNAT),
     ),
+    (
+        elements.port,
+        "published=80,target=80,host_ip=[fd00:0::5]",
+        Port(published_port=80, target_port=80, host_ip="fd00::5"),
+    ),
+    (
+        elements.port,
+        "target=80,mode=host",
+        Port(target_port=80, mode=Port.PUBLISH_MODE_HOST),
+    ),
     (elements.file_reference, "key", specs_pb2.FileReference(source="key", target="key")),
     (
         elements.file_reference,
@@ -105,6 +115,7 @@ BAD = [
     (elements.port, "nohost:80:80", "no IP address"),
     (elements.port, "published=80", "no target"),
     (elements.port, "target=80,what=1", "no key"),
+    (elements.port, "target=80,host_ip=eth0", "no IP address"),
     (elements.file_reference, "target=/a", "no source"),
     (elements.file_reference, "source=a,x=y", "no key"),
     (elements.network, "name=a,x=y", "no key"),

@@ -47,7 +47,7 @@ LISTS = (
 SPLIT = {f"--{name}-{suffix}" for name in LISTS for suffix in ("add", "rm")}
 NOT_IN_UPDATE = {"--name", "--mode", "--env-file"}
 ONLY_IN_UPDATE = {"--args", "--image", "--force", "--rollback"}
-OURS = {"--wait-timeout"}
+OURS = {"--sticky", "--wait-timeout"}
 
 
 def flags(command: click.Command) -> set[str]:

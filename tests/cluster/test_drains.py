@@ -1,0 +1,66 @@
+"""Tasks are stopped once nobody is led to them any more, and not much later."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.traffic import HEALTH, WEB, Load
+from tests.support.web_client import Client
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+CALLS = r"""
+trap 'exit 0' TERM
+while :; do
+    printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 5 web 80 | grep -q 200 && echo well || echo FAILED
+done
+"""
+"""Asks the service `web` by its virtual address, one time after another, and says how it went."""
+
+
+@pytest.fixture(scope="module")
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+    with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
+        yield made
+
+
+@pytest.fixture
+def front(swarm: Swarm) -> Iterator[str]:
+    swarm.ctl("network", "create", "front")
+    yield "front"
+    swarm.clear()
+    swarm.until(lambda: swarm.ctl("network", "rm", "front", code=None).code == 0, "it is unused")
+
+
+def test_a_rolling_update_fails_no_request(swarm: Swarm, front: str) -> None:
+    flags = ("--network", front, "--publish", "8080:80", *HEALTH)
+    swarm.create("web", *flags, TOOLS, "sh", "-c", WEB, replicas=3)
+    client = Client(swarm)
+    for host in client.hosts:
+        swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
+    swarm.create("inner", "--network", front, TOOLS, "sh", "-c", CALLS, replicas=3)
+    with Load({host: partial(client.get, host) for host in client.hosts}) as load:
+        for order in ("stop-first", "start-first"):
+            before = {task.id for task in swarm.tasks("web")}
+            swarm.ctl("service", "update", "--force", "--update-order", order, "web", timeout=90)
+            assert not before & {task.id for task in swarm.tasks("web") if task.runs}
+            load.goes_on()
+    said = swarm.logs("inner")
+    assert "well" in said
+    assert "FAILED" not in said
+    assert load.failed == []
+
+
+def test_a_node_that_hangs_holds_up_no_stop_for_long(swarm: Swarm) -> None:
+    """It is not declared down before the task is gone: in the lab that takes 15 s."""
+    here = ("--constraint", "node.hostname==w1")
+    swarm.create("web", *here, "--publish", "8080:80", TOOLS, "sh", "-c", OBEDIENT)
+    swarm.lab("daemon", "w2", "pause")
+    try:
+        swarm.ctl("service", "rm", "web")
+        swarm.until(lambda: not swarm.on("web"), "it is gone")
+        assert swarm.nodes()["w2"] != "Down"
+    finally:
+        swarm.lab("daemon", "w2", "resume")

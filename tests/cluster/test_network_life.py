@@ -1,0 +1,224 @@
+"""Requests while tasks, nodes and daemons come and go, and what hosts know afterwards."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support import wires
+from tests.support.cluster import TOOLS, Swarm, a_swarm
+from tests.support.host_dump import dump, mentioning, settled
+from tests.support.traffic import (
+    HEALTH,
+    QUIET,
+    WEB,
+    Load,
+    fails,
+    get,
+    lookup,
+    of,
+    outside,
+)
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+HOSTS = ("m1", "w1", "w2")
+Asks = dict[str, Callable[[], object]]
+
+
+@pytest.fixture(scope="module")
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+    with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
+        yield made
+
+
+@pytest.fixture
+def front(swarm: Swarm) -> Iterator[str]:
+    swarm.ctl("network", "create", "front")
+    yield "front"
+    swarm.clear()
+    swarm.until(lambda: swarm.ctl("network", "rm", "front", code=None).code == 0, "it is unused")
+
+
+def client_on(swarm: Swarm, host: str) -> Callable[[], object]:
+    """A container there; a request of it to the service web, by its name."""
+    here = ("--constraint", f"node.hostname=={host}")
+    swarm.create("client", "--network", "front", *here, TOOLS, "sh", "-c", QUIET)
+    (client,) = swarm.on("client")
+
+    def ask() -> object:
+        for address in lookup(of(client), "web"):
+            return get(of(client), address)
+        raise OSError("there is no such name")
+
+    return ask
+
+
+def through(swarm: Swarm, *hosts: str) -> Asks:
+    """Requests from outside to port 8080 of nodes."""
+
+    def ask(address: str) -> Callable[[], object]:
+        return lambda: get(outside(swarm), address, 8080)
+
+    return {name: ask(swarm.host(name).address) for name in hosts or HOSTS}
+
+
+def until_all_answer(swarm: Swarm, asks: Asks) -> None:
+    for name, ask in asks.items():
+        swarm.until(lambda ask=ask: not fails(ask), f"there is an answer through {name}")  # type: ignore[misc]
+
+
+def web(swarm: Swarm, *flags: str, replicas: int) -> None:
+    """A web server that tells its health, in network front and on port 8080."""
+    more = ("--network", "front", "--publish", "8080:80", *HEALTH, *flags)
+    swarm.create("web", *more, TOOLS, "sh", "-c", WEB, replicas=replicas)
+
+
+def test_scaling_under_load_fails_no_request(swarm: Swarm, front: str) -> None:
+    web(swarm, replicas=2)
+    asks = {**through(swarm), "a container": client_on(swarm, "w1")}
+    until_all_answer(swarm, asks)
+    with Load(asks) as load:
+        for replicas in (5, 2, 4, 1):
+            swarm.ctl("service", "scale", "--detach", f"web={replicas}")
+            swarm.until_runs("web", replicas)
+            swarm.until(lambda n=replicas: len(swarm.on("web")) == n, "others are gone")  # type: ignore[misc]
+            load.goes_on(30)
+    assert load.failed == []
+
+
+@pytest.mark.parametrize("order", ["start-first", "stop-first"])
+def test_tasks_are_replaced_under_load_and_no_request_fails(
+    swarm: Swarm, front: str, order: str
+) -> None:
+    web(swarm, "--update-order", order, "--update-monitor", "0s", replicas=3)
+    asks = {**through(swarm), "a container": client_on(swarm, "w1")}
+    until_all_answer(swarm, asks)
+    before = {each.task_id for each in swarm.on("web")}
+    with Load(asks) as load:
+        swarm.ctl("service", "update", "--env-add", "A=b", "web")
+        assert not before & {each.task_id for each in swarm.on("web")}
+        load.goes_on(30)
+    assert load.failed == []
+
+
+def test_a_service_gets_another_network_under_load(swarm: Swarm, front: str) -> None:
+    swarm.ctl("network", "create", "back")
+    web(swarm, "--update-order", "start-first", "--update-monitor", "0s", replicas=2)
+    asks = {**through(swarm), "a container": client_on(swarm, "w1")}
+    until_all_answer(swarm, asks)
+    with Load(asks) as load:
+        swarm.ctl("service", "update", "--network-add", "back", "web")
+        load.goes_on(20)
+        swarm.ctl("service", "update", "--network-rm", "back", "web")
+        load.goes_on(20)
+    assert load.failed == []
+    swarm.until(lambda: swarm.ctl("network", "rm", "back", code=None).code == 0, "it is unused")
+
+
+def test_a_lost_node_is_forgotten_everywhere(swarm: Swarm, front: str) -> None:
+    web(swarm, replicas=3)
+    asks = {**through(swarm, "m1", "w2"), "a container": client_on(swarm, "m1")}
+    until_all_answer(swarm, asks)
+    (lost,) = swarm.on("web", "w1")
+    stack = f"swarm-task-{lost.task_id}"
+    shown = swarm.inside("w1", "ip", "-n", stack, "-o", "addr").lines
+    words = [line.split() for line in shown if line.split()[1] in ("eth0", "ing0")]
+    stale = [each[3].partition("/")[0] for each in words if each[2] == "inet"]
+    links = swarm.inside("w1", "ip", "-n", stack, "-o", "link").lines
+    stale += [line.split("link/ether ")[1].split()[0] for line in links if "eth0" in line]
+    before = {host: dump(swarm, host) for host in HOSTS}
+    assert all(mentioning(before[host], *stale) for host in HOSTS)
+    with Load(asks) as load:
+        swarm.lab("kill", "w1")
+        swarm.until_node("w1", "Down", timeout=60)
+        swarm.until(lambda: all(not fails(ask) for ask in asks.values()), "requests succeed again")
+        print(f"a node is lost: {load.lost()}")
+        load.failed.clear()
+        swarm.until_runs("web", 3, timeout=60)
+        load.goes_on(30)
+    late = list(load.failed)
+    for host in ("m1", "w2"):
+        assert mentioning(dump(swarm, host), *stale, swarm.host("w1").address) == []
+    swarm.lab("up", *swarm.shape)
+    swarm.until_node("w1", "Ready", timeout=60)
+    swarm.until(lambda: all(not fails(ask) for ask in through(swarm).values()), "it leads on")
+    for host in HOSTS:
+        assert mentioning(dump(swarm, host), *stale) == []
+    assert late == []
+
+
+def test_killed_daemons_disturb_no_traffic(swarm: Swarm, front: str) -> None:
+    web(swarm, replicas=3)
+    client_on(swarm, "w1")
+    (client,) = swarm.on("client")
+    (virtual,) = lookup(of(client), "web")
+    asks = {**through(swarm), "a container": lambda: get(of(client), virtual)}
+    until_all_answer(swarm, asks)
+    with wires.connect(of(client), virtual) as held, Load(asks) as load:
+        before = {host: settled(dump(swarm, host)) for host in HOSTS}
+        swarm.kill_daemon("m1")
+        load.goes_on(20)
+        for host in ("w1", "w2"):  # no manager is there
+            swarm.kill_daemon(host)
+            swarm.start_daemon(host)
+            load.goes_on(20)
+        swarm.start_daemon("m1")
+        swarm.until(lambda: swarm.ctl("node", "ls", code=None).code == 0, "a manager answers")
+        for host in HOSTS:
+            swarm.until_node(host, "Ready")
+        load.goes_on(20)
+        for host in HOSTS:
+            assert settled(dump(swarm, host)) == before[host]
+        held.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"200" in held.recv(100)
+    assert load.failed == []
+
+
+def test_names_while_a_daemon_is_killed_and_started(swarm: Swarm, front: str) -> None:
+    web(swarm, replicas=3)
+    client_on(swarm, "w1")
+    (client,) = swarm.on("client")
+    names = {"names": lambda: lookup(of(client), "web", patience=0.2)}
+    found = lookup(of(client), "web")
+    with Load(names) as asking:
+        asking.goes_on()
+        asyncio.run(swarm.host("w1").kill_daemon())
+        asyncio.run(swarm.host("w1").start_daemon())
+        swarm.until(lambda: not fails(names["names"]), "names are found again")
+        print(f"names of a container while its daemon was started anew: {asking.lost()}")
+        asking.failed.clear()
+        swarm.until_node("w1", "Ready")
+        asking.goes_on()
+    assert asking.failed == []
+    assert lookup(of(client), "web") == found
+
+
+def test_many_services_come_and_leave_nothing(swarm: Swarm) -> None:
+    before = {host: settled(dump(swarm, host)) for host in HOSTS}
+    networks = ("one", "two", "three")
+    for name in networks:
+        swarm.ctl("network", "create", name)
+    replicas = {f"s{n}": 4 if n < 10 else 3 for n in range(30)}
+    for n, (name, many) in enumerate(replicas.items()):
+        flags = ["--detach", "--network", networks[n % 3], "--replicas", str(many)]
+        flags += ["--publish", f"{8100 + n}:80"] if n < 5 else []
+        swarm.ctl("service", "create", "--name", name, *flags, TOOLS, "sh", "-c", QUIET)
+    swarm.until(lambda: len(swarm.containers()) == 100, "a hundred tasks run", timeout=120)
+    asker = swarm.on("s0")[0]
+    for n in range(0, 30, 3):
+        assert len(lookup(of(asker), f"s{n}")) == 1
+        assert len(lookup(of(asker), f"tasks.s{n}")) == replicas[f"s{n}"]
+    swarm.ctl("service", "scale", "--detach", *(f"{name}=0" for name in replicas))
+    swarm.until(lambda: not swarm.containers(), "nothing runs", timeout=120)
+    swarm.ctl("service", "rm", *replicas)
+    for name in networks:
+        swarm.until(
+            lambda name=name: swarm.ctl("network", "rm", name, code=None).code == 0,  # type: ignore[misc]
+            f"{name} is unused",
+        )
+    for host in HOSTS:
+        swarm.until(
+            lambda h=host: settled(dump(swarm, h)) == before[h],  # type: ignore[misc]
+            f"{host} is as before",
+        )

@@ -1,0 +1,115 @@
+"""What bytes of others may do: each target takes any, and raises only if something is wrong."""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from api.errors import SwarmError
+from hostkit.netlink import Netlink
+from hostkit.netlink_message import Answer, Message
+from overlay_net import conntrack, ruleset
+from overlay_net.dns.cache import Cache
+from overlay_net.dns.message import MessageError, parse
+from overlay_net.dns.replies import answer_from, question_to, read
+from overlay_net.dns.responder import quick, respond
+from overlay_net.fabric import addresses, bulk, links
+from overlay_net.failures import legible
+from overlay_net.ruleset import Base
+from tests.support.dns_messages import A, answer, question, record, soa
+from tests.support.kernel_answers import (
+    ADDRESSES,
+    CONNECTIONS,
+    LINKS,
+    NEIGHBOURS,
+    REFUSED,
+    ROUTES,
+    Kernel,
+)
+from tests.unit.overlay_net.dns.test_responder import ZONE
+
+_IDENT = 0x4242
+_QUERY = parse(question("Example.COM", edns=1232))
+_SENT = question_to(_QUERY, _IDENT)
+_ONE = record("example.com", A, 300, bytes(4))
+_BASE = Base("inet", "t", "chain pre { }", ("to",), ("some",))
+_LISTED = [
+    {"chain": {"family": "inet", "table": "t", "name": "pre"}},
+    {"map": {"name": "to", "elem": [[{"concat": ["10.0.0.1", 80]}, {"goto": {"target": "s"}}]]}},
+    {"set": {"name": "some", "elem": ["x"]}},
+]
+_READERS: tuple[Callable[[Answer], object], ...] = (
+    links.read_link,
+    links.read_namespace,
+    addresses.read_address,
+    addresses.read_route,
+    addresses.is_own,
+    bulk.read,
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """`try_` is given bytes; `seeds` are such as are meant."""
+
+    try_: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+
+
+def a_question(data: bytes) -> None:
+    """Whatever a container sends: an answer to it, or silence."""
+    quick(data, ZONE.ready)
+    said = respond(data, ZONE)
+    if isinstance(said, bytes):
+        assert said[:2] == data[:2]
+        assert said[2] & 0x80
+
+
+def an_answer(data: bytes) -> None:
+    """Whatever another name server says: what is believed is passed on in the asker's words."""
+    try:
+        found = read(data, _QUERY, _IDENT)
+    except MessageError:
+        return
+    cache = Cache()
+    cache.put("key", found, 0.0)
+    for kept in filter(None, (data, cache.get("key", 1.0))):
+        told = answer_from(kept, _QUERY, 512)
+        assert told[:2] == _QUERY.raw[:2]
+        assert told[12:].startswith(_QUERY.question)
+
+
+def a_dump(data: bytes) -> None:
+    """Whatever the kernel says of links, addresses, routes and entries, or to a request."""
+    for reader in _READERS:
+        with contextlib.suppress(SwarmError, OSError), legible("all"):
+            for each in Netlink(cast(Any, Kernel(data))).dump(Message(0, 0, b"")):
+                reader(each)
+    with contextlib.suppress(SwarmError, OSError):
+        Netlink(cast(Any, Kernel(data))).send([Message(16, 0, b"")])
+
+
+def connections(data: bytes) -> None:
+    """Whatever the kernel says of its connection table."""
+    with contextlib.suppress(SwarmError, OSError), legible("the connection table"):
+        conntrack._dump(cast(Any, Kernel(data)), conntrack._FAMILIES[0])
+
+
+def rules(data: bytes) -> None:
+    """Whatever nftables says of a table."""
+    with contextlib.suppress(SwarmError), legible("table"):
+        objects = json.loads(data)["nftables"]
+        ruleset.parse(_BASE, objects)
+
+
+TARGETS: Mapping[str, Target] = {
+    "question": Target(a_question, (question("web"), question("_80._tcp.web", 33, edns=1232))),
+    "answer": Target(
+        an_answer,
+        (answer(_SENT, [_ONE, _ONE]), answer(_SENT, [], authority=[soa("com", 900, 30)], rcode=3)),
+    ),
+    "dump": Target(a_dump, (LINKS, ADDRESSES, ROUTES, NEIGHBOURS, REFUSED)),
+    "connections": Target(connections, (CONNECTIONS,)),
+    "rules": Target(rules, (json.dumps({"nftables": _LISTED}).encode(),)),
+}

@@ -1,0 +1,100 @@
+"""The Containers service of api/v1/containers.proto, on the daemon's socket: from a call to what
+serves it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from api.serving import Context
+from api.times import seconds_of
+from api.v1 import containers_pb2, containers_pb2_grpc, logs_pb2, objects_pb2
+from worker.standalone.containers import Containers
+
+Container = containers_pb2.Container
+
+
+class ContainersService(containers_pb2_grpc.ContainersServicer):
+    """Serves the operator on this host."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+
+    async def CreateContainer(
+        self, request: containers_pb2.CreateContainerRequest, context: Context
+    ) -> Container:
+        """Makes a container."""
+        return await self._containers.create(request.spec)
+
+    async def StartContainer(
+        self, request: containers_pb2.ContainerRequest, context: Context
+    ) -> Container:
+        """Lets it run."""
+        return await self._containers.start(request.key)
+
+    async def StopContainer(
+        self, request: containers_pb2.StopContainerRequest, context: Context
+    ) -> Container:
+        """Ends it."""
+        grace = seconds_of(request.grace) if request.HasField("grace") else None
+        return await self._containers.stop(request.key, grace)
+
+    async def RemoveContainer(
+        self, request: containers_pb2.RemoveContainerRequest, context: Context
+    ) -> containers_pb2.RemoveContainerResponse:
+        """Deletes it."""
+        gone = await self._containers.remove(request.key, force=request.force)
+        return containers_pb2.RemoveContainerResponse(id=gone)
+
+    async def ListContainers(
+        self, request: containers_pb2.ListContainersRequest, context: Context
+    ) -> containers_pb2.ListContainersResponse:
+        """Those of this host that are no tasks."""
+        found = await self._containers.every(stopped=request.all)
+        return containers_pb2.ListContainersResponse(containers=found)
+
+    async def InspectContainer(
+        self, request: containers_pb2.ContainerRequest, context: Context
+    ) -> Container:
+        """One of them."""
+        return await self._containers.inspect(request.key)
+
+    async def ContainerLogs(
+        self, request: containers_pb2.ContainerLogsRequest, context: Context
+    ) -> AsyncIterator[logs_pb2.LogMessage]:
+        """What it wrote."""
+        async with aclosing(self._containers.logs(request.key, request.options)) as lines:
+            async for line in lines:
+                yield line
+
+    async def ConnectNetwork(
+        self, request: containers_pb2.ConnectNetworkRequest, context: Context
+    ) -> Container:
+        """Puts it into a network."""
+        return await self._containers.connect(request.key, request.network)
+
+    async def DisconnectNetwork(
+        self, request: containers_pb2.DisconnectNetworkRequest, context: Context
+    ) -> Container:
+        """Takes it out of one."""
+        return await self._containers.disconnect(request.key, request.network, force=request.force)
+
+    async def CreateLocalNetwork(
+        self, request: containers_pb2.CreateLocalNetworkRequest, context: Context
+    ) -> objects_pb2.Network:
+        """Makes a network of this host."""
+        return await self._containers.host.create(request.spec)
+
+    async def RemoveLocalNetwork(
+        self, request: containers_pb2.RemoveLocalNetworkRequest, context: Context
+    ) -> containers_pb2.RemoveLocalNetworkResponse:
+        """Removes one."""
+        gone = await self._containers.host.remove(request.key)
+        return containers_pb2.RemoveLocalNetworkResponse(id=gone)
+
+    async def ListLocalNetworks(
+        self, request: containers_pb2.ListLocalNetworksRequest, context: Context
+    ) -> containers_pb2.ListLocalNetworksResponse:
+        """All of them, by name."""
+        networks = self._containers.host.local.networks.values()
+        found = sorted(networks, key=lambda each: each.spec.annotations.name)
+        return containers_pb2.ListLocalNetworksResponse(networks=found)
