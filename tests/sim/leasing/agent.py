@@ -26,7 +26,7 @@ class Agent:
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
         self.name = name
-        self.clock = Clock(world)
+        self.clock = Clock(world, worst=-1.0)
         self.manager: Manager | None = None
         self.paused = self.cut = False
         self.leases: dict[int, float] = {}  # until when, by epoch

@@ -28,7 +28,8 @@ PERIODS = (0.5, 1.0, 2.0)
 """Seconds between the heartbeats of a node; of each run another."""
 BELIEF = 30.0
 """Seconds for which a former leader may believe that it leads."""
-STORM, CALM = 400.0, 200.0
+STORM, CALM = 500.0, 200.0
+FAULTS = ("cut", "pause", "power", "leader", "session")
 
 
 class TwoWriters(AssertionError):
@@ -48,11 +49,17 @@ class World:
         self._heap: list[tuple[float, int, Callable[..., object], tuple[object, ...]]] = []
         self._asked = 0
         self._tasks = self._sessions = self._ids = 0
-        self.guarded = seed % 2 == 1
+        self.guarded = seed % 3 == 2
         """Whether the storage lets nodes in one by one."""
         self._open_to: set[str] = set()
         self.period = self.random.choice(PERIODS)
         self.term = self.random.choice((5, 10, 20, 60))
+        # Each run has faults of its own: many kinds at once get in each other's way.
+        self._faults = self.random.sample(FAULTS, self.random.randint(1, len(FAULTS)))
+        self._pause = self.random.choice((5.0, 15.0, 40.0))
+        self._unrest = self.random.choice((0.003, 0.03))
+        self._late = self.random.choice((0.02, 0.3))
+        self.is_worst = self.random.random() < 0.5
         self.agents = [Agent(self, f"n{number}") for number in range(1, 4)]
         self.managers = [Manager(self) for _ in range(3)]
         self.leader = self.managers[0]
@@ -101,7 +108,7 @@ class World:
 
     def delay(self) -> float:
         """Seconds that a message takes."""
-        return self.random.uniform(0.0, 4.0 if self.random.random() < 0.15 else 0.05)
+        return self.random.uniform(0.0, 4.0 if self.random.random() < self._late else 0.05)
 
     def pass_(self, agent: Agent, action: Callable[[], object]) -> None:
         """A message from or to the agent: late, or lost where it is cut off or paused."""
@@ -165,7 +172,7 @@ class World:
             mount.volume_id, mount.target = VOLUME, "/data"
             fresh = task(f"t{self._tasks}", state=states.PENDING, spec=spec)
             self.leader.propose([batch(create(fresh))])
-        elif self._stormy and self.random.random() < 0.01:
+        elif self._stormy and self.random.random() < self._unrest:
             for each in live:
                 ended = copy(each)
                 ended.status.state, ended.desired_state = states.SHUTDOWN, states.SHUTDOWN
@@ -173,7 +180,7 @@ class World:
         for found in list(store.all(Node)):
             wish: types_pb2.NodeAvailability.ValueType
             wish = self.random.choice((ACTIVE, ACTIVE, PAUSE)) if self._stormy else ACTIVE
-            if self.random.random() < 0.03 and found.spec.availability != wish:
+            if self.random.random() < 3 * self._unrest and found.spec.availability != wish:
                 changed = copy(found)
                 changed.spec.availability = wish
                 self.leader.propose([batch(update(changed))])
@@ -185,12 +192,12 @@ class World:
     def _fault(self) -> None:
         if not self._stormy:
             return
-        self.later(self.random.uniform(0.5, 10.0), self._fault)
+        self.later(self.random.uniform(0.5, self._pause), self._fault)
         agent = self.random.choice(self.agents)
         holders = [each for each in self.agents if each.has_lease()]
         if holders and self.random.random() < 0.5:
             agent = self.random.choice(holders)
-        fault = self.random.choice(("cut", "pause", "power", "leader", "leader", "session"))
+        fault = self.random.choice(self._faults)
         if fault == "leader":
             self.change_leader()
         elif fault == "power":
