@@ -23,6 +23,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "GetNetwork",
             "GetNetworkUse",
             "ListNetworks",
+            "GetVolume",
+            "ListVolumes",
             "GetGroup",
             "Watch",
             "Events",
@@ -44,6 +46,10 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "CreateNetwork",
             "UpdateNetwork",
             "RemoveNetwork",
+            "CreateVolume",
+            "UpdateVolume",
+            "RemoveVolume",
+            "ForceReleaseVolume",
             "CreateService",
             "UpdateService",
             "RemoveService",
@@ -63,12 +69,20 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
     # To look is a read; to mend changes hosts.
     "NetworkCheck": {EVERY_ROLE: ("Check",), _WRITERS: ("Fix",)},
     "CheckBroker": {_NODES: ("Listen", "Report")},
+    "VolumeBroker": {_NODES: ("Listen", "Report")},
     "LogBroker": {_NODES: ("Listen", "Publish")},
     # Whoever runs commands in any task has the whole swarm: no worker passes that on.
     "Exec": {_WRITERS: ("Run",)},
     "ExecBroker": {_NODES: ("Listen", "Attach")},
     "Dispatcher": {
-        _NODES: ("Session", "Heartbeat", "Assignments", "UpdateTaskStatus", "Attach"),
+        _NODES: (
+            "Session",
+            "Heartbeat",
+            "Assignments",
+            "UpdateTaskStatus",
+            "UpdateVolumeStatus",
+            "Attach",
+        )
     },
     "CaRenewal": {_NODES: ("Renew",)},
     "Raft": {_MANAGERS: ("Exchange", "InstallSnapshot")},

@@ -12,15 +12,17 @@ from collections.abc import AsyncGenerator, Collection, Iterable
 from api.errors import SwarmError
 from api.files import Key
 from api.ids import IdSource
-from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
+from api.v1 import dispatcher_pb2, objects_pb2, types_pb2, volume_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
-from manager.dispatcher import catalogue, endings, nodes, rests, statuses
+from manager.dispatcher import catalogue, endings, nodes, statuses
 from manager.dispatcher.attachments import Attachments
 from manager.dispatcher.drains import Drains
+from manager.dispatcher.held_volumes import Confirm, HeldVolumes
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
 from manager.dispatcher.networks import NodeNetworks
+from manager.dispatcher.resting import Resting
 from manager.dispatcher.sessions import Chance, Sessions
 from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
@@ -35,7 +37,8 @@ logger = logging.getLogger(__name__)
 Node = objects_pb2.Node
 Network = objects_pb2.Network
 Task = objects_pb2.Task
-_KINDS = (Task, Node, Network, objects_pb2.Service, objects_pb2.Cluster)
+Volume = objects_pb2.Volume
+_KINDS = (Task, Node, Network, Volume, objects_pb2.Service, objects_pb2.Cluster)
 
 
 class Term:
@@ -51,6 +54,7 @@ class Term:
         monotonic: Clock,
         ids: IdSource,
         chance: Chance,
+        confirm: Confirm,
     ) -> None:
         self._store = store
         self._hub = hub
@@ -74,13 +78,14 @@ class Term:
             lambda: [node.id for node in store.all(Node)], self._may_lead, self._tell_drained
         )
         self._routed = 0
-        self._rests = rests.Rests(self._confirmed_by_all)
-        self._rest_writer = Writer(
-            "addresses that rest no longer",
-            self._rests,
-            view=store,
-            proposer=proposer,
-            monotonic=monotonic,
+        self._subscription: Subscription | None = None
+        self._volumes = HeldVolumes(store, proposer, monotonic, confirm)
+        self._rests = Resting(
+            store,
+            proposer,
+            monotonic,
+            routed=lambda: self._routed,
+            confirmed=self._confirmed,
         )
         self._attachments = Attachments(store, hub, proposer, clock)
         self._task_writer = Writer(
@@ -95,37 +100,44 @@ class Term:
         """Leads until cancelled; then every stream ends with UNAVAILABLE."""
         woken = asyncio.Event()
         subscription = self._hub.subscribe(woken.set, match=of(*_KINDS))
+        self._subscription = subscription
         self._begin()
         try:
             await alongside(
                 self._node_writer.run(),
                 self._task_writer.run(),
-                self._rest_writer.run(),
+                self._rests.run(),
+                self._volumes.run(),
                 self._end_leases(),
-                self._follow(subscription, woken),
+                self._follow(woken),
             )
         finally:
             self._hub.unsubscribe(subscription)
             for link in list(self._links.values()):
                 link.end(endings.not_leading())
 
-    async def _follow(self, subscription: Subscription, woken: asyncio.Event) -> None:
+    async def _follow(self, woken: asyncio.Event) -> None:
         while True:
             await woken.wait()
             woken.clear()
-            commits = subscription.take()
-            if commits is None:
-                self._resync()
-            for commit in commits or ():
-                for event in commit.events:
-                    self._route(event)
-            # Nothing was applied since `take`: whatever is in the store was routed.
-            self._routed = self._store.version
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Routes whatever was applied and is not routed yet."""
+        commits = () if self._subscription is None else self._subscription.take()
+        if commits is None:
+            self._resync()
+        for commit in commits or ():
+            for event in commit.events:
+                self._route(event, commit.version)
+        # Nothing was applied since `take`: whatever is in the store was routed.
+        self._routed = self._store.version
 
     def _begin(self) -> None:
         self._catalogue.begin()
         self._drains.begin(self._store.all(Task))
-        self._rests.begin(self._store)
+        self._rests.begin()
+        self._volumes.begin()
         self._routed = self._store.version
         up = [
             node.id
@@ -184,14 +196,25 @@ class Term:
                 yield message
             await link.changed()
 
-    def heartbeat(self, session_id: str, node_id: str, applied: int = 0) -> float:
-        """Renews the session; seconds until the next heartbeat. `applied`: see Link.beat."""
+    async def heartbeat(
+        self, session_id: str, node_id: str, applied: int = 0
+    ) -> tuple[float, bool]:
+        """Renews the session; seconds until the next heartbeat, and whether the leases of the
+        node's volumes are renewed as well. `applied`: see Link.beat.
+        """
         self._member(node_id)
-        period = nodes.heartbeat_period(self._store)
-        after = self._sessions.heartbeat(session_id, node_id, self._monotonic(), period)
-        self._links[node_id].beat(applied)
+        period, now = nodes.heartbeat_period(self._store), self._monotonic()
+        after = self._sessions.heartbeat(session_id, node_id, now, period)
+        link = self._links[node_id]
+        link.beat(applied)
         self._drains.heard(node_id)
-        return after
+        if not await self._volumes.may_renew(node_id):
+            return after, False
+        self._catch_up()
+        if self._links.get(node_id) is not link:
+            return after, False  # another agent has taken its place meanwhile
+        renewed = self._volumes.leases.renew(node_id, now, link.confirmed())
+        return self._volumes.leases.period(node_id, after), renewed
 
     async def assignments(
         self, session_id: str, node_id: str
@@ -204,14 +227,18 @@ class Term:
             node_id,
             self._find_file,
             NodeNetworks(self._catalogue),
+            self._volumes.of_node(node_id),
             self._monotonic,
             lambda task: with_login(self._store, task),
             lambda: self._routed,
         )
         link.attach(feed, endings.second_stream())
         try:
-            drained = self._drains.done_on(node_id)
-            for message in feed.begin(self._store.tasks_of_node(node_id), drained):
+            tasks, volumes = (
+                self._store.tasks_of_node(node_id),
+                self._store.volumes_of_node(node_id),
+            )
+            for message in feed.begin(tasks, self._drains.done_on(node_id), volumes):
                 yield message
             while True:
                 for message in await feed.next():
@@ -227,6 +254,14 @@ class Term:
 
     def _find_file(self, key: Key) -> File | None:
         return find(self._store, key)
+
+    async def report_volumes(
+        self, session_id: str, node_id: str, updates: Iterable[volume_pb2.NodeVolumeStatus]
+    ) -> None:
+        """Takes what an agent says of its volumes; returns when it is durable."""
+        self._member(node_id)
+        self._sessions.check(session_id, node_id)
+        await self._volumes.heard(node_id, list(updates))
 
     async def report(
         self, session_id: str, node_id: str, updates: Iterable[dispatcher_pb2.TaskStatusUpdate]
@@ -248,11 +283,12 @@ class Term:
 
     # --- what the store and the clock say
 
-    def _route(self, event: Event) -> None:
+    def _route(self, event: Event, version: int) -> None:
         self._catalogue.tell(self._catalogue.observe(event))
         if isinstance(event.object, Network):
             self._rests.observe(event)
-            self._rest_writer.wake()
+        elif isinstance(event.object, Volume):
+            self._volumes.route(event, version, self._feed)
         elif isinstance(event.object, Task):
             self._route_task(event.object.id, {_node_of(event.old), _node_of(event.new)})
         elif isinstance(event.object, Node | objects_pb2.Cluster):
@@ -301,37 +337,24 @@ class Term:
     def _resync(self) -> None:
         self._catalogue.begin()
         self._drains.begin(self._store.all(Task))
-        self._rests.begin(self._store)
-        self._rest_writer.wake()
+        self._rests.begin()
+        self._volumes.resync()
         for node_id in self._sessions.nodes():
             if self._store.get(Node, node_id) is None:
                 self._removed(node_id)
         for node_id, link in self._links.items():
             link.greet()
             if link.feed is not None:
-                link.feed.resync(self._store.tasks_of_node(node_id))
+                volumes = self._store.volumes_of_node(node_id)
+                link.feed.resync(self._store.tasks_of_node(node_id), volumes)
 
     def _removed(self, node_id: str) -> None:
         self._sessions.forget(node_id)
         self._end(node_id, endings.removed(node_id))
 
-    def _confirmed_by_all(self) -> int:
-        """The version up to which every node that is up has carried out what concerns it."""
-        version, latest = self._routed, ""
-        for node in self._store.all(Node):
-            if nodes.may_act(node):
-                link = self._links.get(node.id)
-                confirmed = 0 if link is None else link.confirmed()
-                if confirmed < version:
-                    version, latest = confirmed, node.description.hostname or node.id
-        if latest and self._rests.is_overdue(self._monotonic()):
-            logger.warning(
-                "addresses of networks cannot be used again: node %s has not confirmed what it was "
-                "told since version %d of the state; look at its daemon, or drain and stop it",
-                latest,
-                version,
-            )
-        return version
+    def _confirmed(self, node_id: str) -> int:
+        link = self._links.get(node_id)
+        return 0 if link is None else link.confirmed()
 
     async def _end_leases(self) -> None:
         while True:

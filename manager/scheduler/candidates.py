@@ -47,6 +47,11 @@ class Candidates:
         if is_other and len(self._journal) > 2 * len(self._nodes) + MAX_GONE:
             self._forget()
 
+    def forget_wanting(self) -> None:
+        """Volumes have changed: what was found for tasks that want any may not be so any more."""
+        for key in [key for key in self._rankings if key[1].wants]:
+            del self._rankings[key]
+
     def best(self, entry: Entry, step: Step) -> NodeInfo | NoAnswer | None:
         """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.
 

@@ -21,6 +21,7 @@ from api.v1 import (
     logs_pb2_grpc,
     objects_pb2,
     raft_pb2_grpc,
+    volume_pb2_grpc,
 )
 from manager.control.check import CheckBrokerService, NetworkCheckService
 from manager.control.cluster import ClusterAffairs
@@ -32,6 +33,8 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
+from manager.control.volume_orders import VolumeBrokerService, VolumeOrders
+from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
@@ -139,12 +142,13 @@ class Manager:
         self._group = Group(self.node)
         self.proposer = LogProposer(self.node, world.wall)
         self._logs = LogsService(store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id)
+        skewed = self.host.keeper.clock if world.settings.volumes else world.loop.time
         self._dispatcher = DispatcherService(
             store=store,
             hub=hub,
             proposer=self.proposer,
             clock=world.wall,
-            monotonic=world.loop.time,
+            monotonic=skewed,
             ids=world.new_id,
             chance=world.random,
             leader=self._leader_address,
@@ -156,6 +160,9 @@ class Manager:
         self._checks = NetworkCheckService(
             store=store, ids=world.new_id, told=self._dispatcher.digests
         )
+        self._volume_orders = VolumeOrders(
+            store=store, hub=hub, proposer=self.proposer, monotonic=skewed, ids=world.new_id
+        )
         self.duties = Leader(
             store=store,
             hub=hub,
@@ -164,6 +171,7 @@ class Manager:
             logs=self._logs,
             commands=self._commands,
             checks=self._checks,
+            volume_orders=self._volume_orders,
             keeper=Keeper(store, self.proposer, self._group, self.node.subscribe),
             ids=world.new_id,
             clock=world.wall,
@@ -195,6 +203,7 @@ class Manager:
                     in_touch=lambda: self.node.leader is not None,
                 ),
                 Networks(self.store, self.proposer, world.new_id),
+                Volumes(self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
                 Explanations(self.store, world.wall),
             ),
@@ -209,6 +218,9 @@ class Manager:
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), direct)
         exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(self._commands), direct)
         check_pb2_grpc.add_CheckBrokerServicer_to_server(CheckBrokerService(self._checks), direct)
+        volume_pb2_grpc.add_VolumeBrokerServicer_to_server(
+            VolumeBrokerService(self._volume_orders), direct
+        )
         return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
 
     def _begin(self) -> None:
