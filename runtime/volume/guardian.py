@@ -202,7 +202,7 @@ class Guardian:
 
 
 def _detach(target: str) -> bool:
-    """Takes away what is mounted there, busy or not, and the folder: nobody shall write into that."""
+    """Takes away what is mounted there, busy or not, and its folder: nobody shall write to that."""
     try:
         while mount.unmount(Path(target)):
             pass

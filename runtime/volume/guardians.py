@@ -75,7 +75,8 @@ class GuardianLink:
 
     async def leave(self) -> None:
         """The mount is about to be taken away: that its server ends is in order."""
-        await self._ask({"do": "leave"})
+        with contextlib.suppress(SwarmError):  # what is gone, or stopped, is in nobody's way
+            await self._ask({"do": "leave"})
 
     async def dismiss(self) -> None:
         """The mount is taken away: it may go."""
@@ -177,6 +178,10 @@ class Guardians:
             if handle >= 0:
                 os.close(handle)
         return GuardianLink(self.folder(id), reader, writer)
+
+    def end(self, id: str) -> End:
+        """Why one is gone."""
+        return end_of(self.folder(id))
 
     def forget(self, id: str) -> None:
         """Takes the folder away of one that is gone."""
