@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
-from api import endpoints, files, networks, wellformed
+from api import endpoints, files, networks, volumes, wellformed
 from api.errors import invalid
 from api.placeholders import specimen
 from api.times import seconds_of
@@ -140,6 +140,12 @@ def config_spec(spec: specs_pb2.ConfigSpec) -> None:
 def network_spec(spec: specs_pb2.NetworkSpec) -> None:
     """Refuses a network spec that no node could build."""
     networks.check(spec)
+    labels("annotations.labels", spec.annotations.labels)
+
+
+def volume_spec(spec: specs_pb2.VolumeSpec) -> None:
+    """Refuses a volume spec that no driver could make, or no lease could hold."""
+    volumes.check(spec)
     labels("annotations.labels", spec.annotations.labels)
 
 
@@ -349,6 +355,8 @@ def _mounts(path: str, mounts: Iterable[specs_pb2.Mount]) -> None:
         targets.add(mount.target.rstrip("/"))
         if mount.type == specs_pb2.Mount.TYPE_BIND and not mount.source.startswith("/"):
             raise invalid(f"{here}.source", "a bind mount needs an absolute path as its source")
+        if mount.type == specs_pb2.Mount.TYPE_CLUSTER and not mount.source:
+            raise invalid(f"{here}.source", "the name of a volume of the swarm, or group:NAME")
         if mount.type == specs_pb2.Mount.TYPE_TMPFS and mount.source:
             raise invalid(f"{here}.source", "a tmpfs mount has no source")
         if mount.tmpfs_size_bytes < 0:

@@ -22,6 +22,7 @@ from manager.scheduler.decide import SchedulerLoop
 from manager.state.proposer import Proposer
 from manager.state.store import Store
 from manager.state.watch import WatchHub
+from manager.volumes.loop import VolumesLoop
 
 
 class Leader:
@@ -48,6 +49,7 @@ class Leader:
             EnforcerLoop(),
             ReaperLoop(),
             OrphansLoop(),
+            VolumesLoop(),
             RotationLoop(secrets.token_bytes),
         ]
         self._tasks = [

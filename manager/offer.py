@@ -45,6 +45,7 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
+from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.events.history import History
 from manager.forwarding.channels import ManagerChannels
@@ -177,6 +178,7 @@ class Offer:
             Files(objects_pb2.Config, parts.store, parts.proposer, new_id),
             self._events,
             Networks(parts.store, parts.proposer, new_id),
+            Volumes(parts.store, parts.proposer, new_id),
             self._status,
             Explanations(parts.store, parts.config.clock),
         )

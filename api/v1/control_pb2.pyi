@@ -812,6 +812,7 @@ class WatchSelector(message.Message):
         KIND_NODE: WatchSelector._Kind.ValueType  # 2
         KIND_CLUSTER: WatchSelector._Kind.ValueType  # 3
         KIND_NETWORK: WatchSelector._Kind.ValueType  # 40
+        KIND_VOLUME: WatchSelector._Kind.ValueType  # 110
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_SERVICE: WatchSelector.Kind.ValueType  # 0
@@ -819,6 +820,7 @@ class WatchSelector(message.Message):
     KIND_NODE: WatchSelector.Kind.ValueType  # 2
     KIND_CLUSTER: WatchSelector.Kind.ValueType  # 3
     KIND_NETWORK: WatchSelector.Kind.ValueType  # 40
+    KIND_VOLUME: WatchSelector.Kind.ValueType  # 110
 
     KIND_FIELD_NUMBER: builtins.int
     ID_FIELD_NUMBER: builtins.int
@@ -1299,5 +1301,148 @@ class NetworkTask(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["addresses", b"addresses", "id", b"id", "name", b"name", "node_id", b"node_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CreateVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    @builtins.property
+    def spec(self) -> specs_pb2.VolumeSpec: ...
+    def __init__(
+        self,
+        *,
+        spec: specs_pb2.VolumeSpec | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    version: builtins.int
+    """the version that the new spec was made from"""
+    request_id: builtins.str
+    @builtins.property
+    def spec(self) -> specs_pb2.VolumeSpec: ...
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        spec: specs_pb2.VolumeSpec | None = ...,
+        version: builtins.int = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "request_id", b"request_id", "spec", b"spec", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ForceReleaseVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    NODE_KEY_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    node_key: builtins.str
+    """whose hold ends; empty: all that there are"""
+    request_id: builtins.str
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        node_key: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "node_key", b"node_key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListVolumesRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: builtins.int
+    NAMES_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    DRIVERS_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    DANGLING_FIELD_NUMBER: builtins.int
+    NODE_KEYS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """prefixes"""
+
+    @builtins.property
+    def names(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """prefixes"""
+
+    @builtins.property
+    def labels(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """KEY, or KEY=VALUE; all must hold"""
+
+    @builtins.property
+    def drivers(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def groups(self) -> containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @builtins.property
+    def dangling(self) -> containers.RepeatedScalarFieldContainer[builtins.bool]:
+        """used by nothing, or by something"""
+
+    @builtins.property
+    def node_keys(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """held by one of these nodes, or at home there"""
+
+    def __init__(
+        self,
+        *,
+        ids: abc.Iterable[builtins.str] | None = ...,
+        names: abc.Iterable[builtins.str] | None = ...,
+        labels: abc.Iterable[builtins.str] | None = ...,
+        drivers: abc.Iterable[builtins.str] | None = ...,
+        groups: abc.Iterable[builtins.str] | None = ...,
+        dangling: abc.Iterable[builtins.bool] | None = ...,
+        node_keys: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dangling", b"dangling", "drivers", b"drivers", "groups", b"groups", "ids", b"ids", "labels", b"labels", "names", b"names", "node_keys", b"node_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListVolumesResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    VOLUMES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def volumes(self) -> containers.RepeatedCompositeFieldContainer[objects_pb2.Volume]: ...
+    def __init__(
+        self,
+        *,
+        volumes: abc.Iterable[objects_pb2.Volume] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -223,6 +223,36 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
                 _registered_method=True)
+        self.CreateVolume = channel.unary_unary(
+                '/swarm.v1.Control/CreateVolume',
+                request_serializer=api_dot_v1_dot_control__pb2.CreateVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Volume.FromString,
+                _registered_method=True)
+        self.GetVolume = channel.unary_unary(
+                '/swarm.v1.Control/GetVolume',
+                request_serializer=api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Volume.FromString,
+                _registered_method=True)
+        self.ListVolumes = channel.unary_stream(
+                '/swarm.v1.Control/ListVolumes',
+                request_serializer=api_dot_v1_dot_control__pb2.ListVolumesRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.ListVolumesResponse.FromString,
+                _registered_method=True)
+        self.UpdateVolume = channel.unary_unary(
+                '/swarm.v1.Control/UpdateVolume',
+                request_serializer=api_dot_v1_dot_control__pb2.UpdateVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Volume.FromString,
+                _registered_method=True)
+        self.RemoveVolume = channel.unary_unary(
+                '/swarm.v1.Control/RemoveVolume',
+                request_serializer=api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+                _registered_method=True)
+        self.ForceReleaseVolume = channel.unary_unary(
+                '/swarm.v1.Control/ForceReleaseVolume',
+                request_serializer=api_dot_v1_dot_control__pb2.ForceReleaseVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Volume.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/swarm.v1.Control/Watch',
                 request_serializer=api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
@@ -477,6 +507,44 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateVolume(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVolume(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVolumes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVolume(self, request, context):
+        """Labels, availability and group; the term of its leases while nobody holds it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveVolume(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForceReleaseVolume(self, request, context):
+        """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """First every matching object as it is (action NONE), then one message per commit.
         """
@@ -691,6 +759,36 @@ def add_ControlServicer_to_server(servicer, server):
                     servicer.RemoveNetwork,
                     request_deserializer=api_dot_v1_dot_control__pb2.RemoveRequest.FromString,
                     response_serializer=api_dot_v1_dot_control__pb2.RemoveResponse.SerializeToString,
+            ),
+            'CreateVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateVolume,
+                    request_deserializer=api_dot_v1_dot_control__pb2.CreateVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Volume.SerializeToString,
+            ),
+            'GetVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVolume,
+                    request_deserializer=api_dot_v1_dot_control__pb2.GetRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Volume.SerializeToString,
+            ),
+            'ListVolumes': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListVolumes,
+                    request_deserializer=api_dot_v1_dot_control__pb2.ListVolumesRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.ListVolumesResponse.SerializeToString,
+            ),
+            'UpdateVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVolume,
+                    request_deserializer=api_dot_v1_dot_control__pb2.UpdateVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Volume.SerializeToString,
+            ),
+            'RemoveVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveVolume,
+                    request_deserializer=api_dot_v1_dot_control__pb2.RemoveRequest.FromString,
+                    response_serializer=api_dot_v1_dot_control__pb2.RemoveResponse.SerializeToString,
+            ),
+            'ForceReleaseVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForceReleaseVolume,
+                    request_deserializer=api_dot_v1_dot_control__pb2.ForceReleaseVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Volume.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -1713,6 +1811,168 @@ class Control:
             '/swarm.v1.Control/RemoveNetwork',
             api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
             api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/CreateVolume',
+            api_dot_v1_dot_control__pb2.CreateVolumeRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Volume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/GetVolume',
+            api_dot_v1_dot_control__pb2.GetRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Volume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVolumes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Control/ListVolumes',
+            api_dot_v1_dot_control__pb2.ListVolumesRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.ListVolumesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/UpdateVolume',
+            api_dot_v1_dot_control__pb2.UpdateVolumeRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Volume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/RemoveVolume',
+            api_dot_v1_dot_control__pb2.RemoveRequest.SerializeToString,
+            api_dot_v1_dot_control__pb2.RemoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForceReleaseVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/ForceReleaseVolume',
+            api_dot_v1_dot_control__pb2.ForceReleaseVolumeRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Volume.FromString,
             options,
             channel_credentials,
             insecure,

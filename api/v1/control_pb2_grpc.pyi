@@ -81,6 +81,14 @@ class ControlStub:
     UpdateNetwork: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateNetworkRequest, _objects_pb2.Network]
     """Other labels, and further subnets: nothing else of a network changes."""
     RemoveNetwork: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
+    CreateVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateVolumeRequest, _objects_pb2.Volume]
+    GetVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Volume]
+    ListVolumes: _grpc.UnaryStreamMultiCallable[_control_pb2.ListVolumesRequest, _control_pb2.ListVolumesResponse]
+    UpdateVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.UpdateVolumeRequest, _objects_pb2.Volume]
+    """Labels, availability and group; the term of its leases while nobody holds it."""
+    RemoveVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
+    ForceReleaseVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.ForceReleaseVolumeRequest, _objects_pb2.Volume]
+    """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _grpc.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]
@@ -137,6 +145,14 @@ class ControlAsyncStub(ControlStub):
     UpdateNetwork: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateNetworkRequest, _objects_pb2.Network]  # type: ignore[assignment]
     """Other labels, and further subnets: nothing else of a network changes."""
     RemoveNetwork: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
+    CreateVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateVolumeRequest, _objects_pb2.Volume]  # type: ignore[assignment]
+    GetVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRequest, _objects_pb2.Volume]  # type: ignore[assignment]
+    ListVolumes: _aio.UnaryStreamMultiCallable[_control_pb2.ListVolumesRequest, _control_pb2.ListVolumesResponse]  # type: ignore[assignment]
+    UpdateVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.UpdateVolumeRequest, _objects_pb2.Volume]  # type: ignore[assignment]
+    """Labels, availability and group; the term of its leases while nobody holds it."""
+    RemoveVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
+    ForceReleaseVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.ForceReleaseVolumeRequest, _objects_pb2.Volume]  # type: ignore[assignment]
+    """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _aio.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]  # type: ignore[assignment]
@@ -412,6 +428,50 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.RemoveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.RemoveResponse, _abc.Awaitable[_control_pb2.RemoveResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateVolume(
+        self,
+        request: _control_pb2.CreateVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Volume, _abc.Awaitable[_objects_pb2.Volume]]: ...
+
+    @_abc_1.abstractmethod
+    def GetVolume(
+        self,
+        request: _control_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Volume, _abc.Awaitable[_objects_pb2.Volume]]: ...
+
+    @_abc_1.abstractmethod
+    def ListVolumes(
+        self,
+        request: _control_pb2.ListVolumesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_control_pb2.ListVolumesResponse], _abc.AsyncIterator[_control_pb2.ListVolumesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateVolume(
+        self,
+        request: _control_pb2.UpdateVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Volume, _abc.Awaitable[_objects_pb2.Volume]]:
+        """Labels, availability and group; the term of its leases while nobody holds it."""
+
+    @_abc_1.abstractmethod
+    def RemoveVolume(
+        self,
+        request: _control_pb2.RemoveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RemoveResponse, _abc.Awaitable[_control_pb2.RemoveResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ForceReleaseVolume(
+        self,
+        request: _control_pb2.ForceReleaseVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Volume, _abc.Awaitable[_objects_pb2.Volume]]:
+        """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
 
     @_abc_1.abstractmethod
     def Watch(

@@ -25,48 +25,53 @@ _sym_db = _symbol_database.Default()
 from api.v1 import network_pb2 as api_dot_v1_dot_network__pb2
 from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
+from api.v1 import volume_pb2 as api_dot_v1_dot_volume__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pi/v1/dispatcher.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/network.proto\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x1egoogle/protobuf/duration.proto\"@\n\x0eSessionRequest\x12.\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\"\x93\x01\n\x0eSessionMessage\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1c\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Node\x12*\n\x08managers\x18\x03 \x03(\x0b\x32\x18.swarm.v1.ManagerAddress\x12\x13\n\x0broot_ca_pem\x18\x04 \x01(\x0c\x12\x0e\n\x06leader\x18\x05 \x01(\t\"B\n\x0eManagerAddress\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x03\"7\n\x10HeartbeatRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pplied\x18( \x01(\x04\">\n\x11HeartbeatResponse\x12)\n\x06period\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"(\n\x12\x41ssignmentsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\xed\x01\n\x12\x41ssignmentsMessage\x12/\n\x04type\x18\x01 \x01(\x0e\x32!.swarm.v1.AssignmentsMessage.Type\x12\x12\n\napplies_to\x18\x02 \x01(\t\x12\x12\n\nresults_in\x18\x03 \x01(\t\x12+\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x1a.swarm.v1.AssignmentChange\x12\x0f\n\x07version\x18( \x01(\x04\x12\x0f\n\x07\x63onfirm\x18Z \x01(\x08\"/\n\x04Type\x12\x11\n\rTYPE_COMPLETE\x10\x00\x12\x14\n\x10TYPE_INCREMENTAL\x10\x01\"\xbc\x03\n\x10\x41ssignmentChange\x12\x31\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32!.swarm.v1.AssignmentChange.Action\x12\x1e\n\x04task\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12\"\n\x06secret\x18\x03 \x01(\x0b\x32\x10.swarm.v1.SecretH\x00\x12\"\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x10.swarm.v1.ConfigH\x00\x12(\n\x07network\x18( \x01(\x0b\x32\x15.swarm.v1.NodeNetworkH\x00\x12-\n\x08\x65ndpoint\x18) \x01(\x0b\x32\x19.swarm.v1.NetworkEndpointH\x00\x12+\n\x07service\x18* \x01(\x0b\x32\x18.swarm.v1.NetworkServiceH\x00\x12%\n\x04peer\x18+ \x01(\x0b\x32\x15.swarm.v1.NetworkPeerH\x00\x12(\n\x07\x64rained\x18Z \x01(\x0b\x32\x15.swarm.v1.DrainedTaskH\x00\".\n\x06\x41\x63tion\x12\x11\n\rACTION_UPDATE\x10\x00\x12\x11\n\rACTION_REMOVE\x10\x01\x42\x06\n\x04item\"\x1e\n\x0b\x44rainedTask\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"Z\n\x17UpdateTaskStatusRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12+\n\x07updates\x18\x02 \x03(\x0b\x32\x1a.swarm.v1.TaskStatusUpdate\"I\n\x10TaskStatusUpdate\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x14.swarm.v1.TaskStatus\"\x1a\n\x18UpdateTaskStatusResponse\"\x8a\x01\n\rAttachRequest\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x30\n\x07network\x18\x02 \x01(\x0b\x32\x1f.swarm.v1.NetworkAttachmentSpec\x12\x30\n\tcontainer\x18\x03 \x01(\x0b\x32\x1d.swarm.v1.ContainerAttachment\"2\n\x0e\x41ttachResponse\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t2\xf8\x02\n\nDispatcher\x12?\n\x07Session\x12\x18.swarm.v1.SessionRequest\x1a\x18.swarm.v1.SessionMessage0\x01\x12\x44\n\tHeartbeat\x12\x1a.swarm.v1.HeartbeatRequest\x1a\x1b.swarm.v1.HeartbeatResponse\x12K\n\x0b\x41ssignments\x12\x1c.swarm.v1.AssignmentsRequest\x1a\x1c.swarm.v1.AssignmentsMessage0\x01\x12Y\n\x10UpdateTaskStatus\x12!.swarm.v1.UpdateTaskStatusRequest\x1a\".swarm.v1.UpdateTaskStatusResponse\x12;\n\x06\x41ttach\x12\x17.swarm.v1.AttachRequest\x1a\x18.swarm.v1.AttachResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pi/v1/dispatcher.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/network.proto\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x13\x61pi/v1/volume.proto\x1a\x1egoogle/protobuf/duration.proto\"@\n\x0eSessionRequest\x12.\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x19.swarm.v1.NodeDescription\"\x93\x01\n\x0eSessionMessage\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x1c\n\x04node\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.Node\x12*\n\x08managers\x18\x03 \x03(\x0b\x32\x18.swarm.v1.ManagerAddress\x12\x13\n\x0broot_ca_pem\x18\x04 \x01(\x0c\x12\x0e\n\x06leader\x18\x05 \x01(\t\"B\n\x0eManagerAddress\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x03\"7\n\x10HeartbeatRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pplied\x18( \x01(\x04\"V\n\x11HeartbeatResponse\x12)\n\x06period\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0eleases_renewed\x18n \x01(\x08\"(\n\x12\x41ssignmentsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\xed\x01\n\x12\x41ssignmentsMessage\x12/\n\x04type\x18\x01 \x01(\x0e\x32!.swarm.v1.AssignmentsMessage.Type\x12\x12\n\napplies_to\x18\x02 \x01(\t\x12\x12\n\nresults_in\x18\x03 \x01(\t\x12+\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x1a.swarm.v1.AssignmentChange\x12\x0f\n\x07version\x18( \x01(\x04\x12\x0f\n\x07\x63onfirm\x18Z \x01(\x08\"/\n\x04Type\x12\x11\n\rTYPE_COMPLETE\x10\x00\x12\x14\n\x10TYPE_INCREMENTAL\x10\x01\"\xe4\x03\n\x10\x41ssignmentChange\x12\x31\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32!.swarm.v1.AssignmentChange.Action\x12\x1e\n\x04task\x18\x02 \x01(\x0b\x32\x0e.swarm.v1.TaskH\x00\x12\"\n\x06secret\x18\x03 \x01(\x0b\x32\x10.swarm.v1.SecretH\x00\x12\"\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x10.swarm.v1.ConfigH\x00\x12(\n\x07network\x18( \x01(\x0b\x32\x15.swarm.v1.NodeNetworkH\x00\x12-\n\x08\x65ndpoint\x18) \x01(\x0b\x32\x19.swarm.v1.NetworkEndpointH\x00\x12+\n\x07service\x18* \x01(\x0b\x32\x18.swarm.v1.NetworkServiceH\x00\x12%\n\x04peer\x18+ \x01(\x0b\x32\x15.swarm.v1.NetworkPeerH\x00\x12&\n\x06volume\x18n \x01(\x0b\x32\x14.swarm.v1.NodeVolumeH\x00\x12(\n\x07\x64rained\x18Z \x01(\x0b\x32\x15.swarm.v1.DrainedTaskH\x00\".\n\x06\x41\x63tion\x12\x11\n\rACTION_UPDATE\x10\x00\x12\x11\n\rACTION_REMOVE\x10\x01\x42\x06\n\x04item\"\x1e\n\x0b\x44rainedTask\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"Z\n\x17UpdateTaskStatusRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12+\n\x07updates\x18\x02 \x03(\x0b\x32\x1a.swarm.v1.TaskStatusUpdate\"I\n\x10TaskStatusUpdate\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x14.swarm.v1.TaskStatus\"\x1a\n\x18UpdateTaskStatusResponse\"\\\n\x19UpdateVolumeStatusRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12+\n\x07updates\x18\x02 \x03(\x0b\x32\x1a.swarm.v1.NodeVolumeStatus\"\x1c\n\x1aUpdateVolumeStatusResponse\"\x8a\x01\n\rAttachRequest\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x30\n\x07network\x18\x02 \x01(\x0b\x32\x1f.swarm.v1.NetworkAttachmentSpec\x12\x30\n\tcontainer\x18\x03 \x01(\x0b\x32\x1d.swarm.v1.ContainerAttachment\"2\n\x0e\x41ttachResponse\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t2\xd9\x03\n\nDispatcher\x12?\n\x07Session\x12\x18.swarm.v1.SessionRequest\x1a\x18.swarm.v1.SessionMessage0\x01\x12\x44\n\tHeartbeat\x12\x1a.swarm.v1.HeartbeatRequest\x1a\x1b.swarm.v1.HeartbeatResponse\x12K\n\x0b\x41ssignments\x12\x1c.swarm.v1.AssignmentsRequest\x1a\x1c.swarm.v1.AssignmentsMessage0\x01\x12Y\n\x10UpdateTaskStatus\x12!.swarm.v1.UpdateTaskStatusRequest\x1a\".swarm.v1.UpdateTaskStatusResponse\x12_\n\x12UpdateVolumeStatus\x12#.swarm.v1.UpdateVolumeStatusRequest\x1a$.swarm.v1.UpdateVolumeStatusResponse\x12;\n\x06\x41ttach\x12\x17.swarm.v1.AttachRequest\x1a\x18.swarm.v1.AttachResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'api.v1.dispatcher_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONREQUEST']._serialized_start=133
-  _globals['_SESSIONREQUEST']._serialized_end=197
-  _globals['_SESSIONMESSAGE']._serialized_start=200
-  _globals['_SESSIONMESSAGE']._serialized_end=347
-  _globals['_MANAGERADDRESS']._serialized_start=349
-  _globals['_MANAGERADDRESS']._serialized_end=415
-  _globals['_HEARTBEATREQUEST']._serialized_start=417
-  _globals['_HEARTBEATREQUEST']._serialized_end=472
-  _globals['_HEARTBEATRESPONSE']._serialized_start=474
-  _globals['_HEARTBEATRESPONSE']._serialized_end=536
-  _globals['_ASSIGNMENTSREQUEST']._serialized_start=538
-  _globals['_ASSIGNMENTSREQUEST']._serialized_end=578
-  _globals['_ASSIGNMENTSMESSAGE']._serialized_start=581
-  _globals['_ASSIGNMENTSMESSAGE']._serialized_end=818
-  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_start=771
-  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_end=818
-  _globals['_ASSIGNMENTCHANGE']._serialized_start=821
-  _globals['_ASSIGNMENTCHANGE']._serialized_end=1265
-  _globals['_ASSIGNMENTCHANGE_ACTION']._serialized_start=1211
-  _globals['_ASSIGNMENTCHANGE_ACTION']._serialized_end=1257
-  _globals['_DRAINEDTASK']._serialized_start=1267
-  _globals['_DRAINEDTASK']._serialized_end=1297
-  _globals['_UPDATETASKSTATUSREQUEST']._serialized_start=1299
-  _globals['_UPDATETASKSTATUSREQUEST']._serialized_end=1389
-  _globals['_TASKSTATUSUPDATE']._serialized_start=1391
-  _globals['_TASKSTATUSUPDATE']._serialized_end=1464
-  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_start=1466
-  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_end=1492
-  _globals['_ATTACHREQUEST']._serialized_start=1495
-  _globals['_ATTACHREQUEST']._serialized_end=1633
-  _globals['_ATTACHRESPONSE']._serialized_start=1635
-  _globals['_ATTACHRESPONSE']._serialized_end=1685
-  _globals['_DISPATCHER']._serialized_start=1688
-  _globals['_DISPATCHER']._serialized_end=2064
+  _globals['_SESSIONREQUEST']._serialized_start=154
+  _globals['_SESSIONREQUEST']._serialized_end=218
+  _globals['_SESSIONMESSAGE']._serialized_start=221
+  _globals['_SESSIONMESSAGE']._serialized_end=368
+  _globals['_MANAGERADDRESS']._serialized_start=370
+  _globals['_MANAGERADDRESS']._serialized_end=436
+  _globals['_HEARTBEATREQUEST']._serialized_start=438
+  _globals['_HEARTBEATREQUEST']._serialized_end=493
+  _globals['_HEARTBEATRESPONSE']._serialized_start=495
+  _globals['_HEARTBEATRESPONSE']._serialized_end=581
+  _globals['_ASSIGNMENTSREQUEST']._serialized_start=583
+  _globals['_ASSIGNMENTSREQUEST']._serialized_end=623
+  _globals['_ASSIGNMENTSMESSAGE']._serialized_start=626
+  _globals['_ASSIGNMENTSMESSAGE']._serialized_end=863
+  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_start=816
+  _globals['_ASSIGNMENTSMESSAGE_TYPE']._serialized_end=863
+  _globals['_ASSIGNMENTCHANGE']._serialized_start=866
+  _globals['_ASSIGNMENTCHANGE']._serialized_end=1350
+  _globals['_ASSIGNMENTCHANGE_ACTION']._serialized_start=1296
+  _globals['_ASSIGNMENTCHANGE_ACTION']._serialized_end=1342
+  _globals['_DRAINEDTASK']._serialized_start=1352
+  _globals['_DRAINEDTASK']._serialized_end=1382
+  _globals['_UPDATETASKSTATUSREQUEST']._serialized_start=1384
+  _globals['_UPDATETASKSTATUSREQUEST']._serialized_end=1474
+  _globals['_TASKSTATUSUPDATE']._serialized_start=1476
+  _globals['_TASKSTATUSUPDATE']._serialized_end=1549
+  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_start=1551
+  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_end=1577
+  _globals['_UPDATEVOLUMESTATUSREQUEST']._serialized_start=1579
+  _globals['_UPDATEVOLUMESTATUSREQUEST']._serialized_end=1671
+  _globals['_UPDATEVOLUMESTATUSRESPONSE']._serialized_start=1673
+  _globals['_UPDATEVOLUMESTATUSRESPONSE']._serialized_end=1701
+  _globals['_ATTACHREQUEST']._serialized_start=1704
+  _globals['_ATTACHREQUEST']._serialized_end=1842
+  _globals['_ATTACHRESPONSE']._serialized_start=1844
+  _globals['_ATTACHRESPONSE']._serialized_end=1894
+  _globals['_DISPATCHER']._serialized_start=1897
+  _globals['_DISPATCHER']._serialized_end=2370
 # @@protoc_insertion_point(module_scope)

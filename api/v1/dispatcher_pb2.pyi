@@ -6,6 +6,7 @@ How agents and the leader meet. The agent opens every stream; nodes listen for n
 from api.v1 import network_pb2 as network_pb2
 from api.v1 import objects_pb2 as objects_pb2
 from api.v1 import specs_pb2 as specs_pb2
+from api.v1 import volume_pb2 as volume_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import duration_pb2 as duration_pb2
@@ -124,6 +125,11 @@ class HeartbeatResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     PERIOD_FIELD_NUMBER: builtins.int
+    LEASES_RENEWED_FIELD_NUMBER: builtins.int
+    leases_renewed: builtins.bool
+    """All leases of volumes that the node was given up to `HeartbeatRequest.applied` last on: the manager was sure, after
+    the heartbeat came, that no other one leads.
+    """
     @builtins.property
     def period(self) -> duration_pb2.Duration:
         """send the next one after this long"""
@@ -132,10 +138,11 @@ class HeartbeatResponse(message.Message):
         self,
         *,
         period: duration_pb2.Duration | None = ...,
+        leases_renewed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["leases_renewed", b"leases_renewed", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,12 +223,12 @@ class AssignmentChange(message.Message):
         DESCRIPTOR: descriptor.EnumDescriptor
         ACTION_UPDATE: AssignmentChange._Action.ValueType  # 0
         ACTION_REMOVE: AssignmentChange._Action.ValueType  # 1
-        """the item carries its id alone"""
+        """the item carries its id alone; of a volume: see there"""
 
     class Action(_Action, metaclass=_ActionEnumTypeWrapper): ...
     ACTION_UPDATE: AssignmentChange.Action.ValueType  # 0
     ACTION_REMOVE: AssignmentChange.Action.ValueType  # 1
-    """the item carries its id alone"""
+    """the item carries its id alone; of a volume: see there"""
 
     ACTION_FIELD_NUMBER: builtins.int
     TASK_FIELD_NUMBER: builtins.int
@@ -231,6 +238,7 @@ class AssignmentChange(message.Message):
     ENDPOINT_FIELD_NUMBER: builtins.int
     SERVICE_FIELD_NUMBER: builtins.int
     PEER_FIELD_NUMBER: builtins.int
+    VOLUME_FIELD_NUMBER: builtins.int
     DRAINED_FIELD_NUMBER: builtins.int
     action: AssignmentChange.Action.ValueType
     @builtins.property
@@ -254,6 +262,8 @@ class AssignmentChange(message.Message):
     @builtins.property
     def peer(self) -> network_pb2.NetworkPeer: ...
     @builtins.property
+    def volume(self) -> volume_pb2.NodeVolume: ...
+    @builtins.property
     def drained(self) -> DrainedTask:
         """Comes after the word that the task serves no more, and says that every node that is up has carried that out."""
 
@@ -268,13 +278,14 @@ class AssignmentChange(message.Message):
         endpoint: network_pb2.NetworkEndpoint | None = ...,
         service: network_pb2.NetworkService | None = ...,
         peer: network_pb2.NetworkPeer | None = ...,
+        volume: volume_pb2.NodeVolume | None = ...,
         drained: DrainedTask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["config", b"config", "drained", b"drained", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["config", b"config", "drained", b"drained", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "config", b"config", "drained", b"drained", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "config", b"config", "drained", b"drained", "endpoint", b"endpoint", "item", b"item", "network", b"network", "peer", b"peer", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task", "secret", "config", "network", "endpoint", "service", "peer", "drained"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = typing.Literal["task", "secret", "config", "network", "endpoint", "service", "peer", "volume", "drained"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 
@@ -341,6 +352,40 @@ class TaskStatusUpdate(message.Message):
 
 @typing.final
 class UpdateTaskStatusResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateVolumeStatusRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    UPDATES_FIELD_NUMBER: builtins.int
+    session_id: builtins.str
+    @builtins.property
+    def updates(self) -> containers.RepeatedCompositeFieldContainer[volume_pb2.NodeVolumeStatus]: ...
+    def __init__(
+        self,
+        *,
+        session_id: builtins.str = ...,
+        updates: abc.Iterable[volume_pb2.NodeVolumeStatus] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["session_id", b"session_id", "updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateVolumeStatusResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     def __init__(

@@ -54,6 +54,11 @@ class DispatcherStub:
                 request_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusResponse.FromString,
                 _registered_method=True)
+        self.UpdateVolumeStatus = channel.unary_unary(
+                '/swarm.v1.Dispatcher/UpdateVolumeStatus',
+                request_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.FromString,
+                _registered_method=True)
         self.Attach = channel.unary_unary(
                 '/swarm.v1.Dispatcher/Attach',
                 request_serializer=api_dot_v1_dot_dispatcher__pb2.AttachRequest.SerializeToString,
@@ -91,6 +96,12 @@ class DispatcherServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateVolumeStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Attach(self, request, context):
         """A place in a network for a container of the node that is no task. It becomes a task of the node, which ends once the
         node says so; asked again with the same id it is the same place.
@@ -121,6 +132,11 @@ def add_DispatcherServicer_to_server(servicer, server):
                     servicer.UpdateTaskStatus,
                     request_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusRequest.FromString,
                     response_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusResponse.SerializeToString,
+            ),
+            'UpdateVolumeStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVolumeStatus,
+                    request_deserializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.FromString,
+                    response_serializer=api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.SerializeToString,
             ),
             'Attach': grpc.unary_unary_rpc_method_handler(
                     servicer.Attach,
@@ -236,6 +252,33 @@ class Dispatcher:
             '/swarm.v1.Dispatcher/UpdateTaskStatus',
             api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusRequest.SerializeToString,
             api_dot_v1_dot_dispatcher__pb2.UpdateTaskStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVolumeStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Dispatcher/UpdateVolumeStatus',
+            api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusRequest.SerializeToString,
+            api_dot_v1_dot_dispatcher__pb2.UpdateVolumeStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

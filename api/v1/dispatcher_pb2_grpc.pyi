@@ -39,6 +39,7 @@ class DispatcherStub:
     Assignments: _grpc.UnaryStreamMultiCallable[_dispatcher_pb2.AssignmentsRequest, _dispatcher_pb2.AssignmentsMessage]
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
     UpdateTaskStatus: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateTaskStatusRequest, _dispatcher_pb2.UpdateTaskStatusResponse]
+    UpdateVolumeStatus: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateVolumeStatusRequest, _dispatcher_pb2.UpdateVolumeStatusResponse]
     Attach: _grpc.UnaryUnaryMultiCallable[_dispatcher_pb2.AttachRequest, _dispatcher_pb2.AttachResponse]
     """A place in a network for a container of the node that is no task. It becomes a task of the node, which ends once the
     node says so; asked again with the same id it is the same place.
@@ -55,6 +56,7 @@ class DispatcherAsyncStub(DispatcherStub):
     Assignments: _aio.UnaryStreamMultiCallable[_dispatcher_pb2.AssignmentsRequest, _dispatcher_pb2.AssignmentsMessage]  # type: ignore[assignment]
     """One COMPLETE message, then INCREMENTAL ones chained by applies_to and results_in."""
     UpdateTaskStatus: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateTaskStatusRequest, _dispatcher_pb2.UpdateTaskStatusResponse]  # type: ignore[assignment]
+    UpdateVolumeStatus: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.UpdateVolumeStatusRequest, _dispatcher_pb2.UpdateVolumeStatusResponse]  # type: ignore[assignment]
     Attach: _aio.UnaryUnaryMultiCallable[_dispatcher_pb2.AttachRequest, _dispatcher_pb2.AttachResponse]  # type: ignore[assignment]
     """A place in a network for a container of the node that is no task. It becomes a task of the node, which ends once the
     node says so; asked again with the same id it is the same place.
@@ -92,6 +94,13 @@ class DispatcherServicer(metaclass=_abc_1.ABCMeta):
         request: _dispatcher_pb2.UpdateTaskStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dispatcher_pb2.UpdateTaskStatusResponse, _abc.Awaitable[_dispatcher_pb2.UpdateTaskStatusResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateVolumeStatus(
+        self,
+        request: _dispatcher_pb2.UpdateVolumeStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatcher_pb2.UpdateVolumeStatusResponse, _abc.Awaitable[_dispatcher_pb2.UpdateVolumeStatusResponse]]: ...
 
     @_abc_1.abstractmethod
     def Attach(

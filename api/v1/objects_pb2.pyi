@@ -38,6 +38,7 @@ class Object(message.Message):
     SECRET_FIELD_NUMBER: builtins.int
     CONFIG_FIELD_NUMBER: builtins.int
     NETWORK_FIELD_NUMBER: builtins.int
+    VOLUME_FIELD_NUMBER: builtins.int
     @builtins.property
     def cluster(self) -> Cluster: ...
     @builtins.property
@@ -54,6 +55,8 @@ class Object(message.Message):
     def config(self) -> Config: ...
     @builtins.property
     def network(self) -> Network: ...
+    @builtins.property
+    def volume(self) -> Volume: ...
     def __init__(
         self,
         *,
@@ -65,12 +68,13 @@ class Object(message.Message):
         secret: Secret | None = ...,
         config: Config | None = ...,
         network: Network | None = ...,
+        volume: Volume | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "network", b"network", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "network", b"network", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "network", b"network", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cluster", b"cluster", "config", b"config", "kind", b"kind", "network", b"network", "node", b"node", "operator", b"operator", "secret", b"secret", "service", b"service", "task", b"task", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator", "secret", "config", "network"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["cluster", "node", "service", "task", "operator", "secret", "config", "network", "volume"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -340,6 +344,7 @@ class NodeDescription(message.Message):
     WIREGUARD_PORT_FIELD_NUMBER: builtins.int
     ENCRYPTED_BY_FIELD_NUMBER: builtins.int
     ENCRYPTION_MISSING_FIELD_NUMBER: builtins.int
+    VOLUME_DRIVERS_FIELD_NUMBER: builtins.int
     hostname: builtins.str
     address: builtins.str
     data_path_address: builtins.str
@@ -371,6 +376,8 @@ class NodeDescription(message.Message):
 
     @builtins.property
     def network_obstacles(self) -> containers.RepeatedCompositeFieldContainer[NetworkObstacle]: ...
+    @builtins.property
+    def volume_drivers(self) -> containers.RepeatedCompositeFieldContainer[VolumeDriver]: ...
     def __init__(
         self,
         *,
@@ -388,10 +395,11 @@ class NodeDescription(message.Message):
         wireguard_port: builtins.int = ...,
         encrypted_by: builtins.str = ...,
         encryption_missing: builtins.str = ...,
+        volume_drivers: abc.Iterable[VolumeDriver] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["engine", b"engine", "platform", b"platform", "resources", b"resources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "encrypted_by", b"encrypted_by", "encryption_missing", b"encryption_missing", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "network_obstacles", b"network_obstacles", "platform", b"platform", "resources", b"resources", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key", "wireguard_port", b"wireguard_port"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "data_path_address", b"data_path_address", "encrypted_by", b"encrypted_by", "encryption_missing", b"encryption_missing", "engine", b"engine", "hostname", b"hostname", "missing_controllers", b"missing_controllers", "network_drivers", b"network_drivers", "network_obstacles", b"network_obstacles", "platform", b"platform", "resources", b"resources", "volume_drivers", b"volume_drivers", "wireguard_address", b"wireguard_address", "wireguard_key", b"wireguard_key", "wireguard_port", b"wireguard_port"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -421,6 +429,63 @@ class NetworkObstacle(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "remedy", b"remedy", "what", b"what", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeDriver(message.Message):
+    """A driver of volumes that a node has."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class SegmentsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: builtins.int
+    LOCAL_FIELD_NUMBER: builtins.int
+    FENCES_FIELD_NUMBER: builtins.int
+    SEGMENTS_FIELD_NUMBER: builtins.int
+    NODE_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    local: builtins.bool
+    """what it makes is on that node alone"""
+    fences: builtins.bool
+    """it can shut a node out of the storage"""
+    node_id: builtins.str
+    """what the driver calls the node"""
+    @builtins.property
+    def segments(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """where the node is, in the driver's topology"""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        local: builtins.bool = ...,
+        fences: builtins.bool = ...,
+        segments: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        node_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["fences", b"fences", "local", b"local", "name", b"name", "node_id", b"node_id", "segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -698,6 +763,7 @@ class Task(message.Message):
     PUBLISHED_FIELD_NUMBER: builtins.int
     ATTEMPTS_FIELD_NUMBER: builtins.int
     PLACEMENT_FIELD_NUMBER: builtins.int
+    VOLUMES_FIELD_NUMBER: builtins.int
     id: builtins.str
     service_id: builtins.str
     service_name: builtins.str
@@ -745,6 +811,10 @@ class Task(message.Message):
     def placement(self) -> explain_pb2.PlacementRecord:
         """once the scheduler gave it a node: why just that one"""
 
+    @builtins.property
+    def volumes(self) -> containers.RepeatedCompositeFieldContainer[VolumeAttachment]:
+        """of the swarm, that it was given together with its node"""
+
     def __init__(
         self,
         *,
@@ -768,10 +838,11 @@ class Task(message.Message):
         published: builtins.bool = ...,
         attempts: abc.Iterable[Attempts] | None = ...,
         placement: explain_pb2.PlacementRecord | None = ...,
+        volumes: abc.Iterable[VolumeAttachment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["meta", b"meta", "placement", b"placement", "spec", b"spec", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "networks", b"networks", "node_id", b"node_id", "placement", b"placement", "published", b"published", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assigned_generic", b"assigned_generic", "attempts", b"attempts", "desired_state", b"desired_state", "host_ports", b"host_ports", "id", b"id", "job_iteration", b"job_iteration", "meta", b"meta", "networks", b"networks", "node_id", b"node_id", "placement", b"placement", "published", b"published", "restarts", b"restarts", "service_id", b"service_id", "service_labels", b"service_labels", "service_name", b"service_name", "slot", b"slot", "spec", b"spec", "spec_version", b"spec_version", "start_after", b"start_after", "status", b"status", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -985,6 +1056,210 @@ class RestingAddress(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Volume(message.Message):
+    """A volume of the swarm. Who holds it is decided with the placement of a task, in one change of the state: what would
+    give a volume to a second node is refused where the order of changes is settled.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    SPEC_FIELD_NUMBER: builtins.int
+    MADE_FIELD_NUMBER: builtins.int
+    HOLDERS_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    HOME_FIELD_NUMBER: builtins.int
+    PENDING_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    epoch: builtins.int
+    """of the last lease that was given; never goes back"""
+    home: builtins.str
+    """id of the node where the data is, of a driver of scope local; empty: nowhere yet"""
+    pending: builtins.str
+    """why it cannot be used yet"""
+    @builtins.property
+    def meta(self) -> types_pb2.Meta: ...
+    @builtins.property
+    def spec(self) -> specs_pb2.VolumeSpec: ...
+    @builtins.property
+    def made(self) -> VolumeMade:
+        """by its driver; unset: not yet"""
+
+    @builtins.property
+    def holders(self) -> containers.RepeatedCompositeFieldContainer[VolumeHolder]: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        meta: types_pb2.Meta | None = ...,
+        spec: specs_pb2.VolumeSpec | None = ...,
+        made: VolumeMade | None = ...,
+        holders: abc.Iterable[VolumeHolder] | None = ...,
+        epoch: builtins.int = ...,
+        home: builtins.str = ...,
+        pending: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["made", b"made", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "holders", b"holders", "home", b"home", "id", b"id", "made", b"made", "meta", b"meta", "pending", b"pending", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeMade(message.Message):
+    """What a driver made."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class ContextEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    HANDLE_FIELD_NUMBER: builtins.int
+    CONTEXT_FIELD_NUMBER: builtins.int
+    CAPACITY_BYTES_FIELD_NUMBER: builtins.int
+    TOPOLOGY_FIELD_NUMBER: builtins.int
+    handle: builtins.str
+    """its own name for it"""
+    capacity_bytes: builtins.int
+    @builtins.property
+    def context(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """what it wants to be given with it"""
+
+    @builtins.property
+    def topology(self) -> containers.RepeatedCompositeFieldContainer[specs_pb2.VolumeTopology]:
+        """where it can be reached; empty: everywhere"""
+
+    def __init__(
+        self,
+        *,
+        handle: builtins.str = ...,
+        context: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        capacity_bytes: builtins.int = ...,
+        topology: abc.Iterable[specs_pb2.VolumeTopology] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["capacity_bytes", b"capacity_bytes", "context", b"context", "handle", b"handle", "topology", b"topology"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeHolder(message.Message):
+    """A node that may use the volume, by a lease: see docs/decisions/0031-leases-of-volumes.md."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    class _State:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[VolumeHolder._State.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        STATE_HELD: VolumeHolder._State.ValueType  # 0
+        STATE_RELEASING: VolumeHolder._State.ValueType  # 1
+        """no live task of the node needs it: gone once the node, or its lease, says so"""
+        STATE_FENCED: VolumeHolder._State.ValueType  # 2
+        """the storage lets that node in no more"""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper): ...
+    STATE_HELD: VolumeHolder.State.ValueType  # 0
+    STATE_RELEASING: VolumeHolder.State.ValueType  # 1
+    """no live task of the node needs it: gone once the node, or its lease, says so"""
+    STATE_FENCED: VolumeHolder.State.ValueType  # 2
+    """the storage lets that node in no more"""
+
+    @typing.final
+    class PublishContextEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NODE_ID_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    READ_ONLY_FIELD_NUMBER: builtins.int
+    PUBLISH_CONTEXT_FIELD_NUMBER: builtins.int
+    node_id: builtins.str
+    epoch: builtins.int
+    """greater than that of every holder before"""
+    state: VolumeHolder.State.ValueType
+    read_only: builtins.bool
+    @builtins.property
+    def publish_context(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """what the driver's controller said about this node"""
+
+    def __init__(
+        self,
+        *,
+        node_id: builtins.str = ...,
+        epoch: builtins.int = ...,
+        state: VolumeHolder.State.ValueType = ...,
+        read_only: builtins.bool = ...,
+        publish_context: abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "node_id", b"node_id", "publish_context", b"publish_context", "read_only", b"read_only", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeAttachment(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    VOLUME_ID_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    volume_id: builtins.str
+    source: builtins.str
+    """as the mount names it"""
+    epoch: builtins.int
+    def __init__(
+        self,
+        *,
+        volume_id: builtins.str = ...,
+        source: builtins.str = ...,
+        epoch: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "source", b"source", "volume_id", b"volume_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -569,6 +569,7 @@ class Mount(message.Message):
     IMAGE_SUBPATH_FIELD_NUMBER: builtins.int
     TMPFS_SIZE_BYTES_FIELD_NUMBER: builtins.int
     TMPFS_MODE_FIELD_NUMBER: builtins.int
+    VOLUME_ID_FIELD_NUMBER: builtins.int
     type: Mount.Type.ValueType
     source: builtins.str
     target: builtins.str
@@ -587,6 +588,10 @@ class Mount(message.Message):
     """0: unlimited"""
     tmpfs_mode: builtins.int
     """0: 1777"""
+    volume_id: builtins.str
+    """Of the volume of the swarm that `source` names; the managers fill it in. Empty: the source has placeholders, or names
+    a group, or means a volume of the node's own.
+    """
     @builtins.property
     def volume_labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -610,10 +615,11 @@ class Mount(message.Message):
         image_subpath: builtins.str = ...,
         tmpfs_size_bytes: builtins.int = ...,
         tmpfs_mode: builtins.int = ...,
+        volume_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bind_create_source", b"bind_create_source", "bind_propagation", b"bind_propagation", "bind_recursive", b"bind_recursive", "consistency", b"consistency", "image_subpath", b"image_subpath", "read_only", b"read_only", "source", b"source", "target", b"target", "tmpfs_mode", b"tmpfs_mode", "tmpfs_size_bytes", b"tmpfs_size_bytes", "type", b"type", "volume_driver", b"volume_driver", "volume_labels", b"volume_labels", "volume_no_copy", b"volume_no_copy", "volume_options", b"volume_options", "volume_subpath", b"volume_subpath"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bind_create_source", b"bind_create_source", "bind_propagation", b"bind_propagation", "bind_recursive", b"bind_recursive", "consistency", b"consistency", "image_subpath", b"image_subpath", "read_only", b"read_only", "source", b"source", "target", b"target", "tmpfs_mode", b"tmpfs_mode", "tmpfs_size_bytes", b"tmpfs_size_bytes", "type", b"type", "volume_driver", b"volume_driver", "volume_id", b"volume_id", "volume_labels", b"volume_labels", "volume_no_copy", b"volume_no_copy", "volume_options", b"volume_options", "volume_subpath", b"volume_subpath"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1395,5 +1401,194 @@ class ConfigSpec(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "data", b"data", "template_driver", b"template_driver"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeSpec(message.Message):
+    """A volume of the swarm. Those that only a task's mount names are its node's own, as in Docker, and no objects."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    class _Access:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _AccessEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[VolumeSpec._Access.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        ACCESS_SINGLE_WRITER: VolumeSpec._Access.ValueType  # 0
+        """tasks of one node"""
+        ACCESS_MANY_READERS: VolumeSpec._Access.ValueType  # 1
+        """tasks of all nodes, none of which writes"""
+        ACCESS_MANY_WRITERS: VolumeSpec._Access.ValueType  # 2
+        """tasks of all nodes: the driver's storage sees to order"""
+
+    class Access(_Access, metaclass=_AccessEnumTypeWrapper):
+        """Who may use it at a time."""
+
+    ACCESS_SINGLE_WRITER: VolumeSpec.Access.ValueType  # 0
+    """tasks of one node"""
+    ACCESS_MANY_READERS: VolumeSpec.Access.ValueType  # 1
+    """tasks of all nodes, none of which writes"""
+    ACCESS_MANY_WRITERS: VolumeSpec.Access.ValueType  # 2
+    """tasks of all nodes: the driver's storage sees to order"""
+
+    class _Availability:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _AvailabilityEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[VolumeSpec._Availability.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        AVAILABILITY_ACTIVE: VolumeSpec._Availability.ValueType  # 0
+        AVAILABILITY_PAUSE: VolumeSpec._Availability.ValueType  # 1
+        """no further task gets it"""
+        AVAILABILITY_DRAIN: VolumeSpec._Availability.ValueType  # 2
+        """tasks that have it go"""
+
+    class Availability(_Availability, metaclass=_AvailabilityEnumTypeWrapper): ...
+    AVAILABILITY_ACTIVE: VolumeSpec.Availability.ValueType  # 0
+    AVAILABILITY_PAUSE: VolumeSpec.Availability.ValueType  # 1
+    """no further task gets it"""
+    AVAILABILITY_DRAIN: VolumeSpec.Availability.ValueType  # 2
+    """tasks that have it go"""
+
+    @typing.final
+    class DriverOptionsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ANNOTATIONS_FIELD_NUMBER: builtins.int
+    DRIVER_FIELD_NUMBER: builtins.int
+    DRIVER_OPTIONS_FIELD_NUMBER: builtins.int
+    ACCESS_FIELD_NUMBER: builtins.int
+    AVAILABILITY_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    SECRETS_FIELD_NUMBER: builtins.int
+    REQUIRED_BYTES_FIELD_NUMBER: builtins.int
+    LIMIT_BYTES_FIELD_NUMBER: builtins.int
+    TOPOLOGY_REQUIRED_FIELD_NUMBER: builtins.int
+    TOPOLOGY_PREFERRED_FIELD_NUMBER: builtins.int
+    BLOCK_FIELD_NUMBER: builtins.int
+    LEASE_TERM_FIELD_NUMBER: builtins.int
+    driver: builtins.str
+    """empty: local"""
+    access: VolumeSpec.Access.ValueType
+    availability: VolumeSpec.Availability.ValueType
+    group: builtins.str
+    """a mount of source group:NAME takes any volume of it"""
+    required_bytes: builtins.int
+    limit_bytes: builtins.int
+    block: builtins.bool
+    """a device instead of a file system"""
+    @builtins.property
+    def annotations(self) -> types_pb2.Annotations: ...
+    @builtins.property
+    def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    @builtins.property
+    def secrets(self) -> containers.RepeatedCompositeFieldContainer[VolumeSecret]: ...
+    @builtins.property
+    def topology_required(self) -> containers.RepeatedCompositeFieldContainer[VolumeTopology]: ...
+    @builtins.property
+    def topology_preferred(self) -> containers.RepeatedCompositeFieldContainer[VolumeTopology]: ...
+    @builtins.property
+    def lease_term(self) -> duration_pb2.Duration:
+        """unset: 10 s"""
+
+    def __init__(
+        self,
+        *,
+        annotations: types_pb2.Annotations | None = ...,
+        driver: builtins.str = ...,
+        driver_options: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        access: VolumeSpec.Access.ValueType = ...,
+        availability: VolumeSpec.Availability.ValueType = ...,
+        group: builtins.str = ...,
+        secrets: abc.Iterable[VolumeSecret] | None = ...,
+        required_bytes: builtins.int = ...,
+        limit_bytes: builtins.int = ...,
+        topology_required: abc.Iterable[VolumeTopology] | None = ...,
+        topology_preferred: abc.Iterable[VolumeTopology] | None = ...,
+        block: builtins.bool = ...,
+        lease_term: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "lease_term", b"lease_term"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "annotations", b"annotations", "availability", b"availability", "block", b"block", "driver", b"driver", "driver_options", b"driver_options", "group", b"group", "lease_term", b"lease_term", "limit_bytes", b"limit_bytes", "required_bytes", b"required_bytes", "secrets", b"secrets", "topology_preferred", b"topology_preferred", "topology_required", b"topology_required"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeSecret(message.Message):
+    """A secret that a driver asks for, under the key by which it knows it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    secret: builtins.str
+    """name"""
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        secret: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeTopology(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class SegmentsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SEGMENTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def segments(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        segments: abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -11,7 +11,7 @@ from api.times import seconds_of
 from api.v1 import explain_pb2, objects_pb2, types_pb2
 from manager.control.resolve import resolve
 from manager.scheduler.inquiry import Inquiry, Proposal, Row
-from manager.scheduler.remedies import About, Remedy
+from manager.scheduler.remedy import About, Remedy
 from manager.scheduler.waiting import is_waiting
 from manager.state.indexes import SlotKey
 from manager.state.store import View

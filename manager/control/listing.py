@@ -13,10 +13,13 @@ from api.modes import mode_name
 from api.networks import driver_of, scope_of
 from api.states import COMPLETE, REMOVE, RUNNING, is_live, task_name
 from api.v1 import control_pb2, objects_pb2
+from api.volumes import driver_of as volume_driver_of
 from manager.control.resolve import resolve
 from manager.state.changes import T
 from manager.state.networks import users_of
 from manager.state.store import View
+from manager.state.volumes import nodes_of_volume
+from manager.state.volumes import users_of as users_of_volume
 
 ACCEPTED = control_pb2.NODE_MEMBERSHIP_ACCEPTED
 LOOK = 250
@@ -121,6 +124,27 @@ def networks(
         )
 
     return _pieces([*own.values(), *view.all(objects_pb2.Network)], suits)
+
+
+def volumes(
+    view: View, request: control_pb2.ListVolumesRequest
+) -> Iterator[list[objects_pb2.Volume]]:
+    """Volumes that match, oldest first; NOT_FOUND for a node that does not exist."""
+    node_ids = {resolve(view, objects_pb2.Node, k).id for k in request.node_keys}
+
+    def suits(volume: objects_pb2.Volume) -> bool:
+        spec = volume.spec
+        return (
+            _starts(volume.id, request.ids)
+            and _starts(spec.annotations.name, request.names)
+            and have_all(spec.annotations.labels, request.labels)
+            and (not request.drivers or volume_driver_of(spec) in request.drivers)
+            and (not request.groups or spec.group in request.groups)
+            and (not node_ids or bool(node_ids & {volume.home, *nodes_of_volume(volume)}))
+            and (not request.dangling or (not users_of_volume(view, volume)) in request.dangling)
+        )
+
+    return _pieces(list(view.all(objects_pb2.Volume)), suits)
 
 
 def _dangles(

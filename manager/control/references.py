@@ -1,4 +1,4 @@
-"""From the names of secrets, configs and networks in a spec to the ids that tasks need. Pure."""
+"""From names of secrets, configs, networks and volumes to the ids that tasks need. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -6,10 +6,12 @@ from typing import TypeVar
 from api.errors import SwarmError, invalid
 from api.networks import BUILTIN
 from api.v1 import objects_pb2, specs_pb2
+from api.volumes import GROUP, driver_of
 from manager.control.resolve import resolve
 from manager.state.changes import KINDS
 from manager.state.store import View
 
+Mount = specs_pb2.Mount
 F = TypeVar("F", objects_pb2.Secret, objects_pb2.Config)
 
 
@@ -23,7 +25,53 @@ def with_ids(view: View, spec: specs_pb2.ServiceSpec) -> specs_pb2.ServiceSpec:
     _resolve(view, objects_pb2.Secret, resolved.task.container.secrets)
     _resolve(view, objects_pb2.Config, resolved.task.container.configs)
     _resolve_networks(view, resolved.task.networks)
+    _resolve_volumes(view, resolved.task.container.mounts)
     return resolved
+
+
+def _resolve_volumes(view: View, mounts: Iterable[specs_pb2.Mount]) -> None:
+    """What a mount of type volume names is the swarm's if there is one of that name now: what its
+    tasks find does not change when somebody creates one later.
+    """
+    for index, mount in enumerate(mounts):
+        field = f"task.container.mounts[{index}]"
+        mount.volume_id = ""
+        if mount.type not in (Mount.TYPE_VOLUME, Mount.TYPE_CLUSTER) or not mount.source:
+            continue
+        if mount.source.startswith(GROUP) or "{{" in mount.source:
+            continue  # which one it is differs between tasks: the scheduler sees to it
+        volume = view.named(objects_pb2.Volume, mount.source)
+        if volume is not None:
+            _check_mount(field, mount, volume)
+            mount.volume_id = volume.id
+        elif mount.type == Mount.TYPE_CLUSTER:
+            raise invalid(
+                f"{field}.source",
+                f"there is no volume {mount.source!r} in the swarm",
+                remedy=f"create it: swarmctl volume create {mount.source}",
+            )
+
+
+def _check_mount(field: str, mount: specs_pb2.Mount, volume: objects_pb2.Volume) -> None:
+    spec = volume.spec
+    if mount.volume_driver and mount.volume_driver != driver_of(spec):
+        raise invalid(
+            f"{field}.volume_driver",
+            f"volume {mount.source} has the driver {driver_of(spec)}",
+            remedy="leave out volume-driver",
+        )
+    if mount.volume_options or mount.volume_labels:
+        raise invalid(
+            f"{field}.volume_options" if mount.volume_options else f"{field}.volume_labels",
+            f"volume {mount.source} is there already, with options and labels of its own",
+            remedy="leave out volume-opt and volume-label",
+        )
+    if spec.access == spec.ACCESS_MANY_READERS and not mount.read_only:
+        raise invalid(
+            f"{field}.read_only",
+            f"volume {mount.source} is for many readers, none of which writes",
+            remedy="add readonly to the mount",
+        )
 
 
 def _resolve_networks(view: View, given: Sequence[specs_pb2.NetworkAttachmentSpec]) -> None:

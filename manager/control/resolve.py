@@ -15,6 +15,7 @@ _LIST_COMMAND = {
     objects_pb2.Secret: "swarmctl secret ls",
     objects_pb2.Config: "swarmctl config ls",
     objects_pb2.Network: "swarmctl network ls",
+    objects_pb2.Volume: "swarmctl volume ls",
 }
 
 

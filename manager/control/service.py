@@ -22,13 +22,15 @@ from manager.control.networks import Networks
 from manager.control.pacing import paced
 from manager.control.resolve import resolve
 from manager.control.services import Services
+from manager.control.volume_calls import VolumeCalls
+from manager.control.volumes import Volumes
 from manager.control.watching import watch
 from manager.state.changes import StoredObject, copy
 from manager.state.store import Store
 from manager.state.watch import WatchHub
 
 
-class ControlService(control_pb2_grpc.ControlServicer):
+class ControlService(VolumeCalls, control_pb2_grpc.ControlServicer):
     """Serves operators."""
 
     def __init__(
@@ -41,10 +43,12 @@ class ControlService(control_pb2_grpc.ControlServicer):
         configs: Files[objects_pb2.Config],
         events: EventStreams,
         networks: Networks,
+        volumes: Volumes,
         group: Callable[[], control_pb2.ManagerGroupStatus],
         explanations: Explanations,
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
+        super().__init__(store, volumes)
         self._store = store
         self._hub = hub
         self._services = services

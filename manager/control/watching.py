@@ -21,6 +21,7 @@ _KIND_OF = {
     Selector.KIND_NODE: objects_pb2.Node,
     Selector.KIND_CLUSTER: objects_pb2.Cluster,
     Selector.KIND_NETWORK: objects_pb2.Network,
+    Selector.KIND_VOLUME: objects_pb2.Volume,
 }
 INITIAL_CHUNK = 500
 INITIAL_BYTES = 1 << 20

@@ -22,6 +22,7 @@ from api.v1 import dispatcher_pb2, objects_pb2
 from manager.dispatcher import files
 from manager.dispatcher.catalogue import Key
 from manager.dispatcher.networks import NodeNetworks
+from manager.dispatcher.volumes import NodeVolumes, no_volume
 from manager.state.changes import copy
 
 MAX_CHANGES = 100
@@ -35,6 +36,7 @@ MAX_BYTES = 3 << 20
 Message = dispatcher_pb2.AssignmentsMessage
 Change = dispatcher_pb2.AssignmentChange
 Task = objects_pb2.Task
+Volume = objects_pb2.Volume
 
 
 class Assignments:
@@ -46,14 +48,17 @@ class Assignments:
         find: files.Find,
         networks: NodeNetworks,
         as_told: Callable[[Task], Task] = lambda task: task,
+        volumes: NodeVolumes | None = None,
     ) -> None:
         """`find`: looks up secrets and configs. `networks`: what the node is told of them.
 
-        `as_told`: a task with what its node needs and the store keeps elsewhere.
+        `as_told`: a task with what its node needs and the store keeps elsewhere. `volumes`: what
+        the node is told of them.
         """
         self._node_id = node_id
         self._files = files.NodeFiles(find)
         self._networks = networks
+        self._volumes = volumes or NodeVolumes(node_id, no_volume)
         self._as_told = as_told
         self._told: dict[str, Task] = {}
         self._news: dict[str, Task | None] = {}
@@ -67,14 +72,20 @@ class Assignments:
         """When to `flush` (0: at once); None while there is no news. Times as in `observe`."""
         if not self._has_news:
             return None
-        if len(self._news) + len(self._drained) + self._networks.news >= MAX_CHANGES:
+        news = len(self._news) + len(self._drained) + self._networks.news + self._volumes.news
+        if news >= MAX_CHANGES:
             return 0.0
         return min(self._last_at + QUIET, self._first_at + LONGEST_WAIT)
 
     def complete(
-        self, tasks: Iterable[Task], version: int = 0, drained: Iterable[str] = ()
+        self,
+        tasks: Iterable[Task],
+        version: int = 0,
+        drained: Iterable[str] = (),
+        volumes: Iterable[Volume] = (),
     ) -> list[Message]:
-        """The messages that begin the stream, from all tasks that the store has for the node.
+        """The messages that begin the stream, from all tasks and volumes that the store has for the
+        node.
 
         `version`: of the state that is known here at the least. `drained`: see `drain`.
         """
@@ -83,6 +94,7 @@ class Assignments:
         self._news.clear()
         forms = [(files.whole(file), files.outline(file)) for file in self._files.begin(wanted)]
         forms += self._networks.begin(wanted)
+        forms += [(change, change) for change in self._volumes.begin(volumes)]
         forms += [(_update(self._as_told(task)), _update(_outline(task))) for task in wanted]
         self._drained.clear()
         forms += [(_drained(task_id), _drained(task_id)) for task_id in drained]
@@ -97,6 +109,7 @@ class Assignments:
             else:
                 message.changes.append(outline)
                 late.append(whole)
+        late += self._volumes.removals()
         return self._tagged([self._chained(message), *self._incremental(late)], version)
 
     def observe(self, task_id: str, task: Task | None, now: float) -> None:
@@ -124,14 +137,24 @@ class Assignments:
             self._first_at = self._first_at if had_news else now
             self._last_at = now
 
+    def observe_volume(self, volume_id: str, now: float) -> None:
+        """Takes note of a volume that is different now, or gone, as `observe` does."""
+        had_news, before = self._has_news, self._volumes.news
+        self._volumes.changed(volume_id)
+        if self._volumes.news > before:
+            self._first_at = self._first_at if had_news else now
+            self._last_at = now
+
     def drain(self, task_id: str, now: float) -> None:
         """Nobody is led to this task any more, which is to be stopped; `now` as of `observe`."""
         self._first_at = self._first_at if self._has_news else now
         self._last_at = now
         self._drained[task_id] = None
 
-    def resync(self, tasks: Iterable[Task], now: float) -> None:
-        """As `observe` of everything, after events were lost; `tasks`: all the store has of it."""
+    def resync(self, tasks: Iterable[Task], now: float, volumes: Iterable[Volume] = ()) -> None:
+        """As `observe` of everything, after events were lost; `tasks`, `volumes`: all the store has
+        of it.
+        """
         present = {task.id: task for task in tasks}
         for task_id in [*self._told, *self._news]:
             if task_id not in present:
@@ -139,11 +162,12 @@ class Assignments:
         for task_id, task in present.items():
             self.observe(task_id, task, now)
         self._networks.resync()
+        self._volumes.resync(volumes)
         self._first_at = self._last_at = now
 
     def flush(self, version: int = 0) -> list[Message]:
         """Messages with everything that the node has yet to be told; `version` as of `complete`."""
-        changes = [*self._files.updates(), *self._networks.updates()]
+        changes = [*self._files.updates(), *self._networks.updates(), *self._volumes.updates()]
         for task_id, task in self._news.items():
             if task is None:
                 del self._told[task_id]
@@ -155,6 +179,7 @@ class Assignments:
         changes += map(_drained, self._drained)
         self._drained.clear()
         changes += [*self._files.removals(), *self._networks.removals()]
+        changes += self._volumes.removals()
         return self._tagged(list(self._incremental(changes)), version)
 
     def confirmed(self, applied: int, present: int) -> int:
@@ -169,7 +194,7 @@ class Assignments:
 
     @property
     def _has_news(self) -> bool:
-        news = self._news or self._drained or self._networks.news
+        news = self._news or self._drained or self._networks.news or self._volumes.news
         return bool(news) or self._files.has_news
 
     def _tagged(self, messages: list[Message], version: int) -> list[Message]:

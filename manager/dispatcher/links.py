@@ -11,6 +11,7 @@ from manager.dispatcher.catalogue import Key
 from manager.dispatcher.files import Find
 from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.sessions import Session
+from manager.dispatcher.volumes import NodeVolumes
 from manager.waiting import until_due
 
 
@@ -22,12 +23,13 @@ class Feed:
         node_id: str,
         find: Find,
         networks: NodeNetworks,
+        volumes: NodeVolumes,
         monotonic: Clock,
         as_told: Callable[[objects_pb2.Task], objects_pb2.Task],
         version: Callable[[], int],
     ) -> None:
         """`version`: up to which everything that changed was shown to this feed."""
-        self._assignments = Assignments(node_id, find, networks, as_told)
+        self._assignments = Assignments(node_id, find, networks, as_told, volumes)
         self._networks = networks
         networks.heard = self._hear
         self._version = version
@@ -36,14 +38,22 @@ class Feed:
         self._ended: SwarmError | None = None
 
     def begin(
-        self, tasks: Iterable[objects_pb2.Task], drained: Iterable[str]
+        self,
+        tasks: Iterable[objects_pb2.Task],
+        drained: Iterable[str],
+        volumes: Iterable[objects_pb2.Volume],
     ) -> list[dispatcher_pb2.AssignmentsMessage]:
-        """The first messages, from all tasks of the node; `drained` as of `drain`."""
-        return self._assignments.complete(tasks, self._version(), drained)
+        """The first messages, from all tasks and volumes of the node; `drained` as of `drain`."""
+        return self._assignments.complete(tasks, self._version(), drained, volumes)
 
     def observe(self, task_id: str, task: objects_pb2.Task | None) -> None:
         """A task of the node changed, came or went (None)."""
         self._assignments.observe(task_id, task, self._monotonic())
+        self._woken.set()
+
+    def observe_volume(self, volume_id: str) -> None:
+        """A volume of the node changed, came or went."""
+        self._assignments.observe_volume(volume_id, self._monotonic())
         self._woken.set()
 
     def drain(self, task_id: str) -> None:
@@ -71,9 +81,11 @@ class Feed:
         """As Assignments.confirmed."""
         return self._assignments.confirmed(applied, self._version())
 
-    def resync(self, tasks: Iterable[objects_pb2.Task]) -> None:
-        """Any task of the node may have changed."""
-        self._assignments.resync(tasks, self._monotonic())
+    def resync(
+        self, tasks: Iterable[objects_pb2.Task], volumes: Iterable[objects_pb2.Volume]
+    ) -> None:
+        """Any task or volume of the node may have changed."""
+        self._assignments.resync(tasks, self._monotonic(), volumes)
         self._woken.set()
 
     async def next(self) -> list[dispatcher_pb2.AssignmentsMessage]:

@@ -67,6 +67,7 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
             monotonic=self._monotonic,
             ids=self._ids,
             chance=self._chance,
+            confirm=self._confirm,
         )
         try:
             await self._present.run()
@@ -95,9 +96,11 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
     async def Heartbeat(
         self, request: dispatcher_pb2.HeartbeatRequest, context: Context
     ) -> dispatcher_pb2.HeartbeatResponse:
-        """Renews the calling node's session."""
-        period = self._term().heartbeat(request.session_id, caller().id, request.applied)
-        return dispatcher_pb2.HeartbeatResponse(period=duration(period))
+        """Renews the calling node's session, and the leases of its volumes."""
+        period, renewed = await self._term().heartbeat(
+            request.session_id, caller().id, request.applied
+        )
+        return dispatcher_pb2.HeartbeatResponse(period=duration(period), leases_renewed=renewed)
 
     async def Assignments(
         self, request: dispatcher_pb2.AssignmentsRequest, context: Context
@@ -114,6 +117,13 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         """Takes reports; answers when they are durable."""
         await self._term().report(request.session_id, caller().id, request.updates)
         return dispatcher_pb2.UpdateTaskStatusResponse()
+
+    async def UpdateVolumeStatus(
+        self, request: dispatcher_pb2.UpdateVolumeStatusRequest, context: Context
+    ) -> dispatcher_pb2.UpdateVolumeStatusResponse:
+        """Takes what the calling node says of its volumes; answers when it is durable."""
+        await self._term().report_volumes(request.session_id, caller().id, request.updates)
+        return dispatcher_pb2.UpdateVolumeStatusResponse()
 
     def digests(self, node_id: str) -> dict[str, bytes] | None:
         """See Term; None also while this manager does not lead."""

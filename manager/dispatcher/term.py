@@ -12,16 +12,18 @@ from collections.abc import AsyncGenerator, Collection, Iterable
 from api.errors import SwarmError
 from api.files import Key
 from api.ids import IdSource
-from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
+from api.v1 import dispatcher_pb2, objects_pb2, types_pb2, volume_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
 from manager.dispatcher import catalogue, endings, nodes, rests, statuses
 from manager.dispatcher.attachments import Attachments
 from manager.dispatcher.drains import Drains
+from manager.dispatcher.held_volumes import Confirm, HeldVolumes
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
 from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.sessions import Chance, Sessions
+from manager.dispatcher.volumes import NodeVolumes
 from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
 from manager.state.files import File, find
@@ -35,7 +37,8 @@ logger = logging.getLogger(__name__)
 Node = objects_pb2.Node
 Network = objects_pb2.Network
 Task = objects_pb2.Task
-_KINDS = (Task, Node, Network, objects_pb2.Service, objects_pb2.Cluster)
+Volume = objects_pb2.Volume
+_KINDS = (Task, Node, Network, Volume, objects_pb2.Service, objects_pb2.Cluster)
 
 
 class Term:
@@ -51,6 +54,7 @@ class Term:
         monotonic: Clock,
         ids: IdSource,
         chance: Chance,
+        confirm: Confirm,
     ) -> None:
         self._store = store
         self._hub = hub
@@ -74,6 +78,8 @@ class Term:
             lambda: [node.id for node in store.all(Node)], self._may_lead, self._tell_drained
         )
         self._routed = 0
+        self._subscription: Subscription | None = None
+        self._volumes = HeldVolumes(store, proposer, monotonic, confirm)
         self._rests = rests.Rests(self._confirmed_by_all)
         self._rest_writer = Writer(
             "addresses that rest no longer",
@@ -95,37 +101,44 @@ class Term:
         """Leads until cancelled; then every stream ends with UNAVAILABLE."""
         woken = asyncio.Event()
         subscription = self._hub.subscribe(woken.set, match=of(*_KINDS))
+        self._subscription = subscription
         self._begin()
         try:
             await alongside(
                 self._node_writer.run(),
                 self._task_writer.run(),
                 self._rest_writer.run(),
+                self._volumes.run(),
                 self._end_leases(),
-                self._follow(subscription, woken),
+                self._follow(woken),
             )
         finally:
             self._hub.unsubscribe(subscription)
             for link in list(self._links.values()):
                 link.end(endings.not_leading())
 
-    async def _follow(self, subscription: Subscription, woken: asyncio.Event) -> None:
+    async def _follow(self, woken: asyncio.Event) -> None:
         while True:
             await woken.wait()
             woken.clear()
-            commits = subscription.take()
-            if commits is None:
-                self._resync()
-            for commit in commits or ():
-                for event in commit.events:
-                    self._route(event)
-            # Nothing was applied since `take`: whatever is in the store was routed.
-            self._routed = self._store.version
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Routes whatever was applied and is not routed yet."""
+        commits = () if self._subscription is None else self._subscription.take()
+        if commits is None:
+            self._resync()
+        for commit in commits or ():
+            for event in commit.events:
+                self._route(event, commit.version)
+        # Nothing was applied since `take`: whatever is in the store was routed.
+        self._routed = self._store.version
 
     def _begin(self) -> None:
         self._catalogue.begin()
         self._drains.begin(self._store.all(Task))
         self._rests.begin(self._store)
+        self._volumes.begin()
         self._routed = self._store.version
         up = [
             node.id
@@ -184,14 +197,25 @@ class Term:
                 yield message
             await link.changed()
 
-    def heartbeat(self, session_id: str, node_id: str, applied: int = 0) -> float:
-        """Renews the session; seconds until the next heartbeat. `applied`: see Link.beat."""
+    async def heartbeat(
+        self, session_id: str, node_id: str, applied: int = 0
+    ) -> tuple[float, bool]:
+        """Renews the session; seconds until the next heartbeat, and whether the leases of the
+        node's volumes are renewed as well. `applied`: see Link.beat.
+        """
         self._member(node_id)
-        period = nodes.heartbeat_period(self._store)
-        after = self._sessions.heartbeat(session_id, node_id, self._monotonic(), period)
-        self._links[node_id].beat(applied)
+        period, now = nodes.heartbeat_period(self._store), self._monotonic()
+        after = self._sessions.heartbeat(session_id, node_id, now, period)
+        link = self._links[node_id]
+        link.beat(applied)
         self._drains.heard(node_id)
-        return after
+        if not await self._volumes.may_renew(node_id):
+            return after, False
+        self._catch_up()
+        if self._links.get(node_id) is not link:
+            return after, False  # another agent has taken its place meanwhile
+        renewed = self._volumes.leases.renew(node_id, now, link.confirmed())
+        return self._volumes.leases.period(node_id, after), renewed
 
     async def assignments(
         self, session_id: str, node_id: str
@@ -204,14 +228,18 @@ class Term:
             node_id,
             self._find_file,
             NodeNetworks(self._catalogue),
+            NodeVolumes(node_id, self._find_volume),
             self._monotonic,
             lambda task: with_login(self._store, task),
             lambda: self._routed,
         )
         link.attach(feed, endings.second_stream())
         try:
-            drained = self._drains.done_on(node_id)
-            for message in feed.begin(self._store.tasks_of_node(node_id), drained):
+            tasks, volumes = (
+                self._store.tasks_of_node(node_id),
+                self._store.volumes_of_node(node_id),
+            )
+            for message in feed.begin(tasks, self._drains.done_on(node_id), volumes):
                 yield message
             while True:
                 for message in await feed.next():
@@ -227,6 +255,17 @@ class Term:
 
     def _find_file(self, key: Key) -> File | None:
         return find(self._store, key)
+
+    def _find_volume(self, volume_id: str) -> Volume | None:
+        return self._store.get(Volume, volume_id)
+
+    async def report_volumes(
+        self, session_id: str, node_id: str, updates: Iterable[volume_pb2.NodeVolumeStatus]
+    ) -> None:
+        """Takes what an agent says of its volumes; returns when it is durable."""
+        self._member(node_id)
+        self._sessions.check(session_id, node_id)
+        await self._volumes.heard(node_id, list(updates))
 
     async def report(
         self, session_id: str, node_id: str, updates: Iterable[dispatcher_pb2.TaskStatusUpdate]
@@ -248,11 +287,13 @@ class Term:
 
     # --- what the store and the clock say
 
-    def _route(self, event: Event) -> None:
+    def _route(self, event: Event, version: int) -> None:
         self._catalogue.tell(self._catalogue.observe(event))
         if isinstance(event.object, Network):
             self._rests.observe(event)
             self._rest_writer.wake()
+        elif isinstance(event.object, Volume):
+            self._route_volume(event, version)
         elif isinstance(event.object, Task):
             self._route_task(event.object.id, {_node_of(event.old), _node_of(event.new)})
         elif isinstance(event.object, Node | objects_pb2.Cluster):
@@ -298,18 +339,25 @@ class Term:
         link = self._links.get(node_id)
         return link is None or link.may_lead(endpoints)
 
+    def _route_volume(self, event: Event, version: int) -> None:
+        for node_id in self._volumes.observe(event, version):
+            if (feed := self._feed(node_id)) is not None:
+                feed.observe_volume(event.object.id)
+
     def _resync(self) -> None:
         self._catalogue.begin()
         self._drains.begin(self._store.all(Task))
         self._rests.begin(self._store)
         self._rest_writer.wake()
+        self._volumes.resync()
         for node_id in self._sessions.nodes():
             if self._store.get(Node, node_id) is None:
                 self._removed(node_id)
         for node_id, link in self._links.items():
             link.greet()
             if link.feed is not None:
-                link.feed.resync(self._store.tasks_of_node(node_id))
+                volumes = self._store.volumes_of_node(node_id)
+                link.feed.resync(self._store.tasks_of_node(node_id), volumes)
 
     def _removed(self, node_id: str) -> None:
         self._sessions.forget(node_id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from api.v1 import objects_pb2
-from manager.events import clusters, nodes, services, tasks
+from manager.events import clusters, nodes, services, tasks, volumes
 from manager.events.parts import CHANGED, touched
 from manager.events.steps import Attributes, Step, named
 from manager.state.changes import Event, StoredObject
@@ -79,6 +79,7 @@ TABLE: Mapping[type[StoredObject], Kind] = {
     ),
     # What the allocator notes of a network, with every address that comes to rest, concerns nobody.
     objects_pb2.Network: Kind("network", _named, _respecified, _annotated, {UPDATE: (CHANGED,)}),
+    objects_pb2.Volume: Kind("volume", _named, volumes.updates, _annotated, volumes.TOLD),
     objects_pb2.Secret: Kind("secret", _named, _plain, _annotated, {UPDATE: ()}, confidential=True),
     objects_pb2.Config: Kind("config", _named, _plain, _annotated, {UPDATE: ()}, confidential=True),
     objects_pb2.Operator: Kind(

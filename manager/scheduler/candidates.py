@@ -40,6 +40,11 @@ class Candidates:
         for ranking in self._rankings.values():
             ranking.touch(node_id)
 
+    def forget_wanting(self) -> None:
+        """Volumes have changed: what was found for tasks that want any may not be so any more."""
+        for key in [key for key in self._rankings if key[1].wants]:
+            del self._rankings[key]
+
     def best(self, entry: Entry, step: Step) -> NodeInfo | NoAnswer | None:
         """The best node for the task, None, or NOT_YET; the pipeline is turned to the task.
 

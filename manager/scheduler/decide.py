@@ -6,7 +6,7 @@ A core: it keeps what it knows of nodes and waiting tasks from the events, and t
 store checks at commit settle any race. A task whose node is lost after all is the orchestrator's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from api import states
@@ -18,9 +18,12 @@ from manager.scheduler.pipeline import Needs, Pipeline, succeeded_on
 from manager.scheduler.reasons import Reasons
 from manager.scheduler.spread import NoAnswer, rank
 from manager.scheduler.step import ASSIGN, GIVE_UP, LOAD, LOOK, Step
+from manager.scheduler.volumes import Given, Volumes
 from manager.scheduler.waiting import Entry, Waiting, is_waiting
 from manager.state.changes import Batch, Event, batch, copy, update
 from manager.state.store import View
+
+_NOTHING = Given([], [])
 
 
 class SchedulerLoop:
@@ -30,14 +33,15 @@ class SchedulerLoop:
     """
 
     name = "scheduler"
-    kinds = (objects_pb2.Task, objects_pb2.Node)
+    kinds = (objects_pb2.Task, objects_pb2.Node, objects_pb2.Volume)
     debounce = 0.005
 
     def __init__(self) -> None:
-        self._pipeline = Pipeline()
         self._forget()
 
     def _forget(self) -> None:
+        self._volumes = Volumes()
+        self._pipeline = Pipeline(volumes=self._volumes)
         self._nodes = NodeSet()
         self._candidates = Candidates(self._nodes, self._pipeline)
         self._waiting = Waiting()
@@ -45,6 +49,7 @@ class SchedulerLoop:
         # Decided, and not known to be applied yet; with the very tasks that were proposed.
         self._assigned: dict[str, objects_pb2.Task] = {}
         self._refused: dict[str, None] = {}
+        self._later: list[Entry] = []  # in the next decision: their volume changes in this one
         self._changed_nodes: set[str] = set()  # where a stuck task may fit by now
         self._suspects: dict[Needs, set[str]] = {}  # of these nodes, those to be asked, by needs
         self._unread: Iterator[str] = iter(())  # ids of nodes, then of tasks
@@ -53,25 +58,30 @@ class SchedulerLoop:
     def reset(self, view: View) -> None:
         """Takes every task as unseen; `decide` then counts them and the nodes, some at a time."""
         self._forget()
+        for volume in view.all(objects_pb2.Volume):
+            self._volumes.put(volume.id, volume)
         nodes, tasks = list(view.all(objects_pb2.Node)), list(view.all(objects_pb2.Task))
         self._unread = chain((node.id for node in nodes), (task.id for task in tasks))
         self._is_read = False
 
     def observe(self, event: Event) -> bool:
-        """Notes tasks that wait, and changes of nodes that could help them."""
+        """Notes tasks that wait, and changes of nodes and volumes that could help them."""
         obj = event.object
         if isinstance(obj, objects_pb2.Node):
-            if self._nodes.describe(obj.id, obj if event.new is not None else None):
+            if self._describe(obj.id, obj if event.new is not None else None):
                 self._candidates.touch(obj.id, is_other=True)
                 self._note_change([obj.id])
         elif isinstance(obj, objects_pb2.Task):
             self._see(obj.id, obj if event.new is not None else None)
+        elif isinstance(obj, objects_pb2.Volume):
+            self._see_volume(obj, is_gone=event.new is None)
         stuck_matter = bool(self._waiting.stuck) and self._reasons.are_outdated
         return bool(self._waiting) or stuck_matter
 
     def decide(self, view: View, now: float) -> Decision:
         """Assignments for the oldest waiting tasks; and once all were tried, reasons."""
         step = Step(view, now)
+        self._volumes.begin_decision()
         self._read(step)
         if not self._is_read:
             return Decision(more=True)
@@ -83,6 +93,8 @@ class SchedulerLoop:
         self._retry_stuck(step)
         while (count := step.left // ASSIGN) > 0 and (group := self._waiting.take_group(count)):
             self._place(group, step)
+        self._waiting.put_back(self._later)
+        self._later = []
         if not self._waiting and not self._suspects:
             self._reasons.say(step)
         more = bool(self._waiting or self._suspects) or self._reasons.are_due
@@ -91,14 +103,15 @@ class SchedulerLoop:
     def refused(self, batch: Batch) -> None:
         """Takes the assignment back and looks at the task again."""
         for change in batch.changes:
-            self._refused[change.object.id] = None
+            if isinstance(change.object, objects_pb2.Task):
+                self._refused[change.object.id] = None
 
     def _read(self, step: Step) -> None:
         while not self._is_read and step.left > 0:
             object_id = next(self._unread, "")
             # As it is now: events may have shown a later state than the reset saw.
             if (node := step.view.get(objects_pb2.Node, object_id)) is not None:
-                self._nodes.describe(object_id, node)
+                self._describe(object_id, node)
             elif (task := step.view.get(objects_pb2.Task, object_id)) is not None:
                 self._see(object_id, task)
             self._is_read = not object_id
@@ -117,6 +130,18 @@ class SchedulerLoop:
             return  # it counts as it is since it was decided
         self._waiting.discard(task_id)
         self._note_change(self._nodes.drop(task_id) if task is None else self._nodes.put(task))
+
+    def _see_volume(self, volume: objects_pb2.Volume, *, is_gone: bool) -> None:
+        self._volumes.put(volume.id, None if is_gone else volume)
+        self._candidates.forget_wanting()
+        for needs in [each for each in self._waiting.stuck if each.wants]:
+            if self._volumes.concern(needs.wants, volume):
+                self._waiting.retry(needs)
+
+    def _describe(self, node_id: str, node: objects_pb2.Node | None) -> bool:
+        if node is not None:
+            self._volumes.call(node_id, node.description.hostname)
+        return self._nodes.describe(node_id, node)
 
     def _note_change(self, node_ids: list[str]) -> None:
         for node_id in node_ids:
@@ -160,7 +185,7 @@ class SchedulerLoop:
                 self._waiting.put_back(group[position:])
                 return
             if isinstance(best, NodeInfo):
-                self._assign(task, entry, best, step)
+                self._give(task, entry, best, step)
             else:
                 self._waiting.give_up(entry)
                 step.spend(GIVE_UP)
@@ -173,6 +198,9 @@ class SchedulerLoop:
             return own
         best: NodeInfo | NoAnswer | None = None
         self._candidates.served = None
+        places = self._volumes.places(entry.needs.wants) if entry.needs.wants else None
+        if places is not None:
+            return self._among(places, task, entry, step)
         if entry.needs not in self._waiting.stuck:
             best = self._candidates.best(entry, step)
         if entry.needs.per_node is None or isinstance(best, NoAnswer):
@@ -180,6 +208,16 @@ class SchedulerLoop:
         choice = [best] if best is not None else []
         choice += self._places_of_predecessors(task, entry, step.view)
         return min(choice, key=lambda n: (rank(n, entry.group, step.now), n.id), default=None)
+
+    def _among(
+        self, places: Iterable[str], task: objects_pb2.Task, entry: Entry, step: Step
+    ) -> NodeInfo | None:
+        """The best of the few nodes to which its volumes bind a task."""
+        succeeded = succeeded_on(task, entry.needs, step.view)
+        found = [node for node in map(self._nodes.get, places) if node is not None]
+        step.spend(len(found) * LOOK)
+        fitting = [n for n in found if self._pipeline.accepts(n, succeeds=n.id in succeeded)]
+        return min(fitting, key=lambda n: (rank(n, entry.group, step.now), n.id), default=None)
 
     def _places_of_predecessors(
         self, task: objects_pb2.Task, entry: Entry, view: View
@@ -190,8 +228,27 @@ class SchedulerLoop:
             if node is not None and self._pipeline.accepts(node, succeeds=True):
                 yield node
 
-    def _assign(self, task: objects_pb2.Task, entry: Entry, node: NodeInfo, step: Step) -> None:
+    def _give(self, task: objects_pb2.Task, entry: Entry, node: NodeInfo, step: Step) -> None:
+        """Assigns the task, with its volumes in the same change of the state."""
+        wants = entry.needs.wants
+        if not wants:
+            self._assign(task, entry, node, step, _NOTHING)
+            return
+        given = None
+        if self._volumes.passes(wants, node.node):
+            given = self._volumes.give(task, wants, node.node, step.view)
+        else:
+            self._candidates.forget_wanting()
+        if given is None:
+            self._later.append(entry)
+        else:
+            self._assign(task, entry, node, step, given)
+
+    def _assign(
+        self, task: objects_pb2.Task, entry: Entry, node: NodeInfo, step: Step, given: Given
+    ) -> None:
         assigned = copy(task)
+        assigned.volumes.extend(given.attachments)
         confirms = task.node_id == node.id
         assigned.node_id = node.id
         for each in task.spec.resources.reservations.generic:
@@ -211,5 +268,5 @@ class SchedulerLoop:
         self._candidates.touch(node.id)
         self._assigned[task.id] = assigned
         self._reasons.are_outdated = True
-        step.batches.append(batch(update(assigned)))
+        step.batches.append(batch(*(update(each) for each in given.changed), update(assigned)))
         step.spend(ASSIGN)

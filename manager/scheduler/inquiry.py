@@ -15,7 +15,9 @@ from itertools import islice, product
 from api.v1 import objects_pb2
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from manager.scheduler.pipeline import Needs, Pipeline, Ruling, Tally, needs_of, succeeded_on
-from manager.scheduler.remedies import Case, Obstacle, Remedy, obstacles
+from manager.scheduler.remedies import obstacles
+from manager.scheduler.remedy import Case, Obstacle, Remedy
+from manager.scheduler.volumes import Volumes
 from manager.state.changes import copy
 from manager.state.store import View
 
@@ -70,7 +72,10 @@ class Inquiry:
         self._task = task
         self._needs: Needs = needs_of(task)
         self._succeeded = succeeded_on(task, self._needs, view)
-        self._pipeline = Pipeline()
+        self._volumes = Volumes.of(view)
+        for node in view.all(Node):
+            self._volumes.call(node.id, node.description.hostname)
+        self._pipeline = Pipeline(volumes=self._volumes)
         self._pipeline.turn_to(task, self._needs)
         self.rows: list[Row] = []
         """Of the nodes in question, the nearest to fitting first."""
@@ -130,7 +135,7 @@ class Inquiry:
 
     def _case(self, info: NodeInfo) -> Case:
         there = self._view.tasks_of_node(info.id) if self._task.host_ports else []
-        return Case(self._task, info, self.name(info), there, self._succeeds(info))
+        return Case(self._task, info, self.name(info), there, self._succeeds(info), self._volumes)
 
     def _propose(self) -> Generator[None, None, None]:
         """Tries what is thought of, the smallest first; no node and no change is proposed twice."""
@@ -165,6 +170,12 @@ class Inquiry:
                 remedy.on_node(node)
             if remedy.on_task is not None:
                 remedy.on_task(task)
+        volumes = self._volumes
+        if any(remedy.on_volumes is not None for remedy in way):
+            volumes = Volumes.of(self._view)
+            for remedy in way:
+                if remedy.on_volumes is not None:
+                    remedy.on_volumes(volumes)
         gone = {remedy.ends for remedy in way}
         nodes = NodeSet()
         nodes.describe(node.id, node)
@@ -172,7 +183,7 @@ class Inquiry:
             if each.id not in gone and each.id != task.id:
                 nodes.put(each)
         changed = nodes.get(node.id)
-        pipeline = Pipeline()
+        pipeline = Pipeline(volumes=volumes)
         pipeline.turn_to(task)
         return changed is not None and pipeline.accepts(changed, succeeds=self._succeeds(info))
 

@@ -7,11 +7,13 @@ from api import states
 from api.v1 import objects_pb2
 from manager.placement.platform import platforms_for
 from manager.placement.resources import needed_controllers, reservation
+from manager.placement.volumes import Want, wants_of
 from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import needs_encryption, network_drivers
 from manager.scheduler.filters.order import default_filters
 from manager.scheduler.filters.placement import MaxReplicasFilter
 from manager.scheduler.nodes import NodeInfo
+from manager.scheduler.volumes import Volumes
 from manager.state.indexes import slot_key
 from manager.state.store import View
 
@@ -28,6 +30,8 @@ class Needs(NamedTuple):
     """Service, and how many of its tasks may be on one node; None: any number."""
     node_id: str = ""
     """The node that a global service's task has already."""
+    wants: tuple[Want, ...] = ()
+    """Volumes of the swarm."""
 
 
 def needs_of(task: objects_pb2.Task) -> Needs:
@@ -47,7 +51,8 @@ def needs_of(task: objects_pb2.Task) -> Needs:
         tuple((each.protocol, each.published_port, each.host_ip) for each in task.host_ports),
     )
     most = placement.max_replicas_per_node
-    return Needs(lasting, passing, (task.service_id, most) if most else None, task.node_id)
+    per_node = (task.service_id, most) if most else None
+    return Needs(lasting, passing, per_node, task.node_id, wants_of(task))
 
 
 class Ruling(NamedTuple):
@@ -75,8 +80,12 @@ def succeeded_on(task: objects_pb2.Task, needs: Needs, view: View) -> set[str]:
 class Pipeline:
     """Asks the filters that are enabled for the task it was turned to last."""
 
-    def __init__(self, filters: Sequence[Filter] | None = None) -> None:
-        self._filters = default_filters() if filters is None else list(filters)
+    def __init__(
+        self, filters: Sequence[Filter] | None = None, *, volumes: Volumes | None = None
+    ) -> None:
+        """`volumes`: what is known of them; None: there are none."""
+        known = Volumes() if volumes is None else volumes
+        self._filters = default_filters(known) if filters is None else list(filters)
         self._limits = [each for each in self._filters if isinstance(each, MaxReplicasFilter)]
         self._needs: Needs | None = None
         self.enabled: list[Filter] = []

@@ -4,10 +4,7 @@ Whether a change really helps is not said here: whoever proposes it asks the pip
 change made. Pure.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
 
 from api import states
 from api.published import port_text, ports_of
@@ -17,65 +14,11 @@ from manager.placement.platform import platforms_for
 from manager.placement.resources import holds_resources, needed_controllers, reservation
 from manager.scheduler.filters.node import network_drivers
 from manager.scheduler.nodes import NodeInfo
+from manager.scheduler.remedy import About, Case, Obstacle, Remedy, Size
+from manager.scheduler.volume_remedies import volume_obstacles
 
 Node = objects_pb2.Node
 Task = objects_pb2.Task
-
-
-class Size(float, Enum):
-    """How big a kind of change is, smallest first: what only adds, what asks for less, what takes
-    something away, and what no command does. A fraction is added for how much it changes.
-    """
-
-    LABEL = 1
-    UNPAUSE = 2
-    PER_NODE = 3
-    RESERVE_LESS = 4
-    GENERIC_LESS = 5
-    ACTIVATE = 6
-    NO_CONSTRAINT = 7
-    MOVE_HOLDER = 8
-    ROLE = 9
-    CONTROLLER = 10
-    NO_LIMIT = 11
-    COME_BACK = 12
-    OTHER_IMAGE = 13
-    DRIVER = 14
-
-
-class About(Enum):
-    """What the last word of a remedy's command is."""
-
-    NODE = "the node"
-    SERVICE = "the task's service"
-    NAMED = "in the command already"
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """One change. `command`: words after swarmctl, none if no command does it."""
-
-    text: str
-    size: float
-    command: tuple[str, ...] = ()
-    about: About = About.SERVICE
-    on_node: Callable[[Node], None] | None = None
-    on_task: Callable[[Task], None] | None = None
-    ends: str = ""  # id of a task that would leave the node
-
-
-class Case(NamedTuple):
-    """A task, a node that refuses it, what the node is called, and the tasks on it."""
-
-    task: Task
-    node: NodeInfo
-    name: str
-    there: Sequence[Task]
-    succeeds: bool
-
-
-Obstacle = list[Remedy]
-"""Remedies for one thing that is in the way, of which one is enough; the smallest first."""
 
 
 def obstacles(filter_name: str, case: Case) -> list[Obstacle]:
@@ -335,6 +278,7 @@ _BY_FILTER: dict[str, Callable[[Case], Iterable[Obstacle]]] = {
     "controller": _controllers,
     "network": _networks,
     "encryption": _encryption,
+    "volume": volume_obstacles,
     "cpu": _cpus,
     "memory": _memory,
     "generic": _generic,

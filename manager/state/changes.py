@@ -21,6 +21,7 @@ StoredObject = (
     | objects_pb2.Secret
     | objects_pb2.Config
     | objects_pb2.Network
+    | objects_pb2.Volume
 )
 T = TypeVar(
     "T",
@@ -32,6 +33,7 @@ T = TypeVar(
     objects_pb2.Secret,
     objects_pb2.Config,
     objects_pb2.Network,
+    objects_pb2.Volume,
 )
 
 KINDS: dict[type[StoredObject], str] = {
@@ -43,6 +45,7 @@ KINDS: dict[type[StoredObject], str] = {
     objects_pb2.Secret: "secret",
     objects_pb2.Config: "config",
     objects_pb2.Network: "network",
+    objects_pb2.Volume: "volume",
 }
 """The kinds of stored objects and the word for each, which is also its field in api.v1 Object."""
 

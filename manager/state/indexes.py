@@ -11,6 +11,7 @@ from manager.state.networks import (
     networks_of_task,
     ports_of_service,
 )
+from manager.state.volumes import nodes_of_volume, volumes_of_service, volumes_of_task
 
 SlotKey = int | str
 """What tells the tasks of one service apart: the number of a slot; of global ones, the node's id.
@@ -92,6 +93,7 @@ _NAMES: dict[type[StoredObject], Callable[[Any], str]] = {
     objects_pb2.Secret: lambda obj: obj.spec.annotations.name,
     objects_pb2.Config: lambda obj: obj.spec.annotations.name,
     objects_pb2.Network: lambda obj: obj.spec.annotations.name,
+    objects_pb2.Volume: lambda obj: obj.spec.annotations.name,
     objects_pb2.Operator: lambda obj: obj.name,
 }
 
@@ -117,15 +119,20 @@ class TaskIndexes:
         self.by_network: ManyIndex[str, objects_pb2.Task] = ManyIndex(
             networks_of_task, lambda t: t.id
         )
+        self.by_volume: ManyIndex[str, objects_pb2.Task] = ManyIndex(
+            volumes_of_task, lambda t: t.id
+        )
 
     def replace(self, old: objects_pb2.Task | None, new: objects_pb2.Task | None) -> None:
         """Takes `old` out of every index and puts `new` in."""
-        for index in (self.by_service, self.by_node, self.by_slot, self.by_network):
+        for index in (self.by_service, self.by_node, self.by_slot):
             index.replace(old, new)
+        self.by_network.replace(old, new)
+        self.by_volume.replace(old, new)
 
 
 class ServiceIndexes:
-    """Services by network and by published port."""
+    """Services by network, by published port and by volume."""
 
     def __init__(self) -> None:
         self.by_network: ManyIndex[str, objects_pb2.Service] = ManyIndex(
@@ -134,8 +141,25 @@ class ServiceIndexes:
         self.by_port: ManyIndex[PortKey, objects_pb2.Service] = ManyIndex(
             ports_of_service, lambda s: s.id
         )
+        self.by_volume: ManyIndex[str, objects_pb2.Service] = ManyIndex(
+            volumes_of_service, lambda s: s.id
+        )
 
     def replace(self, old: objects_pb2.Service | None, new: objects_pb2.Service | None) -> None:
         """Takes `old` out of every index and puts `new` in."""
         self.by_network.replace(old, new)
         self.by_port.replace(old, new)
+        self.by_volume.replace(old, new)
+
+
+class VolumeIndexes:
+    """Volumes by the nodes that hold them."""
+
+    def __init__(self) -> None:
+        self.by_node: ManyIndex[str, objects_pb2.Volume] = ManyIndex(
+            nodes_of_volume, lambda v: v.id
+        )
+
+    def replace(self, old: objects_pb2.Volume | None, new: objects_pb2.Volume | None) -> None:
+        """Takes `old` out of every index and puts `new` in."""
+        self.by_node.replace(old, new)

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, raft_pb2
+from manager.state.capture import Capture
 from manager.state.changes import (
     KINDS,
     Action,
@@ -22,18 +23,14 @@ from manager.state.changes import (
     StoredObject,
     T,
     unwrap,
-    wrap,
 )
 from manager.state.files import refusal_of_files
-from manager.state.indexes import ServiceIndexes, SlotKey, TaskIndexes, name_of
+from manager.state.indexes import ServiceIndexes, SlotKey, TaskIndexes, VolumeIndexes, name_of
 from manager.state.networks import PortKey, give_up, refusal_of_networks
+from manager.state.volumes import refusal_of_volumes
 
 REMEMBERED_REQUESTS = 10_000
 """How many requests are known by their request_id; older ones would be carried out again."""
-
-
-PIECE = 256
-"""Objects that are encoded in one step, which no other thread can interrupt."""
 
 
 class View(Protocol):
@@ -78,6 +75,15 @@ class View(Protocol):
     def services_of_port(self, key: PortKey) -> list[objects_pb2.Service]:
         """Every service that publishes the port, on all nodes or on its own."""
 
+    def tasks_of_volume(self, volume_id: str) -> list[objects_pb2.Task]:
+        """Every task that was given the volume and is not reaped yet."""
+
+    def services_of_volume(self, volume_id: str) -> list[objects_pb2.Service]:
+        """Every service that names the volume, or may go back to it."""
+
+    def volumes_of_node(self, node_id: str) -> list[objects_pb2.Volume]:
+        """Every volume that the node holds, or has yet to let go."""
+
 
 class Store:
     """All objects by kind and id, with their indexes. One writer; fulfils View."""
@@ -91,6 +97,7 @@ class Store:
         self._names: dict[tuple[type[StoredObject], str], str] = {}
         self._tasks = TaskIndexes()
         self._services = ServiceIndexes()
+        self._volumes = VolumeIndexes()
         self._requests: dict[str, raft_pb2.AppliedRequest] = {}
 
     @property
@@ -146,6 +153,18 @@ class Store:
         """Services that publish the port."""
         return self._services.by_port.get(key)
 
+    def tasks_of_volume(self, volume_id: str) -> list[objects_pb2.Task]:
+        """Tasks that were given the volume, oldest first."""
+        return self._tasks.by_volume.get(volume_id)
+
+    def services_of_volume(self, volume_id: str) -> list[objects_pb2.Service]:
+        """Services that name the volume."""
+        return self._services.by_volume.get(volume_id)
+
+    def volumes_of_node(self, node_id: str) -> list[objects_pb2.Volume]:
+        """Volumes that the node holds."""
+        return self._volumes.by_node.get(node_id)
+
     def applied_request(self, request_id: str) -> raft_pb2.AppliedRequest | None:
         """What the request came to, if it was applied and is still remembered."""
         return self._requests.get(request_id)
@@ -182,7 +201,7 @@ class Store:
             self._remember(request_id, index, object_id)
         return Applied(index, tuple(results), tuple(events), object_id)
 
-    def capture(self) -> "Capture":
+    def capture(self) -> Capture:
         """The whole state as it is now, in the time that copying references takes."""
         objects = [obj for table in self._tables.values() for obj in table.values()]
         return Capture(self._version, objects, list(self._requests.values()))
@@ -206,6 +225,7 @@ class Store:
         self._names = other._names
         self._tasks = other._tasks
         self._services = other._services
+        self._volumes = other._volumes
         self._requests = other._requests
 
     def _refusal(self, each: Batch) -> SwarmError | None:
@@ -217,19 +237,19 @@ class Store:
                 remedy="report it as a defect",
             )
         for change in each.changes:
-            refusal = self._refuse_change(change)
+            refusal = self._refuse_change(change, each)
             if refusal is not None:
                 return refusal
         return None
 
-    def _refuse_change(self, change: Change) -> SwarmError | None:
+    def _refuse_change(self, change: Change, among: Batch) -> SwarmError | None:
         obj = change.object
         word = KINDS[type(obj)]
         stored = self._tables[type(obj)].get(obj.id)
         if change.action is Action.CREATE:
             if stored is not None:
                 return SwarmError(Code.EXISTS, f"{word} {obj.id} exists")
-            return self._refuse_name(obj) or self._refuse_content(change)
+            return self._refuse_name(obj) or self._refuse_content(change, among)
         if stored is None:
             return SwarmError(Code.NOT_FOUND, f"{word} {obj.id} does not exist any more")
         if stored.meta.version != obj.meta.version:
@@ -241,10 +261,14 @@ class Store:
             )
         if change.action is not Action.DELETE and (taken := self._refuse_name(obj)) is not None:
             return taken
-        return self._refuse_content(change)
+        return self._refuse_content(change, among)
 
-    def _refuse_content(self, change: Change) -> SwarmError | None:
-        return refusal_of_files(self, change) or refusal_of_networks(self, change)
+    def _refuse_content(self, change: Change, among: Batch) -> SwarmError | None:
+        return (
+            refusal_of_files(self, change)
+            or refusal_of_networks(self, change)
+            or refusal_of_volumes(self, change, among)
+        )
 
     def _refuse_name(self, obj: StoredObject) -> SwarmError | None:
         name = name_of(obj)
@@ -294,6 +318,11 @@ class Store:
                 old if isinstance(old, objects_pb2.Service) else None,
                 new if isinstance(new, objects_pb2.Service) else None,
             )
+        elif isinstance(obj, objects_pb2.Volume):
+            self._volumes.replace(
+                old if isinstance(old, objects_pb2.Volume) else None,
+                new if isinstance(new, objects_pb2.Volume) else None,
+            )
 
     def _remember(self, request_id: str, index: int, object_id: str) -> None:
         self._requests[request_id] = raft_pb2.AppliedRequest(
@@ -317,40 +346,3 @@ def _changed_twice(each: Batch) -> str:
                 return f"{word} {key[1]}{key[2]}"
             seen.add(key)
     return ""
-
-
-class Capture:
-    """The state at one moment, to be encoded at leisure, in another thread if need be."""
-
-    def __init__(
-        self,
-        version: int,
-        objects: list[StoredObject],
-        requests: list[raft_pb2.AppliedRequest],
-    ) -> None:
-        self.version = version
-        self._objects = objects
-        self._requests = requests
-
-    def encode(self) -> raft_pb2.StoreSnapshot:
-        """The snapshot message. Safe beside a writer: objects in the store never change."""
-        whole = raft_pb2.StoreSnapshot()
-        for piece in self._pieces():
-            whole.MergeFrom(piece)
-        return whole
-
-    def to_bytes(self) -> bytes:
-        """The same, serialized: message by message, so that other threads get their turn.
-
-        Encoded messages that follow each other are read as one (protobuf's encoding, "last one
-        wins" and repeated fields).
-        """
-        return b"".join(piece.SerializeToString() for piece in self._pieces())
-
-    def _pieces(self) -> Iterator[raft_pb2.StoreSnapshot]:
-        yield raft_pb2.StoreSnapshot(index=self.version)
-        for start in range(0, len(self._objects), PIECE):
-            objects = self._objects[start : start + PIECE]
-            yield raft_pb2.StoreSnapshot(objects=[wrap(obj) for obj in objects])
-        for start in range(0, len(self._requests), PIECE):
-            yield raft_pb2.StoreSnapshot(requests=self._requests[start : start + PIECE])

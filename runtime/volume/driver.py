@@ -93,12 +93,15 @@ class Known:
 class Server:
     """A program that serves a file system for as long as it lives, in the foreground.
 
-    `input` is all that it reads, from a file of memory: secrets belong there, not into `command`.
+    `transport`: a second one, whose standard input and output are joined to those of the first; the
+    mount is dead once either has ended. `files` are in memory only, for as long as it takes to get
+    ready: `{file:NAME}` in a command is the path of one. Secrets belong there, not into commands.
     """
 
     command: Sequence[str]
+    transport: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    input: bytes = field(default=b"", repr=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 class Keeper(Protocol):

@@ -110,6 +110,14 @@ def _networks(client: Client) -> Iterable[str]:
     return (each.spec.annotations.name for each in found)
 
 
+def _volumes(client: Client) -> Iterable[str]:
+    from api.v1 import control_pb2  # noqa: PLC0415
+    from swarmctl.cli import lists  # noqa: PLC0415
+
+    found = lists.volumes(client, control_pb2.ListVolumesRequest())
+    return (each.spec.annotations.name for each in found)
+
+
 _NAMES: dict[str, Callable[[Client], Iterable[str]]] = {
     "config": _configs,
     "image": _images,
@@ -117,4 +125,5 @@ _NAMES: dict[str, Callable[[Client], Iterable[str]]] = {
     "node": _nodes,
     "secret": _secrets,
     "service": _services,
+    "volume": _volumes,
 }

@@ -44,3 +44,11 @@ def networks(
     """Networks, with those that every node has by itself."""
     into = control_pb2.ListNetworksResponse()
     return client.gather(client.control.ListNetworks, request, into, "listing networks").networks
+
+
+def volumes(
+    client: Client, request: control_pb2.ListVolumesRequest
+) -> Sequence[objects_pb2.Volume]:
+    """Volumes of the swarm."""
+    into = control_pb2.ListVolumesResponse()
+    return client.gather(client.control.ListVolumes, request, into, "listing volumes").volumes

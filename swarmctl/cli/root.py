@@ -26,6 +26,7 @@ _NOUNS = {
     "swarm": (f"{_COMMANDS}.swarm:swarm", "Make, join and leave a swarm"),
     "system": (f"{_COMMANDS}.system:system", "Show what this host and swarm are"),
     "task": (f"{_COMMANDS}.task:task", "Look at single tasks, and into them"),
+    "volume": (f"{_COMMANDS}.volume:volume", "Manage data that follows tasks to other hosts"),
 }
 
 

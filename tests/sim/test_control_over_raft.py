@@ -23,6 +23,12 @@ def test_faults_break_nothing_and_pass(seed: int) -> None:
     assert verdict.commands > 50
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_never_two_nodes_may_write_to_a_volume(seed: int) -> None:
+    verdict = run(Settings(seed, 30_000, volumes=True))
+    assert verdict.violation is None, verdict.report()
+
+
 @pytest.mark.parametrize("managers", [1, 3, 5])
 def test_without_faults_nothing_happens_that_nobody_asked_for(managers: int) -> None:
     verdict = run(Settings(7, 12_000, managers, frozenset()))

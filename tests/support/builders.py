@@ -175,6 +175,46 @@ def network(
     return made
 
 
+def volume(
+    volume_id: str,
+    *holders: tuple[str, int],
+    driver: str = "shared",
+    access: specs_pb2.VolumeSpec.Access.ValueType = specs_pb2.VolumeSpec.ACCESS_SINGLE_WRITER,
+    releasing: bool = False,
+    term: float | None = None,
+    group: str = "",
+    home: str = "",
+) -> objects_pb2.Volume:
+    """A volume, named by its id, that these nodes hold under these epochs."""
+    made = objects_pb2.Volume(id=volume_id, home=home)
+    made.spec.annotations.name = volume_id
+    made.spec.driver, made.spec.access, made.spec.group = driver, access, group
+    if term is not None:
+        made.spec.lease_term.CopyFrom(duration(term))
+    state = objects_pb2.VolumeHolder.STATE_RELEASING if releasing else None
+    for node_id, epoch in holders:
+        made.holders.add(node_id=node_id, epoch=epoch, state=state)
+        made.epoch = max(made.epoch, epoch)
+    return made
+
+
+def mount(spec: specs_pb2.TaskSpec, source: str, volume_id: str = "") -> specs_pb2.TaskSpec:
+    """Mounts a volume of the swarm into the tasks of a spec."""
+    spec.container.mounts.add(
+        type=specs_pb2.Mount.TYPE_CLUSTER,
+        source=source,
+        target=f"/{len(spec.container.mounts)}",
+        volume_id=volume_id,
+    )
+    return spec
+
+
+def given(task: objects_pb2.Task, volume_id: str, epoch: int) -> objects_pb2.Task:
+    """The task, with a volume that it was given."""
+    task.volumes.add(volume_id=volume_id, source=volume_id, epoch=epoch)
+    return task
+
+
 def join(spec: specs_pb2.ServiceSpec, *networks: str) -> None:
     """Puts the tasks of a service into networks."""
     for network_id in networks:

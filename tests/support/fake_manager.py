@@ -18,6 +18,7 @@ from api.v1 import (
     logs_pb2_grpc,
     objects_pb2,
     types_pb2,
+    volume_pb2,
 )
 from tests.support.fake_check_broker import FakeCheckBroker
 
@@ -36,6 +37,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.tasks: dict[str, Task] = {}
         self.reports: dict[str, list[TaskStatus]] = defaultdict(list)
         self.batches: list[int] = []
+        self.volume_words: list[volume_pb2.NodeVolumeStatus] = []
         self.descriptions: list[objects_pb2.NodeDescription] = []
         self.leader = ""  # the address of another manager: this one does not lead
         self.passed_on = 0
@@ -184,6 +186,12 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
                 self.tasks[update.task_id].status.CopyFrom(update.status)
         await self._notify()
         return dispatcher_pb2.UpdateTaskStatusResponse()
+
+    async def UpdateVolumeStatus(self, request: Any, context: Any) -> Any:
+        await self._may_refuse("UpdateVolumeStatus", context)
+        self.volume_words += request.updates
+        await self._notify()
+        return dispatcher_pb2.UpdateVolumeStatusResponse()
 
     async def Attach(self, request: Any, context: Any) -> Any:
         await self._may_refuse("Attach", context)

@@ -15,9 +15,11 @@ from manager.scheduler.filters.placement import (
     MaxReplicasFilter,
 )
 from manager.scheduler.filters.resources import CpuFilter, GenericFilter, MemoryFilter
+from manager.scheduler.filters.volume import VolumeFilter
+from manager.scheduler.volumes import Volumes
 
 
-def default_filters() -> list[Filter]:
+def default_filters(volumes: Volumes) -> list[Filter]:
     """The first refusal is the one counted, so what is the harder to change comes first."""
     return [
         ReadyFilter(),
@@ -27,6 +29,7 @@ def default_filters() -> list[Filter]:
         ControllerFilter(),
         NetworkFilter(),
         EncryptionFilter(),
+        VolumeFilter(volumes),
         CpuFilter(),
         MemoryFilter(),
         GenericFilter(),

@@ -1,7 +1,8 @@
 """Runs a simulated swarm from the command line: `python -m tests.sim.control [NAME=value ...]`.
 
 SEED (random if not given), STEPS, MANAGERS (1, 3 or 5), FAULTS (all, none, or names with commas),
-LIST=1 (shows the faults); each also from the environment. Ends with 1 if an invariant broke.
+VOLUMES=1 (a service has one), LIST=1 (shows the faults); each also from the environment. Ends with
+1 if an invariant broke.
 """
 
 import os
@@ -13,7 +14,7 @@ from tests.sim.control.runner import run
 from tests.sim.control.settings import FAULTS, settings_of
 from tests.sim.raft.settings import parse_words
 
-NAMES = ("SEED", "STEPS", "MANAGERS", "FAULTS", "LIST")
+NAMES = ("SEED", "STEPS", "MANAGERS", "FAULTS", "VOLUMES", "LIST")
 
 
 def main(arguments: list[str]) -> int:

@@ -172,6 +172,11 @@ class Call:
         yield from self.done
         return self._answers[0]
 
+    @property
+    def answer(self) -> Any:
+        """The first answer, once it is done."""
+        return self._answers[0]
+
     async def read(self) -> Any:
         """The next message, or EOF."""
         while not self._answers:

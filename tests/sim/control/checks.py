@@ -188,6 +188,16 @@ class Checks:
             task.status.state,
         )
 
+    # Volumes.
+
+    @told
+    def one_writer(self, volume_id: str) -> None:
+        """A host may write to a volume: no other one may, by its own clock."""
+        hosts = self._world.hosts.values()
+        writers = [each.name for each in hosts if each.keeper.may_write(volume_id)]
+        names = " and ".join(writers)
+        must(len(writers) <= 1, "one writer", "%s may write to %s", names, volume_id)
+
     # Containers.
 
     @told
@@ -297,6 +307,11 @@ def converged(world: "World") -> str:
         for container in host.containers.values():
             if container.ill and container.running:
                 return f"{container.task.id} runs on {host.name}, though it is ill"
+    for found in store.all(objects_pb2.Volume):
+        holders = [each.node_id for each in found.holders]
+        users = {t.node_id for t in store.tasks_of_volume(found.id) if states.is_live(t)}
+        if set(holders) != users:
+            return f"volume {found.id} is held by {holders}, and used on {sorted(users)}"
     return _leftovers(world) or leaked(store) or _unknown(world) or _seat_problem(world)
 
 

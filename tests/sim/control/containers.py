@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Task = objects_pb2.Task
 CPUS, MEMORY = 4, 4 * GIB
+LEASE_PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class SimExecutor:
     async def describe(self) -> objects_pb2.NodeDescription:
         """What the host has."""
         made = node(self._host.name, cpus=CPUS, memory=MEMORY).description
+        made.volume_drivers.add(name="shared")
         made.address = f"10.0.0.{self._host.number}"
         return made
 
@@ -107,6 +109,8 @@ class SimExecutor:
         """Starts what never ran."""
         await self._takes(0.02, 0.2)
         container = self._make(task)
+        while not self._host.keeper.has_all(task):
+            await self._takes(LEASE_PAUSE, LEASE_PAUSE)
         if not container.started:
             container.started = True
             self._world.checks.started(self._host, container)

@@ -10,13 +10,14 @@ from api.errors import Code, SwarmError
 from api.files import Key
 from api.payloads import Content
 from api.serving import Caller
+from api.status import from_grpc
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2, raft_pb2_grpc
 from manager.raft.node.identity import GroupIdentity
 from swarmctl.life import wished_role
-from tests.sim.control.calls import Channel
 from tests.sim.control.containers import Container, Exit, SimExecutor
 from tests.sim.control.disk import ghost
 from tests.sim.control.known import KnownNetworks, PaperNetworks
+from tests.sim.control.leases import LeasedChannel, LeaseKeeper
 from tests.sim.control.loop import Process
 from tests.sim.control.manager import CLUSTER, Manager
 from tests.sim.control.storage import Kept, SimStorage
@@ -36,6 +37,24 @@ class WatchedAgent(Agent):
     """Notes what managers have acknowledged."""
 
     acknowledged: Callable[[list[Update]], None]
+    keeper: LeaseKeeper
+
+    async def greet(self, message: dispatcher_pb2.SessionMessage) -> None:
+        """As Agent."""
+        self.keeper.session_id = message.session_id
+        await super().greet(message)
+
+    async def assign(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
+        """As Agent; the lease of a volume comes before the task that needs it."""
+        self.keeper.follow(message)
+        await super().assign(message)
+
+    async def serve_logs(self, channel: grpc.aio.Channel) -> None:
+        """Nobody asks for logs here; volumes are let go meanwhile."""
+        try:
+            await self.keeper.say(channel)
+        except grpc.aio.AioRpcError as error:
+            raise from_grpc(error, "letting go of volumes") from error
 
     async def deliver(self, send: Callable[[list[Update]], Awaitable[None]]) -> None:
         """As Agent."""
@@ -57,6 +76,7 @@ class Host:
         self.address = f"{name}:2377"
         self.on = True
         self.drive = Drive(SimDisk())
+        self.keeper = LeaseKeeper(self, world.settings.seed)
         self.containers: dict[str, Container] = {}
         self.kept = Kept()
         self.held: dict[Key, Content] = {}
@@ -137,6 +157,7 @@ class Host:
         self._end_agent(silently=True)
         self._next_drive(self.drive.disk.after_power_cut(world.fate()))
         self.known = KnownNetworks()
+        self.keeper.lose_power()
         for container in self.containers.values():
             if container.started:
                 container.end(Exit(255, world.wall(), "the host lost power"))
@@ -189,13 +210,19 @@ class Host:
             on_session=self._heard,
             networks=networks,
         )
+        agent.keeper = self.keeper
         agent.acknowledged = lambda updates: world.checks.acknowledged(self, updates)
         await agent.run()
 
     def _connect(self, process: Process, role: str, address: str) -> grpc.aio.Channel:
         who = Caller("manager" if role == "manager" else "worker", self.name, CLUSTER, "tls")
-        made = Channel(self.world.network, process, self.name, who, address)
+        made = LeasedChannel(self.world.network, process, self.name, who, address)
+        made.keeper = self.keeper
         return cast(grpc.aio.Channel, made)
+
+    def kill_container(self, container: Container) -> None:
+        """As its guardian does, when the lease of a volume is over."""
+        container.end(Exit(137, self.world.wall(), "a lease is over"))
 
     # Its role, as swarmctl/life.py follows it.
 

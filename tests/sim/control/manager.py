@@ -32,6 +32,7 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
+from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
@@ -139,12 +140,13 @@ class Manager:
         self._group = Group(self.node)
         self.proposer = LogProposer(self.node, world.wall)
         self._logs = LogsService(store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id)
+        skewed = self.host.keeper.clock if world.settings.volumes else world.loop.time
         self._dispatcher = DispatcherService(
             store=store,
             hub=hub,
             proposer=self.proposer,
             clock=world.wall,
-            monotonic=world.loop.time,
+            monotonic=skewed,
             ids=world.new_id,
             chance=world.random,
             leader=self._leader_address,
@@ -195,6 +197,7 @@ class Manager:
                     in_touch=lambda: self.node.leader is not None,
                 ),
                 Networks(self.store, self.proposer, world.new_id),
+                Volumes(self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
                 Explanations(self.store, world.wall),
             ),

@@ -25,8 +25,9 @@ from manager.raft.node.node import RaftNode
 from manager.raft.node.waits import Waits
 from manager.runner import Runner
 from manager.scheduler.waiting import Entry
+from manager.state.capture import Capture
 from manager.state.changes import copy
-from manager.state.store import Capture, Store
+from manager.state.store import Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, swap

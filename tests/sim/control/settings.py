@@ -29,12 +29,15 @@ STEPS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`steps`: callbacks of all processes in the storms; `managers` at the beginning."""
+    """`steps`: callbacks of all processes in the storms; `managers` at the beginning; `volumes`:
+    whether a service has one, and clocks differ.
+    """
 
     seed: int
     steps: int = STEPS
     managers: int = 0
     faults: frozenset[str] = frozenset(FAULTS)
+    volumes: bool = False
 
     def command(self) -> str:
         """How to have the same run again."""
@@ -43,11 +46,13 @@ class Settings:
             words.append(f"MANAGERS={self.managers}")
         if self.faults != frozenset(FAULTS):
             words.append(f"FAULTS={','.join(sorted(self.faults)) or 'none'}")
+        if self.volumes:
+            words.append("VOLUMES=1")
         return "python -m tests.sim.control " + " ".join(words)
 
 
 def settings_of(words: Mapping[str, str], seed: int) -> Settings:
-    """Reads SEED, STEPS, MANAGERS, FAULTS (all, none, or names with commas); ValueError."""
+    """Reads SEED, STEPS, MANAGERS, VOLUMES and FAULTS (all, none, or names); ValueError."""
     text = words.get("FAULTS") or "all"
     names = frozenset(FAULTS) if text == "all" else frozenset(text.split(",")) - {"none"}
     if unknown := names - FAULTS.keys():
@@ -57,4 +62,5 @@ def settings_of(words: Mapping[str, str], seed: int) -> Settings:
         steps=int(words.get("STEPS") or STEPS),
         managers=int(words.get("MANAGERS") or 0),
         faults=names,
+        volumes=words.get("VOLUMES", "") not in {"", "0"},
     )

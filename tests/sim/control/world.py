@@ -17,7 +17,7 @@ from unittest.mock import patch
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
 from manager.ca.bootstrap import new_node
 from manager.raft.node import duties, engine
-from manager.state.changes import batch, create
+from manager.state.changes import StoredObject, batch, create
 from manager.state.proposer import propose_one
 from tests.sim.control.checks import Checks, converged
 from tests.sim.control.containers import Container, Exit
@@ -32,7 +32,7 @@ from tests.sim.control.users import LAPTOP, Users
 from tests.sim.control.watched import Watch
 from tests.sim.raft.transcript import Transcript
 from tests.sim.raft.violation import Violation
-from tests.support.builders import EPOCH, cluster, network
+from tests.support.builders import EPOCH, cluster, mount, network, service, task_spec, volume
 from tests.support.sim_disk import FATES, Dice, Fate
 
 KEPT = 12
@@ -42,6 +42,7 @@ CALM = 240.0
 REST = 8.0
 """Seconds without any entry after which the loops count as resting."""
 WORKERS = 3
+VOLUME = "data"
 FRONT = "10.0.9.0/27"
 """The network of most services: so small that it is full now and then."""
 
@@ -101,6 +102,12 @@ class World:
             propose_one(first.manager.proposer, batch(*map(create, self._first_objects())))
         )
         self._until(done.done, 10.0)
+        if self.settings.volumes:
+            db = service("db", 1, spec=mount(task_spec(delay=1), VOLUME, VOLUME))
+            done = first.manager.process.spawn(
+                propose_one(first.manager.proposer, batch(create(db)))
+            )
+            self._until(done.done, 10.0)
         for host in self.hosts.values():
             host.start_agent()
         self.users.begin()
@@ -109,12 +116,14 @@ class World:
 
     def _first_objects(
         self,
-    ) -> Iterable[objects_pb2.Cluster | objects_pb2.Node | objects_pb2.Network]:
+    ) -> Iterable[StoredObject]:
         made = cluster(self.history_limit)
         made.spec.heartbeat_period.seconds = 2
         yield made
         yield network("ingress", ingress=True)
         yield network("front", FRONT)
+        if self.settings.volumes:
+            yield volume(VOLUME, term=self.random.choice((5, 10, 20)))
         for name, host in self.hosts.items():
             role = types_pb2.NODE_ROLE_WORKER
             if name.startswith("m"):

@@ -52,12 +52,14 @@ HOST = frozenset({"socket"})
 TABLE: dict[str, dict[frozenset[str], str]] = {
     "Control": {
         EVERYBODY: "GetService ListServices GetTask ListTasks GetNode ListNodes GetCluster"
-        " GetGroup Watch Events ExplainTask ExplainService GetNetwork GetNetworkUse ListNetworks",
+        " GetGroup Watch Events ExplainTask ExplainService GetNetwork GetNetworkUse ListNetworks"
+        " GetVolume ListVolumes",
         STEERING: "CreateService UpdateService RemoveService UpdateNode RemoveNode UpdateCluster"
         " RotateJoinToken RotateRootCa GetUnlockKey Backup CreateOperator ListOperators"
         " RemoveOperator CreateSecret GetSecret ListSecrets UpdateSecret RemoveSecret"
         " CreateConfig GetConfig ListConfigs UpdateConfig RemoveConfig"
-        " CreateNetwork UpdateNetwork RemoveNetwork",
+        " CreateNetwork UpdateNetwork RemoveNetwork"
+        " CreateVolume UpdateVolume RemoveVolume ForceReleaseVolume",
     },
     "Exec": {STEERING: "Run"},
     "ExecBroker": {MEMBERS: "Listen Attach"},
@@ -65,7 +67,9 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     "CheckBroker": {MEMBERS: "Listen Report"},
     "Logs": {EVERYBODY: "Subscribe"},
     "LogBroker": {MEMBERS: "Listen Publish"},
-    "Dispatcher": {MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus Attach"},
+    "Dispatcher": {
+        MEMBERS: "Session Heartbeat Assignments UpdateTaskStatus UpdateVolumeStatus Attach"
+    },
     "CaRenewal": {MEMBERS: "Renew"},
     "Ca": {frozenset({"operator", "manager", "worker", "identity port"}): "GetRoot Issue"},
     "Raft": {MANAGERS: "Exchange InstallSnapshot"},

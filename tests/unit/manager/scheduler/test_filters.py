@@ -22,6 +22,7 @@ from manager.scheduler.filters.placement import (
 )
 from manager.scheduler.filters.resources import CpuFilter, GenericFilter, MemoryFilter
 from manager.scheduler.nodes import NodeInfo, NodeSet
+from manager.scheduler.volumes import Volumes
 from tests.support.builders import DOWN, DRAIN, GIB, PAUSE, UNKNOWN, node, task, task_spec
 
 UDP, ANY = PortConfig.PROTOCOL_UDP, PortConfig.PROTOCOL_TCP
@@ -323,10 +324,11 @@ def test_each_kind_says_where_it_is_lacking() -> None:
 
 
 def test_order() -> None:
-    names = [each.name for each in default_filters()]
+    names = [each.name for each in default_filters(Volumes())]
     assert names == [
         *("ready", "availability", "constraint", "platform", "controller"),
-        *("network", "encryption", "cpu", "memory", "generic", "host port", "max replicas"),
+        *("network", "encryption", "volume", "cpu", "memory", "generic", "host port"),
+        "max replicas",
     ]
 
 

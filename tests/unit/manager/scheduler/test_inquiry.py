@@ -12,7 +12,9 @@ from manager.scheduler.decide import SchedulerLoop
 from manager.scheduler.filters.order import default_filters
 from manager.scheduler.inquiry import MAX_TRIALS, Inquiry
 from manager.scheduler.nodes import NodeInfo
-from manager.scheduler.remedies import _BY_FILTER, About, Case, Remedy, obstacles
+from manager.scheduler.remedies import _BY_FILTER, obstacles
+from manager.scheduler.remedy import About, Case, Remedy
+from manager.scheduler.volumes import Volumes
 from manager.state.changes import create, unwrap, wrap
 from swarmctl.cli.units import parse_bytes, parse_nano_cpus
 from tests.support.builders import (
@@ -234,7 +236,7 @@ def _on_service(waits: Task, flags: list[str]) -> None:
 
 
 def test_every_filter_has_its_remedies() -> None:
-    assert {each.name for each in default_filters()} == set(_BY_FILTER)
+    assert {each.name for each in default_filters(Volumes())} == set(_BY_FILTER)
 
 
 def placed(spec: specs_pb2.TaskSpec, *ports: int) -> Task:
@@ -391,7 +393,8 @@ def test_of_very_many_nodes_only_the_nearest_are_kept() -> None:
 
 
 def test_another_role_is_a_bigger_change_than_a_constraint_less() -> None:
-    case = Case(waiting(constrained("node.role==manager")), info(node("n1")), "n1", [], False)
+    moved = waiting(constrained("node.role==manager"))
+    case = Case(moved, info(node("n1")), "n1", [], False, Volumes())
     ((drop, promote),) = obstacles("constraint", case)
     assert promote.command == ("node", "promote")
     assert drop.size < promote.size

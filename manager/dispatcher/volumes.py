@@ -1,0 +1,111 @@
+"""What one node is told of volumes of the swarm, and what it has yet to be told. Pure.
+
+A node hears of those that it holds, and of nobody else's. What it is to let go is taken back,
+though it may not know of it: so that it says that it lets go, whatever became of the first word.
+"""
+
+from collections.abc import Callable, Iterable
+
+from api.times import duration
+from api.v1 import dispatcher_pb2, objects_pb2, volume_pb2
+from api.volumes import driver_of, term_of
+from manager.state.volumes import holder_of
+
+Change = dispatcher_pb2.AssignmentChange
+Holder = objects_pb2.VolumeHolder
+Item = volume_pb2.NodeVolume
+Volume = objects_pb2.Volume
+Find = Callable[[str], Volume | None]
+"""Looks a volume up in the store."""
+
+
+def no_volume(_: str) -> Volume | None:
+    """Where there are none."""
+
+
+class NodeVolumes:
+    """The volumes of one node: each is told whole, or by its epoch alone that it is to let go."""
+
+    def __init__(self, node_id: str, find: Find) -> None:
+        self._node_id = node_id
+        self._find = find
+        self._told: dict[str, Item | int] = {}
+        self._news: dict[str, None] = {}
+
+    @property
+    def news(self) -> int:
+        """How many volumes the node may have yet to hear of."""
+        return len(self._news)
+
+    def begin(self, volumes: Iterable[Volume]) -> list[Change]:
+        """Starts over: the volumes of the node, which count as told from now on; what it is to let
+        go are news.
+        """
+        self._told.clear()
+        self._news = {volume.id: None for volume in volumes}
+        return self.updates()
+
+    def changed(self, volume_id: str) -> None:
+        """A volume is different now, or gone."""
+        if self._wanted(volume_id) == self._told.get(volume_id):
+            self._news.pop(volume_id, None)
+        else:
+            self._news[volume_id] = None
+
+    def resync(self, volumes: Iterable[Volume]) -> None:
+        """Any volume may be different; these are the node's."""
+        for volume_id in [*self._told, *(each.id for each in volumes)]:
+            self.changed(volume_id)
+
+    def updates(self) -> list[Change]:
+        """What the node is to be given, which counts as told by that."""
+        found = []
+        for volume_id in list(self._news):
+            item = self._wanted(volume_id)
+            if isinstance(item, Item):
+                del self._news[volume_id]
+                self._told[volume_id] = item
+                found.append(Change(action=Change.ACTION_UPDATE, volume=item))
+        return found
+
+    def removals(self) -> list[Change]:
+        """What the node is to let go, or has lost; call it after `updates`."""
+        found = []
+        for volume_id in self._news:
+            epoch = self._wanted(volume_id)
+            item = Item(id=volume_id)
+            if isinstance(epoch, int):
+                item.epoch = self._told[volume_id] = epoch
+            else:
+                self._told.pop(volume_id, None)
+            found.append(Change(action=Change.ACTION_REMOVE, volume=item))
+        self._news.clear()
+        return found
+
+    def _wanted(self, volume_id: str) -> Item | int | None:
+        """What the node should know: the volume, the epoch that it is to let go of, or nothing."""
+        volume = self._find(volume_id)
+        holder = None if volume is None else holder_of(volume, self._node_id)
+        if volume is None or holder is None:
+            return None
+        return told_of(volume, holder) if holder.state == Holder.STATE_HELD else holder.epoch
+
+
+def told_of(volume: Volume, holder: Holder) -> Item:
+    """The volume as its holder has to know it."""
+    spec, made = volume.spec, volume.made
+    return Item(
+        id=volume.id,
+        name=spec.annotations.name,
+        driver=driver_of(spec),
+        driver_options=spec.driver_options,
+        access=spec.access,
+        handle=made.handle,
+        context=made.context,
+        publish_context=holder.publish_context,
+        secrets=spec.secrets,
+        block=spec.block,
+        read_only=holder.read_only,
+        epoch=holder.epoch,
+        term=duration(term_of(spec)),
+    )

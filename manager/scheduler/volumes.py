@@ -1,0 +1,279 @@
+"""What the scheduler knows of volumes: which of them a task may have on a node, and what giving it
+one changes. Kept by events; what is given in one decision counts in it from then on. Pure.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from api.v1 import objects_pb2, specs_pb2
+from api.volumes import LOCAL, availability_word, driver_of
+from manager.placement.volumes import Want
+from manager.state.changes import copy
+from manager.state.store import View
+from manager.state.volumes import holder_of, may_touch
+
+Holder = objects_pb2.VolumeHolder
+Node = objects_pb2.Node
+Task = objects_pb2.Task
+Volume = objects_pb2.Volume
+Spec = specs_pb2.VolumeSpec
+
+
+class Bar(Enum):
+    """Why a task cannot have a volume on a node."""
+
+    MISSING = "there is none"
+    PENDING = "it cannot be used yet"
+    UNAVAILABLE = "it takes no more tasks"
+    WRITES = "it is only read"
+    HELD = "another node holds it"
+    HOME = "its data is elsewhere"
+    DRIVER = "the node lacks its driver"
+    TOPOLOGY = "the node does not reach it"
+
+
+class Hindrance(NamedTuple):
+    """One bar, in words; `node_id`: of the node that holds it, or where it is at home."""
+
+    bar: Bar
+    text: str
+    volume: Volume
+    node_id: str = ""
+
+
+class Given(NamedTuple):
+    """What a task gets, and the volumes that change with it."""
+
+    attachments: list[objects_pb2.VolumeAttachment]
+    changed: list[Volume]
+
+
+class Volumes:
+    """All volumes of the swarm. `begin_decision` before the first `give` of each decision."""
+
+    def __init__(self) -> None:
+        self._volumes: dict[str, Volume] = {}
+        self._names: dict[str, str] = {}
+        self._groups: dict[str, dict[str, None]] = {}
+        self._given: dict[str, Volume] = {}
+        self._users: Counter[str] = Counter()  # tasks that got it in this decision
+        self._hosts: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, view: View) -> "Volumes":
+        """Those of this state."""
+        made = cls()
+        for volume in view.all(Volume):
+            made.put(volume.id, volume)
+        return made
+
+    def put(self, volume_id: str, volume: Volume | None) -> None:
+        """The volume as it is now; None: it is gone."""
+        before = self._volumes.pop(volume_id, None)
+        if before is not None:
+            self._names.pop(before.spec.annotations.name, None)
+            self._groups.get(before.spec.group, {}).pop(volume_id, None)
+        if volume is not None:
+            self._volumes[volume_id] = volume
+            self._names[volume.spec.annotations.name] = volume_id
+            if volume.spec.group:
+                self._groups.setdefault(volume.spec.group, {})[volume_id] = None
+
+    def call(self, node_id: str, hostname: str) -> None:
+        """What people call the node."""
+        self._hosts[node_id] = hostname
+
+    def begin_decision(self) -> None:
+        """What the last decision gave is in the state by now, or never will be."""
+        self._given.clear()
+        self._users.clear()
+
+    def concern(self, wants: Iterable[Want], volume: Volume) -> bool:
+        """Whether a change of the volume may matter to who wants this."""
+        spec = volume.spec
+        return any(
+            each.id == volume.id
+            or (each.name and each.name == spec.annotations.name)
+            or (each.group and each.group == spec.group)
+            for each in wants
+        )
+
+    def places(self, wants: Iterable[Want]) -> frozenset[str] | None:
+        """The only nodes that come into question; None where volumes bind the task to none."""
+        found: frozenset[str] | None = None
+        for want in wants:
+            bound = self._bound(want)
+            if bound is not None:
+                found = bound if found is None else found & bound
+        return found
+
+    def hindrances(self, wants: Iterable[Want], node: Node) -> Iterator[Hindrance]:
+        """What keeps each of the wishes from being met there; of a group, the first volume's."""
+        for want in wants:
+            first: Hindrance | None = None
+            for volume in self._meant(want):
+                hindrance = self.hindrance(volume, want, node)
+                if hindrance is None:
+                    break
+                first = first or hindrance
+            else:
+                if first is not None:
+                    yield first
+                elif want.must:
+                    yield _missing(want)
+
+    def passes(self, wants: Iterable[Want], node: Node) -> bool:
+        """Whether all wishes can be met there."""
+        return next(self.hindrances(wants, node), None) is None
+
+    def hindrance(self, volume: Volume, want: Want, node: Node) -> Hindrance | None:
+        """Why a task that wants it cannot have this volume on the node, or None."""
+        spec, name = volume.spec, volume.spec.annotations.name
+        if volume.pending:
+            return Hindrance(Bar.PENDING, f"volume {name} cannot be used: {volume.pending}", volume)
+        if spec.availability != Spec.AVAILABILITY_ACTIVE:
+            word = {"pause": "paused", "drain": "drained"}[availability_word(spec.availability)]
+            return Hindrance(Bar.UNAVAILABLE, f"volume {name} is {word}", volume)
+        if spec.access == Spec.ACCESS_MANY_READERS and not want.read_only:
+            text = f"volume {name} is for readers, and the mount is not readonly"
+            return Hindrance(Bar.WRITES, text, volume)
+        return self._elsewhere(volume, node) or _out_of_reach(volume, node)
+
+    def give(self, task: Task, wants: Iterable[Want], node: Node, view: View) -> Given | None:
+        """What the task gets on a node that passes. None: another node or way of use was given one
+        of the volumes in this very decision, and only one change of it can be proposed at a time.
+        """
+        attachments: list[objects_pb2.VolumeAttachment] = []
+        changed: dict[str, Volume] = {}
+        for want in wants:
+            volume = self._choose(want, task, node, changed.keys(), view)
+            if volume is None:
+                continue
+            now = changed.get(volume.id, volume)
+            held = holder_of(now, node.id)
+            fits = held is not None and held.state == Holder.STATE_HELD
+            if held is None or not fits or (held.read_only and not want.read_only):
+                if volume.id in self._given:
+                    return None
+                now = changed[volume.id] = _taken(now, want, node)
+            epoch = next(each.epoch for each in now.holders if each.node_id == node.id)
+            attachments.append(
+                objects_pb2.VolumeAttachment(volume_id=now.id, source=want.source, epoch=epoch)
+            )
+        self._given.update(changed)
+        self._users.update(each.volume_id for each in attachments)
+        return Given(attachments, list(changed.values()))
+
+    def _meant(self, want: Want) -> Iterator[Volume]:
+        if want.group:
+            found = list(self._groups.get(want.group, ()))
+        else:
+            found = [want.id or self._names.get(want.name, "")]
+        for volume_id in found:
+            volume = self._given.get(volume_id) or self._volumes.get(volume_id)
+            if volume is not None:
+                yield volume
+
+    def _bound(self, want: Want) -> frozenset[str] | None:
+        found: set[str] = set()
+        count = 0
+        for volume in self._meant(want):
+            count += 1
+            places = _places(volume)
+            if places is None:
+                return None
+            found |= places
+        return frozenset(found) if count or want.must else None
+
+    def _choose(
+        self, want: Want, task: Task, node: Node, taken: Iterable[str], view: View
+    ) -> Volume | None:
+        """Of a group what the slot had before, then what the fewest tasks have."""
+        fitting = [v for v in self._meant(want) if self.hindrance(v, want, node) is None]
+        if not want.group:
+            return fitting[0] if fitting else None
+        before = {
+            each.volume_id
+            for other in view.tasks_of_slot(task.service_id, task.slot or task.node_id)
+            for each in other.volumes
+        }
+
+        def rank(volume: Volume) -> tuple[bool, bool, int, str]:
+            users = len(view.tasks_of_volume(volume.id)) + self._users[volume.id]
+            name = volume.spec.annotations.name
+            return volume.id in taken, volume.id not in before, users, name
+
+        return min(fitting, key=rank, default=None)
+
+    def _elsewhere(self, volume: Volume, node: Node) -> Hindrance | None:
+        name = volume.spec.annotations.name
+        if volume.spec.access == Spec.ACCESS_SINGLE_WRITER:
+            for each in volume.holders:
+                if each.node_id != node.id and may_touch(each):
+                    text = f"volume {name} is held by {self._called(each.node_id)}"
+                    if each.state == Holder.STATE_RELEASING:
+                        text += ", which lets go of it"
+                    return Hindrance(Bar.HELD, text, volume, each.node_id)
+        if volume.home and volume.home != node.id:
+            text = f"the data of volume {name} is on {self._called(volume.home)}"
+            return Hindrance(Bar.HOME, text, volume, volume.home)
+        return None
+
+    def _called(self, node_id: str) -> str:
+        return self._hosts.get(node_id, "") or node_id
+
+
+def _places(volume: Volume) -> frozenset[str] | None:
+    """The nodes that a volume is bound to; None: it is to none."""
+    held = {each.node_id for each in volume.holders if may_touch(each)}
+    if volume.spec.access == Spec.ACCESS_SINGLE_WRITER and held:
+        return frozenset(held)
+    return frozenset({volume.home}) if volume.home else None
+
+
+def _taken(volume: Volume, want: Want, node: Node) -> Volume:
+    """The volume with a hold of the node: its own of before, or a new one under the next epoch."""
+    changed = copy(volume)
+    held = holder_of(changed, node.id)
+    if held is not None and held.state == Holder.STATE_HELD:
+        held.read_only = want.read_only
+        return changed
+    if held is not None:
+        changed.holders.remove(held)
+    changed.epoch += 1
+    changed.holders.add(node_id=node.id, epoch=changed.epoch, read_only=want.read_only)
+    if not changed.home and _is_local(volume, node):
+        changed.home = node.id
+    return changed
+
+
+def _is_local(volume: Volume, node: Node) -> bool:
+    driver = driver_of(volume.spec)
+    return driver == LOCAL or any(
+        each.name == driver and each.local for each in node.description.volume_drivers
+    )
+
+
+def _out_of_reach(volume: Volume, node: Node) -> Hindrance | None:
+    name, wanted = volume.spec.annotations.name, driver_of(volume.spec)
+    driver = next((d for d in node.description.volume_drivers if d.name == wanted), None)
+    if driver is None:
+        return Hindrance(Bar.DRIVER, f"no driver {wanted} for volume {name}", volume)
+    reach = volume.made.topology or volume.spec.topology_required
+    if reach and not any(_within(each.segments, driver.segments) for each in reach):
+        return Hindrance(Bar.TOPOLOGY, f"volume {name} is out of reach", volume)
+    return None
+
+
+def _within(wanted: Mapping[str, str], segments: Mapping[str, str]) -> bool:
+    return all(segments.get(key) == value for key, value in wanted.items())
+
+
+def _missing(want: Want) -> Hindrance:
+    if want.group:
+        what = f"no volume of group {want.group}"
+    else:
+        what = f"no volume {want.name}" if want.name else f"volume {want.source} was removed"
+    return Hindrance(Bar.MISSING, what, Volume())

@@ -1,0 +1,333 @@
+"""`swarmctl volume`: data that follows a task to another host."""
+
+import click
+
+from api.errors import Code, SwarmError
+from api.new_ids import new_id
+from api.times import duration, seconds_of
+from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
+from api.volumes import ACCESS_WORDS, access_word, availability_word, driver_of
+from swarmctl.cli import lists
+from swarmctl.cli.changing import change
+from swarmctl.cli.client import Client
+from swarmctl.cli.completion import completes
+from swarmctl.cli.documents import Document, document
+from swarmctl.cli.failures import end, for_each
+from swarmctl.cli.filters import Table, filter_option, label, narrow, read_filters, text, words
+from swarmctl.cli.grammar import Noun
+from swarmctl.cli.options import (
+    DURATION,
+    format_option,
+    inspect_format,
+    no_trunc_option,
+    pairs,
+    quiet_option,
+)
+from swarmctl.cli.render import Listing, check_inspect, inspect, natural
+from swarmctl.cli.specs import volumes as specs
+from swarmctl.cli.units import rfc3339
+
+_SHORT = 12
+_TRUTH = {"true": (True,), "1": (True,), "false": (False,), "0": (False,)}
+_PRUNED = {"label": label("labels")}
+_FILTERS = {
+    "dangling": words("dangling", _TRUTH),
+    "driver": text("drivers"),
+    "group": text("groups"),
+    "id": text("ids"),
+    **_PRUNED,
+    "name": text("names"),
+    "node": text("node_keys"),
+}
+_LISTING = Listing(
+    columns=(
+        ("Name", "VOLUME NAME"),
+        ("Driver", "DRIVER"),
+        ("Access", "ACCESS"),
+        ("Availability", "AVAILABILITY"),
+        ("Holders", "HELD BY"),
+        ("Epoch", "EPOCH"),
+    ),
+    quiet="Name",
+    more=(
+        ("ID", "VOLUME ID"),
+        ("Group", "GROUP"),
+        ("Home", "HOME"),
+        ("Labels", "LABELS"),
+        ("CreatedAt", "CREATED AT"),
+    ),
+)
+_AVAILABILITIES = ("active", "pause", "drain")
+
+
+@click.group(cls=Noun)
+def volume() -> None:
+    """Manage volumes of the swarm: one node at a time holds one by a lease, if it is not shared."""
+
+
+@volume.command("create")
+@click.argument("name", metavar="VOLUME")
+@click.option("-d", "--driver", default="local", help="Its driver [local]")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="For its driver")
+@click.option("--access", default="", help=f"{', '.join(ACCESS_WORDS)} [single-writer]")
+@click.option("--scope", default="", help="single or multi: Docker's words for --access")
+@click.option("--sharing", default="", help="none, readonly, onewriter or all: likewise")
+@click.option("--availability", type=click.Choice(_AVAILABILITIES), default="active")
+@click.option("--group", default="", help="A mount of source group:NAME takes any of it")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label")
+@click.option("--lease", type=DURATION, default=None, help="How long a node may be out of touch")
+@click.option("--type", "kind", type=click.Choice(("mount", "block")), default="mount")
+@click.option("--required-bytes", default="", metavar="SIZE", help="At the least")
+@click.option("--limit-bytes", default="", metavar="SIZE", help="At the most")
+@click.option("--secret", "secrets", multiple=True, metavar="KEY=SECRET", help="For its driver")
+@click.option("--topology-required", "required", multiple=True, metavar="KEY=VALUE,...")
+@click.option("--topology-preferred", "preferred", multiple=True, metavar="KEY=VALUE,...")
+@click.pass_obj
+def create(
+    client: Client,
+    name: str,
+    driver: str,
+    options: tuple[str, ...],
+    access: str,
+    scope: str,
+    sharing: str,
+    availability: str,
+    group: str,
+    labels: tuple[str, ...],
+    lease: float | None,
+    kind: str,
+    required_bytes: str,
+    limit_bytes: str,
+    secrets: tuple[str, ...],
+    required: tuple[str, ...],
+    preferred: tuple[str, ...],
+) -> None:
+    """Create a volume that tasks of any node may come to hold."""
+    try:
+        spec = specs_pb2.VolumeSpec(
+            annotations=types_pb2.Annotations(name=name, labels=pairs(labels, "--label")),
+            driver=driver,
+            driver_options=pairs(options, "--opt"),
+            access=specs.access(access, scope, sharing),
+            availability=specs.availability(availability),
+            group=group,
+            block=kind == "block",
+            required_bytes=specs.size(required_bytes),
+            limit_bytes=specs.size(limit_bytes),
+            secrets=specs.secrets(secrets),
+            topology_required=map(specs.topology, required),
+            topology_preferred=map(specs.topology, preferred),
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if lease is not None:
+        spec.lease_term.CopyFrom(duration(lease))
+    request = control_pb2.CreateVolumeRequest(spec=spec, request_id=new_id())
+    made = client.call(client.control.CreateVolume, request, f"creating volume {name}")
+    click.echo(made.spec.annotations.name)
+
+
+@volume.command("ls")
+@filter_option(_FILTERS)
+@click.option("--cluster", is_flag=True, help="As Docker has it: all are the swarm's here")
+@format_option
+@no_trunc_option
+@quiet_option
+@click.pass_obj
+def ls(
+    client: Client,
+    filters: tuple[str, ...],
+    cluster: bool,
+    form: str,
+    no_trunc: bool,
+    quiet: bool,
+) -> None:
+    """List volumes of the swarm, with the nodes that hold them."""
+    _LISTING.check(form)
+    found = lists.volumes(client, _listed(filters, _FILTERS))
+    hosts: dict[str, str] = {}
+    if any(each.holders or each.home for each in found):
+        nodes = lists.nodes(client, control_pb2.ListNodesRequest())
+        hosts = {each.id: each.description.hostname for each in nodes}
+    ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
+    rows = [_row(each, hosts, full=no_trunc) for each in ordered]
+    click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
+    for each in ordered:
+        if each.pending:
+            click.echo(f"volume {each.spec.annotations.name}: {each.pending}", err=True)
+
+
+@volume.command("inspect")
+@click.argument("names", nargs=-1, required=True, shell_complete=completes("volume"))
+@inspect_format
+@click.pass_obj
+def inspect_(client: Client, names: tuple[str, ...], form: str) -> None:
+    """Show volumes in full."""
+    check_inspect(form, document(objects_pb2.Volume()))
+
+    def show(name: str) -> Document:
+        return document(_get(client, name))
+
+    found, complete = for_each(names, show)
+    click.echo(inspect(found, form), nl=False)
+    end(complete)
+
+
+@volume.command("update")
+@click.argument("name", metavar="VOLUME", shell_complete=completes("volume"))
+@click.option("--availability", type=click.Choice(_AVAILABILITIES), default=None)
+@click.option("--group", default=None, help="A mount of source group:NAME takes any of it")
+@click.option("--lease", type=DURATION, default=None, help="While nobody holds it")
+@click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Add or change a label")
+@click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label")
+@click.pass_obj
+def update(
+    client: Client,
+    name: str,
+    availability: str | None,
+    group: str | None,
+    lease: float | None,
+    label_add: tuple[str, ...],
+    label_rm: tuple[str, ...],
+) -> None:
+    """Change a volume's availability, group, labels or lease. Tasks leave one that is drained."""
+    added = pairs(label_add, "--label-add")
+
+    def write(present: objects_pb2.Volume) -> None:
+        spec = present.spec
+        if availability is not None:
+            spec.availability = specs.availability(availability)
+        if group is not None:
+            spec.group = group
+        if lease is not None:
+            spec.lease_term.CopyFrom(duration(lease))
+        spec.annotations.labels.update(added)
+        for each in label_rm:
+            if each not in spec.annotations.labels:
+                raise SwarmError(Code.NOT_FOUND, f"volume {name} has no label {each!r}")
+            del spec.annotations.labels[each]
+        request = control_pb2.UpdateVolumeRequest(
+            key=present.id, spec=spec, version=present.meta.version, request_id=new_id()
+        )
+        client.call(client.control.UpdateVolume, request, f"updating volume {name}")
+
+    change(lambda: _get(client, name), write)
+    click.echo(name)
+
+
+@volume.command("rm")
+@click.argument("names", nargs=-1, required=True, shell_complete=completes("volume"))
+@click.option("-f", "--force", is_flag=True, help="Be content if there is none of that name")
+@click.pass_obj
+def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
+    """Remove volumes that nothing uses."""
+
+    def remove(name: str) -> None:
+        try:
+            _remove(client, name)
+        except SwarmError as error:
+            if not force or error.code is not Code.NOT_FOUND:
+                raise
+        else:
+            click.echo(name)
+
+    _, complete = for_each(names, remove)
+    end(complete)
+
+
+@volume.command("prune")
+@click.option("-a", "--all", "everything", is_flag=True, help="As Docker has it: all have a name")
+@click.option("-f", "--force", is_flag=True, help="Do not ask")
+@click.option("--filter", "filters", multiple=True, metavar="label=KEY", help="Only those")
+@click.pass_obj
+def prune(client: Client, everything: bool, filters: tuple[str, ...], force: bool) -> None:
+    """Remove every volume of the swarm that no service, task or node uses."""
+    request = _listed(filters, _PRUNED)
+    request.dangling.append(True)
+    if not force:
+        click.confirm(
+            "This will remove all volumes of the swarm that nothing uses, with their data.\n"
+            "Are you sure you want to continue?",
+            abort=True,
+            err=True,
+        )
+    names = [each.spec.annotations.name for each in lists.volumes(client, request)]
+    if not names:
+        return
+
+    def remove(name: str) -> None:
+        _remove(client, name)
+        click.echo(name)
+
+    click.echo("Deleted Volumes:")
+    _, complete = for_each(names, remove)
+    end(complete)
+
+
+@volume.command("force-release")
+@click.argument("name", metavar="VOLUME", shell_complete=completes("volume"))
+@click.option("--node", "node_key", default="", help="Only the hold of this node")
+@click.option("-f", "--force", is_flag=True, help="Do not ask")
+@click.pass_obj
+def force_release(client: Client, name: str, node_key: str, force: bool) -> None:
+    """Take a volume from a node that has not let it go.
+
+    Only where you know that the node is off, or cannot reach the storage: a node that writes on
+    while another one writes destroys the data. Leases end by themselves; wait, unless you know
+    better.
+    """
+    if not force:
+        found = _get(client, name)
+        holders = ", ".join(each.node_id for each in found.holders) or "nobody"
+        click.confirm(
+            f"Volume {name} is held by {holders}.\n"
+            "If that node still runs and reaches the storage, it and the next node will both "
+            "write, and the data will be DESTROYED.\n"
+            "Have you made sure that it is off?",
+            abort=True,
+            err=True,
+        )
+    request = control_pb2.ForceReleaseVolumeRequest(
+        key=name, node_key=node_key, request_id=new_id()
+    )
+    client.call(client.control.ForceReleaseVolume, request, f"releasing volume {name}")
+    click.echo(name)
+
+
+def _get(client: Client, name: str) -> objects_pb2.Volume:
+    request = control_pb2.GetRequest(key=name)
+    return client.call(client.control.GetVolume, request, f"looking up volume {name}")
+
+
+def _remove(client: Client, name: str) -> None:
+    request = control_pb2.RemoveRequest(key=name, request_id=new_id())
+    client.call(client.control.RemoveVolume, request, f"removing volume {name}")
+
+
+def _listed(filters: tuple[str, ...], known: Table) -> control_pb2.ListVolumesRequest:
+    request = control_pb2.ListVolumesRequest()
+    narrow(request, read_filters(filters, known))
+    return request
+
+
+def _row(each: objects_pb2.Volume, hosts: dict[str, str], *, full: bool) -> dict[str, str]:
+    spec, made = each.spec, each.meta.created_at
+    return {
+        "ID": each.id if full else each.id[:_SHORT],
+        "Name": spec.annotations.name,
+        "Driver": driver_of(spec),
+        "Access": access_word(spec.access),
+        "Availability": availability_word(spec.availability),
+        "Holders": ", ".join(_holder(h, hosts) for h in each.holders),
+        "Epoch": str(each.epoch),
+        "Group": spec.group,
+        "Home": hosts.get(each.home, "") or each.home,
+        "Labels": ",".join(f"{k}={v}" for k, v in sorted(spec.annotations.labels.items())),
+        "CreatedAt": rfc3339(seconds_of(made)) if made.ByteSize() else "",
+    }
+
+
+def _holder(holder: objects_pb2.VolumeHolder, hosts: dict[str, str]) -> str:
+    host = hosts.get(holder.node_id, "") or holder.node_id
+    word = objects_pb2.VolumeHolder.State.Name(holder.state).removeprefix("STATE_").lower()
+    return host if holder.state == objects_pb2.VolumeHolder.STATE_HELD else f"{host} ({word})"

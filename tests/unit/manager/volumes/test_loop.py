@@ -1,0 +1,97 @@
+"""What is let go when nobody needs it, and who has to leave a volume."""
+
+from typing import TypeAlias
+
+import pytest
+
+from api import states
+from api.v1 import objects_pb2, specs_pb2, types_pb2, volume_pb2
+from manager.state.changes import StoredObject, copy, create, update
+from manager.volumes import words
+from manager.volumes.leases import Hold
+from manager.volumes.loop import VolumesLoop
+from tests.support.builders import given, task, volume
+from tests.support.loop_driver import LoopDriver
+
+Volume = objects_pb2.Volume
+Task = objects_pb2.Task
+HELD = objects_pb2.VolumeHolder.STATE_HELD
+RELEASING = objects_pb2.VolumeHolder.STATE_RELEASING
+State: TypeAlias = types_pb2.TaskState.ValueType
+Word = volume_pb2.NodeVolumeStatus
+
+
+def after(*objects: StoredObject) -> LoopDriver:
+    driver = LoopDriver(VolumesLoop(), *objects)
+    driver.run()
+    return driver
+
+
+def state_of(driver: LoopDriver) -> int:
+    found = driver.store.get(Volume, "data")
+    assert found is not None
+    return found.holders[0].state
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "is_needed"),
+    [
+        (states.ASSIGNED, states.RUNNING, True),
+        (states.RUNNING, states.RUNNING, True),
+        (states.RUNNING, states.SHUTDOWN, True),
+        (states.REJECTED, states.RUNNING, True),
+        (states.REJECTED, states.SHUTDOWN, False),
+        (states.FAILED, states.RUNNING, False),
+        (states.SHUTDOWN, states.SHUTDOWN, False),
+    ],
+)
+def test_a_node_holds_on_while_a_task_may_touch_the_volume(
+    state: State, desired: State, is_needed: bool
+) -> None:
+    holder = given(task("t1", node_id="n1", state=state, desired=desired), "data", 1)
+    driver = after(volume("data", ("n1", 1)), holder)
+    assert state_of(driver) == (HELD if is_needed else RELEASING)
+
+
+def test_a_task_of_another_epoch_is_no_reason_to_hold_on() -> None:
+    driver = after(volume("data", ("n1", 2)))
+    assert state_of(driver) == RELEASING
+
+
+def test_tasks_leave_a_drained_volume() -> None:
+    drained = volume("data", ("n1", 1))
+    drained.spec.availability = specs_pb2.VolumeSpec.AVAILABILITY_DRAIN
+    driver = after(drained, given(task("t1", node_id="n1"), "data", 1))
+    found = driver.store.get(Task, "t1")
+    assert found is not None
+    assert (found.status.state, found.status.error) == (states.REJECTED, "volume data is drained")
+    assert state_of(driver) == HELD, "until the orchestrator has told it to stop"
+
+
+def test_a_task_whose_volume_has_lapsed_is_rejected() -> None:
+    driver = LoopDriver(VolumesLoop(), volume("data", ("n1", 1)))
+    driver.write(create(given(task("t1", node_id="n1"), "data", 1)))
+    found = driver.store.get(Volume, "data")
+    assert found is not None
+    lost = copy(found)
+    del lost.holders[:]
+    driver.write(update(lost))
+    driver.run()
+    ended = driver.store.get(Task, "t1")
+    assert ended is not None
+    assert ended.status.error == "assigned node no longer holds volume data"
+
+
+def test_words_end_the_hold_of_that_epoch_and_no_other() -> None:
+    driver = after(volume("data", ("n1", 2), releasing=True))
+    said = words.Words()
+    mounted = Word(volume_id="data", epoch=2, state=Word.STATE_MOUNTED)
+    late = [Word(volume_id="data", epoch=1), mounted]
+    said.add(words.let_go("n1", late))
+    assert list(said.batches(driver.store, said.take(0.0))) == []
+    said.add([Hold("data", "n1", 2)])
+    assert said.due(5.0) == 5.0
+    (batch,) = said.batches(driver.store, said.take(0.0))
+    (change,) = batch.changes
+    assert isinstance(change.object, Volume)
+    assert not change.object.holders
