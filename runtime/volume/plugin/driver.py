@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from api.errors import Code, SwarmError
 from runtime.volume.driver import Capabilities, Known, Mounted, Place, Scope, Volume
+from runtime.volume.look import DEADLINE
 from runtime.volume.plugin import faults, messages
 from runtime.volume.plugin.connection import Connection
 from runtime.volume.plugin.messages import Answer, Lie, Told
 from runtime.volume.plugin.place import checked
+from runtime.volume.unsupported import no_fence
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -30,7 +32,9 @@ SHORT = 60.0
 
 
 class PluginDriver:
-    """See `runtime.volume.driver.VolumeDriver`. `kept`: folders that no plugin may hand out."""
+    """See `runtime.volume.driver.VolumeDriver`. `kept`: folders that no plugin may hand out; `look`:
+    seconds in which what it mounted has to answer.
+    """
 
     def __init__(
         self,
@@ -40,12 +44,14 @@ class PluginDriver:
         handshake: float = HANDSHAKE,
         long: float = LONG,
         short: float = SHORT,
+        look: float = DEADLINE,
     ) -> None:
         self._connection = connection
         self._kept = tuple(kept)
         self._handshake = handshake
         self._long = long
         self._short = short
+        self._look = look
         self._activated = False
 
     @property
@@ -89,7 +95,7 @@ class PluginDriver:
         answer = await self._do("Mount", body, f"mount volume {volume.name}")
         try:
             told = self._read("Mount", messages.mountpoint, answer)
-            return Mounted(await checked(self.name, "Mount", told, self._kept))
+            return Mounted(await checked(self.name, "Mount", told, self._kept, self._look))
         except SwarmError:
             await self._let_go(body)
             raise
@@ -117,7 +123,7 @@ class PluginDriver:
     async def fence(self, volume: Volume, host_id: str) -> None:
         """The protocol knows nothing of other hosts."""
         why = f"volume {volume.name} cannot be taken from {host_id} by Docker's protocol"
-        raise faults.unsupported(self.name, "fence", why)
+        raise no_fence(self.name, why)
 
     async def _known(self, name: str) -> Told | None:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from api.errors import SwarmError
-from runtime.volume.look import look
+from runtime.volume.look import DEADLINE, look
 from runtime.volume.plugin import faults
 
 _NEVER = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/boot"))
@@ -26,14 +26,16 @@ def reason_against(path: Path, kept: Sequence[Path]) -> str:
     return ""
 
 
-async def checked(name: str, verb: str, told: str, kept: Sequence[Path]) -> Path:
+async def checked(
+    name: str, verb: str, told: str, kept: Sequence[Path], timeout: float = DEADLINE
+) -> Path:
     """The folder that a plugin told, all links followed; SwarmError if it is none, or not to be
     given away. It is looked at by a child process, for its storage may hang.
     """
     if not told:
         raise faults.lied(name, verb, "it tells no Mountpoint")
     try:
-        seen = await look(Path(told))
+        seen = await look(Path(told), timeout)
     except SwarmError as error:
         raise faults.stuck(name, told, error) from error
     if seen is None:

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,5 @@ def test_a_wrong_json_file_is_named(document: Any, why: str) -> None:
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_file_breaks_the_reader(data: bytes) -> None:
     for read in (read_spec, read_json):
-        try:
-            read(data, FILE)
-        except SwarmError as error:
-            assert error.remedy
+        with contextlib.suppress(SwarmError):
+            assert isinstance(read(data, FILE), Address)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from typing import Any
 
@@ -35,19 +36,15 @@ def answer(document: object) -> messages.Answer:
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_an_object_or_a_lie(body: bytes) -> None:
-    try:
-        messages.read(body)
-    except Lie as lie:
-        assert str(lie)
+    with contextlib.suppress(Lie):
+        assert isinstance(messages.read(body), dict)
 
 
 @given(SHAPED)
 def test_any_object_is_understood_or_a_lie(document: dict[str, Any]) -> None:
     for read in READERS:
-        try:
+        with contextlib.suppress(Lie):
             read(answer(document))
-        except Lie as lie:
-            assert str(lie).isprintable()
 
 
 @given(st.text())
