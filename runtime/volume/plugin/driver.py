@@ -32,8 +32,9 @@ SHORT = 60.0
 
 
 class PluginDriver:
-    """See `runtime.volume.driver.VolumeDriver`. `kept`: folders that no plugin may hand out; `look`:
-    seconds in which what it mounted has to answer.
+    """See `runtime.volume.driver.VolumeDriver`. `kept`: folders that no plugin may hand out.
+
+    `look`: seconds in which what it mounted has to answer.
     """
 
     def __init__(
