@@ -20,16 +20,22 @@ from api.listener import Listener
 from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.v1 import containers_pb2_grpc, health_pb2_grpc, host_pb2_grpc, objects_pb2
-from hostkit.clock import monotonic, wall
+from hostkit.clock import boot, monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
 from manager.ca.roles import ROLES
 from overlay_net.encrypt.encryption import Options
 from overlay_net.encrypt.key_file import KeyFile
 from overlay_net.encrypt.key_ring import KeyRing
+from runtime.bundle import group_of
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
+from runtime.record import boot_id
+from runtime.volume.drivers import Drivers
+from runtime.volume.host import VolumeHost, containers_of
+from runtime.volume.local import LocalDriver
+from runtime.volume.sshfs import SshfsDriver
 from swarmctl.host_service import HostService
 from swarmctl.lives import Lives
 from swarmctl.local_socket import add_socket
@@ -46,6 +52,7 @@ from worker.standalone.containers import Containers
 from worker.standalone.service import ContainersService
 from worker.standalone.stacks import Stacks
 from worker.standalone.storage import LocalStorage
+from worker.volumes import Volumes
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +71,22 @@ def _networks(settings: Settings) -> NodeNetworks:
     return open_networks(monotonic, ring, options, settings.look_at_networks_every)
 
 
+def _volume_host(settings: Settings) -> VolumeHost:
+    state = settings.state_dir / "volumes"
+    return VolumeHost(
+        state=settings.state_dir,
+        run=settings.run_dir / "v",
+        group=f"{settings.cgroup_parent.rstrip('/')}-volumes",
+        drivers=Drivers(
+            [LocalDriver(state, wall), SshfsDriver(settings.state_dir / "sshfs", wall)]
+        ),
+        cgroup_of=lambda container: group_of(settings.cgroup_parent, container),
+        ids=new_id,
+        wall=wall,
+        boot_id=boot_id(),
+    )
+
+
 class Node:
     """The node of this host. Its folders are its alone: swarmctl/folders.py holds them."""
 
@@ -80,6 +103,7 @@ class Node:
             clock=wall,
         )
         self._networks = _networks(settings)
+        self._volumes = Volumes(_volume_host(settings), boot)
         attachments = Attachments()
         stacks = Stacks(self._networks, lambda: self._containers.host)
         self._executor = ContainerExecutor(
@@ -90,6 +114,7 @@ class Node:
             labels=settings.labels,
             generic=declared(settings.node_generic_resources),
             networks=stacks,
+            volumes=self._volumes,
         )
         self._containers = Containers(
             self._driver,
@@ -99,6 +124,7 @@ class Node:
                 files=settings.run_dir / "container-files",
                 version=version("swarmctl"),
                 networks=stacks,
+                volumes=self._volumes,
                 id_label=CONTAINER_ID_LABEL,
             ),
             self._networks,
@@ -115,6 +141,7 @@ class Node:
             self._executor,
             self._networks,
             self._switch,
+            volumes=self._volumes,
             attachments=attachments,
             ask_registry=self._pinning.ask,
             failed=self._fail,
@@ -130,7 +157,8 @@ class Node:
 
         After a failure, or where it was cancelled, call `stop`.
         """
-        await self._driver.recover()
+        states = await self._driver.recover()
+        await self._volumes.host.recover(*containers_of(states))
         await self._containers.recover(member=self.lives.is_member())
         await self.lives.prepare()
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
@@ -152,6 +180,7 @@ class Node:
             await self._listener.stop(STOP_GRACE)
         await self.lives.stop()
         await self._containers.close()
+        await self._volumes.close()
         self._pinning.close()
         await self._driver.close()
         await self._networks.close()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -36,6 +37,7 @@ from worker.container_request import (
     TASK_ID_LABEL,
     container_request,
     exec_request,
+    filled_in,
     grace_of,
     without_effect,
 )
@@ -45,6 +47,7 @@ from worker.health_report import known_as, report
 from worker.logins import login_of
 from worker.node_networks import NoNetworks, TaskNetworks
 from worker.task_files import TaskFile, gather, mounts
+from worker.node_volumes import Given, NoVolumes, TaskVolumes
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class ContainerExecutor:
     `files`: a folder for the secrets and configs of tasks, which are mounted there from memory;
     `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
     `generic`: resources that the node's owner declared; `networks`: of this host, None: it builds
-    none. `id_label`: what its containers bear.
+    none; `volumes`: of this host, None: it has none. `id_label`: what its containers bear.
     """
 
     def __init__(
@@ -82,11 +85,13 @@ class ContainerExecutor:
         address: str = "",
         generic: Collection[types_pb2.GenericResource] = (),
         networks: TaskNetworks | None = None,
+        volumes: TaskVolumes | None = None,
         id_label: str = TASK_ID_LABEL,
     ) -> None:
         self._driver = driver
         self._id_label = id_label
         self._networks = networks or NoNetworks()
+        self._volumes = volumes or NoVolumes()
         self._images = images
         self._folders = FileFolders(files)
         self._contents: Mapping[Key, Content] = {}
@@ -139,7 +144,7 @@ class ContainerExecutor:
                 state = await self._driver.state(task.id)
             pid = state.pid
             if state.phase == "created":
-                pid = await _uninterrupted(self._driver.start(task.id))
+                pid = await _uninterrupted(self._start(task))
             check = state.health
             return objects_pb2.ContainerStatus(
                 container_id=task.id,
@@ -162,7 +167,8 @@ class ContainerExecutor:
         with _sorted():
             end = await self._driver.wait(task.id)
         await self._over(task)
-        return end
+        why = self._volumes.why(task.id)
+        return replace(end, message=why) if why else end
 
     async def health(self, task: Task, known: HealthState) -> Health | None:
         """See Executor."""
@@ -199,14 +205,16 @@ class ContainerExecutor:
             await self._driver.remove(task.id)
             await self._networks.leave(task.id)
             await self._drop_files(task.id)
+            await self._volumes.forget(task.id)
 
     async def _over(self, task: Task) -> None:
-        """A task that has ended never runs again: its secrets and its network stack need not wait
-        for its removal.
+        """A task that has ended never runs again: its secrets, its network stack and its volumes
+        need not wait for its removal.
         """
         try:
             await self._networks.leave(task.id)
             await self._drop_files(task.id)
+            await self._volumes.leave(task.id)
         except SwarmError as error:
             log.warning("task %s: %s", task.id, error)
 
@@ -214,20 +222,53 @@ class ContainerExecutor:
         if self._folders.folder(task_id).exists():
             await asyncio.to_thread(self._folders.remove, task_id)
 
+    async def _start(self, task: Task) -> int:
+        """Starts the container. A volume that is lost ends it, however early that was."""
+        if not (why := self._volumes.why(task.id)):
+            pid = await self._driver.start(task.id)
+            if not (why := self._volumes.why(task.id)):
+                return pid
+        await self._driver.kill(task.id)
+        raise SwarmError(Code.UNAVAILABLE, "the task cannot be started", why=why)
+
     async def _create(self, task: Task, *, again: bool = False) -> None:
         image = await self.image(task.spec.container)
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
+        spec = filled_in(task, node)
+        try:
+            given = await self._volumes.join(task, spec, image.config)
+            del spec.mounts[:]
+            spec.mounts.extend(given.mounts)
+            await self._make_within(task, spec, given, image, node, found, again=again)
+        except BaseException:
+            await self._volumes.leave(task.id)
+            raise
+
+    async def _make_within(
+        self,
+        task: Task,
+        spec: specs_pb2.ContainerSpec,
+        given: Given,
+        image: StoredImage,
+        node: NodeFacts,
+        found: list[TaskFile],
+        *,
+        again: bool,
+    ) -> None:
+        """Makes the container, whose volumes are there, in its networks."""
         joined = await self._networks.join(task)
         try:
             request = container_request(
                 task,
+                spec,
                 image_id=image.id,
                 image_config=image.config,
                 layers=image.layers,
                 node=node,
                 files=mounts(found, self._folders.folder(task.id)),
                 joined=joined,
+                fills=given.fills,
             )
             await _uninterrupted(
                 self._driver.renew(request) if again else self._make(request, found)

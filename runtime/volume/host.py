@@ -20,12 +20,13 @@ from api.ids import IdSource
 from hostkit import cgroup
 from hostkit import mount as table
 from hostkit.clock import Clock
-from runtime.volume.driver import Capabilities, Keeper, Place, Server, Volume
+from runtime.volume.driver import Capabilities, Keeper, Place, Server
 from runtime.volume.drivers import Drivers
 from runtime.volume.guardians import End, GuardianLink, Guardians
 from runtime.volume.own import OwnVolumes
 from runtime.volume.records import MountRecord, Records
 from runtime.volume.subpaths import Subpaths
+from runtime.volume.wants import Lease, Want
 
 log = logging.getLogger(__name__)
 
@@ -34,24 +35,6 @@ _PATIENCE = 5.0
 """Seconds that anybody waits for an unmount; it goes on without him."""
 _DEATH = 10.0
 """Seconds in which containers die whose volume is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """For how long a volume may be used: until a moment, and by how much a renewal prolongs it."""
-
-    until: float
-    term: float
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """A volume as a container needs it. `key`: what it is mounted once for, whoever needs it."""
-
-    key: str
-    driver: str
-    volume: Volume
-    lease: Lease | None = None
 
 
 @dataclass(slots=True)
@@ -65,8 +48,8 @@ class _Held:
 class VolumeHost:
     """`recover` it once before anything else, `close` it last.
 
-    `state`: a folder that survives a reboot, `run`: one that does not; `group`: the control group of
-    guardians; `cgroup_of`: that of a container.
+    `state`: a folder that survives a reboot, `run`: one that does not; `group`: the control group
+    of guardians; `cgroup_of`: that of a container.
     """
 
     def __init__(
@@ -96,8 +79,6 @@ class VolumeHost:
         self._work: set[asyncio.Task[None]] = set()
         self._records: Records | None = None
         self._own: OwnVolumes | None = None
-        self.changed: Callable[[str], None] = lambda _: None
-        """Called with the key of a mount that is gone without having been asked for."""
 
     @property
     def own(self) -> OwnVolumes:
@@ -136,14 +117,17 @@ class VolumeHost:
 
     # --- for containers ---------------------------------------------------------------------
 
-    async def use(self, container: str, want: Want) -> Path:
+    async def use(self, container: str, want: Want, may: Callable[[], bool] = lambda: True) -> Path:
         """Where the container finds the volume: it is mounted, and stays so until `leave`.
 
-        A container without a control group yet is told of before it has one: see `cgroup_of`.
+        A guardian knows of the container before that has a control group. `may`: whether the volume
+        may still be mounted; once it says no, what `released` has told stays true.
         """
         await self._until_free(want)
         async with self._lock(want.key):
             held = self._held.get(want.key)
+            if not may():
+                raise SwarmError(Code.REFUSED, f"volume {want.volume.name} was taken back")
             if held is None:
                 held = self._held[want.key] = _Held(self._new(container, want))
             elif not _is_usable(held):
@@ -205,9 +189,13 @@ class VolumeHost:
         if held is not None and held.link is not None:
             held.link.renew(until)
 
-    def mounted(self, key: str) -> bool:
-        """Whether anything here may touch the volume."""
-        return key in self._held
+    def mounted_keys(self) -> list[str]:
+        """What is mounted, or not unmounted yet."""
+        return list(self._held)
+
+    def is_built_in(self, driver: str) -> bool:
+        """Whether it is one of ours."""
+        return self._drivers.is_built_in(driver)
 
     async def released(self, key: str) -> None:
         """Returns once nothing here touches it any more; its containers have to end for that."""
@@ -266,7 +254,6 @@ class VolumeHost:
         for container in held.record.users:
             self._why[container] = held.lost
         await asyncio.to_thread(self._kill, held.record)
-        self.changed(held.record.key)
 
     def _kill(self, record: MountRecord) -> None:
         hierarchies = cgroup.detect()

@@ -5,7 +5,6 @@ there until they are removed. Anonymous ones go with their container.
 import asyncio
 import logging
 
-
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
 from runtime.volume.drivers import Drivers

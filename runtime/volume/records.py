@@ -1,7 +1,7 @@
 """What a host must still know of its volumes after its daemon was killed: which there are, and what
 is mounted for whom. SQLite; one row per object, written through before anything is done.
 
-Secrets are not among it. Blocking: for worker threads, one at a time.
+Secrets are not among it. Blocking: for worker threads.
 """
 
 import json
@@ -24,7 +24,7 @@ CREATE TABLE mounts (id TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 
 @dataclass(frozen=True, slots=True)
 class OwnVolume:
-    """A volume of the host's own. `owner`: the container with which it goes, of an anonymous one."""
+    """A volume of the host's own. `owner`: the container with which an anonymous one goes."""
 
     name: str
     driver: str

@@ -1,0 +1,62 @@
+"""Fills one empty volume from a container's root file system; `fills` runs it.
+
+    python -m runtime.fill_child ROOT TARGET VOLUME
+
+Links of the image are followed as if ROOT were the root directory.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from runtime import inside
+
+COPYING, COPIED = ".swarm-copying", ".swarm-copied"
+"""Within the volume: a copy that is not whole, and one of which parts may have been moved."""
+
+
+def main() -> int:
+    """The whole program; see the module."""
+    root, target, volume = sys.argv[1:]
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        source = inside.open_in(directory, target, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return 0  # the image has no folder there
+    try:
+        return fill(source, Path(volume))
+    except OSError as error:
+        sys.stderr.write(str(error))
+        return 1
+
+
+def fill(source: int, volume: Path) -> int:
+    """Fills it, or goes on with that; the exit status of the copying."""
+    copying, copied = volume / COPYING, volume / COPIED
+    if copying.exists():
+        shutil.rmtree(copying)
+    if not copied.exists():
+        if next(os.scandir(volume), None) is not None or next(os.scandir(source), None) is None:
+            return 0
+        copying.mkdir()
+        argv = ["cp", "-a", "--", f"/proc/self/fd/{source}/.", str(copying)]
+        done = subprocess.run(argv, pass_fds=[source], check=False)
+        if done.returncode:
+            shutil.rmtree(copying, ignore_errors=True)
+            return done.returncode
+        copying.rename(copied)
+    for entry in os.listdir(copied):
+        os.rename(copied / entry, volume / entry)
+    facts = copied.stat()
+    with contextlib.suppress(PermissionError):  # not every storage knows owners
+        os.chown(volume, facts.st_uid, facts.st_gid)
+    volume.chmod(facts.st_mode & 0o7777)
+    copied.rmdir()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
