@@ -18,7 +18,7 @@ from hostkit.clock import Clock
 from runtime.volume.driver import Access, Scope, Volume
 from runtime.volume.guard import notice_of
 from runtime.volume.host import VolumeHost
-from runtime.volume.wants import Lease, Want
+from runtime.volume.wants import Lease, Want, own_key
 from worker.executor import TemporaryError
 from worker.node_volumes import Given, SendVolumes
 from worker.volume_book import Hold, VolumeBook, hold_of
@@ -82,7 +82,7 @@ class Volumes:
             return await self._use_held(task_id, volume.hold)
         assert volume.own is not None  # noqa: S101 - it is one of both
         own = await self.host.own.named(volume.own)
-        return await self.host.use(task_id, Want(f"own/{own.name}", own.driver, own.volume))
+        return await self.host.use(task_id, Want(own_key(own.name), own.driver, own.volume))
 
     async def _use_held(self, task_id: str, hold: Hold) -> Path:
         item = await self._leased(hold)
