@@ -24,10 +24,10 @@ from worker.executor import Executor
 from worker.logs import LogPublisher
 from worker.managers import ManagerAddress, Managers
 from worker.node_networks import NodeNetworks, NoNetworks
+from worker.node_volumes import NodeVolumes, NoVolumes, SendVolumes
 from worker.reporter import Reporter, Send
 from worker.session import Timing
 from worker.storage import Storage
-from worker.node_volumes import NodeVolumes, NoVolumes, SendVolumes
 
 log = logging.getLogger(__name__)
 

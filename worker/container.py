@@ -46,8 +46,8 @@ from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.logins import login_of
 from worker.node_networks import NoNetworks, TaskNetworks
-from worker.task_files import TaskFile, gather, mounts
 from worker.node_volumes import Given, NoVolumes, TaskVolumes
+from worker.task_files import TaskFile, gather, mounts
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from api.v1 import dispatcher_pb2, dispatcher_pb2_grpc, objects_pb2, volume_pb2
 from hostkit.clock import boot
 from hostkit.together import alongside
 from worker.backoff import Backoff, Chance
-from worker.reporter import Send
 from worker.node_volumes import SendVolumes
+from worker.reporter import Send
 
 log = logging.getLogger(__name__)
 

@@ -119,6 +119,7 @@ class GuardianLink:
                 answer = self._answers.popleft()
                 if not answer.done():
                     answer.set_result(json.loads(line))
+        self._writer.close()
         end = end_of(self._folder)
         self.gone.set_result(end)
         for answer in self._answers:
