@@ -7,7 +7,7 @@ the same words, and has the effect of one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from runtime.volume.driver import Access, Volume
 
@@ -104,4 +104,14 @@ class VolumeController(Protocol):
 
     async def list(self) -> Sequence[Listed]:
         """All volumes at the storage, also those that others made."""
+        ...
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    """A driver that has a controller."""
+
+    @property
+    def controller(self) -> VolumeController:
+        """What makes its volumes."""
         ...

@@ -108,6 +108,7 @@ class VolumeHost:
             if held.link is not None:
                 held.link.close()
         await self._guardians.close()
+        await self._drivers.close()
         if self._records is not None:
             self._records.close()
 

@@ -74,7 +74,9 @@ class CsiController:
             raise
 
     async def delete(self, handle: str, secrets: Mapping[str, bytes]) -> None:
-        """Deletes it; one that is not there is gone already."""
+        """Deletes it; one that is not there, or was never made, is gone already."""
+        if not handle:
+            return
         doing = f"delete volume {handle}"
         await self._must(_Rpc.CREATE_DELETE_VOLUME, doing)
         request = csi_pb2.DeleteVolumeRequest(volume_id=handle, secrets=capability.texts(secrets))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError
 from runtime.volume import mounting
+from runtime.volume.controller import ControllerCapabilities
 from runtime.volume.csi import answers, faults, requests
 from runtime.volume.csi.controller import CsiController
 from runtime.volume.csi.endpoint import Endpoint
@@ -59,8 +60,16 @@ class CsiDriver:
         (segments,) = self._endpoint.read(
             told, lambda info: answers.places([info.accessible_topology])
         )
-        fences = identity.controls and await self._fences()
-        return Capabilities(Scope.GLOBAL, fences=fences, segments=segments, host_id=node_id)
+        control = await self._control() if identity.controls else ControllerCapabilities()
+        return Capabilities(
+            Scope.GLOBAL,
+            creates=control.makes,
+            deletes=control.makes,
+            opens=control.opens,
+            fences=control.opens,
+            segments=segments,
+            host_id=node_id,
+        )
 
     async def create(self, volume: Volume) -> None:
         """Nothing is to be done: what has a handle, a controller has made."""
@@ -113,13 +122,13 @@ class CsiDriver:
         """The controller's affair; it need not be on the host that is meant."""
         await self.controller.fence(volume, host_id)
 
-    async def _fences(self) -> bool:
-        """Whether this instance is a controller that opens volumes node by node."""
+    async def _control(self) -> ControllerCapabilities:
+        """What the controller in this instance can do; nothing, if it is in another one."""
         try:
-            return (await self.controller.capabilities()).opens
+            return await self.controller.capabilities()
         except SwarmError as error:
-            if error.code is Code.UNSUPPORTED:  # the controller is another instance
-                return False
+            if error.code is Code.UNSUPPORTED:
+                return ControllerCapabilities()
             raise
 
     async def _stage(self, volume: Volume, can: frozenset[int], doing: str) -> str:

@@ -68,10 +68,10 @@ class PluginDriver:
         except SwarmError as error:
             if error.code is not Code.UNSUPPORTED:
                 raise
-            return Capabilities(Scope.LOCAL)
+            return Capabilities(Scope.LOCAL, deletes=True)
         if self._read("Capabilities", messages.refusal, answer):
-            return Capabilities(Scope.LOCAL)
-        return Capabilities(messages.scope(answer))
+            return Capabilities(Scope.LOCAL, deletes=True)
+        return Capabilities(messages.scope(answer), deletes=True)
 
     async def create(self, volume: Volume) -> None:
         """Makes it, unless the plugin has one of that name; which options that has, it does not

@@ -162,12 +162,16 @@ def test_the_access_is_said_in_words_of_csi(
 
 
 def test_where_the_node_is_comes_from_the_driver(node: Node) -> None:
-    expected = Capabilities(Scope.GLOBAL, True, segments={"zone": "a"}, host_id="node-1")
+    expected = Capabilities(
+        Scope.GLOBAL, True, True, True, True, segments={"zone": "a"}, host_id="node-1"
+    )
     assert asyncio.run(node.driver.capabilities()) == expected
     node.csi.order(without=("PUBLISH_UNPUBLISH_VOLUME",))
-    assert not asyncio.run(node.driver.capabilities()).fences
+    can = asyncio.run(node.driver.capabilities())
+    assert (can.creates, can.opens, can.fences) == (True, False, False)
     node.csi.order(ControllerGetCapabilities={"code": "UNIMPLEMENTED"})
-    assert not asyncio.run(node.driver.capabilities()).fences
+    can = asyncio.run(node.driver.capabilities())
+    assert (can.creates, can.opens, can.fences) == (False, False, False)
 
 
 @pytest.mark.parametrize(

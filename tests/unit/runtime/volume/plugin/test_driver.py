@@ -80,7 +80,7 @@ def asker(plugin: PluginProcess) -> Asker:
 def test_the_life_of_a_volume(asker: Asker, plugin: PluginProcess) -> None:
     async def life() -> None:
         driver = asker.driver
-        assert await driver.capabilities() == Capabilities(Scope.GLOBAL)
+        assert await driver.capabilities() == Capabilities(Scope.GLOBAL, deletes=True)
         await driver.create(VOLUME)
         path = plugin.folder / "volumes" / "data"
         assert await driver.get("data") == Known("data", path, status={"free": 1})
@@ -149,7 +149,7 @@ def test_a_plugin_has_many_words_for_no(asker: Asker, body: object) -> None:
 )
 def test_without_a_word_on_capabilities_it_is_local(asker: Asker, order: dict[str, Any]) -> None:
     asker.plugin.order(Capabilities=order)
-    assert asyncio.run(asker.driver.capabilities()) == Capabilities(Scope.LOCAL)
+    assert asyncio.run(asker.driver.capabilities()) == Capabilities(Scope.LOCAL, deletes=True)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def run(serve: Serve, *scenarios: Callable[[Server], Awaitable[None]]) -> None:
 def test_the_life_of_a_volume(serve: Serve) -> None:
     async def life(server: Server) -> None:
         client = server.client
-        assert await client.capabilities() == Capabilities(Scope.LOCAL)
+        assert await client.capabilities() == Capabilities(Scope.LOCAL, deletes=True)
         await client.create(DATA)
         await client.create(DATA)
         known = Known("data", None, "1970-01-01T00:00:00Z")
