@@ -18,6 +18,7 @@ from hostkit.clock import Clock
 from runtime.volume.driver import Access, Scope, Volume
 from runtime.volume.guard import notice_of
 from runtime.volume.host import VolumeHost
+from runtime.volume.orders import carry_out
 from runtime.volume.wants import Lease, Want, own_key
 from worker.executor import TemporaryError
 from worker.node_volumes import Given, SendVolumes
@@ -134,6 +135,7 @@ class Volumes:
             handle=item.handle,
             context=dict(item.context),
             publish_context=dict(item.publish_context),
+            secrets=dict(item.secrets),
         )
 
     # --- for the agent ----------------------------------------------------------------------
@@ -150,6 +152,9 @@ class Volumes:
             objects_pb2.VolumeDriver(
                 name=name,
                 local=can.scope is Scope.LOCAL,
+                creates=can.creates,
+                deletes=can.deletes,
+                opens=can.opens,
                 fences=can.fences,
                 segments=can.segments,
                 node_id=can.host_id,
@@ -186,6 +191,14 @@ class Volumes:
             if words:
                 await send(words)
                 self._book.said(words)
+
+    async def carry_out(self, order: volume_pb2.VolumeOrder) -> volume_pb2.VolumeOrderReport:
+        """See NodeVolumes."""
+        try:
+            driver = await self.host.driver(order.volume.driver)
+        except SwarmError as error:
+            return volume_pb2.VolumeOrderReport(order_id=order.id, error=str(error))
+        return await carry_out(driver, self._volume(order.volume), order)
 
     async def close(self) -> None:
         """Lets go of everything but what is mounted, which stays."""

@@ -20,7 +20,7 @@ from api.ids import IdSource
 from hostkit import cgroup
 from hostkit import mount as table
 from hostkit.clock import Clock
-from runtime.volume.driver import Capabilities, Keeper, Place, Server
+from runtime.volume.driver import Capabilities, Keeper, Place, Server, VolumeDriver
 from runtime.volume.drivers import Drivers
 from runtime.volume.guardians import End, GuardianLink, Guardians
 from runtime.volume.own import OwnVolumes
@@ -197,6 +197,10 @@ class VolumeHost:
     def is_built_in(self, driver: str) -> bool:
         """Whether it is one of ours."""
         return self._drivers.is_built_in(driver)
+
+    async def driver(self, name: str) -> VolumeDriver:
+        """A driver of this host; NOT_FOUND."""
+        return await self._drivers.get(name)
 
     async def released(self, key: str) -> None:
         """Returns once nothing here touches it any more; its containers have to end for that."""
