@@ -46,6 +46,10 @@ class Drivers:
         """Whether it is one of ours."""
         return name in self._built_in
 
+    def built_in(self) -> list[str]:
+        """The names of ours."""
+        return sorted(self._built_in)
+
     async def get(self, name: str) -> VolumeDriver:
         """The driver; NOT_FOUND."""
         found = self._built_in.get(name)

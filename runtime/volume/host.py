@@ -198,6 +198,10 @@ class VolumeHost:
         """Whether it is one of ours."""
         return self._drivers.is_built_in(driver)
 
+    def built_in(self) -> list[str]:
+        """The names of the drivers that are ours."""
+        return self._drivers.built_in()
+
     async def driver(self, name: str) -> VolumeDriver:
         """A driver of this host; NOT_FOUND."""
         return await self._drivers.get(name)

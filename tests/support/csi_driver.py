@@ -28,7 +28,6 @@ from google.protobuf.message import Message
 from hostkit import mount
 from runtime.volume.csi.v1 import csi_pb2, csi_pb2_grpc
 
-Code = grpc.StatusCode
 ROOT_DEVICE = 0x0700  # the number of loop0: nobody opens it
 _SERVICES = ("Identity", "Controller", "Node")
 
@@ -63,7 +62,7 @@ class Storage:
     def data(self, id: str) -> Path:
         path = self.volumes / id
         if not path.exists():
-            raise Refused(Code.NOT_FOUND, f"no volume {id}")
+            raise Refused(grpc.StatusCode.NOT_FOUND, f"no volume {id}")
         return path
 
     def note(self, id: str, kind: str) -> set[str]:
@@ -107,7 +106,7 @@ def of_controller(storage: Storage, request: Any) -> Message:
             return create(storage, request)
         case csi_pb2.DeleteVolumeRequest():
             if storage.note(request.volume_id, "open"):
-                raise Refused(Code.FAILED_PRECONDITION, "it is open to a node")
+                raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it is open to a node")
             storage.keep(request.volume_id, "deleted", {"yes"})
             path = storage.volumes / request.volume_id
             if path.exists():
@@ -136,7 +135,7 @@ def create(storage: Storage, request: csi_pb2.CreateVolumeRequest) -> Message:
     id = f"vol-{request.name}"
     path = storage.folder / f"{id}.asked"
     if path.exists() and json.loads(path.read_text()) != asked:
-        raise Refused(Code.ALREADY_EXISTS, "another one of that name is there")
+        raise Refused(grpc.StatusCode.ALREADY_EXISTS, "another one of that name is there")
     path.write_text(json.dumps(asked))
     if not (storage.volumes / id).exists():
         if request.volume_capabilities[0].HasField("block"):
@@ -154,12 +153,12 @@ def create(storage: Storage, request: csi_pb2.CreateVolumeRequest) -> Message:
 def open_to(storage: Storage, request: csi_pb2.ControllerPublishVolumeRequest) -> Message:
     storage.data(request.volume_id)
     if dict(request.volume_context) != {"made-by": "test"}:
-        raise Refused(Code.INVALID_ARGUMENT, "the volume's context is another")
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "the volume's context is another")
     nodes = storage.note(request.volume_id, "open")
     mode = request.volume_capability.access_mode.mode
     single = mode < csi_pb2.VolumeCapability.AccessMode.MULTI_NODE_READER_ONLY or mode > 5
     if single and nodes - {request.node_id}:
-        raise Refused(Code.FAILED_PRECONDITION, f"{', '.join(sorted(nodes))} has it")
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, f"{', '.join(sorted(nodes))} has it")
     storage.keep(request.volume_id, "open", nodes | {request.node_id})
     answer = csi_pb2.ControllerPublishVolumeResponse()
     answer.publish_context["opened-to"] = request.node_id
@@ -205,7 +204,7 @@ def of_node(storage: Storage, request: Any) -> Message:
             storage.keep(request.volume_id, "shown", left)
             return csi_pb2.NodeUnpublishVolumeResponse()
     if storage.note(request.volume_id, "shown"):
-        raise Refused(Code.FAILED_PRECONDITION, "it is still published on the node")
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it is still published on the node")
     hide(Path(request.staging_target_path), keep=True)
     storage.keep(request.volume_id, "staged", set())
     return csi_pb2.NodeUnstageVolumeResponse()
@@ -215,7 +214,7 @@ def stage(storage: Storage, request: csi_pb2.NodeStageVolumeRequest) -> Message:
     let_in(storage, request)
     staging = Path(request.staging_target_path)
     if not staging.is_dir():
-        raise Refused(Code.INVALID_ARGUMENT, "the staging folder is not there")
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "the staging folder is not there")
     data = storage.data(request.volume_id)
     if data.is_dir() and not is_mounted(staging):
         bind(data, staging)
@@ -229,10 +228,10 @@ def show(storage: Storage, request: csi_pb2.NodePublishVolumeRequest) -> Message
     source = storage.data(id)
     if storage.can("STAGE_UNSTAGE_VOLUME"):
         if request.staging_target_path not in storage.note(id, "staged"):
-            raise Refused(Code.FAILED_PRECONDITION, "it was not staged there")
+            raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it was not staged there")
         source = Path(request.staging_target_path) if source.is_dir() else source
     if storage.note(id, "shown") - {str(target)}:
-        raise Refused(Code.FAILED_PRECONDITION, "it is published elsewhere on the node")
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it is published elsewhere on the node")
     storage.keep(id, "shown", {str(target)})
     if not is_mounted(target):
         if source.is_dir():
@@ -246,12 +245,12 @@ def show(storage: Storage, request: csi_pb2.NodePublishVolumeRequest) -> Message
 def let_in(storage: Storage, request: Any) -> None:
     """Whether the storage lets this node in."""
     if dict(request.volume_context) != {"made-by": "test"}:
-        raise Refused(Code.INVALID_ARGUMENT, "the volume's context is another")
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "the volume's context is another")
     if storage.can("PUBLISH_UNPUBLISH_VOLUME") and (
         dict(request.publish_context) != {"opened-to": storage.node}
         or storage.node not in storage.note(request.volume_id, "open")
     ):
-        raise Refused(Code.FAILED_PRECONDITION, "it was not opened to this node")
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it was not opened to this node")
 
 
 def bind(source: Path, target: Path) -> None:
@@ -308,7 +307,7 @@ class Calls:
         if order.get("crash"):
             os._exit(1)
         if "code" in order and self.times(call) <= order.get("times", 1 << 30):
-            context.abort(Code[order["code"]], order.get("why", "as it was told"))
+            context.abort(grpc.StatusCode[order["code"]], order.get("why", "as it was told"))
 
     def times(self, call: str) -> int:
         lines = (self.storage.folder / "calls").read_text().splitlines()

@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,15 @@ class CsiProcess:
             self._child = None
 
     def order(
-        self, *, without: tuple[str, ...] = (), also: tuple[str, ...] = (), **calls: dict[str, Any]
+        self,
+        calls: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        without: tuple[str, ...] = (),
+        also: tuple[str, ...] = (),
     ) -> None:
         """How it is to behave from now on; what it was asked before is forgotten."""
         capabilities = [name for name in (*ALL, *also) if name not in without]
-        script = {"capabilities": capabilities, **calls}
+        script = {"capabilities": capabilities, **(calls or {})}
         (self.folder / "script.json").write_text(json.dumps(script))
         (self.folder / "calls").write_text("")
 
@@ -76,7 +80,7 @@ class CsiProcess:
     def asked(self, call: str = "") -> list[tuple[str, dict[str, Any]]]:
         """All calls since the last order, or those of one name, with what was said."""
         lines = (self.folder / "calls").read_text().splitlines()
-        found: list[tuple[str, dict[str, Any]]] = [tuple(json.loads(line)) for line in lines]  # type: ignore[misc]
+        found: list[tuple[str, dict[str, Any]]] = [tuple(json.loads(line)) for line in lines]
         return [each for each in found if not call or each[0] == call]
 
     def open_to(self, handle: str) -> list[str]:

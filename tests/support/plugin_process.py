@@ -63,7 +63,7 @@ class PluginProcess:
         """All calls with what was said."""
         path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [tuple(json.loads(line)) for line in lines]  # type: ignore[misc]
+        return [tuple(json.loads(line)) for line in lines]
 
     def users(self, volume: str) -> list[str]:
         """The ids under which a volume is mounted."""

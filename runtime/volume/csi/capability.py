@@ -44,7 +44,7 @@ def wanted(
     return csi_pb2.VolumeCapability(mount=mount, access_mode=mode)
 
 
-def _mode(access: Access, shares_node: bool) -> csi_pb2.VolumeCapability.AccessMode.Mode:
+def _mode(access: Access, shares_node: bool) -> csi_pb2.VolumeCapability.AccessMode.Mode.ValueType:
     if access is Access.MANY_READERS:
         return Mode.MULTI_NODE_READER_ONLY
     if access is Access.MANY_WRITERS:

@@ -21,6 +21,7 @@ from runtime.volume.csi.identity import identify
 from runtime.volume.csi.v1 import csi_pb2
 from runtime.volume.csi.v1.csi_pb2_grpc import ControllerStub
 from runtime.volume.driver import Volume
+from runtime.volume.plugin.messages import readable
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class CsiController:
         )
         if list(answer.confirmed.volume_capabilities) == list(request.volume_capabilities):
             return ""
-        return faults.readable(answer.message) or "the driver does not confirm it"
+        return readable(answer.message) or "the driver does not confirm it"
 
     async def capacity(self, new: NewVolume, segments: Segments) -> int:
         """Bytes that are left for such volumes."""
@@ -206,7 +207,9 @@ class CsiController:
         )
         return frozenset(capability.rpc.type for capability in answer.capabilities)
 
-    async def _must(self, needed: int, doing: str) -> frozenset[int]:
+    async def _must(
+        self, needed: csi_pb2.ControllerServiceCapability.RPC.Type.ValueType, doing: str
+    ) -> frozenset[int]:
         can = await self._can(doing)
         if needed not in can:
             why = f"it has no capability {_Rpc.Type.Name(needed)}"

@@ -12,14 +12,16 @@ from runtime.volume.plugin.driver import PluginDriver
 
 
 class PluginSource:
-    """See `runtime.volume.drivers.Source`. `kept`: folders that no plugin may hand out.
+    """See `runtime.volume.drivers.Source`. `kept`: folders that no plugin may hand out; `but`: with
+    what names begin that are none, because they are our own.
 
     A driver is kept for as long as its plugin is announced, so that each is greeted once.
     """
 
-    def __init__(self, folders: Folders, kept: Sequence[Path] = ()) -> None:
+    def __init__(self, folders: Folders, kept: Sequence[Path] = (), but: str = "") -> None:
         self._folders = folders
         self._kept = tuple(kept)
+        self._but = but
         self._drivers: dict[str, PluginDriver] = {}
 
     async def find(self, name: str) -> PluginDriver | None:
@@ -27,6 +29,8 @@ class PluginSource:
 
         One that was there is found also while its files are missing: it may be starting anew.
         """
+        if self._is_own(name):
+            return None
         if name in self._drivers:
             return self._drivers[name]
         try:
@@ -38,8 +42,11 @@ class PluginSource:
     async def every(self) -> Sequence[PluginDriver]:
         """All that are announced."""
         names = await asyncio.to_thread(discovery.names, self._folders)
-        self._drivers = {name: self._keep(name) for name in names}
+        self._drivers = {name: self._keep(name) for name in names if not self._is_own(name)}
         return list(self._drivers.values())
+
+    def _is_own(self, name: str) -> bool:
+        return bool(self._but) and name.startswith(self._but)
 
     def _keep(self, name: str) -> PluginDriver:
         driver = self._drivers.get(name)

@@ -62,7 +62,7 @@ def test_a_volume_of_a_controller_is_made_opened_closed_and_deleted(csi: CsiProc
 
 
 def test_a_driver_that_hangs_is_an_answer_too(csi: CsiProcess) -> None:
-    csi.order(CreateVolume={"hang": True})
+    csi.order({"CreateVolume": {"hang": True}})
     driver = CsiDriver(Endpoint(NAME, csi.socket), csi.folder / "state")
     report = asyncio.run(carry_out(driver, DATA, order(Order.VERB_CREATE, limit=1)))
     assert report.error == f"driver {NAME} was not done after 1 s"

@@ -21,7 +21,10 @@ Mode = csi_pb2.VolumeCapability.AccessMode
 )
 @pytest.mark.parametrize("block", [False, True])
 def test_each_access_has_its_mode(
-    access: Access, shares_node: bool, mode: csi_pb2.VolumeCapability.AccessMode.Mode, block: bool
+    access: Access,
+    shares_node: bool,
+    mode: csi_pb2.VolumeCapability.AccessMode.Mode.ValueType,
+    block: bool,
 ) -> None:
     asked = capability.wanted(access, {}, block=block, shares_node=shares_node)
     assert asked.access_mode.mode == mode

@@ -154,7 +154,7 @@ def test_a_volume_of_a_wrong_size_is_deleted_again(
     controller: CsiController, csi: CsiProcess, capacity: int
 ) -> None:
     answer = {"volume": {"volumeId": "wrong", "capacityBytes": capacity}}
-    csi.order(CreateVolume={"answer": answer})
+    csi.order({"CreateVolume": {"answer": answer}})
     new = NewVolume("wrong", required_bytes=MIB, limit_bytes=2 * MIB)
     assert f"{capacity} bytes" in failure(controller.create(new)).why
     assert csi.asked("DeleteVolume") == [("DeleteVolume", {"volumeId": "wrong"})]
@@ -174,7 +174,7 @@ def test_a_volume_of_a_wrong_size_is_deleted_again(
 def test_a_lie_about_a_new_volume_is_named(
     controller: CsiController, csi: CsiProcess, volume: dict[str, Any], why: str
 ) -> None:
-    csi.order(CreateVolume={"answer": {"volume": volume}})
+    csi.order({"CreateVolume": {"answer": {"volume": volume}}})
     error = failure(controller.create(NewVolume("x")))
     assert error.code is Code.UNAVAILABLE
     assert why in error.why
@@ -192,7 +192,7 @@ def test_a_lie_about_a_new_volume_is_named(
 def test_a_status_is_told_with_its_remedy(
     controller: CsiController, csi: CsiProcess, status: str, code: Code
 ) -> None:
-    csi.order(CreateVolume={"code": status, "why": "since I say so"})
+    csi.order({"CreateVolume": {"code": status, "why": "since I say so"}})
     error = failure(controller.create(NewVolume("x", secrets={"password": b"hidden"})))
     assert error.code is code
     assert "since I say so" in error.why
@@ -203,13 +203,13 @@ def test_a_status_is_told_with_its_remedy(
 def test_an_operation_that_is_pending_is_waited_for(
     controller: CsiController, csi: CsiProcess
 ) -> None:
-    csi.order(CreateVolume={"code": "ABORTED", "times": 1})
+    csi.order({"CreateVolume": {"code": "ABORTED", "times": 1}})
     run(controller.create(NewVolume(next(NAMES))))
     assert len(csi.asked("CreateVolume")) == 2
 
 
 def test_a_controller_that_hangs_is_given_up(csi: CsiProcess) -> None:
-    csi.order(CreateVolume={"hang": True})
+    csi.order({"CreateVolume": {"hang": True}})
     hasty = CsiController(Endpoint(NAME, csi.socket, Timeouts(controller=0.3)))
     assert failure(hasty.create(NewVolume("x"))).code is Code.DEADLINE
 
@@ -219,7 +219,7 @@ def test_a_volume_whose_making_crashed_is_made_once(
     controller: CsiController, csi: CsiProcess, late: bool
 ) -> None:
     new = NewVolume(next(NAMES))
-    csi.order(CreateVolume={"crash": True, "late": late})
+    csi.order({"CreateVolume": {"crash": True, "late": late}})
     assert failure(controller.create(new)).code is Code.UNAVAILABLE
     csi.order()
     csi.start()
@@ -250,7 +250,7 @@ def test_a_list_that_never_ends_is_a_lie(
     controller: CsiController, csi: CsiProcess, entries: list[Any]
 ) -> None:
     many = entries * 3000
-    csi.order(ListVolumes={"answer": {"entries": many, "nextToken": "again"}})
+    csi.order({"ListVolumes": {"answer": {"entries": many, "nextToken": "again"}}})
     assert "does not end" in failure(controller.list()).why
 
 
@@ -264,7 +264,7 @@ def test_what_is_not_confirmed_is_not_usable(controller: CsiController, csi: Csi
     new = NewVolume(next(NAMES))
     volume = volume_of(new, run(controller.create(new)))
     assert run(controller.validate(volume)) == ""
-    csi.order(ValidateVolumeCapabilities={"answer": {"message": "no such mode"}})
+    csi.order({"ValidateVolumeCapabilities": {"answer": {"message": "no such mode"}}})
     assert run(controller.validate(volume)) == "no such mode"
-    csi.order(ValidateVolumeCapabilities={"answer": {"confirmed": {}}})
+    csi.order({"ValidateVolumeCapabilities": {"answer": {"confirmed": {}}}})
     assert run(controller.validate(volume)) == "the driver does not confirm it"

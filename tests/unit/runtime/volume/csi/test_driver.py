@@ -169,7 +169,7 @@ def test_where_the_node_is_comes_from_the_driver(node: Node) -> None:
     node.csi.order(without=("PUBLISH_UNPUBLISH_VOLUME",))
     can = asyncio.run(node.driver.capabilities())
     assert (can.creates, can.opens, can.fences) == (True, False, False)
-    node.csi.order(ControllerGetCapabilities={"code": "UNIMPLEMENTED"})
+    node.csi.order({"ControllerGetCapabilities": {"code": "UNIMPLEMENTED"}})
     can = asyncio.run(node.driver.capabilities())
     assert (can.creates, can.opens, can.fences) == (False, False, False)
 
@@ -194,7 +194,7 @@ def test_where_the_node_is_comes_from_the_driver(node: Node) -> None:
 def test_a_driver_that_is_not_what_it_ought_to_be_is_named(
     node: Node, orders: dict[str, Any], code: Code, why: str
 ) -> None:
-    node.csi.order(**orders)
+    node.csi.order(orders)
     error = failure(node.driver.capabilities())
     assert error.code is code
     assert why in error.why
@@ -219,7 +219,7 @@ def test_a_failed_mount_is_named_and_taken_back(
     node: Node, call: str, status: str, code: Code
 ) -> None:
     volume = node.volume()
-    node.csi.order(**{call: {"code": status, "why": "disk on fire"}})
+    node.csi.order({call: {"code": status, "why": "disk on fire"}})
     error = failure(node.driver.mount(volume, node.place))
     assert error.code is code
     assert f"{call}: " in error.why
@@ -244,7 +244,7 @@ def failure_of_secrets(node: Node, volume: Volume) -> SwarmError:
 @pytest.mark.parametrize("call", ["NodeStageVolume", "NodePublishVolume", "NodeUnpublishVolume"])
 def test_a_driver_that_is_busy_is_asked_again(node: Node, call: str) -> None:
     volume = node.volume()
-    node.csi.order(**{call: {"code": "ABORTED", "times": 1}})
+    node.csi.order({call: {"code": "ABORTED", "times": 1}})
     node.mount(volume)
     node.unmount(volume)
     assert node.csi.calls().count(call) == 2
@@ -252,7 +252,7 @@ def test_a_driver_that_is_busy_is_asked_again(node: Node, call: str) -> None:
 
 def test_a_driver_that_is_busy_for_too_long_is_told_to_the_caller(node: Node) -> None:
     volume = node.volume()
-    node.csi.order(NodeStageVolume={"code": "ABORTED"})
+    node.csi.order({"NodeStageVolume": {"code": "ABORTED"}})
     error = failure(node.hasty().mount(volume, node.place))
     assert error.code is Code.UNAVAILABLE
     assert "try again later" in error.remedy
@@ -262,7 +262,7 @@ def test_a_driver_that_is_busy_for_too_long_is_told_to_the_caller(node: Node) ->
 def test_a_driver_that_hangs_is_given_up(node: Node, call: str) -> None:
     volume = node.volume()
     node.mount(volume)
-    node.csi.order(**{call: {"hang": True}})
+    node.csi.order({call: {"hang": True}})
     if call == "NodeUnstageVolume":
         error = failure(node.hasty().unmount(volume, node.place))
     else:
@@ -273,7 +273,7 @@ def test_a_driver_that_hangs_is_given_up(node: Node, call: str) -> None:
 
 def test_a_mount_that_is_only_said_to_be_there_is_refused(node: Node) -> None:
     volume = node.volume()
-    node.csi.order(NodePublishVolume={"pretend": True})
+    node.csi.order({"NodePublishVolume": {"pretend": True}})
     assert "nothing is mounted" in failure(node.driver.mount(volume, node.place)).why
     assert node.points() == []
 
@@ -282,7 +282,7 @@ def test_an_unmount_that_is_only_said_to_be_done_is_refused(node: Node) -> None:
     volume = node.volume()
     node.mount(volume)
     for call in ("NodeUnpublishVolume", "NodeUnstageVolume"):
-        node.csi.order(**{call: {"pretend": True}})
+        node.csi.order({call: {"pretend": True}})
         assert "still mounted" in failure(node.driver.unmount(volume, node.place)).why
     node.csi.order()
     node.unmount(volume)
@@ -297,7 +297,7 @@ def test_a_volume_that_is_not_open_to_the_node_is_refused(node: Node) -> None:
 @pytest.mark.parametrize("late", [False, True])
 def test_after_a_crash_the_same_mount_is_taken_up(node: Node, call: str, late: bool) -> None:
     volume = node.volume()
-    node.csi.order(**{call: {"crash": True, "late": late}})
+    node.csi.order({call: {"crash": True, "late": late}})
     assert failure(node.driver.mount(volume, node.place)).code is Code.UNAVAILABLE
     node.csi.order()
     node.csi.start()
@@ -312,7 +312,7 @@ def test_after_a_crash_the_same_mount_is_taken_up(node: Node, call: str, late: b
 def test_after_a_crash_the_same_unmount_is_taken_up(node: Node, call: str, late: bool) -> None:
     volume = node.volume()
     node.mount(volume)
-    node.csi.order(**{call: {"crash": True, "late": late}})
+    node.csi.order({call: {"crash": True, "late": late}})
     assert failure(node.driver.unmount(volume, node.place)).code is Code.UNAVAILABLE
     node.csi.order()
     node.csi.start()

@@ -5,7 +5,7 @@ from runtime.volume.plugin import patience
 
 
 def test_waits_double_and_end_within_thirty_seconds() -> None:
-    waits = []
+    waits: list[float] = []
     while (seconds := patience.delay(len(waits) + 1, sum(waits))) is not None:
         waits.append(seconds)
     assert waits == [1, 2, 4, 8]
