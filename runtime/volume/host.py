@@ -20,7 +20,7 @@ from api.ids import IdSource
 from hostkit import cgroup
 from hostkit import mount as table
 from hostkit.clock import Clock
-from runtime.volume.driver import Capabilities, Keeper, Place, Server
+from runtime.volume.driver import Capabilities, Keeper, Place, Server, VolumeDriver
 from runtime.volume.drivers import Drivers
 from runtime.volume.guardians import End, GuardianLink, Guardians
 from runtime.volume.own import OwnVolumes
@@ -124,6 +124,7 @@ class VolumeHost:
         may still be mounted; once it says no, what `released` has told stays true.
         """
         await self._until_free(want)
+        driver = await self._drivers.get(want.driver)
         async with self._lock(want.key):
             held = self._held.get(want.key)
             if not may():
@@ -135,7 +136,7 @@ class VolumeHost:
             try:
                 await self._keep(held, users={*held.record.users, container})
                 if not held.record.path:
-                    await self._mount(held, want)
+                    await self._mount(held, want, driver)
                 await self._tell_users(held)
             except BaseException:
                 await self._part(held, container)
@@ -210,8 +211,7 @@ class VolumeHost:
             self._ids(), want.key, want.driver, want.volume, self._boot_id, (container,)
         )
 
-    async def _mount(self, held: _Held, want: Want) -> None:
-        driver = await self._drivers.get(want.driver)
+    async def _mount(self, held: _Held, want: Want, driver: VolumeDriver) -> None:
         can = await driver.capabilities()
         guarded = want.lease is not None or can.ends_with_process
         if guarded:

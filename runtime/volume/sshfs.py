@@ -14,13 +14,23 @@ from pathlib import Path
 
 from api.errors import SwarmError
 from hostkit.clock import Clock
+from hostkit.process import run
 from runtime.volume import connect, mounting, sshfs_options
 from runtime.volume.definitions import Definitions, known
 from runtime.volume.driver import Capabilities, Known, Mounted, Place, Scope, Volume
 from runtime.volume.unsupported import no_fence, no_program
 
 NAME = "sshfs"
+_CONTAINED = "contain_symlinks"
 _DEADLINE = 30.0
+
+
+async def links() -> list[str]:
+    """The option that lets links be as they are, where this sshfs would refuse those that are
+    absolute: who follows them is in a container, where they lead nowhere else.
+    """
+    told = await run(["sshfs", "--help"], timeout=_DEADLINE, check=False)
+    return [f"no_{_CONTAINED}"] if _CONTAINED.encode() in told.out + told.err else []
 
 
 class SshfsDriver:
@@ -52,7 +62,7 @@ class SshfsDriver:
         """See VolumeDriver."""
         whole = self._volumes.whole(volume)
         program = shlex.join([sys.executable, "-I", "-S", connect.__file__])
-        server = sshfs_options.server(whole, program)
+        server = sshfs_options.server(whole, program, await links())
         command = [word.replace("{target}", str(place.target)) for word in server.command]
         try:
             pid = await place.keeper.serve(
