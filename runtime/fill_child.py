@@ -42,7 +42,7 @@ def fill(source: int, volume: Path) -> int:
     if os.path.lexists(copying):
         shutil.rmtree(copying)
     if not os.path.lexists(copied):
-        if next(os.scandir(volume), None) is not None or next(os.scandir(source), None) is None:
+        if os.listdir(volume) or not os.listdir(source):
             return 0
         copying.mkdir()
         argv = ["cp", "-a", "--", f"/proc/self/fd/{source}/.", str(copying)]
