@@ -34,12 +34,15 @@ def main() -> int:
 
 
 def fill(source: int, volume: Path) -> int:
-    """Fills it, or goes on with that; the exit status of the copying."""
+    """Fills it, or goes on with that; the exit status of the copying.
+
+    What lies in the volume may be anybody's work: no link in it is followed.
+    """
     copying, copied = volume / COPYING, volume / COPIED
-    if copying.exists():
+    if os.path.lexists(copying):
         shutil.rmtree(copying)
-    if not copied.exists():
-        if next(os.scandir(volume), None) is not None or next(os.scandir(source), None) is None:
+    if not os.path.lexists(copied):
+        if os.listdir(volume) or not os.listdir(source):
             return 0
         copying.mkdir()
         argv = ["cp", "-a", "--", f"/proc/self/fd/{source}/.", str(copying)]
@@ -48,14 +51,22 @@ def fill(source: int, volume: Path) -> int:
             shutil.rmtree(copying, ignore_errors=True)
             return done.returncode
         copying.rename(copied)
-    for entry in os.listdir(copied):
-        os.rename(copied / entry, volume / entry)
-    facts = copied.stat()
-    with contextlib.suppress(PermissionError):  # not every storage knows owners
-        os.chown(volume, facts.st_uid, facts.st_gid)
-    volume.chmod(facts.st_mode & 0o7777)
-    copied.rmdir()
+    _move(copied, volume)
     return 0
+
+
+def _move(copied: Path, volume: Path) -> None:
+    """All entries up by one, and then whose the folder is and who may enter it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    top = os.open(volume, flags)
+    whole = os.open(copied, flags | os.O_NOFOLLOW)
+    for entry in os.listdir(whole):
+        os.rename(entry, entry, src_dir_fd=whole, dst_dir_fd=top)
+    facts = os.fstat(whole)
+    with contextlib.suppress(PermissionError):  # not every storage knows owners
+        os.fchown(top, facts.st_uid, facts.st_gid)
+    os.fchmod(top, facts.st_mode & 0o7777)
+    copied.rmdir()
 
 
 if __name__ == "__main__":

@@ -33,8 +33,10 @@ from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from runtime.record import boot_id
 from runtime.volume.drivers import Drivers
+from runtime.volume.glusterfs import GlusterDriver
 from runtime.volume.host import VolumeHost, containers_of
 from runtime.volume.local import LocalDriver
+from runtime.volume.nfs import NfsDriver
 from runtime.volume.sshfs import SshfsDriver
 from swarmctl import outside_volumes
 from swarmctl.host_service import HostService
@@ -58,6 +60,7 @@ from worker.volumes import Volumes
 
 logger = logging.getLogger(__name__)
 
+_SHARED = (SshfsDriver, GlusterDriver, NfsDriver)
 STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
 
@@ -80,7 +83,10 @@ def _volume_host(settings: Settings) -> VolumeHost:
         run=settings.run_dir / "v",
         group=f"{settings.cgroup_parent.rstrip('/')}-volumes",
         drivers=Drivers(
-            [LocalDriver(state, wall), SshfsDriver(settings.state_dir / "sshfs", wall)],
+            [
+                LocalDriver(state, wall),
+                *(kind(settings.state_dir / kind.name, wall) for kind in _SHARED),
+            ],
             outside_volumes.sources(settings),
         ),
         cgroup_of=lambda container: group_of(settings.cgroup_parent, container),

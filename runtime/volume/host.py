@@ -125,6 +125,7 @@ class VolumeHost:
         may still be mounted; once it says no, what `released` has told stays true.
         """
         await self._until_free(want)
+        driver = await self._drivers.get(want.driver)
         async with self._lock(want.key):
             held = self._held.get(want.key)
             if not may():
@@ -136,7 +137,7 @@ class VolumeHost:
             try:
                 await self._keep(held, users={*held.record.users, container})
                 if not held.record.path:
-                    await self._mount(held, want)
+                    await self._mount(held, want, driver)
                 await self._tell_users(held)
             except BaseException:
                 await self._part(held, container)
@@ -219,8 +220,7 @@ class VolumeHost:
             self._ids(), want.key, want.driver, want.volume, self._boot_id, (container,)
         )
 
-    async def _mount(self, held: _Held, want: Want) -> None:
-        driver = await self._drivers.get(want.driver)
+    async def _mount(self, held: _Held, want: Want, driver: VolumeDriver) -> None:
         can = await driver.capabilities()
         guarded = want.lease is not None or can.ends_with_process
         if guarded:

@@ -5,7 +5,7 @@ lease, or a lock look as if it held, is not among them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError, invalid
@@ -82,11 +82,13 @@ def check(volume: Volume) -> Storage:
     return storage
 
 
-def server(volume: Volume, connect: str) -> Server:
-    """The programs; `connect`: the command that gives ssh its connection."""
+def server(volume: Volume, connect: str, more: Sequence[str] = ()) -> Server:
+    """The programs; `connect`: the command that gives ssh its connection; `more`: options that not
+    every sshfs knows.
+    """
     storage = check(volume)
     given = [f"{key}={volume.options[key]}" for key in _MOUNT if key in volume.options]
-    options = ["passive", "allow_other", "default_permissions", *given]
+    options = ["passive", "allow_other", "default_permissions", *more, *given]
     if volume.read_only:
         options.append("ro")
     files = {}

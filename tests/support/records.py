@@ -15,7 +15,7 @@ last=$(tail -n 1 $log); n=${last%% *}; [ -n "$n" ] || n=0
 [ -z "$last" ] || [ "$(tail -c 1 $log)" = "" ] || echo >>$log
 while :; do
   n=$((n + 1)); text="$n $(hostname)"; sum=$(echo "$text" | md5sum); sum=${sum%% *}
-  echo "$text $sum" >>$log && fsync $log || exit 3
+  echo "$text $sum" >>$log && sync $log || exit 3
   echo "$text $(cut -d' ' -f1 /proc/uptime)" >>$ack
   sleep 0.05
 done
