@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,21 @@ PROGRAM = Path(__file__).with_name("volume_plugin.py")
 
 
 class PluginProcess:
-    """One plugin, honest until it gets other orders. A context manager."""
+    """One plugin, honest until it gets other orders. A context manager.
 
-    def __init__(self, socket: Path, folder: Path) -> None:
+    `within` makes of a command one that runs elsewhere, as in a host of a lab.
+    """
+
+    def __init__(
+        self,
+        socket: Path,
+        folder: Path,
+        within: Callable[[list[str]], list[str]] = lambda command: command,
+    ) -> None:
         self.socket = socket
         self.folder = folder
+        self._within = within
         self._child: subprocess.Popen[str] | None = None
-        socket.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         self.order()
 
@@ -28,19 +37,21 @@ class PluginProcess:
         self.kill()
 
     def start(self) -> None:
-        """Returns once it listens."""
+        """Returns once it listens; one that runs goes on."""
+        if self._child is not None and self._child.poll() is None:
+            return
+        self.kill()
         command = [sys.executable, "-I", "-S", str(PROGRAM), str(self.socket), str(self.folder)]
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._child = subprocess.Popen(
+            self._within(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self._child.stdout is not None
         assert self._child.stdout.readline() == "listening\n"
 
     def kill(self) -> None:
         """As a crash; its socket stays, and refuses."""
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            assert self._child.stdout is not None
-            self._child.stdout.close()
+            self._child.communicate()
             self._child = None
 
     def order(self, **verbs: dict[str, Any]) -> None:

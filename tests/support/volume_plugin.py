@@ -4,7 +4,8 @@
 
 It keeps its volumes below FOLDER, writes every call to FOLDER/calls, and obeys FOLDER/script.json:
 for each verb one of {"hang": true}, {"crash": true}, {"status": N, "body": TEXT}, {"huge": BYTES},
-{"drip": true}. Only the standard library, so that it starts at once.
+{"drip": true}. It dies once its standard input ends. It has only the standard library, to start at
+once.
 """
 
 import json
@@ -12,6 +13,7 @@ import os
 import shutil
 import socketserver
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -119,9 +121,16 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(0.01)
 
 
+def die_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
 def main() -> None:
     listens, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    listens.parent.mkdir(parents=True, exist_ok=True)
     listens.unlink(missing_ok=True)
+    threading.Thread(target=die_with_input, daemon=True).start()
     with Server(str(listens), Handler) as server:
         server.plugin = Plugin(folder)
         print("listening", flush=True)
