@@ -1090,6 +1090,7 @@ class Volume(message.Message):
     HOME_FIELD_NUMBER: builtins.int
     PENDING_FIELD_NUMBER: builtins.int
     REMOVING_FIELD_NUMBER: builtins.int
+    UNFENCEABLE_FIELD_NUMBER: builtins.int
     id: builtins.str
     epoch: builtins.int
     """of the last lease that was given; never goes back"""
@@ -1109,6 +1110,12 @@ class Volume(message.Message):
 
     @builtins.property
     def holders(self) -> containers.RepeatedCompositeFieldContainer[VolumeHolder]: ...
+    @builtins.property
+    def unfenceable(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids of nodes that an order to let them in, which was never answered, may let in at any time: not to be fenced, their
+        leases have to end.
+        """
+
     def __init__(
         self,
         *,
@@ -1121,10 +1128,11 @@ class Volume(message.Message):
         home: builtins.str = ...,
         pending: builtins.str = ...,
         removing: builtins.bool = ...,
+        unfenceable: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["made", b"made", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "holders", b"holders", "home", b"home", "id", b"id", "made", b"made", "meta", b"meta", "pending", b"pending", "removing", b"removing", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "holders", b"holders", "home", b"home", "id", b"id", "made", b"made", "meta", b"meta", "pending", b"pending", "removing", b"removing", "spec", b"spec", "unfenceable", b"unfenceable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

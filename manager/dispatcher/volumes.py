@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from api.times import duration
 from api.v1 import dispatcher_pb2, objects_pb2, volume_pb2
-from api.volumes import driver_of, term_of
+from api.volumes import term_of
 from manager.state.volumes import holder_of
+from manager.volumes.known import as_driver_knows
 
 Change = dispatcher_pb2.AssignmentChange
 Holder = objects_pb2.VolumeHolder
@@ -45,12 +46,25 @@ class NodeVolumes:
         """How many volumes the node may have yet to hear of."""
         return len(self._news)
 
+    def are_open(self, task: objects_pb2.Task) -> bool:
+        """Whether the node may know of the task: no storage has yet to let it in for that."""
+        return not any(map(self._is_opening, task.volumes))
+
+    def _is_opening(self, attachment: objects_pb2.VolumeAttachment) -> bool:
+        volume = self._find(attachment.volume_id)
+        holder = None if volume is None else holder_of(volume, self._node_id)
+        if holder is None or holder.epoch != attachment.epoch:
+            return False
+        return holder.state == Holder.STATE_OPENING
+
     def begin(self, volumes: Iterable[Volume]) -> list[Change]:
         """Starts over: the volumes of the node, which count as told from now on; what it is to let
         go are news.
         """
         self._told.clear()
-        self._news = {volume.id: None for volume in volumes}
+        self._news.clear()
+        for volume in volumes:
+            self.changed(volume.id)
         return self.updates()
 
     def changed(self, volume_id: str) -> None:
@@ -106,19 +120,3 @@ class NodeVolumes:
         item.epoch = holder.epoch
         item.term.CopyFrom(duration(term_of(volume.spec)))
         return item
-
-
-def as_driver_knows(volume: Volume, secrets: Mapping[str, bytes]) -> Item:
-    """What drivers have to know of a volume, whatever they are to do."""
-    spec = volume.spec
-    return Item(
-        id=volume.id,
-        name=spec.annotations.name,
-        driver=driver_of(spec),
-        driver_options=spec.driver_options,
-        access=spec.access,
-        handle=volume.made.handle,
-        context=volume.made.context,
-        block=spec.block,
-        secrets=secrets,
-    )
