@@ -8,10 +8,10 @@ beside them. Knows nothing of managers, and decides no step.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from api.errors import Code, SwarmError
 from api.files import Key
@@ -44,10 +44,11 @@ from worker.container_request import (
 from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
-from worker.logins import login_of
 from worker.node_networks import NoNetworks, TaskNetworks
 from worker.node_volumes import Given, NoVolumes, TaskVolumes
 from worker.task_files import TaskFile, gather, mounts
+from worker.task_image import image_of
+from worker.uninterrupted import uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class ContainerExecutor:
                 state = await self._driver.state(task.id)
             pid = state.pid
             if state.phase == "created":
-                pid = await _uninterrupted(self._start(task))
+                pid = await uninterrupted(self._start(task))
             check = state.health
             return objects_pb2.ContainerStatus(
                 container_id=task.id,
@@ -270,7 +271,7 @@ class ContainerExecutor:
                 joined=joined,
                 fills=given.fills,
             )
-            await _uninterrupted(
+            await uninterrupted(
                 self._driver.renew(request) if again else self._make(request, found)
             )
         except SwarmError:
@@ -287,23 +288,8 @@ class ContainerExecutor:
             raise
 
     async def image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
-        """The image by its digest if it is pinned; what is here under that needs no registry."""
-        name = spec.pinned_image.reference or spec.image
-        try:
-            return self._images.get(name)
-        except SwarmError as error:
-            if error.code is not Code.NOT_FOUND:
-                raise
-        login = login_of(spec)
-        log.info("pulling %s", name)
-        try:
-            return await self._images.pull(name, credentials=login)
-        except SwarmError as error:
-            # Never temporary: another node may be able to get it, and Docker says it so.
-            why = f"{error.what}: {error.why}" if error.why else error.what
-            raise SwarmError(
-                Code.NOT_FOUND, f"No such image: {spec.image}", why=why, remedy=error.remedy
-            ) from error
+        """The image of a container, pulled if it is not here."""
+        return await image_of(self._images, spec)
 
     async def _find(self, task: Task) -> ContainerState | None:
         try:
@@ -367,15 +353,3 @@ def _sorted() -> Iterator[None]:
         raise TemporaryError(
             error.code, error.what, why=error.why, remedy=error.remedy, field=error.field
         ) from error
-
-
-async def _uninterrupted(step: Coroutine[Any, Any, T]) -> T:
-    """A short step that goes on to its end even if its caller is cancelled meanwhile."""
-    running = asyncio.ensure_future(step)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        if not running.cancelled() and (error := running.exception()) is not None:
-            log.info("a step that was broken off had failed: %s", error)
-        raise

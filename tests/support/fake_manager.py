@@ -38,6 +38,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.tasks: dict[str, Task] = {}
         self.reports: dict[str, list[TaskStatus]] = defaultdict(list)
         self.batches: list[int] = []
+        self.renews = False
         self.volume_words: list[volume_pb2.NodeVolumeStatus] = []
         self.descriptions: list[objects_pb2.NodeDescription] = []
         self.leader = ""  # the address of another manager: this one does not lead
@@ -158,7 +159,9 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.heartbeats += 1
         self.applied = request.applied
         await self._notify()
-        return dispatcher_pb2.HeartbeatResponse(period=times.duration(self.period))
+        return dispatcher_pb2.HeartbeatResponse(
+            period=times.duration(self.period), leases_renewed=self.renews
+        )
 
     async def Assignments(self, request: Any, context: Any) -> AsyncIterator[Message]:
         if self.hold_assignments is not None:
