@@ -1,13 +1,13 @@
 """A CSI driver in a process of its own: real gRPC on a real socket, with real bind mounts.
 
-    python -m tests.support.csi_driver SOCKET FOLDER
+    python -m tests.support.csi_driver SOCKET FOLDER NODE
 
-Its storage is FOLDER/storage, shared by all nodes that have it. It holds its caller to the order of
-calls that the specification demands, and keeps what it knows in files, so that it may die at any
-moment. It writes every call to FOLDER/calls, and obeys FOLDER/script.json: "capabilities" lists
-what it can, "node" says which node it is, and for each call one of {"hang": true}, {"crash": true},
-{"code": NAME, "times": N}, {"pretend": true}, {"answer": FIELDS}; with "late": true after the work
-is done instead of before.
+NODE is what it calls the node that it runs on. Its storage is FOLDER/storage, shared by all nodes
+that have it. It holds its caller to the order of calls that the specification demands, and keeps
+what it knows in files, so that it may die at any moment; it dies once its standard input ends. It
+writes every call to FOLDER/calls, and obeys FOLDER/script.json: "capabilities" lists what it can,
+and for each call one of {"hang": true}, {"crash": true}, {"code": NAME, "times": N},
+{"pretend": true}, {"answer": FIELDS}; with "late": true after the work is done instead of before.
 """
 
 import json
@@ -43,8 +43,9 @@ class Refused(Exception):
 class Storage:
     """What the driver knows, in files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, node: str) -> None:
         self.folder = folder
+        self.node = node
         self.volumes = folder / "storage"
         self.volumes.mkdir(parents=True, exist_ok=True)
 
@@ -54,10 +55,6 @@ class Storage:
 
     def can(self, capability: str) -> bool:
         return capability in self.script().get("capabilities", ())
-
-    @property
-    def node(self) -> str:
-        return str(self.script().get("node", "node-1"))
 
     def data(self, id: str) -> Path:
         path = self.volumes / id
@@ -200,13 +197,13 @@ def of_node(storage: Storage, request: Any) -> Message:
             return show(storage, request)
         case csi_pb2.NodeUnpublishVolumeRequest():
             hide(Path(request.target_path))
-            left = storage.note(request.volume_id, "shown") - {request.target_path}
-            storage.keep(request.volume_id, "shown", left)
+            left = storage.note(request.volume_id, f"shown.{storage.node}") - {request.target_path}
+            storage.keep(request.volume_id, f"shown.{storage.node}", left)
             return csi_pb2.NodeUnpublishVolumeResponse()
-    if storage.note(request.volume_id, "shown"):
+    if storage.note(request.volume_id, f"shown.{storage.node}"):
         raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it is still published on the node")
     hide(Path(request.staging_target_path), keep=True)
-    storage.keep(request.volume_id, "staged", set())
+    storage.keep(request.volume_id, f"staged.{storage.node}", set())
     return csi_pb2.NodeUnstageVolumeResponse()
 
 
@@ -218,7 +215,7 @@ def stage(storage: Storage, request: csi_pb2.NodeStageVolumeRequest) -> Message:
     data = storage.data(request.volume_id)
     if data.is_dir() and not is_mounted(staging):
         bind(data, staging)
-    storage.keep(request.volume_id, "staged", {str(staging)})
+    storage.keep(request.volume_id, f"staged.{storage.node}", {str(staging)})
     return csi_pb2.NodeStageVolumeResponse()
 
 
@@ -227,12 +224,12 @@ def show(storage: Storage, request: csi_pb2.NodePublishVolumeRequest) -> Message
     id, target = request.volume_id, Path(request.target_path)
     source = storage.data(id)
     if storage.can("STAGE_UNSTAGE_VOLUME"):
-        if request.staging_target_path not in storage.note(id, "staged"):
+        if request.staging_target_path not in storage.note(id, f"staged.{storage.node}"):
             raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it was not staged there")
         source = Path(request.staging_target_path) if source.is_dir() else source
-    if storage.note(id, "shown") - {str(target)}:
+    if storage.note(id, f"shown.{storage.node}") - {str(target)}:
         raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "it is published elsewhere on the node")
-    storage.keep(id, "shown", {str(target)})
+    storage.keep(id, f"shown.{storage.node}", {str(target)})
     if not is_mounted(target):
         if source.is_dir():
             target.mkdir()
@@ -329,10 +326,17 @@ def serve(service: str, work: Callable[[Storage, Any], Message], calls: Calls) -
     return type(service, (), {each.name: method for each in described.methods})()
 
 
+def die_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
 def main() -> None:
-    listens, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    listens, folder, node = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    listens.parent.mkdir(parents=True, exist_ok=True)
     listens.unlink(missing_ok=True)
-    calls = Calls(Storage(folder))
+    threading.Thread(target=die_with_input, daemon=True).start()
+    calls = Calls(Storage(folder, node))
     server = grpc.server(futures.ThreadPoolExecutor(8))
     for service, work in zip(_SERVICES, (of_identity, of_controller, of_node), strict=True):
         add = getattr(csi_pb2_grpc, f"add_{service}Servicer_to_server")

@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,24 @@ NAME = "csi.test"
 
 
 class CsiProcess:
-    """One driver, able and honest until it gets other orders."""
+    """One driver, able and honest until it gets other orders.
 
-    def __init__(self, socket: Path, folder: Path) -> None:
+    `within` makes of a command one that runs elsewhere, as in a host of a lab; `node` is what the
+    driver calls the node there. Several may share a folder, and so a storage.
+    """
+
+    def __init__(
+        self,
+        socket: Path,
+        folder: Path,
+        within: Callable[[list[str]], list[str]] = lambda command: command,
+        node: str = "node-1",
+    ) -> None:
         self.socket = socket
         self.folder = folder
+        self._within = within
+        self._node = node
         self._child: subprocess.Popen[str] | None = None
-        socket.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         self.order()
 
@@ -39,24 +50,19 @@ class CsiProcess:
         if self._child is not None and self._child.poll() is None:
             return
         self.kill()
-        command = [
-            sys.executable,
-            "-m",
-            "tests.support.csi_driver",
-            str(self.socket),
-            str(self.folder),
-        ]
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        program = [sys.executable, "-m", "tests.support.csi_driver"]
+        command = ["env", f"PYTHONPATH={ROOT}", *program]
+        command += [str(self.socket), str(self.folder), self._node]
+        self._child = subprocess.Popen(
+            self._within(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self._child.stdout is not None
         assert self._child.stdout.readline() == "listening\n"
 
     def kill(self) -> None:
         """As a crash; its mounts and its socket stay."""
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            assert self._child.stdout is not None
-            self._child.stdout.close()
+            self._child.communicate()
             self._child = None
 
     def order(
