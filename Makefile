@@ -35,7 +35,7 @@ fuzz: setup ## bytes of others, guided by coverage: question, answer, dump, conn
 	@$(PYTHON) -m pip --disable-pip-version-check -q install -e '.[fuzz]'
 	@TARGET=$(TARGET) MINUTES=$(MINUTES) $(PYTHON) -m tests.fuzz
 
-proto: setup ## generates the Python code of api/v1
+proto: setup ## generates the Python code of the .proto files
 	@.ci/proto
 
 bench: setup-host ## measures the figures of docs/reference/figures.md (ONLY=create_100 for one)

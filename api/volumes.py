@@ -24,6 +24,7 @@ MARGIN = 0.1
 BEATS = 4
 """Heartbeats in a term, at the least: some may be lost."""
 
+_TOPOLOGIES = ("topology_required", "topology_preferred")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _NAME_LENGTH = 64
 _ACCESS = {
@@ -64,6 +65,11 @@ def access_word(access: int) -> str:
     )
 
 
+def sharing_word(sharing: int) -> str:
+    """Docker's word for it: all, none, readonly, onewriter."""
+    return Spec.Sharing.Name(Spec.Sharing.ValueType(sharing)).removeprefix("SHARING_").lower()
+
+
 def availability_word(availability: int) -> str:
     """The word for it: active, pause, drain."""
     name = Spec.Availability.Name(Spec.Availability.ValueType(availability))
@@ -86,13 +92,27 @@ def check(spec: Spec) -> None:
             remedy="leave out --access, or use a driver whose storage all nodes reach",
         )
     _numbers(spec)
+    if driver_of(spec) == LOCAL:
+        _refuse_of_local(spec)
     for index, secret in enumerate(spec.secrets):
         if not secret.key or not secret.secret:
             raise invalid(f"secrets[{index}]", "a key and the name of a secret are needed")
-    for name in ("topology_required", "topology_preferred"):
+    for name in _TOPOLOGIES:
         for index, each in enumerate(getattr(spec, name)):
             if not each.segments:
                 raise invalid(f"{name}[{index}]", "names no segment", remedy="give KEY=VALUE")
+
+
+def _refuse_of_local(spec: Spec) -> None:
+    """What only a driver with a storage of its own hears of."""
+    for field in ("required_bytes", "limit_bytes", "secrets", *_TOPOLOGIES):
+        if getattr(spec, field):
+            raise invalid(
+                field,
+                "has no meaning for a volume of driver local",
+                why="it is a directory of the node where it is first used",
+                remedy="leave it out, or use a driver that makes volumes at a storage",
+            )
 
 
 def _numbers(spec: Spec) -> None:

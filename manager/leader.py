@@ -10,6 +10,7 @@ from manager.ca.rotation import RotationLoop
 from manager.control.check import NetworkCheckService
 from manager.control.exec import ExecService
 from manager.control.logs import LogsService
+from manager.control.volume_orders import VolumeOrders
 from manager.decision import Loop
 from manager.dispatcher.orphans import OrphansLoop
 from manager.dispatcher.service import DispatcherService
@@ -38,6 +39,7 @@ class Leader:
         logs: LogsService,
         commands: ExecService,
         checks: NetworkCheckService,
+        volume_orders: VolumeOrders,
         keeper: Keeper,
         ids: IdSource,
         clock: Callable[[], float],
@@ -59,17 +61,21 @@ class Leader:
         self._logs = logs
         self._commands = commands
         self._checks = checks
+        self._volume_orders = volume_orders
         self._keeper = keeper
 
     async def run(self) -> None:
         """Runs every duty. A loop that fails is begun anew; if another does, all stop."""
         try:
             loops = (task.run() for task in self._tasks)
-            await alongside(self._dispatcher.run(), self._keeper.run(), *loops)
+            await alongside(
+                self._dispatcher.run(), self._volume_orders.run(), self._keeper.run(), *loops
+            )
         finally:
             self._logs.end()
             self._commands.end()
             self._checks.end()
+            self._volume_orders.end()
 
     def complaint(self) -> str:
         """What is wrong with the duties, for the health service; empty if nothing is."""

@@ -29,6 +29,7 @@ from api.v1 import (
     logs_pb2_grpc,
     objects_pb2,
     raft_pb2_grpc,
+    volume_pb2_grpc,
 )
 from api.v1.raft_pb2 import RaftGreeting
 from manager.ca.members import Members
@@ -45,6 +46,7 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
+from manager.control.volume_orders import VolumeBrokerService, VolumeOrders
 from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.events.history import History
@@ -80,6 +82,7 @@ class OfferedParts:
     standing: Standing
     commands: ExecService
     checks: NetworkCheckService
+    volume_orders: VolumeOrders
     greeted: Callable[[RaftGreeting, str], None]
     history: History
 
@@ -149,6 +152,9 @@ class Offer:
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(parts.logs), server)
         exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(parts.commands), server)
         check_pb2_grpc.add_CheckBrokerServicer_to_server(CheckBrokerService(parts.checks), server)
+        volume_pb2_grpc.add_VolumeBrokerServicer_to_server(
+            VolumeBrokerService(parts.volume_orders), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"manager": self._complaint}), server
         )

@@ -26,6 +26,7 @@ from manager.config import ManagerConfig
 from manager.control.check import NetworkCheckService
 from manager.control.exec import ExecService
 from manager.control.logs import LogsService
+from manager.control.volume_orders import VolumeOrders
 from manager.dispatcher.service import DispatcherService
 from manager.events.history import History
 from manager.events.settling import Settling
@@ -109,6 +110,13 @@ class Manager:
         self._checks = NetworkCheckService(
             store=self.store, ids=new_id, told=self._dispatcher.digests
         )
+        self._volume_orders = VolumeOrders(
+            store=self.store,
+            hub=self._hub,
+            proposer=self._proposer,
+            monotonic=config.monotonic,
+            ids=new_id,
+        )
         self._leader = Leader(
             store=self.store,
             hub=self._hub,
@@ -117,6 +125,7 @@ class Manager:
             logs=self._logs,
             commands=self._commands,
             checks=self._checks,
+            volume_orders=self._volume_orders,
             keeper=Keeper(self.store, self._proposer, self._group, self.node.subscribe),
             ids=new_id,
             clock=config.clock,
@@ -136,6 +145,7 @@ class Manager:
                 standing=self._standing,
                 commands=self._commands,
                 checks=self._checks,
+                volume_orders=self._volume_orders,
                 greeted=self._log.transport.greeted,
                 history=self._history,
             ),

@@ -38,9 +38,11 @@ from runtime.volume.host import VolumeHost, containers_of
 from runtime.volume.local import LocalDriver
 from runtime.volume.nfs import NfsDriver
 from runtime.volume.sshfs import SshfsDriver
+from swarmctl import outside_volumes
 from swarmctl.host_service import HostService
 from swarmctl.lives import Lives
 from swarmctl.local_socket import add_socket
+from swarmctl.outside_volumes import VolumesForDocker
 from swarmctl.pinning import Pinning
 from swarmctl.settings import Settings
 from swarmctl.switch import Switch
@@ -84,7 +86,8 @@ def _volume_host(settings: Settings) -> VolumeHost:
             [
                 LocalDriver(state, wall),
                 *(kind(settings.state_dir / kind.name, wall) for kind in _SHARED),
-            ]
+            ],
+            outside_volumes.sources(settings),
         ),
         cgroup_of=lambda container: group_of(settings.cgroup_parent, container),
         ids=new_id,
@@ -110,6 +113,7 @@ class Node:
         )
         self._networks = _networks(settings)
         self._volumes = Volumes(_volume_host(settings), boot)
+        self._volumes_for_docker = VolumesForDocker(settings, self._volumes.host)
         attachments = Attachments()
         stacks = Stacks(self._networks, lambda: self._containers.host)
         self._executor = ContainerExecutor(
@@ -164,13 +168,16 @@ class Node:
         After a failure, or where it was cancelled, call `stop`.
         """
         states = await self._driver.recover()
-        await self._volumes.host.recover(*containers_of(states))
+        alive, present = containers_of(states)
+        others = await self._volumes_for_docker.users()
+        await self._volumes.host.recover(alive | others, present | others)
         await self._containers.recover(member=self.lives.is_member())
         await self.lives.prepare()
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
         listener = self._bind()
         self.lives.begin()
         await listener.start()
+        await self._volumes_for_docker.start()
         self._beside = [
             asyncio.create_task(tidy(self._images)),
             asyncio.create_task(self._lag.run()),
@@ -184,6 +191,7 @@ class Node:
         await asyncio.gather(*self._beside, return_exceptions=True)
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
+        await self._volumes_for_docker.stop()
         await self.lives.stop()
         await self._containers.close()
         await self._volumes.close()

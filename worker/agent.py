@@ -28,6 +28,7 @@ from worker.node_volumes import NodeVolumes, NoVolumes, SendVolumes
 from worker.reporter import Reporter, Send
 from worker.session import Timing
 from worker.storage import Storage
+from worker.volume_orders import OrderServer
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Agent:
         self._reporter = Reporter(storage)
         self._logs = LogPublisher(executor, chance)
         self._commands = CommandServer(executor, chance)
+        self._orders = OrderServer(self._volumes, chance)
         self._tasks = AssignedTasks(
             node_id=node_id,
             executor=executor,
@@ -226,3 +228,7 @@ class Agent:
     async def serve_checks(self, channel: grpc.aio.Channel) -> None:
         """Looks at networks when asked, until it is cancelled."""
         await self._checks.serve(channel)
+
+    async def serve_volume_orders(self, channel: grpc.aio.Channel) -> None:
+        """Lets drivers do what is asked, until it is cancelled."""
+        await self._orders.serve(channel)

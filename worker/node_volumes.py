@@ -65,6 +65,9 @@ class NodeVolumes(TaskVolumes, Protocol):
     async def deliver(self, send: SendVolumes) -> None:
         """Tells what became of volumes, until `send` fails."""
 
+    async def carry_out(self, order: volume_pb2.VolumeOrder) -> volume_pb2.VolumeOrderReport:
+        """Lets a driver do something at its storage; what fails is in the report."""
+
 
 class NoVolumes:
     """NodeVolumes of a node that has none."""
@@ -105,3 +108,7 @@ class NoVolumes:
     async def deliver(self, send: SendVolumes) -> None:
         """See NodeVolumes."""
         await asyncio.get_running_loop().create_future()
+
+    async def carry_out(self, order: volume_pb2.VolumeOrder) -> volume_pb2.VolumeOrderReport:
+        """See NodeVolumes."""
+        return volume_pb2.VolumeOrderReport(order_id=order.id, error="this node has no volumes")

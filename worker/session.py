@@ -91,6 +91,9 @@ class Work(Protocol):
     async def serve_checks(self, channel: grpc.aio.Channel) -> None:
         """Looks at networks when the manager asks for it, until it is cancelled."""
 
+    async def serve_volume_orders(self, channel: grpc.aio.Channel) -> None:
+        """Lets drivers of volumes do what the manager asks for, until it is cancelled."""
+
 
 class ReopenSession(Exception):
     """The session was in order, and a new one is wanted at once."""
@@ -165,6 +168,7 @@ class Session:
                 self._work.serve_logs(self._channel),
                 self._work.serve_commands(self._channel),
                 self._work.serve_checks(self._channel),
+                self._work.serve_volume_orders(self._channel),
                 self._work.serve_attachments(self._channel),
             )
         finally:

@@ -18,7 +18,8 @@ from hostkit.clock import Clock
 from runtime.volume.driver import Access, Scope, Volume
 from runtime.volume.guard import notice_of
 from runtime.volume.host import VolumeHost
-from runtime.volume.wants import Lease, Want
+from runtime.volume.orders import carry_out
+from runtime.volume.wants import Lease, Want, own_key
 from worker.executor import TemporaryError
 from worker.node_volumes import Given, SendVolumes
 from worker.volume_book import Hold, VolumeBook, hold_of
@@ -82,7 +83,7 @@ class Volumes:
             return await self._use_held(task_id, volume.hold)
         assert volume.own is not None  # noqa: S101 - it is one of both
         own = await self.host.own.named(volume.own)
-        return await self.host.use(task_id, Want(f"own/{own.name}", own.driver, own.volume))
+        return await self.host.use(task_id, Want(own_key(own.name), own.driver, own.volume))
 
     async def _use_held(self, task_id: str, hold: Hold) -> Path:
         item = await self._leased(hold)
@@ -134,6 +135,7 @@ class Volumes:
             handle=item.handle,
             context=dict(item.context),
             publish_context=dict(item.publish_context),
+            secrets=dict(item.secrets),
         )
 
     # --- for the agent ----------------------------------------------------------------------
@@ -150,6 +152,9 @@ class Volumes:
             objects_pb2.VolumeDriver(
                 name=name,
                 local=can.scope is Scope.LOCAL,
+                creates=can.creates,
+                deletes=can.deletes,
+                opens=can.opens,
                 fences=can.fences,
                 segments=can.segments,
                 node_id=can.host_id,
@@ -186,6 +191,14 @@ class Volumes:
             if words:
                 await send(words)
                 self._book.said(words)
+
+    async def carry_out(self, order: volume_pb2.VolumeOrder) -> volume_pb2.VolumeOrderReport:
+        """See NodeVolumes."""
+        try:
+            driver = await self.host.driver(order.volume.driver)
+        except SwarmError as error:
+            return volume_pb2.VolumeOrderReport(order_id=order.id, error=str(error))
+        return await carry_out(driver, self._volume(order.volume), order)
 
     async def close(self) -> None:
         """Lets go of everything but what is mounted, which stays."""

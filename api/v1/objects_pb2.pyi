@@ -463,13 +463,24 @@ class VolumeDriver(message.Message):
     FENCES_FIELD_NUMBER: builtins.int
     SEGMENTS_FIELD_NUMBER: builtins.int
     NODE_ID_FIELD_NUMBER: builtins.int
+    CREATES_FIELD_NUMBER: builtins.int
+    DELETES_FIELD_NUMBER: builtins.int
+    OPENS_FIELD_NUMBER: builtins.int
     name: builtins.str
     local: builtins.bool
     """what it makes is on that node alone"""
     fences: builtins.bool
     """it can shut a node out of the storage"""
     node_id: builtins.str
-    """what the driver calls the node"""
+    """what the driver calls the node; empty: by its id here"""
+    creates: builtins.bool
+    """What it takes orders for (see VolumeBroker). Without `creates` a volume comes into being where it is first mounted.
+    a volume has to be made before anybody uses it
+    """
+    deletes: builtins.bool
+    """a volume has to be deleted in so many words; of a local one, by the node where it is"""
+    opens: builtins.bool
+    """each node has to be let in, and shut out afterwards"""
     @builtins.property
     def segments(self) -> containers.ScalarMap[builtins.str, builtins.str]:
         """where the node is, in the driver's topology"""
@@ -482,10 +493,13 @@ class VolumeDriver(message.Message):
         fences: builtins.bool = ...,
         segments: abc.Mapping[builtins.str, builtins.str] | None = ...,
         node_id: builtins.str = ...,
+        creates: builtins.bool = ...,
+        deletes: builtins.bool = ...,
+        opens: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["fences", b"fences", "local", b"local", "name", b"name", "node_id", b"node_id", "segments", b"segments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["creates", b"creates", "deletes", b"deletes", "fences", b"fences", "local", b"local", "name", b"name", "node_id", b"node_id", "opens", b"opens", "segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1075,6 +1089,8 @@ class Volume(message.Message):
     EPOCH_FIELD_NUMBER: builtins.int
     HOME_FIELD_NUMBER: builtins.int
     PENDING_FIELD_NUMBER: builtins.int
+    REMOVING_FIELD_NUMBER: builtins.int
+    UNFENCEABLE_FIELD_NUMBER: builtins.int
     id: builtins.str
     epoch: builtins.int
     """of the last lease that was given; never goes back"""
@@ -1082,6 +1098,8 @@ class Volume(message.Message):
     """id of the node where the data is, of a driver of scope local; empty: nowhere yet"""
     pending: builtins.str
     """why it cannot be used yet"""
+    removing: builtins.bool
+    """nobody gets it any more; gone once its driver has deleted it"""
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -1092,6 +1110,12 @@ class Volume(message.Message):
 
     @builtins.property
     def holders(self) -> containers.RepeatedCompositeFieldContainer[VolumeHolder]: ...
+    @builtins.property
+    def unfenceable(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids of nodes that an order to let them in, which was never answered, may let in at any time: not to be fenced, their
+        leases have to end.
+        """
+
     def __init__(
         self,
         *,
@@ -1103,10 +1127,12 @@ class Volume(message.Message):
         epoch: builtins.int = ...,
         home: builtins.str = ...,
         pending: builtins.str = ...,
+        removing: builtins.bool = ...,
+        unfenceable: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["made", b"made", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "holders", b"holders", "home", b"home", "id", b"id", "made", b"made", "meta", b"meta", "pending", b"pending", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "holders", b"holders", "home", b"home", "id", b"id", "made", b"made", "meta", b"meta", "pending", b"pending", "removing", b"removing", "spec", b"spec", "unfenceable", b"unfenceable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1181,14 +1207,22 @@ class VolumeHolder(message.Message):
         STATE_RELEASING: VolumeHolder._State.ValueType  # 1
         """no live task of the node needs it: gone once the node, or its lease, says so"""
         STATE_FENCED: VolumeHolder._State.ValueType  # 2
-        """the storage lets that node in no more"""
+        """the storage lets that node in no more; gone once the node, or its lease, says so"""
+        STATE_OPENING: VolumeHolder._State.ValueType  # 3
+        """the storage does not let it in yet: nobody there knows of it"""
+        STATE_CLOSING: VolumeHolder._State.ValueType  # 4
+        """nothing of it touches the volume any more; gone once the storage has shut it out"""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_HELD: VolumeHolder.State.ValueType  # 0
     STATE_RELEASING: VolumeHolder.State.ValueType  # 1
     """no live task of the node needs it: gone once the node, or its lease, says so"""
     STATE_FENCED: VolumeHolder.State.ValueType  # 2
-    """the storage lets that node in no more"""
+    """the storage lets that node in no more; gone once the node, or its lease, says so"""
+    STATE_OPENING: VolumeHolder.State.ValueType  # 3
+    """the storage does not let it in yet: nobody there knows of it"""
+    STATE_CLOSING: VolumeHolder.State.ValueType  # 4
+    """nothing of it touches the volume any more; gone once the storage has shut it out"""
 
     @typing.final
     class PublishContextEntry(message.Message):
@@ -1215,11 +1249,23 @@ class VolumeHolder(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     READ_ONLY_FIELD_NUMBER: builtins.int
     PUBLISH_CONTEXT_FIELD_NUMBER: builtins.int
+    HOST_ID_FIELD_NUMBER: builtins.int
+    OPENS_FIELD_NUMBER: builtins.int
+    FENCEABLE_FIELD_NUMBER: builtins.int
+    ORDER_ERROR_FIELD_NUMBER: builtins.int
     node_id: builtins.str
     epoch: builtins.int
     """greater than that of every holder before"""
     state: VolumeHolder.State.ValueType
     read_only: builtins.bool
+    host_id: builtins.str
+    """what the driver calls the node"""
+    opens: builtins.bool
+    """its driver lets nodes in one by one"""
+    fenceable: builtins.bool
+    """its driver can shut it out, and no late order can let it in again"""
+    order_error: builtins.str
+    """why its driver could not let it in, or shut it out"""
     @builtins.property
     def publish_context(self) -> containers.ScalarMap[builtins.str, builtins.str]:
         """what the driver's controller said about this node"""
@@ -1232,10 +1278,14 @@ class VolumeHolder(message.Message):
         state: VolumeHolder.State.ValueType = ...,
         read_only: builtins.bool = ...,
         publish_context: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        host_id: builtins.str = ...,
+        opens: builtins.bool = ...,
+        fenceable: builtins.bool = ...,
+        order_error: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "node_id", b"node_id", "publish_context", b"publish_context", "read_only", b"read_only", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "fenceable", b"fenceable", "host_id", b"host_id", "node_id", b"node_id", "opens", b"opens", "order_error", b"order_error", "publish_context", b"publish_context", "read_only", b"read_only", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1246,20 +1296,23 @@ class VolumeAttachment(message.Message):
     VOLUME_ID_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
+    READ_ONLY_FIELD_NUMBER: builtins.int
     volume_id: builtins.str
     source: builtins.str
     """as the mount names it"""
     epoch: builtins.int
+    read_only: builtins.bool
     def __init__(
         self,
         *,
         volume_id: builtins.str = ...,
         source: builtins.str = ...,
         epoch: builtins.int = ...,
+        read_only: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "source", b"source", "volume_id", b"volume_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "read_only", b"read_only", "source", b"source", "volume_id", b"volume_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

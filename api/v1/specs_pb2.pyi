@@ -1452,6 +1452,31 @@ class VolumeSpec(message.Message):
     AVAILABILITY_DRAIN: VolumeSpec.Availability.ValueType  # 2
     """tasks that have it go"""
 
+    class _Sharing:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SharingEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[VolumeSpec._Sharing.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        SHARING_ALL: VolumeSpec._Sharing.ValueType  # 0
+        SHARING_NONE: VolumeSpec._Sharing.ValueType  # 1
+        """one task"""
+        SHARING_READONLY: VolumeSpec._Sharing.ValueType  # 2
+        """any that only read"""
+        SHARING_ONEWRITER: VolumeSpec._Sharing.ValueType  # 3
+        """any that only read, and one that writes"""
+
+    class Sharing(_Sharing, metaclass=_SharingEnumTypeWrapper):
+        """Which tasks may use it at a time, where `access` lets them."""
+
+    SHARING_ALL: VolumeSpec.Sharing.ValueType  # 0
+    SHARING_NONE: VolumeSpec.Sharing.ValueType  # 1
+    """one task"""
+    SHARING_READONLY: VolumeSpec.Sharing.ValueType  # 2
+    """any that only read"""
+    SHARING_ONEWRITER: VolumeSpec.Sharing.ValueType  # 3
+    """any that only read, and one that writes"""
+
     @typing.final
     class DriverOptionsEntry(message.Message):
         DESCRIPTOR: descriptor.Descriptor
@@ -1485,6 +1510,7 @@ class VolumeSpec(message.Message):
     TOPOLOGY_PREFERRED_FIELD_NUMBER: builtins.int
     BLOCK_FIELD_NUMBER: builtins.int
     LEASE_TERM_FIELD_NUMBER: builtins.int
+    SHARING_FIELD_NUMBER: builtins.int
     driver: builtins.str
     """empty: local"""
     access: VolumeSpec.Access.ValueType
@@ -1495,6 +1521,7 @@ class VolumeSpec(message.Message):
     limit_bytes: builtins.int
     block: builtins.bool
     """a device instead of a file system"""
+    sharing: VolumeSpec.Sharing.ValueType
     @builtins.property
     def annotations(self) -> types_pb2.Annotations: ...
     @builtins.property
@@ -1525,10 +1552,11 @@ class VolumeSpec(message.Message):
         topology_preferred: abc.Iterable[VolumeTopology] | None = ...,
         block: builtins.bool = ...,
         lease_term: duration_pb2.Duration | None = ...,
+        sharing: VolumeSpec.Sharing.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["annotations", b"annotations", "lease_term", b"lease_term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "annotations", b"annotations", "availability", b"availability", "block", b"block", "driver", b"driver", "driver_options", b"driver_options", "group", b"group", "lease_term", b"lease_term", "limit_bytes", b"limit_bytes", "required_bytes", b"required_bytes", "secrets", b"secrets", "topology_preferred", b"topology_preferred", "topology_required", b"topology_required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "annotations", b"annotations", "availability", b"availability", "block", b"block", "driver", b"driver", "driver_options", b"driver_options", "group", b"group", "lease_term", b"lease_term", "limit_bytes", b"limit_bytes", "required_bytes", b"required_bytes", "secrets", b"secrets", "sharing", b"sharing", "topology_preferred", b"topology_preferred", "topology_required", b"topology_required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61pi/v1/volume.proto\x12\x08swarm.v1\x1a\x12\x61pi/v1/specs.proto\x1a\x1egoogle/protobuf/duration.proto\"\xcb\x04\n\nNodeVolume\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12?\n\x0e\x64river_options\x18\x04 \x03(\x0b\x32\'.swarm.v1.NodeVolume.DriverOptionsEntry\x12+\n\x06\x61\x63\x63\x65ss\x18\x05 \x01(\x0e\x32\x1b.swarm.v1.VolumeSpec.Access\x12\x0e\n\x06handle\x18\x06 \x01(\t\x12\x32\n\x07\x63ontext\x18\x07 \x03(\x0b\x32!.swarm.v1.NodeVolume.ContextEntry\x12\x41\n\x0fpublish_context\x18\x08 \x03(\x0b\x32(.swarm.v1.NodeVolume.PublishContextEntry\x12\'\n\x07secrets\x18\t \x03(\x0b\x32\x16.swarm.v1.VolumeSecret\x12\r\n\x05\x62lock\x18\n \x01(\x08\x12\x11\n\tread_only\x18\x0b \x01(\x08\x12\r\n\x05\x65poch\x18\x0c \x01(\x04\x12\'\n\x04term\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13PublishContextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb7\x01\n\x10NodeVolumeStatus\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .swarm.v1.NodeVolumeStatus.State\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"A\n\x05State\x12\x13\n\x0fSTATE_UNMOUNTED\x10\x00\x12\x11\n\rSTATE_MOUNTED\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61pi/v1/volume.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8c\x05\n\nNodeVolume\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12?\n\x0e\x64river_options\x18\x04 \x03(\x0b\x32\'.swarm.v1.NodeVolume.DriverOptionsEntry\x12+\n\x06\x61\x63\x63\x65ss\x18\x05 \x01(\x0e\x32\x1b.swarm.v1.VolumeSpec.Access\x12\x0e\n\x06handle\x18\x06 \x01(\t\x12\x32\n\x07\x63ontext\x18\x07 \x03(\x0b\x32!.swarm.v1.NodeVolume.ContextEntry\x12\x41\n\x0fpublish_context\x18\x08 \x03(\x0b\x32(.swarm.v1.NodeVolume.PublishContextEntry\x12\r\n\x05\x62lock\x18\n \x01(\x08\x12\x11\n\tread_only\x18\x0b \x01(\x08\x12\r\n\x05\x65poch\x18\x0c \x01(\x04\x12\'\n\x04term\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x07secrets\x18\x0e \x03(\x0b\x32!.swarm.v1.NodeVolume.SecretsEntry\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13PublishContextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01J\x04\x08\t\x10\n\"\xb7\x01\n\x10NodeVolumeStatus\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .swarm.v1.NodeVolumeStatus.State\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"A\n\x05State\x12\x13\n\x0fSTATE_UNMOUNTED\x10\x00\x12\x11\n\rSTATE_MOUNTED\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\"\x16\n\x14ListenVolumesRequest\"\xa4\x03\n\x0bVolumeOrder\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x63lose\x18\x02 \x01(\x08\x12(\n\x04verb\x18\x03 \x01(\x0e\x32\x1a.swarm.v1.VolumeOrder.Verb\x12$\n\x06volume\x18\x04 \x01(\x0b\x32\x14.swarm.v1.NodeVolume\x12\x0f\n\x07host_id\x18\x05 \x01(\t\x12(\n\x05limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0erequired_bytes\x18\x07 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x08 \x01(\x03\x12\x33\n\x11topology_required\x18\t \x03(\x0b\x32\x18.swarm.v1.VolumeTopology\x12\x34\n\x12topology_preferred\x18\n \x03(\x0b\x32\x18.swarm.v1.VolumeTopology\"W\n\x04Verb\x12\x0f\n\x0bVERB_CREATE\x10\x00\x12\x0f\n\x0bVERB_DELETE\x10\x01\x12\r\n\tVERB_OPEN\x10\x02\x12\x0e\n\nVERB_CLOSE\x10\x03\x12\x0e\n\nVERB_FENCE\x10\x04\"\xd9\x01\n\x11VolumeOrderReport\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\"\n\x04made\x18\x03 \x01(\x0b\x32\x14.swarm.v1.VolumeMade\x12H\n\x0fpublish_context\x18\x04 \x03(\x0b\x32/.swarm.v1.VolumeOrderReport.PublishContextEntry\x1a\x35\n\x13PublishContextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1b\n\x19VolumeOrderReportResponse2\x9d\x01\n\x0cVolumeBroker\x12\x41\n\x06Listen\x12\x1e.swarm.v1.ListenVolumesRequest\x1a\x15.swarm.v1.VolumeOrder0\x01\x12J\n\x06Report\x12\x1b.swarm.v1.VolumeOrderReport\x1a#.swarm.v1.VolumeOrderReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,16 +40,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_options = b'8\001'
   _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._loaded_options = None
   _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_options = b'8\001'
-  _globals['_NODEVOLUME']._serialized_start=86
-  _globals['_NODEVOLUME']._serialized_end=673
-  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_start=518
-  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_end=570
-  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_start=572
-  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_end=618
-  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_start=620
-  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_end=673
-  _globals['_NODEVOLUMESTATUS']._serialized_start=676
-  _globals['_NODEVOLUMESTATUS']._serialized_end=859
-  _globals['_NODEVOLUMESTATUS_STATE']._serialized_start=794
-  _globals['_NODEVOLUMESTATUS_STATE']._serialized_end=859
+  _globals['_NODEVOLUME_SECRETSENTRY']._loaded_options = None
+  _globals['_NODEVOLUME_SECRETSENTRY']._serialized_options = b'8\001'
+  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._loaded_options = None
+  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_options = b'8\001'
+  _globals['_NODEVOLUME']._serialized_start=108
+  _globals['_NODEVOLUME']._serialized_end=760
+  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_start=551
+  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_end=603
+  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_start=605
+  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_end=651
+  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_start=653
+  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_end=706
+  _globals['_NODEVOLUME_SECRETSENTRY']._serialized_start=708
+  _globals['_NODEVOLUME_SECRETSENTRY']._serialized_end=754
+  _globals['_NODEVOLUMESTATUS']._serialized_start=763
+  _globals['_NODEVOLUMESTATUS']._serialized_end=946
+  _globals['_NODEVOLUMESTATUS_STATE']._serialized_start=881
+  _globals['_NODEVOLUMESTATUS_STATE']._serialized_end=946
+  _globals['_LISTENVOLUMESREQUEST']._serialized_start=948
+  _globals['_LISTENVOLUMESREQUEST']._serialized_end=970
+  _globals['_VOLUMEORDER']._serialized_start=973
+  _globals['_VOLUMEORDER']._serialized_end=1393
+  _globals['_VOLUMEORDER_VERB']._serialized_start=1306
+  _globals['_VOLUMEORDER_VERB']._serialized_end=1393
+  _globals['_VOLUMEORDERREPORT']._serialized_start=1396
+  _globals['_VOLUMEORDERREPORT']._serialized_end=1613
+  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_start=653
+  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_end=706
+  _globals['_VOLUMEORDERREPORTRESPONSE']._serialized_start=1615
+  _globals['_VOLUMEORDERREPORTRESPONSE']._serialized_end=1642
+  _globals['_VOLUMEBROKER']._serialized_start=1645
+  _globals['_VOLUMEBROKER']._serialized_end=1802
 # @@protoc_insertion_point(module_scope)

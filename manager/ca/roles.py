@@ -69,6 +69,7 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
     # To look is a read; to mend changes hosts.
     "NetworkCheck": {EVERY_ROLE: ("Check",), _WRITERS: ("Fix",)},
     "CheckBroker": {_NODES: ("Listen", "Report")},
+    "VolumeBroker": {_NODES: ("Listen", "Report")},
     "LogBroker": {_NODES: ("Listen", "Publish")},
     # Whoever runs commands in any task has the whole swarm: no worker passes that on.
     "Exec": {_WRITERS: ("Run",)},

@@ -3,7 +3,7 @@
 A field leaves this table in the change that gives it its effect.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
@@ -98,22 +98,6 @@ def refuse_not_yet(spec: Spec) -> None:
             raise _refusal(row.path, row.flag, row.why)
     for path, why in _mounts(spec.task.container.mounts):
         raise _refusal(path, "--mount", why)
-
-
-_VOLUME_TABLE: Mapping[str, tuple[str, str]] = {
-    "secrets": ("--secret", "no driver of nodes asks for secrets yet"),
-    "required_bytes": ("--required-bytes", "no driver of nodes is told of sizes yet"),
-    "limit_bytes": ("--limit-bytes", "no driver of nodes is told of sizes yet"),
-    "topology_preferred": ("--topology-preferred", "no driver of nodes is told of it yet"),
-}
-
-
-def refuse_volume_not_yet(spec: specs_pb2.VolumeSpec) -> None:
-    """Refuses a volume that asks for what has no effect: UNSUPPORTED."""
-    for field, _ in spec.ListFields():
-        if field.name in _VOLUME_TABLE:
-            flag, why = _VOLUME_TABLE[field.name]
-            raise _refusal(field.name, flag, why)
 
 
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:

@@ -41,6 +41,12 @@ def _resolve_volumes(view: View, mounts: Iterable[specs_pb2.Mount]) -> None:
         if mount.source.startswith(GROUP) or "{{" in mount.source:
             continue  # which one it is differs between tasks: the scheduler sees to it
         volume = view.named(objects_pb2.Volume, mount.source)
+        if volume is not None and volume.removing:
+            raise invalid(
+                f"{field}.source",
+                f"volume {mount.source!r} is being removed",
+                remedy="use another one, or create it again once it is gone",
+            )
         if volume is not None:
             _check_mount(field, mount, volume)
             mount.volume_id = volume.id

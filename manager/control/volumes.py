@@ -10,14 +10,15 @@ from api import validate
 from api.errors import Code, SwarmError, invalid
 from api.ids import IdSource
 from api.v1 import control_pb2, objects_pb2, specs_pb2
-from api.volumes import term_of
-from manager.control.not_yet import refuse_volume_not_yet
+from api.volumes import driver_of, term_of
 from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
 from manager.state.changes import Batch, batch, copy, create, delete, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
-from manager.state.volumes import in_use, node_name, users_of
+from manager.state.volumes import ended, in_use, node_name, users_of, without
+from manager.volumes.drivers import Drivers
+from manager.volumes.orders import has_to_be_deleted
 
 Volume = objects_pb2.Volume
 
@@ -37,7 +38,7 @@ class Volumes:
         if done is not None:
             return self._answer(done.object_id)
         validate.volume_spec(request.spec)
-        refuse_volume_not_yet(request.spec)
+        self._check_driver(request.spec)
         made = Volume(id=self._ids(), spec=request.spec)
         applied = await propose_one(
             self._proposer, batch(create(made)), request_id=request_id, object_id=made.id
@@ -57,14 +58,17 @@ class Volumes:
         if request.version != volume.meta.version:
             raise stale(f"volume {volume.spec.annotations.name}", volume.meta.version)
         validate.volume_spec(request.spec)
-        refuse_volume_not_yet(request.spec)
         self._check_changeable(volume, request.spec)
         changed = copy(volume)
         changed.spec.CopyFrom(request.spec)
         return await self._write(batch(update(changed)), request_id, volume.id)
 
     async def remove(self, request: control_pb2.RemoveRequest) -> control_pb2.RemoveResponse:
-        """Removes a volume; REFUSED with what uses it."""
+        """Removes a volume; REFUSED with what uses it.
+
+        What a driver has to delete is gone once it has; with `force` nobody waits for that, and
+        what is at the storage stays there.
+        """
         request_id = needed_request_id(request.request_id)
         while True:
             done = self._store.applied_request(request_id)
@@ -77,7 +81,7 @@ class Volumes:
             try:
                 await propose_one(
                     self._proposer,
-                    batch(delete(volume)),
+                    self._removal(volume, at_once=request.force),
                     request_id=request_id,
                     object_id=volume.id,
                 )
@@ -101,17 +105,48 @@ class Volumes:
             if done is not None:
                 return self._answer(done.object_id)
             volume = resolve(self._store, Volume, request.key)
-            changed = copy(volume)
-            kept = [each for each in volume.holders if node_id and each.node_id != node_id]
-            if len(kept) == len(volume.holders):
+            freed = _freed(volume, node_id)
+            if freed is None:
                 raise self._not_held(volume, node_id)
-            del changed.holders[:]
-            changed.holders.extend(kept)
             try:
-                return await self._write(batch(update(changed)), request_id, volume.id)
+                return await self._write(batch(update(freed)), request_id, volume.id)
             except SwarmError as error:
                 if error.code is not Code.CONFLICT:
                     raise
+
+    def _removal(self, volume: Volume, *, at_once: bool) -> Batch:
+        if at_once or not has_to_be_deleted(volume, self._drivers()):
+            return batch(delete(volume))
+        changed = copy(volume)
+        changed.removing = True
+        return batch(update(changed))
+
+    def _drivers(self) -> Drivers:
+        drivers = Drivers()
+        for node in self._store.all(objects_pb2.Node):
+            drivers.put(node.id, node)
+        return drivers
+
+    def _check_driver(self, spec: specs_pb2.VolumeSpec) -> None:
+        """INVALID if it names no secret, or wants of its driver what that is never told."""
+        for index, each in enumerate(spec.secrets):
+            if self._store.named(objects_pb2.Secret, each.secret) is None:
+                raise invalid(
+                    f"secrets[{index}].secret",
+                    f"there is no secret {each.secret!r}",
+                    remedy="create it first: swarmctl secret create",
+                )
+        drivers, name = self._drivers(), driver_of(spec)
+        if not drivers.any_is(name) or drivers.any_creates(name):
+            return  # a driver that no node has yet may be of any kind
+        for field in ("required_bytes", "limit_bytes", "topology_preferred"):
+            if getattr(spec, field):
+                raise invalid(
+                    field,
+                    f"driver {name} is not told of it",
+                    why="its volumes come into being where they are first mounted",
+                    remedy="leave it out, or say it in the driver's own words: --opt",
+                )
 
     async def _write(self, what: Batch, request_id: str, volume_id: str) -> Volume:
         await propose_one(self._proposer, what, request_id=request_id, object_id=volume_id)
@@ -159,6 +194,19 @@ class Volumes:
                 f"volume {volume_id} was removed since this request was carried out",
             )
         return volume
+
+
+def _freed(volume: Volume, node_id: str) -> Volume | None:
+    """The volume without the holds of this node, or of all ("").
+
+    What its driver has yet to close goes on to be closed; asked again, it is given up as it is.
+    """
+    freed: Volume | None = None
+    for each in volume.holders:
+        if not node_id or each.node_id == node_id:
+            now = freed or volume
+            freed = ended(now, each.node_id, each.epoch) or without(now, each.node_id, each.epoch)
+    return freed
 
 
 def _listed(before: specs_pb2.VolumeSpec, after: specs_pb2.VolumeSpec) -> str:

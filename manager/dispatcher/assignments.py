@@ -205,7 +205,9 @@ class Assignments:
 
     def _concerns(self, task: Task) -> bool:
         # A global service's task has its node from birth, but is the node's only once assigned.
-        return task.node_id == self._node_id and task.status.state >= ASSIGNED
+        if task.node_id != self._node_id or task.status.state < ASSIGNED:
+            return False
+        return not task.volumes or self._volumes.are_open(task)
 
     def _incremental(self, changes: Iterable[Change]) -> Iterator[Message]:
         message, size = Message(type=Message.TYPE_INCREMENTAL), 0

@@ -29,6 +29,7 @@ from manager.state.changes import Event
 from manager.state.files import File, find
 from manager.state.proposer import Proposer
 from manager.state.store import Store
+from manager.state.volumes import secrets_of
 from manager.state.watch import Subscription, WatchHub, of
 from manager.waiting import until_due
 
@@ -228,7 +229,7 @@ class Term:
             node_id,
             self._find_file,
             NodeNetworks(self._catalogue),
-            NodeVolumes(node_id, self._find_volume),
+            NodeVolumes(node_id, self._find_volume, lambda volume: secrets_of(self._store, volume)),
             self._monotonic,
             lambda task: with_login(self._store, task),
             lambda: self._routed,
@@ -343,6 +344,14 @@ class Term:
         for node_id in self._volumes.observe(event, version):
             if (feed := self._feed(node_id)) is not None:
                 feed.observe_volume(event.object.id)
+                self._tell_waiting(feed, node_id, event)
+
+    def _tell_waiting(self, feed: Feed, node_id: str, event: Event) -> None:
+        """Tasks that the node was not told of before their volume's storage lets it in."""
+        if isinstance(event.new, Volume) and any(each.opens for each in event.new.holders):
+            for task in self._store.tasks_of_volume(event.new.id):
+                if task.node_id == node_id:
+                    feed.observe(task.id, task)
 
     def _resync(self) -> None:
         self._catalogue.begin()

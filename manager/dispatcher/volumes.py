@@ -4,12 +4,13 @@ A node hears of those that it holds, and of nobody else's. What it is to let go 
 though it may not know of it: so that it says that it lets go, whatever became of the first word.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from api.times import duration
 from api.v1 import dispatcher_pb2, objects_pb2, volume_pb2
-from api.volumes import driver_of, term_of
+from api.volumes import term_of
 from manager.state.volumes import holder_of
+from manager.volumes.known import as_driver_knows
 
 Change = dispatcher_pb2.AssignmentChange
 Holder = objects_pb2.VolumeHolder
@@ -17,18 +18,26 @@ Item = volume_pb2.NodeVolume
 Volume = objects_pb2.Volume
 Find = Callable[[str], Volume | None]
 """Looks a volume up in the store."""
+Secrets = Callable[[Volume], Mapping[str, bytes]]
+"""What a volume's driver is to be given in secret, by its own keys."""
 
 
 def no_volume(_: str) -> Volume | None:
     """Where there are none."""
 
 
+def no_secrets(_: Volume) -> Mapping[str, bytes]:
+    """Where drivers ask for none."""
+    return {}
+
+
 class NodeVolumes:
     """The volumes of one node: each is told whole, or by its epoch alone that it is to let go."""
 
-    def __init__(self, node_id: str, find: Find) -> None:
+    def __init__(self, node_id: str, find: Find, secrets: Secrets = no_secrets) -> None:
         self._node_id = node_id
         self._find = find
+        self._secrets = secrets
         self._told: dict[str, Item | int] = {}
         self._news: dict[str, None] = {}
 
@@ -37,12 +46,25 @@ class NodeVolumes:
         """How many volumes the node may have yet to hear of."""
         return len(self._news)
 
+    def are_open(self, task: objects_pb2.Task) -> bool:
+        """Whether the node may know of the task: no storage has yet to let it in for that."""
+        return not any(map(self._is_opening, task.volumes))
+
+    def _is_opening(self, attachment: objects_pb2.VolumeAttachment) -> bool:
+        volume = self._find(attachment.volume_id)
+        holder = None if volume is None else holder_of(volume, self._node_id)
+        if holder is None or holder.epoch != attachment.epoch:
+            return False
+        return holder.state == Holder.STATE_OPENING
+
     def begin(self, volumes: Iterable[Volume]) -> list[Change]:
         """Starts over: the volumes of the node, which count as told from now on; what it is to let
         go are news.
         """
         self._told.clear()
-        self._news = {volume.id: None for volume in volumes}
+        self._news.clear()
+        for volume in volumes:
+            self.changed(volume.id)
         return self.updates()
 
     def changed(self, volume_id: str) -> None:
@@ -88,24 +110,13 @@ class NodeVolumes:
         holder = None if volume is None else holder_of(volume, self._node_id)
         if volume is None or holder is None:
             return None
-        return told_of(volume, holder) if holder.state == Holder.STATE_HELD else holder.epoch
-
-
-def told_of(volume: Volume, holder: Holder) -> Item:
-    """The volume as its holder has to know it."""
-    spec, made = volume.spec, volume.made
-    return Item(
-        id=volume.id,
-        name=spec.annotations.name,
-        driver=driver_of(spec),
-        driver_options=spec.driver_options,
-        access=spec.access,
-        handle=made.handle,
-        context=made.context,
-        publish_context=holder.publish_context,
-        secrets=spec.secrets,
-        block=spec.block,
-        read_only=holder.read_only,
-        epoch=holder.epoch,
-        term=duration(term_of(spec)),
-    )
+        if holder.state == Holder.STATE_RELEASING:
+            return holder.epoch
+        if holder.state != Holder.STATE_HELD:
+            return None
+        item = as_driver_knows(volume, self._secrets(volume))
+        item.publish_context.update(holder.publish_context)
+        item.read_only = holder.read_only
+        item.epoch = holder.epoch
+        item.term.CopyFrom(duration(term_of(volume.spec)))
+        return item

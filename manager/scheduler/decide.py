@@ -73,6 +73,8 @@ class SchedulerLoop:
                 self._note_change([obj.id])
         elif isinstance(obj, objects_pb2.Task):
             self._see(obj.id, obj if event.new is not None else None)
+            for volume in self._volumes.freed_by(obj):
+                self._retry_wanting(volume)
         elif isinstance(obj, objects_pb2.Volume):
             self._see_volume(obj, is_gone=event.new is None)
         stuck_matter = bool(self._waiting.stuck) and self._reasons.are_outdated
@@ -81,7 +83,7 @@ class SchedulerLoop:
     def decide(self, view: View, now: float) -> Decision:
         """Assignments for the oldest waiting tasks; and once all were tried, reasons."""
         step = Step(view, now)
-        self._volumes.begin_decision()
+        self._volumes.begin_decision(view)
         self._read(step)
         if not self._is_read:
             return Decision(more=True)
@@ -133,6 +135,9 @@ class SchedulerLoop:
 
     def _see_volume(self, volume: objects_pb2.Volume, *, is_gone: bool) -> None:
         self._volumes.put(volume.id, None if is_gone else volume)
+        self._retry_wanting(volume)
+
+    def _retry_wanting(self, volume: objects_pb2.Volume) -> None:
         self._candidates.forget_wanting()
         for needs in [each for each in self._waiting.stuck if each.wants]:
             if self._volumes.concern(needs.wants, volume):

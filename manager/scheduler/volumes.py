@@ -2,7 +2,7 @@
 one changes. Kept by events; what is given in one decision counts in it from then on. Pure.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
@@ -12,7 +12,14 @@ from api.volumes import LOCAL, availability_word, driver_of
 from manager.placement.volumes import Want
 from manager.state.changes import copy
 from manager.state.store import View
-from manager.state.volumes import holder_of, may_touch
+from manager.state.volumes import (
+    clash,
+    holder_of,
+    is_given,
+    may_touch,
+    needs_its_volumes,
+    users_that_only_read,
+)
 
 Holder = objects_pb2.VolumeHolder
 Node = objects_pb2.Node
@@ -28,6 +35,8 @@ class Bar(Enum):
     PENDING = "it cannot be used yet"
     UNAVAILABLE = "it takes no more tasks"
     WRITES = "it is only read"
+    SHARED = "a task that is there does not share it"
+    CLOSED = "the storage has shut the node out"
     HELD = "another node holds it"
     HOME = "its data is elsewhere"
     DRIVER = "the node lacks its driver"
@@ -51,20 +60,23 @@ class Given(NamedTuple):
 
 
 class Volumes:
-    """All volumes of the swarm. `begin_decision` before the first `give` of each decision."""
+    """All volumes of the swarm. `begin_decision` before the first question of each decision."""
 
-    def __init__(self) -> None:
+    def __init__(self, view: View | None = None) -> None:
+        """`view`: what is asked who uses a volume, until the first decision."""
+        self._view = view
         self._volumes: dict[str, Volume] = {}
         self._names: dict[str, str] = {}
         self._groups: dict[str, dict[str, None]] = {}
         self._given: dict[str, Volume] = {}
-        self._users: Counter[str] = Counter()  # tasks that got it in this decision
+        # Of tasks that got it in this decision, whether they only read.
+        self._users: defaultdict[str, list[bool]] = defaultdict(list)
         self._hosts: dict[str, str] = {}
 
     @classmethod
     def of(cls, view: View) -> "Volumes":
         """Those of this state."""
-        made = cls()
+        made = cls(view)
         for volume in view.all(Volume):
             made.put(volume.id, volume)
         return made
@@ -85,10 +97,19 @@ class Volumes:
         """What people call the node."""
         self._hosts[node_id] = hostname
 
-    def begin_decision(self) -> None:
+    def begin_decision(self, view: View) -> None:
         """What the last decision gave is in the state by now, or never will be."""
+        self._view = view
         self._given.clear()
         self._users.clear()
+
+    def freed_by(self, task: Task) -> Iterator[Volume]:
+        """The volumes that somebody else may have, now that the task has ended."""
+        if task.volumes and not needs_its_volumes(task):
+            for volume_id in dict.fromkeys(each.volume_id for each in task.volumes):
+                volume = self._volumes.get(volume_id)
+                if volume is not None and volume.spec.sharing != Spec.SHARING_ALL:
+                    yield volume
 
     def concern(self, wants: Iterable[Want], volume: Volume) -> bool:
         """Whether a change of the volume may matter to who wants this."""
@@ -131,6 +152,8 @@ class Volumes:
     def hindrance(self, volume: Volume, want: Want, node: Node) -> Hindrance | None:
         """Why a task that wants it cannot have this volume on the node, or None."""
         spec, name = volume.spec, volume.spec.annotations.name
+        if volume.removing:
+            return Hindrance(Bar.UNAVAILABLE, f"volume {name} is being removed", volume)
         if volume.pending:
             return Hindrance(Bar.PENDING, f"volume {name} cannot be used: {volume.pending}", volume)
         if spec.availability != Spec.AVAILABILITY_ACTIVE:
@@ -139,7 +162,11 @@ class Volumes:
         if spec.access == Spec.ACCESS_MANY_READERS and not want.read_only:
             text = f"volume {name} is for readers, and the mount is not readonly"
             return Hindrance(Bar.WRITES, text, volume)
-        return self._elsewhere(volume, node) or _out_of_reach(volume, node)
+        return (
+            self._elsewhere(volume, node)
+            or _out_of_reach(volume, node)
+            or self._not_shared(volume, want)
+        )
 
     def give(self, task: Task, wants: Iterable[Want], node: Node, view: View) -> Given | None:
         """What the task gets on a node that passes. None: another node or way of use was given one
@@ -153,17 +180,20 @@ class Volumes:
                 continue
             now = changed.get(volume.id, volume)
             held = holder_of(now, node.id)
-            fits = held is not None and held.state == Holder.STATE_HELD
-            if held is None or not fits or (held.read_only and not want.read_only):
+            if held is None or not is_given(held) or (held.read_only and not want.read_only):
                 if volume.id in self._given:
                     return None
                 now = changed[volume.id] = _taken(now, want, node)
             epoch = next(each.epoch for each in now.holders if each.node_id == node.id)
             attachments.append(
-                objects_pb2.VolumeAttachment(volume_id=now.id, source=want.source, epoch=epoch)
+                objects_pb2.VolumeAttachment(
+                    volume_id=now.id, source=want.source, epoch=epoch, read_only=want.read_only
+                )
             )
         self._given.update(changed)
-        self._users.update(each.volume_id for each in attachments)
+        for volume_id in dict.fromkeys(each.volume_id for each in attachments):
+            only_reads = all(a.read_only for a in attachments if a.volume_id == volume_id)
+            self._users[volume_id].append(only_reads)
         return Given(attachments, list(changed.values()))
 
     def _meant(self, want: Want) -> Iterator[Volume]:
@@ -201,7 +231,7 @@ class Volumes:
         }
 
         def rank(volume: Volume) -> tuple[bool, bool, int, str]:
-            users = len(view.tasks_of_volume(volume.id)) + self._users[volume.id]
+            users = len(view.tasks_of_volume(volume.id)) + len(self._users[volume.id])
             name = volume.spec.annotations.name
             return volume.id in taken, volume.id not in before, users, name
 
@@ -219,7 +249,30 @@ class Volumes:
         if volume.home and volume.home != node.id:
             text = f"the data of volume {name} is on {self._called(volume.home)}"
             return Hindrance(Bar.HOME, text, volume, volume.home)
-        return None
+        return self._shut_out(volume, node)
+
+    def _shut_out(self, volume: Volume, node: Node) -> Hindrance | None:
+        """What the node had before has to be over: it may have something of it in memory."""
+        held = holder_of(volume, node.id)
+        if held is None or may_touch(held):
+            return None
+        where = f"volume {volume.spec.annotations.name} to {self._called(node.id)}"
+        if held.state == Holder.STATE_FENCED:
+            text = f"the storage closed {where}, whose former lease is not over"
+        else:
+            text = f"the storage has yet to close {where}"
+            text += f": {held.order_error}" if held.order_error else ""
+        return Hindrance(Bar.CLOSED, text, volume)
+
+    def _not_shared(self, volume: Volume, want: Want) -> Hindrance | None:
+        if volume.spec.sharing == Spec.SHARING_ALL or self._view is None:
+            return None
+        others = [*users_that_only_read(self._view, volume), *self._users[volume.id]]
+        why = clash(volume, want.read_only, others)
+        if not why:
+            return None
+        text = f"volume {volume.spec.annotations.name} is not shared so: {why}"
+        return Hindrance(Bar.SHARED, text, volume)
 
     def _called(self, node_id: str) -> str:
         return self._hosts.get(node_id, "") or node_id
@@ -237,30 +290,43 @@ def _taken(volume: Volume, want: Want, node: Node) -> Volume:
     """The volume with a hold of the node: its own of before, or a new one under the next epoch."""
     changed = copy(volume)
     held = holder_of(changed, node.id)
-    if held is not None and held.state == Holder.STATE_HELD:
+    if held is not None and is_given(held):
         held.read_only = want.read_only
         return changed
     if held is not None:
         changed.holders.remove(held)
+    driver = _driver_there(volume, node) or objects_pb2.VolumeDriver()
+    # A storage that lets nodes in one by one lets them in for good, whoever comes to write there.
+    only_reads = want.read_only and not driver.opens
     changed.epoch += 1
-    changed.holders.add(node_id=node.id, epoch=changed.epoch, read_only=want.read_only)
-    if not changed.home and _is_local(volume, node):
+    changed.holders.add(
+        node_id=node.id,
+        epoch=changed.epoch,
+        state=Holder.STATE_OPENING if driver.opens else Holder.STATE_HELD,
+        read_only=only_reads or volume.spec.access == Spec.ACCESS_MANY_READERS,
+        host_id=driver.node_id or node.id,
+        opens=driver.opens,
+        fenceable=driver.fences and not driver.opens,
+    )
+    if not changed.home and (driver.local or driver_of(volume.spec) == LOCAL):
         changed.home = node.id
     return changed
 
 
-def _is_local(volume: Volume, node: Node) -> bool:
-    driver = driver_of(volume.spec)
-    return driver == LOCAL or any(
-        each.name == driver and each.local for each in node.description.volume_drivers
-    )
+def _driver_there(volume: Volume, node: Node) -> objects_pb2.VolumeDriver | None:
+    wanted = driver_of(volume.spec)
+    return next((each for each in node.description.volume_drivers if each.name == wanted), None)
 
 
 def _out_of_reach(volume: Volume, node: Node) -> Hindrance | None:
-    name, wanted = volume.spec.annotations.name, driver_of(volume.spec)
-    driver = next((d for d in node.description.volume_drivers if d.name == wanted), None)
+    name = volume.spec.annotations.name
+    driver = _driver_there(volume, node)
     if driver is None:
-        return Hindrance(Bar.DRIVER, f"no driver {wanted} for volume {name}", volume)
+        text = f"no driver {driver_of(volume.spec)} for volume {name}"
+        return Hindrance(Bar.DRIVER, text, volume)
+    if driver.creates and not volume.HasField("made"):
+        text = f"volume {name} cannot be used: its driver has not made it yet"
+        return Hindrance(Bar.PENDING, text, volume)
     reach = volume.made.topology or volume.spec.topology_required
     if reach and not any(_within(each.segments, driver.segments) for each in reach):
         return Hindrance(Bar.TOPOLOGY, f"volume {name} is out of reach", volume)

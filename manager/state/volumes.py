@@ -51,8 +51,44 @@ def holder_of(volume: Volume, node_id: str) -> Holder | None:
 
 
 def may_touch(holder: Holder) -> bool:
-    """Whether the node may still use the volume, as far as anybody else can know."""
-    return holder.state != Holder.STATE_FENCED
+    """Whether the node may use the volume, now or as soon as its storage lets it in, as far as
+    anybody else can know.
+    """
+    return holder.state not in (Holder.STATE_FENCED, Holder.STATE_CLOSING)
+
+
+def is_given(holder: Holder) -> bool:
+    """Whether tasks of the node may come to use the volume by this hold."""
+    return holder.state in (Holder.STATE_HELD, Holder.STATE_OPENING)
+
+
+def ended(volume: Volume, node_id: str, epoch: int) -> Volume | None:
+    """A copy that nothing of this node touches any more; None if that is known, under this epoch.
+
+    Where the storage has let the node in, the hold goes on until it has shut it out.
+    """
+    held = holder_of(volume, node_id)
+    if held is None or held.epoch != epoch or held.state == Holder.STATE_CLOSING:
+        return None
+    if not held.opens or held.state == Holder.STATE_FENCED:
+        return without(volume, node_id, epoch)
+    changed = Volume()
+    changed.CopyFrom(volume)
+    turn(changed, node_id, Holder.STATE_CLOSING)
+    return changed
+
+
+def turn(volume: Volume, node_id: str, state: Holder.State.ValueType) -> None:
+    """Gives the node's hold of a volume, which is a copy, another state.
+
+    That an order to let the node in was answered is never known once its hold has gone on.
+    """
+    for each in volume.holders:
+        if each.node_id == node_id:
+            if each.state == Holder.STATE_OPENING and node_id not in volume.unfenceable:
+                volume.unfenceable.append(node_id)
+            each.state = state
+            each.order_error = ""
 
 
 def without(volume: Volume, node_id: str, epoch: int) -> Volume | None:
@@ -65,6 +101,36 @@ def without(volume: Volume, node_id: str, epoch: int) -> Volume | None:
     del changed.holders[:]
     changed.holders.extend(kept)
     return changed
+
+
+def secrets_of(view: "View", volume: Volume) -> dict[str, bytes]:
+    """What its driver is to be given in secret, by its own keys; what is not there is left out."""
+    found = {}
+    for each in volume.spec.secrets:
+        secret = view.named(objects_pb2.Secret, each.secret)
+        if secret is not None:
+            found[each.key] = secret.spec.data
+    return found
+
+
+def clash(volume: Volume, read_only: bool, others: Iterable[bool]) -> str:
+    """Why one more task may not use it beside others; empty: it may. `others`: which only read."""
+    sharing = volume.spec.sharing
+    if sharing == Spec.SHARING_READONLY and not read_only:
+        return "it is shared by tasks that only read"
+    present = list(others)
+    if sharing == Spec.SHARING_NONE and present:
+        return "it is for one task, and another has it"
+    if sharing == Spec.SHARING_ONEWRITER and not read_only and not all(present):
+        return "it is for one task that writes, and another does"
+    return ""
+
+
+def users_that_only_read(view: "View", volume: Volume, but: str = "") -> Iterator[bool]:
+    """For each task that may use the volume now, but this one, whether it only reads."""
+    for task in view.tasks_of_volume(volume.id):
+        if task.id != but and needs_its_volumes(task):
+            yield all(v.read_only for v in task.volumes if v.volume_id == volume.id)
 
 
 def needs_its_volumes(task: Task) -> bool:
@@ -157,8 +223,8 @@ def _refuse_volume(view: "View", volume: Volume) -> SwarmError | None:
 def _refuse_taking_back(view: "View", before: Volume, volume: Volume) -> SwarmError | None:
     for each in volume.holders:
         held = holder_of(before, each.node_id)
-        is_taken_back = each.state == Holder.STATE_RELEASING and held is not None
-        if is_taken_back and held is not None and held.state == Holder.STATE_HELD:
+        is_taken_back = each.state == Holder.STATE_RELEASING
+        if is_taken_back and held is not None and is_given(held):
             for task in needing(view, volume.id, each.node_id, each.epoch):
                 name = volume.spec.annotations.name
                 return _conflict(name, "it is needed", f"by task {states.task_name(task)}")
@@ -173,11 +239,18 @@ def _refuse_task(view: "View", task: Task, among: Batch) -> SwarmError | None:
     for each in task.volumes:
         volume = given.get(each.volume_id) or view.get(Volume, each.volume_id)
         holder = holder_of(volume, task.node_id) if isinstance(volume, Volume) else None
-        if holder is None or (holder.epoch, holder.state) != (each.epoch, Holder.STATE_HELD):
+        if not isinstance(volume, Volume) or holder is None or not _fits(holder, each):
             return _conflict(
                 each.source, "its node does not hold it", "it was taken back meanwhile"
             )
+        why = clash(volume, each.read_only, users_that_only_read(view, volume, task.id))
+        if why:
+            return _conflict(volume.spec.annotations.name, "a task cannot use it now", why)
     return None
+
+
+def _fits(holder: Holder, attachment: objects_pb2.VolumeAttachment) -> bool:
+    return holder.epoch == attachment.epoch and is_given(holder)
 
 
 def _refuse_service(view: "View", service: Service) -> SwarmError | None:
@@ -193,7 +266,8 @@ def _refuse_service(view: "View", service: Service) -> SwarmError | None:
 
 def _missing(view: "View", wanted: Iterable[str]) -> SwarmError | None:
     for volume_id in sorted(wanted):
-        if view.get(Volume, volume_id) is None:
+        volume = view.get(Volume, volume_id)
+        if volume is None or volume.removing:
             return SwarmError(
                 Code.CONFLICT,
                 f"volume {volume_id} was removed meanwhile",

@@ -9,13 +9,13 @@ lapsed here is never renewed again; nor is anything else of its node until that 
 Times are monotonic seconds of this manager. Proposes nothing: see lapses.py.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from api.v1 import objects_pb2
 from api.volumes import BEATS, margin_of, term_of
-from manager.state.volumes import may_touch
 
+Holder = objects_pb2.VolumeHolder
 Volume = objects_pb2.Volume
 
 
@@ -37,12 +37,14 @@ class Leases:
         self._ended: dict[Hold, None] = {}
         self._given_back: dict[Hold, None] = {}
         self._must_know: dict[str, int] = {}
+        self._fenced: dict[Hold, float] = {}  # nothing renews these: when they began to end
 
     def begin(self, volumes: Iterable[Volume], now: float) -> None:
         """A new leader: what was renewed before it led was renewed before `now`."""
         for held in (self._of_node, self._since, self._renewed, self._ended, self._given_back):
             held.clear()
         self._must_know.clear()
+        self._fenced.clear()
         for volume in volumes:
             self.observe(None, volume, 0, now)
 
@@ -56,6 +58,10 @@ class Leases:
             if hold not in self._since:
                 self._since[hold] = now
             self._of_node.setdefault(hold.node_id, {})[hold] = term
+        for hold in _fenced(new):
+            if hold not in self._fenced:
+                self._fenced[hold] = self._began_at(hold)
+                self._lost(hold, version)
 
     def resync(self, volumes: Iterable[Volume], version: int, now: float) -> None:
         """As `observe` of everything, after events were lost."""
@@ -83,7 +89,7 @@ class Leases:
         """
         if not confirmed or confirmed < self._must_know.get(node_id, 0):
             return False
-        if any(hold.node_id == node_id for hold in self._ended):
+        if any(hold.node_id == node_id for hold in self._ended if hold not in self._fenced):
             return False
         self._renewed[node_id] = max(came_at, self._renewed.get(node_id, came_at))
         return True
@@ -106,30 +112,46 @@ class Leases:
 
     def _lapses_at(self, hold: Hold) -> float:
         term = self._of_node[hold.node_id][hold]
+        return self._began_at(hold) + term + margin_of(term)
+
+    def _began_at(self, hold: Hold) -> float:
+        """From when its term counts."""
+        if hold in self._fenced:
+            return self._fenced[hold]
         since = self._since[hold]
-        return max(since, self._renewed.get(hold.node_id, since)) + term + margin_of(term)
+        return max(since, self._renewed.get(hold.node_id, since))
 
     def _drop(self, hold: Hold, version: int) -> None:
         self._since.pop(hold, None)
         self._ended.pop(hold, None)
-        if hold in self._given_back:
-            del self._given_back[hold]
-        else:
-            # It may believe in this hold still: what it hears of renewals it takes for all.
-            self._must_know[hold.node_id] = version
+        if self._fenced.pop(hold, None) is None:
+            self._lost(hold, version)
+        self._given_back.pop(hold, None)
         mine = self._of_node.get(hold.node_id, {})
         mine.pop(hold, None)
         if not mine:
             self._of_node.pop(hold.node_id, None)
 
+    def _lost(self, hold: Hold, version: int) -> None:
+        if hold not in self._given_back:
+            # It may believe in this hold still: what it hears of renewals it takes for all.
+            self._must_know[hold.node_id] = version
+
 
 def _holds(volume: Volume | None) -> Mapping[Hold, float]:
-    """Every hold that is to end some time, with the term of its lease."""
+    """Every hold that is to end by its lease, if by nothing else, with the term of that."""
     if volume is None:
         return {}
     term = term_of(volume.spec)
     return {
         Hold(volume.id, each.node_id, each.epoch): term
         for each in volume.holders
-        if may_touch(each)
+        if each.state != Holder.STATE_CLOSING
     }
+
+
+def _fenced(volume: Volume | None) -> Iterator[Hold]:
+    if volume is not None:
+        for each in volume.holders:
+            if each.state == Holder.STATE_FENCED:
+                yield Hold(volume.id, each.node_id, each.epoch)

@@ -13,7 +13,7 @@ from manager.decision import Decision
 from manager.placement.eviction import evicted
 from manager.state.changes import Batch, Event, batch, copy, update
 from manager.state.store import View
-from manager.state.volumes import holder_of, needing, volumes_of_task
+from manager.state.volumes import holder_of, is_given, may_touch, needing, turn, volumes_of_task
 
 MAX_LOOKED_AT = 500
 """Volumes and their tasks looked at per decision, so that a step stays under 20 ms."""
@@ -87,20 +87,24 @@ def _stranded(volume: Volume | None, tasks: list[Task]) -> Iterator[tuple[Task, 
             yield task, f"volume {name} is drained"
             continue
         holder = holder_of(volume, task.node_id)
-        if holder is None or any(each.epoch != holder.epoch for each in mine):
+        if not _holds_for(holder, mine):
             yield task, f"assigned node no longer holds volume {name}"
+
+
+def _holds_for(holder: Holder | None, attachments: list[objects_pb2.VolumeAttachment]) -> bool:
+    if holder is None or not may_touch(holder):
+        return False
+    return all(each.epoch == holder.epoch for each in attachments)
 
 
 def _taken_back(view: View, volume: Volume) -> Iterator[Batch]:
     idle = [
         each.node_id
         for each in volume.holders
-        if each.state == Holder.STATE_HELD
-        and next(needing(view, volume.id, each.node_id, each.epoch), None) is None
+        if is_given(each) and next(needing(view, volume.id, each.node_id, each.epoch), None) is None
     ]
     if idle:
         changed = copy(volume)
-        for each in changed.holders:
-            if each.node_id in idle:
-                each.state = Holder.STATE_RELEASING
+        for node_id in idle:
+            turn(changed, node_id, Holder.STATE_RELEASING)
         yield batch(update(changed))

@@ -10,7 +10,7 @@ from api.errors import invalid
 from api.v1 import objects_pb2, volume_pb2
 from manager.state.changes import Batch, batch, update
 from manager.state.store import View
-from manager.state.volumes import without
+from manager.state.volumes import ended
 from manager.volumes.leases import Hold
 
 MAX_WORDS = 10_000
@@ -63,6 +63,6 @@ class Words:
         """The volumes without these holds."""
         for hold in taken:
             volume = view.get(objects_pb2.Volume, hold.volume_id)
-            changed = None if volume is None else without(volume, hold.node_id, hold.epoch)
+            changed = None if volume is None else ended(volume, hold.node_id, hold.epoch)
             if changed is not None:
                 yield batch(update(changed))

@@ -43,6 +43,7 @@ class Access(Enum):
 class Capabilities:
     """What a driver can do.
 
+    `creates`, `opens`: see `controller`; `deletes`: volumes have to be removed in so many words.
     `fences`: `fence` shuts a host out of the storage. `ends_with_process`: a mount of it is served
     by a process that it had started with `Keeper.serve`, and is dead once that process is.
     `segments` and `host_id`: where this host is in the driver's topology, and what it is called
@@ -50,6 +51,9 @@ class Capabilities:
     """
 
     scope: Scope
+    creates: bool = False
+    deletes: bool = False
+    opens: bool = False
     fences: bool = False
     ends_with_process: bool = False
     segments: Mapping[str, str] = field(default_factory=dict)

@@ -108,6 +108,7 @@ class VolumeHost:
             if held.link is not None:
                 held.link.close()
         await self._guardians.close()
+        await self._drivers.close()
         if self._records is not None:
             self._records.close()
 
@@ -197,6 +198,14 @@ class VolumeHost:
     def is_built_in(self, driver: str) -> bool:
         """Whether it is one of ours."""
         return self._drivers.is_built_in(driver)
+
+    def built_in(self) -> list[str]:
+        """The names of the drivers that are ours."""
+        return self._drivers.built_in()
+
+    async def driver(self, name: str) -> VolumeDriver:
+        """A driver of this host; NOT_FOUND."""
+        return await self._drivers.get(name)
 
     async def released(self, key: str) -> None:
         """Returns once nothing here touches it any more; its containers have to end for that."""

@@ -23,3 +23,8 @@ class Want:
     driver: str
     volume: Volume
     lease: Lease | None = None
+
+
+def own_key(name: str) -> str:
+    """The key of a volume that is the host's own."""
+    return f"own/{name}"

@@ -32,7 +32,10 @@ Volume = objects_pb2.Volume
 
 SKEW = 0.04
 """By how much the pace of a clock may differ: that of two of them by less than the margin."""
-PERIOD = 2.0
+PERIODS = (0.5, 1.0, 2.0)
+"""Seconds between the heartbeats of a node; of each run another."""
+SILENCE = 7.0
+"""Seconds without a heartbeat after which a node is declared down."""
 RPC_TIMEOUT = 5.0
 BELIEF = 30.0
 """Seconds for which a former leader may believe that it leads."""
@@ -49,7 +52,7 @@ class Clock:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._pace = 1 + world.random.uniform(-SKEW, SKEW)
+        self._pace = 1 + SKEW * world.random.choice((-1.0, 1.0, world.random.uniform(-1, 1)))
         self._begin = world.random.uniform(0, 1e5)
 
     def __call__(self) -> float:
@@ -73,6 +76,9 @@ class Manager:
         self.words = Words()
         self.feeds: dict[str, tuple[Agent, Assignments]] = {}
         self.applied: dict[str, int] = {}
+        self.heard: dict[str, float] = {}
+        self.sessions: dict[str, int] = {}
+        self._worked_at = 0
 
     def lead(self) -> None:
         """A term begins."""
@@ -80,6 +86,8 @@ class Manager:
         self.believes = True
         self.feeds.clear()
         self.applied.clear()
+        self.heard = dict.fromkeys((agent.name for agent in self.world.agents), self.clock())
+        self._worked_at = 0
         self.leases.begin(self.store.all(Volume), self.clock())
 
     def catch_up(self) -> None:
@@ -112,6 +120,13 @@ class Manager:
         if (due := self.lapses.due(self.clock())) is not None and due <= self.clock():
             self.propose(self.lapses.batches(self.store, self.lapses.take(self.clock())))
         self.propose(self.words.batches(self.store, self.words.take(self.clock())))
+        for name, heard in self.heard.items():
+            if heard + SILENCE <= self.clock():
+                self.feeds.pop(name, None)  # its session is over
+                self._note(name, types_pb2.NODE_STATE_DOWN)
+        if self._worked_at == self.store.version:
+            return
+        self._worked_at = self.store.version
         for loop in (VolumesLoop(), SchedulerLoop()):
             loop.reset(self.store)
             more = True
@@ -120,28 +135,45 @@ class Manager:
                 self.propose(decision.batches)
                 more = decision.more and not decision.batches
 
+    def _note(self, name: str, state: types_pb2.NodeState.ValueType) -> None:
+        found = self.store.get(objects_pb2.Node, name)
+        if found is not None and found.status.state != state:
+            changed = copy(found)
+            changed.status.state = state
+            self.propose([batch(update(changed))])
+
     # What agents call.
 
     def register(self, agent: "Agent") -> None:
         """As the dispatcher: a session begins with a read index, and the complete set."""
         if self is self.world.leader:
+            self.heard[agent.name] = self.clock()
+            self._note(agent.name, types_pb2.NODE_STATE_READY)
             volumes = NodeVolumes(agent.name, lambda found: self.store.get(Volume, found))
             feed = Assignments(agent.name, lambda _: None, no_networks(), volumes=volumes)
             self.feeds[agent.name] = agent, feed
             self.applied[agent.name] = 0
+            self.sessions[agent.name] = self.world.next_session()
             held = self.store.volumes_of_node(agent.name)
-            agent.begin(self, feed.complete([], self.store.version, volumes=held))
+            messages = feed.complete([], self.store.version, volumes=held)
+            agent.begin(self, self.sessions[agent.name], messages)
 
-    def heartbeat(self, agent: "Agent", applied: int, answer: Callable[[bool], None]) -> None:
+    def is_session(self, agent: "Agent", session: int) -> bool:
+        """Whether it is the agent's present one."""
+        return agent.name in self.feeds and self.sessions[agent.name] == session
+
+    def heartbeat(
+        self, agent: "Agent", session: int, applied: int, answer: Callable[[bool], None]
+    ) -> None:
         """It came; the answer takes a read index."""
-        if not self.believes or agent.name not in self.feeds:
+        if not self.believes or not self.is_session(agent, session):
             self.world.later(0.0, agent.leave, self)
             return
-        came_at = self.clock()
+        came_at = self.heard[agent.name] = self.clock()
         self.applied[agent.name] = max(applied, self.applied[agent.name])
 
         def confirmed() -> None:
-            if self.confirms() and agent.name in self.feeds:
+            if self.confirms() and self.is_session(agent, session):
                 feed = self.feeds[agent.name][1]
                 version = feed.confirmed(self.applied[agent.name], self.store.version)
                 answer(self.leases.renew(agent.name, came_at, version))
@@ -176,15 +208,16 @@ class Agent:
         self._lost: dict[int, float] = {}  # that nothing renews any more
         self._gone: dict[Hold, None] = {}
         self._applied = 0
+        self._session = 0
         self._deaf_until = 0.0
 
     def writes(self) -> bool:
         """Whether anything here may write, as its clock says."""
         return any(until > self.clock() for until in self.leases.values())
 
-    def begin(self, manager: Manager, messages: list[Message]) -> None:
+    def begin(self, manager: Manager, session: int, messages: list[Message]) -> None:
         """A session."""
-        self.manager, self._applied = manager, 0
+        self.manager, self._applied, self._session = manager, 0, session
         self.send(manager, messages)
 
     def leave(self, manager: Manager) -> None:
@@ -236,7 +269,7 @@ class Agent:
 
     def beat(self) -> None:
         """Once in a while, unless it is paused."""
-        self.world.later(self.world.random.uniform(0.9, 1.1) * PERIOD, self.beat)
+        self.world.later(self.world.random.uniform(0.9, 1.1) * self.world.period, self.beat)
         if self.paused:
             return
         manager = self.manager
@@ -247,7 +280,7 @@ class Agent:
                 chosen = self.world.random.choice(found)
                 self.world.pass_(self, lambda: chosen.register(self))
             return
-        sent, applied = self.clock(), self._applied
+        sent, applied, session = self.clock(), self._applied, self._session
 
         def answered(renewed: bool) -> None:
             def arrives() -> None:
@@ -256,10 +289,10 @@ class Agent:
 
             self.world.pass_(self, arrives)
 
-        self.world.pass_(self, lambda: manager.heartbeat(self, applied, answered))
+        self.world.pass_(self, lambda: manager.heartbeat(self, session, applied, answered))
         if self._gone:
             said = list(self._gone)
-            late = self.world.random.choice((0.0, 0.0, 0.0, 12.0))
+            late = self.world.random.choice((0.0, 0.0, 4.0, 12.0))
             hear = lambda: manager.hear(self, said, lambda: self._said(said))  # noqa: E731
             self.world.later(late, self.world.pass_, self, hear)
 
@@ -301,9 +334,11 @@ class World:
         self._holders: set[str] = set()
         self._heap: list[tuple[float, int, Callable[..., object], tuple[object, ...]]] = []
         self._asked = 0
-        self._tasks = 0
-        self.managers = [Manager(self) for _ in range(3)]
+        self._tasks = self._sessions = 0
+        self.period = self.random.choice(PERIODS)
+        self.term = self.random.choice((5, 10, 20, 60))
         self.agents = [Agent(self, f"n{number}") for number in range(1, 4)]
+        self.managers = [Manager(self) for _ in range(3)]
         self.leader = self.managers[0]
         self.leader.lead()
         self.leader.propose([batch(create(each)) for each in self._objects()])
@@ -316,13 +351,13 @@ class World:
         volume = Volume(id=VOLUME)
         volume.spec.annotations.name = VOLUME
         volume.spec.driver = "shared"
-        volume.spec.lease_term.seconds = self.random.choice((5, 10, 20, 60))
+        volume.spec.lease_term.seconds = self.term
         yield volume
 
     def run(self) -> None:
         """Faults, then calm: in the end somebody has the volume, and may write."""
         for agent in self.agents:
-            self.later(self.random.uniform(0, PERIOD), agent.beat)
+            self.later(self.random.uniform(0, self.period), agent.beat)
         self.later(0.1, self._duties)
         self.later(1.0, self._user)
         self.later(3.0, self._fault)
@@ -348,7 +383,7 @@ class World:
 
     def delay(self) -> float:
         """Seconds that a message takes."""
-        return self.random.uniform(0.0, 2.0 if self.random.random() < 0.1 else 0.05)
+        return self.random.uniform(0.0, 4.0 if self.random.random() < 0.15 else 0.05)
 
     def pass_(self, agent: Agent, action: Callable[[], object]) -> None:
         """A message from or to the agent: late, or lost where it is cut off or paused."""
@@ -361,6 +396,11 @@ class World:
                     action()
 
         self.later(self.delay(), arrive)
+
+    def next_session(self) -> int:
+        """A number that no session had."""
+        self._sessions += 1
+        return self._sessions
 
     def check(self) -> None:
         """The promise."""
@@ -380,7 +420,7 @@ class World:
 
     def _user(self) -> None:
         """One task is wanted; now and then it is to end, or nodes take none."""
-        self.later(self.random.uniform(0.5, 4.0), self._user)
+        self.later(self.random.uniform(0.1, 0.4), self._user)
         store = self.leader.store
         live = [each for each in store.all(Task) if states.is_live(each)]
         if not live:
@@ -390,7 +430,7 @@ class World:
             mount.volume_id, mount.target = VOLUME, "/data"
             fresh = task(f"t{self._tasks}", state=states.PENDING, spec=spec)
             self.leader.propose([batch(create(fresh))])
-        elif self._stormy and self.random.random() < 0.1:
+        elif self._stormy and self.random.random() < 0.01:
             for each in live:
                 ended = copy(each)
                 ended.status.state, ended.desired_state = states.SHUTDOWN, states.SHUTDOWN
@@ -398,7 +438,7 @@ class World:
         for found in list(store.all(objects_pb2.Node)):
             wish: types_pb2.NodeAvailability.ValueType
             wish = self.random.choice((ACTIVE, ACTIVE, PAUSE)) if self._stormy else ACTIVE
-            if self.random.random() < 0.3 and found.spec.availability != wish:
+            if self.random.random() < 0.03 and found.spec.availability != wish:
                 changed = copy(found)
                 changed.spec.availability = wish
                 self.leader.propose([batch(update(changed))])
@@ -422,7 +462,8 @@ class World:
         else:
             flag = "cut" if fault == "cut" else "paused"
             setattr(agent, flag, True)
-            self.later(self.random.choice((3.0, 12.0, 40.0, 90.0)), setattr, agent, flag, False)
+            long = self.term * self.random.uniform(1.0, 1.6)
+            self.later(self.random.choice((3.0, 12.0, long, long)), setattr, agent, flag, False)
 
     def change_leader(self) -> None:
         """Another one leads; the former hears of it sooner or later."""

@@ -29,6 +29,11 @@ def without_a_read_index() -> AbstractContextManager[object]:
     return swap(Manager, "confirms", lambda self: self.believes)
 
 
+def a_heartbeat_of_a_former_session_counts() -> AbstractContextManager[object]:
+    """What the agent had carried out then is taken for what it has carried out now."""
+    return swap(Manager, "is_session", lambda self, agent, session: agent.name in self.feeds)
+
+
 def without_a_margin() -> AbstractContextManager[object]:
     """A volume is given on as soon as its term is over."""
     return swap(counting, "margin_of", lambda term: 0.0)
@@ -88,6 +93,7 @@ def two_nodes_are_not_refused() -> AbstractContextManager[object]:
     "plant",
     [
         without_a_read_index,
+        a_heartbeat_of_a_former_session_counts,
         without_a_margin,
         counting_from_receipt,
         a_new_leader_does_not_wait,

@@ -19,8 +19,9 @@ from api.v1 import (
     objects_pb2,
     types_pb2,
     volume_pb2,
+    volume_pb2_grpc,
 )
-from tests.support.fake_check_broker import FakeCheckBroker
+from tests.support.fake_broker import FakeCheckBroker, FakeVolumeBroker
 
 Change = dispatcher_pb2.AssignmentChange
 Message = dispatcher_pb2.AssignmentsMessage
@@ -54,6 +55,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.hold_publish: asyncio.Event | None = None
         self.hold_assignments: asyncio.Event | None = None
         self.checks = FakeCheckBroker()
+        self.volumes = FakeVolumeBroker()
         self._changed = asyncio.Condition()
         self._sequence = 0
         self._streams: list[asyncio.Queue[Message | None]] = []
@@ -68,6 +70,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self, self._server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(self, self._server)
         check_pb2_grpc.add_CheckBrokerServicer_to_server(self.checks, self._server)
+        volume_pb2_grpc.add_VolumeBrokerServicer_to_server(self.volumes, self._server)
         self._server.add_insecure_port(channel.socket_target(self.path))
         await self._server.start()
 

@@ -1,12 +1,14 @@
 """`swarmctl volume`: data that follows a task to another host."""
 
+from collections.abc import Iterator
+
 import click
 
 from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from api.times import duration, seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
-from api.volumes import ACCESS_WORDS, access_word, availability_word, driver_of
+from api.volumes import ACCESS_WORDS, access_word, availability_word, driver_of, sharing_word
 from swarmctl.cli import lists
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
@@ -51,6 +53,7 @@ _LISTING = Listing(
     quiet="Name",
     more=(
         ("ID", "VOLUME ID"),
+        ("Sharing", "SHARING"),
         ("Group", "GROUP"),
         ("Home", "HOME"),
         ("Labels", "LABELS"),
@@ -104,11 +107,13 @@ def create(
 ) -> None:
     """Create a volume that tasks of any node may come to hold."""
     try:
+        among_nodes, among_tasks = specs.access(access, scope, sharing)
         spec = specs_pb2.VolumeSpec(
             annotations=types_pb2.Annotations(name=name, labels=pairs(labels, "--label")),
             driver=driver,
             driver_options=pairs(options, "--opt"),
-            access=specs.access(access, scope, sharing),
+            access=among_nodes,
+            sharing=among_tasks,
             availability=specs.availability(availability),
             group=group,
             block=kind == "block",
@@ -153,8 +158,8 @@ def ls(
     rows = [_row(each, hosts, full=no_trunc) for each in ordered]
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
     for each in ordered:
-        if each.pending:
-            click.echo(f"volume {each.spec.annotations.name}: {each.pending}", err=True)
+        for trouble in _troubles(each, hosts):
+            click.echo(f"volume {each.spec.annotations.name}: {trouble}", err=True)
 
 
 @volume.command("inspect")
@@ -217,14 +222,16 @@ def update(
 
 @volume.command("rm")
 @click.argument("names", nargs=-1, required=True, shell_complete=completes("volume"))
-@click.option("-f", "--force", is_flag=True, help="Be content if there is none of that name")
+@click.option(
+    "-f", "--force", is_flag=True, help="At once, whatever its driver has yet to delete; none is ok"
+)
 @click.pass_obj
 def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
-    """Remove volumes that nothing uses."""
+    """Remove volumes that nothing uses, with their data once their driver has deleted it."""
 
     def remove(name: str) -> None:
         try:
-            _remove(client, name)
+            _remove(client, name, force=force)
         except SwarmError as error:
             if not force or error.code is not Code.NOT_FOUND:
                 raise
@@ -299,8 +306,8 @@ def _get(client: Client, name: str) -> objects_pb2.Volume:
     return client.call(client.control.GetVolume, request, f"looking up volume {name}")
 
 
-def _remove(client: Client, name: str) -> None:
-    request = control_pb2.RemoveRequest(key=name, request_id=new_id())
+def _remove(client: Client, name: str, *, force: bool = False) -> None:
+    request = control_pb2.RemoveRequest(key=name, request_id=new_id(), force=force)
     client.call(client.control.RemoveVolume, request, f"removing volume {name}")
 
 
@@ -320,11 +327,22 @@ def _row(each: objects_pb2.Volume, hosts: dict[str, str], *, full: bool) -> dict
         "Availability": availability_word(spec.availability),
         "Holders": ", ".join(_holder(h, hosts) for h in each.holders),
         "Epoch": str(each.epoch),
+        "Sharing": sharing_word(spec.sharing),
         "Group": spec.group,
         "Home": hosts.get(each.home, "") or each.home,
         "Labels": ",".join(f"{k}={v}" for k, v in sorted(spec.annotations.labels.items())),
         "CreatedAt": rfc3339(seconds_of(made)) if made.ByteSize() else "",
     }
+
+
+def _troubles(each: objects_pb2.Volume, hosts: dict[str, str]) -> Iterator[str]:
+    if each.removing:
+        yield "is being deleted by its driver" + (f": {each.pending}" if each.pending else "")
+    elif each.pending:
+        yield each.pending
+    for holder in each.holders:
+        if holder.order_error:
+            yield f"{_holder(holder, hosts)}: {holder.order_error}"
 
 
 def _holder(holder: objects_pb2.VolumeHolder, hosts: dict[str, str]) -> str:

@@ -9,26 +9,38 @@ from api.volumes import ACCESS_WORDS, access_of
 from swarmctl.cli.units import parse_bytes
 
 Spec = specs_pb2.VolumeSpec
-_SCOPES: Mapping[str, Mapping[str, Spec.Access.ValueType]] = {
+_ALL = Spec.SHARING_ALL
+_Meaning = tuple[Spec.Access.ValueType, Spec.Sharing.ValueType]
+_SCOPES: Mapping[str, Mapping[str, _Meaning]] = {
     "single": {
-        "none": Spec.ACCESS_SINGLE_WRITER,
-        "readonly": Spec.ACCESS_SINGLE_WRITER,
-        "onewriter": Spec.ACCESS_SINGLE_WRITER,
-        "all": Spec.ACCESS_SINGLE_WRITER,
+        "none": (Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_NONE),
+        "readonly": (Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_READONLY),
+        "onewriter": (Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_ONEWRITER),
+        "all": (Spec.ACCESS_SINGLE_WRITER, _ALL),
     },
-    "multi": {"readonly": Spec.ACCESS_MANY_READERS, "all": Spec.ACCESS_MANY_WRITERS},
+    "multi": {
+        # One task at a time is on one node at a time.
+        "none": (Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_NONE),
+        "readonly": (Spec.ACCESS_MANY_READERS, _ALL),
+        "all": (Spec.ACCESS_MANY_WRITERS, _ALL),
+    },
 }
 
 
-def access(word: str, scope: str, sharing: str) -> Spec.Access.ValueType:
-    """What --access says, or else --scope and --sharing together."""
+def access(word: str, scope: str, sharing: str) -> _Meaning:
+    """What --access says, or else --scope and --sharing together; nothing: the tasks of one node.
+
+    Where one of the two is said, Docker's defaults hold for the other: single, and none.
+    """
+    if word and (scope or sharing):
+        raise ValueError("give --access, or --scope and --sharing, but not both")
     if word:
-        if scope or sharing:
-            raise ValueError("give --access, or --scope and --sharing, but not both")
         found = access_of(word)
         if found is None:
             raise ValueError(f"--access is one of {', '.join(ACCESS_WORDS)}, not {word!r}")
-        return found
+        return found, _ALL
+    if not scope and not sharing:
+        return Spec.ACCESS_SINGLE_WRITER, _ALL
     scope, sharing = scope or "single", sharing or "none"
     if scope not in _SCOPES:
         raise ValueError(f"--scope is single or multi, not {scope!r}")

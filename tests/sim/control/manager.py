@@ -21,6 +21,7 @@ from api.v1 import (
     logs_pb2_grpc,
     objects_pb2,
     raft_pb2_grpc,
+    volume_pb2_grpc,
 )
 from manager.control.check import CheckBrokerService, NetworkCheckService
 from manager.control.cluster import ClusterAffairs
@@ -32,6 +33,7 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
+from manager.control.volume_orders import VolumeBrokerService, VolumeOrders
 from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
@@ -158,6 +160,9 @@ class Manager:
         self._checks = NetworkCheckService(
             store=store, ids=world.new_id, told=self._dispatcher.digests
         )
+        self._volume_orders = VolumeOrders(
+            store=store, hub=hub, proposer=self.proposer, monotonic=skewed, ids=world.new_id
+        )
         self.duties = Leader(
             store=store,
             hub=hub,
@@ -166,6 +171,7 @@ class Manager:
             logs=self._logs,
             commands=self._commands,
             checks=self._checks,
+            volume_orders=self._volume_orders,
             keeper=Keeper(store, self.proposer, self._group, self.node.subscribe),
             ids=world.new_id,
             clock=world.wall,
@@ -212,6 +218,9 @@ class Manager:
         logs_pb2_grpc.add_LogBrokerServicer_to_server(LogBrokerService(self._logs), direct)
         exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(self._commands), direct)
         check_pb2_grpc.add_CheckBrokerServicer_to_server(CheckBrokerService(self._checks), direct)
+        volume_pb2_grpc.add_VolumeBrokerServicer_to_server(
+            VolumeBrokerService(self._volume_orders), direct
+        )
         return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
 
     def _begin(self) -> None:

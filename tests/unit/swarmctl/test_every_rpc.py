@@ -65,6 +65,7 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     "ExecBroker": {MEMBERS: "Listen Attach"},
     "NetworkCheck": {EVERYBODY: "Check", STEERING: "Fix"},
     "CheckBroker": {MEMBERS: "Listen Report"},
+    "VolumeBroker": {MEMBERS: "Listen Report"},
     "Logs": {EVERYBODY: "Subscribe"},
     "LogBroker": {MEMBERS: "Listen Publish"},
     "Dispatcher": {

@@ -9,7 +9,6 @@ import pytest
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.control import listing
-from manager.control.not_yet import refuse_volume_not_yet
 from manager.control.references import with_ids
 from manager.control.volumes import Volumes
 from manager.state.changes import batch, create
@@ -56,8 +55,10 @@ class Desk:
         changed: Volume = run(self.volumes.update(request))
         return changed
 
-    def remove(self, key: str, request_id: str = "") -> str:
-        request = control_pb2.RemoveRequest(key=key, request_id=request_id or self._requests())
+    def remove(self, key: str, request_id: str = "", *, force: bool = False) -> str:
+        request = control_pb2.RemoveRequest(
+            key=key, request_id=request_id or self._requests(), force=force
+        )
         return str(run(self.volumes.remove(request)).id)
 
     def free(self, key: str, node_key: str = "") -> Volume:
@@ -98,8 +99,10 @@ def test_a_volume_is_made_once() -> None:
         ({"lease_term": {"seconds": 1}}, "lease_term"),
         ({"driver": "x", "required_bytes": 2, "limit_bytes": 1}, "limit_bytes"),
         ({"driver": "x", "required_bytes": -1}, "required_bytes"),
-        ({"secrets": [{"key": "a"}]}, "secrets[0]"),
-        ({"topology_required": [{}]}, "topology_required[0]"),
+        ({"driver": "x", "secrets": [{"key": "a"}]}, "secrets[0]"),
+        ({"driver": "x", "topology_required": [{}]}, "topology_required[0]"),
+        ({"limit_bytes": 1}, "limit_bytes"),
+        ({"secrets": [{"key": "a", "secret": "b"}]}, "secrets"),
     ],
 )
 def test_what_makes_no_sense_is_refused(fields: dict[str, Any], field: str) -> None:
@@ -112,13 +115,6 @@ def test_what_makes_no_sense_is_refused(fields: dict[str, Any], field: str) -> N
 def test_names(name: str) -> None:
     with pytest.raises(SwarmError):
         Desk().create(name)
-
-
-def test_what_no_driver_is_told_of_is_refused() -> None:
-    for fields in ({"limit_bytes": 1}, {"secrets": [{"key": "a", "secret": "b"}]}):
-        with pytest.raises(SwarmError) as refused:
-            refuse_volume_not_yet(Spec(**fields))
-        assert refused.value.code is Code.UNSUPPORTED
 
 
 def test_labels_availability_and_group_change_and_nothing_else() -> None:
@@ -146,6 +142,55 @@ def test_a_volume_in_use_is_not_removed() -> None:
     with pytest.raises(SwarmError, match="by service web") as refused:
         desk.remove("data")
     assert refused.value.code is Code.REFUSED
+
+
+def driven(name: str, **flags: bool) -> Any:
+    made = node(name)
+    made.description.volume_drivers.add(name="shared", **flags)
+    return made
+
+
+def test_what_a_driver_has_to_delete_is_gone_once_it_has() -> None:
+    made = volume("data")
+    made.made.handle = "h"
+    desk = Desk(driven("n1", creates=True), made, volume("fresh"), service("web"))
+    desk.remove("data")
+    assert desk.the("data").removing
+    desk.remove("data")
+    assert desk.the("data").removing
+    with pytest.raises(SwarmError, match="is being removed"):
+        with_ids(desk.store, service("web", spec=mount(task_spec(), "data", "data")).spec)
+    desk.remove("data", force=True)
+    desk.remove("fresh")
+    assert desk.names() == []
+
+
+def test_a_driver_is_told_of_sizes_only_if_it_makes_volumes() -> None:
+    desk = Desk(driven("n1"))
+    with pytest.raises(SwarmError, match="is not told of it") as refused:
+        desk.create("data", driver="shared", required_bytes=1)
+    assert refused.value.field == "required_bytes"
+    desk.create("data", driver="unknown", required_bytes=1)
+    Desk(driven("n1", creates=True)).create("data", driver="shared", required_bytes=1)
+
+
+def test_secrets_of_a_volume_have_to_be_there() -> None:
+    given = [{"key": "token", "secret": "db"}]
+    with pytest.raises(SwarmError, match="there is no secret 'db'"):
+        Desk().create("data", driver="shared", secrets=given)
+    there = objects_pb2.Secret(id="s")
+    there.spec.annotations.name = "db"
+    Desk(there).create("data", driver="shared", secrets=given)
+
+
+def test_an_operator_frees_what_its_storage_has_yet_to_close() -> None:
+    held = volume("data", ("n1", 1))
+    held.holders[0].opens = True
+    desk = Desk(node("n1"), held)
+    assert [each.state for each in desk.free("data").holders] == [
+        objects_pb2.VolumeHolder.STATE_CLOSING
+    ]
+    assert not desk.free("data").holders
 
 
 def test_an_operator_frees_a_volume() -> None:

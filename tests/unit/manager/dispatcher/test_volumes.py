@@ -87,3 +87,35 @@ def test_a_volume_comes_before_its_task_and_goes_after_it() -> None:
     (message,) = stream.flush(8)
     assert [each.WhichOneof("item") for each in message.changes] == ["task", "volume"]
     assert stream.due() is None
+
+
+def test_a_task_is_told_of_once_the_storage_lets_its_node_in() -> None:
+    opening = volume("data", ("n1", 1))
+    opening.holders[0].state = objects_pb2.VolumeHolder.STATE_OPENING
+    desk = Desk(opening)
+    stream = Assignments("n1", lambda _: None, no_networks(), volumes=desk.node)
+    waiting = given(task("t1", node_id="n1"), "data", 1)
+    (complete,) = stream.complete([waiting], 7, volumes=desk.volumes.values())
+    assert not complete.changes
+    desk.volumes["data"] = held = volume("data", ("n1", 1))
+    held.holders[0].publish_context["device"] = "sdb"
+    stream.observe_volume("data", 1.0)
+    stream.observe("t1", waiting, 1.0)
+    (message,) = stream.flush(8)
+    assert [each.WhichOneof("item") for each in message.changes] == ["volume", "task"]
+    assert dict(message.changes[0].volume.publish_context) == {"device": "sdb"}
+
+
+def test_what_the_storage_has_closed_is_lost() -> None:
+    desk = Desk(volume("data", ("n1", 1)))
+    desk.node.begin(desk.volumes.values())
+    fenced = volume("data", ("n1", 1))
+    fenced.holders[0].state = objects_pb2.VolumeHolder.STATE_FENCED
+    assert desk.put(fenced) == [("remove", "data", 0)]
+
+
+def test_drivers_are_given_their_secrets_by_their_own_keys() -> None:
+    held = volume("data", ("n1", 1))
+    stream = NodeVolumes("n1", {"data": held}.get, lambda _: {"key": b"open sesame"})
+    (change,) = stream.begin([held])
+    assert dict(change.volume.secrets) == {"key": b"open sesame"}

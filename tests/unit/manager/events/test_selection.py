@@ -74,7 +74,7 @@ def test_values_are_alternatives_and_keys_all_match(
     [
         ("colour=red", "no key 'colour': they are type, event, name, label, swarm, node"),
         ("type=container", "there is no type 'container'"),
-        ("event=die", "there is no event 'die': they are create, health_status, hold, release"),
+        ("event=die", "there is no event 'die': they are create, fence, health_status, hold"),
         ("node=", "node needs a value"),
     ],
 )

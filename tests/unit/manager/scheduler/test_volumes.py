@@ -182,3 +182,95 @@ def test_what_would_help_is_proposed() -> None:
     ]
     (force,) = remedies(host("n1"), volume("data", ("n0", 1)), wanting("data"))
     assert "if you are sure that its node is off" in force
+
+
+SHARED_BY = {
+    Spec.SHARING_ALL: (2, 4),
+    Spec.SHARING_NONE: (1, 1),
+    Spec.SHARING_READONLY: (0, 2),
+    Spec.SHARING_ONEWRITER: (1, 3),
+}
+
+
+@pytest.mark.parametrize("sharing", SHARED_BY)
+def test_tasks_share_a_volume_as_it_says(sharing: Spec.Sharing.ValueType) -> None:
+    """So many of two that write, and of these with two that only read."""
+    writers = [wanting("data", name=f"w{n}", slot=n) for n in (1, 2)]
+    readers = [wanting("data", name=f"r{n}", slot=n, read_only=True) for n in (3, 4)]
+    for tasks, expected in zip((writers, writers + readers), SHARED_BY[sharing], strict=True):
+        data = volume("data")
+        data.spec.sharing = sharing
+        driver = placed(host("n1"), data, *tasks)
+        there = [each for each in driver.tasks() if each.node_id]
+        assert len(there) == expected
+        assert all(each.volumes[0].read_only == (each.id[0] == "r") for each in there)
+        if expected < len(tasks):
+            waiting = next(each for each in driver.tasks() if not each.node_id)
+            assert "volume data is not shared so" in waiting.status.error
+
+
+def test_who_waits_for_the_only_writer_comes_when_that_has_ended() -> None:
+    data = volume("data")
+    data.spec.sharing = Spec.SHARING_ONEWRITER
+    readers = wanting("data", name="r", slot=3, read_only=True)
+    first, second = (wanting("data", name=f"w{n}", slot=n) for n in (1, 2))
+    driver = placed(host("n1"), data, readers, first)
+    driver.write(create(second))
+    driver.run()
+    assert not driver.task("w2").node_id
+    ended = copy(driver.task("w1"))
+    ended.status.state, ended.desired_state = states.SHUTDOWN, states.SHUTDOWN
+    driver.write(update(ended))
+    driver.run()
+    assert driver.task("w2").node_id == "n1"
+
+
+def opening_host(name: str, **flags: bool) -> Node:
+    made = node(name)
+    made.description.volume_drivers.add(name="shared", node_id=f"host-{name}", **flags)
+    return made
+
+
+def test_a_storage_lets_a_node_in_before_it_hears_of_the_volume() -> None:
+    driver = placed(opening_host("n1", opens=True, fences=True), volume("data"), wanting("data"))
+    (holder,) = the(driver).holders
+    assert holder.state == objects_pb2.VolumeHolder.STATE_OPENING
+    assert (holder.host_id, holder.opens, holder.fenceable) == ("host-n1", True, False)
+    driver = placed(opening_host("n1", fences=True), volume("data"), wanting("data"))
+    (holder,) = the(driver).holders
+    assert holder.state == objects_pb2.VolumeHolder.STATE_HELD
+    assert (holder.opens, holder.fenceable) == (False, True)
+
+
+def test_what_its_driver_has_to_make_first_is_waited_for() -> None:
+    driver = placed(opening_host("n1", creates=True), volume("data"), wanting("data"))
+    assert "has not made it yet" in driver.task("t").status.error
+    made = copy(the(driver))
+    made.made.handle = "h"
+    driver.write(update(made))
+    driver.run()
+    assert driver.task("t").node_id == "n1"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (objects_pb2.VolumeHolder.STATE_FENCED, "whose former lease is not over"),
+        (objects_pb2.VolumeHolder.STATE_CLOSING, "has yet to close volume data to n1: busy"),
+    ],
+)
+def test_what_a_node_was_shut_out_from_goes_to_others_first(
+    state: objects_pb2.VolumeHolder.State.ValueType, words: str
+) -> None:
+    data = volume("data", ("n1", 1))
+    data.holders[0].state, data.holders[0].order_error = state, "busy"
+    driver = placed(host("n1"), data, wanting("data"))
+    assert words in driver.task("t").status.error
+    assert placed(host("n1"), host("n2"), data, wanting("data")).task("t").node_id == "n2"
+
+
+def test_what_is_being_removed_is_given_to_nobody() -> None:
+    data = volume("data")
+    data.removing = True
+    driver = placed(host("n1"), data, wanting("data"))
+    assert "is being removed" in driver.task("t").status.error

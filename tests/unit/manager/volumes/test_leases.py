@@ -11,6 +11,7 @@ from manager.volumes.leases import Hold, Leases
 from tests.support.builders import volume
 from tests.support.sealed_store import SealedStore
 
+Holder = objects_pb2.VolumeHolder
 N1 = Hold("data", "n1", 1)
 TERM, MARGIN = 10.0, 1.0
 
@@ -85,10 +86,27 @@ def test_events_that_were_lost_are_made_good() -> None:
     assert not made.renew("n1", 106.0, 59)
 
 
-def test_a_fenced_hold_is_waited_for_by_nobody() -> None:
-    fenced = volume("data", ("n1", 1))
-    fenced.holders[0].state = objects_pb2.VolumeHolder.STATE_FENCED
-    assert leases(fenced).due() is None
+def test_what_a_node_was_shut_out_from_ends_by_its_former_term_and_its_others_go_on() -> None:
+    held, other = volume("data", ("n1", 1)), volume("other", ("n1", 2))
+    made = leases(held, other)
+    assert made.renew("n1", 103.0, 50)
+    fenced = copy(held)
+    fenced.holders[0].state = Holder.STATE_FENCED
+    made.observe(held, fenced, 60, 104.0)
+    assert not made.renew("n1", 105.0, 59), "it does not know yet"
+    assert made.renew("n1", 110.0, 60)
+    assert made.due() == 103.0 + TERM + MARGIN
+    assert made.lapse(114.0) == [("data", "n1", 1)]
+    assert made.renew("n1", 114.5, 60), "what it has lost is over, and it knows"
+    made.observe(fenced, volume("data"), 61, 115.0)
+    assert made.renew("n1", 116.0, 60)
+    assert made.due() == 116.0 + TERM + MARGIN
+
+
+def test_what_is_being_closed_is_waited_for_by_nobody() -> None:
+    closing = volume("data", ("n1", 1))
+    closing.holders[0].state = Holder.STATE_CLOSING
+    assert leases(closing).due() is None
 
 
 def test_lapses_take_the_volume_from_the_node_and_look_again_later() -> None:

@@ -9,17 +9,23 @@ Spec = specs_pb2.VolumeSpec
 
 
 @pytest.mark.parametrize(
-    ("words", "meant"),
+    ("words", "access", "sharing"),
     [
-        (("", "", ""), Spec.ACCESS_SINGLE_WRITER),
-        (("many-writers", "", ""), Spec.ACCESS_MANY_WRITERS),
-        (("", "single", "all"), Spec.ACCESS_SINGLE_WRITER),
-        (("", "multi", "readonly"), Spec.ACCESS_MANY_READERS),
-        (("", "multi", "all"), Spec.ACCESS_MANY_WRITERS),
+        (("", "", ""), Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_ALL),
+        (("many-writers", "", ""), Spec.ACCESS_MANY_WRITERS, Spec.SHARING_ALL),
+        (("", "single", ""), Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_NONE),
+        (("", "", "none"), Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_NONE),
+        (("", "", "onewriter"), Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_ONEWRITER),
+        (("", "single", "readonly"), Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_READONLY),
+        (("", "single", "all"), Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_ALL),
+        (("", "multi", ""), Spec.ACCESS_SINGLE_WRITER, Spec.SHARING_NONE),
+        (("", "multi", "readonly"), Spec.ACCESS_MANY_READERS, Spec.SHARING_ALL),
+        (("", "multi", "all"), Spec.ACCESS_MANY_WRITERS, Spec.SHARING_ALL),
     ],
 )
-def test_access(words: tuple[str, str, str], meant: int) -> None:
-    assert volumes.access(*words) == meant
+def test_access(words: tuple[str, str, str], access: int, sharing: int) -> None:
+    found = volumes.access(*words)
+    assert (int(found[0]), int(found[1])) == (access, sharing)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +36,6 @@ def test_access(words: tuple[str, str, str], meant: int) -> None:
         ("", "wide", ""),
         ("", "single", "some"),
         ("", "multi", "onewriter"),
-        ("", "multi", ""),
     ],
 )
 def test_access_that_is_none(words: tuple[str, str, str]) -> None:
