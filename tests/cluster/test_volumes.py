@@ -27,8 +27,12 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
 
 @pytest.fixture(scope="module")
 def storage(swarm: Swarm) -> LabStorage:
-    """An SSH server on the manager's host: the workers may fail, it does not."""
-    return asyncio.run(started_storage(swarm.host("m1")))
+    """An SSH server on the manager's host: the workers may fail, it does not. Its key is a secret
+    of the swarm.
+    """
+    found = asyncio.run(started_storage(swarm.host("m1")))
+    swarm.ctl("secret", "create", "key", str(found.folder / "client"))
+    return found
 
 
 class Database:
@@ -38,12 +42,11 @@ class Database:
         self._swarm = swarm
         self._data = storage.fresh("data")
         self._acks = storage.fresh("acks")
-        options = [
-            word
-            for key, value in storage.options("data").items()
-            for word in ("-o", f"{key}={value}")
-        ]
-        swarm.ctl("volume", "create", "-d", "sshfs", "--lease", LEASE, *options, "data")
+        given = storage.options("data")
+        del given["identity_file"]
+        options = [word for key, value in given.items() for word in ("-o", f"{key}={value}")]
+        options += ["--secret", "identity=key", "--lease", LEASE]
+        swarm.ctl("volume", "create", "-d", "sshfs", *options, "data")
         swarm.create(
             "db",
             *("--mount", "type=volume,source=data,target=/data"),

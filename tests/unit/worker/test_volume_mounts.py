@@ -8,7 +8,7 @@ import pytest
 from api.errors import SwarmError
 from api.v1 import objects_pb2, specs_pb2
 from runtime.driver import Fill
-from runtime.volume.records import OwnVolume
+from runtime.volume.wants import OwnVolume
 from worker.volume_book import Hold
 from worker.volume_mounts import fills, settled, wanted
 
