@@ -13,7 +13,7 @@ from typing import Any
 from api.errors import Code, SwarmError, invalid
 from api.v1 import objects_pb2, specs_pb2
 from runtime.driver import Fill
-from runtime.volume.records import OwnVolume
+from runtime.volume.wants import OwnVolume
 from worker.volume_book import Hold
 
 Mount = specs_pb2.Mount

@@ -8,7 +8,8 @@ import logging
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
 from runtime.volume.drivers import Drivers
-from runtime.volume.records import OwnVolume, Records
+from runtime.volume.records import Records
+from runtime.volume.wants import OwnVolume
 
 log = logging.getLogger(__name__)
 

@@ -8,35 +8,19 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
 from runtime.volume.driver import Access, Volume
+from runtime.volume.wants import OwnVolume
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE volumes (name TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE mounts (id TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class OwnVolume:
-    """A volume of the host's own. `owner`: the container with which an anonymous one goes."""
-
-    name: str
-    driver: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    owner: str = ""
-    created_at: float = 0.0
-
-    @property
-    def volume(self) -> Volume:
-        """As its driver knows it."""
-        return Volume(self.name, self.options, self.labels)
 
 
 @dataclass(frozen=True, slots=True)

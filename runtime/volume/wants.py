@@ -1,6 +1,7 @@
-"""What a container asks of the volumes of its host."""
+"""What a container asks of the volumes of its host. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from runtime.volume.driver import Volume
 
@@ -23,6 +24,23 @@ class Want:
     driver: str
     volume: Volume
     lease: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVolume:
+    """A volume of the host's own. `owner`: the container with which an anonymous one goes."""
+
+    name: str
+    driver: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+    created_at: float = 0.0
+
+    @property
+    def volume(self) -> Volume:
+        """As its driver knows it."""
+        return Volume(self.name, self.options, self.labels)
 
 
 def own_key(name: str) -> str:

@@ -1,15 +1,22 @@
-"""Data that follows a task to another host, with never two writers: real mounts, over sshfs."""
+"""Data that follows a task to another host, with never two writers: real mounts, over sshfs.
 
-from collections.abc import Iterator
-from pathlib import Path
+A writer that syncs what it acknowledges, faults of the node that holds its volume, and a reader
+that finds out whether anything was lost, or written by two.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.support import records
 from tests.support.cluster import TOOLS, Container, Swarm, a_swarm
-from tests.support.lab_storage import LabStorage, lab_storage
+from tests.support.lab_storage import LabStorage, started_storage
 
 pytestmark = pytest.mark.cluster
+
+LEASE = "5s"
+"""The shortest that there is."""
 
 
 @pytest.fixture(scope="module")
@@ -20,55 +27,128 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
 
 @pytest.fixture(scope="module")
 def storage(swarm: Swarm) -> LabStorage:
-    """An SSH server on the manager's host: the workers may fail, it does not."""
-    return lab_storage(swarm, "m1")
-
-
-@pytest.fixture
-def data(swarm: Swarm, storage: LabStorage) -> Iterator[Path]:
-    """An empty volume `data` of the swarm; the folder that is behind it."""
-    folder = storage.fresh("data")
-    swarm.ctl("volume", "create", "-d", "sshfs", "--lease", "5s", *storage.flags("data"), "data")
-    yield folder
-    swarm.mend()
-    swarm.clear()
-    swarm.until(lambda: _rm(swarm), "the volume can be removed")
-
-
-def _rm(swarm: Swarm) -> bool:
-    return swarm.ctl("volume", "rm", "data", code=None).code == 0
-
-
-def _write(swarm: Swarm, storage: LabStorage) -> Container:
-    """A writer on one of the workers; its container."""
-    acks = storage.fresh("acks")
-    swarm.create(
-        "db",
-        *("--mount", "type=volume,source=data,target=/data"),
-        *("--mount", f"type=bind,source={acks},target=/acks"),
-        *("--hostname", "{{.Task.ID}}", "--constraint", "node.role==worker"),
-        *("--restart-delay", "0s", TOOLS, "sh", "-c", records.WRITER),
-    )
-    return _at_work(swarm, storage)
-
-
-def _at_work(swarm: Swarm, storage: LabStorage, *before: str) -> Container:
-    """Until another writer than those before is at work."""
-    acks = storage.folder / "acks"
-
-    def works() -> list[Container]:
-        fresh = {each.writer for each in records.acks(acks)} - set(before)
-        return [each for each in swarm.on("db") if each.task_id in fresh]
-
-    (found,) = swarm.until(works, "a writer is at work", timeout=60)
+    """An SSH server on the manager's host: the workers may fail, it does not. Its key is a secret
+    of the swarm.
+    """
+    found = asyncio.run(started_storage(swarm.host("m1")))
+    swarm.ctl("secret", "create", "key", str(found.folder / "client"))
     return found
 
 
-def test_the_data_follows_when_its_node_loses_power(
-    swarm: Swarm, storage: LabStorage, data: Path
+class Database:
+    """A volume `data` of the swarm, and a service that writes to it on one of the workers."""
+
+    def __init__(self, swarm: Swarm, storage: LabStorage) -> None:
+        self._swarm = swarm
+        self._data = storage.fresh("data")
+        self._acks = storage.fresh("acks")
+        given = storage.options("data")
+        del given["identity_file"]
+        options = [word for key, value in given.items() for word in ("-o", f"{key}={value}")]
+        options += ["--secret", "identity=key", "--lease", LEASE]
+        swarm.ctl("volume", "create", "-d", "sshfs", *options, "data")
+        swarm.create(
+            "db",
+            *("--mount", "type=volume,source=data,target=/data"),
+            *("--mount", f"type=bind,source={self._acks},target=/acks"),
+            *("--hostname", "{{.Task.ID}}", "--constraint", "node.role==worker"),
+            *("--restart-delay", "0s", TOOLS, "sh", "-c", records.WRITER),
+        )
+        self.first = self._at_work()
+
+    def moved(self) -> Container:
+        """The writer that took the place of the first, once it is at work on another host."""
+        second = self._at_work(self.first.task_id)
+        assert second.host != self.first.host
+        return second
+
+    def checked(self) -> list[str]:
+        """The writers in their order: nothing was lost, and never were there two."""
+        return records.check(self._data / "log", self._acks)
+
+    def goes_on(self) -> int:
+        """How much was acknowledged, once it is more than now."""
+        before = len(records.acks(self._acks))
+        return self._swarm.until(lambda: self._more_than(before + 10), "it goes on", timeout=60)
+
+    def _more_than(self, before: int) -> int:
+        now = len(records.acks(self._acks))
+        return now if now > before else 0
+
+    def _at_work(self, *before: str) -> Container:
+        def works() -> list[Container]:
+            fresh = {each.writer for each in records.acks(self._acks)} - set(before)
+            return [each for each in self._swarm.on("db") if each.task_id in fresh]
+
+        return self._swarm.until(works, "a writer is at work", timeout=90)[0]
+
+
+@pytest.fixture
+def database(swarm: Swarm, storage: LabStorage) -> Iterator[Database]:
+    yield Database(swarm, storage)
+    swarm.mend()
+    swarm.clear()
+    swarm.until(
+        lambda: swarm.ctl("volume", "rm", "data", code=None).code == 0,
+        "the volume is nobody's",
+        timeout=60,
+    )
+    for host in ("w1", "w2"):
+        assert _sshfs(swarm, host) == "", "no mount is left"
+
+
+def _sshfs(swarm: Swarm, host: str) -> str:
+    return swarm.inside(host, "sh", "-c", "grep sshfs /proc/mounts || true").out
+
+
+Fault = Callable[[Swarm, str], object]
+
+FAULTS: dict[str, tuple[Fault, Fault | None]] = {
+    "power lost": (lambda s, h: s.lab("kill", h), None),
+    "cut off": (lambda s, h: s.lab("cut", h), lambda s, h: s.lab("heal", h)),
+    "mute": (lambda s, h: s.lab("cut", "--only", "out", h), lambda s, h: s.lab("heal", h)),
+    "deaf": (lambda s, h: s.lab("cut", "--only", "in", h), lambda s, h: s.lab("heal", h)),
+    "paused": (lambda s, h: s.lab("pause", h), lambda s, h: s.lab("resume", h)),
+    "without a daemon": (lambda s, h: s.kill_daemon(h), lambda s, h: s.start_daemon(h)),
+    "with a daemon that hangs": (
+        lambda s, h: s.lab("daemon", h, "pause"),
+        lambda s, h: s.lab("daemon", h, "resume"),
+    ),
+}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_data_follows_its_task_and_is_written_by_one_node_at_a_time(
+    swarm: Swarm, database: Database, name: str
 ) -> None:
-    first = _write(swarm, storage)
-    swarm.lab("kill", first.host)
-    second = _at_work(swarm, storage, first.task_id)
-    assert second.host != first.host
-    assert records.check(data / "log", storage.folder / "acks") == [first.task_id, second.task_id]
+    strike, mend = FAULTS[name]
+    lost = database.first
+    strike(swarm, lost.host)
+    second = database.moved()
+    if mend is not None:
+        mend(swarm, lost.host)
+        swarm.until_node(lost.host, "Ready", timeout=60)
+        swarm.until(lambda: lost not in swarm.on("db"), "the first one is gone")
+    database.goes_on()
+    assert database.checked() == [lost.task_id, second.task_id]
+
+
+@pytest.mark.timeout(240)
+def test_a_daemon_that_is_back_in_time_finds_its_guardian_and_nobody_notices(
+    swarm: Swarm, database: Database
+) -> None:
+    for _ in range(2):
+        swarm.kill_daemon(database.first.host)
+        swarm.start_daemon(database.first.host)
+        swarm.until_node(database.first.host, "Ready")
+        database.goes_on()
+    assert swarm.on("db") == [database.first]
+    assert database.checked() == [database.first.task_id]
+
+
+@pytest.mark.timeout(240)
+def test_volume_ls_shows_who_holds_it(swarm: Swarm, database: Database) -> None:
+    (line,) = swarm.ctl("volume", "ls", "--format", "{{.Name}} {{.Driver}} {{.HeldBy}}").lines
+    assert line == f"data sshfs {database.first.host}"
+    assert "sshfs" in _sshfs(swarm, database.first.host)

@@ -13,8 +13,7 @@ from runtime.volume.driver import Known
 from runtime.volume.host import VolumeHost
 from runtime.volume.plugin_server.served import Served, Use
 from runtime.volume.plugin_server.service import no_such_volume
-from runtime.volume.records import OwnVolume
-from runtime.volume.wants import Want, own_key
+from runtime.volume.wants import OwnVolume, Want, own_key
 
 
 class HostShelf:

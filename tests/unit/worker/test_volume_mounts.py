@@ -1,13 +1,14 @@
 """From a task's mounts to volumes, and back to mounts of folders."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api.errors import SwarmError
 from api.v1 import objects_pb2, specs_pb2
 from runtime.driver import Fill
-from runtime.volume.records import OwnVolume
+from runtime.volume.wants import OwnVolume
 from worker.volume_book import Hold
 from worker.volume_mounts import fills, settled, wanted
 
@@ -68,7 +69,7 @@ def test_what_is_refused(mount: Mount) -> None:
 
 def test_the_image_declares_volumes_that_no_mount_covers() -> None:
     given = task(volume("data", "/data"))
-    image = {"config": {"Volumes": {"/data/": {}, "/cache": {}, "/": {}}}}
+    image: dict[str, Any] = {"config": {"Volumes": {"/data/": {}, "/cache": {}, "/": {}}}}
     found = wanted(given, given.spec.container, image)
     assert [(each.mount.target, each.own.owner if each.own else "") for each in found] == [
         ("/data", ""),

@@ -17,8 +17,8 @@ from hostkit import cgroup
 from hostkit.clock import boot
 from runtime.volume.driver import Volume
 from runtime.volume.host import VolumeHost
-from runtime.volume.records import OwnVolume, Records
-from runtime.volume.wants import Lease, Want
+from runtime.volume.records import Records
+from runtime.volume.wants import Lease, OwnVolume, Want
 from tests.support.plain_mount import VolumeBox
 from tests.support.until import until, until_true
 

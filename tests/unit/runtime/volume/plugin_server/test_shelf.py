@@ -8,8 +8,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from runtime.volume.driver import Capabilities, Known, Place, Scope, Volume
-from runtime.volume.records import OwnVolume
-from runtime.volume.wants import Want, own_key
+from runtime.volume.wants import OwnVolume, Want, own_key
 from tests.support.served_volumes import Serve, Server, server_in
 
 DATA = Volume("data")
