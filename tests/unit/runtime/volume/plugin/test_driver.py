@@ -132,6 +132,17 @@ def test_what_was_never_made_is_not_found(asker: Asker) -> None:
     assert asker.failure(asker.driver.mount(VOLUME, PLACE)).code is Code.NOT_FOUND
 
 
+@pytest.mark.parametrize("verb", ["Unmount", "Remove"])
+def test_what_only_sounds_like_a_missing_volume_is_no_success(asker: Asker, verb: str) -> None:
+    """Else a volume that is still mounted would be given to another node."""
+    driver = asker.driver
+    asyncio.run(driver.create(VOLUME))
+    asyncio.run(driver.mount(VOLUME, PLACE))
+    asker.plugin.answers(verb, {"Err": "fusermount: command not found"})
+    call = driver.unmount(VOLUME, PLACE) if verb == "Unmount" else driver.remove(VOLUME)
+    assert "command not found" in asker.failure(call).why
+
+
 @pytest.mark.parametrize("body", [{"Volume": None}, {}, {"Err": "volume data does not exist"}])
 def test_a_plugin_has_many_words_for_no(asker: Asker, body: object) -> None:
     asker.plugin.answers("Get", body)
