@@ -149,6 +149,6 @@ def test_a_daemon_that_is_back_in_time_finds_its_guardian_and_nobody_notices(
 
 @pytest.mark.timeout(240)
 def test_volume_ls_shows_who_holds_it(swarm: Swarm, database: Database) -> None:
-    (line,) = swarm.ctl("volume", "ls", "--format", "{{.Name}} {{.Driver}} {{.HeldBy}}").lines
+    (line,) = swarm.ctl("volume", "ls", "--format", "{{.Name}} {{.Driver}} {{.Holders}}").lines
     assert line == f"data sshfs {database.first.host}"
     assert "sshfs" in _sshfs(swarm, database.first.host)
