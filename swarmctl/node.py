@@ -229,7 +229,7 @@ class Node:
             HostService(self, self.lives, self._images, self._driver), server
         )
         containers_pb2_grpc.add_ContainersServicer_to_server(
-            ContainersService(self._containers), server
+            ContainersService(self._containers, self._volumes.host), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"daemon": lambda: "", "swarm": self.lives.complaint}), server

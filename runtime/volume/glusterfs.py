@@ -1,8 +1,9 @@
 """The driver glusterfs: a volume of a Gluster cluster, or a folder of one, served by a process.
 
-Its locks hold between hosts. Of what a client has sent to the bricks before it is killed the kernel
-may deliver the rest for as long as TCP tries: Gluster gives no hand to end that, so the margin of a
-lease covers it only while the network delivers in time.
+Its locks hold between hosts. A socket outlives its process: what a client that is killed has not
+sent yet is sent by the kernel, for as long as TCP tries. So that this is no longer than the margin
+of a lease, the connections to the bricks have a time-out of the kernel, after which a client that
+lives connects anew.
 """
 
 import re
@@ -20,6 +21,10 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FOLDER = re.compile(r"(/[A-Za-z0-9_.-]+)*")
 _DEADLINE = 30.0
+_UNANSWERED = 1
+"""Seconds after which a brick that acknowledges nothing counts as lost (TCP_USER_TIMEOUT): the
+shortest margin of a lease.
+"""
 
 
 class GlusterDriver(SharedDriver):
@@ -73,6 +78,7 @@ def command(options: Mapping[str, str]) -> list[str]:
     if not _FOLDER.fullmatch(folder) or ".." in folder.split("/"):
         raise invalid("driver_options", f"subdir {folder!r} is no absolute path")
     words = [NAME, "--no-daemon", "--log-file=/dev/stderr", "--log-level=ERROR"]
+    words.append(f"--xlator-option=*-client-*.transport.tcp-user-timeout={_UNANSWERED}")
     words += [f"--volfile-server={host}" for host in hosts] + [f"--volfile-id=/{name}"]
     return [*words, f"--subdir-mount={folder}"] if folder else words
 

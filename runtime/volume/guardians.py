@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
+from hostkit import cgroup
 from runtime.volume.driver import Server
 from runtime.volume.guard import notice_of
 from runtime.volume.guardian import END, LINE_LIMIT, SOCKET
@@ -195,6 +196,7 @@ class Guardians:
             assert nursery.stdin is not None  # noqa: S101 - a pipe was asked for
             nursery.stdin.close()
             await nursery.wait()
+            await asyncio.to_thread(cgroup.remove_empty, cgroup.detect(), self._group)
 
     async def _order(self, order: Mapping[str, Any]) -> str:
         """Passes it to the nursery, which is started where there is none; what went wrong."""

@@ -184,6 +184,11 @@ class VolumeHost:
         """What is mounted, or not unmounted yet."""
         return list(self._held)
 
+    def users(self, key: str) -> tuple[str, ...]:
+        """The containers that have it."""
+        held = self._held.get(key)
+        return () if held is None else held.record.users
+
     async def released(self, key: str) -> None:
         """Returns once nothing here touches it any more; its containers have to end for that."""
         held = self._held.get(key)

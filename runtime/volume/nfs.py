@@ -23,11 +23,14 @@ class NfsDriver(SharedDriver):
     """VolumeDriver over mount(8) and the kernel's NFS client."""
 
     name = NAME
+    _has_looked = False
     unfenced = "nothing here may tell the NFS server to refuse a host"
 
     async def capabilities(self) -> Capabilities:
         """See VolumeDriver."""
-        if not await mounting.has_file_system(NAME):
+        found = await mounting.has_file_system(NAME, load=not self._has_looked)
+        self._has_looked = True
+        if not found:
             raise SwarmError(
                 Code.UNAVAILABLE,
                 "driver nfs does not work on this host",

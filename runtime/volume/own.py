@@ -54,6 +54,15 @@ class OwnVolumes:
                 )
             return present
 
+    async def place(self, name: str) -> str:
+        """Where a volume is on the host; empty if its driver says nothing."""
+        try:
+            driver = await self._drivers.get(self._volumes[name].driver)
+            path = (await driver.get(name)).path
+        except (KeyError, SwarmError):
+            return ""
+        return "" if path is None else str(path)
+
     async def drop(self, name: str) -> None:
         """Removes a volume with its data; NOT_FOUND, or REFUSED while it is mounted."""
         async with self._locks(name):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support import records
-from tests.support.cluster import TOOLS, Container, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Container, Swarm, a_swarm
 from tests.support.lab_storage import LabStorage, started_storage
 
 pytestmark = pytest.mark.cluster
@@ -148,7 +148,31 @@ def test_a_daemon_that_is_back_in_time_finds_its_guardian_and_nobody_notices(
 
 
 @pytest.mark.timeout(240)
+def test_a_storage_that_is_not_there_is_the_tasks_error_and_nobody_elses(
+    swarm: Swarm, storage: LabStorage
+) -> None:
+    nobody = storage.address.rpartition(".")[0] + ".250"
+    options = ["-o", f"sshcmd=root@{nobody}:/srv", "-o", f"host_key={storage.host_key}"]
+    swarm.ctl("volume", "create", "-d", "sshfs", *options, "--secret", "identity=key", "lost")
+    mount = "type=cluster,source=lost,target=/data"
+    swarm.ctl("service", "create", "--detach", "--name", "db", "--mount", mount, TOOLS, "true")
+    try:
+        swarm.create("web", TOOLS, "sh", "-c", OBEDIENT, replicas=3)
+        swarm.until(
+            lambda: any(f"{nobody} port 22" in task.error for task in swarm.tasks("db")),
+            "the task says why",
+            timeout=60,
+        )
+    finally:
+        swarm.clear()
+    swarm.until(
+        lambda: swarm.ctl("volume", "rm", "lost", code=None).code == 0, "it is nobody's", timeout=60
+    )
+    assert [_sshfs(swarm, host) for host in swarm.hosts()] == [""] * 3
+
+
+@pytest.mark.timeout(240)
 def test_volume_ls_shows_who_holds_it(swarm: Swarm, database: Database) -> None:
-    (line,) = swarm.ctl("volume", "ls", "--format", "{{.Name}} {{.Driver}} {{.HeldBy}}").lines
+    (line,) = swarm.ctl("volume", "ls", "--format", "{{.Name}} {{.Driver}} {{.Holders}}").lines
     assert line == f"data sshfs {database.first.host}"
     assert "sshfs" in _sshfs(swarm, database.first.host)

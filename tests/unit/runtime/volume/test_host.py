@@ -176,6 +176,23 @@ def test_volumes_of_the_host_stay_and_anonymous_ones_go_with_their_container(
     assert list((box.root / "volumes").iterdir()) == []
 
 
+def test_two_hundred_leased_volumes_are_taken_renewed_and_given_back(box: VolumeBox) -> None:
+    async def scenario(host: VolumeHost) -> None:
+        wants = [
+            Want(f"swarm/v{number}.1", "local", Volume(f"v{number}"), Lease(boot() + 100, 10.0))
+            for number in range(200)
+        ]
+        await asyncio.gather(*(host.use("c1", want) for want in wants))
+        assert len(box.guardians()) == 200
+        for want in wants:
+            host.renew(want.key, boot() + 200)
+        await host.leave("c1")
+        await asyncio.gather(*(host.released(want.key) for want in wants))
+
+    run(box, scenario)
+    assert box.guardians() == set()
+
+
 def test_a_subpath_leads_nobody_out_of_its_volume(box: VolumeBox) -> None:
     async def scenario(host: VolumeHost) -> None:
         path = await host.use("c1", leased())
