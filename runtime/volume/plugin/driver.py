@@ -8,6 +8,7 @@ take the volume from another container.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +30,7 @@ LONG = 120.0
 """Seconds for what reaches the storage: create, remove, mount, unmount. As Docker's."""
 SHORT = 60.0
 """Seconds for questions. As Docker's."""
-_QUESTIONS = frozenset({"Get", "List", "Capabilities"})
+_QUESTIONS = frozenset({"Get", "List", "Path", "Capabilities"})
 
 
 class PluginDriver:
@@ -108,11 +109,13 @@ class PluginDriver:
         await self._undo("Unmount", volume, "unmount", place.id)
 
     async def get(self, name: str) -> Known:
-        """What the plugin tells of one volume."""
+        """What the plugin tells of a volume; where it is, some tell only if asked for just that."""
         await self._activate()
         told = await self._known(name)
         if told is None:
             raise faults.refused(self.name, f"find volume {name}", "no such volume")
+        if not told.path:
+            told = replace(told, path=await self._path(name))
         return _known(told)
 
     async def list(self) -> Sequence[Known]:
@@ -137,6 +140,12 @@ class PluginDriver:
         if told is not None and told.name != name:
             raise faults.lied(self.name, "Get", f"asked for {name} it tells of {told.name}")
         return told
+
+    async def _path(self, name: str) -> str:
+        answer = await self._ask("Path", {"Name": name})
+        if self._read("Path", messages.refusal, answer):
+            return ""
+        return self._read("Path", messages.mountpoint, answer)
 
     async def _activate(self, *, patient: bool = True) -> None:
         """The handshake, once for a plugin that lives. It tells which kind of plugin it is."""

@@ -1,6 +1,7 @@
 """The driver with a real plugin, in a process of its own behind a real socket."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.support.silent_mount import silent_mount
 
 VOLUME = Volume("data", {"size": "1"})
 PATIENT, HASTY = 30.0, 0.3
-QUESTIONS = ("Get", "List")
+QUESTIONS = ("Get", "List", "Path")
 
 
 class NoKeeper:
@@ -98,6 +99,17 @@ def test_the_life_of_a_volume(asker: Asker, plugin: PluginProcess) -> None:
 
     asyncio.run(life())
     assert ("VolumeDriver.Create", {"Name": "data", "Opts": {"size": "1"}}) in plugin.asked()
+
+
+def test_where_a_volume_is_is_asked_for_if_it_is_not_told(asker: Asker) -> None:
+    asyncio.run(asker.driver.create(VOLUME))
+    told = {"Volume": {"Name": "data"}}
+    asker.plugin.answers("Get", told)
+    path = asker.plugin.folder / "volumes" / "data"
+    assert asyncio.run(asker.driver.get("data")) == Known("data", path)
+    get = {"body": json.dumps(told)}
+    asker.plugin.order(Get=get, Path={"body": '{"Err": "not mounted"}'})
+    assert asyncio.run(asker.driver.get("data")) == Known("data")
 
 
 def test_each_call_may_come_again(asker: Asker, plugin: PluginProcess) -> None:
