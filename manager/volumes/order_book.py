@@ -4,7 +4,8 @@ of one that was never answered. Pure.
 One order about a volume is under way at a time; a node that carried out one gets the next, so that
 calls come in order. Nothing of this is stored: a new leader gives every order anew, which is why
 each is safe to repeat. What is not safe is an order to let a node in that comes late, after that
-node was fenced: so only what one node alone was told, and answered, makes a node fenceable.
+node was fenced: so only what one node alone was told, and answered, makes a node fenceable. And a
+fence that was begun is brought to its end, though the node is back: nobody knows how far it came.
 
 Times are monotonic seconds of this manager.
 """
@@ -18,7 +19,7 @@ from api.ids import IdSource
 from api.v1 import objects_pb2
 from api.volumes import driver_of
 from manager.volumes.drivers import Drivers
-from manager.volumes.orders import DELETE, FENCE, LIMIT, OPEN, Order, is_for, wanted
+from manager.volumes.orders import DELETE, FENCE, LIMIT, OPEN, Order, is_for, possible, wanted
 
 Node = objects_pb2.Node
 Volume = objects_pb2.Volume
@@ -49,6 +50,7 @@ class Step(NamedTuple):
 class _Tries:
     failures: int = 0
     not_before: float = 0.0
+    begun: bool = False
     in_doubt: bool = False  # a former one may be under way
 
 
@@ -135,7 +137,7 @@ class OrderBook:
                 why="it was taken back, took too long, or another manager leads now",
             )
         del self._given[given.order.volume_id]
-        tries = self._tries[given.order]
+        tries = self._tries.get(given.order, _Tries(in_doubt=True))  # nobody may want it by now
         if failed:
             self._last.pop(given.order.volume_id, None)
             self._delay(tries, now)
@@ -162,6 +164,7 @@ class OrderBook:
             return
         self._volumes[volume_id] = volume
         orders = list(wanted(volume, self.drivers))
+        orders[:0] = [each for each in possible(volume) if self._is_begun_fence(each, orders)]
         if orders:
             self._wanted[volume_id] = orders
         for gone in [each for each in self._tries if each.volume_id == volume_id]:
@@ -169,6 +172,10 @@ class OrderBook:
                 del self._tries[gone]
         for order in orders:
             self._tries.setdefault(order, _Tries())
+
+    def _is_begun_fence(self, order: Order, but: Iterable[Order]) -> bool:
+        tries = self._tries.get(order)
+        return order.verb == FENCE and tries is not None and tries.begun and order not in but
 
     def _give(self, orders: Iterable[Order], now: float) -> Given | None:
         for order in orders:
@@ -179,6 +186,7 @@ class OrderBook:
             if able:
                 last = self._last.get(order.volume_id, "")
                 chosen = last if last in able else able[tries.failures % len(able)]
+                tries.begun = True
                 return Given(self._ids(), chosen, order, now)
         return None
 

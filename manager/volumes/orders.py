@@ -95,7 +95,7 @@ def settled(
 
     `alone`: no other order like this can be under way. `fences`: its driver can shut nodes out.
     """
-    if order not in _possible(volume):
+    if order not in possible(volume):
         return None
     if report.error:
         return _failed(volume, order, report.error[:LONGEST_ERROR])
@@ -138,7 +138,7 @@ def _failed(volume: Volume, order: Order, error: str) -> Batch | None:
     return None if changed == volume else batch(update(changed))
 
 
-def _possible(volume: Volume) -> Iterator[Order]:
+def possible(volume: Volume) -> Iterator[Order]:
     """Every order that may have been given about the volume as it is."""
     for each in volume.holders:
         if _is_out(each):

@@ -83,7 +83,7 @@ class VolumeHost:
         found = await asyncio.to_thread(records.mounts)
         await asyncio.gather(*(self._take_over(record, alive) for record in found))
         for owner in {each.owner for each in self._own.every() if each.owner} - set(present):
-            await self.forget(owner)
+            self._spawn(self.forget(owner))  # the start of the daemon waits for no driver
 
     async def close(self) -> None:
         """Lets go of everything but the mounts, which stay."""

@@ -8,6 +8,7 @@ import logging
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
 from runtime.volume.drivers import Drivers
+from runtime.volume.locks import Locks
 from runtime.volume.records import Records
 from runtime.volume.wants import OwnVolume
 
@@ -24,7 +25,7 @@ class OwnVolumes:
         self._drivers = drivers
         self._wall = wall
         self._volumes: dict[str, OwnVolume] = {}
-        self._lock = asyncio.Lock()
+        self._locks = Locks()  # a driver that hangs holds up its volume alone
 
     async def load(self) -> None:
         """Reads what is on record."""
@@ -40,7 +41,7 @@ class OwnVolumes:
 
         As in Docker, options and labels are for the making: one that is there keeps its own.
         """
-        async with self._lock:
+        async with self._locks(wanted.name):
             present = self._volumes.get(wanted.name)
             if present is None:
                 return await self._make(wanted)
@@ -64,7 +65,7 @@ class OwnVolumes:
 
     async def drop(self, name: str) -> None:
         """Removes a volume with its data; NOT_FOUND, or REFUSED while it is mounted."""
-        async with self._lock:
+        async with self._locks(name):
             present = self._volumes.get(name)
             if present is None:
                 raise SwarmError(Code.NOT_FOUND, f"this host has no volume {name!r} of its own")

@@ -4,6 +4,8 @@ What runs is the code that decides: store, scheduler, leases, what a node is tol
 time, messages, and who leads; harsher than Raft: a former leader may believe for half a minute that
 it leads still, sees nothing new, and answers. Agents keep to the rules of the contract
 (docs/decisions/0031-leases-of-volumes.md) by their own clocks, of which each runs at its own pace.
+In every other run the storage lets nodes in one by one, and can shut them out; what it was told to
+do it may do much later.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -11,22 +13,26 @@ from heapq import heappop, heappush
 from random import Random
 
 from api import states
+from api.errors import SwarmError
 from api.times import timestamp
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2, specs_pb2, types_pb2
 from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.volumes import NodeVolumes
 from manager.scheduler.decide import SchedulerLoop
-from manager.state.changes import Batch, batch, copy, create, decode, encode, update
+from manager.state.changes import Batch, Event, batch, copy, create, decode, encode, update
 from manager.state.store import Store
 from manager.volumes.lapses import Lapses
 from manager.volumes.leases import Hold, Leases
 from manager.volumes.loop import VolumesLoop
+from manager.volumes.order_book import Given, OrderBook
+from manager.volumes.orders import OPEN, Order, Report, settled
 from manager.volumes.words import Words
 from tests.support.builders import ACTIVE, EPOCH, PAUSE, node, task
 from tests.support.no_networks import no_networks
 
 Message = dispatcher_pb2.AssignmentsMessage
 Change = dispatcher_pb2.AssignmentChange
+Node = objects_pb2.Node
 Task = objects_pb2.Task
 Volume = objects_pb2.Volume
 
@@ -39,7 +45,9 @@ SILENCE = 7.0
 RPC_TIMEOUT = 5.0
 BELIEF = 30.0
 """Seconds for which a former leader may believe that it leads."""
-STORM, CALM = 400.0, 120.0
+SLOW = 0.1
+"""Of what a storage is told to do, how much it does much later."""
+STORM, CALM = 400.0, 200.0
 VOLUME = "data"
 
 
@@ -78,6 +86,7 @@ class Manager:
         self.applied: dict[str, int] = {}
         self.heard: dict[str, float] = {}
         self.sessions: dict[str, int] = {}
+        self.book = OrderBook(world.next_id)
         self._worked_at = 0
 
     def lead(self) -> None:
@@ -89,6 +98,8 @@ class Manager:
         self.heard = dict.fromkeys((agent.name for agent in self.world.agents), self.clock())
         self._worked_at = 0
         self.leases.begin(self.store.all(Volume), self.clock())
+        self.book = OrderBook(self.world.next_id)
+        self.book.begin(self.store.all(Volume), self.store.all(Node))
 
     def catch_up(self) -> None:
         """Applies what is committed."""
@@ -96,6 +107,7 @@ class Manager:
             command = raft_pb2.Command.FromString(self.world.log[index])
             applied = self.store.apply(index + 1, timestamp(EPOCH), decode(command.batches))
             for event in applied.events:
+                self._tell_book(event)
                 if isinstance(event.object, Volume):
                     old = event.old if isinstance(event.old, Volume) else None
                     new = event.new if isinstance(event.new, Volume) else None
@@ -104,6 +116,10 @@ class Manager:
                         feed.observe_volume(event.object.id, self.clock())
         for agent, feed in self.feeds.values():
             agent.send(self, feed.flush(self.store.version))
+
+    def _tell_book(self, event: Event) -> None:
+        old, new = (e if isinstance(e, Node | Volume) else None for e in (event.old, event.new))
+        self.book.observe(old, new)
 
     def propose(self, batches: Iterable[Batch]) -> None:
         """Commits, if it leads."""
@@ -122,8 +138,11 @@ class Manager:
         self.propose(self.words.batches(self.store, self.words.take(self.clock())))
         for name, heard in self.heard.items():
             if heard + SILENCE <= self.clock():
-                self.feeds.pop(name, None)  # its session is over
+                self._end(name)
                 self._note(name, types_pb2.NODE_STATE_DOWN)
+        for given in self.book.step(self.clock()).given:
+            agent = self.feeds[given.node_id][0]
+            agent.order(self, given)
         if self._worked_at == self.store.version:
             return
         self._worked_at = self.store.version
@@ -136,11 +155,16 @@ class Manager:
                 more = decision.more and not decision.batches
 
     def _note(self, name: str, state: types_pb2.NodeState.ValueType) -> None:
-        found = self.store.get(objects_pb2.Node, name)
+        found = self.store.get(Node, name)
         if found is not None and found.status.state != state:
             changed = copy(found)
             changed.status.state = state
             self.propose([batch(update(changed))])
+
+    def _end(self, name: str) -> None:
+        """The session of this agent is over."""
+        if self.feeds.pop(name, None) is not None:
+            self.book.leaves(name, self.clock())
 
     # What agents call.
 
@@ -148,6 +172,7 @@ class Manager:
         """As the dispatcher: a session begins with a read index, and the complete set."""
         if self is self.world.leader:
             self.heard[agent.name] = self.clock()
+            self._end(agent.name)
             self._note(agent.name, types_pb2.NODE_STATE_READY)
             volumes = NodeVolumes(agent.name, lambda found: self.store.get(Volume, found))
             feed = Assignments(agent.name, lambda _: None, no_networks(), volumes=volumes)
@@ -157,6 +182,7 @@ class Manager:
             held = self.store.volumes_of_node(agent.name)
             messages = feed.complete([], self.store.version, volumes=held)
             agent.begin(self, self.sessions[agent.name], messages)
+            self.book.listens(agent.name)
 
     def is_session(self, agent: "Agent", session: int) -> bool:
         """Whether it is the agent's present one."""
@@ -183,6 +209,19 @@ class Manager:
     def confirms(self) -> bool:
         """A read index: nobody else leads."""
         return self is self.world.leader
+
+    def report(self, agent: "Agent", order_id: str) -> None:
+        """A node has carried out an order."""
+        if self is not self.world.leader:
+            return
+        try:
+            order, alone = self.book.answered(agent.name, order_id, failed=False, now=self.clock())
+        except SwarmError:
+            return
+        volume = self.store.get(Volume, VOLUME)
+        assert volume is not None
+        change = settled(volume, order, Report(), alone=alone, fences=True)
+        self.propose([] if change is None else [change])
 
     def hear(self, agent: "Agent", holds: list[Hold], done: Callable[[], None]) -> None:
         """The node lets go of these."""
@@ -211,9 +250,35 @@ class Agent:
         self._session = 0
         self._deaf_until = 0.0
 
-    def writes(self) -> bool:
-        """Whether anything here may write, as its clock says."""
+    def has_lease(self) -> bool:
+        """Whether anything here may touch the volume, as its clock says."""
         return any(until > self.clock() for until in self.leases.values())
+
+    def writes(self) -> bool:
+        """Whether what is written here reaches the storage."""
+        return self.has_lease() and self.world.lets_in(self)
+
+    def order(self, manager: Manager, given: Given) -> None:
+        """A message of the stream: what the agent is to have its driver do."""
+        self._deaf_until = max(self._deaf_until, self.world.now + self.world.delay())
+        self.world.at(self._deaf_until, self._carry_out, manager, given)
+
+    def _carry_out(self, manager: Manager, given: Given) -> None:
+        """Does it at the storage, sooner or later, and says so until it is heard."""
+        if self.cut or self.paused or self.manager is not manager:
+            self.leave(manager)
+            return
+
+        def done() -> None:
+            self.world.tell_storage(given.order)
+            for again in range(5):
+                self.world.later(again, self.world.pass_, self, said)
+
+        def said() -> None:
+            manager.report(self, given.id)
+
+        is_slow = self.world.random.random() < SLOW
+        self.world.later(self.world.random.uniform(0.0, 90.0 if is_slow else 0.5), done)
 
     def begin(self, manager: Manager, session: int, messages: list[Message]) -> None:
         """A session."""
@@ -334,7 +399,10 @@ class World:
         self._holders: set[str] = set()
         self._heap: list[tuple[float, int, Callable[..., object], tuple[object, ...]]] = []
         self._asked = 0
-        self._tasks = self._sessions = 0
+        self._tasks = self._sessions = self._ids = 0
+        self.guarded = seed % 2 == 1
+        """Whether the storage lets nodes in one by one."""
+        self._open_to: set[str] = set()
         self.period = self.random.choice(PERIODS)
         self.term = self.random.choice((5, 10, 20, 60))
         self.agents = [Agent(self, f"n{number}") for number in range(1, 4)]
@@ -343,10 +411,12 @@ class World:
         self.leader.lead()
         self.leader.propose([batch(create(each)) for each in self._objects()])
 
-    def _objects(self) -> Iterable[objects_pb2.Node | Volume]:
+    def _objects(self) -> Iterable[Node | Volume]:
         for agent in self.agents:
             made = node(agent.name)
-            made.description.volume_drivers.add(name="shared")
+            made.description.volume_drivers.add(
+                name="shared", opens=self.guarded, fences=self.guarded
+            )
             yield made
         volume = Volume(id=VOLUME)
         volume.spec.annotations.name = VOLUME
@@ -365,7 +435,7 @@ class World:
         for agent in self.agents:
             agent.cut = agent.paused = False
         self._until(STORM + CALM)
-        assert any(agent.writes() for agent in self.agents), "nobody has the volume in the end"
+        assert any(agent.has_lease() for agent in self.agents), "nobody has the volume in the end"
 
     def _until(self, end: float) -> None:
         while self._heap and self._heap[0][0] < end:
@@ -396,6 +466,23 @@ class World:
                     action()
 
         self.later(self.delay(), arrive)
+
+    def lets_in(self, agent: Agent) -> bool:
+        """Whether the storage takes what the agent writes."""
+        return not self.guarded or agent.name in self._open_to
+
+    def tell_storage(self, order: Order) -> None:
+        """It does so at once."""
+        if order.verb == OPEN:
+            self._open_to.add(order.node_id)
+        else:
+            self._open_to.discard(order.node_id)
+        self.check()
+
+    def next_id(self) -> str:
+        """An id."""
+        self._ids += 1
+        return f"o-{self._ids}"
 
     def next_session(self) -> int:
         """A number that no session had."""
@@ -435,7 +522,7 @@ class World:
                 ended = copy(each)
                 ended.status.state, ended.desired_state = states.SHUTDOWN, states.SHUTDOWN
                 self.leader.propose([batch(update(ended))])
-        for found in list(store.all(objects_pb2.Node)):
+        for found in list(store.all(Node)):
             wish: types_pb2.NodeAvailability.ValueType
             wish = self.random.choice((ACTIVE, ACTIVE, PAUSE)) if self._stormy else ACTIVE
             if self.random.random() < 0.03 and found.spec.availability != wish:
@@ -450,8 +537,11 @@ class World:
     def _fault(self) -> None:
         if not self._stormy:
             return
-        self.later(self.random.uniform(1.0, 15.0), self._fault)
+        self.later(self.random.uniform(0.5, 10.0), self._fault)
         agent = self.random.choice(self.agents)
+        holders = [each for each in self.agents if each.has_lease()]
+        if holders and self.random.random() < 0.5:
+            agent = self.random.choice(holders)
         fault = self.random.choice(("cut", "pause", "power", "leader", "leader", "session"))
         if fault == "leader":
             self.change_leader()

@@ -9,7 +9,9 @@ import pytest
 from api.v1 import objects_pb2
 from manager.scheduler import volumes as scheduling
 from manager.state import store as state
+from manager.state import volumes as state_of_volumes
 from manager.volumes import leases as counting
+from manager.volumes import orders
 from manager.volumes.leases import Leases
 from tests.sim import leases
 from tests.sim.leases import Agent, Manager, World
@@ -81,6 +83,29 @@ def what_has_lapsed_is_renewed() -> AbstractContextManager[object]:
     return swap(Leases, "renew", renew)
 
 
+def a_late_opening_is_forgotten() -> AbstractContextManager[object]:
+    """A node is fenced though an order to let it in may be under way still."""
+    let_in = orders._let_in
+
+    def forgetful(volume: objects_pb2.Volume, order: Any, report: Any, fences: bool) -> None:
+        del volume.unfenceable[:]
+        let_in(volume, order, report, fences)
+
+    return swap(orders, "_let_in", forgetful)
+
+
+def a_fence_frees_before_it_is_up() -> AbstractContextManager[object]:
+    """What a node that is down holds is taken for closed to it at once."""
+
+    def hasty(holder: objects_pb2.VolumeHolder) -> bool:
+        return holder.state not in (holder.STATE_CLOSING, holder.STATE_RELEASING)
+
+    planted = ExitStack()
+    planted.enter_context(swap(scheduling, "may_touch", hasty))
+    planted.enter_context(swap(state_of_volumes, "may_touch", hasty))
+    return planted
+
+
 def two_nodes_are_not_refused() -> AbstractContextManager[object]:
     """The scheduler takes a volume that another node holds for free, and nothing refuses it."""
     planted = ExitStack()
@@ -99,6 +124,8 @@ def two_nodes_are_not_refused() -> AbstractContextManager[object]:
         a_new_leader_does_not_wait,
         an_epoch_is_used_again,
         what_has_lapsed_is_renewed,
+        a_late_opening_is_forgotten,
+        a_fence_frees_before_it_is_up,
         two_nodes_are_not_refused,
     ],
 )

@@ -302,6 +302,7 @@ class Calls:
         if order.get("hang"):
             time.sleep(600)
         if order.get("crash"):
+            (self.storage.folder / f"{self.storage.node}.crashed").touch()
             os._exit(1)
         if "code" in order and self.times(call) <= order.get("times", 1 << 30):
             context.abort(grpc.StatusCode[order["code"]], order.get("why", "as it was told"))

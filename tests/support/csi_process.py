@@ -46,7 +46,11 @@ class CsiProcess:
         self.order()
 
     def start(self) -> None:
-        """Returns once it listens; one that runs goes on."""
+        """Returns once it listens; one that runs goes on, one that crashes is seen to its end."""
+        crashed = self.folder / f"{self._node}.crashed"
+        if crashed.exists():
+            self.kill()
+            crashed.unlink()
         if self._child is not None and self._child.poll() is None:
             return
         self.kill()

@@ -9,7 +9,7 @@ paths, and its mounts have to reach this host.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -82,7 +82,7 @@ class CsiDriver:
     async def remove(self, volume: Volume) -> None:
         """What this host has of it; the data is deleted by the controller."""
         staging = self._staging(volume.name)
-        if mounting.is_mounted(staging):
+        if _is_mounted(staging):
             raise SwarmError(Code.REFUSED, f"volume {volume.name} is still in use on this host")
         await asyncio.to_thread(_remove, staging)
 
@@ -106,7 +106,7 @@ class CsiDriver:
 
     async def get(self, name: str) -> Known:
         """A volume that is staged on this host; CSI has no other names than handles."""
-        if not self._staging(name).is_dir():
+        if not (self._folder / name).is_dir():
             raise SwarmError(
                 Code.NOT_FOUND, f"CSI driver {self.name} has no volume {name} on this host"
             )
@@ -160,7 +160,7 @@ class CsiDriver:
 
     async def _checked(self, volume: Volume, target: Path) -> Path:
         """The target, if the volume is there."""
-        if not mounting.is_mounted(target.parent.resolve() / target.name):
+        if not _is_mounted(target):
             why = f"nothing is mounted at {target}; do its mounts reach this host?"
             raise faults.lied(self.name, "NodePublishVolume", why)
         seen = await look(target)
@@ -175,24 +175,32 @@ class CsiDriver:
         unpublish = csi_pb2.NodeUnpublishVolumeRequest(
             volume_id=volume.handle, target_path=str(place.target)
         )
-        await self._endpoint.call(
-            doing, unpublish, lambda channel: NodeStub(channel).NodeUnpublishVolume, timeout
-        )
-        self._left("NodeUnpublishVolume", place.target)
+        with self._undoing("NodeUnpublishVolume", place.target):
+            await self._endpoint.call(
+                doing, unpublish, lambda channel: NodeStub(channel).NodeUnpublishVolume, timeout
+            )
         staging = self._staging(volume.name)
         if _Rpc.STAGE_UNSTAGE_VOLUME in can:
             unstage = csi_pb2.NodeUnstageVolumeRequest(
                 volume_id=volume.handle, staging_target_path=str(staging)
             )
-            await self._endpoint.call(
-                doing, unstage, lambda channel: NodeStub(channel).NodeUnstageVolume, timeout
-            )
-            self._left("NodeUnstageVolume", staging)
+            with self._undoing("NodeUnstageVolume", staging):
+                await self._endpoint.call(
+                    doing, unstage, lambda channel: NodeStub(channel).NodeUnstageVolume, timeout
+                )
         await asyncio.to_thread(_remove, staging)
 
-    def _left(self, call: str, path: Path) -> None:
-        """A mount that stays would go on writing after another node has the volume."""
-        if mounting.is_mounted(path.parent.resolve() / path.name):
+    @contextlib.contextmanager
+    def _undoing(self, call: str, path: Path) -> Iterator[None]:
+        """Of a volume that was deleted at the storage nothing is to be undone. But a mount that
+        stays would go on writing after another node has the volume, whatever the driver says.
+        """
+        try:
+            yield
+        except SwarmError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+        if _is_mounted(path):
             raise faults.lied(self.name, call, f"{path} is still mounted")
 
     async def _take_back(self, volume: Volume, place: Place) -> None:
@@ -215,9 +223,15 @@ class CsiDriver:
         return self._folder / name / _STAGING
 
 
+def _is_mounted(path: Path) -> bool:
+    """Whether something is mounted just there; what is mounted is not looked into."""
+    return mounting.is_mounted(path.parent.resolve() / path.name)
+
+
 def _prepare(staging: Path, target: Path) -> None:
     """The folders as the specification wants them: the target is the driver's to make."""
-    staging.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_mounted(staging):  # else looking at it might hang
+        staging.mkdir(mode=0o700, parents=True, exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):  # it is not there, or mounted already
         target.rmdir()

@@ -7,7 +7,6 @@ environment are not asked.
 
 import asyncio
 import json
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
 import httpx
@@ -15,8 +14,8 @@ import httpx
 from api.errors import SwarmError
 from hostkit.clock import Clock, monotonic
 from runtime.http_body import read_limited
-from runtime.volume.plugin import discovery, faults, messages, patience
-from runtime.volume.plugin.address import Address, Tls
+from runtime.volume.plugin import discovery, faults, messages, patience, tls
+from runtime.volume.plugin.address import Address
 from runtime.volume.plugin.discovery import Folders
 from runtime.volume.plugin.messages import ANSWER_LIMIT, Answer, Lie
 
@@ -99,7 +98,7 @@ class Connection:
     ) -> tuple[int, bytes]:
         transport = httpx.AsyncHTTPTransport(
             uds=str(address.socket) if address.socket else None,
-            verify=await asyncio.to_thread(_context, address.tls),
+            verify=await asyncio.to_thread(tls.context, self.name, address),
         )
         client = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
         async with (
@@ -121,23 +120,6 @@ class _NotThere(Exception):
     def __init__(self, error: SwarmError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-def _context(tls: Tls | None) -> ssl.SSLContext:
-    """What to verify by. OSError if a file cannot be read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if tls is None:
-        return context
-    if tls.ca_file:
-        context.load_verify_locations(tls.ca_file)
-    else:
-        context.load_default_certs()
-    if tls.certificate_file:
-        context.load_cert_chain(tls.certificate_file, tls.key_file)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _short(verb: str) -> str:

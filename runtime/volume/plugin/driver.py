@@ -8,6 +8,7 @@ take the volume from another container.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ LONG = 120.0
 """Seconds for what reaches the storage: create, remove, mount, unmount. As Docker's."""
 SHORT = 60.0
 """Seconds for questions. As Docker's."""
+_QUESTIONS = frozenset({"Get", "List", "Path", "Capabilities"})
 
 
 class PluginDriver:
@@ -86,7 +88,7 @@ class PluginDriver:
     async def remove(self, volume: Volume) -> None:
         """Deletes it; one that the plugin does not know is gone already."""
         await self._activate()
-        await self._undo("Remove", {"Name": volume.name}, f"remove volume {volume.name}")
+        await self._undo("Remove", volume, "remove")
 
     async def mount(self, volume: Volume, place: Place) -> Mounted:
         """Mounted where the plugin says, if that may be given to a container; else let go again."""
@@ -98,27 +100,28 @@ class PluginDriver:
             told = self._read("Mount", messages.mountpoint, answer)
             return Mounted(await checked(self.name, "Mount", told, self._kept, self._look))
         except SwarmError:
-            await self._let_go(body)
+            await self._let_go(volume, place)
             raise
 
     async def unmount(self, volume: Volume, place: Place) -> None:
         """Says that this mount is needed no more; the plugin unmounts after the last one."""
         await self._activate()
-        body = {"Name": volume.name, "ID": place.id}
-        await self._undo("Unmount", body, f"unmount volume {volume.name}")
+        await self._undo("Unmount", volume, "unmount", place.id)
 
     async def get(self, name: str) -> Known:
-        """What the plugin tells of one volume."""
+        """What the plugin tells of a volume; where it is, some tell only if asked for just that."""
         await self._activate()
         told = await self._known(name)
         if told is None:
             raise faults.refused(self.name, f"find volume {name}", "no such volume")
+        if not told.path:
+            told = replace(told, path=await self._path(name))
         return _known(told)
 
     async def list(self) -> Sequence[Known]:
         """What the plugin tells of all."""
         await self._activate()
-        answer = await self._do("List", {}, "list its volumes", self._short)
+        answer = await self._do("List", {}, "list its volumes")
         return [_known(told) for told in self._read("List", messages.volumes, answer)]
 
     async def fence(self, volume: Volume, host_id: str) -> None:
@@ -128,7 +131,7 @@ class PluginDriver:
 
     async def _known(self, name: str) -> Told | None:
         try:
-            answer = await self._do("Get", {"Name": name}, f"find volume {name}", self._short)
+            answer = await self._do("Get", {"Name": name}, f"find volume {name}")
         except SwarmError as error:
             if error.code is Code.NOT_FOUND:
                 return None
@@ -137,6 +140,12 @@ class PluginDriver:
         if told is not None and told.name != name:
             raise faults.lied(self.name, "Get", f"asked for {name} it tells of {told.name}")
         return told
+
+    async def _path(self, name: str) -> str:
+        answer = await self._ask("Path", {"Name": name})
+        if self._read("Path", messages.refusal, answer):
+            return ""
+        return self._read("Path", messages.mountpoint, answer)
 
     async def _activate(self, *, patient: bool = True) -> None:
         """The handshake, once for a plugin that lives. It tells which kind of plugin it is."""
@@ -151,35 +160,35 @@ class PluginDriver:
             raise faults.no_volume_driver(self.name, messages.readable(", ".join(kinds)))
         self._activated = True
 
-    async def _do(
-        self, verb: str, body: Mapping[str, object], doing: str, timeout: float = 0.0
-    ) -> Answer:
+    async def _do(self, verb: str, body: Mapping[str, object], doing: str) -> Answer:
         """Its answer; what it refuses is an error."""
-        answer = await self._ask(verb, body, timeout or self._long)
+        answer = await self._ask(verb, body)
         said = self._read(verb, messages.refusal, answer)
         if said:
             raise faults.refused(self.name, doing, said)
         return answer
 
-    async def _undo(self, verb: str, body: Mapping[str, object], doing: str) -> None:
+    async def _undo(self, verb: str, volume: Volume, doing: str, id: str = "") -> None:
+        """Takes something back; of a volume that is not there any more nothing is to be done."""
+        body = {"Name": volume.name, **({"ID": id} if id else {})}
         try:
-            await self._do(verb, body, doing)
+            await self._do(verb, body, f"{doing} volume {volume.name}")
         except SwarmError as error:
-            if error.code is not Code.NOT_FOUND:
+            # Its words may as well mean that it lacks a program: only a volume it has not is gone.
+            if error.code is not Code.NOT_FOUND or await self._known(volume.name) is not None:
                 raise
 
-    async def _let_go(self, body: Mapping[str, object]) -> None:
+    async def _let_go(self, volume: Volume, place: Place) -> None:
         """Takes back a mount that cannot be used; the plugin said that it is there."""
         try:
-            await self._undo("Unmount", body, f"unmount volume {body['Name']}")
+            await self._undo("Unmount", volume, "unmount", place.id)
         except SwarmError as error:
             log.warning("%s", error)
 
-    async def _ask(self, verb: str, body: Mapping[str, object], timeout: float = 0.0) -> Answer:
+    async def _ask(self, verb: str, body: Mapping[str, object]) -> Answer:
+        timeout = self._short if verb in _QUESTIONS else self._long
         try:
-            return await self._connection.call(
-                f"VolumeDriver.{verb}", body, timeout or self._short, patient=True
-            )
+            return await self._connection.call(f"VolumeDriver.{verb}", body, timeout, patient=True)
         except SwarmError as error:
             self._activated = self._activated and error.code is not Code.UNAVAILABLE
             raise

@@ -17,18 +17,21 @@ def unreachable(name: str, told_by: str, error: Exception) -> SwarmError:
             why=f"TLS with it failed: {tls}",
             remedy=f"check the TLSConfig in {told_by}",
         )
-    if isinstance(error, OSError) and error.filename:
-        return SwarmError(
-            Code.UNAVAILABLE,
-            f"volume driver {name} cannot be reached",
-            why=f"{error.filename} cannot be read: {error.strerror}",
-            remedy=f"check the TLSConfig in {told_by}",
-        )
     return SwarmError(
         Code.UNAVAILABLE,
         f"volume driver {name} does not run on this host",
         why=f"nobody listens where {told_by} says ({error or type(error).__name__})",
         remedy="start the plugin",
+    )
+
+
+def bad_tls_file(name: str, file: str, told_by: str, error: OSError) -> SwarmError:
+    """A file for TLS is not there, or not what it ought to be."""
+    return SwarmError(
+        Code.UNAVAILABLE,
+        f"volume driver {name} cannot be reached",
+        why=f"{file} cannot be used: {error.strerror or error}",
+        remedy=f"check the TLSConfig in {told_by}",
     )
 
 

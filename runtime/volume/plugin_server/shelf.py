@@ -11,6 +11,7 @@ from pathlib import Path
 from api.errors import Code, SwarmError
 from runtime.volume.driver import Known
 from runtime.volume.host import VolumeHost
+from runtime.volume.locks import Locks
 from runtime.volume.plugin_server.served import Served, Use
 from runtime.volume.plugin_server.service import no_such_volume
 from runtime.volume.wants import OwnVolume, Want, own_key
@@ -23,7 +24,7 @@ class HostShelf:
         self._driver = driver
         self._host = host
         self._served = served
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = Locks()
 
     async def create(self, name: str, options: Mapping[str, str]) -> None:
         """Makes a volume of the host's own; REFUSED if another driver has one of that name."""
@@ -40,7 +41,7 @@ class HostShelf:
         """On record before it is done: after a crash it is still known who uses it."""
         own = self._own(name)
         use = Use(self._driver, name, id)
-        async with self._lock(name):
+        async with self._locks(name):
             await asyncio.to_thread(self._served.keep, use)
             try:
                 want = Want(own_key(name), own.driver, own.volume)
@@ -55,17 +56,13 @@ class HostShelf:
         """The mount goes with its last user."""
         own = self._own(name)
         use = Use(self._driver, own.name, id)
-        async with self._lock(name):
+        async with self._locks(name):
             await self._host.leave(use.user)
             await asyncio.to_thread(self._served.drop, use)
 
     async def every(self) -> Sequence[Known]:
         """Those of this driver that have a name; anonymous ones belong to a container of ours."""
         return [self._known(own) for own in self._host.own.every() if self._is_ours(own)]
-
-    def _lock(self, name: str) -> asyncio.Lock:
-        """One call for a volume after the other, as drivers want it; other volumes do not wait."""
-        return self._locks.setdefault(name, asyncio.Lock())
 
     def _is_ours(self, own: OwnVolume) -> bool:
         return own.driver == self._driver and not own.owner

@@ -187,3 +187,30 @@ def test_what_could_not_be_written_is_done_again() -> None:
     desk.book.repeat(order, 1.0)
     assert desk.step(1.5) == []
     assert desk.step(2.0) == [("o-2", "n1", ORDER)]
+
+
+def test_a_fence_that_was_begun_is_brought_to_its_end_though_the_node_is_back() -> None:
+    held = opening()
+    held.holders[0].state = Holder.STATE_HELD
+    held.holders[0].fenceable = True
+    desk = Desk(held)
+    desk.down("n1")
+    fence = Order("data", FENCE, "n1", 1)
+    assert desk.step(1.0) == [("o-1", "n2", fence)]
+    desk.book.observe(desk.nodes["n1"], host("n1"))
+    assert desk.taken_back(2.0) == []
+    assert desk.book.answered("n2", "o-1", failed=True, now=3.0) == (fence, True)
+    assert desk.step(4.0) == [("o-2", "n2", fence)]
+    over = copy(held)
+    del over.holders[:]
+    desk.book.observe(held, over)
+    assert desk.taken_back(5.0) == ["o-2"]
+
+
+def test_an_answer_may_come_when_nobody_wants_it_any_more() -> None:
+    desk = Desk(opening())
+    desk.step(0.0)
+    free = copy(opening())
+    del free.holders[:]
+    desk.book.observe(opening(), free)
+    assert desk.book.answered("n1", "o-1", failed=False, now=1.0) == (ORDER, False)

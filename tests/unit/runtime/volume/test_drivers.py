@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from api.errors import Code, SwarmError
 from runtime.volume.driver import Capabilities, Scope, VolumeDriver
 from runtime.volume.drivers import Drivers
 from runtime.volume.local import LocalDriver
+from runtime.volume.own import OwnVolumes
 from runtime.volume.plugin.discovery import Folders
 from runtime.volume.plugin.source import PluginSource
+from runtime.volume.records import OwnVolume, Records
 from tests.support.plugin_process import PluginProcess
 
 LOCAL = ("local", Capabilities(Scope.LOCAL))
@@ -86,5 +89,26 @@ def test_plugins_are_found_when_they_come_and_missed_when_they_go(tmp_path: Path
         plugin.socket.unlink()
         assert await source.every() == []
         assert await source.find("p") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_plugin_that_hangs_holds_up_its_own_volumes_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        plugin = PluginProcess(tmp_path / "run" / "p.sock", tmp_path / "plugin")
+        local = LocalDriver(tmp_path / "local", lambda: 0.0)
+        drivers = Drivers([local], [PluginSource(Folders(tmp_path / "run", ()))])
+        records = Records(tmp_path / "v.db")
+        own = OwnVolumes(records, drivers, lambda: 0.0)
+        with plugin, contextlib.closing(records):
+            plugin.order(Create={"hang": True})
+            stuck = asyncio.create_task(own.named(OwnVolume("stuck", "p")))
+            while "Create" not in plugin.calls():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert (await own.named(OwnVolume("data", "local"))).name == "data"
+            await own.drop("data")
+            stuck.cancel()
+            await asyncio.wait({stuck})
+        assert own.every() == []
 
     asyncio.run(scenario())

@@ -1,7 +1,7 @@
 import contextlib
 
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.volume.csi import answers
@@ -12,6 +12,7 @@ TOPOLOGIES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=2000),
     st.integers(-(1 << 63), (1 << 63) - 1),
@@ -37,6 +38,7 @@ def test_what_is_believed_is_bounded(
         assert list(made.topology) == topologies
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_volume_or_a_lie(data: bytes) -> None:
     with contextlib.suppress(DecodeError, answers.Lie):

@@ -17,6 +17,7 @@ from runtime.volume.csi.endpoint import Endpoint, Timeouts
 from runtime.volume.csi.source import CsiSource
 from runtime.volume.driver import Access, Capabilities, Known, Place, Scope, Volume
 from tests.support.csi_process import NAME, CsiProcess
+from tests.support.silent_mount import silent_mount
 
 pytestmark = pytest.mark.root
 HASTY = Timeouts(question=30.0, controller=30.0, node=0.5)
@@ -286,6 +287,30 @@ def test_an_unmount_that_is_only_said_to_be_done_is_refused(node: Node) -> None:
         assert "still mounted" in failure(node.driver.unmount(volume, node.place)).why
     node.csi.order()
     node.unmount(volume)
+
+
+def test_of_a_volume_that_was_deleted_only_a_mount_that_stays_is_to_be_undone(node: Node) -> None:
+    volume = node.volume()
+    node.mount(volume)
+    gone = {"code": "NOT_FOUND"}
+    node.csi.order({"NodeUnpublishVolume": gone, "NodeUnstageVolume": gone})
+    assert "still mounted" in failure(node.driver.unmount(volume, node.place)).why
+    for point in node.points():
+        mount.unmount(point)
+    node.unmount(volume)
+    assert list(node.state.iterdir()) == []
+
+
+def test_a_storage_that_hangs_holds_up_no_thread(node: Node) -> None:
+    volume = node.volume()
+    staging = node.state / volume.name / "staging"
+    staging.mkdir(parents=True)
+    node.csi.order(
+        {"NodeStageVolume": {"code": "INTERNAL"}, "NodeUnstageVolume": {"pretend": True}}
+    )
+    with silent_mount(staging):
+        failure(node.driver.mount(volume, node.place))
+        assert asyncio.run(node.driver.get(volume.name)) == Known(volume.name)
 
 
 def test_a_volume_that_is_not_open_to_the_node_is_refused(node: Node) -> None:

@@ -1,6 +1,6 @@
 import grpc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import Code
@@ -41,6 +41,7 @@ def test_a_status_means_what_the_specification_says_of_the_call(
     assert remedy in error.remedy
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_what_a_driver_says_is_one_short_line(said: str) -> None:
     error = faults.of_status("d", "Probe", "x", Status.UNKNOWN, said)
@@ -48,6 +49,7 @@ def test_what_a_driver_says_is_one_short_line(said: str) -> None:
     assert len(error.why) < 600
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1000), st.floats(-1e6, 1e6))
 def test_a_busy_driver_is_asked_again_within_the_time_of_the_call(
     attempt: int, left: float

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import Code, SwarmError
@@ -88,6 +88,7 @@ def test_a_wrong_json_file_is_named(document: Any, why: str) -> None:
         read_json(json.dumps(document).encode(), FILE)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_file_breaks_the_reader(data: bytes) -> None:
     for read in (read_spec, read_json):

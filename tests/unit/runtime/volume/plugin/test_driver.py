@@ -1,6 +1,7 @@
 """The driver with a real plugin, in a process of its own behind a real socket."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.support.silent_mount import silent_mount
 
 VOLUME = Volume("data", {"size": "1"})
 PATIENT, HASTY = 30.0, 0.3
-QUESTIONS = ("Get", "List")
+QUESTIONS = ("Get", "List", "Path")
 
 
 class NoKeeper:
@@ -100,6 +101,17 @@ def test_the_life_of_a_volume(asker: Asker, plugin: PluginProcess) -> None:
     assert ("VolumeDriver.Create", {"Name": "data", "Opts": {"size": "1"}}) in plugin.asked()
 
 
+def test_where_a_volume_is_is_asked_for_if_it_is_not_told(asker: Asker) -> None:
+    asyncio.run(asker.driver.create(VOLUME))
+    told = {"Volume": {"Name": "data"}}
+    asker.plugin.answers("Get", told)
+    path = asker.plugin.folder / "volumes" / "data"
+    assert asyncio.run(asker.driver.get("data")) == Known("data", path)
+    get = {"body": json.dumps(told)}
+    asker.plugin.order(Get=get, Path={"body": '{"Err": "not mounted"}'})
+    assert asyncio.run(asker.driver.get("data")) == Known("data")
+
+
 def test_each_call_may_come_again(asker: Asker, plugin: PluginProcess) -> None:
     async def twice() -> None:
         driver = asker.driver
@@ -130,6 +142,17 @@ def test_the_handshake_comes_first_and_once(asker: Asker, plugin: PluginProcess)
 def test_what_was_never_made_is_not_found(asker: Asker) -> None:
     assert asker.failure(asker.driver.get("data")).code is Code.NOT_FOUND
     assert asker.failure(asker.driver.mount(VOLUME, PLACE)).code is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("verb", ["Unmount", "Remove"])
+def test_what_only_sounds_like_a_missing_volume_is_no_success(asker: Asker, verb: str) -> None:
+    """Else a volume that is still mounted would be given to another node."""
+    driver = asker.driver
+    asyncio.run(driver.create(VOLUME))
+    asyncio.run(driver.mount(VOLUME, PLACE))
+    asker.plugin.answers(verb, {"Err": "fusermount: command not found"})
+    call = driver.unmount(VOLUME, PLACE) if verb == "Unmount" else driver.remove(VOLUME)
+    assert "command not found" in asker.failure(call).why
 
 
 @pytest.mark.parametrize("body", [{"Volume": None}, {}, {"Err": "volume data does not exist"}])

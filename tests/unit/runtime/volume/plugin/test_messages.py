@@ -3,7 +3,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.volume.driver import Scope
@@ -34,12 +34,14 @@ def answer(document: object) -> messages.Answer:
     return messages.read(json.dumps(document).encode())
 
 
+@settings(deadline=None)
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_an_object_or_a_lie(body: bytes) -> None:
     with contextlib.suppress(Lie):
         assert isinstance(messages.read(body), dict)
 
 
+@settings(deadline=None)
 @given(SHAPED)
 def test_any_object_is_understood_or_a_lie(document: dict[str, Any]) -> None:
     for read in READERS:
@@ -47,6 +49,7 @@ def test_any_object_is_understood_or_a_lie(document: dict[str, Any]) -> None:
             read(answer(document))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_what_a_stranger_says_is_one_short_line(text: str) -> None:
     shown = messages.readable(text)
@@ -54,6 +57,7 @@ def test_what_a_stranger_says_is_one_short_line(text: str) -> None:
     assert len(shown) <= 500
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_path_is_absolute_and_leads_never_up(text: str) -> None:
     try:

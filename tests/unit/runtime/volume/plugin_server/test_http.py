@@ -155,7 +155,9 @@ def test_a_socket_that_was_left_is_replaced_and_one_in_use_is_not(tmp_path: Path
     run(scenario)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.binary(max_size=200) | st.just(post("/x", b"abc")), min_size=1, max_size=5))
 def test_no_bytes_break_it(tmp_path: Path, messages: list[bytes]) -> None:
     async def scenario() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.volume.driver import Known, Scope
@@ -86,6 +86,7 @@ def test_other_calls_are_not_found() -> None:
     assert ask("/", {})[0] == 404
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(VERBS),
     st.binary(max_size=50) | st.dictionaries(WORDS, VALUES) | st.lists(VALUES, max_size=2),
