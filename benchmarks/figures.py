@@ -314,6 +314,22 @@ _ALL = (
         "as sched_100k, and comparing nodes with constraints once each",
     ),
     Figure(
+        "sched_services",
+        "100,000 tasks of 100 services placed on 1,000 nodes, all services at a time",
+        "s",
+        8,
+        UNKNOWN,
+        "as sched_100k, and keeping the order of nodes of each service",
+    ),
+    Figure(
+        "sched_everything",
+        "the same with constraints, a preference, CPU, memory and a generic resource",
+        "s",
+        8,
+        UNKNOWN,
+        "as sched_services, and the branches of the preference; half is copying and applying",
+    ),
+    Figure(
         "sched_wide_1k",
         "1,000 one-off tasks placed on 100,000 nodes",
         "s",

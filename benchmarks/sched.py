@@ -29,6 +29,8 @@ class Shape:
     tasks: int
     runs: int = 5  # to take the median of
     constraints: bool = False
+    services: int = 0  # that the tasks are of; 0: each stands alone
+    everything: bool = False  # constraints, a preference, CPU, memory and a generic resource
 
 
 SHAPES = {
@@ -36,6 +38,8 @@ SHAPES = {
     "sched_10k": Shape(1_000, 10_000),
     "sched_100k": Shape(1_000, 100_000),
     "sched_constraints": Shape(5_000, 100_000, constraints=True),
+    "sched_services": Shape(1_000, 100_000, services=100),
+    "sched_everything": Shape(1_000, 100_000, services=100, everything=True),
     "sched_wide_1k": Shape(100_000, 1_000),
     "sched_wide_100k": Shape(100_000, 100_000),
 }
@@ -44,7 +48,7 @@ SHAPES = {
 def place_all(shape: Shape) -> tuple[float, float]:
     """Seconds in all, and the longest single decide()."""
     store, loop = Store(), SchedulerLoop()
-    store.apply(1, timestamp(NOW), [batch(create(_node(n))) for n in range(shape.nodes)])
+    store.apply(1, timestamp(NOW), [batch(create(_node(n, shape))) for n in range(shape.nodes)])
     loop.reset(store)
     _show(store, loop, [batch(create(_task(n, shape))) for n in range(shape.tasks)])
     longest = 0.0
@@ -74,12 +78,14 @@ def _show(store: Store, loop: SchedulerLoop, batches: list[Batch]) -> None:
         loop.observe(event)
 
 
-def _node(number: int) -> objects_pb2.Node:
+def _node(number: int, shape: Shape) -> objects_pb2.Node:
     node = objects_pb2.Node(id=f"node-{number:06}")
     node.status.state = types_pb2.NODE_STATE_READY
     node.spec.annotations.labels["rack"] = f"r{number % RACKS}"
     node.description.resources.nano_cpus = 1 << 40
     node.description.resources.memory_bytes = 1 << 50
+    if shape.everything:
+        node.description.resources.generic.add(kind="apple", count=1 << 30)
     return node
 
 
@@ -87,8 +93,16 @@ def _task(number: int, shape: Shape) -> objects_pb2.Task:
     task = objects_pb2.Task(id=f"task-{number:06}", desired_state=states.RUNNING)
     task.spec.container.image = "docker.io/library/nginx:latest"
     task.spec.resources.reservations.memory_bytes = 1 << 20
-    if shape.constraints:
-        rack = f"node.labels.rack==r{number % RACKS}"
+    if shape.services:
+        task.service_id, task.spec_version = f"service-{number % shape.services:03}", 1
+        task.slot = number // shape.services + 1
+    if shape.everything:
+        task.spec.placement.spread.append("node.labels.rack")
+        task.spec.resources.reservations.nano_cpus = 1 << 10
+        task.spec.resources.reservations.generic.add(kind="apple", count=1)
+    if shape.constraints or shape.everything:
+        kind = number % shape.services if shape.services else number  # a service has one spec
+        rack = f"node.labels.rack==r{kind % RACKS}"
         task.spec.placement.constraints.extend([rack, "node.role!=manager"])
     task.status.state = states.PENDING
     return task

@@ -31,12 +31,13 @@ class ScenarioTable:
     """Collects one row per cluster test: what it shows, and how it went."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[str, str]] = {}
+        self.rows: dict[tuple[str, str], tuple[str, str]] = {}  # by file and name
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if "/cluster/" not in report.nodeid:
             return
-        name = report.nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        file, _, test = report.nodeid.rpartition("::")
+        name = (file, test.removeprefix("test_").replace("_", " "))
         if report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
             self.rows[name] = ("skipped", reason.removeprefix("Skipped: "))
@@ -46,14 +47,15 @@ class ScenarioTable:
             self.rows[name] = ("passed", f"{report.duration:.1f} s")
 
     def lines(self) -> Iterator[str]:
-        width = max((len(name) for name in self.rows), default=0)
-        for name, (outcome, note) in self.rows.items():
+        width = max((len(name) for _, name in self.rows), default=0)
+        # Files may have run side by side; the scenarios of one stay in their order.
+        for (_, name), (outcome, note) in sorted(self.rows.items(), key=lambda row: row[0][0]):
             yield f"  {name:<{width}}  {outcome:<8}{note}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     target = config.getoption("--scenario-report")
-    if target:
+    if target and not hasattr(config, "workerinput"):  # what runs elsewhere is reported here
         table = ScenarioTable()
         config.pluginmanager.register(table, "scenario-table")
 

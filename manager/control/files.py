@@ -16,7 +16,7 @@ from manager.control import listing
 from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
 from manager.state.changes import KINDS, batch, copy, create, delete, update
-from manager.state.files import in_use, users_of
+from manager.state.files import in_use
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
 
@@ -79,15 +79,15 @@ class Files(Generic[F]):
         return self._answer(file.id)
 
     async def remove(self, request: control_pb2.RemoveRequest) -> control_pb2.RemoveResponse:
-        """Removes it; REFUSED with the names of the services that use it."""
+        """Removes it; REFUSED with the names of the services or volumes that use it."""
         request_id = needed_request_id(request.request_id)
         done = self._store.applied_request(request_id)
         if done is not None:
             return control_pb2.RemoveResponse(id=done.object_id)
         file = resolve(self._store, self._kind, request.key)
-        users = [service.spec.annotations.name for service in users_of(self._store, file)]
-        if users:
-            raise in_use(file, users)
+        refusal = in_use(self._store, file)
+        if refusal is not None:
+            raise refusal
         await propose_one(
             self._proposer, batch(delete(file)), request_id=request_id, object_id=file.id
         )

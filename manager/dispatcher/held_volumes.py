@@ -4,18 +4,20 @@ Holds no rule of its own: what renews and ends a lease is in manager.volumes.lea
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from api.errors import SwarmError
 from api.v1 import objects_pb2, volume_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
+from manager.dispatcher.links import Feed
+from manager.dispatcher.volumes import NodeVolumes
 from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
 from manager.state.proposer import Proposer
 from manager.state.store import Store
-from manager.state.volumes import nodes_of_volume
+from manager.state.volumes import nodes_of_volume, secrets_of
 from manager.volumes import words
 from manager.volumes.lapses import Lapses
 from manager.volumes.leases import Leases
@@ -62,13 +64,32 @@ class HeldVolumes:
         """Leads from now on."""
         self.leases.begin(self._store.all(Volume), self._monotonic())
 
-    def observe(self, event: Event, version: int) -> Iterable[str]:
-        """A volume changed; the ids of the nodes for which that may be news."""
+    def of_node(self, node_id: str) -> NodeVolumes:
+        """What a node that begins to listen is to be told."""
+        return NodeVolumes(
+            node_id,
+            lambda volume_id: self._store.get(Volume, volume_id),
+            lambda volume: secrets_of(self._store, volume),
+        )
+
+    def route(self, event: Event, version: int, feed_of: Callable[[str], Feed | None]) -> None:
+        """A volume changed: the nodes for which that may be news hear of it."""
         old = event.old if isinstance(event.old, Volume) else None
         new = event.new if isinstance(event.new, Volume) else None
         self.leases.observe(old, new, version, self._monotonic())
         self._lapse_writer.wake()
-        return sorted({n for each in (old, new) if each is not None for n in nodes_of_volume(each)})
+        both = [each for each in (old, new) if each is not None]
+        for node_id in sorted({node for each in both for node in nodes_of_volume(each)}):
+            if (feed := feed_of(node_id)) is not None:
+                feed.observe_volume(event.object.id)
+                self._tell_waiting(feed, node_id, new)
+
+    def _tell_waiting(self, feed: Feed, node_id: str, volume: Volume | None) -> None:
+        """Tasks that the node was not told of before their volume's storage lets it in."""
+        if volume is not None and any(each.opens for each in volume.holders):
+            for task in self._store.tasks_of_volume(volume.id):
+                if task.node_id == node_id:
+                    feed.observe(task.id, task)
 
     def resync(self) -> None:
         """Any volume may have changed."""

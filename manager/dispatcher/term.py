@@ -15,21 +15,20 @@ from api.ids import IdSource
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2, volume_pb2
 from hostkit.clock import Clock
 from hostkit.together import alongside
-from manager.dispatcher import catalogue, endings, nodes, rests, statuses
+from manager.dispatcher import catalogue, endings, nodes, statuses
 from manager.dispatcher.attachments import Attachments
 from manager.dispatcher.drains import Drains
 from manager.dispatcher.held_volumes import Confirm, HeldVolumes
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
 from manager.dispatcher.networks import NodeNetworks
+from manager.dispatcher.resting import Resting
 from manager.dispatcher.sessions import Chance, Sessions
-from manager.dispatcher.volumes import NodeVolumes
 from manager.dispatcher.writer import Writer
 from manager.state.changes import Event
 from manager.state.files import File, find
 from manager.state.proposer import Proposer
 from manager.state.store import Store
-from manager.state.volumes import secrets_of
 from manager.state.watch import Subscription, WatchHub, of
 from manager.waiting import until_due
 
@@ -81,13 +80,12 @@ class Term:
         self._routed = 0
         self._subscription: Subscription | None = None
         self._volumes = HeldVolumes(store, proposer, monotonic, confirm)
-        self._rests = rests.Rests(self._confirmed_by_all)
-        self._rest_writer = Writer(
-            "addresses that rest no longer",
-            self._rests,
-            view=store,
-            proposer=proposer,
-            monotonic=monotonic,
+        self._rests = Resting(
+            store,
+            proposer,
+            monotonic,
+            routed=lambda: self._routed,
+            confirmed=self._confirmed,
         )
         self._attachments = Attachments(store, hub, proposer, clock)
         self._task_writer = Writer(
@@ -108,7 +106,7 @@ class Term:
             await alongside(
                 self._node_writer.run(),
                 self._task_writer.run(),
-                self._rest_writer.run(),
+                self._rests.run(),
                 self._volumes.run(),
                 self._end_leases(),
                 self._follow(woken),
@@ -138,7 +136,7 @@ class Term:
     def _begin(self) -> None:
         self._catalogue.begin()
         self._drains.begin(self._store.all(Task))
-        self._rests.begin(self._store)
+        self._rests.begin()
         self._volumes.begin()
         self._routed = self._store.version
         up = [
@@ -229,7 +227,7 @@ class Term:
             node_id,
             self._find_file,
             NodeNetworks(self._catalogue),
-            NodeVolumes(node_id, self._find_volume, lambda volume: secrets_of(self._store, volume)),
+            self._volumes.of_node(node_id),
             self._monotonic,
             lambda task: with_login(self._store, task),
             lambda: self._routed,
@@ -256,9 +254,6 @@ class Term:
 
     def _find_file(self, key: Key) -> File | None:
         return find(self._store, key)
-
-    def _find_volume(self, volume_id: str) -> Volume | None:
-        return self._store.get(Volume, volume_id)
 
     async def report_volumes(
         self, session_id: str, node_id: str, updates: Iterable[volume_pb2.NodeVolumeStatus]
@@ -292,9 +287,8 @@ class Term:
         self._catalogue.tell(self._catalogue.observe(event))
         if isinstance(event.object, Network):
             self._rests.observe(event)
-            self._rest_writer.wake()
         elif isinstance(event.object, Volume):
-            self._route_volume(event, version)
+            self._volumes.route(event, version, self._feed)
         elif isinstance(event.object, Task):
             self._route_task(event.object.id, {_node_of(event.old), _node_of(event.new)})
         elif isinstance(event.object, Node | objects_pb2.Cluster):
@@ -340,24 +334,10 @@ class Term:
         link = self._links.get(node_id)
         return link is None or link.may_lead(endpoints)
 
-    def _route_volume(self, event: Event, version: int) -> None:
-        for node_id in self._volumes.observe(event, version):
-            if (feed := self._feed(node_id)) is not None:
-                feed.observe_volume(event.object.id)
-                self._tell_waiting(feed, node_id, event)
-
-    def _tell_waiting(self, feed: Feed, node_id: str, event: Event) -> None:
-        """Tasks that the node was not told of before their volume's storage lets it in."""
-        if isinstance(event.new, Volume) and any(each.opens for each in event.new.holders):
-            for task in self._store.tasks_of_volume(event.new.id):
-                if task.node_id == node_id:
-                    feed.observe(task.id, task)
-
     def _resync(self) -> None:
         self._catalogue.begin()
         self._drains.begin(self._store.all(Task))
-        self._rests.begin(self._store)
-        self._rest_writer.wake()
+        self._rests.begin()
         self._volumes.resync()
         for node_id in self._sessions.nodes():
             if self._store.get(Node, node_id) is None:
@@ -372,23 +352,9 @@ class Term:
         self._sessions.forget(node_id)
         self._end(node_id, endings.removed(node_id))
 
-    def _confirmed_by_all(self) -> int:
-        """The version up to which every node that is up has carried out what concerns it."""
-        version, latest = self._routed, ""
-        for node in self._store.all(Node):
-            if nodes.may_act(node):
-                link = self._links.get(node.id)
-                confirmed = 0 if link is None else link.confirmed()
-                if confirmed < version:
-                    version, latest = confirmed, node.description.hostname or node.id
-        if latest and self._rests.is_overdue(self._monotonic()):
-            logger.warning(
-                "addresses of networks cannot be used again: node %s has not confirmed what it was "
-                "told since version %d of the state; look at its daemon, or drain and stop it",
-                latest,
-                version,
-            )
-        return version
+    def _confirmed(self, node_id: str) -> int:
+        link = self._links.get(node_id)
+        return 0 if link is None else link.confirmed()
 
     async def _end_leases(self) -> None:
         while True:

@@ -93,7 +93,11 @@ class SchedulerLoop:
             self._see(task_id, view.get(objects_pb2.Task, task_id))
         self._refused.clear()
         self._retry_stuck(step)
-        while (count := step.left // ASSIGN) > 0 and (group := self._waiting.take_group(count)):
+        # A turn as long as the nodes are many: to look at each costs less than a look per task.
+        turn = len(self._nodes)
+        while (count := step.left // ASSIGN) > 0 and (
+            group := self._waiting.take_group(count, turn)
+        ):
             self._place(group, step)
         self._waiting.put_back(self._later)
         self._later = []
@@ -177,14 +181,11 @@ class SchedulerLoop:
 
     def _place(self, group: list[Entry], step: Step) -> None:
         """Places tasks that are alike; puts those back for which there is no time left."""
-        turned = False
         for position, entry in enumerate(group):
             task = step.view.get(objects_pb2.Task, entry.id)
             if task is None or not is_waiting(task):
                 continue
-            if not turned:
-                self._pipeline.turn_to(task, entry.needs)
-                turned = True
+            self._pipeline.turn_to(task, entry.needs)
             best = self._best(entry, task, step)
             if best is NoAnswer.NOT_YET:
                 self._waiting.put_back(group[position:])

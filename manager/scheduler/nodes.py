@@ -4,7 +4,6 @@
 be counted at once and confirmed by its event later. Chooses nothing.
 """
 
-from collections import Counter
 from typing import NamedTuple, TypeVar
 
 from api import states
@@ -156,8 +155,8 @@ class NodeSet:
     def __init__(self) -> None:
         self._infos: dict[str, NodeInfo] = {}
         self._placed: dict[str, _Placed] = {}
-        self._of_service: Counter[str] = Counter()
-        self._failures: Counter[GroupKey] = Counter()
+        self._of_service: dict[str, set[str]] = {}
+        self._failing: dict[GroupKey, set[str]] = {}
 
     def __len__(self) -> int:
         return len(self._infos)
@@ -177,7 +176,12 @@ class NodeSet:
 
     def knows(self, group: GroupKey) -> bool:
         """Whether any node has a task of the service, or has failed one of the group."""
-        return group[0] in self._of_service or group in self._failures
+        return group[0] in self._of_service or group in self._failing
+
+    def concerned(self, group: GroupKey) -> set[str]:
+        """The ids of the nodes that have a task of the service, or have failed one of the group."""
+        of_service = self._of_service.get(group[0], set())
+        return of_service | self._failing.get(group, set())
 
     def in_question(self, node_id: str) -> list[NodeInfo]:
         """The nodes for a task: all, or with `node_id` just that one, if it is present."""
@@ -228,19 +232,28 @@ class NodeSet:
     def _shift(self, info: NodeInfo, task_id: str, placed: _Placed, sign: int) -> None:
         _shift(info, task_id, placed, sign)
         if placed.counts:
-            _count(self._of_service, placed.group[0], sign)
+            service_id = placed.group[0]
+            if sign < 0 or info.of_service[service_id] == 1:
+                _enter(self._of_service, service_id, info.id, is_in=service_id in info.of_service)
         if placed.failed_at:
-            _count(self._failures, placed.group, sign)
+            _enter(self._failing, placed.group, info.id, is_in=placed.group in info.failures)
 
     def _forget_if_empty(self, info: NodeInfo) -> None:
         if not info.present and not info.placements:
             self._infos.pop(info.id, None)
 
 
-def _count(counts: Counter[K], key: K, sign: int) -> None:
-    counts[key] += sign
-    if not counts[key]:
-        del counts[key]
+def _enter(index: dict[K, set[str]], key: K, node_id: str, *, is_in: bool) -> None:
+    """Brings up to date whether the node is among those under the key."""
+    found = index.get(key)
+    if found is None:
+        found = index[key] = set()
+    if is_in:
+        found.add(node_id)
+        return
+    found.discard(node_id)
+    if not found:
+        del index[key]
 
 
 def _alike(one: objects_pb2.Node, other: objects_pb2.Node) -> bool:

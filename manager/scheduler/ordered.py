@@ -22,6 +22,13 @@ class Ordered(Generic[K]):
     def __contains__(self, name: str) -> bool:
         return name in self._keys
 
+    def twin(self) -> "Ordered[K]":
+        """Another one like it, which then changes by itself."""
+        made: Ordered[K] = Ordered()
+        made._keys = self._keys.copy()
+        made._heap = self._heap.copy()
+        return made
+
     def put(self, name: str, key: K) -> None:
         """Adds the name, or gives it another key."""
         if self._keys.get(name) == key:

@@ -92,15 +92,17 @@ class Pipeline:
         """The filters that have a say about the task."""
         self._all: list[Callable[[NodeInfo], bool]] = []
         self._lasting: list[Callable[[NodeInfo], bool]] = []
+        self._passing: list[Callable[[NodeInfo], bool]] = []
 
     def turn_to(self, task: objects_pb2.Task, needs: Needs | None = None) -> None:
         """Asks on behalf of this task from now on. `needs`: its needs, where they are known."""
-        if needs is not None and needs == self._needs:
+        if needs is not None and (needs is self._needs or needs == self._needs):
             return
         self._needs = needs
         self.enabled = [each for each in self._filters if each.enabled(task)]
         self._all = [each.passes for each in self.enabled]
         self._lasting = [each.passes for each in self.enabled if each.lasting]
+        self._passing = [each.passes for each in self.enabled if not each.lasting]
 
     def passes(self, node: NodeInfo) -> bool:
         """Whether no filter refuses the node."""
@@ -112,6 +114,13 @@ class Pipeline:
     def passes_for_good(self, node: NodeInfo) -> bool:
         """Whether no filter refuses the node that looks only at what the node is."""
         for passes in self._lasting:  # noqa: SIM110 - as above
+            if not passes(node):
+                return False
+        return True
+
+    def passes_for_now(self, node: NodeInfo) -> bool:
+        """Whether no other filter refuses it: those that look at what tasks hold of the node."""
+        for passes in self._passing:  # noqa: SIM110 - as above
             if not passes(node):
                 return False
         return True

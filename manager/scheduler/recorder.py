@@ -9,7 +9,9 @@ from api.v1 import objects_pb2
 from api.v1.explain_pb2 import NodeRanking, NodeScore, PlacementRecord
 from manager.scheduler.nodes import GroupKey, NodeInfo
 from manager.scheduler.pipeline import Pipeline
-from manager.scheduler.spread import LeastLoaded, Ranking, rank
+from manager.scheduler.pool import LeastLoaded
+from manager.scheduler.ranking import Ranking
+from manager.scheduler.spread import rank
 from manager.scheduler.waiting import Entry
 
 BEST = 6
@@ -85,7 +87,7 @@ class Recorder:
     ) -> None:
         """Tells how the nodes stand now."""
         if isinstance(order, Ranking):
-            outlook = order.outlook(BEST)
+            outlook = order.outlook(BEST, pipeline)
         else:
             outlook = order.outlook(BEST, group, pipeline, self._now)
         ranking.placed_before = placed

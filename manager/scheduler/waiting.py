@@ -6,6 +6,7 @@ kept by their needs, because tasks with equal needs share the verdict and the wo
 
 import heapq
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 
 from api import states
 from api.v1 import objects_pb2
@@ -13,10 +14,12 @@ from manager.scheduler.nodes import GroupKey
 from manager.scheduler.pipeline import Needs, needs_of
 
 MAX_KNOWN = 1000
-"""Different needs that are remembered, so that equal ones are kept once."""
+"""Different needs and the like that are remembered, so that equal ones are kept once."""
 
-Age = tuple[int, int, str]
-"""Order among tasks: moment of creation in seconds and nanoseconds, then id."""
+K = TypeVar("K")
+
+_Peers = tuple[GroupKey, str]
+"""The group of tasks, and the node that they have already, if they have one."""
 
 
 def is_waiting(task: objects_pb2.Task) -> bool:
@@ -24,18 +27,21 @@ def is_waiting(task: objects_pb2.Task) -> bool:
     return task.status.state == states.PENDING and states.is_live(task)
 
 
-@dataclass(slots=True)
-class Entry:
-    """A waiting task, without what changes while it waits."""
+class Entry(NamedTuple):
+    """A waiting task, without what changes while it waits. The least is the oldest.
 
+    What comes after the id decides between entries of one task: nothing in it is rewritten.
+    """
+
+    seconds: int
+    nanos: int
     id: str
-    age: Age
     group: GroupKey
     needs: Needs
-    spread: tuple[str, ...] = ()
+    spread: tuple[str, ...]
 
     @property
-    def peers(self) -> tuple[GroupKey, str]:
+    def peers(self) -> _Peers:
         """What it shares with the tasks that are placed together with it."""
         return (self.group, self.needs.node_id)
 
@@ -44,8 +50,8 @@ class Entry:
         """What is to be remembered of the task."""
         created = task.meta.created_at
         group = (task.service_id or task.id, task.spec_version)
-        age = (created.seconds, created.nanos, task.id)
-        return cls(task.id, age, group, needs_of(task), tuple(task.spec.placement.spread))
+        spread = tuple(task.spec.placement.spread)
+        return cls(created.seconds, created.nanos, task.id, group, needs_of(task), spread)
 
 
 @dataclass(slots=True)
@@ -64,9 +70,11 @@ class Waiting:
         self.stuck: dict[Needs, Stuck] = {}
         self._needs_of_stuck: dict[str, Needs] = {}
         self._untried: dict[str, Entry] = {}
-        self._known: dict[Needs, Needs] = {}
-        self._oldest: list[Age] = []
-        self._groups: dict[tuple[GroupKey, str], list[Age]] = {}
+        self._known: dict[Any, Any] = {}
+        self._groups: dict[_Peers, list[Entry]] = {}  # heaps, also of tasks that are gone
+        self._oldest: list[Entry] = []  # of each group, and such as were that before
+        self._peers: _Peers = (("", 0), "")  # whose turn it is
+        self._turn = 0  # how many more of them are taken before others
 
     def __bool__(self) -> bool:
         return bool(self._untried)
@@ -74,8 +82,9 @@ class Waiting:
     def add(self, task: objects_pb2.Task) -> None:
         """A task to be tried; one that waits already stays where it is."""
         if task.id not in self._untried and task.id not in self._needs_of_stuck:
-            entry = Entry.of(task)
-            entry.needs = self._shared(entry.needs)
+            seconds, nanos, task_id, group, needs, spread = Entry.of(task)
+            shared = self._shared
+            entry = Entry(seconds, nanos, task_id, shared(group), shared(needs), shared(spread))
             self._push(entry)
 
     def discard(self, task_id: str) -> None:
@@ -103,34 +112,68 @@ class Waiting:
         self._needs_of_stuck[entry.id] = entry.needs
 
     def put_back(self, entries: list[Entry]) -> None:
-        """The tasks, just taken, were not tried after all."""
+        """The tasks, just taken, were not tried after all; it is still their group's turn."""
         for entry in entries:
             self._push(entry)
+        self._turn += len(entries)
 
-    def take_group(self, limit: int) -> list[Entry]:
-        """The oldest untried task and the others of its group, oldest first, at most `limit`."""
-        first = None
-        while self._oldest and first is None:
-            first = self._untried.get(heapq.heappop(self._oldest)[2])
-        if first is None:
-            return []
+    def take_group(self, limit: int, turn: int = 0) -> list[Entry]:
+        """The oldest untried task and the others of its group, oldest first, at most `limit`.
+
+        `turn`: the same group is taken from again until so many of its tasks were.
+        """
+        if self._turn > 0 and (taken := self._take(min(limit, self._turn))):
+            return taken
+        while self._oldest:
+            oldest = heapq.heappop(self._oldest)
+            peers = oldest.peers
+            entries = self._groups.get(peers)
+            if not entries or entries[0] is not oldest:
+                continue  # for another of them the group stands in line again
+            if self._untried.get(oldest.id) is not oldest:
+                self._line_up(peers)
+            elif len(entries) == 1:  # as most are: this is the short way to the same
+                del self._untried[oldest.id], self._groups[peers]
+                self._peers, self._turn = peers, 0
+                return [oldest]
+            else:
+                self._peers, self._turn = peers, max(turn, limit)
+                return self._take(limit)
+        return []
+
+    def _take(self, limit: int) -> list[Entry]:
+        """So many of the group whose turn it is; the others stand in line again."""
         taken: list[Entry] = []
-        ages = self._groups[first.peers]
-        while ages and len(taken) < limit:
-            entry = self._untried.pop(heapq.heappop(ages)[2], None)
-            if entry is not None:
+        entries = self._groups.get(self._peers, [])
+        while entries and len(taken) < limit:
+            entry = heapq.heappop(entries)
+            if self._untried.get(entry.id) is entry:
+                del self._untried[entry.id]
                 taken.append(entry)
-        if not ages:
-            del self._groups[first.peers]
+        self._turn = self._turn - len(taken) if self._line_up(self._peers) else 0
         return taken
 
-    def _shared(self, needs: Needs) -> Needs:
-        """One object for equal needs: tasks of a kind are many."""
+    def _line_up(self, peers: _Peers) -> bool:
+        """Puts the group in line by its oldest task; whether it has any."""
+        entries = self._groups.get(peers)
+        while entries and self._untried.get(entries[0].id) is not entries[0]:
+            heapq.heappop(entries)
+        if entries:
+            heapq.heappush(self._oldest, entries[0])
+            return True
+        self._groups.pop(peers, None)
+        return False
+
+    def _shared(self, value: K) -> K:
+        """One object for equal ones: tasks of a kind are many."""
         if len(self._known) > MAX_KNOWN:
             self._known.clear()
-        return self._known.setdefault(needs, needs)
+        known: K = self._known.setdefault(value, value)
+        return known
 
     def _push(self, entry: Entry) -> None:
+        entries = self._groups.setdefault(entry.peers, [])
+        heapq.heappush(entries, entry)
+        if entries[0] is entry:
+            heapq.heappush(self._oldest, entry)
         self._untried[entry.id] = entry
-        heapq.heappush(self._oldest, entry.age)
-        heapq.heappush(self._groups.setdefault(entry.peers, []), entry.age)

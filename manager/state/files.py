@@ -59,8 +59,33 @@ def users_of(view: "View", file: File) -> Iterator[objects_pb2.Service]:
             yield service
 
 
-def in_use(file: File, users: list[str]) -> SwarmError:
-    """The refusal to remove what services with these names use."""
+def in_use(view: "View", file: File) -> SwarmError | None:
+    """The refusal to remove what services or volumes use; None if nothing does."""
+    services = [service.spec.annotations.name for service in users_of(view, file)]
+    if services:
+        return _in_use_by_services(file, services)
+    volumes = [] if key_of(file)[0] == "config" else _volumes_with(view, file)
+    return _in_use_by_volumes(file, volumes) if volumes else None
+
+
+def _volumes_with(view: "View", secret: File) -> list[str]:
+    name = secret.spec.annotations.name
+    volumes = view.all(objects_pb2.Volume)
+    return [
+        v.spec.annotations.name for v in volumes if any(s.secret == name for s in v.spec.secrets)
+    ]
+
+
+def _in_use_by_volumes(secret: File, volumes: list[str]) -> SwarmError:
+    return SwarmError(
+        Code.REFUSED,
+        f"secret {secret.spec.annotations.name} is in use",
+        why=f"the driver of volume {', '.join(volumes)} asks for it",
+        remedy="remove the volume first: swarmctl volume rm",
+    )
+
+
+def _in_use_by_services(file: File, users: list[str]) -> SwarmError:
     kind, _ = key_of(file)
     return SwarmError(
         Code.REFUSED,
@@ -77,8 +102,7 @@ def refusal_of_files(view: "View", change: Change) -> SwarmError | None:
     if isinstance(obj, objects_pb2.Service) and change.action is not Action.DELETE:
         return _missing(view, obj)
     if isinstance(obj, objects_pb2.Secret | objects_pb2.Config) and change.action is Action.DELETE:
-        users = [service.spec.annotations.name for service in users_of(view, obj)]
-        return in_use(obj, users) if users else None
+        return in_use(view, obj)
     return None
 
 

@@ -85,6 +85,8 @@ class Balance:
 
     def differences(self, sandbox: Sandbox, known: Mapping[str, View]) -> list[str]:
         """How a container's table differs from what is wished, in words; nothing is changed."""
+        if not sandbox.networks:
+            return []  # it needs none, and may have one
         wished = [known.get(network, View()) for network in sandbox.networks]
         content = views.content(wished, sandbox.id)
         return self._tables.differences(sandbox.namespace, views.BASE, content)

@@ -49,12 +49,9 @@ def find(client: Client, key: str) -> Network | None:
 
 def users(client: Client, network: Network) -> list[object]:
     """The containers of this host that are in it, tasks apart, as `inspect` shows them."""
-    request = containers_pb2.ListContainersRequest()
-    method = client.containers.ListContainers
-    running = client.call(method, request, "listing containers of this host").containers
     return [
         {"ID": each.id, "Name": each.spec.annotations.name, "Addresses": list(place.addresses)}
-        for each in running
+        for each in _containers(client)
         for place in each.networks
         if place.network_id == network.id
     ]
@@ -74,6 +71,10 @@ def listed(client: Client, request: control_pb2.ListNetworksRequest) -> list[Net
     """
     known = every(client)
     suiting = [each for each in known if _suits(each, request)]
+    if suiting and request.dangling:
+        needed = {place.network_id for each in _containers(client) for place in each.networks}
+        needed.update(BUILTIN)
+        suiting = [each for each in suiting if (each.id not in needed) in request.dangling]
     own = {each.id for each in suiting}
     try:
         of_swarm = lists.networks(client, request)
@@ -84,11 +85,16 @@ def listed(client: Client, request: control_pb2.ListNetworksRequest) -> list[Net
     return [*(each for each in of_swarm if each.id not in own), *suiting]
 
 
+def _containers(client: Client) -> Sequence[containers_pb2.Container]:
+    request = containers_pb2.ListContainersRequest()
+    method = client.containers.ListContainers
+    return client.call(method, request, "listing containers of this host").containers
+
+
 def _suits(network: Network, request: control_pb2.ListNetworksRequest) -> bool:
     kind = "builtin" if network.id in BUILTIN else "custom"
     return (
-        not request.dangling
-        and _begins(network.id, request.ids)
+        _begins(network.id, request.ids)
         and _begins(network.spec.annotations.name, request.names)
         and (not request.drivers or driver_of(network.spec) in request.drivers)
         and (not request.scopes or scope_of(network.spec) in request.scopes)

@@ -26,10 +26,12 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
 
 @pytest.fixture
 def web(swarm: Swarm) -> Iterator[None]:
-    """A service on every host, in a network and published."""
+    """A service on every host, in a network and published; and a task in no network at all."""
     swarm.ctl("network", "create", "front")
     flags = ("--network", "front", "--publish", "8080:80")
     swarm.create("web", *flags, TOOLS, "sh", "-c", OBEDIENT, replicas=3)
+    on_m1 = ("--constraint", "node.hostname==m1")
+    swarm.create("own", *on_m1, "--publish", "mode=host,target=80", TOOLS, "sh", "-c", OBEDIENT)
     swarm.until(lambda: swarm.ctl("network", "check", code=None).code == 0, "all is in order")
     yield
     swarm.clear()

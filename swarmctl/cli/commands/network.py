@@ -9,7 +9,7 @@ from api.networks import DRIVERS, driver_of, scope_of
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2, types_pb2
-from swarmctl.cli import lists, local_networks
+from swarmctl.cli import local_networks
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
@@ -257,18 +257,19 @@ def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
 @click.option("--filter", "filters", multiple=True, metavar="label=KEY", help="Only those")
 @click.pass_obj
 def prune(client: Client, filters: tuple[str, ...], force: bool) -> None:
-    """Remove every network that no service and no task uses."""
+    """Remove every network that no service, no task and no container of this host uses."""
     request = _listed(filters, _PRUNED)
     request.types.append("custom")
     request.dangling.append(True)
     if not force:
         click.confirm(
-            "This will remove all networks that no service and no task uses.\n"
+            "This will remove all networks that no service, no task and no container of this\n"
+            "host uses.\n"
             "Are you sure you want to continue?",
             abort=True,
             err=True,
         )
-    found = lists.networks(client, request)
+    found = local_networks.listed(client, request)
     names = [each.spec.annotations.name for each in found]
     if not names:
         return

@@ -192,9 +192,14 @@ class Checks:
 
     @told
     def one_writer(self, volume_id: str) -> None:
-        """A host may write to a volume: no other one may, by its own clock."""
+        """A host may write to a volume, by its own clock and the storage: no other one may."""
         hosts = self._world.hosts.values()
-        writers = [each.name for each in hosts if each.keeper.may_write(volume_id)]
+        lets_in = self._world.storage.lets_in
+        writers = [
+            each.name
+            for each in hosts
+            if each.keeper.may_write(volume_id) and lets_in(volume_id, each.name)
+        ]
         names = " and ".join(writers)
         must(len(writers) <= 1, "one writer", "%s may write to %s", names, volume_id)
 

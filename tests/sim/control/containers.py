@@ -87,7 +87,8 @@ class SimExecutor:
     async def describe(self) -> objects_pb2.NodeDescription:
         """What the host has."""
         made = node(self._host.name, cpus=CPUS, memory=MEMORY).description
-        made.volume_drivers.add(name="shared")
+        guarded = self._world.storage.guarded
+        made.volume_drivers.add(name="shared", creates=guarded, opens=guarded, fences=guarded)
         made.address = f"10.0.0.{self._host.number}"
         return made
 

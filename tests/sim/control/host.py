@@ -12,6 +12,7 @@ from api.payloads import Content
 from api.serving import Caller
 from api.status import from_grpc
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2, raft_pb2_grpc
+from hostkit.together import alongside
 from manager.raft.node.identity import GroupIdentity
 from swarmctl.life import wished_role
 from tests.sim.control.containers import Container, Exit, SimExecutor
@@ -38,6 +39,7 @@ class WatchedAgent(Agent):
 
     acknowledged: Callable[[list[Update]], None]
     keeper: LeaseKeeper
+    host: "Host"
 
     async def greet(self, message: dispatcher_pb2.SessionMessage) -> None:
         """As Agent."""
@@ -50,11 +52,13 @@ class WatchedAgent(Agent):
         await super().assign(message)
 
     async def serve_logs(self, channel: grpc.aio.Channel) -> None:
-        """Nobody asks for logs here; volumes are let go meanwhile."""
+        """Nobody asks for logs here; volumes are let go meanwhile, and orders carried out."""
         try:
-            await self.keeper.say(channel)
+            await alongside(
+                self.keeper.say(channel), self.host.world.storage.serve(self.host, channel)
+            )
         except grpc.aio.AioRpcError as error:
-            raise from_grpc(error, "letting go of volumes") from error
+            raise from_grpc(error, "service for volumes") from error
 
     async def deliver(self, send: Callable[[list[Update]], Awaitable[None]]) -> None:
         """As Agent."""
@@ -211,6 +215,7 @@ class Host:
             networks=networks,
         )
         agent.keeper = self.keeper
+        agent.host = self
         agent.acknowledged = lambda updates: world.checks.acknowledged(self, updates)
         await agent.run()
 

@@ -196,8 +196,7 @@ def plant_global_tasks_go_anywhere() -> AbstractContextManager[object]:
 
     def astray(task: objects_pb2.Task) -> Entry:
         entry = of(task)
-        entry.needs = entry.needs._replace(node_id="")
-        return entry
+        return entry._replace(needs=entry.needs._replace(node_id=""))
 
     return swap(Entry, "of", astray)
 

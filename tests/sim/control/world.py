@@ -28,6 +28,7 @@ from tests.sim.control.loop import Process, VirtualLoop
 from tests.sim.control.manager import Manager
 from tests.sim.control.network import Network
 from tests.sim.control.settings import Settings
+from tests.sim.control.shared_storage import SharedStorage
 from tests.sim.control.users import LAPTOP, Users
 from tests.sim.control.watched import Watch
 from tests.sim.raft.transcript import Transcript
@@ -57,6 +58,7 @@ class World:
         self.loop = loop
         loop.blocking = self.disk_delay
         self.network = Network(loop, self.random)
+        self.storage = SharedStorage(self, guarded=settings.volumes and settings.seed % 2 == 1)
         self.watch = Watch()
         self.checks = Checks(self)
         self.slow_disk = 0.0

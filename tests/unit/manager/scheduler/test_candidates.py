@@ -1,6 +1,6 @@
 from api import states
 from api.v1 import objects_pb2
-from manager.scheduler.candidates import MAX_ORDERS, Candidates, _shorten
+from manager.scheduler.candidates import MAX_GONE, MAX_ORDERS, Candidates, _shorten
 from manager.scheduler.nodes import NodeInfo, NodeSet
 from manager.scheduler.pipeline import Pipeline
 from manager.scheduler.spread import NoAnswer
@@ -59,6 +59,15 @@ def test_there_may_be_no_time_left() -> None:
         step.left = 150
         assert candidates.best(entry, step) is NoAnswer.NOT_YET
     assert ask(candidates, pipeline, asking) == "roomy"
+
+
+def test_nodes_that_are_gone_do_not_pile_up() -> None:
+    nodes = crowded(3)
+    candidates = Candidates(nodes, Pipeline())
+    for number in range(3 * MAX_GONE):
+        candidates.touch(f"gone{number}", is_other=True)
+    assert len(candidates._journal) <= MAX_GONE + 2 * len(nodes)
+    assert ask(candidates, candidates._pipeline, pending("s")) == "roomy"
 
 
 def test_the_orders_that_served_longest_ago_go_first() -> None:

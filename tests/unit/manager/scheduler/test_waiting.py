@@ -62,6 +62,32 @@ def test_a_limit_leaves_the_rest_of_the_group() -> None:
     assert ids(queue.take_group(1)) == ["b"]
 
 
+def test_a_turn_lasts_for_so_many_tasks_of_the_group() -> None:
+    web = [pending(name, at=at) for name, at in zip("abcde", range(1, 6), strict=True)]
+    queue = waiting(*web, pending("z", "db", at=1.5))
+    assert ids(queue.take_group(2, turn=3)) == ["a", "b"]
+    assert ids(queue.take_group(2, turn=3)) == ["c"]
+    assert ids(queue.take_group(2, turn=3)) == ["z"]
+    assert ids(queue.take_group(2, turn=3)) == ["d", "e"]
+    assert queue.take_group(2, turn=3) == []
+
+
+def test_tasks_that_are_put_back_still_have_their_turn() -> None:
+    queue = waiting(pending("a", at=1), pending("b", at=3), pending("z", "db", at=2))
+    first, second = queue.take_group(10, turn=10)
+    assert (first.id, second.id) == ("a", "b")
+    queue.put_back([second])
+    assert ids(queue.take_group(10, turn=10)) == ["b"]
+    assert ids(queue.take_group(10, turn=10)) == ["z"]
+
+
+def test_a_group_stands_in_line_by_its_oldest_task_that_is_left() -> None:
+    queue = waiting(pending("a", at=1), pending("b", at=3), pending("z", "db", at=2))
+    queue.discard("a")
+    assert ids(queue.take_group(10)) == ["z"]
+    assert ids(queue.take_group(10)) == ["b"]
+
+
 def test_tasks_without_a_service_are_groups_of_their_own() -> None:
     queue = waiting(pending("a", ""), pending("b", ""))
     assert ids(queue.take_group(10)) == ["a"]

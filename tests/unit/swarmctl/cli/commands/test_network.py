@@ -154,6 +154,21 @@ def test_prune(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     assert cli("network", "prune", "--force").out == ""
 
 
+def test_prune_removes_what_this_host_has_alone(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    own = made("own", "3" * 25)
+    own.spec.driver = "bridge"
+    box = containers_pb2.Container(id="c1")
+    box.networks.add(network_id=own.id)
+    daemon.on("ListNetworks", control_pb2.ListNetworksResponse())
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse(networks=[own]))
+    daemon.on("ListContainers", containers_pb2.ListContainersResponse(containers=[box]))
+    daemon.on("RemoveLocalNetwork", containers_pb2.RemoveLocalNetworkResponse(id=own.id))
+    assert cli("network", "prune", "--force").out == ""
+    daemon.on("ListContainers", containers_pb2.ListContainersResponse())
+    assert cli("network", "prune", "--force").out == "Deleted Networks:\nown\n"
+    assert [each.key for each in daemon.asked("RemoveLocalNetwork")] == [own.id]
+
+
 def test_connect_and_disconnect(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("ConnectNetwork", containers_pb2.Container())
     daemon.on("DisconnectNetwork", containers_pb2.Container())
@@ -184,6 +199,7 @@ def test_a_bridge_is_a_network_of_one_host(cli: CommandLine, daemon: ScriptedDae
     daemon.on("CreateLocalNetwork", own)
     daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse(networks=[own]))
     daemon.on("RemoveLocalNetwork", containers_pb2.RemoveLocalNetworkResponse(id=own.id))
+    daemon.on("ListContainers", containers_pb2.ListContainersResponse())
     assert cli("network", "create", "-d", "bridge", "own").out == f"{own.id}\n"
     assert cli("network", "create", "-d", "bridge", "--scope", "swarm", "all").out == f"{FRONT}\n"
     assert len(daemon.asked("CreateLocalNetwork")) == len(daemon.asked("CreateNetwork")) == 1
@@ -196,7 +212,8 @@ def test_a_bridge_is_a_network_of_one_host(cli: CommandLine, daemon: ScriptedDae
         ("name", "ow", True),
         ("id", "4", False),
         ("label", "a", False),
-        ("dangling", "true", False),
+        ("dangling", "true", True),
+        ("dangling", "false", False),
     ):
         assert ("own" in cli("network", "ls", "-f", f"{key}={value}").out) == shown, key
     [inspected] = json.loads(cli("network", "inspect", "own").out)
