@@ -106,6 +106,8 @@ def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:
         if mount.type in _NO_MOUNTS:
             yield f"{path}.type", _NO_MOUNTS[mount.type]
             continue
+        if mount.bind_recursive == "disabled":
+            yield f"{path}.bind_recursive", "crun binds what is mounted below, whatever it is told"
         for field, _ in mount.ListFields():
             if field.name not in _MOUNT_FIELDS[mount.type]:
                 yield f"{path}.{field.name}", "this key has no effect on this type of mount"

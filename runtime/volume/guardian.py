@@ -7,7 +7,8 @@ which is its child, dies with it: no code needs to run for that.
 
 It decides nothing but by `guard`, knows no driver, and never looks into the mount itself.
 
-It is spoken to in lines of JSON over a socket in its folder, one answer to each line, in order.
+It is spoken to in lines of JSON over a socket in its folder. Each line has a number, `n`, and so
+has its answer: that to a server that has to start comes late, and others before it.
 """
 
 import contextlib
@@ -46,6 +47,12 @@ class _Client:
     heard: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True)
+class _Asker:
+    client: _Client
+    number: int
+
+
 class Guardian:
     """`run` it in a process that does nothing else, and whose working directory is its folder."""
 
@@ -56,7 +63,7 @@ class Guardian:
         self._timer.set(until)
         self._groups: tuple[str, ...] = ()
         self._serving: Serving | None = None
-        self._asker: _Client | None = None
+        self._asker: _Asker | None = None
         self._clients: dict[int, _Client] = {}
         self._leaving = self._dismissed = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -105,39 +112,41 @@ class Guardian:
             return
         *lines, client.heard = client.heard.split(b"\n")
         for line in lines:
-            self._obey(client, json.loads(line))
+            words = json.loads(line)
+            self._obey(_Asker(client, words["n"]), words)
 
     def _drop(self, client: _Client) -> None:
         self._clients.pop(client.connection.fileno(), None)
         client.connection.close()
 
-    def _obey(self, client: _Client, words: Words) -> None:
+    def _obey(self, asker: _Asker, words: Words) -> None:
         match words["do"]:
             case "renew":
                 renewed = self._guard.renew(words["until"], boot())
                 self._timer.set(self._guard.until)
-                self._answer(client, {"renewed": renewed})
+                self._answer(asker, {"renewed": renewed})
             case "users":
                 self._groups = tuple(words["groups"])
-                self._answer(client, {})
+                self._answer(asker, {})
             case "serve":
-                self._serve(client, words)
+                self._serve(asker, words)
             case "state":
                 pid = self._serving.pid if self._serving and self._serving.ready else 0
-                self._answer(client, {"until": self._guard.until, "pid": pid})
+                self._answer(asker, {"until": self._guard.until, "pid": pid})
             case "leave":
                 self._leaving = True
-                self._answer(client, {})
+                self._answer(asker, {})
             case "dismiss":
                 self._dismiss()
-                self._answer(client, {})
+                self._answer(asker, {})
 
-    def _answer(self, client: _Client, words: Words) -> None:
+    def _answer(self, asker: _Asker, words: Words) -> None:
+        connection = asker.client.connection
         try:
-            client.connection.settimeout(1.0)
-            client.connection.sendall(json.dumps(words).encode() + b"\n")
+            connection.settimeout(1.0)
+            connection.sendall(json.dumps({"n": asker.number, **words}).encode() + b"\n")
         except OSError:
-            self._drop(client)
+            self._drop(asker.client)
 
     def _dismiss(self) -> None:
         """The mount was taken away in order."""
@@ -148,15 +157,15 @@ class Guardian:
 
     # --- its server -------------------------------------------------------------------------
 
-    def _serve(self, client: _Client, words: Words) -> None:
+    def _serve(self, asker: _Asker, words: Words) -> None:
         if self._serving is not None:
-            self._answer(client, {"pid": self._serving.pid})
+            self._answer(asker, {"pid": self._serving.pid})
             return
         try:
             self._serving = Serving(words, self._target, boot() + words["deadline"])
-            self._asker = client
+            self._asker = asker
         except OSError as error:
-            self._answer(client, {"error": f"{error.filename}: {error.strerror}"})
+            self._answer(asker, {"error": f"{error.filename}: {error.strerror}"})
 
     def _look_after_server(self) -> None:
         serving = self._serving

@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,7 +50,8 @@ class GuardianLink:
         self._folder = folder
         self._reader = reader
         self._writer = writer
-        self._answers: deque[asyncio.Future[Mapping[str, Any]]] = deque()
+        self._answers: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
+        self._asked = 0
         self.gone: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._listening = asyncio.create_task(self._listen(), name=f"guardian {folder.name}")
 
@@ -97,8 +97,9 @@ class GuardianLink:
         if self.gone.done():
             answer.set_exception(_gone(self.gone.result()))
         else:
-            self._answers.append(answer)
-            self._writer.write(json.dumps(words).encode() + b"\n")
+            self._asked += 1
+            self._answers[self._asked] = answer
+            self._writer.write(json.dumps({"n": self._asked, **words}).encode() + b"\n")
         answer.add_done_callback(_retrieve)
         return answer
 
@@ -117,13 +118,14 @@ class GuardianLink:
     async def _listen(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             while line := await self._reader.readline():
-                answer = self._answers.popleft()
-                if not answer.done():
-                    answer.set_result(json.loads(line))
+                words = json.loads(line)
+                answer = self._answers.pop(words["n"], None)
+                if answer is not None and not answer.done():
+                    answer.set_result(words)
         self._writer.close()
         end = end_of(self._folder)
         self.gone.set_result(end)
-        for answer in self._answers:
+        for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(_gone(end))
 

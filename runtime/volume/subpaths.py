@@ -50,8 +50,9 @@ class Subpaths:
         raise SwarmError(Code.UNAVAILABLE, f"{below!r} of a volume cannot be mounted", why=said)
 
     async def drop(self, container: str) -> None:
-        """The container needs them no more."""
-        await asyncio.to_thread(self._drop, container)
+        """The container needs them no more; few have any."""
+        if self._place(container).exists():
+            await asyncio.to_thread(self._drop, container)
 
     async def sweep(self, alive: Collection[str]) -> None:
         """Takes away those of containers that are gone."""
@@ -59,8 +60,11 @@ class Subpaths:
             if container not in alive:
                 await self.drop(container)
 
+    def _place(self, container: str) -> Path:
+        return self._folder / container
+
     def _new(self, container: str) -> Path:
-        folder = self._folder / container
+        folder = self._place(container)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder / str(len(list(folder.iterdir())))
 
@@ -70,9 +74,7 @@ class Subpaths:
         return [entry.name for entry in self._folder.iterdir()]
 
     def _drop(self, container: str) -> None:
-        folder = self._folder / container
-        if not folder.exists():
-            return
+        folder = self._place(container)
         for point in mount.mount_points(folder):
             with contextlib.suppress(OSError):
                 mount.unmount(point)

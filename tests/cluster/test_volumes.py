@@ -4,14 +4,13 @@ A writer that syncs what it acknowledges, faults of the node that holds its volu
 that finds out whether anything was lost, or written by two.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support import records
-from tests.support.cluster import OBEDIENT, TOOLS, Container, Swarm, a_swarm
-from tests.support.lab_storage import LabStorage, started_storage
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.database import Database, a_database, mounts_of, storage_of
+from tests.support.lab_storage import LabStorage
 
 pytestmark = pytest.mark.cluster
 
@@ -30,75 +29,13 @@ def storage(swarm: Swarm) -> LabStorage:
     """An SSH server on the manager's host: the workers may fail, it does not. Its key is a secret
     of the swarm.
     """
-    found = asyncio.run(started_storage(swarm.host("m1")))
-    swarm.ctl("secret", "create", "key", str(found.folder / "client"))
-    return found
-
-
-class Database:
-    """A volume `data` of the swarm, and a service that writes to it on one of the workers."""
-
-    def __init__(self, swarm: Swarm, storage: LabStorage) -> None:
-        self._swarm = swarm
-        self._data = storage.fresh("data")
-        self._acks = storage.fresh("acks")
-        given = storage.options("data")
-        del given["identity_file"]
-        options = [word for key, value in given.items() for word in ("-o", f"{key}={value}")]
-        options += ["--secret", "identity=key", "--lease", LEASE]
-        swarm.ctl("volume", "create", "-d", "sshfs", *options, "data")
-        swarm.create(
-            "db",
-            *("--mount", "type=volume,source=data,target=/data"),
-            *("--mount", f"type=bind,source={self._acks},target=/acks"),
-            *("--hostname", "{{.Task.ID}}", "--constraint", "node.role==worker"),
-            *("--restart-delay", "0s", TOOLS, "sh", "-c", records.WRITER),
-        )
-        self.first = self._at_work()
-
-    def moved(self) -> Container:
-        """The writer that took the place of the first, once it is at work on another host."""
-        second = self._at_work(self.first.task_id)
-        assert second.host != self.first.host
-        return second
-
-    def checked(self) -> list[str]:
-        """The writers in their order: nothing was lost, and never were there two."""
-        return records.check(self._data / "log", self._acks)
-
-    def goes_on(self) -> int:
-        """How much was acknowledged, once it is more than now."""
-        before = len(records.acks(self._acks))
-        return self._swarm.until(lambda: self._more_than(before + 10), "it goes on", timeout=60)
-
-    def _more_than(self, before: int) -> int:
-        now = len(records.acks(self._acks))
-        return now if now > before else 0
-
-    def _at_work(self, *before: str) -> Container:
-        def works() -> list[Container]:
-            fresh = {each.writer for each in records.acks(self._acks)} - set(before)
-            return [each for each in self._swarm.on("db") if each.task_id in fresh]
-
-        return self._swarm.until(works, "a writer is at work", timeout=90)[0]
+    return storage_of(swarm, "m1")
 
 
 @pytest.fixture
 def database(swarm: Swarm, storage: LabStorage) -> Iterator[Database]:
-    yield Database(swarm, storage)
-    swarm.mend()
-    swarm.clear()
-    swarm.until(
-        lambda: swarm.ctl("volume", "rm", "data", code=None).code == 0,
-        "the volume is nobody's",
-        timeout=60,
-    )
-    for host in ("w1", "w2"):
-        assert _sshfs(swarm, host) == "", "no mount is left"
-
-
-def _sshfs(swarm: Swarm, host: str) -> str:
-    return swarm.inside(host, "sh", "-c", "grep sshfs /proc/mounts || true").out
+    with a_database(swarm, storage, LEASE) as made:
+        yield made
 
 
 Fault = Callable[[Swarm, str], object]
@@ -168,11 +105,11 @@ def test_a_storage_that_is_not_there_is_the_tasks_error_and_nobody_elses(
     swarm.until(
         lambda: swarm.ctl("volume", "rm", "lost", code=None).code == 0, "it is nobody's", timeout=60
     )
-    assert [_sshfs(swarm, host) for host in swarm.hosts()] == [""] * 3
+    assert [mounts_of(swarm, host) for host in swarm.hosts()] == [""] * 3
 
 
 @pytest.mark.timeout(240)
 def test_volume_ls_shows_who_holds_it(swarm: Swarm, database: Database) -> None:
     (line,) = swarm.ctl("volume", "ls", "--format", "{{.Name}} {{.Driver}} {{.Holders}}").lines
     assert line == f"data sshfs {database.first.host}"
-    assert "sshfs" in _sshfs(swarm, database.first.host)
+    assert "sshfs" in mounts_of(swarm, database.first.host)

@@ -17,6 +17,7 @@ class LabStorage:
     """`folder`: what is below it is given; every host and we out here see it under this path."""
 
     folder: Path
+    host: str
     address: str
     host_key: str
 
@@ -44,7 +45,7 @@ async def started_storage(host: LabHost) -> LabStorage:
     await host.run(["mkdir", "-p", "/run/sshd"])
     config, log = folder / "sshd_config", folder / "sshd.log"
     await host.run([SSHD, "-f", str(config), "-E", str(log)])
-    return LabStorage(folder, host.address, _host_key(folder))
+    return LabStorage(folder, host.name, host.address, _host_key(folder))
 
 
 def _furnish(folder: Path, address: str) -> None:

@@ -48,6 +48,9 @@ REFUSED = {
     "task.container.mounts[0].volume_driver": container(
         mounts=[Mount(type=Mount.TYPE_BIND, source="/a", target="/a", volume_driver="x")]
     ),
+    "task.container.mounts[0].bind_recursive": container(
+        mounts=[Mount(type=Mount.TYPE_BIND, source="/a", target="/a", bind_recursive="disabled")]
+    ),
     "task.container.mounts[0].bind_propagation": container(
         mounts=[Mount(type=Mount.TYPE_TMPFS, target="/a", bind_propagation="shared")]
     ),

@@ -12,7 +12,8 @@ from runtime.volume.local import LocalDriver
 from runtime.volume.own import OwnVolumes
 from runtime.volume.plugin.discovery import Folders
 from runtime.volume.plugin.source import PluginSource
-from runtime.volume.records import OwnVolume, Records
+from runtime.volume.records import Records
+from runtime.volume.wants import OwnVolume
 from tests.support.plugin_process import PluginProcess
 
 LOCAL = ("local", Capabilities(Scope.LOCAL))

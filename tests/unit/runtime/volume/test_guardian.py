@@ -200,6 +200,24 @@ def test_a_daemon_that_hangs_renews_nothing(box: Box) -> None:
     assert box.guardians().end(ID).why == LAPSED
 
 
+def test_renewals_are_heard_while_a_server_starts(box: Box) -> None:
+    async def scenario(guardians: Guardians) -> None:
+        link = await guardians.start(ID, box.target, until=boot() + SOON, term=1.0)
+        await asyncio.to_thread(box.target.mkdir)
+        script = f"sleep {2 * SOON}; exec sshfs -f x:{box.storage} {box.target} -o passive"
+        slow = ["sh", "-c", script]
+        serving = asyncio.create_task(link.serve(Server(slow, (SFTP,)), box.target, 10.0))
+        while not serving.done():
+            link.renew(boot() + SOON)
+            await asyncio.sleep(0.1)
+        assert pidfd.identify(await serving) is not None
+        assert _writes(box.target)
+        assert mount.unmount(box.target)
+        await link.dismiss()
+
+    box.run(scenario)
+
+
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(box: Box) -> None:
     async def scenario(guardians: Guardians) -> None:
         link = await guardians.start(ID, box.target, until=None, term=1.0)
