@@ -78,7 +78,7 @@ def test_a_volume_follows_its_task(swarm: Swarm, csi: CsiProcess) -> None:
     assert csi.open_to(handle(csi)) == [f"csi-{second.host}"]
     calls = csi.calls()
     back = calls.index("NodeUnpublishVolume")
-    assert calls[back:] == [
+    assert list(dict.fromkeys(calls[back:])) == [  # an order to a driver may come twice
         "NodeUnpublishVolume",
         "NodeUnstageVolume",
         "ControllerUnpublishVolume",
