@@ -1,5 +1,6 @@
 """What the placeholders in a task's spec mean, and where they may stand: in the values of --env, in
---hostname, and in sources and targets of --mount (SwarmKit, template/expand.go). Pure.
+--hostname, and in sources, targets, labels and options of --mount. As in SwarmKit
+(template/expand.go). Pure.
 """
 
 from collections.abc import Iterator
@@ -62,6 +63,10 @@ def expanded(spec: ContainerSpec, values: Values) -> ContainerSpec:
         field = f"{CONTAINER}.mounts[{index}]"
         mount.source = expand(mount.source, values, field=f"{field}.source")
         mount.target = expand(mount.target, values, field=f"{field}.target")
+        for name in ("volume_labels", "volume_options"):
+            given = getattr(mount, name)
+            for key, value in list(given.items()):
+                given[key] = expand(value, values, field=f"{field}.{name}.{key}")
     return filled
 
 
@@ -101,3 +106,5 @@ def _texts(spec: ContainerSpec) -> Iterator[str]:
     yield from spec.env
     for mount in spec.mounts:
         yield from (mount.source, mount.target)
+        yield from mount.volume_labels.values()
+        yield from mount.volume_options.values()

@@ -227,8 +227,18 @@ def _mounts(path: str, mounts: Iterable[specs_pb2.Mount]) -> None:
             raise invalid(f"{here}.source", "the name of a volume of the swarm, or group:NAME")
         if mount.type == specs_pb2.Mount.TYPE_TMPFS and mount.source:
             raise invalid(f"{here}.source", "a tmpfs mount has no source")
+        _recursion(here, mount)
         if mount.tmpfs_size_bytes < 0:
             raise invalid(f"{here}.tmpfs_size_bytes", "must not be negative")
+
+
+def _recursion(here: str, mount: specs_pb2.Mount) -> None:
+    """Docker's rules of bind-recursive (docker/cli, opts/mount.go)."""
+    said = mount.bind_recursive
+    if said in ("writable", "readonly") and not mount.read_only:
+        raise invalid(f"{here}.bind_recursive", f"{said} is for mounts that are readonly")
+    if said == "readonly" and mount.bind_propagation not in ("", "rprivate"):
+        raise invalid(f"{here}.bind_recursive", "readonly needs bind-propagation=rprivate")
 
 
 def _resources(path: str, given: specs_pb2.ResourceRequirements) -> None:

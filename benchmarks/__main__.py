@@ -49,6 +49,7 @@ from benchmarks import (
     traffic,
     update,
     virtual_ip,
+    volume_failover,
     writes,
     young,
 )
@@ -93,6 +94,7 @@ SUITES = (
     Suite(("cli_start",), command.measure),
     Suite(("writes_1", "writes_1x16"), writes.measure_1),
     Suite(("failover_worker",), failover.measure, workers=failover.WORKERS),
+    Suite(("volume_failover",), volume_failover.measure, workers=volume_failover.WORKERS),
     Suite(("writes_3", "writes_3x16"), writes.measure_3, managers=3),
     Suite(("failover_leader",), leader_lost.measure, managers=3),
     Suite(("failover_clean",), leader_stops.measure, managers=3),

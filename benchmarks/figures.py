@@ -131,6 +131,14 @@ _ALL = (
         "three missed heartbeats; the rest is a start",
     ),
     Figure(
+        "volume_failover",
+        "node that holds a single-writer volume cut off to its data served elsewhere, lease 10 s",
+        "s",
+        16,
+        "not offered",
+        "the lease since the last heartbeat, and its margin of 1 s; then a mount and a start",
+    ),
+    Figure(
         "idle_rss",
         "one idle node that is manager and worker, RSS of all processes",
         "MiB",

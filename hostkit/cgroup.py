@@ -7,6 +7,8 @@ which is the same in every hierarchy.
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ _KNOWN = (
 )
 _CONTROLLERS = frozenset(_KNOWN.split())
 _JOINED = ("memory", "pids", "cpu", "cpuacct")  # what a moved process is accounted and limited by
+_KILL_STEP = 0.02
 _SYSTEMD = "name=systemd"
 _V2 = 2
 
@@ -143,6 +146,51 @@ def processes(hierarchies: Hierarchies, group: str) -> set[int]:
         with contextlib.suppress(OSError):
             text = (root / group.lstrip("/") / "cgroup.procs").read_text()
             found.update(int(pid) for pid in text.split())
+    return found
+
+
+def kill(hierarchies: Hierarchies, group: str, seconds: float) -> bool:
+    """Kills all that is in the group and below it; whether it is gone after `seconds` at most.
+
+    Nothing of it forks on meanwhile: the kernel kills the group as one, or it is frozen first.
+    Blocking. A group that is not there is empty.
+    """
+    name = group.lstrip("/")
+    unified = hierarchies.unified
+    if unified is not None:
+        with contextlib.suppress(OSError):  # Linux before 5.14 has no such file
+            (unified / name / "cgroup.kill").write_text("1")
+    freezer = hierarchies.file("freezer", group, "freezer.state")
+    steps = max(1, round(seconds / _KILL_STEP))
+    for step in range(steps + 1):
+        found = _all_processes(hierarchies, name)
+        if not found:
+            return True
+        if step == steps:
+            return False
+        _write_if_there(freezer, "FROZEN")
+        for pid in found | _all_processes(hierarchies, name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _write_if_there(freezer, "THAWED")
+        time.sleep(_KILL_STEP)
+    raise AssertionError("the last step returns")
+
+
+def _write_if_there(file: Path | None, text: str) -> None:
+    if file is not None:
+        with contextlib.suppress(OSError):
+            file.write_text(text)
+
+
+def _all_processes(hierarchies: Hierarchies, name: str) -> set[int]:
+    """Pids in the group and all below it."""
+    found: set[int] = set()
+    for root in hierarchies.roots:
+        for directory, _, _ in os.walk(root / name):
+            with contextlib.suppress(OSError):  # removed meanwhile
+                text = Path(directory, "cgroup.procs").read_text()
+                found.update(int(pid) for pid in text.split())
     return found
 
 

@@ -1,4 +1,4 @@
-"""The two clocks, and the only place that reads them. Cores are handed `now` instead."""
+"""The clocks, and the only place that reads them. Cores are handed `now` instead."""
 
 import time
 from collections.abc import Callable
@@ -15,3 +15,10 @@ def wall() -> float:
 def monotonic() -> float:
     """Seconds that never jump, for timeouts, leases and delays within one process."""
     return time.monotonic()
+
+
+def boot() -> float:
+    """As `monotonic`, of the whole host, and it goes on while the host is suspended: for what must
+    have ended by then.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -73,7 +73,12 @@ def host_name(request: ContainerRequest) -> str:
 
 def cgroup_of(host: HostFacts, id: str) -> str:
     """The container's control group."""
-    return f"{host.cgroup_parent.rstrip('/')}/{id}"
+    return group_of(host.cgroup_parent, id)
+
+
+def group_of(parent: str, id: str) -> str:
+    """The control group of a container below that of all."""
+    return f"{parent.rstrip('/')}/{id}"
 
 
 def build(request: ContainerRequest, host: HostFacts, rootfs: Path, etc: dict[str, Path]) -> Config:

@@ -24,6 +24,14 @@ MONITOR_LOST_CODE = 255
 
 
 @dataclass(frozen=True)
+class Fill:
+    """A volume that, if it is empty, gets what the image has at its place in the container."""
+
+    target: str
+    volume: Path
+
+
+@dataclass(frozen=True)
 class ContainerRequest:
     """One container to make.
 
@@ -39,6 +47,7 @@ class ContainerRequest:
     hostname: str
     network: str  # "none", "host", or "netns:/path/of/a/netns"
     labels: Mapping[str, str]  # opaque, kept, and given back by `list`
+    fills: tuple[Fill, ...] = ()
     resolv_conf: str = ""  # the text of /etc/resolv.conf; empty: what spec.dns and the host's say
 
 

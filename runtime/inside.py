@@ -36,7 +36,7 @@ def read_text(root: Path, path: str) -> str:
     directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         # O_NONBLOCK: an image's fifo must not hold us up.
-        fd = _open(directory, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = open_in(directory, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return ""
     finally:
@@ -48,7 +48,8 @@ def read_text(root: Path, path: str) -> str:
         return file.read(_LIMIT).decode(errors="replace")
 
 
-def _open(directory: int, path: str, flags: int) -> int:
+def open_in(directory: int, path: str, flags: int) -> int:
+    """A descriptor of `path`, as if the directory were the root; OSError."""
     how = _OpenHow(flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
     fd: int = _libc().syscall(
         _SYS_OPENAT2, directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)

@@ -26,6 +26,7 @@ from runtime import (
     etc_files,
     exec_process,
     exec_spawn,
+    fills,
     health_check,
     inside,
     probe,
@@ -100,6 +101,7 @@ class Lifecycle:
     ) -> Record:
         paths.persist.mkdir()
         rootfs.mount_layers(request.layers, paths, self.layout)
+        fills.fill(request.fills, paths)
         return self._launch(request, made, paths, config)
 
     def renew(self, ended: Record, request: ContainerRequest) -> Record:

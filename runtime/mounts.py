@@ -121,7 +121,8 @@ def _bind(mount: specs_pb2.Mount, target: str, field: str) -> Mount:
         raise invalid(f"{field}.bind_recursive", f"unknown value {mount.bind_recursive!r}")
     options = ["bind" if mount.bind_recursive == "disabled" else "rbind", propagation]
     if mount.read_only:
-        options.append("rro" if mount.bind_recursive == "readonly" else "ro")
+        # What is mounted below it is read-only too, as in Docker, if not said otherwise.
+        options.append("ro" if mount.bind_recursive in ("disabled", "writable") else "rro")
     return {"destination": target, "type": "bind", "source": mount.source, "options": options}
 
 

@@ -96,6 +96,16 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     metavar="DURATION",
     help="Age at which this node's key for encrypted networks is replaced [168h].",
 )
+@click.option(
+    "--plugin-dir",
+    type=click.Path(),
+    help="Where Docker volume plugins put their sockets [/run/docker/plugins].",
+)
+@click.option(
+    "--serve-volumes-in",
+    type=click.Path(),
+    help="Let Docker use this host's volumes, by plugin sockets in this folder [not at all].",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option
     """The daemon of a node of the swarm, manager or worker."""

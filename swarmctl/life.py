@@ -34,6 +34,7 @@ from worker.attachments import Attachments
 from worker.backoff import Backoff
 from worker.executor import Executor
 from worker.node_networks import NodeNetworks
+from worker.node_volumes import NodeVolumes
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Life:
         memberships: MembershipStore,
         state_dir: Path,
         switch: Switch,
+        volumes: NodeVolumes,
         attachments: Attachments,
         ask_registry: AskRegistry,
         failed: Callable[[BaseException], None],
@@ -66,6 +68,7 @@ class Life:
         self._memberships = memberships
         self._state_dir = state_dir
         self._switch = switch
+        self._volumes = volumes
         self._attachments = attachments
         self._failed = failed
         self._chance = secrets.SystemRandom()
@@ -212,6 +215,7 @@ class Life:
             on_session=self._heard,
             data_path=self.membership.data_path_address,
             networks=self._networks,
+            volumes=self._volumes,
             attachments=self._attachments,
         )
 

@@ -36,6 +36,7 @@ from swarmctl.threads import to_its_end
 from worker.attachments import Attachments
 from worker.container import ContainerExecutor
 from worker.node_networks import NodeNetworks
+from worker.node_volumes import NodeVolumes
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,12 @@ class Lives:
         networks: NodeNetworks,
         switch: Switch,
         *,
+        volumes: NodeVolumes,
         attachments: Attachments,
         ask_registry: AskRegistry,
         failed: Callable[[BaseException], None],
     ) -> None:
+        self._volumes = volumes
         self._attachments = attachments
         self._state_dir = state_dir
         self._executor = executor
@@ -292,6 +295,7 @@ class Lives:
             memberships=self._memberships,
             state_dir=self._state_dir,
             switch=self._switch,
+            volumes=self._volumes,
             attachments=self._attachments,
             ask_registry=self._ask_registry,
             failed=self._failed,

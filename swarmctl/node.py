@@ -21,19 +21,29 @@ from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.v1 import containers_pb2_grpc, health_pb2_grpc, host_pb2_grpc, objects_pb2
 from hostkit import collector
-from hostkit.clock import monotonic, wall
+from hostkit.clock import boot, monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
 from manager.ca.roles import ROLES
 from overlay_net.encrypt.encryption import Options
 from overlay_net.encrypt.key_file import KeyFile
 from overlay_net.encrypt.key_ring import KeyRing
+from runtime.bundle import group_of
 from runtime.conmon_driver import ConmonDriver
 from runtime.image.endpoint import RegistryOptions
 from runtime.image.store import ImageStore
+from runtime.record import boot_id
+from runtime.volume.drivers import Drivers
+from runtime.volume.glusterfs import GlusterDriver
+from runtime.volume.host import VolumeHost, containers_of
+from runtime.volume.local import LocalDriver
+from runtime.volume.nfs import NfsDriver
+from runtime.volume.sshfs import SshfsDriver
+from swarmctl import outside_volumes
 from swarmctl.host_service import HostService
 from swarmctl.lives import Lives
 from swarmctl.local_socket import add_socket
+from swarmctl.outside_volumes import VolumesForDocker
 from swarmctl.pinning import Pinning
 from swarmctl.settings import Settings
 from swarmctl.switch import Switch
@@ -47,9 +57,11 @@ from worker.standalone.containers import Containers
 from worker.standalone.service import ContainersService
 from worker.standalone.stacks import Stacks
 from worker.standalone.storage import LocalStorage
+from worker.volumes import Volumes
 
 logger = logging.getLogger(__name__)
 
+_SHARED = (SshfsDriver, GlusterDriver, NfsDriver)
 STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
 
@@ -63,6 +75,26 @@ def _networks(settings: Settings) -> NodeNetworks:
     group = f"{settings.cgroup_parent.rstrip('/')}-wireguard"
     options = Options(port=settings.wireguard_port, group=group)
     return open_networks(monotonic, ring, options, settings.look_at_networks_every)
+
+
+def _volume_host(settings: Settings) -> VolumeHost:
+    state = settings.state_dir / "volumes"
+    return VolumeHost(
+        state=settings.state_dir,
+        run=settings.run_dir / "v",
+        group=f"{settings.cgroup_parent.rstrip('/')}-volumes",
+        drivers=Drivers(
+            [
+                LocalDriver(state, wall),
+                *(kind(settings.state_dir / kind.name, wall) for kind in _SHARED),
+            ],
+            outside_volumes.sources(settings),
+        ),
+        cgroup_of=lambda container: group_of(settings.cgroup_parent, container),
+        ids=new_id,
+        wall=wall,
+        boot_id=boot_id(),
+    )
 
 
 class Node:
@@ -81,6 +113,8 @@ class Node:
             clock=wall,
         )
         self._networks = _networks(settings)
+        self._volumes = Volumes(_volume_host(settings), boot)
+        self._volumes_for_docker = VolumesForDocker(settings, self._volumes.host)
         attachments = Attachments()
         stacks = Stacks(self._networks, lambda: self._containers.host)
         self._executor = ContainerExecutor(
@@ -91,6 +125,7 @@ class Node:
             labels=settings.labels,
             generic=declared(settings.node_generic_resources),
             networks=stacks,
+            volumes=self._volumes,
         )
         self._containers = Containers(
             self._driver,
@@ -100,6 +135,7 @@ class Node:
                 files=settings.run_dir / "container-files",
                 version=version("swarmctl"),
                 networks=stacks,
+                volumes=self._volumes,
                 id_label=CONTAINER_ID_LABEL,
             ),
             self._networks,
@@ -116,6 +152,7 @@ class Node:
             self._executor,
             self._networks,
             self._switch,
+            volumes=self._volumes,
             attachments=attachments,
             ask_registry=self._pinning.ask,
             failed=self._fail,
@@ -132,13 +169,17 @@ class Node:
 
         After a failure, or where it was cancelled, call `stop`.
         """
-        await self._driver.recover()
+        states = await self._driver.recover()
+        alive, present = containers_of(states)
+        others = await self._volumes_for_docker.users()
+        await self._volumes.host.recover(alive | others, present | others)
         await self._containers.recover(member=self.lives.is_member())
         await self.lives.prepare()
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
         listener = self._bind()
         self.lives.begin()
         await listener.start()
+        await self._volumes_for_docker.start()
         self._beside = [
             asyncio.create_task(tidy(self._images)),
             asyncio.create_task(self._lag.run()),
@@ -153,8 +194,10 @@ class Node:
         await asyncio.gather(*self._beside, return_exceptions=True)
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
+        await self._volumes_for_docker.stop()
         await self.lives.stop()
         await self._containers.close()
+        await self._volumes.close()
         self._pinning.close()
         await self._driver.close()
         await self._networks.close()
@@ -189,7 +232,7 @@ class Node:
             HostService(self, self.lives, self._images, self._driver), server
         )
         containers_pb2_grpc.add_ContainersServicer_to_server(
-            ContainersService(self._containers), server
+            ContainersService(self._containers, self._volumes.host), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"daemon": lambda: "", "swarm": self.lives.complaint}), server

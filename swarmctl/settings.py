@@ -47,6 +47,10 @@ class Settings:
     """UDP, where this node takes what others encrypted for it; managers tell them."""
     network_key_age: float = AGE
     """Seconds after which this node makes another key for encrypted networks."""
+    plugin_dir: Path = Path("/run/docker/plugins")
+    """Where volume plugins of Docker's protocol put their sockets."""
+    serve_volumes_in: Path | None = None
+    """Where Docker finds this host's volumes, as plugins; None: nowhere."""
     log_level: str = "info"
 
     @property
@@ -68,7 +72,7 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     given |= overrides
     for name, value in given.items():
         _check(name, value)
-    for name in ("state_dir", "run_dir"):
+    for name in _FOLDERS:
         if name in given:
             given[name] = Path(given[name]).absolute()
     if "registry_cas" in given:
@@ -81,6 +85,7 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     return Settings(**given)
 
 
+_FOLDERS = ("state_dir", "run_dir", "plugin_dir", "serve_volumes_in")
 _LISTS = frozenset({"insecure_registries", "node_generic_resources"})
 _LEVELS = ("debug", "info", "warning", "error")
 NETWORKS = ("kernel", "none")

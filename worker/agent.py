@@ -24,9 +24,11 @@ from worker.executor import Executor
 from worker.logs import LogPublisher
 from worker.managers import ManagerAddress, Managers
 from worker.node_networks import NodeNetworks, NoNetworks
+from worker.node_volumes import NodeVolumes, NoVolumes, SendVolumes
 from worker.reporter import Reporter, Send
 from worker.session import Timing
 from worker.storage import Storage
+from worker.volume_orders import OrderServer
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +63,20 @@ class Agent:
         on_session: OnSession = _ignore,
         data_path: str = "",
         networks: NodeNetworks | None = None,
+        volumes: NodeVolumes | None = None,
         attachments: Attachments | None = None,
     ) -> None:
         """`data_path`: the address at which this node's tunnels end; empty: where it is seen.
 
         `networks`: those of this host, which the executor joins tasks to; None: it builds none.
+        `volumes`: those of this host, the executor's too; None: it has none.
         `attachments`: what is held of networks for containers of this host that are no tasks.
         """
         self._node_id = node_id
         self._attachments = attachments or Attachments()
         executor = self._executor = PlaceKeeper(executor, self._attachments, wall)
         self._networks = networks or NoNetworks()
+        self._volumes = volumes or NoVolumes()
         self._storage = storage
         self._seeds = list(managers)
         self._managers = Managers(self._seeds)
@@ -80,6 +85,7 @@ class Agent:
         self._reporter = Reporter(storage)
         self._logs = LogPublisher(executor, chance)
         self._commands = CommandServer(executor, chance)
+        self._orders = OrderServer(self._volumes, chance)
         self._tasks = AssignedTasks(
             node_id=node_id,
             executor=executor,
@@ -136,6 +142,7 @@ class Agent:
         living = [saved.last_seen(i) for i in containers if i in saved.tasks]
         unknown = set(containers) - saved.tasks.keys()
         await self._networks.restore(self._node_id, saved.networks, living, unknown)
+        self._volumes.restore()
         self._managers.replace([*saved.managers, *self._seeds])
         self._reporter.restore(
             {i: status for i, status in saved.statuses.items() if i in saved.unacknowledged}
@@ -157,6 +164,7 @@ class Agent:
         description.wireguard_port = means.port
         description.encrypted_by = means.by
         description.encryption_missing = means.missing
+        description.volume_drivers.extend(await self._volumes.drivers())
         return description
 
     async def greet(self, message: SessionMessage) -> None:
@@ -182,7 +190,20 @@ class Agent:
                 await self._storage.keep_networks(news)
         except SwarmError as error:
             log.warning("networks will not be known if the daemon restarts: %s", error)
+        self._volumes.follow(message)
         await self._tasks.assign(message)
+
+    def renewed(self, sent: float, applied: int) -> None:
+        """Passes on that a heartbeat has renewed the leases."""
+        self._volumes.renew(sent, applied)
+
+    def has_leases(self) -> bool:
+        """Whether there are any to renew."""
+        return self._volumes.has_leases()
+
+    async def deliver_volumes(self, send: SendVolumes) -> None:
+        """Tells what became of volumes until `send` fails."""
+        await self._volumes.deliver(send)
 
     def confirms(self) -> bool:
         """Whether what was assigned is all that the node knows of networks."""
@@ -207,3 +228,7 @@ class Agent:
     async def serve_checks(self, channel: grpc.aio.Channel) -> None:
         """Looks at networks when asked, until it is cancelled."""
         await self._checks.serve(channel)
+
+    async def serve_volume_orders(self, channel: grpc.aio.Channel) -> None:
+        """Lets drivers do what is asked, until it is cancelled."""
+        await self._orders.serve(channel)

@@ -8,9 +8,10 @@ beside them. Knows nothing of managers, and decides no step.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from api.errors import Code, SwarmError
 from api.files import Key
@@ -36,15 +37,18 @@ from worker.container_request import (
     TASK_ID_LABEL,
     container_request,
     exec_request,
+    filled_in,
     grace_of,
     without_effect,
 )
 from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
-from worker.logins import login_of
 from worker.node_networks import NoNetworks, TaskNetworks
+from worker.node_volumes import Given, NoVolumes, TaskVolumes
 from worker.task_files import TaskFile, gather, mounts
+from worker.task_image import image_of
+from worker.uninterrupted import uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +72,7 @@ class ContainerExecutor:
     `files`: a folder for the secrets and configs of tasks, which are mounted there from memory;
     `version`: of this engine; `labels`: the engine's; `address`: where other hosts reach this one;
     `generic`: resources that the node's owner declared; `networks`: of this host, None: it builds
-    none. `id_label`: what its containers bear.
+    none; `volumes`: of this host, None: it has none. `id_label`: what its containers bear.
     """
 
     def __init__(
@@ -82,11 +86,13 @@ class ContainerExecutor:
         address: str = "",
         generic: Collection[types_pb2.GenericResource] = (),
         networks: TaskNetworks | None = None,
+        volumes: TaskVolumes | None = None,
         id_label: str = TASK_ID_LABEL,
     ) -> None:
         self._driver = driver
         self._id_label = id_label
         self._networks = networks or NoNetworks()
+        self._volumes = volumes or NoVolumes()
         self._images = images
         self._folders = FileFolders(files)
         self._contents: Mapping[Key, Content] = {}
@@ -139,7 +145,7 @@ class ContainerExecutor:
                 state = await self._driver.state(task.id)
             pid = state.pid
             if state.phase == "created":
-                pid = await _uninterrupted(self._driver.start(task.id))
+                pid = await uninterrupted(self._start(task))
             check = state.health
             return objects_pb2.ContainerStatus(
                 container_id=task.id,
@@ -162,7 +168,8 @@ class ContainerExecutor:
         with _sorted():
             end = await self._driver.wait(task.id)
         await self._over(task)
-        return end
+        why = self._volumes.why(task.id)
+        return replace(end, message=why) if why else end
 
     async def health(self, task: Task, known: HealthState) -> Health | None:
         """See Executor."""
@@ -199,14 +206,16 @@ class ContainerExecutor:
             await self._driver.remove(task.id)
             await self._networks.leave(task.id)
             await self._drop_files(task.id)
+            await self._volumes.forget(task.id)
 
     async def _over(self, task: Task) -> None:
-        """A task that has ended never runs again: its secrets and its network stack need not wait
-        for its removal.
+        """A task that has ended never runs again: its secrets, its network stack and its volumes
+        need not wait for its removal.
         """
         try:
             await self._networks.leave(task.id)
             await self._drop_files(task.id)
+            await self._volumes.leave(task.id)
         except SwarmError as error:
             log.warning("task %s: %s", task.id, error)
 
@@ -214,22 +223,55 @@ class ContainerExecutor:
         if self._folders.folder(task_id).exists():
             await asyncio.to_thread(self._folders.remove, task_id)
 
+    async def _start(self, task: Task) -> int:
+        """Starts the container. A volume that is lost ends it, however early that was."""
+        if not (why := self._volumes.why(task.id)):
+            pid = await self._driver.start(task.id)
+            if not (why := self._volumes.why(task.id)):
+                return pid
+        await self._driver.kill(task.id)
+        raise SwarmError(Code.UNAVAILABLE, "the task cannot be started", why=why)
+
     async def _create(self, task: Task, *, again: bool = False) -> None:
         image = await self.image(task.spec.container)
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
+        spec = filled_in(task, node)
+        try:
+            given = await self._volumes.join(task, spec, image.config)
+            del spec.mounts[:]
+            spec.mounts.extend(given.mounts)
+            await self._make_within(task, spec, given, image, node, found, again=again)
+        except BaseException:
+            await self._volumes.leave(task.id)
+            raise
+
+    async def _make_within(
+        self,
+        task: Task,
+        spec: specs_pb2.ContainerSpec,
+        given: Given,
+        image: StoredImage,
+        node: NodeFacts,
+        found: list[TaskFile],
+        *,
+        again: bool,
+    ) -> None:
+        """Makes the container, whose volumes are there, in its networks."""
         joined = await self._networks.join(task)
         try:
             request = container_request(
                 task,
+                spec,
                 image_id=image.id,
                 image_config=image.config,
                 layers=image.layers,
                 node=node,
                 files=mounts(found, self._folders.folder(task.id)),
                 joined=joined,
+                fills=given.fills,
             )
-            await _uninterrupted(
+            await uninterrupted(
                 self._driver.renew(request) if again else self._make(request, found)
             )
         except SwarmError:
@@ -246,23 +288,8 @@ class ContainerExecutor:
             raise
 
     async def image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
-        """The image by its digest if it is pinned; what is here under that needs no registry."""
-        name = spec.pinned_image.reference or spec.image
-        try:
-            return self._images.get(name)
-        except SwarmError as error:
-            if error.code is not Code.NOT_FOUND:
-                raise
-        login = login_of(spec)
-        log.info("pulling %s", name)
-        try:
-            return await self._images.pull(name, credentials=login)
-        except SwarmError as error:
-            # Never temporary: another node may be able to get it, and Docker says it so.
-            why = f"{error.what}: {error.why}" if error.why else error.what
-            raise SwarmError(
-                Code.NOT_FOUND, f"No such image: {spec.image}", why=why, remedy=error.remedy
-            ) from error
+        """The image of a container, pulled if it is not here."""
+        return await image_of(self._images, spec)
 
     async def _find(self, task: Task) -> ContainerState | None:
         try:
@@ -326,15 +353,3 @@ def _sorted() -> Iterator[None]:
         raise TemporaryError(
             error.code, error.what, why=error.why, remedy=error.remedy, field=error.field
         ) from error
-
-
-async def _uninterrupted(step: Coroutine[Any, Any, T]) -> T:
-    """A short step that goes on to its end even if its caller is cancelled meanwhile."""
-    running = asyncio.ensure_future(step)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        if not running.cancelled() and (error := running.exception()) is not None:
-            log.info("a step that was broken off had failed: %s", error)
-        raise

@@ -13,7 +13,7 @@ from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
 from api.times import seconds_of
 from api.v1 import exec_pb2, objects_pb2, specs_pb2
-from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest, Fingerprint
+from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest, Fill, Fingerprint
 from worker.node_networks import Joined
 from worker.task_place import is_lone
 
@@ -26,8 +26,20 @@ _HOSTNAME_LENGTH = 12
 Task = objects_pb2.Task
 
 
+def filled_in(task: Task, node: NodeFacts) -> specs_pb2.ContainerSpec:
+    """The container of a task, its placeholders filled in with what this node is; a copy.
+
+    INVALID if a placeholder is wrong.
+    """
+    container = specs_pb2.ContainerSpec()
+    said = task.spec.container
+    container.CopyFrom(said if is_lone(task) else expanded(said, values_of(task, node)))
+    return container
+
+
 def container_request(
     task: Task,
+    container: specs_pb2.ContainerSpec,
     *,
     image_id: str,
     image_config: Mapping[str, Any],
@@ -35,17 +47,15 @@ def container_request(
     node: NodeFacts,
     files: Iterable[specs_pb2.Mount] = (),
     joined: Joined | None = None,
+    fills: tuple[Fill, ...] = (),
 ) -> ContainerRequest:
-    """The container of a task, its placeholders filled in with what this node is.
+    """What the driver is asked for; `container`: what `filled_in` gave, which this changes.
 
-    REFUSED if it asks for a network and has no place in it, INVALID if a placeholder is wrong.
-    `files`: mounts beside those of the spec, in which nothing is a placeholder. `joined`: its
-    network stack; None: it has none, or the host's.
+    REFUSED if it asks for a network and has no place in it. `files`: mounts beside those of the
+    spec. `joined`: its network stack; None: it has none, or the host's. `fills`: volumes that get
+    what the image has.
     """
-    container = specs_pb2.ContainerSpec()
     lone = is_lone(task)
-    said = task.spec.container
-    container.CopyFrom(said if lone else expanded(said, values_of(task, node)))
     container.mounts.extend(files)
     network = network_of(task.spec) if joined is None else f"netns:{joined.path}"
     default = node.hostname if network == "host" else task.id[:_HOSTNAME_LENGTH]
@@ -62,6 +72,7 @@ def container_request(
         hostname=hostname,
         network=network,
         labels=labels_of(task, image_id),
+        fills=fills,
         resolv_conf="" if joined is None else joined.resolv_conf,
     )
 

@@ -16,9 +16,11 @@ import grpc
 from api import status
 from api.errors import Code, SwarmError
 from api.times import seconds_of
-from api.v1 import dispatcher_pb2, dispatcher_pb2_grpc, objects_pb2
+from api.v1 import dispatcher_pb2, dispatcher_pb2_grpc, objects_pb2, volume_pb2
+from hostkit.clock import boot
 from hostkit.together import alongside
 from worker.backoff import Backoff, Chance
+from worker.node_volumes import SendVolumes
 from worker.reporter import Send
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ SessionStream: TypeAlias = (
 
 DEFAULT_PERIOD = 2.0
 """Seconds between heartbeats, where the manager names no period."""
+SHORTEST_PATIENCE = 2.5
+"""Seconds for the answer to a heartbeat, at the least: the manager asks the others meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,17 @@ class Work(Protocol):
     def confirms(self) -> bool:
         """Whether that is so. If not, it may yet be: managers are told nothing new meanwhile."""
 
+    def has_leases(self) -> bool:
+        """Whether heartbeats keep leases of volumes."""
+
+    def renewed(self, sent: float, applied: int) -> None:
+        """A heartbeat has renewed the leases of volumes: the moment of CLOCK_BOOTTIME at which it
+        was sent, and the version that it said was carried out.
+        """
+
+    async def deliver_volumes(self, send: SendVolumes) -> None:
+        """Tells what became of volumes until `send` fails."""
+
     async def deliver(self, send: Send) -> None:
         """Reports statuses until `send` fails."""
 
@@ -75,6 +90,9 @@ class Work(Protocol):
 
     async def serve_checks(self, channel: grpc.aio.Channel) -> None:
         """Looks at networks when the manager asks for it, until it is cancelled."""
+
+    async def serve_volume_orders(self, channel: grpc.aio.Channel) -> None:
+        """Lets drivers of volumes do what the manager asks for, until it is cancelled."""
 
 
 class ReopenSession(Exception):
@@ -146,9 +164,11 @@ class Session:
                 self._beat(),
                 self._receive(),
                 self._work.deliver(self._send),
+                self._work.deliver_volumes(self._send_volumes),
                 self._work.serve_logs(self._channel),
                 self._work.serve_commands(self._channel),
                 self._work.serve_checks(self._channel),
+                self._work.serve_volume_orders(self._channel),
                 self._work.serve_attachments(self._channel),
             )
         finally:
@@ -160,16 +180,23 @@ class Session:
             await self._work.greet(await _next(stream, "the session"))
 
     async def _beat(self) -> NoReturn:
-        confirmed = 0
+        confirmed, period = 0, DEFAULT_PERIOD
         while True:
             self._beat_now.clear()
             if self._work.confirms():
                 confirmed = self._applied
             request = dispatcher_pb2.HeartbeatRequest(session_id=self._id, applied=confirmed)
-            call = self._dispatcher.Heartbeat(request, timeout=self._timing.rpc_timeout)
+            timeout = self._timing.rpc_timeout
+            if self._work.has_leases():  # who is silent now must not use them up
+                timeout = min(timeout, max(period, SHORTEST_PATIENCE))
+            sent = boot()
+            call = self._dispatcher.Heartbeat(request, timeout=timeout)
             answer = await _answer(call, "the heartbeat")
+            if answer.leases_renewed:
+                self._work.renewed(sent, confirmed)
+            period = seconds_of(answer.period) or DEFAULT_PERIOD
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds_of(answer.period) or DEFAULT_PERIOD):
+                async with asyncio.timeout(period):
                     await self._beat_now.wait()
 
     async def _receive(self) -> NoReturn:
@@ -189,8 +216,8 @@ class Session:
             while chain.follows(message):
                 await self._work.assign(message)
                 self._applied = max(self._applied, message.version)
-                if message.confirm:
-                    self._beat_now.set()
+                if message.confirm or any(each.HasField("volume") for each in message.changes):
+                    self._beat_now.set()  # a lease begins with its first renewal
                 if message.type == Message.TYPE_INCREMENTAL:
                     backoff.reset()
                 message = await _next(stream, "assignments")
@@ -201,6 +228,11 @@ class Session:
         request = dispatcher_pb2.UpdateTaskStatusRequest(session_id=self._id, updates=updates)
         call = self._dispatcher.UpdateTaskStatus(request, timeout=self._timing.rpc_timeout)
         await _answer(call, "reporting statuses")
+
+    async def _send_volumes(self, updates: list[volume_pb2.NodeVolumeStatus]) -> None:
+        request = dispatcher_pb2.UpdateVolumeStatusRequest(session_id=self._id, updates=updates)
+        call = self._dispatcher.UpdateVolumeStatus(request, timeout=self._timing.rpc_timeout)
+        await _answer(call, "reporting volumes")
 
     async def _watch(self, told: objects_pb2.NodeDescription) -> NoReturn:
         while True:

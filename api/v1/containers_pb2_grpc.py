@@ -96,6 +96,16 @@ class ContainersStub:
                 request_serializer=api_dot_v1_dot_containers__pb2.ListLocalNetworksRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_containers__pb2.ListLocalNetworksResponse.FromString,
                 _registered_method=True)
+        self.ListLocalVolumes = channel.unary_unary(
+                '/swarm.v1.Containers/ListLocalVolumes',
+                request_serializer=api_dot_v1_dot_containers__pb2.ListLocalVolumesRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_containers__pb2.ListLocalVolumesResponse.FromString,
+                _registered_method=True)
+        self.RemoveLocalVolume = channel.unary_unary(
+                '/swarm.v1.Containers/RemoveLocalVolume',
+                request_serializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeResponse.FromString,
+                _registered_method=True)
 
 
 class ContainersServicer:
@@ -176,6 +186,19 @@ class ContainersServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLocalVolumes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveLocalVolume(self, request, context):
+        """With its data. REFUSED while a container has it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContainersServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -238,6 +261,16 @@ def add_ContainersServicer_to_server(servicer, server):
                     servicer.ListLocalNetworks,
                     request_deserializer=api_dot_v1_dot_containers__pb2.ListLocalNetworksRequest.FromString,
                     response_serializer=api_dot_v1_dot_containers__pb2.ListLocalNetworksResponse.SerializeToString,
+            ),
+            'ListLocalVolumes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLocalVolumes,
+                    request_deserializer=api_dot_v1_dot_containers__pb2.ListLocalVolumesRequest.FromString,
+                    response_serializer=api_dot_v1_dot_containers__pb2.ListLocalVolumesResponse.SerializeToString,
+            ),
+            'RemoveLocalVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveLocalVolume,
+                    request_deserializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -564,6 +597,60 @@ class Containers:
             '/swarm.v1.Containers/ListLocalNetworks',
             api_dot_v1_dot_containers__pb2.ListLocalNetworksRequest.SerializeToString,
             api_dot_v1_dot_containers__pb2.ListLocalNetworksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLocalVolumes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Containers/ListLocalVolumes',
+            api_dot_v1_dot_containers__pb2.ListLocalVolumesRequest.SerializeToString,
+            api_dot_v1_dot_containers__pb2.ListLocalVolumesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveLocalVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Containers/RemoveLocalVolume',
+            api_dot_v1_dot_containers__pb2.RemoveLocalVolumeRequest.SerializeToString,
+            api_dot_v1_dot_containers__pb2.RemoveLocalVolumeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -121,6 +121,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "CreateLocalNetwork",
             "RemoveLocalNetwork",
             "ListLocalNetworks",
+            "ListLocalVolumes",
+            "RemoveLocalVolume",
         ),
     },
     "Health": {EVERY_ROLE: ("Check",)},

@@ -24,8 +24,6 @@ class NotYet:
     is_set: Callable[[Spec], object]
 
 
-_VOLUMES = "volumes are not built yet: use type=bind or type=tmpfs"
-
 _TABLE: tuple[NotYet, ...] = (
     NotYet(
         "task.networks.aliases",
@@ -77,9 +75,20 @@ _TABLE: tuple[NotYet, ...] = (
     ),
 )
 
-_BIND_FIELDS = {"type", "source", "target", "read_only", "bind_propagation"}
-_TMPFS_FIELDS = {"type", "target", "read_only", "tmpfs_size_bytes", "tmpfs_mode"}
-_MOUNT_FIELDS = {Mount.TYPE_BIND: _BIND_FIELDS, Mount.TYPE_TMPFS: _TMPFS_FIELDS}
+# Consistency is for Docker's virtual machine on macOS: as on any Linux there, it changes nothing.
+_ALWAYS = {"type", "target", "read_only", "consistency"}
+_CLUSTER = {"source", "volume_id", "volume_subpath", "volume_no_copy"}
+_MOUNT_FIELDS = {
+    Mount.TYPE_BIND: _ALWAYS
+    | {"source", "bind_propagation", "bind_recursive", "bind_create_source"},
+    Mount.TYPE_TMPFS: _ALWAYS | {"tmpfs_size_bytes", "tmpfs_mode"},
+    Mount.TYPE_CLUSTER: _ALWAYS | _CLUSTER,
+    Mount.TYPE_VOLUME: _ALWAYS | _CLUSTER | {"volume_labels", "volume_driver", "volume_options"},
+}
+_NO_MOUNTS = {
+    Mount.TYPE_NPIPE: "named pipes are of Windows, and nodes run Linux",
+    Mount.TYPE_IMAGE: "images are not mounted yet",
+}
 
 
 def refuse_not_yet(spec: Spec) -> None:
@@ -94,13 +103,14 @@ def refuse_not_yet(spec: Spec) -> None:
 def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:
     for index, mount in enumerate(mounts):
         path = f"task.container.mounts[{index}]"
-        known = _MOUNT_FIELDS.get(mount.type)
-        if known is None:
-            yield f"{path}.type", _VOLUMES
+        if mount.type in _NO_MOUNTS:
+            yield f"{path}.type", _NO_MOUNTS[mount.type]
             continue
+        if mount.bind_recursive == "disabled":
+            yield f"{path}.bind_recursive", "crun binds what is mounted below, whatever it is told"
         for field, _ in mount.ListFields():
-            if field.name not in known:
-                yield f"{path}.{field.name}", "this key has no effect on this type of mount yet"
+            if field.name not in _MOUNT_FIELDS[mount.type]:
+                yield f"{path}.{field.name}", "this key has no effect on this type of mount"
 
 
 def _refusal(path: str, flag: str, why: str) -> SwarmError:

@@ -10,6 +10,7 @@ import httpx
 
 from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock
+from runtime.http_body import read_limited
 from runtime.image import digest as digests
 from runtime.image import endpoint, faults
 from runtime.image.auth import Credentials
@@ -19,7 +20,7 @@ from runtime.image.layout import Layout
 from runtime.image.manifest import ACCEPTED, MAX_DOCUMENT, Descriptor
 from runtime.image.reference import Reference, parse
 from runtime.image.stream import CHUNK
-from runtime.image.transport import Call, Transport, read_limited
+from runtime.image.transport import Call, Transport
 
 __all__ = ["Credentials", "Document", "Registry", "RegistryOptions", "push"]
 

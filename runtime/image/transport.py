@@ -15,6 +15,7 @@ import httpx
 
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
+from runtime.http_body import read_limited
 from runtime.image import auth, faults, retry
 from runtime.image.auth import Challenge, Credentials
 from runtime.image.endpoint import Endpoint
@@ -247,22 +248,6 @@ class Transport:
         if token is None:
             raise faults.denied(call.what, self.registry, f"{realm.host} answered without a token")
         return token
-
-
-async def read_limited(response: httpx.Response, limit: int, *, truncate: bool = False) -> bytes:
-    """The body, of at most `limit` bytes; a longer one is cut or refused."""
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > limit:
-            if truncate:
-                return bytes(body[:limit])
-            raise SwarmError(
-                Code.REFUSED,
-                f"the answer of {response.url.host} is too large",
-                why=f"more than {limit} bytes",
-            )
-    return bytes(body)
 
 
 def _same_origin(url: httpx.URL, base: httpx.URL) -> bool:

@@ -34,7 +34,7 @@ def run(name: str, corpus: Path, *flags: str) -> None:
     """Never returns."""
     import atheris  # noqa: PLC0415 - see the module
 
-    with atheris.instrument_imports(include=["overlay_net", "hostkit"]):
+    with atheris.instrument_imports(include=["overlay_net", "hostkit", "runtime.volume"]):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented
     for number, seed in enumerate(TARGETS[name].seeds):
         (corpus / str(number)).write_bytes(seed)

@@ -4,7 +4,10 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
+
+from google.protobuf.message import DecodeError
 
 from api.errors import SwarmError
 from hostkit.netlink import Netlink
@@ -17,6 +20,9 @@ from overlay_net.dns.responder import quick, respond
 from overlay_net.fabric import addresses, bulk, links
 from overlay_net.failures import legible
 from overlay_net.ruleset import Base
+from runtime.volume.csi import answers as csi_answers
+from runtime.volume.csi.v1 import csi_pb2
+from runtime.volume.plugin import address, messages
 from tests.support.dns_messages import A, answer, question, record, soa
 from tests.support.kernel_answers import (
     ADDRESSES,
@@ -39,6 +45,17 @@ _LISTED = [
     {"map": {"name": "to", "elem": [[{"concat": ["10.0.0.1", 80]}, {"goto": {"target": "s"}}]]}},
     {"set": {"name": "some", "elem": ["x"]}},
 ]
+_PLUGIN = (
+    b'{"Mountpoint": "/x", "Volume": {"Name": "a"}, "Volumes": [{"Name": "a", "Mountpoint": "/x"}],'
+    b'"Err": "", "Implements": ["VolumeDriver"], "Capabilities": {"Scope": "global"}}'
+)
+_CSI = csi_pb2.ListVolumesResponse(
+    entries=[
+        csi_pb2.ListVolumesResponse.Entry(
+            volume=csi_pb2.Volume(volume_id="x", volume_context={"a": "b"}, capacity_bytes=1)
+        )
+    ]
+)
 _READERS: tuple[Callable[[Answer], object], ...] = (
     links.read_link,
     links.read_index,
@@ -105,6 +122,28 @@ def rules(data: bytes) -> None:
         ruleset.parse(_BASE, objects)
 
 
+def a_plugin(data: bytes) -> None:
+    """Whatever a volume plugin answers, or the file says that announces it."""
+    for announced in (address.read_spec, address.read_json):
+        with contextlib.suppress(SwarmError):
+            announced(data, Path("/etc/docker/plugins/x"))
+    with contextlib.suppress(messages.Lie):
+        said = messages.read(data)
+        messages.scope(said)
+        for reader in (messages.refusal, messages.implements, messages.mountpoint):
+            with contextlib.suppress(messages.Lie):
+                reader(said)
+        messages.volume(said)
+        messages.volumes(said)
+
+
+def a_csi_driver(data: bytes) -> None:
+    """Whatever a CSI driver answers about volumes."""
+    with contextlib.suppress(DecodeError, csi_answers.Lie):
+        for entry in csi_pb2.ListVolumesResponse.FromString(data).entries:
+            csi_answers.listed(entry)
+
+
 TARGETS: Mapping[str, Target] = {
     "question": Target(a_question, (question("web"), question("_80._tcp.web", 33, edns=1232))),
     "answer": Target(
@@ -113,5 +152,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "dump": Target(a_dump, (LINKS, ADDRESSES, ROUTES, NEIGHBOURS, REFUSED)),
     "connections": Target(connections, (CONNECTIONS,)),
+    "plugin": Target(a_plugin, (_PLUGIN, b"unix:///run/x.sock", b'{"Addr": "https://x:1"}')),
+    "csi": Target(a_csi_driver, (_CSI.SerializeToString(),)),
     "rules": Target(rules, (json.dumps({"nftables": _LISTED}).encode(),)),
 }

@@ -19,8 +19,9 @@ from api.v1 import (
     objects_pb2,
     types_pb2,
     volume_pb2,
+    volume_pb2_grpc,
 )
-from tests.support.fake_check_broker import FakeCheckBroker
+from tests.support.fake_broker import FakeCheckBroker, FakeVolumeBroker
 
 Change = dispatcher_pb2.AssignmentChange
 Message = dispatcher_pb2.AssignmentsMessage
@@ -37,6 +38,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.tasks: dict[str, Task] = {}
         self.reports: dict[str, list[TaskStatus]] = defaultdict(list)
         self.batches: list[int] = []
+        self.renews = False
         self.volume_words: list[volume_pb2.NodeVolumeStatus] = []
         self.descriptions: list[objects_pb2.NodeDescription] = []
         self.leader = ""  # the address of another manager: this one does not lead
@@ -53,6 +55,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.hold_publish: asyncio.Event | None = None
         self.hold_assignments: asyncio.Event | None = None
         self.checks = FakeCheckBroker()
+        self.volumes = FakeVolumeBroker()
         self._changed = asyncio.Condition()
         self._sequence = 0
         self._streams: list[asyncio.Queue[Message | None]] = []
@@ -67,6 +70,7 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         dispatcher_pb2_grpc.add_DispatcherServicer_to_server(self, self._server)
         logs_pb2_grpc.add_LogBrokerServicer_to_server(self, self._server)
         check_pb2_grpc.add_CheckBrokerServicer_to_server(self.checks, self._server)
+        volume_pb2_grpc.add_VolumeBrokerServicer_to_server(self.volumes, self._server)
         self._server.add_insecure_port(channel.socket_target(self.path))
         await self._server.start()
 
@@ -155,7 +159,9 @@ class FakeManager(dispatcher_pb2_grpc.DispatcherServicer, logs_pb2_grpc.LogBroke
         self.heartbeats += 1
         self.applied = request.applied
         await self._notify()
-        return dispatcher_pb2.HeartbeatResponse(period=times.duration(self.period))
+        return dispatcher_pb2.HeartbeatResponse(
+            period=times.duration(self.period), leases_renewed=self.renews
+        )
 
     async def Assignments(self, request: Any, context: Any) -> AsyncIterator[Message]:
         if self.hold_assignments is not None:

@@ -26,6 +26,7 @@ from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
 from worker.attachments import Attachments
 from worker.node_networks import NoNetworks
+from worker.node_volumes import NoVolumes
 
 LIMIT = 60.0
 """Seconds after which what a test waits for has failed."""
@@ -187,6 +188,7 @@ class Host:
             kept,
             executor=self._executor,
             networks=NoNetworks(),
+            volumes=NoVolumes(),
             attachments=Attachments(),
             memberships=self.memberships,
             state_dir=self.state_dir,

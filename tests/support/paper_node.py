@@ -19,6 +19,7 @@ from tests.support.fake_manager import FakeManager
 from worker.agent import Agent
 from worker.attachments import Attachments
 from worker.node_networks import NodeNetworks, NoNetworks
+from worker.node_volumes import NodeVolumes, NoVolumes
 from worker.session import Timing
 from worker.storage import Storage
 
@@ -33,6 +34,7 @@ class Node:
         self.manager = FakeManager(directory / "m.sock")
         self.executor = FakeExecutor()
         self.networks: NodeNetworks = NoNetworks()
+        self.volumes: NodeVolumes = NoVolumes()
         self.attachments = Attachments()
         self.timing = Timing()
         self.seeds = [dispatcher_pb2.ManagerAddress(node_id="m", address="m.sock")]
@@ -55,6 +57,7 @@ class Node:
             timing=self.timing,
             on_session=self.heard.append,
             networks=self.networks,
+            volumes=self.volumes,
             attachments=self.attachments,
         )
         running = asyncio.create_task(agent.run())

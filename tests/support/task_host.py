@@ -14,6 +14,7 @@ from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from tests.support.containers import Box
 from worker.container import ContainerExecutor
+from worker.node_volumes import TaskVolumes
 
 Scenario = Callable[[ContainerExecutor], Awaitable[Any]]
 OBEYS = ("sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done")
@@ -28,7 +29,9 @@ class Host:
     images: Path
     reference: str
 
-    def executor(self, driver: ConmonDriver) -> ContainerExecutor:
+    def executor(
+        self, driver: ConmonDriver, volumes: TaskVolumes | None = None
+    ) -> ContainerExecutor:
         store = ImageStore(self.images, options=RegistryOptions(), clock=clock.wall)
         return ContainerExecutor(
             driver,
@@ -37,6 +40,7 @@ class Host:
             version="1.2",
             labels={"disk": "ssd"},
             address="10.0.0.1",
+            volumes=volumes,
         )
 
     @property

@@ -8,7 +8,9 @@ from contextlib import aclosing
 from api.serving import Context
 from api.times import seconds_of
 from api.v1 import containers_pb2, containers_pb2_grpc, logs_pb2, objects_pb2
+from runtime.volume.host import VolumeHost
 from worker.standalone.containers import Containers
+from worker.standalone.local_volumes import every, remove
 
 Container = containers_pb2.Container
 
@@ -16,8 +18,9 @@ Container = containers_pb2.Container
 class ContainersService(containers_pb2_grpc.ContainersServicer):
     """Serves the operator on this host."""
 
-    def __init__(self, containers: Containers) -> None:
+    def __init__(self, containers: Containers, volumes: VolumeHost) -> None:
         self._containers = containers
+        self._volumes = volumes
 
     async def CreateContainer(
         self, request: containers_pb2.CreateContainerRequest, context: Context
@@ -98,3 +101,16 @@ class ContainersService(containers_pb2_grpc.ContainersServicer):
         networks = self._containers.host.local.networks.values()
         found = sorted(networks, key=lambda each: each.spec.annotations.name)
         return containers_pb2.ListLocalNetworksResponse(networks=found)
+
+    async def ListLocalVolumes(
+        self, request: containers_pb2.ListLocalVolumesRequest, context: Context
+    ) -> containers_pb2.ListLocalVolumesResponse:
+        """All of them, by name."""
+        return containers_pb2.ListLocalVolumesResponse(volumes=await every(self._volumes))
+
+    async def RemoveLocalVolume(
+        self, request: containers_pb2.RemoveLocalVolumeRequest, context: Context
+    ) -> containers_pb2.RemoveLocalVolumeResponse:
+        """Removes one."""
+        await remove(self._volumes, request.name)
+        return containers_pb2.RemoveLocalVolumeResponse()

@@ -275,6 +275,7 @@ def _pretty(each: objects_pb2.Node) -> str:
         ("Engine Version", description.engine.version),
         ("Runtime", description.engine.runtime),
         *_encryption(description),
+        *_plugins(description),
     ]
     if row["ManagerStatus"]:
         lines += [
@@ -300,6 +301,23 @@ def _encryption(description: objects_pb2.NodeDescription) -> list[tuple[str, str
         (" Key", base64.b64encode(description.wireguard_key).decode()),
         (" Address", description.wireguard_address),
         (" Port", f"{description.wireguard_port}/udp"),
+    ]
+
+
+def _plugins(description: objects_pb2.NodeDescription) -> list[tuple[str, str]]:
+    """Its drivers of volumes, and where they say that it is."""
+    drivers = description.volume_drivers
+    if not drivers:
+        return []
+    places = [
+        (f" {driver.name}", ", ".join(f"{key}={at}" for key, at in sorted(driver.segments.items())))
+        for driver in drivers
+        if driver.segments
+    ]
+    return [
+        ("Plugins", ""),
+        (" Volume", ", ".join(driver.name for driver in drivers)),
+        *([("Topology", ""), *places] if places else []),
     ]
 
 

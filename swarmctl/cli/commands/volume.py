@@ -9,7 +9,7 @@ from api.new_ids import new_id
 from api.times import duration, seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from api.volumes import ACCESS_WORDS, access_word, availability_word, driver_of, sharing_word
-from swarmctl.cli import lists
+from swarmctl.cli import lists, local_volumes
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
@@ -134,7 +134,8 @@ def create(
 
 @volume.command("ls")
 @filter_option(_FILTERS)
-@click.option("--cluster", is_flag=True, help="As Docker has it: all are the swarm's here")
+@click.option("--cluster", is_flag=True, help="Those of the swarm, as where nothing is said")
+@click.option("--local", is_flag=True, help="Those of this host alone, which mounts have made")
 @format_option
 @no_trunc_option
 @quiet_option
@@ -143,11 +144,19 @@ def ls(
     client: Client,
     filters: tuple[str, ...],
     cluster: bool,
+    local: bool,
     form: str,
     no_trunc: bool,
     quiet: bool,
 ) -> None:
-    """List volumes of the swarm, with the nodes that hold them."""
+    """List volumes of the swarm, with the nodes that hold them; or those of this host alone."""
+    if local:
+        if cluster or filters:
+            raise click.UsageError("--local goes with neither --cluster nor --filter")
+        local_volumes.LISTING.check(form)
+        own = [local_volumes.row(each, full=no_trunc) for each in local_volumes.every(client)]
+        click.echo(local_volumes.LISTING.render(own, form, quiet=quiet), nl=False)
+        return
     _LISTING.check(form)
     found = lists.volumes(client, _listed(filters, _FILTERS))
     hosts: dict[str, str] = {}
@@ -167,11 +176,12 @@ def ls(
 @inspect_format
 @click.pass_obj
 def inspect_(client: Client, names: tuple[str, ...], form: str) -> None:
-    """Show volumes in full."""
+    """Show volumes in full: those of the swarm, or of this host alone."""
     check_inspect(form, document(objects_pb2.Volume()))
 
     def show(name: str) -> Document:
-        return document(_get(client, name))
+        own = None if (of_swarm := _of_swarm(client, name)) else local_volumes.find(client, name)
+        return document(of_swarm or own or _get(client, name))
 
     found, complete = for_each(names, show)
     click.echo(inspect(found, form), nl=False)
@@ -231,7 +241,10 @@ def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
 
     def remove(name: str) -> None:
         try:
-            _remove(client, name, force=force)
+            if not _of_swarm(client, name) and local_volumes.find(client, name):
+                local_volumes.remove(client, name)
+            else:
+                _remove(client, name, force=force)
         except SwarmError as error:
             if not force or error.code is not Code.NOT_FOUND:
                 raise
@@ -304,6 +317,16 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
 def _get(client: Client, name: str) -> objects_pb2.Volume:
     request = control_pb2.GetRequest(key=name)
     return client.call(client.control.GetVolume, request, f"looking up volume {name}")
+
+
+def _of_swarm(client: Client, name: str) -> objects_pb2.Volume | None:
+    """The volume of the swarm; None if there is none, or no swarm."""
+    try:
+        return _get(client, name)
+    except SwarmError as error:
+        if error.code in (Code.NOT_FOUND, Code.REFUSED):
+            return None
+        raise
 
 
 def _remove(client: Client, name: str, *, force: bool = False) -> None:

@@ -119,6 +119,22 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("task.container.mounts[0].source", lambda s: mount(s, type=0, source="a", target="/b")),
     ("task.container.mounts[0].source", lambda s: mount(s, type=2, source="a", target="/b")),
     (
+        "task.container.mounts[0].bind_recursive",
+        lambda s: mount(s, type=0, source="/a", target="/b", bind_recursive="writable"),
+    ),
+    (
+        "task.container.mounts[0].bind_recursive",
+        lambda s: mount(
+            s,
+            type=0,
+            source="/a",
+            target="/b",
+            read_only=True,
+            bind_recursive="readonly",
+            bind_propagation="rslave",
+        ),
+    ),
+    (
         "task.container.mounts[1].target",
         lambda s: [mount(s, type=2, target="/b"), mount(s, type=2, target="/b/")],
     ),

@@ -106,7 +106,7 @@ def test_mounts(build: Build) -> None:
     assert len(order) == len(set(order))
     assert order.index("/data") < order.index("/data/deep")
     assert order.index("/proc") == 0
-    assert found["/data"]["options"] == ["rbind", "rslave", "ro"]
+    assert found["/data"]["options"] == ["rbind", "rslave", "rro"]
     assert found["/data/deep"]["options"] == ["rbind", "rprivate"]
     assert found["/etc/hosts"] == {
         "destination": "/etc/hosts",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.v1 import specs_pb2, types_pb2
+from hostkit import mount
 from runtime.driver import ContainerRequest
 from tests.support.containers import Box
 
@@ -80,6 +81,27 @@ def test_binds(box: Box, tmp_path: Path) -> None:
     assert [line for line in lines if "touch:" not in line] == ["from outside", "refused", "/new"]
     assert (shared / "out").read_text() == "inside\n"
     assert (tmp_path / "a/b").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("recursive", "expected"), [("", "refused"), ("readonly", "refused"), ("writable", "written")]
+)
+def test_what_is_mounted_below_a_read_only_bind(
+    box: Box, tmp_path: Path, recursive: str, expected: str
+) -> None:
+    below = tmp_path / "top/below"
+    below.mkdir(parents=True)
+    mount.mount("tmpfs", below, "tmpfs")
+    try:
+        (below / "there").touch()
+        top = Mount(
+            source=str(tmp_path / "top"), target="/m", read_only=True, bind_recursive=recursive
+        )
+        script = "cd /m/below && ls there && touch x && echo written || echo refused"
+        lines = lines_of(box, box.shell(script, mounts=[top]))
+        assert [line for line in lines if "touch:" not in line] == ["there", expected]
+    finally:
+        mount.unmount(below)
 
 
 def test_network_none_has_a_loopback_and_its_own_name(box: Box) -> None:

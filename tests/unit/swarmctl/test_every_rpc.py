@@ -82,7 +82,7 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
     "Containers": {
         HOST: "CreateContainer StartContainer StopContainer RemoveContainer ListContainers"
         " InspectContainer ContainerLogs ConnectNetwork DisconnectNetwork CreateLocalNetwork"
-        " RemoveLocalNetwork ListLocalNetworks"
+        " RemoveLocalNetwork ListLocalNetworks ListLocalVolumes RemoveLocalVolume"
     },
     "Health": {EVERYBODY: "Check"},
 }

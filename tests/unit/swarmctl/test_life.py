@@ -27,6 +27,7 @@ from tests.support.fake_executor import FakeExecutor
 from tests.support.ports import free_pair
 from worker.attachments import Attachments
 from worker.node_networks import NoNetworks
+from worker.node_volumes import NoVolumes
 
 DAY = 86400.0
 LIMIT = 20.0
@@ -54,6 +55,7 @@ class Host:
             kept,
             executor=FakeExecutor(),
             networks=NoNetworks(),
+            volumes=NoVolumes(),
             attachments=Attachments(),
             memberships=self.memberships,
             state_dir=self.state_dir,

@@ -30,6 +30,15 @@ def test_a_duration_is_read(tmp_path: Path) -> None:
     assert (Settings().network_key_age, Settings().wireguard_port) == (7 * 86400.0, 51820)
 
 
+def test_folders_are_absolute(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, 'plugin_dir = "a"\n'), {"serve_volumes_in": "b"})
+    assert (settings.plugin_dir, settings.serve_volumes_in) == (
+        Path("a").resolve(),
+        Path("b").resolve(),
+    )
+    assert Settings().serve_volumes_in is None
+
+
 def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
     path = written(
         tmp_path,

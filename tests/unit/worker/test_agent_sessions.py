@@ -12,12 +12,14 @@ from api.states import (
     READY,
     RUNNING,
 )
-from api.v1 import dispatcher_pb2, objects_pb2, types_pb2
+from api.v1 import dispatcher_pb2, objects_pb2, types_pb2, volume_pb2
+from hostkit.clock import boot
 from manager.dispatcher import endings
 from tests.support.fake_executor import Exit
 from tests.support.fake_manager import UNAVAILABLE, FakeManager
 from tests.support.paper_node import Node, State, gone, task, until
 from worker.node_networks import NoNetworks
+from worker.node_volumes import NoVolumes, SendVolumes
 from worker.session import Timing
 from worker.storage import Storage
 
@@ -348,5 +350,47 @@ def test_heartbeats_confirm_nothing_while_something_is_left_of_what_was_taken_ba
             assert manager.applied == 0
             networks.done = True
             await manager.until(lambda: manager.applied == 1)
+
+    node.run(scenario)
+
+
+class Leases(NoVolumes):
+    """Volumes that note what renews them."""
+
+    def __init__(self) -> None:
+        self.renewals: list[tuple[float, int]] = []
+        self.told: list[int] = []
+
+    def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
+        self.told.append(message.version)
+
+    def has_leases(self) -> bool:
+        return bool(self.told)
+
+    def renew(self, sent: float, applied: int) -> None:
+        self.renewals.append((sent, applied))
+
+    async def deliver(self, send: SendVolumes) -> None:
+        await send([volume_pb2.NodeVolumeStatus(volume_id="v", epoch=3)])
+        await super().deliver(send)
+
+
+def test_a_heartbeat_renews_leases_from_its_sending_and_only_if_the_manager_says_so(
+    node: Node,
+) -> None:
+    async def scenario() -> None:
+        manager, leases = node.manager, Leases()
+        manager.period = 0.02
+        node.volumes = leases
+        before = boot()
+        async with node.agent():
+            await manager.until(lambda: manager.applied == 1)
+            assert (leases.renewals, leases.told) == ([], [1])
+            manager.renews = True
+            await manager.until(lambda: len(leases.renewals) > 2)
+            assert all(before < sent < boot() for sent, _ in leases.renewals)
+            assert {applied for _, applied in leases.renewals} == {1}
+            await manager.until(lambda: len(manager.volume_words) == 1)
+            assert manager.volume_words[0].epoch == 3
 
     node.run(scenario)

@@ -10,7 +10,13 @@ from api.states import RUNNING
 from api.times import duration
 from api.v1 import exec_pb2, objects_pb2, specs_pb2, types_pb2
 from runtime.driver import ContainerRequest, ExecRequest, Fingerprint
-from worker.container_request import container_request, exec_request, grace_of, without_effect
+from worker.container_request import (
+    container_request,
+    exec_request,
+    filled_in,
+    grace_of,
+    without_effect,
+)
 
 ID = "0123456789abcdefghijklmno"
 
@@ -27,12 +33,14 @@ def task(*networks: str, slot: int = 2) -> objects_pb2.Task:
 
 
 def request(given: objects_pb2.Task, *files: specs_pb2.Mount) -> ContainerRequest:
+    node = NodeFacts("nid", "box", types_pb2.Platform(os="linux", architecture="x86_64"))
     return container_request(
         given,
+        filled_in(given, node),
         image_id="sha256:1",
         image_config={"os": "linux"},
         layers=(Path("/layer"),),
-        node=NodeFacts("nid", "box", types_pb2.Platform(os="linux", architecture="x86_64")),
+        node=node,
         files=files,
     )
 

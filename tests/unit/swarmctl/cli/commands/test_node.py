@@ -124,6 +124,24 @@ def test_inspect_for_people_tells_by_what_a_node_encrypts(
         assert set(words) <= {" ".join(line.split()) for line in lines}
 
 
+def test_inspect_for_people_names_the_drivers_of_volumes(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    told = node(1)
+    told.description.volume_drivers.add(name="csi.test", segments={"zone": "a", "rack": "7"})
+    told.description.volume_drivers.add(name="local", local=True)
+    daemon.on("GetNode", told)
+    lines = cli("node", "inspect", "--pretty", "x").out.splitlines()
+    words = [" ".join(line.split()) for line in lines]
+    start = words.index("Plugins:")
+    assert words[start : start + 4] == [
+        "Plugins:",
+        "Volume: csi.test, local",
+        "Topology:",
+        "csi.test: rack=7, zone=a",
+    ]
+
+
 def test_self_outside_of_a_swarm(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("Info", host_pb2.InfoResponse())
     result = cli("node", "inspect", "self")

@@ -1,0 +1,70 @@
+"""The managers' leader is lost while a node writes to a volume of the swarm: when its lease is due
+to be renewed, and when it is due to be given to another.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from machine.drivers.lab.driver import LabDriver
+from tests.support.cluster import Swarm, a_swarm
+from tests.support.database import Database, a_database, storage_of
+from tests.support.lab_faults import leader_of
+from tests.support.lab_storage import LabStorage
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+MANAGERS = ["m1", "m2", "m3"]
+LEASE = "10s"
+
+
+@pytest.fixture(scope="module")
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+    with a_swarm(tmp_path_factory.mktemp("config"), managers=3, workers=3, heartbeat=1) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def storage(swarm: Swarm) -> LabStorage:
+    """On a host that is never lost."""
+    return storage_of(swarm, "w3")
+
+
+@pytest.fixture
+def database(swarm: Swarm, storage: LabStorage) -> Iterator[Database]:
+    with a_database(swarm, storage, LEASE) as made:
+        yield made
+
+
+def _leader(swarm: Swarm) -> str:
+    found = swarm.until(
+        lambda: asyncio.run(leader_of(LabDriver.open(swarm.name), MANAGERS)), "somebody leads"
+    )
+    return str(found)
+
+
+def test_a_lease_is_renewed_across_a_change_of_leader(swarm: Swarm, database: Database) -> None:
+    for _ in range(2):
+        manager = _leader(swarm)
+        swarm.lab("kill", manager)
+        for _ in range(20):
+            database.goes_on()
+        swarm.lab("start", manager)
+        swarm.until_node(manager, "Ready", timeout=60)
+    assert swarm.on("db") == [database.first]
+    assert database.checked() == [database.first.task_id]
+
+
+def test_the_leader_is_lost_while_it_waits_for_a_lease_to_end(
+    swarm: Swarm, database: Database
+) -> None:
+    swarm.lab("cut", database.first.host)
+    swarm.until_node(database.first.host, "Down")
+    leader = _leader(swarm)
+    swarm.lab("kill", leader)
+    second = database.moved()
+    swarm.lab("start", leader)
+    swarm.lab("heal", database.first.host)
+    swarm.until(lambda: database.first not in swarm.on("db"), "the first one is gone", timeout=60)
+    assert database.checked() == [database.first.task_id, second.task_id]

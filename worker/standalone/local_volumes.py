@@ -1,0 +1,38 @@
+"""The volumes of a host that are its own, as its operator sees them."""
+
+from api.errors import Code, SwarmError
+from api.times import timestamp
+from api.v1 import containers_pb2
+from runtime.volume.host import VolumeHost
+from runtime.volume.wants import OwnVolume, own_key
+
+
+async def every(host: VolumeHost) -> list[containers_pb2.LocalVolume]:
+    """All of them, by name."""
+    return [await _view(host, own) for own in host.own.every()]
+
+
+async def remove(host: VolumeHost, name: str) -> None:
+    """Deletes one with its data; NOT_FOUND, or REFUSED while a container has it."""
+    users = host.users(own_key(name))
+    if users:
+        raise SwarmError(
+            Code.REFUSED,
+            f"volume {name} cannot be removed",
+            why=f"container {users[0]} has it",
+            remedy="remove what uses it first",
+        )
+    await host.own.drop(name)
+
+
+async def _view(host: VolumeHost, own: OwnVolume) -> containers_pb2.LocalVolume:
+    return containers_pb2.LocalVolume(
+        name=own.name,
+        driver=own.driver,
+        driver_options=own.options,
+        labels=own.labels,
+        created_at=timestamp(own.created_at),
+        owner=own.owner,
+        users=host.users(own_key(own.name)),
+        mountpoint=await host.own.place(own.name),
+    )
