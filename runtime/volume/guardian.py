@@ -80,14 +80,16 @@ class Guardian:
             if isinstance(step, LetGo):
                 self._let_go(step)
                 return
-            for handle in wait_for([self._listener.fileno(), *self._clients], self._pause(step)):
+            pause = self._pause(step.seconds)
+            for handle in wait_for([self._listener.fileno(), *self._clients], pause):
                 self._hear(handle)
 
-    def _pause(self, step: Any) -> float | None:  # noqa: ANN401 - a Watch
+    def _pause(self, seconds: float | None) -> float | None:
+        """As long as the guard says, or until the server is to be looked at."""
         if self._serving is None:
-            return step.seconds  # type: ignore[no-any-return]
+            return seconds
         look = _LOOK if self._serving.ready else STEP
-        return look if step.seconds is None else min(look, step.seconds)
+        return look if seconds is None else min(look, seconds)
 
     # --- what it is told --------------------------------------------------------------------
 
@@ -130,9 +132,6 @@ class Guardian:
                 self._answer(asker, {})
             case "serve":
                 self._serve(asker, words)
-            case "state":
-                pid = self._serving.pid if self._serving and self._serving.ready else 0
-                self._answer(asker, {"until": self._guard.until, "pid": pid})
             case "leave":
                 self._leaving = True
                 self._answer(asker, {})
