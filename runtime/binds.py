@@ -1,5 +1,8 @@
 """Folders of the host that a container is to see, looked at before anything is made."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from api.errors import invalid
 from runtime import mounts
 from runtime.driver import ContainerRequest
@@ -20,3 +23,15 @@ def check(request: ContainerRequest) -> None:
             source.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise invalid(field, f"{source} cannot be made", why=str(error)) from None
+
+
+def settle(found: Iterable[mounts.Mount]) -> None:
+    """Changes the mounts of a container to what is there: crun takes no file to be read-only with
+    all below it, and nothing is below a file.
+    """
+    for mount in found:
+        if mounts.ALL_READ_ONLY in mount["options"] and not Path(mount["source"]).is_dir():
+            mount["options"] = [
+                mounts.READ_ONLY if option == mounts.ALL_READ_ONLY else option
+                for option in mount["options"]
+            ]

@@ -83,6 +83,7 @@ class Lifecycle:
         )
         try:
             binds.check(request)
+            binds.settle(config["mounts"])
             paths.bundle.mkdir(mode=0o700)
         except FileExistsError:
             raise SwarmError(Code.EXISTS, f"container {request.id} exists") from None
@@ -120,6 +121,7 @@ class Lifecycle:
         made = record.renewed(ended)
         try:
             binds.check(request)
+            binds.settle(config["mounts"])
             self._end_processes(ended, paths)
             for file in (*ending.files(paths), *paths.left_by_monitor):
                 file.unlink(missing_ok=True)

@@ -83,6 +83,14 @@ def test_binds(box: Box, tmp_path: Path) -> None:
     assert (tmp_path / "a/b").is_dir()
 
 
+def test_a_file_is_bound_read_only(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    mount = Mount(source=str(tmp_path / "file"), target="/new", read_only=True)
+    request = box.shell("cat /new; echo y > /new || echo kept", mounts=[mount])
+    assert lines_of(box, request)[0] == "x"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "x"
+
+
 @pytest.mark.parametrize(
     ("recursive", "expected"), [("", "refused"), ("readonly", "refused"), ("writable", "written")]
 )
