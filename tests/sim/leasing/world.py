@@ -92,6 +92,11 @@ class World:
         self._until(STORM + CALM)
         assert any(agent.has_lease() for agent in self.agents), "nobody has the volume in the end"
 
+    @property
+    def events(self) -> int:
+        """How much has happened, or was to."""
+        return self._asked
+
     def _until(self, end: float) -> None:
         while self._heap and self._heap[0][0] < end:
             self.now, _, action, given = heappop(self._heap)
