@@ -50,6 +50,7 @@ from benchmarks import (
     update,
     virtual_ip,
     writes,
+    young,
 )
 from benchmarks.figure import Measured, line
 from benchmarks.figures import FIGURES
@@ -80,6 +81,7 @@ ALONE: Mapping[str, Callable[[], Measured]] = {
     **changes.MEASURES,
     "overlay_tcp": overlay_tcp.measure,
     **virtual_ip.MEASURES,
+    "young_pass": young.measure,
 }
 """Figures that need no swarm."""
 
