@@ -29,7 +29,7 @@ PERIODS = (0.5, 1.0, 2.0)
 BELIEF = 30.0
 """Seconds for which a former leader may believe that it leads."""
 STORM, CALM = 500.0, 200.0
-FAULTS = ("cut", "pause", "power", "leader", "session")
+FAULTS = ("cut", "slow cut", "slow", "paused", "power", "leader", "session")
 
 
 class TwoWriters(AssertionError):
@@ -58,7 +58,7 @@ class World:
         self._faults = self.random.sample(FAULTS, self.random.randint(1, len(FAULTS)))
         self._pause = self.random.choice((5.0, 15.0, 40.0))
         self._unrest = self.random.choice((0.003, 0.03))
-        self._late = self.random.choice((0.02, 0.3))
+        self._late = self.random.choice((0.02, 0.15))
         self.is_worst = self.random.random() < 0.5
         self.agents = [Agent(self, f"n{number}") for number in range(1, 4)]
         self.managers = [Manager(self) for _ in range(3)]
@@ -88,9 +88,14 @@ class World:
         self.later(3.0, self._fault)
         self._until(STORM)
         for agent in self.agents:
-            agent.cut = agent.paused = False
+            agent.cut = agent.paused = agent.slow = False
         self._until(STORM + CALM)
         assert any(agent.has_lease() for agent in self.agents), "nobody has the volume in the end"
+
+    @property
+    def events(self) -> int:
+        """How much has happened, or was to."""
+        return self._asked
 
     def _until(self, end: float) -> None:
         while self._heap and self._heap[0][0] < end:
@@ -106,8 +111,10 @@ class World:
         """Lets something happen `delay` seconds from now."""
         self.at(self.now + delay, action, *given)
 
-    def delay(self) -> float:
-        """Seconds that a message takes."""
+    def delay(self, agent: Agent) -> float:
+        """Seconds that a message from or to the agent takes."""
+        if agent.slow:
+            return self.random.uniform(0.5, 4.0)
         return self.random.uniform(0.0, 4.0 if self.random.random() < self._late else 0.05)
 
     def pass_(self, agent: Agent, action: Callable[[], object]) -> None:
@@ -120,7 +127,7 @@ class World:
                 else:
                     action()
 
-        self.later(self.delay(), arrive)
+        self.later(self.delay(agent), arrive)
 
     def lets_in(self, agent: Agent) -> bool:
         """Whether the storage takes what the agent writes."""
@@ -204,11 +211,19 @@ class World:
             agent.lose_power()
         elif fault == "session":
             agent.manager = None
+        elif fault == "slow":
+            self._for_a_while(agent, "slow")
+        elif fault == "slow cut":
+            agent.slow = True
+            self.later(6.0, self._for_a_while, agent, "cut")
+            self.later(6.0, setattr, agent, "slow", False)
         else:
-            flag = "cut" if fault == "cut" else "paused"
-            setattr(agent, flag, True)
-            long = self.term * self.random.uniform(1.0, 1.6)
-            self.later(self.random.choice((3.0, 12.0, long, long)), setattr, agent, flag, False)
+            self._for_a_while(agent, fault)
+
+    def _for_a_while(self, agent: Agent, flag: str) -> None:
+        setattr(agent, flag, True)
+        long = self.term * self.random.uniform(1.0, 1.6)
+        self.later(self.random.choice((3.0, 12.0, long, long)), setattr, agent, flag, False)
 
     def change_leader(self) -> None:
         """Another one leads; the former hears of it sooner or later."""
