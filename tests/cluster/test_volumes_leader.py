@@ -52,6 +52,7 @@ def test_a_lease_is_renewed_across_a_change_of_leader(swarm: Swarm, database: Da
         for _ in range(40):  # longer than the lease
             database.goes_on()
         swarm.lab("start", manager)
+        swarm.start_daemon(manager)
         swarm.until_node(manager, "Ready", timeout=60)
     assert swarm.on("db") == [database.first]
     assert database.checked() == [database.first.task_id]
@@ -76,6 +77,7 @@ def test_the_leader_is_lost_while_it_waits_for_a_lease_to_end(
     swarm.lab("kill", leader)
     second = database.moved()
     swarm.lab("start", leader)
+    swarm.start_daemon(leader)
     swarm.lab("heal", database.first.host)
     swarm.until(lambda: database.first not in swarm.on("db"), "the first one is gone", timeout=60)
     assert database.checked() == [database.first.task_id, second.task_id]
