@@ -135,7 +135,7 @@ _ALL = (
         "node that holds a single-writer volume cut off to its data served elsewhere, lease 10 s",
         "s",
         16,
-        "not offered",
+        UNKNOWN,
         "the lease since the last heartbeat, and its margin of 1 s; then a mount and a start",
     ),
     Figure(

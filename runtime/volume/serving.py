@@ -19,8 +19,9 @@ from hostkit.doom import die_with_parent
 
 STEP = 0.02
 """Seconds between two looks at a server that is not ready yet."""
+_LINES = 5
 _WORDS = 2000
-"""Bytes of what it said last that go into an error."""
+"""Lines of what it said last that go into an error, and bytes that are kept."""
 
 
 class Serving:
@@ -71,7 +72,7 @@ class Serving:
     def words(self) -> str:
         """What it said last."""
         lines = self._said.decode(errors="replace").strip().splitlines()
-        return " | ".join(lines[-3:])
+        return " | ".join(lines[-_LINES:])
 
     def end(self, seconds: float) -> None:
         """Waits so long until it has ended by itself, then kills it."""

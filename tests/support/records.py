@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WRITER = r"""
+trap 'exit 0' TERM
 log=/data/log ack=/acks/$(hostname)
 touch $log
 last=$(tail -n 1 $log); n=${last%% *}; [ -n "$n" ] || n=0

@@ -51,9 +51,8 @@ def ssh_server(work: Path, address: str = "127.0.0.1") -> Iterator[SshServer]:
         f"PermitRootLogin yes\nPasswordAuthentication no\nSubsystem sftp {SFTP}\n"
     )
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
-    process = subprocess.Popen(
-        [SSHD, "-D", "-e", "-f", str(config)], stderr=(work / "sshd.log").open("wb")
-    )
+    with (work / "sshd.log").open("wb") as log:
+        process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
     try:
         until_true(lambda: _answers(address, port), "the SSH server answers")
         host_key = " ".join((work / "host.pub").read_text().split()[:2])
