@@ -159,10 +159,7 @@ def ls(
         return
     _LISTING.check(form)
     found = lists.volumes(client, _listed(filters, _FILTERS))
-    hosts: dict[str, str] = {}
-    if any(each.holders or each.home for each in found):
-        nodes = lists.nodes(client, control_pb2.ListNodesRequest())
-        hosts = {each.id: each.description.hostname for each in nodes}
+    hosts = _hosts(client) if any(each.holders or each.home for each in found) else {}
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
     rows = [_row(each, hosts, full=no_trunc) for each in ordered]
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
@@ -296,11 +293,10 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
     while another one writes destroys the data. Leases end by themselves; wait, unless you know
     better.
     """
-    if not force:
-        found = _get(client, name)
-        holders = ", ".join(each.node_id for each in found.holders) or "nobody"
+    if not force and (holders := _get(client, name).holders):
+        hosts = _hosts(client)
         click.confirm(
-            f"Volume {name} is held by {holders}.\n"
+            f"Volume {name} is held by {', '.join(_holder(each, hosts) for each in holders)}.\n"
             "If that node still runs and reaches the storage, it and the next node will both "
             "write, and the data will be DESTROYED.\n"
             "Have you made sure that it is off?",
@@ -317,6 +313,12 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
 def _get(client: Client, name: str) -> objects_pb2.Volume:
     request = control_pb2.GetRequest(key=name)
     return client.call(client.control.GetVolume, request, f"looking up volume {name}")
+
+
+def _hosts(client: Client) -> dict[str, str]:
+    """The names of nodes, by id."""
+    nodes = lists.nodes(client, control_pb2.ListNodesRequest())
+    return {each.id: each.description.hostname for each in nodes}
 
 
 def _of_swarm(client: Client, name: str) -> objects_pb2.Volume | None:

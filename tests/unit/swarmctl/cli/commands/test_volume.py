@@ -130,8 +130,20 @@ def test_prune_removes_what_nothing_uses(cli: CommandLine, daemon: ScriptedDaemo
 def test_force_release_spells_the_danger_out(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     done = cli("volume", "force-release", "data")
     assert done.code != 0
+    assert "held by n1" in done.err
     assert "DESTROYED" in done.err
     assert not daemon.asked("ForceReleaseVolume")
     assert cli("volume", "force-release", "-f", "--node", "n1", "data").code == 0
     [request] = daemon.asked("ForceReleaseVolume")
     assert (request.key, request.node_key) == ("data", "n1")
+
+
+def test_what_nobody_holds_is_refused_without_a_question(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    daemon.on("GetVolume", made())
+    daemon.on("ForceReleaseVolume", SwarmError(Code.REFUSED, "no node holds volume data"))
+    done = cli("volume", "force-release", "data")
+    assert (done.code, done.out) == (1, "")
+    assert "no node holds" in done.err
+    assert "DESTROYED" not in done.err
