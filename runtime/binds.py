@@ -1,5 +1,9 @@
 """Folders of the host that a container is to see, looked at before anything is made."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 from api.errors import invalid
 from runtime import mounts
 from runtime.driver import ContainerRequest
@@ -20,3 +24,13 @@ def check(request: ContainerRequest) -> None:
             source.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise invalid(field, f"{source} cannot be made", why=str(error)) from None
+
+
+def settle(found: Iterable[dict[str, Any]]) -> None:
+    """Of mounts in a runtime configuration: nothing is below a file, and crun takes one that is to
+    be read-only with all below it for a folder.
+    """
+    for mount in found:
+        options = mount["options"]
+        if "rro" in options and not Path(mount["source"]).is_dir():
+            options[options.index("rro")] = "ro"

@@ -137,6 +137,7 @@ class Lifecycle:
         process.set_user(config["process"], self._user(request, paths))
         if self.runtime.takes_bpf:
             bpf.apply(config)
+        binds.settle(config["mounts"])
         paths.config.write_text(json.dumps(config))
         launch = conmon.Launch(
             id=request.id,
