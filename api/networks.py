@@ -45,12 +45,19 @@ def driver_of(spec: specs_pb2.NetworkSpec) -> str:
 
 def scope_of(spec: specs_pb2.NetworkSpec) -> str:
     """Where the network is: in the whole swarm, or on each node by itself."""
-    return spec.scope or (SWARM if driver_of(spec) == OVERLAY else LOCAL)
+    return spec.scope or (SWARM if driver_of(spec) in (OVERLAY, MACVLAN) else LOCAL)
 
 
 def mtu_of(spec: specs_pb2.NetworkSpec) -> int:
     """The MTU that was asked for; 0: as large as can be."""
     return next((int(spec.driver_options[o]) for o in MTU_OPTIONS if o in spec.driver_options), 0)
+
+
+def is_internal(spec: specs_pb2.NetworkSpec) -> bool:
+    """Whether it has no way out. A macvlan network that stands on no device is so too, as in
+    Docker.
+    """
+    return spec.internal or (driver_of(spec) == MACVLAN and not spec.driver_options.get("parent"))
 
 
 def is_encrypted(spec: specs_pb2.NetworkSpec) -> bool:
@@ -194,8 +201,8 @@ def _driver(spec: specs_pb2.NetworkSpec) -> None:
         raise invalid("driver", f"no driver {driver!r}", remedy=f"use {', '.join(DRIVERS)}")
     if scope_of(spec) not in (SWARM, LOCAL):
         raise invalid("scope", f"{spec.scope!r} is no scope", remedy=f"use {SWARM} or {LOCAL}")
-    if driver == OVERLAY and scope_of(spec) == LOCAL:
-        raise invalid("scope", "an overlay network spans the swarm", remedy="leave out --scope")
+    if driver != BRIDGE and scope_of(spec) == LOCAL:
+        raise invalid("scope", f"{driver} networks span the swarm", remedy="leave out --scope")
     if spec.ingress and (driver != OVERLAY or spec.attachable or spec.internal):
         raise invalid(
             "ingress",
@@ -207,6 +214,8 @@ def _driver(spec: specs_pb2.NetworkSpec) -> None:
         if option not in _OPTIONS[driver]:
             known = ", ".join(_OPTIONS[driver])
             raise invalid(path, f"driver {driver} has no such option", remedy=f"use {known}")
+        if option == "macvlan_mode" and value != "bridge":
+            raise invalid(path, f"mode {value!r} is not supported", remedy="use bridge")
         if option in MTU_OPTIONS and not (value.isascii() and value.isdecimal() and _is_mtu(value)):
             remedy = f"use {_MTU.start} to {_MTU.stop - 1}"
             raise invalid(path, f"{value!r} is no MTU", remedy=remedy)

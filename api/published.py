@@ -38,6 +38,14 @@ def ports_of(task: objects_pb2.Task) -> Sequence[Port]:
     return task.status.container.ports or task.host_ports
 
 
+def chosen_ports(task: objects_pb2.Task) -> list[Port]:
+    """Those of them that its node chose: nobody named a number."""
+    if not task.host_ports:
+        return []
+    pairs = zip(task.host_ports, task.status.container.ports, strict=False)  # in the same order
+    return [has for asked, has in pairs if not asked.published_port and has.published_port]
+
+
 def port_text(port: Port) -> str:
     """The port as people write it: 8080/tcp, 10.0.0.5:8080/tcp."""
     address = address_of(port)

@@ -91,6 +91,7 @@ def check(spec: Spec) -> None:
             why="its data is on that node alone",
             remedy="leave out --access, or use a driver whose storage all nodes reach",
         )
+    _sharing(spec)
     _numbers(spec)
     if driver_of(spec) == LOCAL:
         _refuse_of_local(spec)
@@ -101,6 +102,17 @@ def check(spec: Spec) -> None:
         for index, each in enumerate(getattr(spec, name)):
             if not each.segments:
                 raise invalid(f"{name}[{index}]", "names no segment", remedy="give KEY=VALUE")
+
+
+def _sharing(spec: Spec) -> None:
+    narrow = spec.sharing in (Spec.SHARING_NONE, Spec.SHARING_ONEWRITER)
+    if narrow and spec.access != Spec.ACCESS_SINGLE_WRITER:
+        raise invalid(
+            "sharing",
+            f"{sharing_word(spec.sharing)} cannot be held to across nodes",
+            why="a node that is cut off goes on while its task begins on another",
+            remedy="use access single-writer, or sharing all",
+        )
 
 
 def _refuse_of_local(spec: Spec) -> None:

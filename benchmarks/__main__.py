@@ -51,6 +51,7 @@ from benchmarks import (
     virtual_ip,
     volume_failover,
     writes,
+    young,
 )
 from benchmarks.figure import Measured, line
 from benchmarks.figures import FIGURES
@@ -81,6 +82,7 @@ ALONE: Mapping[str, Callable[[], Measured]] = {
     **changes.MEASURES,
     "overlay_tcp": overlay_tcp.measure,
     **virtual_ip.MEASURES,
+    "young_pass": young.measure,
 }
 """Figures that need no swarm."""
 

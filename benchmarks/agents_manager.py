@@ -68,7 +68,7 @@ async def main(directory: Path, port: int, workers: int) -> None:
     memberships = MembershipStore(directory)
     kept = safe.made(memberships, made.credentials, manager=True)
     manager = await Managership(memberships, no_registry).found(made.membership, kept, first)
-    watching = asyncio.create_task(lag.run())
+    watching = asyncio.gather(lag.run(), collector.keep_pace())
     kept_by = [[each.key_pem.decode(), each.certificate_pem.decode()] for each in certified]
     own = [made.credentials.key_pem.decode(), made.credentials.certificate_pem.decode()]
     found = {"root": made.credentials.ca_pem.decode(), "nodes": [own, *kept_by]}

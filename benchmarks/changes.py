@@ -8,6 +8,7 @@ included. Needs no lab: a namespace stands for the host; all go afterwards.
 
 import contextlib
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -24,6 +25,7 @@ from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.nft import LibNft
 from worker.data_path import DataPath
 from worker.network_book import Item, change_of
+from worker.redirects import Redirects
 from worker.task_place import Place
 
 HERE = 50
@@ -39,8 +41,11 @@ Message = dispatcher_pb2.AssignmentsMessage
 class Node:
     """A node in a network of so many endpoints, of which the first HERE may be its own."""
 
-    def __init__(self, data_path: DataPath, endpoints: int, per_service: int) -> None:
+    def __init__(
+        self, data_path: DataPath, redirects: Redirects, endpoints: int, per_service: int
+    ) -> None:
         self._data_path = data_path
+        self._redirects = redirects
         self._endpoints = endpoints
         self._per_service = per_service
         told: list[Item] = [_network()]
@@ -54,12 +59,18 @@ class Node:
 
     def join(self, number: int) -> None:
         """One of its tasks gets its network stack."""
-        self._data_path.join(Place(f"t{number}", ("front",)))
+        made = self._data_path.join(Place(f"t{number}", ("front",)))
+        self._redirects.lead(Path(made.path), 40_000, 40_000)
 
     def change(self, number: int) -> None:
         """A task elsewhere serves no more, or again."""
         last = self._endpoint(self._endpoints - 1, serving=number % 2 == 1)
         self._tell(Message.TYPE_INCREMENTAL, last)
+
+    def look(self) -> None:
+        """What the daemon does every half minute."""
+        self._data_path.heal()
+        self._redirects.mend()
 
     def _tell(self, kind: Message.Type.ValueType, *told: Item) -> None:
         self._data_path.follow(Message(type=kind, changes=map(change_of, told)))
@@ -87,22 +98,25 @@ class Node:
 
 
 def measure_changes() -> Measured:
-    """change_1k; beside it the same in a smaller network, and in a service of all endpoints."""
-    return Measured(
-        _changes(_ENDPOINTS, _PER_SERVICE),
-        {
-            "of_100_endpoints": statistics.median(_changes(_ENDPOINTS // 10, _PER_SERVICE)),
-            "of_one_service": statistics.median(_changes(_ENDPOINTS, _ENDPOINTS)),
-        },
-    )
+    """change_1k; beside it the same in a smaller network, and in a service of all endpoints, and
+    what the next look costs the node.
+    """
+    runs, look = _changes(_ENDPOINTS, _PER_SERVICE)
+    smaller, _ = _changes(_ENDPOINTS // 10, _PER_SERVICE)
+    one, _ = _changes(_ENDPOINTS, _ENDPOINTS)
+    beside = {
+        "of_100_endpoints": statistics.median(smaller),
+        "of_one_service": statistics.median(one),
+        "look_ms": look,
+    }
+    return Measured(runs, beside)
 
 
 def measure_joins() -> Measured:
-    """join_1k; beside it the same in a smaller network."""
-    return Measured(
-        _joins(_ENDPOINTS),
-        {"of_100_endpoints": statistics.median(_joins(_ENDPOINTS // 10))},
-    )
+    """join_1k; beside it the same in a smaller network, and what this process grew by for each."""
+    smaller, _ = _joins(_ENDPOINTS // 10)
+    joins, grown = _joins(_ENDPOINTS)
+    return Measured(joins, {"of_100_endpoints": statistics.median(smaller), "rss_kib": grown})
 
 
 MEASURES: Mapping[str, Callable[[], Measured]] = {
@@ -111,8 +125,8 @@ MEASURES: Mapping[str, Callable[[], Measured]] = {
 }
 
 
-def _changes(endpoints: int, per_service: int) -> list[float]:
-    """Milliseconds per container."""
+def _changes(endpoints: int, per_service: int) -> tuple[list[float], float]:
+    """Milliseconds per container, and those of a look at all afterwards."""
     with _node(endpoints, per_service) as node:
         for number in range(HERE):
             node.join(number)
@@ -122,18 +136,29 @@ def _changes(endpoints: int, per_service: int) -> list[float]:
             for number in range(_CHANGES):
                 node.change(number)
             runs.append(1000 * (time.process_time() - begun) / _CHANGES / HERE)
-    return runs
+        begun = time.process_time()
+        node.look()
+        return runs, 1000 * (time.process_time() - begun)
 
 
-def _joins(endpoints: int) -> list[float]:
-    """Milliseconds each; the first ones, which also make what all share, do not count."""
-    runs = []
+def _joins(endpoints: int) -> tuple[list[float], float]:
+    """Milliseconds each, and KiB; the first ones, which also make what all share, do not count."""
+    first, runs = HERE // 2, []
     with _node(endpoints, _PER_SERVICE) as node:
         for number in range(HERE):
+            if number == first:
+                before = _resident()
             begun = time.process_time()
             node.join(number)
             runs.append(1000 * (time.process_time() - begun))
-    return runs[-HERE // 2 :]
+        grown = (_resident() - before) / (HERE - first)
+    return runs[first:], grown
+
+
+def _resident() -> int:
+    """KiB of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() // 1024
 
 
 @contextlib.contextmanager
@@ -149,7 +174,7 @@ def _node(endpoints: int, per_service: int) -> Iterator[Node]:
         encrypts = Encryption(nft, ring, Options(host=host))
         data_path = DataPath("me", nft, encrypts, host=host, prefix=f"{name}-net")
         try:
-            yield Node(data_path, endpoints, per_service)
+            yield Node(data_path, Redirects(nft), endpoints, per_service)
         finally:
             data_path.clear()
 

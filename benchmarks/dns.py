@@ -56,8 +56,8 @@ def _ask(names: list[str], outstanding: int, answers: int) -> float:
         # The kernel's own limit: a Python timeout would cost a system call more each time.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LOST)
         sock.connect(NAME_SERVER)
-        for question in questions:  # once, so that all is as in a swarm that has run for a while
-            sock.send(question)
+        for each in questions:  # once, so that all is as in a swarm that has run for a while
+            sock.send(each)
             sock.recv(512)
         send, receive, kinds = sock.send, sock.recv, len(questions)
         begun = time.perf_counter()

@@ -108,7 +108,7 @@ def a_host(name: str) -> Iterator[None]:
     try:
         with Netlink.inside(netns.path(name)) as host:
             host.ask(links.make_bridge("eth0", 1500))
-            index = links.read_link(host.get(links.ask_link("eth0"))).index
+            index = links.read_index(host.get(links.ask_link("eth0")))
             host.ask(addresses.put_address(index, f"{_ADDRESS}/24"))
             host.ask(*links.bring_up(index, link_local=False))
         yield

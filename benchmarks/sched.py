@@ -45,12 +45,18 @@ SHAPES = {
 }
 
 
-def place_all(shape: Shape) -> tuple[float, float]:
-    """Seconds in all, and the longest single decide()."""
+def filled(shape: Shape) -> tuple[Store, SchedulerLoop]:
+    """A store of its nodes and tasks, and the scheduler that has seen them."""
     store, loop = Store(), SchedulerLoop()
     store.apply(1, timestamp(NOW), [batch(create(_node(n, shape))) for n in range(shape.nodes)])
     loop.reset(store)
-    _show(store, loop, [batch(create(_task(n, shape))) for n in range(shape.tasks)])
+    show(store, loop, [batch(create(_task(n, shape))) for n in range(shape.tasks)])
+    return store, loop
+
+
+def place_all(shape: Shape) -> tuple[float, float]:
+    """Seconds in all, and the longest single decide()."""
+    store, loop = filled(shape)
     longest = 0.0
     begun = time.perf_counter()
     more = True
@@ -58,7 +64,7 @@ def place_all(shape: Shape) -> tuple[float, float]:
         step = time.perf_counter()
         decision = loop.decide(store, NOW)
         longest = max(longest, time.perf_counter() - step)
-        _show(store, loop, decision.batches)
+        show(store, loop, decision.batches)
         more = decision.more
     elapsed = time.perf_counter() - begun
     assert all(task.node_id for task in store.all(objects_pb2.Task))
@@ -73,7 +79,8 @@ def measure(name: str) -> Measured:
     return Measured([elapsed for elapsed, _ in taken], {"longest_step_ms": 1000 * longest})
 
 
-def _show(store: Store, loop: SchedulerLoop, batches: list[Batch]) -> None:
+def show(store: Store, loop: SchedulerLoop, batches: list[Batch]) -> None:
+    """Applies what was decided."""
     for event in store.apply(store.version + 1, timestamp(NOW), batches).events:
         loop.observe(event)
 

@@ -5,9 +5,17 @@ of a second for a manager with 1,000 agents and 30,000 tasks, in which nothing e
 dies here dies by its reference count, nearly always; the cycles that gRPC makes of each call die
 young. Measured: a thousand agents lost at one blow leave 16 MiB to a full collection. So the young
 are collected in steps of a few milliseconds, and everything only after millions of allocations.
+
+Python counts what was made less what was freed, whatever its age. A store whose objects are
+replaced, one freed for one made, looks to it as if nothing happened; when something does, it finds
+hundreds of thousands of young ones, which took 221 ms with 100,000 tasks that had each changed
+three times. `keep_pace` counts them as they are.
 """
 
+import asyncio
 import gc
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 YOUNG = 5_000
 """Containers made, and not freed, since the last collection of the youngest."""
@@ -15,10 +23,34 @@ OLDER = 5
 """Collections of the youngest after which their survivors are looked at again: 20 ms at most."""
 ALL = 500
 """Collections of those before everything is looked at, and not before it has grown by a quarter."""
+PERIOD = 0.1
+"""Seconds between two counts of the young."""
+
+
+def rest() -> None:
+    """Looks at nothing until `tune`: what a program loads at its start stays, and to go through it
+    again and again costs a sixth of the start.
+    """
+    gc.disable()
 
 
 def tune() -> None:
     """For the life of the process; what it has made so far counts as there for good."""
-    gc.collect()
+    if gc.isenabled():
+        gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, OLDER, ALL)
+    gc.enable()
+
+
+async def keep_pace(sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> NoReturn:
+    """Collects the young when they are many, whatever Python counts; until cancelled."""
+    while True:
+        await sleep(PERIOD)
+        step()
+
+
+def step() -> None:
+    """Looks once. Where there is nothing to do it takes microseconds."""
+    if len(gc.get_objects(generation=0)) >= YOUNG:
+        gc.collect(1 if gc.get_count()[1] > OLDER else 0)

@@ -28,6 +28,7 @@ _TYPE_MASK = 0x3FFF
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _ERROR = struct.Struct("=i")
+_PADDING = (b"", b"\0", b"\0\0", b"\0\0\0")
 _TEXT = 1  # NLMSGERR_ATTR_MSG
 
 Attributes = dict[int, bytes]
@@ -84,7 +85,8 @@ def answers(data: bytes) -> Iterator[Answer]:
 
 def attribute(kind: int, data: bytes) -> bytes:
     """An attribute, padded."""
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), kind) + data + b"\0" * (-len(data) % 4)
+    length = len(data)
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + length, kind) + data + _PADDING[-length % 4]
 
 
 def number(kind: int, value: int) -> bytes:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+FAMILIES = ("ip", "ip6")
 STICKY_SLOTS = 256
 STICKY_MOST = 64
 
@@ -35,23 +36,29 @@ class Way:
     start: int = 0
 
 
-def rules(addresses: Iterable[str], way: Way) -> str:
+def rules(addresses: Iterable[str], way: Way, coming: Iterable[str] = FAMILIES) -> str:
     """A chain's rules. A family in which nobody has an address is refused at once, not left to
-    wait.
+    wait. `coming`: families of those who are led to the chain at all.
     """
-    families = by_family(addresses)
+    families = by_family(addresses, coming)
     lines = [_line(family, found, way) for family, found in families.items() if found]
     if len(lines) < len(families):
         lines += ["meta l4proto tcp reject with tcp reset", "reject with icmpx port-unreachable"]
     return "".join(f"{line}\n" for line in lines)
 
 
-def by_family(addresses: Iterable[str]) -> dict[str, list[str]]:
-    """Sorted, by nftables' word for the family; both are there."""
-    families: dict[str, list[str]] = {"ip": [], "ip6": []}
+def by_family(addresses: Iterable[str], coming: Iterable[str] = FAMILIES) -> dict[str, list[str]]:
+    """Sorted, by family; those that come are all there, and no others."""
+    families: dict[str, list[str]] = {family: [] for family in coming}
     for address in sorted(set(addresses)):
-        families["ip6" if ":" in address else "ip"].append(address)
+        if (found := families.get(family_of(address))) is not None:
+            found.append(address)
     return families
+
+
+def family_of(address: str) -> str:
+    """nftables' word for it."""
+    return "ip6" if ":" in address else "ip"
 
 
 def turned(addresses: Sequence[T], start: int) -> Sequence[T]:

@@ -1,6 +1,7 @@
 """Tables of nftables kept as wished. What to change is decided in ruleset; this obeys."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -17,14 +18,14 @@ class Tables:
         self._nft = nft
         self._held: dict[tuple[Path, str], Held] = {}
         self._mended: list[str] = []
-        self._looked: dict[tuple[Path, str], int] = {}  # generations at which they were right
+        self._looked: dict[tuple[Path, str], int] = {}  # at which changes by others they were right
 
     def apply(self, target: Path, base: Base, wished: Content, *, look: bool = False) -> str:
         """Makes the table in the namespace of file `target` what is wished; the transaction that
         did it.
 
         `look`: believe the kernel, not the memory, as when another program may have flushed the
-        rules. That costs a dump only if somebody changed rules there since the last look.
+        rules. That costs a dump only if somebody else changed rules there since the last look.
         """
         known = self._known(target, base, look=look)
         if known is not None:
@@ -32,15 +33,29 @@ class Tables:
                 return self._change(target, base, wished, known)
             except SwarmError:
                 pass  # the memory was wrong
-        # Asked before: what is changed while it is read is read again at the next look.
-        generation = self._nft.generation(target)
+        # Asked before: what others change meanwhile is read at the next look.
+        foreign = self._nft.foreign(target)
         found, held = self._read(target, base), self._held.get(self._key(target, base))
         text = self._change(target, base, wished, found)
         if text and look and held is not None:
             self._mended += ruleset.differences(base, wished, found)
-        if not text:
-            self._looked[self._key(target, base)] = generation
+        self._looked[self._key(target, base)] = foreign
         return text
+
+    def begin(self, target: Path, base: Base, held: Held, send: Callable[[], None]) -> bool:
+        """Makes a table where none is: `send` does so, and the kernel holds this of it then.
+
+        False, and nothing is done, if the kernel refuses: `apply` all then.
+        """
+        try:
+            foreign = self._nft.foreign(target)
+            send()
+        except SwarmError:
+            return False
+        key = self._key(target, base)
+        self._held[key] = replace(held, version=base.version)
+        self._looked[key] = foreign
+        return True
 
     def amend(
         self, target: Path, base: Base, gone: Held, fresh: Held, send: Callable[[], None]
@@ -92,7 +107,7 @@ class Tables:
         held = self._held.get(key)
         if held is None or not look:
             return held
-        return held if self._looked.get(key) == self._nft.generation(target) else None
+        return held if self._looked.get(key) == self._nft.foreign(target) else None
 
     def _change(self, target: Path, base: Base, wished: Content, found: Held) -> str:
         key = self._key(target, base)

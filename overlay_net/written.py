@@ -1,5 +1,6 @@
 """Tables of nftables that are always written whole, and whether they still stand so."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from api.errors import Code, SwarmError
@@ -15,25 +16,33 @@ class Written:
         self._texts: dict[tuple[Path, str], str] = {}
         self._looked: dict[tuple[Path, str], int] = {}
 
-    def write(self, target: Path, table: str, text: str) -> None:
-        """Commands that make the table (family and name) anew, or remove it: one transaction."""
+    def write(
+        self, target: Path, table: str, text: str, send: Callable[[], None] | None = None
+    ) -> None:
+        """Commands that make the table (family and name) anew, or remove it: one transaction.
+
+        `send` does the same in another way; if the kernel refuses it so, it is told in commands.
+        """
         key = target, table
         self._texts.pop(key, None)
         self._looked.pop(key, None)
-        self._nft.run(target, text)
+        foreign = self._nft.foreign(target)
+        if send is None or not _done(send):
+            self._nft.run(target, text)
         self._texts[key] = text
+        self._looked[key] = foreign
 
     def stands(self, target: Path, table: str, text: str) -> bool:
         """Whether this was written last, and the kernel's chains have as many rules."""
         key = target, table
         if self._texts.get(key) != text:
             return False
-        generation = self._nft.generation(target)
-        if self._looked.get(key) == generation:
+        foreign = self._nft.foreign(target)
+        if self._looked.get(key) == foreign:
             return True
         stands = self._counts(target, table) == ruleset.counted(text)
         if stands:
-            self._looked[key] = generation
+            self._looked[key] = foreign
         return stands
 
     def forget(self, target: Path) -> None:
@@ -54,3 +63,11 @@ class Written:
             if "rule" in each:
                 counts[str(each["rule"]["chain"])] += 1
         return counts
+
+
+def _done(send: Callable[[], None]) -> bool:
+    try:
+        send()
+    except SwarmError:
+        return False
+    return True

@@ -147,8 +147,7 @@ class Lifecycle:
             log_limit=_LOG_BACKSTOP * self._log_limit,
         )
         command = conmon.arguments(self.conmon, launch, self.runtime, self.layout, paths)
-        groups = cgroup.make(self.hierarchies, self._monitor_group)
-        launched = conmon.launch(command, paths, groups)
+        launched = conmon.launch(command, paths, cgroup.make(self.hierarchies, self._monitor_group))
         made = replace(made, process=launched.container, monitor=launched.monitor)
         record.save(paths.record, made)
         return made
@@ -163,12 +162,10 @@ class Lifecycle:
 
     def _write_etc(self, request: ContainerRequest, paths: ContainerPaths) -> None:
         name = bundle.host_name(request)
-        shares = request.network == "host"
-        alone = request.network == "none"
         hosts = etc_files.hosts(
             request.spec.hosts,
-            base=_text_of(Path("/etc/hosts")) if shares else "",
-            own_name=name if alone else "",
+            base=_text_of(Path("/etc/hosts")) if request.network == "host" else "",
+            own_name=name if request.network == "none" else "",
         )
         dns = request.resolv_conf or etc_files.resolv_conf(
             request.spec.dns, _text_of(Path("/etc/resolv.conf"))

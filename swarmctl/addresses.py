@@ -1,5 +1,5 @@
 """Where this host listens, and which of its addresses other nodes are told. Reads the host's
-addresses through netlink, which blocks and needs a thread without an event loop. Changes nothing.
+addresses through netlink, which blocks for a moment. Changes nothing.
 """
 
 import ipaddress
@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from api.address import CONTROL_PORT, join_address, split_address
 from api.errors import SwarmError, invalid
+from hostkit.netlink import ROUTE, Netlink, open_socket
+from overlay_net.fabric import links
+from overlay_net.fabric.addresses import ask_addresses, read_address
 
 DEFAULT_LISTEN = f"0.0.0.0:{CONTROL_PORT}"
 _ADVERTISE = ("advertise_address", "--advertise-addr")
@@ -92,17 +95,15 @@ def data_path(text: str, own: Own) -> str:
 
 def host_addresses() -> Own:
     """The addresses of this host."""
-    # Needed once in a node's life, and 10 MB of modules.
-    from pyroute2 import IPRoute  # noqa: PLC0415
-
-    with IPRoute() as netlink:
-        names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
+    with Netlink(open_socket(ROUTE)) as netlink:
+        found = map(links.read_link, netlink.dump(links.ask_links()))
+        names = {link.index: link.name for link in found}
         own: dict[str, list[str]] = {name: [] for name in names.values()}
-        for each in netlink.get_addr():
-            # Of a point-to-point link IFA_ADDRESS is the other end; IPv6 has no IFA_LOCAL else.
-            address = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
-            if not ipaddress.ip_address(address).is_link_local:
-                own.setdefault(names.get(each["index"], ""), []).append(address)
+        for each in filter(None, map(read_address, netlink.dump(ask_addresses()))):
+            index, text = each
+            address = ipaddress.ip_interface(text).ip
+            if not address.is_link_local:
+                own.setdefault(names.get(index, ""), []).append(str(address))
     return own
 
 

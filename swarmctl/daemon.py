@@ -7,10 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import uvloop
@@ -18,8 +18,10 @@ import uvloop
 from api.errors import Code, SwarmError
 from hostkit import collector
 from swarmctl.folders import RUN_MODE, STATE_MODE, held
-from swarmctl.node import Node
 from swarmctl.settings import DEFAULT_FILE, NETWORKS, Settings, load
+
+if TYPE_CHECKING:
+    from swarmctl.node import Node
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +117,12 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
         _check_privileges()
         # The disk thread, back from an fsync, must not wait 5 ms for its turn to say so.
         sys.setswitchinterval(SWITCH_INTERVAL)
+        collector.rest()
+        from swarmctl.node import Node  # noqa: PLC0415 - that is nearly all of the program
+
         collector.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings))
+            runner.run(_run(settings, Node))
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)
         sys.exit(1)
@@ -138,14 +143,14 @@ def _check_privileges() -> None:
         )
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, make: Callable[[Settings], "Node"]) -> None:
     """Runs the node until a signal, or until it fails; told to stop while starting, it gives up."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     with _disk_errors(), held({settings.state_dir: STATE_MODE, settings.run_dir: RUN_MODE}):
-        node = Node(settings)
+        node = make(settings)
         running = asyncio.create_task(_work(node))
         told = asyncio.create_task(stopping.wait())
         try:
@@ -160,7 +165,7 @@ async def _run(settings: Settings) -> None:
             running.result()
 
 
-async def _work(node: Node) -> None:
+async def _work(node: "Node") -> None:
     await node.start()
     raise await node.failure()
 

@@ -20,6 +20,7 @@ from api.listener import Listener
 from api.new_ids import new_id
 from api.serving import ErrorInterceptor
 from api.v1 import containers_pb2_grpc, health_pb2_grpc, host_pb2_grpc, objects_pb2
+from hostkit import collector
 from hostkit.clock import boot, monotonic, wall
 from hostkit.loop_lag import LoopLag
 from manager.ca.authorize import Authorizer
@@ -29,7 +30,7 @@ from overlay_net.encrypt.key_file import KeyFile
 from overlay_net.encrypt.key_ring import KeyRing
 from runtime.bundle import group_of
 from runtime.conmon_driver import ConmonDriver
-from runtime.image.registry import RegistryOptions
+from runtime.image.endpoint import RegistryOptions
 from runtime.image.store import ImageStore
 from runtime.record import boot_id
 from runtime.volume.drivers import Drivers
@@ -157,6 +158,7 @@ class Node:
             failed=self._fail,
         )
         """What this host is in a swarm."""
+        attachments.is_member = self.lives.is_member
         self._listener: Listener | None = None
         self._lag = LoopLag(monotonic)
         self._beside: list[asyncio.Task[None]] = []
@@ -181,6 +183,7 @@ class Node:
         self._beside = [
             asyncio.create_task(tidy(self._images)),
             asyncio.create_task(self._lag.run()),
+            asyncio.create_task(collector.keep_pace()),
         ]
         logger.info("swarmd listens on %s", self.settings.socket)
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from api.v1 import specs_pb2, types_pb2
 from hostkit.clock import Clock
+from runtime.image import asking
 from runtime.image.auth import Credentials, parse_registry_auth
+from runtime.image.endpoint import RegistryOptions
 from runtime.image.identify import Identity, identify
 from runtime.image.reference import Reference, parse
-from runtime.image.registry import Registry, RegistryOptions
 
 _AT_ONCE = 4
 """Questions under way; more wait, and their callers not for long (manager/control/images.py)."""
@@ -50,6 +51,7 @@ class Pinning:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _identify(self, name: Reference, user: Credentials | None) -> Identity:
-        registry = Registry(name, self._options, credentials=user, clock=self._clock)
-        async with asyncio.timeout(_LONGEST), registry:
-            return await identify(registry, name)
+        async with asyncio.timeout(_LONGEST):
+            registry = await asking.registry(name, self._options, user, self._clock)
+            async with registry:
+                return await identify(registry, name)

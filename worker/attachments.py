@@ -43,6 +43,8 @@ class Attachments:
         self._held: dict[str, asyncio.Event] = {}
         self.lost: Callable[[], Awaitable[None]] | None = None
         """Hears that the host has left its swarm, and with it all places."""
+        self.is_member: Callable[[], bool] = lambda: True
+        """Whether the host is in a swarm: nobody waits for the managers of none."""
         self._came = asyncio.Event()
 
     async def serve(self, channel: grpc.aio.Channel) -> NoReturn:
@@ -59,7 +61,11 @@ class Attachments:
         raise AssertionError("nobody sets that event")
 
     async def attach(self, request: dispatcher_pb2.AttachRequest) -> dispatcher_pb2.AttachResponse:
-        """A place, which is held from now on. UNAVAILABLE if no manager answers in time."""
+        """A place, which is held from now on. UNAVAILABLE if no manager answers in time, and at
+        once if the host is in no swarm.
+        """
+        if not self.is_member():
+            raise _no_place(request, "this host is in no swarm")
         self.hold([request.attachment_id])
         try:
             return await self._ask(request)
@@ -107,12 +113,17 @@ class Attachments:
                             raise lost from error
                     await asyncio.sleep(0.2)  # the session is about to find another manager
         except TimeoutError:
-            raise lost or SwarmError(
-                Code.UNAVAILABLE,
-                f"no place in network {request.network.target} can be had",
-                why=f"this host is in no swarm, or no manager answered within {LIMIT:g} s",
-                remedy="see: swarmctl system info",
-            ) from None
+            why = f"no manager answered within {LIMIT:g} s"
+            raise lost or _no_place(request, why) from None
+
+
+def _no_place(request: dispatcher_pb2.AttachRequest, why: str) -> SwarmError:
+    return SwarmError(
+        Code.UNAVAILABLE,
+        f"no place in network {request.network.target} can be had",
+        why=why,
+        remedy="see: swarmctl system info",
+    )
 
 
 @dataclass(frozen=True, slots=True)

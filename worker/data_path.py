@@ -19,22 +19,17 @@ from overlay_net.fabric.fabric import OWN_NAMESPACE, Done
 from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
-from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from overlay_net.obstacles.findings import Need
-from worker import node_ports, placing
+from worker import host_ports, node_ports, placing
 from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.guide import Guide
 from worker.host_fabric import HostFabric
-from worker.network_book import (
-    Book,
-    Item,
-    Key,
-    News,
-)
+from worker.network_book import Book, Item, Key, News
 from worker.node_networks import Means
-from worker.steps import concerns, renewed, takes_back
+from worker.outcome import Outcome
+from worker.steps import concerns, renewed
 from worker.survey import Survey, needed
 from worker.task_place import Place
 
@@ -67,6 +62,7 @@ class DataPath:
     ) -> None:
         self._node_id = node_id
         self._host = host
+        self._is_free = partial(host_ports.is_free, host)
         self._sandboxes = Sandboxes(f"{prefix}-task-")
         self._book = Book()
         self._encrypted = Encrypted(node_id, self._book, encryption)
@@ -74,14 +70,19 @@ class DataPath:
         self._fabric = HostFabric(nft, self._wanted, host=host, namespace=f"{prefix}-fabric")
         self._guide = Guide(node_id, nft, host, self._book, self._fabric.legs)
         self._places: dict[str, tuple[Place, str]] = {}
-        self.trouble: SwarmError | None = None
+        self._outcome = Outcome()
+
+    @property
+    def trouble(self) -> SwarmError | None:
         """What could not be carried out in the last round; it is tried again with the next."""
-        self.stale = False
+        return self._outcome.trouble
+
+    @property
+    def stale(self) -> bool:
         """Whether something of it had to go, and may be there still: the node may yet send to who
         was there before.
         """
-        self._mended: list[str] = []
-        self._left_over = False  # as `stale`, of a round that is under way
+        return self._outcome.stale
 
     # --- what the managers tell -------------------------------------------------------------
 
@@ -128,15 +129,8 @@ class DataPath:
 
     def addresses(self, task_id: str) -> dict[str, Sequence[str]]:
         """Those that a task which has joined has, with prefix lengths, by network."""
-        found: dict[str, Sequence[str]] = {}
-        if task_id not in self._places:
-            return found
-        place, _ = self._places[task_id]
-        for network_id in place.networks:
-            endpoint = self._book.endpoints(network_id).get(place.endpoint(network_id))
-            if endpoint is not None:
-                found[network_id] = endpoint.addresses
-        return found
+        place, _ = self._places.get(task_id, (None, ""))
+        return {} if place is None else placing.by_network(self._book, place)
 
     def used_subnets(self) -> list[str]:
         """Those that this host reaches, but by default, and those of all networks that it knows."""
@@ -144,9 +138,12 @@ class DataPath:
             routed = [each for each in observed.routed(host) if not each.endswith("/0")]
         return [*routed, *self._wanted.subnets()]
 
-    def published(self) -> frozenset[PortKey]:
-        """Protocol, port and address ("": all) of what this node leads to containers."""
-        return self._guide.published(self._places.values())
+    def grant(self, asked: Iterable[specs_pb2.PortConfig]) -> list[specs_pb2.PortConfig]:
+        """Ports for a container that is no task, which has yet to join with them; REFUSED if one is
+        somebody's.
+        """
+        taken = self._guide.published(self._places.values())
+        return node_ports.granted(asked, taken, self._is_free)
 
     def converge(self, *, look: bool = False) -> None:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
@@ -157,7 +154,7 @@ class DataPath:
         was, in words.
         """
         self.converge(look=True)
-        return [*self._mended, *self._guide.take_mended()]
+        return [*self._outcome.mended, *self._guide.take_mended()]
 
     def survey(self) -> Survey:
         """How the kernel's state differs from what it ought to be. Changes nothing."""
@@ -183,25 +180,20 @@ class DataPath:
     def need(self) -> Need:
         """What the networks of this node need of other programs on its host."""
         made = self._fabric
-        return needed(self._book, made.devices(), made.port, is_built=made.is_built)
+        places = (place for place, _ in self._places.values())
+        return needed(self._book, made.devices(), made.port, places, is_built=made.is_built)
 
     def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
         """The same, but of tasks only for these."""
-        self.trouble, self._left_over, self._mended = None, False, []
-        try:
-            self._note(self._build(look=look), look=look)
-        except (SwarmError, OSError) as error:
-            self._failed(error, stale=True)
-        try:
-            self._publish(look=look)
-        except (SwarmError, OSError) as error:
-            self._failed(error, stale=True)
-        for place, path in places:
-            try:
-                self._guide.lead(place, path, look=look)
-            except (SwarmError, OSError) as error:
-                self._failed(error, stale=True)
-        self.stale = self._left_over
+        outcome = self._outcome
+        with outcome.a_round():
+            with outcome.part():
+                self._note(self._build(look=look), look=look)
+            with outcome.part():
+                self._publish(look=look)
+            for place, path in places:
+                with outcome.part():
+                    self._guide.lead(place, path, look=look)
 
     def tend(self) -> None:
         """From time to time: makes good what ended by itself, and replaces a key that is old."""
@@ -228,9 +220,11 @@ class DataPath:
         """
         addresses = placing.addresses(self._book, place)
         node_ports.check_sctp([*place.ports, *self._guide.published_by(place.task_id)])
+        before = self._places.get(place.task_id)
+        if before is None:
+            node_ports.refuse_listened(place.ports, self._is_free)
         place = self._with_ports(place)
         placing.refuse_taken(place, (other for other, _ in self._places.values()))
-        before = self._places.get(place.task_id)
         new = not self._sandboxes.has(place.task_id)
         path = self._sandboxes.make(place.task_id)
         self._put(place, path)
@@ -267,7 +261,7 @@ class DataPath:
         """Nothing is left of any network, as when the node leaves its swarm; the last call."""
         for task_id in [*self._places, *self._sandboxes.all()]:
             self.leave(task_id)
-        self._guide.remove()
+        self._guide.remove(self._fabric.bridges())
         self._fabric.remove()
         self._encrypted.remove()
 
@@ -300,7 +294,7 @@ class DataPath:
         """The place with a number for each of its ports; SwarmError if none is left."""
         others = (each.ports for each, _ in self._places.values() if each.task_id != place.task_id)
         taken = (port for some in (self._guide.everywhere(), *others) for port in some)
-        return node_ports.filled(place, taken, partial(node_ports.is_free, self._host))
+        return node_ports.filled(place, taken, self._is_free)
 
     def _take(self, news: News) -> None:
         self._fabric.hear(news)
@@ -314,15 +308,17 @@ class DataPath:
         in_touch = not self._fabric.is_built or self._fabric.address
         if me is None and in_touch and not self._book.has_own:
             return None
+        # A host that publishes nothing is spared a route that may lie over one of its own.
+        stands = self._guide.publishes(place for place, _ in self._places.values())
+        if self._wanted.stands_in_ingress and not stands and self._fabric.is_built:
+            # Before the way to tasks goes, lest a client wait for what cannot come any more.
+            self._publish()
+        self._wanted.stands_in_ingress = stands
         ports = (each.data_path_port for each in self._book.networks.values())
         port = next(filter(None, ports), VXLAN_PORT)
         self._fabric.stand_on(self._fabric.address if me is None else me.data_path_address, port)
-        # A host that publishes nothing is spared a route that may lie over one of its own.
-        self._wanted.stands_in_ingress = self._guide.publishes(
-            place for place, _ in self._places.values()
-        )
         if me is not None and (trouble := self._encrypted.prepare(me, port, look=look)):
-            self._failed(trouble, stale=False)
+            self._outcome.failed(trouble, stale=False)
         self._wanted.guarded = self._encrypted.guarded
         done = self._fabric.converge(look=look)
         if me is not None and done is not None and not done.failed:
@@ -351,12 +347,4 @@ class DataPath:
             return
         for path in renewed(done.operations):
             self._guide.renew(path)
-        if look:
-            self._mended += map(str, done.operations)
-        for each in done.failed:
-            self._failed(each.error, stale=takes_back(each.operation))
-
-    def _failed(self, error: SwarmError | OSError, *, stale: bool) -> None:
-        self._left_over = self._left_over or stale
-        known = error if isinstance(error, SwarmError) else None
-        self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
+        self._outcome.note(done, look=look)

@@ -65,8 +65,16 @@ class Guide:
                 self._gather(found, item)
 
     def publishes(self, places: Iterable[Place]) -> bool:
-        """Whether the swarm publishes any port here: a service, or a task of these for its node."""
-        return any(self.everywhere()) or any(each.ports and not each.lone for each in places)
+        """Whether the swarm publishes any port here: a service, or a task of these for its node.
+
+        Or did until just now: while tasks are there that were published, connections to them go on.
+        """
+        network = self._book.ingress()
+        return (
+            any(self.everywhere())
+            or (network is not None and len(self._backends(network.id).living) > 0)
+            or any(each.ports and not each.lone for each in places)
+        )
 
     def everywhere(self) -> Iterator[specs_pb2.PortConfig]:
         """The ports that every node publishes."""
@@ -91,7 +99,7 @@ class Guide:
         node = self._node(here, bridges)
         if node is None:
             if self._is_publishing:
-                self.remove()
+                self.remove(bridges)
             return
         self._is_publishing = True
         self._ingress.apply_node(node, self._mesh(here), look=look)
@@ -148,9 +156,12 @@ class Guide:
         self._balance.forget(self._sandbox(place, path))
         self._ingress.forget(Path(path))
 
-    def remove(self) -> None:
-        """This node publishes nothing more."""
-        self._ingress.remove_node(Node(self._node_id, Path(self._host), "", 0, ()))
+    def remove(self, bridges: Iterable[str]) -> None:
+        """This node publishes nothing more. `bridges`: as of `publish`."""
+        network = self._book.ingress()
+        pools = () if network is None else tuple(pool.subnet for pool in network.pools)
+        node = Node(self._node_id, Path(self._host), "", 0, pools, tuple(bridges))
+        self._ingress.remove_node(node)
         self._is_publishing = False
 
     def _node(self, places: Iterable[tuple[Place, str]], bridges: Iterable[str]) -> Node | None:

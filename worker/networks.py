@@ -17,17 +17,16 @@ from api.errors import Code, SwarmError
 from api.v1 import check_pb2, dispatcher_pb2, network_pb2, objects_pb2, specs_pb2
 from hostkit.clock import Clock
 from overlay_net.dns.resolv import container_text
-from overlay_net.dns.server import DnsServer, Sandbox
 from overlay_net.encrypt.encryption import Encryption, Options
 from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.fabric.fabric import OWN_NAMESPACE
-from overlay_net.ingress.ports import PortKey
 from overlay_net.nft import LibNft
 from worker.checking import EVERY, NetworkChecks
 from worker.data_path import DataPath
 from worker.drains import Drains
 from worker.executor import TemporaryError
-from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News, key_of
+from worker.names import Names
+from worker.network_book import Item, Key, News, key_of
 from worker.node_networks import DRIVERS, Joined, Means, NodeNetworks, NoNetworks
 from worker.obstacle_watch import ObstacleWatch
 from worker.redirects import Redirects
@@ -64,13 +63,12 @@ class KernelNetworks:
         self._nft = nft
         self._make = data_path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
-        self._redirects = Redirects(nft)
-        self._dns = DnsServer(self._redirects, monotonic)
+        redirects = Redirects(nft)
+        self._names = Names(redirects, monotonic)
         self._node_id = ""
         self._member = False  # of a swarm, whose agent restores what there was
         self._data_path: DataPath | None = None
         self._drains = Drains(monotonic)
-        self._served: dict[str, Path] = {}
         self._own: dict[Key, Item] = {}
         self._lone: dict[str, Place] = {}
         self._retry: asyncio.Task[None] | None = None
@@ -81,7 +79,7 @@ class KernelNetworks:
         self._checks = NetworkChecks(
             self._in_thread,
             lambda: self._data_path,
-            self._redirects,
+            redirects,
             ObstacleWatch(nft, host),
             monotonic,
         )
@@ -108,21 +106,20 @@ class KernelNetworks:
             await self._in_thread(self._data_path.close)
         self._node_id, self._member = node_id, bool(node_id)
         data_path = self._data_path = self._make(node_id)
-        self._dns.close()
-        self._dns.directory.sync((), (), ())
+        self._names.forget_all()
         places = [place for place in map(place_of, tasks) if place is not None]
         places += self._lone.values()
         own = [self._mine(item) for item in self._own.values()]
         news, living = await self._act(lambda: data_path.recall(list(items), places, kept, own))
         # Names first: they ended with the earlier daemon, all else goes on.
-        self._name(news)
+        self._names.hear(news)
         known = {item.id for item in news.updated if isinstance(item, network_pb2.NodeNetwork)}
         self._drains.restore(node_id, news.updated)
         for place, path in living:
             # What is no task may be in networks of a swarm that this host has left.
             there = tuple(network_id for network_id in place.networks if network_id in known)
             try:
-                await self._serve_names(replace(place, networks=there), path)
+                await self._names.serve(replace(place, networks=there), path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
         await self._act(lambda: data_path.converge(look=True))
@@ -136,7 +133,7 @@ class KernelNetworks:
         """See NodeNetworks."""
         data_path = self._here()
         news = await self._act(lambda: data_path.follow(message))
-        self._name(news)
+        self._names.hear(news)
         self._drains.follow(self._node_id, news, message)
         return news
 
@@ -163,7 +160,7 @@ class KernelNetworks:
         self._own.update((key_of(item), item) for item in fresh)
         data_path = await self._ready()
         mine = [self._mine(item) for item in fresh]
-        self._name(await self._act(lambda: data_path.own(mine, dropped)))
+        self._names.hear(await self._act(lambda: data_path.own(mine, dropped)))
 
     async def addresses(self, task_id: str) -> Mapping[str, Sequence[str]]:
         """See NodeNetworks."""
@@ -172,10 +169,12 @@ class KernelNetworks:
             return {}
         return await self._in_thread(lambda: data_path.addresses(task_id))
 
-    async def published(self) -> Collection[PortKey]:
+    async def grant(
+        self, asked: Collection[specs_pb2.PortConfig]
+    ) -> Collection[specs_pb2.PortConfig]:
         """See NodeNetworks."""
-        data_path = self._data_path
-        return () if data_path is None else await self._in_thread(data_path.published)
+        data_path = await self._ready()
+        return await self._in_thread(lambda: data_path.grant(asked))
 
     async def used_subnets(self) -> list[str]:
         """See NodeNetworks."""
@@ -189,7 +188,7 @@ class KernelNetworks:
         data_path = await self._ready() if place.lone else self._here()
         made = await self._act(lambda: data_path.join(place))
         try:
-            await self._serve_names(place, made.path)
+            await self._names.serve(place, made.path)
         except BaseException:
             before = self._lone.get(task.id)
             if before is None:
@@ -213,9 +212,7 @@ class KernelNetworks:
 
     async def leave(self, task_id: str) -> None:
         """See NodeNetworks."""
-        if (served := self._served.pop(task_id, None)) is not None:
-            self._redirects.forget(served)
-        self._dns.detach(task_id)
+        self._names.forget(task_id)
         self._lone.pop(task_id, None)
         self._drains.forget(task_id)
         data_path = self._data_path
@@ -238,8 +235,7 @@ class KernelNetworks:
             await self.restore("", (), (), ())
             await self._in_thread(self._here().forget_keys)
             return
-        self._dns.close()
-        self._dns.directory.sync((), (), ())
+        self._names.forget_all()
         data_path = self._data_path or self._make("")
         self._data_path = None
         self._drains.clear()
@@ -250,7 +246,7 @@ class KernelNetworks:
         for task in filter(None, (self._retry, self._looking, self._tending)):
             task.cancel()
             await asyncio.wait({task})
-        self._dns.close()
+        self._names.close()
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
         await asyncio.to_thread(self._thread.shutdown)
@@ -281,33 +277,6 @@ class KernelNetworks:
         mine.CopyFrom(item)
         mine.node_id = self._node_id
         return mine
-
-    def _name(self, news: News) -> None:
-        """Tells the name servers, in the order in which things come and go."""
-        directory = self._dns.directory
-        for key in news.removed:
-            self._forget_names(key)
-        for item in news.updated:
-            match item:
-                case network_pb2.NodeNetwork():
-                    directory.put_network(item)
-                case network_pb2.NetworkService():
-                    directory.put_service(item)
-                case network_pb2.NetworkEndpoint():
-                    directory.put_endpoint(item)
-
-    def _forget_names(self, key: Key) -> None:
-        if key.kind == NETWORK:
-            self._dns.directory.remove_network(key.id)
-        elif key.kind == SERVICE:
-            self._dns.directory.remove_service(key.network_id, key.id)
-        elif key.kind == ENDPOINT:
-            self._dns.directory.remove_endpoint(key.network_id, key.id)
-
-    async def _serve_names(self, place: Place, path: str) -> None:
-        sandbox = Sandbox(place.task_id, Path(path), place.networks, place.name_servers)
-        self._served[place.task_id] = sandbox.netns
-        await self._dns.attach(sandbox)
 
     async def _act(self, function: Callable[[], T]) -> T:
         """One step of the data path; what it leaves undone is tried again."""

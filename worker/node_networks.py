@@ -6,7 +6,6 @@ from typing import Protocol
 
 from api.errors import Code, SwarmError
 from api.v1 import check_pb2, dispatcher_pb2, objects_pb2, specs_pb2
-from overlay_net.ingress.ports import PortKey
 from worker.network_book import Item, Key, News
 from worker.task_place import place_of
 
@@ -99,8 +98,12 @@ class NodeNetworks(TaskNetworks, Protocol):
     async def addresses(self, task_id: str) -> Mapping[str, Sequence[str]]:
         """Those of a container that is no task, with prefix lengths, by network."""
 
-    async def published(self) -> Collection[PortKey]:
-        """Ports of this host that lead to containers."""
+    async def grant(
+        self, asked: Collection[specs_pb2.PortConfig]
+    ) -> Collection[specs_pb2.PortConfig]:
+        """Ports of this host for a container that is no task, which joins with them next: chosen
+        where none is named. REFUSED if one is somebody's.
+        """
 
     async def used_subnets(self) -> list[str]:
         """Those that a network of this host alone must not meet."""
@@ -158,9 +161,11 @@ class NoNetworks:
         """See NodeNetworks."""
         return {}
 
-    async def published(self) -> Collection[PortKey]:
+    async def grant(
+        self, asked: Collection[specs_pb2.PortConfig]
+    ) -> Collection[specs_pb2.PortConfig]:
         """See NodeNetworks."""
-        return ()
+        raise _none_built()
 
     async def used_subnets(self) -> list[str]:
         """See NodeNetworks."""
@@ -170,7 +175,7 @@ class NoNetworks:
         """See NodeNetworks."""
         if place_of(task) is None:
             return None
-        raise SwarmError(Code.UNSUPPORTED, "this node builds no networks")
+        raise _none_built()
 
     async def ports(self, task_id: str) -> Collection[specs_pb2.PortConfig]:
         """See NodeNetworks."""
@@ -195,3 +200,7 @@ class NoNetworks:
 
     async def close(self) -> None:
         """See NodeNetworks."""
+
+
+def _none_built() -> SwarmError:
+    return SwarmError(Code.UNSUPPORTED, "this node builds no networks")

@@ -1,81 +1,106 @@
-"""Ports of this node that its tasks have for themselves (mode host). Those that nobody named are
-chosen here, from where Linux chooses them too, and never one on which a program listens.
+"""Ports of a node that its containers have for themselves (mode host): which they get.
+
+A port is one container's, per protocol and address; without an address it is so on all of the
+node's. Those that nobody named are chosen from where Linux chooses them too.
 """
 
-import errno
-import socket
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from api.published import CHOSEN, address_of
+from api.published import CHOSEN
 from api.v1 import specs_pb2
-from hostkit import netns
-from overlay_net.ingress.ports import is_taken, key_of
+from overlay_net.ingress.ports import PortKey, is_taken, key_of
 from worker.task_place import Place
 
 Port = specs_pb2.PortConfig
+IsFree = Callable[[PortKey], bool]
+"""Whether no program of the host listens there."""
 
-_SOCKETS = {
-    Port.PROTOCOL_TCP: (socket.SOCK_STREAM, 0),
-    Port.PROTOCOL_UDP: (socket.SOCK_DGRAM, 0),
-    Port.PROTOCOL_SCTP: (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
-}
 _NETFILTER = Path("/proc/sys/net/netfilter")
 
 
-def filled(place: Place, taken: Iterable[Port], is_free: Callable[[Port], bool]) -> Place:
+def filled(place: Place, taken: Iterable[Port], is_free: IsFree) -> Place:
     """The place with a number for each of its ports. Pure.
 
-    `taken`: what others have of this node, or all nodes; `is_free`: whether no program of the host
-    listens there. EXHAUSTED if there is none. The search begins elsewhere for each task, so that a
-    number is not soon another's.
+    `taken`: what others have of this node, or all nodes. The search begins elsewhere for each task,
+    so that a number is not soon another's.
     """
     if all(port.published_port for port in place.ports):
         return place
-    named = (port for port in place.ports if port.published_port)
-    held = [key_of(port) for port in (*taken, *named)]
-    made: list[Port] = []
     start = zlib.crc32(place.task_id.encode()) % len(CHOSEN)
-    for port in place.ports:
+    return replace(place, ports=tuple(_numbered(place.ports, map(key_of, taken), is_free, start)))
+
+
+def granted(asked: Iterable[Port], taken: Iterable[PortKey], is_free: IsFree) -> list[Port]:
+    """The ports of a container that is no task, chosen from the lowest on where none was named;
+    REFUSED if one is somebody's. Pure.
+    """
+    asked, held = list(asked), set(taken)
+    for port in filter(_is_named, asked):
+        key = key_of(port)
+        if is_taken(key, held):
+            raise _refused(key, "another container has it")
+        held.add(key)
+    refuse_listened(asked, is_free)
+    return _numbered(asked, held, is_free, 0)
+
+
+def refuse_listened(ports: Iterable[Port], is_free: IsFree) -> None:
+    """REFUSED if a program of the host listens on one of the ports that have a number: it would get
+    no more connections.
+    """
+    for key in map(key_of, filter(_is_named, ports)):
+        if not is_free(key):
+            raise _refused(key, "a program of the host listens there")
+
+
+def _numbered(
+    ports: Iterable[Port], taken: Iterable[PortKey], is_free: IsFree, start: int
+) -> list[Port]:
+    """EXHAUSTED if there is no number for one."""
+    ports = list(ports)
+    held = [*taken, *map(key_of, filter(_is_named, ports))]
+    made: list[Port] = []
+    for port in ports:
         one = Port()
         one.CopyFrom(port)
-        if not port.published_port:
-            for number in (*CHOSEN[start:], *CHOSEN[:start]):
-                one.published_port = number
-                if not is_taken(key_of(one), held) and is_free(one):
-                    break
-            else:
-                raise SwarmError(
-                    Code.EXHAUSTED,
-                    f"no port from {CHOSEN.start} to {CHOSEN.stop - 1} is free on this node",
-                    remedy="name one: --publish mode=host,published=8080,target=80",
-                )
+        if not _is_named(port):
+            one.published_port = _chosen(port, held, is_free, start)
             held.append(key_of(one))
         made.append(one)
-    return replace(place, ports=tuple(made))
+    return made
 
 
-def is_free(host: str, port: Port) -> bool:
-    """Whether no program listens there in the network namespace of this file."""
-    address = address_of(port)
-    wanted = [address] if address else ["0.0.0.0", "::"]  # noqa: S104 - for a moment, to see whether that can be
-    return netns.call_in(host, lambda: all(_can_bind(each, port) for each in wanted))
+def _chosen(port: Port, held: Iterable[PortKey], is_free: IsFree, start: int) -> int:
+    protocol, _, address = key_of(port)
+    for number in chain(CHOSEN[start:], CHOSEN[:start]):
+        key = (protocol, number, address)
+        if not is_taken(key, held) and is_free(key):
+            return number
+    raise SwarmError(
+        Code.EXHAUSTED,
+        f"no port from {CHOSEN.start} to {CHOSEN.stop - 1} is free on this node",
+        remedy="name one: --publish mode=host,published=8080,target=80",
+    )
 
 
-def _can_bind(address: str, port: Port) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, *_SOCKETS[port.protocol]) as probe:
-            if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind((address, port.published_port))
-    except OSError as error:
-        # Whatever else it is, nobody listens: the kernel has no such protocol, or no such address.
-        return error.errno != errno.EADDRINUSE
-    return True
+def _is_named(port: Port) -> bool:
+    return port.published_port > 0
+
+
+def _refused(key: PortKey, why: str) -> SwarmError:
+    protocol, number, address = key
+    where = f"[{address}]:" if ":" in address else address and f"{address}:"
+    return SwarmError(
+        Code.REFUSED,
+        f"port {where}{number}/{protocol} of this node cannot be published",
+        why=why,
+        remedy="publish another port, or none in particular",
+    )
 
 
 def check_sctp(ports: Iterable[Port], *, netfilter: Path = _NETFILTER) -> None:

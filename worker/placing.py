@@ -1,6 +1,6 @@
 """What a task is to have of networks, against what this node was told of them. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from api.errors import Code, SwarmError
 from overlay_net.fabric.hardware import GATEWAY_BRIDGE
@@ -23,6 +23,16 @@ def addresses(book: Book, place: Place) -> tuple[str, ...]:
     return tuple(found)
 
 
+def by_network(book: Book, place: Place) -> dict[str, Sequence[str]]:
+    """The task's own, with prefix lengths, of each network of which they are known."""
+    found: dict[str, Sequence[str]] = {}
+    for network_id in place.networks:
+        endpoint = book.endpoints(network_id).get(place.endpoint(network_id))
+        if endpoint is not None:
+            found[network_id] = endpoint.addresses
+    return found
+
+
 def is_tied(place: Place) -> bool:
     """Whether it needs a way out for its ports. What is no task has one by its networks, or none,
     as in Docker.
@@ -38,18 +48,19 @@ def way_out(book: Book, place: Place) -> tuple[str, ...]:
 
 
 def refuse_taken(place: Place, others: Iterable[Place]) -> None:
-    """REFUSED if a container that is no task has a port that the task is to have: the scheduler
-    knows of none of them.
+    """REFUSED if a container that is no task has a port that the place is to have, or the place is
+    such a container's and anybody has it: the scheduler knows of none of them.
     """
-    taken = [key_of(port) for other in others if other.lone for port in other.ports]
+    rivals = [other for other in others if other.task_id != place.task_id]
+    taken = [key_of(p) for other in rivals if other.lone or place.lone for p in other.ports]
     for port in place.ports:
         protocol, number, _ = key = key_of(port)
-        if not place.lone and is_taken(key, taken):
+        if is_taken(key, taken):
             raise SwarmError(
                 Code.REFUSED,
                 f"port {number}/{protocol} of this node is taken",
-                why="a container that is no task publishes it",
-                remedy="stop that, or keep the service off this node",
+                why="another container publishes it",
+                remedy="stop that, or publish another port; or keep the service off this node",
             )
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from api.errors import SwarmError
 from api.network_digest import digest
-from api.published import PROTOCOLS
 from overlay_net.check import links, names, reach
 from overlay_net.check.finding import FIX, RESYNC, Finding, shown
 from overlay_net.check.names import Answers, Told
@@ -17,6 +16,7 @@ from overlay_net.fabric.networks import VXLAN_PORT
 from overlay_net.fabric.picture import Leg, On
 from overlay_net.fabric.plan import Look
 from overlay_net.ingress.host import MARK
+from overlay_net.ingress.ports import is_taken, key_of
 from overlay_net.obstacles.findings import Need
 from worker.network_book import Book, Network
 from worker.task_place import Place
@@ -196,20 +196,20 @@ def digests(book: Book) -> dict[str, bytes]:
     return {key: digest(book.items(key)) for key in keys}
 
 
-def needed(book: Book, devices: Sequence[str], port: int, *, is_built: bool) -> Need:
-    """What the networks that were told need of other programs on the host."""
+def needed(
+    book: Book, devices: Sequence[str], port: int, places: Iterable[Place], *, is_built: bool
+) -> Need:
+    """What the networks that were told need of other programs on the host. `places`: its own."""
     tunnels = ("udp", port or VXLAN_PORT)
     ingress = book.ingress()
     services = () if ingress is None else book.services(ingress.id).values()
-    published = {
-        (PROTOCOLS[each.protocol], each.published_port)
-        for service in services
-        for each in service.ports
-    }
+    ports = [key_of(each) for service in services for each in service.ports]
+    held = [key_of(each) for place in places if place.lone for each in place.ports]
     return Need(
         devices=devices,
         reached=(tunnels,),
         opening={} if is_built else {tunnels: "tunnels between nodes"},
-        published=published,
+        published={key[:2] for key in ports},
+        kept={key[:2] for key in ports if is_taken(key, held)},
         vnis={network.vni: network.name for network in book.networks.values() if network.vni},
     )

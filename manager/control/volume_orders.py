@@ -97,12 +97,12 @@ class VolumeOrders:
                 node_id,
                 report.error,
             )
+        written = False
         try:
-            await self._write(order, report, alone)
-        except SwarmError:
-            self._book.repeat(order, self._monotonic())
-            raise
+            written = await self._write(order, report, alone)
         finally:
+            if not (written or report.error):
+                self._book.repeat(order, self._monotonic())
             self._woken.set()
 
     def end(self) -> None:
@@ -117,19 +117,21 @@ class VolumeOrders:
             self.leave(listener)
             listener.end(error)
 
-    async def _write(self, order: Order, report: Report, alone: bool) -> None:
+    async def _write(self, order: Order, report: Report, alone: bool) -> bool:
+        """Whether it changes the state."""
         while (volume := self.store.get(Volume, order.volume_id)) is not None:
             fences = self._book.fences(volume)
             change = settled(volume, order, report, alone=alone, fences=fences)
             if change is None:
-                return
+                return False
             try:
                 await propose_one(self._proposer, change)
             except SwarmError as error:
                 if error.code is not Code.CONFLICT:
                     raise
             else:
-                return
+                return True
+        return False
 
     def _begin(self) -> None:
         self._book.begin(self.store.all(Volume), self.store.all(Node))

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from api import states
 from api.network_digest import digest
-from api.networks import driver_of, is_encrypted, mtu_of
+from api.networks import driver_of, is_encrypted, is_internal, mtu_of
 from api.v1 import network_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.allocator.ipam import bare
 from manager.allocator.networks import is_settled
@@ -215,7 +215,7 @@ class Catalogue:
             driver=driver_of(network.spec),
             vni=network.vni,
             pools=network.pools,
-            internal=network.spec.internal,
+            internal=is_internal(network.spec),
             ingress=network.spec.ingress,
             encrypted=is_encrypted(network.spec),
             mtu=mtu_of(network.spec),

@@ -1,7 +1,8 @@
 """The constraint enforcer: ends tasks on nodes that no longer suit them, so that they move.
 
 When a node's labels, role, address, resources or availability change, each task there is compared
-with the constraints it was made with, and what all of them reserve with what the node has. That its
+with the constraints it was made with, and what all of them reserve with what the node has. A task
+whose node chose a port that meanwhile is every node's goes too, and gets another one. That its
 service has other constraints by now is the rolling update's affair, which replaces it in its turn.
 Victims are rejected; the orchestrator replaces them. Nodes that take no new tasks are left alone:
 paused ones keep what they have, drained and lost ones lose it anyhow. So are nodes that are out of
@@ -19,6 +20,7 @@ from manager.orchestrator.tasks import was_placed
 from manager.placement.constraint import unmet
 from manager.placement.eviction import evicted
 from manager.state.changes import Batch, Event, batch, update
+from manager.state.networks import chosen_by_node, robber_of
 from manager.state.store import View
 
 MAX_TASKS = 1000
@@ -58,6 +60,8 @@ class EnforcerLoop:
                 self._changed.pop(obj.id, None)
             elif _matters(event):
                 self._nodes[obj.id] = None
+        elif isinstance(obj, Task) and _was_given_a_port(event):
+            self._nodes[obj.node_id] = None
         elif isinstance(obj, Task) and obj.node_id in self._changed and _was_placed_now(event):
             if seconds_of(obj.meta.updated_at) < self._changed[obj.node_id] + ALERT:
                 self._nodes[obj.node_id] = None
@@ -78,7 +82,7 @@ class EnforcerLoop:
             if node is not None and (at := seconds_of(node.meta.updated_at)) + ALERT > now:
                 self._changed[node_id] = at
             if node is not None and _is_enforced(node):
-                for task, why in victims(node, [t for t in tasks if _holds_on(t)]):
+                for task, why in victims(view, node, [t for t in tasks if _holds_on(t)]):
                     batches.append(batch(update(evicted(task, why, now))))
         return Decision(batches, more=bool(self._nodes))
 
@@ -89,16 +93,19 @@ class EnforcerLoop:
                 self._nodes[change.object.node_id] = None
 
 
-def victims(node: Node, tasks: list[Task]) -> Iterator[tuple[Task, str]]:
+def victims(view: View, node: Node, tasks: list[Task]) -> Iterator[tuple[Task, str]]:
     """Which of the tasks on the node have to go, and why; `tasks` are those that are to stay there.
 
-    All that a constraint keeps away; of the others the newest first, so many as make the rest fit.
+    All that a constraint keeps away, or a port; of the others the newest first, so many as make the
+    rest fit.
     """
     suited = []
     for task in tasks:
         text = unmet(task.spec.placement.constraints, node)
         if text:
             yield task, f"assigned node no longer meets constraint {text}"
+        elif robbed := robber_of(view, task):
+            yield task, robbed
         else:
             suited.append(task)
     newest_first = sorted(suited, key=_age, reverse=True)
@@ -127,6 +134,13 @@ def _was_placed_now(event: Event) -> bool:
     if not isinstance(new, Task) or not was_placed(new):
         return False
     return not isinstance(old, Task) or not was_placed(old)
+
+
+def _was_given_a_port(event: Event) -> bool:
+    old, new = event.old, event.new
+    if not isinstance(new, Task) or not chosen_by_node(new):
+        return False
+    return not isinstance(old, Task) or chosen_by_node(old) != chosen_by_node(new)
 
 
 def _matters(event: Event) -> bool:

@@ -7,6 +7,7 @@ from api.v1 import objects_pb2
 from manager.state.changes import StoredObject
 from manager.state.networks import (
     PortKey,
+    chosen_by_node,
     networks_of_service,
     networks_of_task,
     ports_of_service,
@@ -104,7 +105,7 @@ def slot_key(task: objects_pb2.Task) -> SlotKey:
 
 
 class TaskIndexes:
-    """Tasks by service, by node and by slot."""
+    """Tasks by service, by node, by slot, by network, and by ports that nodes chose."""
 
     def __init__(self) -> None:
         self.by_service: Index[str, objects_pb2.Task] = Index(
@@ -119,6 +120,9 @@ class TaskIndexes:
         self.by_network: ManyIndex[str, objects_pb2.Task] = ManyIndex(
             networks_of_task, lambda t: t.id
         )
+        self.by_port: ManyIndex[PortKey, objects_pb2.Task] = ManyIndex(
+            chosen_by_node, lambda t: t.id
+        )
         self.by_volume: ManyIndex[str, objects_pb2.Task] = ManyIndex(
             volumes_of_task, lambda t: t.id
         )
@@ -128,6 +132,7 @@ class TaskIndexes:
         for index in (self.by_service, self.by_node, self.by_slot):
             index.replace(old, new)
         self.by_network.replace(old, new)
+        self.by_port.replace(old, new)
         self.by_volume.replace(old, new)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from api import states
 from api.errors import Code, SwarmError
 from api.networks import overlap
-from api.published import address_of, port_text, share_an_address
+from api.published import address_of, chosen_ports, port_text, share_an_address
 from api.v1 import objects_pb2, specs_pb2
 from manager.state.changes import Action, Change
 from manager.state.files import UNDER_WAY
@@ -95,6 +95,13 @@ def ports_of_service(service: Service) -> frozenset[PortKey]:
     return frozenset(claim.key for claim in claims_of(service))
 
 
+def chosen_by_node(task: Task) -> frozenset[PortKey]:
+    """The ports that its node chose for the task, as long as the task may hold them."""
+    if not task.host_ports or states.is_terminal(task):
+        return frozenset()
+    return frozenset(map(_key, chosen_ports(task)))
+
+
 def _ports(service: Service) -> Iterator[specs_pb2.PortConfig]:
     yield from service.spec.endpoint.ports
     yield from service.endpoint.ports
@@ -121,7 +128,7 @@ def port_taken(view: "View", service: Service, claims: Iterable[Claim]) -> Swarm
     """Why the service cannot publish one of its ports so, or None.
 
     On a node one may be published by many, if each of them publishes it on its own node alone, or
-    on another address.
+    on another address. What a node chose is that task's, wherever else it is free.
     """
     for claim in sorted(claims):
         for other in view.services_of_port(claim.key):
@@ -135,7 +142,36 @@ def port_taken(view: "View", service: Service, claims: Iterable[Claim]) -> Swarm
                     remedy="publish another port, or take it from there: swarmctl service update "
                     f"--publish-rm published={claim.key[1]},target=... {name}",
                 )
+        for task in view.tasks_of_port(claim.key):
+            if _robs(claim, task):
+                node = view.get(objects_pb2.Node, task.node_id)
+                where = task.node_id if node is None else node.description.hostname or node.id
+                return SwarmError(
+                    Code.REFUSED,
+                    f"port {_text(claim)} is published already",
+                    why=f"node {where} chose it for task {states.task_name(task)}",
+                    remedy="publish another port, or have another one chosen: swarmctl service "
+                    f"update --force {task.service_name}",
+                )
     return None
+
+
+def robber_of(view: "View", task: Task) -> str:
+    """Why the task cannot keep a port that its node chose: the node did so before it heard that a
+    service publishes it on every node. Empty if there is nothing.
+    """
+    for key in sorted(chosen_by_node(task)):
+        for service in view.services_of_port(key):
+            claim = next((c for c in claims_of(service) if _robs(c, task)), None)
+            if claim is not None:
+                name = service.spec.annotations.name
+                return f"service {name} publishes port {_text(claim)}, which the node chose"
+    return ""
+
+
+def _robs(claim: Claim, task: Task) -> bool:
+    chosen = (Claim(_key(port), address_of(port), False) for port in chosen_ports(task))
+    return any(map(claim.excludes, chosen))
 
 
 def _text(claim: Claim) -> str:

@@ -69,6 +69,9 @@ class View(Protocol):
     def tasks_of_network(self, network_id: str) -> list[objects_pb2.Task]:
         """Every task that holds an address in the network."""
 
+    def tasks_of_port(self, key: PortKey) -> list[objects_pb2.Task]:
+        """Every task that has the port of its node because the node chose it."""
+
     def services_of_network(self, network_id: str) -> list[objects_pb2.Service]:
         """Every service that names the network, may go back to it, or has an address in it."""
 
@@ -144,6 +147,10 @@ class Store:
     def tasks_of_network(self, network_id: str) -> list[objects_pb2.Task]:
         """Tasks that hold an address in the network."""
         return self._tasks.by_network.get(network_id)
+
+    def tasks_of_port(self, key: PortKey) -> list[objects_pb2.Task]:
+        """Tasks for which a node chose the port."""
+        return self._tasks.by_port.get(key)
 
     def services_of_network(self, network_id: str) -> list[objects_pb2.Service]:
         """Services of the network."""

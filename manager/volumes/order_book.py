@@ -66,11 +66,13 @@ class OrderBook:
         self._given: dict[str, Given] = {}  # by volume
         self._listening: set[str] = set()
         self._last: dict[str, str] = {}  # who carried out something, by volume
+        self._done: dict[str, Order] = {}  # what the state does not say yet, by volume
 
     def begin(self, volumes: Iterable[Volume], nodes: Iterable[Node]) -> None:
         """From the state as it is; who listens is known already. What was given is forgotten."""
         for held in (self._volumes, self._wanted, self._tries, self._given, self._last):
             held.clear()
+        self._done.clear()
         self.drivers = Drivers()
         for node in nodes:
             self.drivers.put(node.id, node)
@@ -109,7 +111,7 @@ class OrderBook:
                 self._unanswered(given, now)
                 step.taken_back.append(given)
         for volume_id, orders in self._wanted.items():
-            fresh = None if volume_id in self._given else self._give(orders, now)
+            fresh = None if self._is_busy(volume_id) else self._give(orders, now)
             if fresh is not None:
                 self._given[volume_id] = fresh
                 step.given.append(fresh)
@@ -119,7 +121,7 @@ class OrderBook:
         """When to `step` though nothing happens."""
         moments = [given.at + PATIENCE for given in self._given.values()]
         for volume_id, orders in self._wanted.items():
-            if volume_id not in self._given:
+            if not self._is_busy(volume_id):
                 moments += [self._tries[o].not_before for o in orders if self._able(o)]
         return min(moments, default=None)
 
@@ -143,6 +145,7 @@ class OrderBook:
             self._delay(tries, now)
         else:
             self._last[given.order.volume_id] = node_id
+            self._done[given.order.volume_id] = given.order
         return given.order, not tries.in_doubt
 
     def fences(self, volume: Volume) -> bool:
@@ -151,6 +154,7 @@ class OrderBook:
 
     def repeat(self, order: Order, now: float) -> None:
         """What came of it could not be written: it is carried out again."""
+        self._done.pop(order.volume_id, None)
         if order in self._tries:
             self._delay(self._tries[order], now)
 
@@ -161,17 +165,27 @@ class OrderBook:
         if volume is None:
             self._volumes.pop(volume_id, None)
             self._last.pop(volume_id, None)
+            self._done.pop(volume_id, None)
             return
         self._volumes[volume_id] = volume
         orders = list(wanted(volume, self.drivers))
         orders[:0] = [each for each in possible(volume) if self._is_begun_fence(each, orders)]
         if orders:
             self._wanted[volume_id] = orders
+        if self._done.get(volume_id) not in orders:
+            self._done.pop(volume_id, None)
         for gone in [each for each in self._tries if each.volume_id == volume_id]:
             if gone not in orders:
                 del self._tries[gone]
         for order in orders:
             self._tries.setdefault(order, _Tries())
+
+    def _is_busy(self, volume_id: str) -> bool:
+        """Whether an order about it is under way, or done and not written yet.
+
+        Given again in between, one to let a node in might come after that node was fenced.
+        """
+        return volume_id in self._given or volume_id in self._done
 
     def _is_begun_fence(self, order: Order, but: Iterable[Order]) -> bool:
         tries = self._tries.get(order)

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from overlay_net import conntrack, ruleset
-from overlay_net.balance import views
+from overlay_net.balance import beginning, views
 from overlay_net.balance.views import Difference, View
 from overlay_net.failures import told
 from overlay_net.nft import LibNft
-from overlay_net.ruleset import Content
 from overlay_net.strays import is_stray
 from overlay_net.tables import Tables
 
@@ -66,9 +65,9 @@ class Balance:
 
     def _apply(self, sandbox: Sandbox, wished: Sequence[View], *, look: bool, new: bool) -> None:
         before = self._seen.pop(sandbox.id, None)  # nothing is known if this fails
-        if new and before is None:
-            self._tables.apply(sandbox.namespace, views.BASE, Content())
-            before = [_NOBODY] * len(wished)
+        if new and before is None and self._begin(sandbox, wished):
+            self._seen[sandbox.id] = wished
+            return
         # First no new connection goes to a task, then those that exist end: else they come back.
         if not look and self._amend(sandbox, before, wished):
             self._seen[sandbox.id] = wished
@@ -95,6 +94,20 @@ class Balance:
         """See Tables."""
         return self._tables.take_mended()
 
+    def _begin(self, sandbox: Sandbox, wished: Sequence[View]) -> bool:
+        """The first table of a container, in one go; False if that cannot be done."""
+        services = [service for view in wished for service in view.services]
+        if any(service.sticky for service in services):
+            return False
+        led = views.led(services, sandbox.id)
+        messages = [*beginning.messages(), *views.messages((), led)]
+        return self._tables.begin(
+            sandbox.namespace,
+            views.BASE,
+            views.held(led),
+            lambda: self._nft.send(sandbox.namespace, messages),
+        )
+
     def _amend(
         self, sandbox: Sandbox, before: Sequence[View] | None, wished: Sequence[View]
     ) -> bool:
@@ -104,15 +117,16 @@ class Balance:
         found = [self._difference(*pair) for pair in zip(before, wished, strict=True)]
         gone = [service for each in found for service in each.gone]
         fresh = [service for each in found for service in each.fresh]
-        out, into = (views.held(services, sandbox.id) for services in (gone, fresh))
+        former, new = (views.led(services, sandbox.id) for services in (gone, fresh))
+        out, into = views.held(former), views.held(new)
 
         def send() -> None:
             if any(service.sticky for service in fresh):
                 now = replace(out, version=views.BASE.version)
-                text = ruleset.plan(views.BASE, views.part(fresh, sandbox.id), now)
+                text = ruleset.plan(views.BASE, views.part(new), now)
                 self._nft.run(sandbox.namespace, text)
             elif gone or fresh:
-                self._nft.send(sandbox.namespace, views.messages(gone, fresh, sandbox.id))
+                self._nft.send(sandbox.namespace, views.messages(former, new))
 
         if not self._tables.amend(sandbox.namespace, views.BASE, out, into, send):
             return False
@@ -137,9 +151,12 @@ class Balance:
         self._nft.forget(sandbox.namespace)
 
     def _cut(self, sandbox: Sandbox, gone: frozenset[str]) -> None:
-        """Only if the container was ever led to one of these tasks."""
+        """Only if the container was ever led to one of these tasks, as far as that is known."""
         for name in sorted({views.used(address) for address in gone}):
-            if used := self._nft.members(sandbox.namespace, views.TABLE, name) & gone:
+            seen = self._nft.members(sandbox.namespace, views.TABLE, name)
+            if not views.knows_all(seen):
+                conntrack.cut_from(sandbox.namespace, {a for a in gone if views.used(a) == name})
+            elif used := seen & gone:
                 conntrack.cut_from(sandbox.namespace, used)
                 self._nft.send(sandbox.namespace, views.TABLE.delete(name, used))
 

@@ -2,9 +2,10 @@
 
 import ipaddress
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from api.v1 import network_pb2, specs_pb2
 from hostkit.netlink_message import Message
@@ -14,6 +15,12 @@ from overlay_net.nfnetlink import Table
 from overlay_net.ruleset import Base, Content, Held
 from overlay_net.spread import turned
 
+MOST = 1024
+"""Addresses that a container's table remembers. The kernel sets memory aside for all of them, and
+clears it, whenever a container begins: for 65,535, a megabyte and milliseconds.
+"""
+_MARGIN = 64
+
 BASE = Base(
     family="inet",
     name="swarm_balance",
@@ -21,21 +28,21 @@ BASE = Base(
     # packet, not even to refuse it, until the first service has a task. `used` remembers whom this
     # container was ever led to, for to look through the connection table costs milliseconds: its
     # buckets are those of the whole host, however few connections a container has.
-    body="""\
-map virtual4 { type ipv4_addr : verdict; }
-map virtual6 { type ipv6_addr : verdict; }
-chain output {
+    body=f"""\
+map virtual4 {{ type ipv4_addr : verdict; }}
+map virtual6 {{ type ipv6_addr : verdict; }}
+chain output {{
 type nat hook output priority -100; policy accept;
 ct state new ip daddr vmap @virtual4
 ct state new ip6 daddr vmap @virtual6
-}
-set used4 { type ipv4_addr; size 65535; flags dynamic; }
-set used6 { type ipv6_addr; size 65535; flags dynamic; }
-chain remember {
+}}
+set used4 {{ type ipv4_addr; size {MOST}; flags dynamic; }}
+set used6 {{ type ipv6_addr; size {MOST}; flags dynamic; }}
+chain remember {{
 type filter hook postrouting priority 0; policy accept;
-ct state new ct status & dnat != 0 add @used4 { ip daddr }
-ct state new ct status & dnat != 0 add @used6 { ip6 daddr }
-}
+ct state new ct status & dnat != 0 add @used4 {{ ip daddr }}
+ct state new ct status & dnat != 0 add @used6 {{ ip6 daddr }}
+}}
 """,
     maps=("virtual4", "virtual6"),
 )
@@ -43,6 +50,8 @@ ct state new ct status & dnat != 0 add @used6 { ip6 daddr }
 TABLE = Table(BASE.name)
 
 _LONGEST_NAME = 40
+_FIRST = 8
+"""Number of the first map of a transaction; below it are those of `beginning`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,14 @@ class View:
 
     services: tuple[Service, ...] = ()
     living: frozenset[str] = frozenset()
+
+
+class Led(NamedTuple):
+    """A service as one container has it: at which task its turns begin, and its chain there."""
+
+    service: Service
+    turn: int
+    chain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,50 +117,57 @@ def difference(before: View, now: View) -> Difference:
 
 def content(views: Iterable[View], sandbox: str) -> Content:
     """The table of a container in these networks; each begins its turns at another task."""
-    return part((service for each in views for service in each.services), sandbox)
+    return part(led((service for each in views for service in each.services), sandbox))
 
 
-def part(services: Iterable[Service], sandbox: str) -> Content:
-    """Of that table what these services are.
+def led(services: Iterable[Service], sandbox: str) -> list[Led]:
+    """Services as a container has them."""
+    start = zlib.crc32(sandbox.encode())
+    found = []
+    for service in services:
+        turn = 0 if service.sticky or not service.serving else start % len(service.serving)
+        found.append(Led(service, turn, _chain(service, turn)))
+    return found
+
+
+def part(found: Iterable[Led]) -> Content:
+    """Of a container's table what these services are.
 
     No two share a chain or an element: theirs may be put in and taken out alone.
     """
-    chains: dict[str, str] = {}
-    elements: dict[ruleset.Element, str] = {}
-    for service in services:
-        turn = _turn(service, sandbox)
-        name = _chain(service, turn)
-        chains[name] = _rules(service, turn)
-        elements.update(_elements(service, name))
-    return Content(chains, elements)
+    services = list(found)
+    chains = {each.chain: _rules(each.service, each.turn) for each in services}
+    return Content(chains, _elements(services))
 
 
-def held(services: Iterable[Service], sandbox: str) -> Held:
+def held(found: Iterable[Led]) -> Held:
     """What the kernel holds of `part`."""
-    names = {service: _chain(service, _turn(service, sandbox)) for service in services}
-    elements = (_elements(service, name) for service, name in names.items())
-    return Held("", frozenset(names.values()), dict(each for some in elements for each in some))
+    services = list(found)
+    return Held("", frozenset(each.chain for each in services), _elements(services))
 
 
-def messages(gone: Iterable[Service], fresh: Iterable[Service], sandbox: str) -> list[Message]:
+def messages(gone: Sequence[Led], fresh: Sequence[Led]) -> list[Message]:
     """The transaction that takes services out of the table and puts others in, none of them sticky.
 
     A fraction of the cost of the same as text, which a change has in every container of a network.
     """
     made: list[Message] = []
-    leads: list[Message] = []
-    for number, service in enumerate(fresh):
-        turn = _turn(service, sandbox)
-        name = _chain(service, turn)
-        families = [turned(each, turn) for each in _packed(service)]
-        made += TABLE.spread(name, families, 1 + number * len(families))
-        leads += [TABLE.lead(table, found, name) for table, found in _by_table([service]).items()]
-    former = list(gone)
-    for table, found in _by_table(former).items():
-        made += TABLE.delete(table, found)
-    made += leads
+    for number, each in enumerate(fresh):
+        families = [turned(found, each.turn) for found in _packed(each.service)]
+        made += TABLE.spread(each.chain, families, _FIRST + number * len(spread.FAMILIES))
+    for table, leads in _by_table(gone).items():
+        made += TABLE.delete(table, (address for address, _ in leads))
+    for table, leads in _by_table(fresh).items():
+        made += TABLE.lead(table, leads)
     # Last, for a chain that an element leads to cannot be removed.
-    return made + [TABLE.delete_chain(_chain(each, _turn(each, sandbox))) for each in former]
+    return made + [TABLE.delete_chain(each.chain) for each in gone]
+
+
+def knows_all(seen: Collection[str]) -> bool:
+    """Whether these, of `used`, are all to whom the container was ever led. Not of a set that is
+    full, or may have been when some were read: nothing is ever taken out of such a one.
+    """
+    return len(seen) < MOST - _MARGIN
 
 
 def used(address: str) -> str:
@@ -151,22 +175,21 @@ def used(address: str) -> str:
     return "used6" if ":" in address else "used4"
 
 
-def _turn(service: Service, sandbox: str) -> int:
-    if service.sticky or not service.serving:
-        return 0
-    return zlib.crc32(sandbox.encode()) % len(service.serving)
+def _elements(found: Iterable[Led]) -> dict[ruleset.Element, str]:
+    return {
+        (_table(address), address): f"goto {each.chain}"
+        for each in found
+        for address in each.service.virtual_ips
+    }
 
 
-def _elements(service: Service, chain: str) -> list[tuple[ruleset.Element, str]]:
-    return [((_table(address), address), f"goto {chain}") for address in service.virtual_ips]
-
-
-def _by_table(services: Iterable[Service]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for service in services:
-        for address in service.virtual_ips:
-            found.setdefault(_table(address), []).append(address)
-    return found
+def _by_table(found: Iterable[Led]) -> dict[str, list[tuple[str, str]]]:
+    """Virtual addresses, each with its chain, by the map that leads there."""
+    leads: dict[str, list[tuple[str, str]]] = {}
+    for each in found:
+        for address in each.service.virtual_ips:
+            leads.setdefault(_table(address), []).append((address, each.chain))
+    return leads
 
 
 def _table(address: str) -> str:
@@ -174,17 +197,26 @@ def _table(address: str) -> str:
 
 
 @lru_cache(maxsize=1024)
+def _coming(virtual_ips: tuple[str, ...]) -> tuple[str, ...]:
+    """The families in which a service is called: of others nobody comes, nor is refused."""
+    found = set(map(spread.family_of, virtual_ips))
+    return tuple(family for family in spread.FAMILIES if family in found)
+
+
+@lru_cache(maxsize=1024)
 def _packed(service: Service) -> tuple[tuple[bytes, ...], ...]:
     """The addresses of those who serve, by family, in the order of `spread`."""
+    families = spread.by_family(service.serving, _coming(service.virtual_ips))
     return tuple(
         tuple(ipaddress.ip_address(address).packed for address in addresses)
-        for addresses in spread.by_family(service.serving).values()
+        for addresses in families.values()
     )
 
 
 @lru_cache(maxsize=1024)
 def _rules(service: Service, turn: int) -> str:
-    return spread.rules(service.serving, spread.Way(sticky=service.sticky, start=turn))
+    way = spread.Way(sticky=service.sticky, start=turn)
+    return spread.rules(service.serving, way, _coming(service.virtual_ips))
 
 
 @lru_cache(maxsize=1024)
@@ -199,7 +231,9 @@ def _own(service: Service) -> str:
 
 
 _WRITTEN = [
-    spread.rules(("10.0.0.1", "fd00::1"), spread.Way(sticky=sticky)) for sticky in (False, True)
+    spread.rules(addresses, spread.Way(sticky=sticky))
+    for addresses in ((), ("10.0.0.1", "fd00::1"))
+    for sticky in (False, True)
 ]
 
 

@@ -17,7 +17,7 @@ from overlay_net.dns.directory import Directory
 from overlay_net.dns.forwarder import Chance, Client, Forwarder
 from overlay_net.dns.host_servers import HostServers
 from overlay_net.dns.listener import Listener
-from overlay_net.dns.redirect import Nft, ruleset
+from overlay_net.dns.redirect import Leading
 from overlay_net.dns.resolv import SERVER, is_address
 from overlay_net.dns.tcp import TcpListener
 from overlay_net.dns.upstreams import MAX_SERVERS
@@ -63,7 +63,7 @@ class DnsServer:
 
     def __init__(
         self,
-        nft: Nft,
+        leading: Leading,
         monotonic: Clock,
         *,
         host: HostServers | None = None,
@@ -71,7 +71,7 @@ class DnsServer:
         upstream_port: int = PORT,
     ) -> None:
         self.directory = Directory()
-        self._nft = nft
+        self._leading = leading
         servers = HostServers(monotonic) if host is None else host
         self._forwarder = Forwarder(monotonic, chance, servers, port=upstream_port)
         self._attached: dict[str, _Attached] = {}
@@ -114,7 +114,7 @@ class DnsServer:
         try:
             udp.start()
             await tcp.start()
-            await asyncio.to_thread(self._nft.run, client.netns, ruleset(*made.ports()))
+            await asyncio.to_thread(self._leading.lead, client.netns, *made.ports())
         except BaseException:
             attached.end()
             raise

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import ipaddress
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from overlay_net.encrypt.picture import Device, Guard, Picture
 from overlay_net.fabric import addresses, links
 from overlay_net.nft import Nft
 
+FOLLOW = 0.1
+"""Seconds for which a node with a new key may hear of it later than others, and nothing is lost:
+managers gather what they tell for so long at most. Of what waits meanwhile WireGuard keeps 128
+packets for each peer.
+"""
 _FORMER_GUARD = Guard("", 0, frozenset())
 """A table is there, of which nobody knows what it holds: it is written anew, or removed."""
 
@@ -99,6 +105,10 @@ class Hands:
         self._host.ask(links.set_mtu(link.index, it.mtu))
         self._host.ask(*links.bring_up(link.index, link_local=False))
         self._host.ask(addresses.put_address(link.index, wished))
+
+    @carry_out.register
+    def _(self, operation: operations.LetGoFirst, own: KeyPair | None) -> None:
+        time.sleep(FOLLOW)
 
     @carry_out.register
     def _(self, operation: operations.SetPeers, own: KeyPair | None) -> None:

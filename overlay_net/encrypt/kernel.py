@@ -61,7 +61,7 @@ def _family(generic: Netlink) -> int:
 def delete(host: Netlink, device: str) -> None:
     """Deletes a device of any kind; no error if there is none."""
     try:
-        host.ask(links.delete_link(links.read_link(host.get(links.ask_link(device))).index))
+        host.ask(links.delete_link(links.read_index(host.get(links.ask_link(device)))))
     except OSError as error:
         if not is_missing(error):
             raise

@@ -64,6 +64,18 @@ class SetDevice:
 
 
 @dataclass(frozen=True)
+class LetGoFirst:
+    """Nodes that have another key change over before this one follows: what they send meanwhile
+    waits until it does, and what they sent by their former key after that would be lost.
+    """
+
+    addresses: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"let {_listed(self.addresses)} change keys first"
+
+
+@dataclass(frozen=True)
 class SetPeers:
     """Peers that are new or otherwise, and those that are peers no longer.
 
@@ -87,7 +99,9 @@ class RemoveDevice:
         return "remove the WireGuard device"
 
 
-Operation = WriteGuard | Bar | MakeDevice | SetKey | SetDevice | SetPeers | RemoveDevice
+Operation = (
+    WriteGuard | Bar | MakeDevice | SetKey | SetDevice | LetGoFirst | SetPeers | RemoveDevice
+)
 
 
 def shown(key: bytes) -> str:

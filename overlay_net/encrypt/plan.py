@@ -1,7 +1,8 @@
 """What lies between what the encryption of a host is and what it ought to be. Pure.
 
 The guard goes up before anything else, and comes down after everything else. A peer's new key is
-put before its old one goes, so that its address is never nobody's. What is right is not touched.
+put before its old one goes, so that its address is never nobody's, and a moment after the peer
+itself may have changed. What is right is not touched.
 """
 
 import dataclasses
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 
 from overlay_net.encrypt.operations import (
     Bar,
+    LetGoFirst,
     MakeDevice,
     Operation,
     RemoveDevice,
@@ -72,6 +74,10 @@ def _up(desired: Picture, device: Device, observed: Picture) -> Iterator[Operati
     put = tuple(peer for key, peer in desired.peers.items() if there.get(key) != peer)
     drop = tuple(key for key in there if key not in desired.peers)
     wake = tuple(key for key in desired.peers if key in there) if is_other else ()
+    former = {there[key].address for key in drop}
+    changing = tuple(peer.address for peer in put if peer.address in former)
+    if changing and not is_other:
+        yield LetGoFirst(changing)
     if put or drop or wake:
         yield SetPeers(put, drop, wake)
 

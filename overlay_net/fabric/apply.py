@@ -211,7 +211,7 @@ def _await(done: Callable[[], bool]) -> None:
 
 
 def _index(socket: Netlink, name: str) -> int:
-    return links.read_link(socket.get(links.ask_link(name))).index
+    return links.read_index(socket.get(links.ask_link(name)))
 
 
 def _remove(socket: Netlink, name: str) -> None:

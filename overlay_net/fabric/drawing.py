@@ -1,5 +1,6 @@
 """The legs, routes, bridges and rules of a host, drawn one sandbox after another. Pure."""
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,8 +80,14 @@ class Drawing:
         self._ways.append(rules.Way(GATEWAY_BRIDGE, str(subnet), internal=False))
         way = own.partition("/")[0]
         for path, address in gateway.assign(subnet, self._outward, self._host.held).items():
-            key = LegKey(path, hardware_address([address]))
-            given = frozenset({address})
-            self.legs[key] = Leg(On.BRIDGE, GATEWAY_BRIDGE, mtu, given, isolated=True)
+            mac, leg = _outward(address, mtu)
+            self.legs[LegKey(path, mac)] = leg
             self.routes[RouteKey(path, 4)] = way
         return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _outward(address: str, mtu: int) -> tuple[bytes, Leg]:
+    """With its hardware address. The same is asked for whenever another sandbox comes or goes."""
+    leg = Leg(On.BRIDGE, GATEWAY_BRIDGE, mtu, frozenset({address}), isolated=True)
+    return hardware_address([address]), leg

@@ -7,7 +7,7 @@ them out; they are read back from the sandboxes that have them.
 import functools
 import ipaddress
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from api.errors import Code, SwarmError
 
@@ -54,17 +54,18 @@ def assign(
     """
     wanted = sorted(sandboxes)
     given: dict[str, str] = {}
-    used = {subnet[1]}
+    used = {int(subnet[1])}
     for sandbox in wanted:
-        kept = _kept(subnet, held.get(sandbox, ""))
-        if kept is not None and kept not in used:
-            given[sandbox] = f"{kept}/{subnet.prefixlen}"
+        has = held.get(sandbox, "")
+        kept = _kept(subnet, has)
+        if kept and kept not in used:
+            given[sandbox] = has
             used.add(kept)
     for sandbox in wanted:
         if sandbox not in given:
             chosen = _free(subnet, sandbox, used)
             given[sandbox] = f"{chosen}/{subnet.prefixlen}"
-            used.add(chosen)
+            used.add(int(chosen))
     return given
 
 
@@ -75,23 +76,20 @@ def _subnets(texts: Iterable[str]) -> list[Network4]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _kept(subnet: Network4, text: str) -> ipaddress.IPv4Address | None:
-    if not text:
-        return None
-    held = ipaddress.ip_interface(text)
-    if held.network != subnet or not isinstance(held.ip, ipaddress.IPv4Address):
-        return None
-    return held.ip
+def _kept(subnet: Network4, text: str) -> int:
+    """The address, as a number, if it is one of the subnet; else 0. There may be hundreds, and
+    the objects of `ipaddress` are slow to compare.
+    """
+    held = ipaddress.ip_interface(text) if text else None
+    return int(held.ip) if held is not None and held.network == subnet else 0
 
 
-def _free(
-    subnet: Network4, sandbox: str, used: set[ipaddress.IPv4Address]
-) -> ipaddress.IPv4Address:
+def _free(subnet: Network4, sandbox: str, used: Container[int]) -> ipaddress.IPv4Address:
     room = subnet.num_addresses - 3  # not the network, the gateway, the broadcast
     start = zlib.crc32(sandbox.encode())
     for step in range(room):
         candidate = subnet[2 + (start + step) % room]
-        if candidate not in used:
+        if int(candidate) not in used:
             return candidate
     raise SwarmError(
         Code.EXHAUSTED,

@@ -47,6 +47,10 @@ _ADDR_GEN_MODE, _GENERATE_NONE = 8, 1
 
 _INET6 = 10
 
+_EXT_MASK, _SKIP_STATISTICS = 29, 8
+_ASK = _LINK.pack(0, 0, 0, 0, 0) + number(_EXT_MASK, _SKIP_STATISTICS)
+"""For devices, without all that they have counted, which is half of the answer and its cost."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -171,12 +175,18 @@ def delete_link(index: int) -> Message:
 
 def ask_link(name: str) -> Message:
     """For one device."""
-    return Message(RTM_GETLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name))
+    return Message(RTM_GETLINK, 0, _ASK + text(_IFLA_IFNAME, name))
 
 
 def ask_links() -> Message:
     """For a dump of all devices."""
-    return Message(RTM_GETLINK, 0, _LINK.pack(0, 0, 0, 0, 0))
+    return Message(RTM_GETLINK, 0, _ASK)
+
+
+def read_index(answer: Answer) -> int:
+    """Of a device's answer its number alone, by which others speak of it."""
+    index: int = _LINK.unpack_from(answer.body)[2]
+    return index
 
 
 def read_link(answer: Answer) -> Link:

@@ -3,7 +3,7 @@
 import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from api.errors import Code, SwarmError
 from api.v1 import network_pb2
@@ -53,13 +53,20 @@ class NetworkForm:
 
     def leg(self, sandbox: str, addresses: Iterable[str]) -> tuple[LegKey, Leg]:
         """The leg of a sandbox with these addresses in it."""
-        given = frozenset(_complete(address, self.subnets) for address in addresses)
-        name = "ing" if self.ingress else "eth"
-        key = LegKey(sandbox, hardware_address(given))
-        return key, Leg(self.on, self.parent, self.mtu, given, name)
+        form = self.on, self.parent, self.mtu, self.ingress, self.subnets
+        mac, leg = _leg(*form, tuple(addresses))
+        return LegKey(sandbox, mac), leg
 
 
 @functools.lru_cache(maxsize=4096)
+def _leg(
+    on: On, parent: str, mtu: int, ingress: bool, subnets: tuple[str, ...], given: tuple[str, ...]
+) -> tuple[bytes, Leg]:
+    """With its hardware address. The same is asked for whenever another sandbox comes or goes."""
+    whole = frozenset(_complete(address, subnets) for address in given)
+    return hardware_address(whole), Leg(on, parent, mtu, whole, "ing" if ingress else "eth")
+
+
 def _complete(address: str, subnets: tuple[str, ...]) -> str:
     """As the kernel shows it, with prefix length: its own, or that of the subnet it is of."""
     if "/" in address:
@@ -147,13 +154,19 @@ def _bridge(network: network_pb2.NodeNetwork) -> NetworkForm:
 
 
 def _macvlan(network: network_pb2.NodeNetwork, ground: Ground) -> NetworkForm:
+    """An internal one stands on nothing, as with Docker, whatever its parent: the tasks of one host
+    meet, on a bridge where the host itself has no address.
+    """
+    if network.internal:
+        made = _bridge(network)
+        return replace(made, bridge=Bridge(made.parent, frozenset(), made.mtu))
     parent = network.driver_options.get("parent", "")
     if not parent:
         raise SwarmError(
             Code.INVALID,
             f"network {network.name} cannot be built on this node",
             why="macvlan stands on a device of the host, and none is named",
-            remedy="make the network with --opt parent=DEVICE",
+            remedy="make the network with --opt parent=DEVICE, or with --internal",
         )
     if parent not in ground.mtus:
         raise SwarmError(
@@ -164,8 +177,7 @@ def _macvlan(network: network_pb2.NodeNetwork, ground: Ground) -> NetworkForm:
         )
     mtu = min(ground.mtus[parent], network.mtu or ground.mtus[parent])
     _check_mtu(network, mtu)
-    gateways = {} if network.internal else _gateways(network)
-    return NetworkForm(On.DEVICE, parent, mtu, gateways=gateways)
+    return NetworkForm(On.DEVICE, parent, mtu, gateways=_gateways(network))
 
 
 def _gateways(network: network_pb2.NodeNetwork) -> dict[int, str]:

@@ -5,10 +5,11 @@ nothing else; it forwards nothing, and believes no router that announces itself.
 """
 
 import contextlib
+import socket
 from pathlib import Path
 
 from hostkit import netns
-from hostkit.netlink import Netlink
+from hostkit.netlink import Netlink, open_socket
 from overlay_net.fabric import links
 
 PREFIX = "swarm-task-"
@@ -30,9 +31,8 @@ class Sandboxes:
     def make(self, task_id: str) -> str:
         """The file of a task's sandbox, made if it is not there."""
         path = netns.ensure(self._name(task_id))
-        netns.call_in(path, _settle)
-        with Netlink.inside(path) as inside:
-            loopback = links.read_link(inside.get(links.ask_link("lo"))).index
+        with Netlink(netns.call_in(path, _settled)) as inside:
+            loopback = links.read_index(inside.get(links.ask_link("lo")))
             inside.ask(*links.bring_up(loopback, link_local=True))
         return str(path)
 
@@ -62,7 +62,9 @@ class Sandboxes:
         return self._prefix + task_id
 
 
-def _settle() -> None:
+def _settled() -> socket.socket:
+    """Settles the namespace that the thread is in; a socket of it."""
     for name, value in _SETTINGS.items():
         with contextlib.suppress(FileNotFoundError):  # no IPv6 in this kernel
             Path("/proc/sys", name).write_text(value, encoding="ascii")
+    return open_socket()

@@ -116,12 +116,18 @@ class Ingress:
         return told + [f"no {each}" for each in standing.missing_of_task(published)]
 
     def remove_node(self, node: Node) -> None:
-        """This node publishes nothing more, as when it leaves the swarm."""
-        self._published.pop(node.namespace, None)
+        """This node publishes nothing more, as when it leaves the swarm. Connections that it led to
+        tasks end: nothing leads them any more.
+        """
+        before = self._published.pop(node.namespace, None)
         with told("publishing no more ports"):
             sysctls.apply(node.namespace, host.closing(node))
+            self._tables.remove(node.namespace, host.base(node))
+            if before is not None:
+                conntrack.cut_from(node.namespace, before[1].living)
+            elif pools := [ipaddress.ip_network(pool) for pool in node.pools]:
+                conntrack.cut_where(node.namespace, lambda entry: is_stray(entry, pools, ()))
             routes.remove_node(node)
-        self._tables.remove(node.namespace, host.base(node))
 
     def forget(self, namespace: Path) -> None:
         """A task is gone; its namespace may end."""

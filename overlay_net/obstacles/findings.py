@@ -40,14 +40,16 @@ class Need:
     """What networks need. `devices`: between which packets have to be forwarded.
 
     `reached`: protocol and port at which other nodes have to reach this one; `opening`: those that
-    it is about to open, and what for; `published`: those of services. `vnis`: the networks of this
-    node; `own`: the names of the tunnels that it made itself.
+    it is about to open, and what for; `published`: those of services; `kept`: those of these that a
+    container which is no task has on this host. `vnis`: the networks of this node; `own`: the names
+    of the tunnels that it made itself.
     """
 
     devices: Sequence[str] = ()
     reached: Collection[tuple[str, int]] = ()
     opening: Mapping[tuple[str, int], str] = field(default_factory=dict)
     published: Collection[tuple[str, int]] = ()
+    kept: Collection[tuple[str, int]] = ()
     vnis: Mapping[int, str] = field(default_factory=dict)
     own: Collection[str] = ()
 
@@ -56,10 +58,12 @@ def findings(host: Host, need: Need) -> list[Finding]:
     """All that stands in the way, the worst first."""
     passes = [*firewalls.devices(need.devices), *firewalls.ports(need.reached)]
     return [
-        *firewalls.findings(host.ruleset, host.legacy, passes),
+        # One program's rules for both families are one thing to be done.
+        *dict.fromkeys(firewalls.findings(host.ruleset, host.legacy, passes)),
         *_ports(host, need),
         *_tunnels(host, need),
         *_hidden_listeners(host, need),
+        *_kept(need),
     ]
 
 
@@ -101,3 +105,14 @@ def _hidden_listeners(host: Host, need: Need) -> Iterator[Finding]:
                 f"ss -nlp {'-u' if protocol == 'udp' else '-t'} sport = :{port}",
                 note=True,
             )
+
+
+def _kept(need: Need) -> Iterator[Finding]:
+    for protocol, port in sorted(need.kept):
+        yield Finding(
+            f"port {port}/{protocol} is published, and a container of this host has it",
+            "here connections go to that container, which is no task; elsewhere to the service",
+            "stop the container, or publish another port",
+            "nft list table inet swarm_ingress",
+            note=True,
+        )

@@ -13,6 +13,7 @@ from typing import Any
 JsonObject = dict[str, Any]
 
 _ALL = "*"
+_AND = " && "
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 _OWN = ("swarm",)  # what names of our tables begin with
 
@@ -182,7 +183,7 @@ def _finding(ruleset: Iterable[JsonObject], chain: JsonObject, lacking: list[Pas
 
 
 def _owner(chain: JsonObject, names: Collection[str]) -> tuple[str, str]:
-    """Whose chain it is, and the form of its command."""
+    """Whose chain it is, and the form of its command; what follows && is said once, at the end."""
     forward = chain["hook"] == "forward"
     tool = "ip6tables" if chain["family"] == "ip6" else "iptables"
     if chain["table"] == "firewalld":
@@ -203,12 +204,13 @@ def _about(
 ) -> Finding:
     names = ", ".join(dict.fromkeys(each.name for each in lacking))
     what = "this host forwards" if lacking[0].hook == "forward" else "comes to this host"
-    commands = (form.format(legacy=each.legacy, **each.words) for each in lacking)
+    each_one, _, at_last = form.partition(_AND)
+    commands = [each_one.format(legacy=each.legacy, **each.words) for each in lacking]
     return Finding(
         f"{owner} drops what {what}",
         f"its chain {chain_name} drops what no rule accepts, and none accepts {names}",
         "let it pass, and keep the rule over restarts",
-        " && ".join(dict.fromkeys(commands)),
+        _AND.join(filter(None, dict.fromkeys([*commands, at_last]))),
         mends=mends,
         incoming=lacking[0].hook == "input",
     )

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from runtime.image import manifest as manifests
 from runtime.image.manifest import Index
 from runtime.image.platforms import Platform
 from runtime.image.reference import Reference
-from runtime.image.registry import Registry
+
+if TYPE_CHECKING:  # see runtime.image.asking
+    from runtime.image.registry import Registry
 
 _ALSO_RUN_BY = {"386": "amd64", "arm": "arm64"}
 """Processors that run images of another one too, as runtime/image/platforms.py accepts them."""
@@ -23,7 +26,7 @@ class Identity:
     platforms: tuple[Platform, ...]
 
 
-async def identify(registry: Registry, name: Reference) -> Identity:
+async def identify(registry: "Registry", name: Reference) -> Identity:
     """Asks the registry; SwarmError if it cannot be had there, or is no image."""
     what = f"image {name.familiar()}"
     document = await registry.manifest(name.digest or name.tag)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from api.v1 import host_pb2
 from runtime.image import manifest as manifests
@@ -10,8 +11,10 @@ from runtime.image.layers import Obtain, Progress
 from runtime.image.manifest import Config, Descriptor, Manifest
 from runtime.image.platforms import Platform
 from runtime.image.reference import Reference
-from runtime.image.registry import Registry
 from runtime.image.unpacker import Part
+
+if TYPE_CHECKING:  # see runtime.image.asking
+    from runtime.image.registry import Registry
 
 _MAX_NESTING = 4
 
@@ -26,7 +29,7 @@ class Resolved:
     config_body: bytes
 
 
-async def resolve(registry: Registry, reference: Reference, want: Platform) -> Resolved:
+async def resolve(registry: "Registry", reference: Reference, want: Platform) -> Resolved:
     """The image for `want` behind `reference`. SwarmError says what is wrong with it."""
     what = f"image {reference.familiar()}"
     document = await registry.manifest(reference.digest or reference.tag)
@@ -45,7 +48,7 @@ async def resolve(registry: Registry, reference: Reference, want: Platform) -> R
     return Resolved(top, parsed, config, body)
 
 
-def downloading(registry: Registry, layer: Descriptor, target: Path) -> Obtain:
+def downloading(registry: "Registry", layer: Descriptor, target: Path) -> Obtain:
     """How to get one layer: into the file `target`, which may hold a part of it already."""
 
     async def obtain(publish: Progress) -> Part:

@@ -18,18 +18,17 @@ from api.errors import Code, SwarmError
 from api.v1 import host_pb2, types_pb2
 from hostkit.clock import Clock
 from hostkit.together import together
-from runtime.image import archive, platforms
+from runtime.image import archive, asking, platforms
 from runtime.image.auth import Credentials
 from runtime.image.catalogue import Catalogue, Record
 from runtime.image.content import Content
+from runtime.image.endpoint import RegistryOptions
 from runtime.image.flights import Flights
 from runtime.image.layers import Layers, Obtain, Progress
-from runtime.image.login import check_login
 from runtime.image.manifest import Config, parse_config
 from runtime.image.platforms import Platform
 from runtime.image.pull import downloading, resolve
 from runtime.image.reference import Reference, parse
-from runtime.image.registry import Registry, RegistryOptions
 from runtime.image.spool import spool
 from runtime.image.unpacker import Limits, Part, Unpacker
 
@@ -117,7 +116,7 @@ class ImageStore:
 
     async def check_login(self, registry: str, user: Credentials) -> None:
         """See runtime.image.login.check_login."""
-        await check_login(registry, user, self._options, self._clock)
+        await asking.check_login(registry, user, self._options, self._clock)
 
     async def load(self, chunks: AsyncIterator[bytes]) -> list[str]:
         """Loads a tar of images (OCI layout or docker-archive; plain, gzip or zstd).
@@ -192,7 +191,7 @@ class ImageStore:
             return here
         with _disk(f"image {name.familiar()}"):
             try:
-                registry = Registry(name, self._options, credentials=credentials, clock=self._clock)
+                registry = await asking.registry(name, self._options, credentials, self._clock)
                 async with registry:
                     found = await resolve(registry, name, want)
                     sources = [

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,20 @@ class Unpacker:
         return answer
 
     async def _run(self, part: Part, diff_id: str, destination: Path) -> tuple[int, bytes, str]:
+        child = self._start(part, diff_id, destination)
+        ended = asyncio.ensure_future(asyncio.to_thread(child.communicate))
+        try:
+            output, complaint = await asyncio.shield(ended)
+        except BaseException:
+            child.kill()
+            await asyncio.wait({ended})
+            raise
+        return child.returncode, output, complaint.decode(errors="replace")[-_MAX_COMPLAINT:]
+
+    def _start(self, part: Part, diff_id: str, destination: Path) -> "subprocess.Popen[bytes]":
+        """Not by the event loop: that of uvloop forks, while threads of gRPC run. And not in
+        another thread, with whose end the kernel would take the parent for dead.
+        """
         arguments = {
             "--destination": str(destination),
             "--diff-id": diff_id,
@@ -64,28 +79,17 @@ class Unpacker:
             "--max-bytes": str(self._limits.max_bytes),
             "--parent": str(os.getpid()),
         }
+        words = [word for pair in arguments.items() for word in pair]
         with part.path.open("rb", buffering=0) as file:
             file.seek(part.offset)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "runtime.image.unpack",
-                *(word for pair in arguments.items() for word in pair),
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "runtime.image.unpack", *words],
                 stdin=file,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 cwd="/",
                 env={"PYTHONPATH": str(_PROJECT), "PYTHONUTF8": "1", "PATH": os.defpath},
             )
-        try:
-            output, complaint = await process.communicate()
-        except BaseException:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            raise
-        return await process.wait(), output, complaint.decode(errors="replace")[-_MAX_COMPLAINT:]
 
 
 def _failure(diff_id: str, answer: dict[str, Any]) -> SwarmError:

@@ -35,7 +35,7 @@ def front(swarm: Swarm) -> Iterator[str]:
 
 
 def test_a_rolling_update_fails_no_request(swarm: Swarm, front: str) -> None:
-    flags = ("--network", front, "--publish", "8080:80", *HEALTH)
+    flags = ("--network", front, "--publish", "8080:80", "--update-monitor", "0s", *HEALTH)
     swarm.create("web", *flags, TOOLS, "sh", "-c", WEB, replicas=3)
     client = Client(swarm)
     for host in client.hosts:

@@ -150,6 +150,7 @@ def test_another_firewall_is_let_pass_in_its_own_words(swarm: Swarm, web: None) 
     assert commands not in swarm.inside("w1", "iptables", "-S", "FORWARD").out
     told_fixed = swarm.ctl("network", "check", "--fix").out
     assert commands in told_fixed
+    assert "iptables -I FORWARD -i swb-gateway -j ACCEPT" in told_fixed, "the tasks' way out"
     assert "-A FORWARD -i ing0 -j ACCEPT" in swarm.inside("w1", "iptables", "-S", "FORWARD").lines
     assert found(swarm, code=0) == nowhere(swarm)
     swarm.inside("w1", "nft", "delete", "table", "ip", "filter")

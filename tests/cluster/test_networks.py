@@ -3,17 +3,18 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.support import wires
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Container, Swarm, a_swarm
 from tests.support.traffic import (
     ASK,
     QUIET,
     WEB,
+    at_once,
     fails,
     lookup,
     of,
@@ -25,6 +26,8 @@ from tests.support.traffic import (
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 HOSTS = ("m1", "w1", "w2")
+SILENT = 2.0
+"""Seconds without an answer that say that there is no way, where others get one meanwhile."""
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +142,21 @@ def test_networks_are_apart(swarm: Swarm, front: str) -> None:
     swarm.ctl("network", "create", "--ipv6", "back")
     quiet(swarm, "web", "--network", front, replicas=3)
     quiet(swarm, "client", "--network", "back", replicas=3)
-    own = addresses(in_use(swarm, front, "web")) | bare(in_use(swarm, front, "web")["Addresses"])
+    row = in_use(swarm, front, "web")
+    own = addresses(row) | bare(row["Addresses"])
+
+    def ask(from_: Container, address: str) -> Callable[[], object]:
+        return lambda: wires.ask(of(from_), address, patience=SILENT)
+
     with serving(swarm, "web"):
         for each in swarm.on("client"):
             assert lookup(of(each), "web") == lookup(of(each), "tasks.web") == set()
-            assert [a for a in own if not fails(lambda a=a, e=each: wires.ask(of(e), a))] == []  # type: ignore[misc]
+        both = (*swarm.on("client"), *swarm.on("web"))
+        why = at_once({(c.name, a): ask(c, a) for c in both for a in own})
+        assert {name for (name, _), each in why.items() if each} == {
+            f"client.{n}" for n in (1, 2, 3)
+        }
+        assert all(each for (name, _), each in why.items() if name.startswith("client")), why
     swarm.clear()
     removed(swarm, "back")
 

@@ -108,31 +108,6 @@ def test_one_client_with_one_port_through_two_nodes_at_once(swarm: Swarm) -> Non
         assert all(wires.echoes(stream) for stream in streams)
 
 
-def test_a_node_that_is_asked_is_lost_in_mid_flow(swarm: Swarm) -> None:
-    published(swarm, "--publish", "8080:80", "--constraint", "node.hostname!=w2", replicas=2)
-    by = targets(swarm)
-    with serving(swarm, "web"):
-        until_all_answer(swarm)
-        source = ("", 45_000)
-        other = wires.connect(outside(swarm), by["w1"], 8080, source=source)
-        lost = wires.connect(outside(swarm), by["w2"], 8080, source=source)
-        with other, lost:
-            name, _ = wires.said(lost)
-            wires.said(other)
-            assert wires.echoes(lost)
-            swarm.lab("kill", "w2")
-            # The client comes by another node, with the same port, to both tasks.
-            with wires.connect(outside(swarm), by["m1"], 8080, source=source) as again:
-                wires.said(again)
-                assert wires.echoes(again)
-            swarm.until_node("w2", "Down", timeout=60)
-            assert wires.echoes(other)
-            held = {each.task_id[:12]: each for each in swarm.on("web")}
-            swarm.until(lambda: wires.established(of(held[name])) <= 1, "the task has let go of it")
-    swarm.lab("up", *swarm.shape)
-    swarm.until_node("w2", "Ready", timeout=60)
-
-
 def test_a_port_is_one_services_and_closes_with_it(swarm: Swarm) -> None:
     published(swarm)
     with serving(swarm, "web"):

@@ -143,8 +143,7 @@ def test_containers_stay_when_their_host_leaves_the_swarm(swarm: Swarm, mesh: st
         assert lone.says("box", f"{ASK} alone 80")[-1] == alone.id[:12]
         with pytest.raises(SwarmError, match="in no swarm"):
             lone.run("lost", WEB, mesh)
-        swarm.until_node("w2", "Down", timeout=60)
-        swarm.ctl("node", "rm", "w2")
+        swarm.ctl("node", "rm", "--force", "w2")  # that it is down after a while is shown elsewhere
         swarm.until(lambda: held(swarm, mesh) == {}, "its address is given back")
         address = swarm.host("w2").address
         swarm.ctl("swarm", "join", "--advertise-addr", address, "--token", token, manager, at="w2")

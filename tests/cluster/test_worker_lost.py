@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.test_published_ports import published, targets, until_all_answer
+from tests.support import wires
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.traffic import of, outside, serving
 
 pytestmark = pytest.mark.cluster
 
@@ -42,6 +45,31 @@ def test_the_tasks_of_a_worker_that_loses_power_run_elsewhere(swarm: Swarm) -> N
     assert not swarm.on("web", "w2"), "what was lost is not started again"
     swarm.ctl("service", "scale", "-d", "web=9")
     assert Counter(task.node for task in swarm.until_runs("web", 9))["w2"] == 3
+
+
+def test_a_node_that_is_asked_is_lost_in_mid_flow(swarm: Swarm) -> None:
+    published(swarm, "--publish", "8080:80", "--constraint", "node.hostname!=w2", replicas=2)
+    by = targets(swarm)
+    with serving(swarm, "web"):
+        until_all_answer(swarm)
+        source = ("", 45_000)
+        other = wires.connect(outside(swarm), by["w1"], 8080, source=source)
+        lost = wires.connect(outside(swarm), by["w2"], 8080, source=source)
+        with other, lost:
+            name, _ = wires.said(lost)
+            wires.said(other)
+            assert wires.echoes(lost)
+            swarm.lab("kill", "w2")
+            # The client comes by another node, with the same port, to both tasks.
+            with wires.connect(outside(swarm), by["m1"], 8080, source=source) as again:
+                wires.said(again)
+                assert wires.echoes(again)
+            swarm.until_node("w2", "Down")
+            assert wires.echoes(other)
+            held = {each.task_id[:12]: each for each in swarm.on("web")}
+            swarm.until(lambda: wires.established(of(held[name])) <= 1, "the task has let go of it")
+    swarm.lab("start", "w2")
+    swarm.until_node("w2", "Ready")
 
 
 def test_a_worker_that_was_cut_off_stops_its_replaced_tasks_when_it_is_back(swarm: Swarm) -> None:

@@ -1,4 +1,4 @@
-"""Simulated runs of fresh seeds for HOURS (8), on every processor: `make test` has no time for it.
+"""Simulated runs of fresh seeds, of Raft and of leases, for HOURS (8), on every processor.
 
 Prints how to have a failing run again, and ends with 1.
 """
@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from secrets import randbelow
 
+from tests.sim.leasing.world import World
 from tests.sim.raft.runner import run
 from tests.sim.raft.settings import Settings
 
@@ -16,8 +17,25 @@ STEPS = 50_000
 SIZES = (1, 2, 3, 3, 4, 5, 5, 7)
 
 
+LEASES = 3
+"""Of so many runs one is of leases of volumes (tests/sim/leasing), the others are of Raft."""
+
+
 def one(seed: int) -> tuple[int, str]:
     """The events of a run, and its report if it failed."""
+    return _of_leases(seed) if seed % LEASES == 0 else _of_raft(seed)
+
+
+def _of_leases(seed: int) -> tuple[int, str]:
+    world = World(seed)
+    try:
+        world.run()
+    except AssertionError as error:
+        return world.events, f"World({seed}).run() of tests/sim/leasing/world.py: {error}"
+    return world.events, ""
+
+
+def _of_raft(seed: int) -> tuple[int, str]:
     settings = Settings(
         seed=seed,
         steps=STEPS,

@@ -226,6 +226,13 @@ def publish(spec: specs_pb2.ServiceSpec, target: int, published: int = 0) -> Non
     spec.endpoint.ports.add(target_port=target, published_port=published)
 
 
+def choose_port(task: objects_pb2.Task, published: int) -> None:
+    """A port of its node's own, whose number nobody named: the node chose it."""
+    mode = specs_pb2.PortConfig.PUBLISH_MODE_HOST
+    task.host_ports.add(target_port=80, mode=mode)
+    task.status.container.ports.add(target_port=80, published_port=published, mode=mode)
+
+
 def cluster(history_limit: int | None = None) -> objects_pb2.Cluster:
     """A cluster; without a limit its spec says nothing of the history."""
     made = objects_pb2.Cluster(id="cluster")

@@ -52,9 +52,11 @@ def carrier(device: str) -> int:
 
 
 def kill_carrier(device: str) -> None:
-    """kill -9, and wait until the device is gone with it."""
-    os.kill(carrier(device), signal.SIGKILL)
-    until_ended(device)
+    """kill -9, and wait until the device is gone with it; nothing happens if there is none."""
+    if pid := carrier(device):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        until_ended(device)
 
 
 def until_ended(device: str) -> None:

@@ -74,7 +74,7 @@ class MeshLab:
             host, "eth0", self.router, f"{address(number)}/16", f"{address(number, six=True)}/64"
         )
         self.net.ip(host, "route add default via 10.97.0.254", "route add default via fd00:97::fe")
-        self.net.bridge(host, "gw0", "172.18.0.1/16")
+        self.net.bridge(host, "swb-gateway", "172.18.0.1/16")
         if self.tunnels:
             self._tunnel(number)
         self.add_leg(host, number, number)
@@ -106,7 +106,9 @@ class MeshLab:
     def add_task(self, number: int, node: int) -> None:
         place = Place(node, number, self.net.namespace(f"t{number}"))
         self.tasks[number] = place
-        self.net.plug(place.path, "gw", self.hosts[node], f"172.18.0.{number}/16", bridge="gw0")
+        self.net.plug(
+            place.path, "gw", self.hosts[node], f"172.18.0.{number}/16", bridge="swb-gateway"
+        )
         self.net.ip(place.path, "route add default via 172.18.0.1")
         self.add_leg(place.path, number, node)
         self.net.serve(place.path, place.label)
@@ -132,7 +134,9 @@ class MeshLab:
             self._reach(other, number, node)
 
     def node(self, number: int) -> Node:
-        return Node(f"n{number}", self.hosts[number], "ing0", MTU, POOLS, ("gw0",), ipv6=True)
+        return Node(
+            f"n{number}", self.hosts[number], "ing0", MTU, POOLS, ("swb-gateway",), ipv6=True
+        )
 
     def task(self, number: int) -> Task:
         path = self.tasks[number].path

@@ -9,12 +9,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from hostkit import netns
 from machine.drivers.lab import naming
 from tests.support import wires
 from tests.support.cluster import Container, Swarm
+
+T = TypeVar("T")
 
 WEB = """
 mkdir -p /www/cgi-bin; hostname > /www/index.html
@@ -108,6 +112,12 @@ def fails(asks: Callable[[], object]) -> str:
     except OSError as error:
         return str(error) or type(error).__name__
     return ""
+
+
+def at_once(asks: Mapping[T, Callable[[], object]]) -> dict[T, str]:
+    """Many requests at the same time: why each gets no answer, empty if it gets one."""
+    with ThreadPoolExecutor(len(asks)) as threads:
+        return dict(zip(asks, threads.map(fails, asks.values()), strict=True))
 
 
 class Load:

@@ -183,9 +183,14 @@ class Server:
 
 
 def connect(
-    target: Path, address: str, port: int = 80, *, source: tuple[str, int] | None = None
+    target: Path,
+    address: str,
+    port: int = 80,
+    *,
+    source: tuple[str, int] | None = None,
+    patience: float = PATIENCE,
 ) -> socket.socket:
-    """A TCP connection out of a namespace."""
+    """A TCP connection out of a namespace. TimeoutError after so many seconds of silence."""
 
     def make() -> socket.socket:
         made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -193,7 +198,7 @@ def connect(
         return made
 
     made = netns.call_in(target, make)
-    made.settimeout(PATIENCE)
+    made.settimeout(patience)
     try:
         if source:
             made.bind(source)
@@ -216,9 +221,11 @@ def said(stream: socket.socket) -> tuple[str, str]:
     return label, peer
 
 
-def ask(target: Path, address: str, port: int = 80) -> tuple[str, str]:
+def ask(
+    target: Path, address: str, port: int = 80, *, patience: float = PATIENCE
+) -> tuple[str, str]:
     """One TCP connection: who answers, and whom it sees."""
-    with connect(target, address, port) as stream:
+    with connect(target, address, port, patience=patience) as stream:
         return said(stream)
 
 

@@ -20,10 +20,9 @@ from runtime.driver import ContainerDriver, ContainerState
 from worker.attachments import Attachments
 from worker.container import ContainerExecutor
 from worker.node_networks import NodeNetworks
-from worker.standalone import ports, refusals, specs
+from worker.standalone import refusals, specs
 from worker.standalone.clothes import dressed, find, mode_of, shares
 from worker.standalone.host_networks import HostNetworks
-from worker.standalone.host_ports import is_free
 from worker.standalone.local_networks import LocalNetworks
 from worker.standalone.places import Places, until_told
 from worker.standalone.sharing import Sharing
@@ -237,12 +236,9 @@ class Containers:
         try:
             for place in changed.networks:
                 await self._places.take(changed, place, self._keep)
-            settled: list[specs_pb2.PortConfig] = []
-            if container.spec.ports:
-                used = await self._networks.published()
-                settled = ports.settled(container.spec.ports, used, is_free)
             del changed.ports[:]
-            changed.ports.extend(settled)
+            if container.spec.ports:
+                changed.ports.extend(await self._networks.grant(container.spec.ports))
             await self._keep(changed)
             made = self._executor.renew if again else self._executor.prepare
             await until_told(lambda: made(dressed(changed)))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from api.errors import Code, SwarmError
-from api.networks import DRIVERS, driver_of, scope_of
+from api.networks import DRIVERS, driver_of, is_internal, scope_of
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2, types_pb2
@@ -350,7 +350,7 @@ def _row(each: objects_pb2.Network, *, full: bool) -> dict[str, str]:
         "Driver": driver_of(each.spec),
         "Scope": scope_of(each.spec),
         "IPv6": str(each.spec.ipv6).lower(),
-        "Internal": str(each.spec.internal).lower(),
+        "Internal": str(is_internal(each.spec)).lower(),
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),
         "CreatedAt": rfc3339(seconds_of(made)) if made.ByteSize() else "",
         "Subnets": ",".join(pool.subnet for pool in each.pools),

@@ -22,6 +22,8 @@ Key = tuple[str, int]
 """A volume's id, and an epoch."""
 
 SKEW = 0.04
+TICKS = 2**20
+"""Of a clock, in a second."""
 PAUSE = 0.2
 
 
@@ -40,8 +42,8 @@ class LeaseKeeper:
         self._pending: list[tuple[Key, float]] = []
 
     def clock(self) -> float:
-        """What the host's clock shows."""
-        return self._world.loop.time() * self._pace
+        """What the host's clock shows, in ticks: else waits by it would shrink without end."""
+        return int(self._world.loop.time() * self._pace * TICKS) / TICKS
 
     def may_write(self, volume_id: str) -> bool:
         """Whether anything here may."""

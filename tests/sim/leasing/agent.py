@@ -26,9 +26,9 @@ class Agent:
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
         self.name = name
-        self.clock = Clock(world)
+        self.clock = Clock(world, worst=-1.0)
         self.manager: Manager | None = None
-        self.paused = self.cut = False
+        self.paused = self.cut = self.slow = False
         self.leases: dict[int, float] = {}  # until when, by epoch
         self._told: dict[int, tuple[float, int]] = {}  # term and version, by epoch
         self._lost: dict[int, float] = {}  # that nothing renews any more
@@ -47,7 +47,7 @@ class Agent:
 
     def order(self, manager: Manager, given: Given) -> None:
         """A message of the stream: what the agent is to have its driver do."""
-        self._deaf_until = max(self._deaf_until, self.world.now + self.world.delay())
+        self._deaf_until = max(self._deaf_until, self.world.now + self.world.delay(self))
         self.world.at(self._deaf_until, self._carry_out, manager, given)
 
     def _carry_out(self, manager: Manager, given: Given) -> None:
@@ -80,7 +80,7 @@ class Agent:
     def send(self, manager: Manager, messages: list[Message]) -> None:
         """From the manager to the agent, in order; a message that is lost ends the session."""
         for message in messages:
-            self._deaf_until = max(self._deaf_until, self.world.now + self.world.delay())
+            self._deaf_until = max(self._deaf_until, self.world.now + self.world.delay(self))
             self.world.at(self._deaf_until, self._receive, manager, message)
 
     def _receive(self, manager: Manager, message: Message) -> None:

@@ -38,7 +38,7 @@ class Manager:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self.clock = Clock(world)
+        self.clock = Clock(world, worst=1.0)
         self.store = Store()
         self.believes = False
         self.leases = Leases()

@@ -28,7 +28,8 @@ PERIODS = (0.5, 1.0, 2.0)
 """Seconds between the heartbeats of a node; of each run another."""
 BELIEF = 30.0
 """Seconds for which a former leader may believe that it leads."""
-STORM, CALM = 400.0, 200.0
+STORM, CALM = 500.0, 200.0
+FAULTS = ("cut", "slow cut", "slow", "paused", "power", "leader", "session")
 
 
 class TwoWriters(AssertionError):
@@ -48,11 +49,17 @@ class World:
         self._heap: list[tuple[float, int, Callable[..., object], tuple[object, ...]]] = []
         self._asked = 0
         self._tasks = self._sessions = self._ids = 0
-        self.guarded = seed % 2 == 1
+        self.guarded = seed % 3 == 2
         """Whether the storage lets nodes in one by one."""
         self._open_to: set[str] = set()
         self.period = self.random.choice(PERIODS)
         self.term = self.random.choice((5, 10, 20, 60))
+        # Each run has faults of its own: many kinds at once get in each other's way.
+        self._faults = self.random.sample(FAULTS, self.random.randint(1, len(FAULTS)))
+        self._pause = self.random.choice((5.0, 15.0, 40.0))
+        self._unrest = self.random.choice((0.003, 0.03))
+        self._late = self.random.choice((0.02, 0.15))
+        self.is_worst = self.random.random() < 0.5
         self.agents = [Agent(self, f"n{number}") for number in range(1, 4)]
         self.managers = [Manager(self) for _ in range(3)]
         self.leader = self.managers[0]
@@ -81,9 +88,14 @@ class World:
         self.later(3.0, self._fault)
         self._until(STORM)
         for agent in self.agents:
-            agent.cut = agent.paused = False
+            agent.cut = agent.paused = agent.slow = False
         self._until(STORM + CALM)
         assert any(agent.has_lease() for agent in self.agents), "nobody has the volume in the end"
+
+    @property
+    def events(self) -> int:
+        """How much has happened, or was to."""
+        return self._asked
 
     def _until(self, end: float) -> None:
         while self._heap and self._heap[0][0] < end:
@@ -99,9 +111,11 @@ class World:
         """Lets something happen `delay` seconds from now."""
         self.at(self.now + delay, action, *given)
 
-    def delay(self) -> float:
-        """Seconds that a message takes."""
-        return self.random.uniform(0.0, 4.0 if self.random.random() < 0.15 else 0.05)
+    def delay(self, agent: Agent) -> float:
+        """Seconds that a message from or to the agent takes."""
+        if agent.slow:
+            return self.random.uniform(0.5, 4.0)
+        return self.random.uniform(0.0, 4.0 if self.random.random() < self._late else 0.05)
 
     def pass_(self, agent: Agent, action: Callable[[], object]) -> None:
         """A message from or to the agent: late, or lost where it is cut off or paused."""
@@ -113,7 +127,7 @@ class World:
                 else:
                     action()
 
-        self.later(self.delay(), arrive)
+        self.later(self.delay(agent), arrive)
 
     def lets_in(self, agent: Agent) -> bool:
         """Whether the storage takes what the agent writes."""
@@ -165,7 +179,7 @@ class World:
             mount.volume_id, mount.target = VOLUME, "/data"
             fresh = task(f"t{self._tasks}", state=states.PENDING, spec=spec)
             self.leader.propose([batch(create(fresh))])
-        elif self._stormy and self.random.random() < 0.01:
+        elif self._stormy and self.random.random() < self._unrest:
             for each in live:
                 ended = copy(each)
                 ended.status.state, ended.desired_state = states.SHUTDOWN, states.SHUTDOWN
@@ -173,7 +187,7 @@ class World:
         for found in list(store.all(Node)):
             wish: types_pb2.NodeAvailability.ValueType
             wish = self.random.choice((ACTIVE, ACTIVE, PAUSE)) if self._stormy else ACTIVE
-            if self.random.random() < 0.03 and found.spec.availability != wish:
+            if self.random.random() < 3 * self._unrest and found.spec.availability != wish:
                 changed = copy(found)
                 changed.spec.availability = wish
                 self.leader.propose([batch(update(changed))])
@@ -185,23 +199,31 @@ class World:
     def _fault(self) -> None:
         if not self._stormy:
             return
-        self.later(self.random.uniform(0.5, 10.0), self._fault)
+        self.later(self.random.uniform(0.5, self._pause), self._fault)
         agent = self.random.choice(self.agents)
         holders = [each for each in self.agents if each.has_lease()]
         if holders and self.random.random() < 0.5:
             agent = self.random.choice(holders)
-        fault = self.random.choice(("cut", "pause", "power", "leader", "leader", "session"))
+        fault = self.random.choice(self._faults)
         if fault == "leader":
             self.change_leader()
         elif fault == "power":
             agent.lose_power()
         elif fault == "session":
             agent.manager = None
+        elif fault == "slow":
+            self._for_a_while(agent, "slow")
+        elif fault == "slow cut":
+            agent.slow = True
+            self.later(6.0, self._for_a_while, agent, "cut")
+            self.later(6.0, setattr, agent, "slow", False)
         else:
-            flag = "cut" if fault == "cut" else "paused"
-            setattr(agent, flag, True)
-            long = self.term * self.random.uniform(1.0, 1.6)
-            self.later(self.random.choice((3.0, 12.0, long, long)), setattr, agent, flag, False)
+            self._for_a_while(agent, fault)
+
+    def _for_a_while(self, agent: Agent, flag: str) -> None:
+        setattr(agent, flag, True)
+        long = self.term * self.random.uniform(1.0, 1.6)
+        self.later(self.random.choice((3.0, 12.0, long, long)), setattr, agent, flag, False)
 
     def change_leader(self) -> None:
         """Another one leads; the former hears of it sooner or later."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from api.errors import SwarmError
-from api.networks import address_pools, driver_of, is_encrypted, mtu_of, scope_of
+from api.networks import address_pools, driver_of, is_encrypted, is_internal, mtu_of, scope_of
 from api.v1 import specs_pb2
 from api.validate import network_spec
 
@@ -34,6 +34,11 @@ def test_a_network_with_everything_passes() -> None:
     assert is_encrypted(made)
     assert mtu_of(made) == 1400
     assert scope_of(Spec(driver="bridge")) == "local"
+    assert scope_of(Spec(driver="macvlan")) == "swarm"
+    assert not is_internal(made)
+    assert is_internal(Spec(internal=True))
+    assert is_internal(Spec(driver="macvlan")), "it stands on nothing that leads out"
+    assert not is_internal(Spec(driver="macvlan", driver_options={"parent": "eth0"}))
     assert not is_encrypted(spec(lambda s: s.driver_options.update({"encrypted": "false"})))
 
 
@@ -44,7 +49,13 @@ def test_a_network_with_everything_passes() -> None:
         (lambda s: setattr(s.annotations, "name", "host"), "annotations.name", "by itself"),
         (lambda s: setattr(s, "driver", "host"), "driver", "one network host"),
         (lambda s: setattr(s, "driver", "weave"), "driver", "overlay, bridge, macvlan"),
-        (lambda s: setattr(s, "scope", "local"), "scope", "spans the swarm"),
+        (lambda s: setattr(s, "scope", "local"), "scope", "span the swarm"),
+        (lambda s: s.MergeFrom(Spec(driver="macvlan", scope="local")), "scope", "span the swarm"),
+        (
+            lambda s: s.MergeFrom(Spec(driver="macvlan", driver_options={"macvlan_mode": "vepa"})),
+            "driver_options[macvlan_mode]",
+            "not supported",
+        ),
         (lambda s: setattr(s, "scope", "moon"), "scope", "no scope"),
         (lambda s: s.MergeFrom(Spec(ingress=True, internal=True)), "ingress", "internal"),
         (lambda s: s.driver_options.update({"x": "1"}), "driver_options[x]", "no such option"),

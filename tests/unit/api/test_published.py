@@ -1,6 +1,6 @@
 import pytest
 
-from api.published import address_of, port_text, ports_of, share_an_address
+from api.published import address_of, chosen_ports, port_text, ports_of, share_an_address
 from api.v1 import objects_pb2, specs_pb2
 
 Port = specs_pb2.PortConfig
@@ -37,3 +37,12 @@ def test_a_task_has_the_ports_that_its_node_says() -> None:
     assert [port.published_port for port in ports_of(task)] == [0]
     task.status.container.ports.add(target_port=80, published_port=40000)
     assert [port.published_port for port in ports_of(task)] == [40000]
+
+
+def test_a_node_chose_the_ports_that_nobody_named() -> None:
+    task = objects_pb2.Task()
+    for asked, has in ((0, 40000), (8080, 8080), (0, 40001)):
+        task.host_ports.add(target_port=80, published_port=asked)
+        assert chosen_ports(objects_pb2.Task(host_ports=task.host_ports)) == []
+        task.status.container.ports.add(target_port=80, published_port=has)
+    assert [port.published_port for port in chosen_ports(task)] == [40000, 40001]

@@ -72,6 +72,9 @@ class Rules:
     def generation(self, target: Path) -> int:
         return 0
 
+    def foreign(self, target: Path) -> int:
+        return 0
+
 
 _LISTED: list[Any] = [
     *(

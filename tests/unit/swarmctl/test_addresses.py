@@ -62,6 +62,7 @@ def test_no_guess_is_made(advertise: str, listen: str, own: Own, field: str, wor
     assert (refused.value.code, refused.value.field) == (Code.INVALID, field)
 
 
+@pytest.mark.root
 def test_this_hosts_own_addresses() -> None:
     own = host_addresses()
     assert "127.0.0.1" in own["lo"]

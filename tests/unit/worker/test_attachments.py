@@ -110,7 +110,14 @@ def test_a_manager_that_leads_no_more_is_not_the_last_word(node: Node) -> None:
     node.run(scenario)
 
 
-def test_without_a_swarm_there_is_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_manager_there_is_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attachments, "LIMIT", 0.0)
-    with pytest.raises(SwarmError, match="no place in network front"):
+    with pytest.raises(SwarmError, match=r"no place in network front .*: no manager answered"):
         asyncio.run(attachments.Attachments().attach(request("p")))
+
+
+def test_nobody_waits_for_the_managers_of_no_swarm() -> None:
+    alone = attachments.Attachments()
+    alone.is_member = lambda: False
+    with pytest.raises(SwarmError, match="this host is in no swarm"):
+        asyncio.run(asyncio.wait_for(alone.attach(request("p")), attachments.LIMIT / 2))

@@ -19,6 +19,7 @@ from overlay_net.check import ping, reach
 from overlay_net.nft import LibNft
 from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, connected, listening, look, underlay
+from tests.support.nft_command import NftCommand
 from worker.data_path import DataPath, Made
 from worker.executor import TemporaryError
 from worker.network_book import Item, change_of
@@ -168,6 +169,65 @@ def test_a_host_that_publishes_nothing_is_spared_the_ingress_network(workers: li
         assert ("swarm_ingress" in _tables(host)) is there
 
 
+def test_the_last_port_that_goes_leaves_nobody_waiting(workers: list[Worker]) -> None:
+    """Connections go on while the task is there, and end when it goes; new ones are refused."""
+    _, b = joined(workers)
+    first, everything = workers[0], items(workers)
+    withdrawn = [each for each in everything if not _publishes(each)]
+    gone = [each for each in withdrawn if getattr(each, "network_id", "") != "in"]
+    client = workers[1].host.path
+    with listening(b.path, port=80) as server:
+        held = connected(client, NODE_ADDRESS, 8080)
+        assert held is not None
+        with held, server.accept()[0] as taken:
+            held.settimeout(10)
+            taken.settimeout(10)
+            tell([first], withdrawn)
+            assert _refused(client)
+            held.sendall(b"still here")
+            assert taken.recv(10) == b"still here"
+            tell([first], gone)
+            assert _refused(client)
+            held.sendall(b"and now?")
+            with pytest.raises(ConnectionResetError):
+                held.recv(1)
+    assert _tables(first.host).count("ingress") == 0
+
+
+def _publishes(item: Item) -> bool:
+    return isinstance(item, network_pb2.NetworkService) and item.network_id == "in"
+
+
+def _refused(source: str) -> bool:
+    with (
+        netns.call_in(source, socket.socket) as made,
+        contextlib.suppress(ConnectionRefusedError),
+    ):
+        made.settimeout(10)
+        made.connect((NODE_ADDRESS, 8080))
+        return False
+    return True
+
+
+def test_a_host_that_publishes_no_more_lets_nobody_to_what_listens_on_localhost_alone(
+    workers: list[Worker],
+) -> None:
+    """As long as one of its ports is published, a table guards what route_localnet opens."""
+    first, everything = workers[0], items(workers)
+    unpublished = [each for each in everything if getattr(each, "network_id", "") != "in"]
+    for publishes in (True, False):
+        tell([first], everything if publishes else unpublished)
+        first.data_path.join(A)
+        words = ("nsenter", f"--net={first.host.path}", "sysctl", "-n")
+        found = subprocess.run(
+            [*words, "net.ipv4.conf.swb-gateway.route_localnet"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert found.stdout.strip() == str(int(publishes))
+
+
 def _tables(host: FabricHost) -> str:
     argv = ("nsenter", f"--net={host.path}", "nft", "list", "tables")
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
@@ -267,7 +327,7 @@ def test_a_look_mends_what_others_did_and_disturbs_no_connection(workers: list[W
         assert outside is not None
         with held, outside, server.accept()[0] as inner, server.accept()[0] as outer:
             for target in (first.host.path, a.path, b.path, second.host.path):
-                first.nft.run(Path(target), "flush ruleset")
+                NftCommand().run(Path(target), "flush ruleset")
             ip(_name(b.path), "rule del priority 100")
             ip(_name(b.path), "route flush table 4096")
             ip(first.host.name, "route flush table 4096")

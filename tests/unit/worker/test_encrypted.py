@@ -24,7 +24,17 @@ from tests.support.encrypting import (
     kill_carrier,
     until_ended,
 )
-from tests.support.fabric_hosts import PREFIX, FabricHost, Talk, ip, look, nft, reaches, underlay
+from tests.support.fabric_hosts import (
+    PREFIX,
+    Datagrams,
+    FabricHost,
+    Talk,
+    ip,
+    look,
+    nft,
+    reaches,
+    underlay,
+)
 from tests.support.wire_tap import VXLAN, WIREGUARD, Wire
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
@@ -86,7 +96,9 @@ def workers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Wor
         stack.callback(nft.close)
         made = []
         for host in laid.hosts:
-            worker = Worker(host, device_name(), tmp_path, nft, Now())
+            device = device_name()
+            stack.callback(kill_carrier, device)  # whatever the product makes of its end
+            worker = Worker(host, device, tmp_path, nft, Now())
             stack.callback(lambda each=worker: each.data_path.clear())  # type: ignore[misc]
             worker.data_path.recall((), (), ())
             worker.data_path.converge(look=True)
@@ -148,6 +160,7 @@ def test_nothing_is_seen_in_clear_and_other_networks_are_as_ever(workers: list[W
 def test_while_wireguard_is_gone_nothing_passes_and_then_it_does(workers: list[Worker]) -> None:
     a, b = joined(workers)
     with contextlib.closing(Talk(a, b, SECRET[1])) as talk, Wire(WIRE) as wire:
+        assert carrier(workers[0].device)
         kill_carrier(workers[0].device)
         wire.frames()
         assert not reaches(a, b, SECRET[1])
@@ -244,6 +257,24 @@ def test_a_key_is_replaced_while_connections_go_on(workers: list[Worker]) -> Non
         workers[0].restart(told)
         assert workers[0].data_path.means().key == new
         assert talk.goes_on()
+
+
+def test_no_datagram_is_lost_while_a_key_is_replaced(workers: list[Worker]) -> None:
+    """The node itself changes first; what it sends until the other follows, waits."""
+    a, b = joined(workers)
+    assert reaches(a, b, SECRET[1])
+    with Datagrams(a, b, SECRET[1]) as there, Datagrams(b, a, SECRET[0]) as back:
+        workers[0].now.ahead = 8 * 86400.0
+        workers[0].data_path.tend()
+        told = items(workers)
+        for each in workers:
+            there.send(50)
+            back.send(50)
+            tell(each, told)
+        there.send(50)
+        back.send(50)
+        assert there.received() == there.sent == 150
+        assert back.received() == back.sent == 150
 
 
 def test_a_node_without_a_key_is_not_reached(

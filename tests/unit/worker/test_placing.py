@@ -38,6 +38,11 @@ def test_its_own_addresses_but_that_of_published_ports() -> None:
     assert own == ("10.0.1.5", "10.0.2.5")
     lone = Place("c", ("front",), lone=True, attachments=(("front", "p"),))
     assert placing.addresses(book(), lone) == ("10.0.1.6",)
+
+
+def test_its_addresses_by_network_as_far_as_they_are_known() -> None:
+    known = placing.by_network(book(), Place("t", ("in", "front", "elsewhere")))
+    assert known == {"in": ["10.255.0.5/16"], "front": ["10.0.1.5/24"]}
     for networks in (("back",), ("vault",)):
         with pytest.raises(TemporaryError, match="has not been told of"):
             placing.addresses(book(), Place("p", networks))
@@ -70,6 +75,9 @@ def test_a_port_of_a_container_is_not_taken_from_it(
     if not is_refused:
         placing.refuse_taken(task, [lone])
         return
-    with pytest.raises(SwarmError) as caught:
-        placing.refuse_taken(task, [lone])
-    assert caught.value.code is Code.REFUSED
+    other = Place("d", (), (asked,), lone=True)
+    for one, rival in ((task, lone), (other, lone), (other, Place("t", (), (has,)))):
+        with pytest.raises(SwarmError) as caught:
+            placing.refuse_taken(one, [rival])
+        assert caught.value.code is Code.REFUSED
+    placing.refuse_taken(lone, [lone])  # it joins with more networks than before

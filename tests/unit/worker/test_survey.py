@@ -134,14 +134,19 @@ def test_what_is_needed_of_others_on_the_host() -> None:
         protocol=specs_pb2.PortConfig.PROTOCOL_UDP, target_port=53, published_port=5353
     )
     book = survey(Service(network_id="in", service_id="s", name="web", ports=[port])).book
-    made = needed(book, ["ing0"], 0, is_built=False)
+    tcp = specs_pb2.PortConfig(target_port=53, published_port=5353)
+    places = [Place("c1", (), (tcp,), lone=True), Place("t1", (), (port,))]
+    made = needed(book, ["ing0"], 0, places, is_built=False)
     assert made.devices == ["ing0"]
     assert made.reached == (("udp", 4789),)
     assert set(made.opening) == {("udp", 4789)}
     assert made.published == {("udp", 5353)}
+    assert not made.kept
+    box = Place("c2", (), (port,), lone=True)
+    assert needed(book, [], 0, [box], is_built=True).kept == {("udp", 5353)}
     assert made.vnis == {5: "front", 4: "ingress"}
-    assert needed(book, [], 7000, is_built=True).reached == (("udp", 7000),)
-    assert needed(book, [], 7000, is_built=True).opening == {}
+    assert needed(book, [], 7000, [], is_built=True).reached == (("udp", 7000),)
+    assert needed(book, [], 7000, [], is_built=True).opening == {}
 
 
 def test_digests_are_of_what_was_told_in_whatever_order() -> None:

@@ -10,7 +10,9 @@ from api.errors import Code, SwarmError
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from manager.control.files import Files
 from manager.control.services import Services
+from manager.state.changes import batch, create
 from manager.state.store import Store
+from tests.support.builders import volume
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
 
@@ -236,3 +238,13 @@ def test_what_is_in_use_is_not_removed() -> None:
     error = refusal(lambda: desk.remove("db"))
     assert (error.code, error.why) == (Code.REFUSED, "by services web, batch")
     assert desk.store.get(Secret, made.id) is not None
+
+
+def test_a_secret_that_the_driver_of_a_volume_asks_for_is_not_removed() -> None:
+    desk = Desk()
+    desk.secret("db")
+    data = volume("data")
+    data.spec.secrets.append(specs_pb2.VolumeSecret(key="token", secret="db"))  # noqa: S106
+    run(DirectProposer(desk.store, lambda: 1000.0).propose([batch(create(data))]))
+    error = refusal(lambda: desk.remove("db"))
+    assert (error.code, error.why) == (Code.REFUSED, "the driver of volume data asks for it")

@@ -135,7 +135,7 @@ def test_those_of_every_node_are_shown_and_stay() -> None:
         ({"types": ["custom"]}, ["front", "lan"]),
         ({"types": ["builtin"]}, ["bridge", "host", "none"]),
         ({"drivers": ["overlay"]}, ["front"]),
-        ({"scopes": ["local"], "types": ["custom"]}, ["lan"]),
+        ({"scopes": ["swarm"]}, ["front", "lan"]),
         ({"names": ["fr"]}, ["front"]),
         ({"labels": ["a"]}, ["front"]),
         ({"dangling": [True]}, ["lan"]),

@@ -95,6 +95,7 @@ def test_a_volume_is_made_once() -> None:
     [
         ({"driver": "a b"}, "driver"),
         ({"access": Spec.ACCESS_MANY_WRITERS}, "access"),
+        ({"driver": "x", "access": Spec.ACCESS_MANY_WRITERS, "sharing": 3}, "sharing"),
         ({"group": "group:a"}, "group"),
         ({"lease_term": {"seconds": 1}}, "lease_term"),
         ({"driver": "x", "required_bytes": 2, "limit_bytes": 1}, "limit_bytes"),

@@ -374,6 +374,9 @@ def test_a_service_of_a_network_without_virtual_addresses_is_found_by_its_tasks(
     told = station.known["n1"].items["service", "lan", "web"]
     assert isinstance(told, network_pb2.NetworkService)
     assert told.mode == specs_pb2.EndpointSpec.MODE_DNSRR
+    lan_told = station.known["n1"].items["network", "lan"]
+    assert isinstance(lan_told, network_pb2.NodeNetwork)
+    assert lan_told.internal, "it stands on no device"
 
 
 def test_a_large_network_comes_in_outlines_first() -> None:

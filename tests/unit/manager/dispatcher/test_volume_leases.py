@@ -99,3 +99,22 @@ def test_a_node_lets_go_of_the_epoch_that_it_names() -> None:
             assert refused.code is Code.REFUSED
 
     run(scenario)
+
+
+def test_a_node_hears_of_a_task_once_the_storage_lets_it_in() -> None:
+    async def scenario() -> None:
+        opening = volume("data", ("n1", 1))
+        opening.holders[0].opens = True
+        opening.holders[0].state = objects_pb2.VolumeHolder.STATE_OPENING
+        holder = given(task("t1", node_id="n1"), "data", 1)
+        async with bench(node("n1"), opening, holder) as b:
+            _call, session = await b.register("n1")
+            stream = b.assignments("n1", session)
+            assert not (await read(stream)).changes
+            opened = copy(b.get(Volume, "data"))
+            opened.holders[0].state = objects_pb2.VolumeHolder.STATE_HELD
+            await write(b.proposer, update(opened))
+            message = await read(stream)
+            assert [c.WhichOneof("item") for c in message.changes] == ["volume", "task"]
+
+    run(scenario)

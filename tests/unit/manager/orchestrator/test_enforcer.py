@@ -17,7 +17,9 @@ from tests.support.builders import (
     PAUSE,
     READY,
     UNKNOWN,
+    choose_port,
     node,
+    publish,
     service,
     task,
     task_spec,
@@ -91,6 +93,27 @@ def test_a_task_is_held_to_what_it_was_made_with() -> None:
     driver = LoopDriver(EnforcerLoop(), host(rack="a"), made, bound("a", "node.labels.rack==a"))
     driver.loop.reset(driver.store)
     assert driver.run() == 0, "the rolling update replaces it in its turn"
+
+
+def test_a_task_whose_node_chose_what_every_node_publishes_goes() -> None:
+    """It chose before it heard of the service, and told when that was there."""
+    web = service("web")
+    publish(web.spec, 80, 40000)
+    probe = task("a", "probe", node_id="n1")
+    driver = LoopDriver(EnforcerLoop(), host(), web, probe)
+    driver.run()
+    told = copy(driver.task("a"))
+    choose_port(told, 40000)
+    assert driver.write(update(told))
+    driver.run()
+    assert evicted(driver) == {"a"}
+    why = "service web publishes port 40000/tcp, which the node chose"
+    assert driver.task("a").status.error == why
+    other = task("b", "probe", slot=2, node_id="n1")
+    choose_port(other, 40001)
+    driver.write(create(other))
+    driver.run()
+    assert evicted(driver) == {"a"}, "that one is nobody's"
 
 
 def test_the_newest_leave_a_node_that_shrank() -> None:

@@ -96,6 +96,7 @@ def nodes(draw: st.DrawFn, number: int) -> Node:
             made.spec.annotations.labels[label] = value
     if gpus := draw(st.integers(0, 2)):
         made.description.resources.generic.add(kind="gpu", count=gpus)
+    made.description.wireguard_key = draw(st.sampled_from((b"", b"\1")))
     return made
 
 
@@ -134,7 +135,10 @@ def clusters(draw: st.DrawFn) -> list[Node | Task]:
         objects.append(other)
     own = draw(st.sampled_from(("", "", "", *names)))
     ports = draw(st.sampled_from(((), (), (80,), (80, 81))))
-    return [*objects, waiting(draw(specs()), node_id=own, ports=ports)]
+    asked_for = waiting(draw(specs()), node_id=own, ports=ports)
+    if draw(st.integers(0, 2)) == 0:
+        asked_for.networks.add(network_id="front", encrypted=True)
+    return [*objects, asked_for]
 
 
 def without_other_nodes(objects: Sequence[Node | Task], node_id: str) -> list[Node | Task]:
@@ -361,6 +365,22 @@ def test_the_smallest_change_for_each_obstacle(
     (step,) = inquiry.proposals[0].steps
     assert step.text.startswith(text)
     assert " ".join(step.command) == command
+
+
+def test_a_node_that_cannot_encrypt_is_told_what_it_lacks() -> None:
+    secret = waiting(task_spec())
+    secret.networks.add(network_id="front", encrypted=True)
+    lacks, can = node("n1"), node("n2", availability=DRAIN)
+    lacks.description.encryption_missing = "wireguard-go is not installed"
+    can.description.wireguard_key = b"\1"
+    inquiry = asked([lacks, can, secret])
+    rulings = {row.node.id: inquiry.rulings(row) for row in inquiry.rows}
+    assert ("encryption", False, "none: wireguard-go is not installed") in rulings["n1"]
+    steps = {each.node.id: [step.text for step in each.steps] for each in inquiry.proposals}
+    assert steps == {
+        "n1": ["install wireguard-go on n1, or give its kernel the module wireguard"],
+        "n2": ["activate n2"],
+    }
 
 
 def test_the_nearest_node_comes_first_and_all_its_verdicts_are_told() -> None:

@@ -9,7 +9,7 @@ from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, specs_pb2
 from manager.state.changes import Change, batch, copy, create, delete, update
 from manager.state.store import Store
-from tests.support.builders import join, network, publish, service, task
+from tests.support.builders import choose_port, join, network, node, publish, service, task
 from tests.support.sealed_store import SealedStore
 
 Network = objects_pb2.Network
@@ -19,7 +19,7 @@ UPDATING = objects_pb2.UpdateStatus.STATE_UPDATING
 COMPLETED = objects_pb2.UpdateStatus.STATE_COMPLETED
 
 
-def store(*objects: Network | Service | objects_pb2.Task) -> SealedStore:
+def store(*objects: Network | Service | objects_pb2.Node | objects_pb2.Task) -> SealedStore:
     made = SealedStore()
     for obj in objects:
         made.must(create(obj), now=1.0)
@@ -142,6 +142,41 @@ def test_a_chosen_port_counts_and_so_does_one_that_an_update_may_go_back_to() ->
     assert refusal(of, create(publishing("s9000", 9000))) is None
 
 
+@pytest.mark.parametrize(
+    ("fields", "passes"),
+    [
+        ({}, False),
+        ({"host_ip": "10.0.0.5"}, False),
+        ({"protocol": Port.PROTOCOL_UDP}, True),
+        ({"mode": Port.PUBLISH_MODE_HOST}, True),
+    ],
+)
+def test_what_a_node_chose_for_a_task_is_no_service_s(
+    fields: dict[str, object], passes: bool
+) -> None:
+    probe = task("t1", "probe", node_id="n1")
+    choose_port(probe, 40000)
+    of = store(node("n1"), probe)
+    refused = refusal(of, create(publishing("web", 40000, **fields)))
+    assert (refused is None) == passes
+    if refused is not None:
+        assert refused.code is Code.REFUSED
+        assert refused.what.endswith("40000/tcp is published already")
+        assert refused.why == "node n1 chose it for task probe.1"
+
+
+def test_what_a_node_chose_is_free_once_the_task_has_ended() -> None:
+    probe = task("t1", "probe", node_id="n1")
+    choose_port(probe, 40000)
+    of = store(probe)
+    held = of.get(objects_pb2.Task, "t1")
+    assert held is not None
+    over = copy(held)
+    over.status.state = states.COMPLETE
+    of.must(update(over), now=1.0)
+    assert refusal(of, create(publishing("web", 40000))) is None
+
+
 def test_no_two_networks_have_one_vni_or_subnet() -> None:
     front, back = network("front", "10.0.1.0/24"), network("back")
     front.vni = 4096
@@ -168,6 +203,7 @@ def test_what_comes_to_rest_is_noted_with_the_version_that_gave_it_up() -> None:
 def test_indexes_survive_a_snapshot() -> None:
     member = task("t1", "web")
     member.networks.add(network_id="front", addresses=["10.0.0.3/24"])
+    choose_port(member, 40000)
     of = store(network("front"), joining("web", "front"), publishing("shop", 8080), member)
     again = Store()
     again.restore(of.capture().encode())
@@ -175,6 +211,7 @@ def test_indexes_survive_a_snapshot() -> None:
         assert [t.id for t in each.tasks_of_network("front")] == ["t1"]
         assert [s.id for s in each.services_of_network("front")] == ["web"]
         assert [s.id for s in each.services_of_port((0, 8080))] == ["shop"]
+        assert [t.id for t in each.tasks_of_port((0, 40000))] == ["t1"]
     released = copy(member)
     released.meta.version = 4
     released.networks[0].released = True

@@ -143,3 +143,39 @@ def test_what_is_used_is_not_removed() -> None:
     refused = refusal(of, create(web))
     assert refused is not None
     assert refused.code is Code.CONFLICT
+
+
+def reading(name: str, *, read_only: bool) -> objects_pb2.Task:
+    made = running(name)
+    made.volumes[0].read_only = read_only
+    return made
+
+
+@pytest.mark.parametrize(
+    ("sharing", "first_reads", "second_reads", "goes"),
+    [
+        (Spec.SHARING_ALL, False, False, True),
+        (Spec.SHARING_NONE, True, True, False),
+        (Spec.SHARING_READONLY, True, True, True),
+        (Spec.SHARING_READONLY, True, False, False),
+        (Spec.SHARING_ONEWRITER, False, True, True),
+        (Spec.SHARING_ONEWRITER, False, False, False),
+    ],
+)
+def test_a_task_that_would_be_one_too_many_is_refused(
+    sharing: Spec.Sharing.ValueType, first_reads: bool, second_reads: bool, goes: bool
+) -> None:
+    data = volume("data", ("n1", 1))
+    data.spec.sharing = sharing
+    of = store(data, reading("t1", read_only=first_reads))
+    refused = refusal(of, create(reading("t2", read_only=second_reads)))
+    assert (refused is None) == goes
+    assert refused is None or refused.code is Code.CONFLICT
+
+
+def test_a_service_does_not_come_to_use_what_is_being_removed() -> None:
+    going = volume("data")
+    going.removing = True
+    refused = refusal(store(going), create(service("web", spec=mount(task_spec(), "data", "data"))))
+    assert refused is not None
+    assert refused.code is Code.CONFLICT

@@ -82,6 +82,34 @@ def test_a_task_whose_volume_has_lapsed_is_rejected() -> None:
     assert ended.status.error == "assigned node no longer holds volume data"
 
 
+@pytest.mark.parametrize(
+    "state", [objects_pb2.VolumeHolder.STATE_FENCED, objects_pb2.VolumeHolder.STATE_CLOSING]
+)
+def test_a_task_whose_node_was_shut_out_is_rejected(
+    state: objects_pb2.VolumeHolder.State.ValueType,
+) -> None:
+    driver = LoopDriver(VolumesLoop(), volume("data", ("n1", 1)))
+    driver.write(create(given(task("t1", node_id="n1"), "data", 1)))
+    shut_out = copy(driver.store.get(Volume, "data") or Volume())
+    shut_out.holders[0].state = state
+    driver.write(update(shut_out))
+    driver.run()
+    ended = driver.store.get(Task, "t1")
+    assert ended is not None
+    assert ended.status.state == states.REJECTED
+    assert state_of(driver) == state
+
+
+def test_what_no_storage_has_let_in_yet_is_taken_back_with_a_doubt() -> None:
+    opening = volume("data", ("n1", 1))
+    opening.holders[0].state = objects_pb2.VolumeHolder.STATE_OPENING
+    driver = after(opening)
+    assert state_of(driver) == RELEASING
+    found = driver.store.get(Volume, "data")
+    assert found is not None
+    assert list(found.unfenceable) == ["n1"]
+
+
 def test_words_end_the_hold_of_that_epoch_and_no_other() -> None:
     driver = after(volume("data", ("n1", 2), releasing=True))
     said = words.Words()

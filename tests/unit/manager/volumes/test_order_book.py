@@ -66,6 +66,21 @@ def test_a_node_that_has_the_driver_and_listens_gets_it_once() -> None:
     assert desk.book.answered("n2", "o-1", failed=False, now=2.0) == (ORDER, True)
 
 
+def test_what_is_done_is_not_given_again_before_the_state_says_so() -> None:
+    """Else a second order to let a node in may come late, after that node was fenced."""
+    before = opening()
+    desk = Desk(before)
+    desk.step(0.0)
+    assert desk.book.answered("n1", "o-1", failed=False, now=1.0) == (ORDER, True)
+    desk.down("n2")
+    assert desk.step(1.0) == []
+    assert desk.book.due() is None
+    after = copy(before)
+    after.holders[0].state = Holder.STATE_CLOSING
+    desk.book.observe(before, after)
+    assert [order.verb for _, _, order in desk.step(1.0)] == [CLOSE]
+
+
 def test_nobody_is_asked_who_does_not_listen() -> None:
     desk = Desk(opening(), listening="n3")
     assert desk.step(0.0) == []

@@ -10,15 +10,18 @@ import pytest
 
 from api.v1 import network_pb2
 from hostkit import netns
+from overlay_net.balance import views
 from overlay_net.balance.shell import Balance, Sandbox
 from overlay_net.balance.views import View, view
 from overlay_net.nft import LibNft
 from tests.support import wires
 from tests.support.backends import gathered
+from tests.support.nft_command import NftCommand
 from tests.support.wires import Wires
 
 pytestmark = pytest.mark.root
 
+OTHERS = NftCommand()
 VIP, VIP6 = "10.0.1.2", "fd00:1::2"
 TASKS = {"a": 11, "b": 12, "c": 13}
 POOLS = ("10.0.1.0/24", "fd00:1::/64")
@@ -156,6 +159,33 @@ def test_the_connections_of_a_task_that_is_gone_end_at_once(group: Group) -> Non
     assert all(wires.echoes(stream) for stream in by_task["b"])
 
 
+def test_so_they_do_in_a_container_that_was_led_to_more_tasks_than_it_remembers(
+    group: Group,
+) -> None:
+    group.tell("ab")
+    others = [f"10.77.{number // 250}.{number % 250 + 1}" for number in range(views.MOST)]
+    for step in ("a", "b"):
+        filled = f"add element {views.BASE.at} used4 {{ {', '.join(others)} }}\n"
+        group.nft.run(group.client, filled)
+        held = [group.net.hold(group.client, VIP) for _ in range(2)]
+        by_task = {wires.said(stream)[0]: stream for stream in held}
+        group.tell("ab".replace(step, ""))
+        with pytest.raises(ConnectionError):
+            wires.echoes(by_task[step])
+        group.tell("ab")
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+def test_a_container_that_is_new(group: Group, *, sticky: bool) -> None:
+    known = {"net": told("ab", sticky=sticky)}
+    group.balance.apply(group.sandbox("client"), known, new=True)
+    assert len(group.answers(4)) == (1 if sticky else 2)
+    group.tell("", stopping="ab")
+    with pytest.raises(ConnectionRefusedError):
+        wires.ask(group.client, VIP6)
+    assert group.balance.differences(group.sandbox("client"), {"net": told("", "ab")}) == []
+
+
 # Programs with one socket for both versions, as Java's, reach IPv4 by a mapped address.
 @pytest.mark.parametrize("address", [VIP, VIP6, f"::ffff:{VIP}"])
 def test_who_waits_for_an_answer_of_a_task_that_is_gone_waits_no_longer(
@@ -203,12 +233,12 @@ def test_rules_that_somebody_flushed_come_back(group: Group) -> None:
     group.tell("a", stopping="b")
     held = group.net.hold(group.client, VIP)
     assert wires.said(held)[0] == "a"
-    group.nft.run(group.client, "flush ruleset")
+    OTHERS.run(group.client, "flush ruleset")
     group.tell("b")
     assert group.answers(2) == {"b": 2}
     with pytest.raises(ConnectionError):
         wires.echoes(held)
-    group.nft.run(group.client, "flush ruleset")
+    OTHERS.run(group.client, "flush ruleset")
     group.balance.apply(group.sandbox("client"), {"net": told("b")}, look=True)
     assert group.answers(2) == {"b": 2}
 
@@ -223,7 +253,7 @@ def test_a_container_that_left_a_network_loses_its_services(group: Group) -> Non
 
 def test_a_table_that_somebody_flushed_is_made_whole_by_the_next_change(group: Group) -> None:
     group.tell("ab")
-    group.nft.run(group.client, "flush ruleset\n")
+    OTHERS.run(group.client, "flush ruleset\n")
     group.tell("bc")
     assert group.answers(4) == {"b": 2, "c": 2}
 

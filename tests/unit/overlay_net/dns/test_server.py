@@ -285,14 +285,14 @@ def test_a_container_may_get_another_namespace(spaces: dict[str, Path], tmp_path
     run(scenario)
 
 
-class _RefusingNft:
-    def run(self, target: Path, text: str, /) -> None:
+class _Refusing:
+    def lead(self, target: Path, udp: int, tcp: int, /) -> None:
         raise SwarmError(Code.INTERNAL, "no nftables here")
 
 
 def test_without_the_rule_nothing_is_left_open(spaces: dict[str, Path], tmp_path: Path) -> None:
     async def scenario() -> None:
-        server = DnsServer(_RefusingNft(), ManualClock())
+        server = DnsServer(_Refusing(), ManualClock())
         fill(server)
         with pytest.raises(SwarmError):
             await server.attach(Sandbox("a", spaces["a"], ("id-front",)))

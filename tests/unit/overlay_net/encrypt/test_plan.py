@@ -7,6 +7,7 @@ import pytest
 from overlay_net.encrypt import guard
 from overlay_net.encrypt.operations import (
     Bar,
+    LetGoFirst,
     MakeDevice,
     Operation,
     RemoveDevice,
@@ -23,6 +24,7 @@ WIDER = Guard("swarm-wg", 4789, frozenset({4097, 4098}))
 DEVICE = Device(b"k" * 32, 51820, "fd53:7761:726d::1", 1440)
 A = Peer(b"a" * 32, ("10.99.0.2", 51820), "fd53:7761:726d::a")
 B = Peer(b"b" * 32, ("10.99.0.3", 51820), "fd53:7761:726d::b")
+NEW_A = dataclasses.replace(A, key=b"c" * 32)
 WHOLE = Picture(DEVICE, {A.key: A}, barred=True, guard=GUARD)
 UP = (
     WriteGuard(GUARD),
@@ -55,6 +57,12 @@ def with_device(**fields: object) -> Picture:
             WHOLE,
             (SetPeers((B,), (A.key,)),),
             id="another peer comes before the other goes",
+        ),
+        pytest.param(
+            dataclasses.replace(WHOLE, peers={NEW_A.key: NEW_A}),
+            WHOLE,
+            (LetGoFirst((A.address,)), SetPeers((NEW_A,), (A.key,))),
+            id="a peer with another key changes first",
         ),
         pytest.param(
             with_device(key=b"n" * 32),

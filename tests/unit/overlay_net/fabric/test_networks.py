@@ -80,6 +80,17 @@ def test_macvlan_stands_on_the_device_that_is_named() -> None:
     assert made.gateways == {4: "10.0.1.1"}
 
 
+def test_an_internal_macvlan_is_a_bridge_without_its_host() -> None:
+    given: list[dict[str, str]] = [{}, {"parent": "eth1"}, {"parent": "eth7"}]
+    for options in given:
+        made = network(driver="macvlan", internal=True, gateway="10.0.1.1", driver_options=options)
+        assert made.bridge == Bridge("swb-0123456789a", frozenset(), 1500)
+        assert made.on is On.BRIDGE
+        assert made.gateways == {}
+        assert not made.outward
+        assert all(way.internal for way in made.ways)
+
+
 @pytest.mark.parametrize(
     ("fields", "code", "words"),
     [

@@ -155,7 +155,7 @@ def test_a_node_that_publishes_nothing_more(lab: MeshLab) -> None:
     lab.ingress.remove_node(lab.node(1))
     with pytest.raises(ConnectionRefusedError):
         lab.ask(1)
-    for device in ("ing0", "gw0"):
+    for device in ("ing0", "swb-gateway"):
         assert wires.read(lab.hosts[1], f"ipv4/conf/{device}/route_localnet") == "0"
     lab.tell(lab.mesh([22]))
     assert lab.ask(1) == ("t22", CLIENT)

@@ -239,6 +239,12 @@ def test_a_program_behind_a_published_port_hears_nothing_more() -> None:
     assert found.what.startswith("port 80/tcp is published")
 
 
+def test_a_container_that_is_no_task_keeps_its_port() -> None:
+    (found,) = findings(Host(), Need(published=[("tcp", 80)], kept=[("tcp", 80)]))
+    assert found.what == "port 80/tcp is published, and a container of this host has it"
+    assert found.note, "networks are as they ought to be"
+
+
 def test_sockets_of_proc() -> None:
     table = """\
   sl  local_address rem_address   st tx_queue

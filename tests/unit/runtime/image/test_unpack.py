@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 import zstandard
 
 from api.errors import Code, SwarmError
@@ -84,7 +85,8 @@ class Bench:
             part = Part(blob, 0, blob.stat().st_size)
             return await Unpacker(limits).unpack(part, diff_id or digests.of(plain), self.root)
 
-        facts = asyncio.run(run())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the daemon has it
+            facts = runner.run(run())
         assert (self.directory / "outside").read_text() == "untouched"
         return facts
 
@@ -461,3 +463,11 @@ def _child_of(parent: int) -> int:
                 if b"runtime.image.unpack" in Path(f"/proc/{child}/cmdline").read_bytes():
                     return int(child)
         time.sleep(0.01)
+
+
+def test_the_daemon_is_not_forked(bench: Bench) -> None:
+    """gRPC says no to a fork while its threads run, and it costs as much as the daemon is large."""
+    forks: list[int] = []
+    os.register_at_fork(before=lambda: forks.append(1))
+    bench.unpack(Tar().dir("etc"))
+    assert forks == []

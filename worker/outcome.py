@@ -1,0 +1,49 @@
+"""What came of the last round in which a node's networks were made what they ought to be."""
+
+import contextlib
+from collections.abc import Iterator
+
+from api.errors import Code, SwarmError
+from overlay_net.fabric.fabric import Done
+from worker.steps import takes_back
+
+
+class Outcome:
+    """Of one round after another. What fails is kept, and stops nothing else."""
+
+    def __init__(self) -> None:
+        self.trouble: SwarmError | None = None
+        """What could not be carried out last; None if all could."""
+        self.stale = False
+        """Whether something that had to go may be there still, as the last whole round left it."""
+        self.mended: list[str] = []
+        """What was not as it had been left, if that was looked for."""
+        self._left_over = False  # as `stale`, of a round that is under way
+
+    @contextlib.contextmanager
+    def a_round(self) -> Iterator[None]:
+        """A round: forgets the one before, and says at its end what is stale."""
+        self.trouble, self._left_over, self.mended = None, False, []
+        yield
+        self.stale = self._left_over
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of a round, which may fail without the others."""
+        try:
+            yield
+        except (SwarmError, OSError) as error:
+            self.failed(error, stale=True)
+
+    def note(self, done: Done, *, look: bool) -> None:
+        """What was done to links and tunnels; `look`: as the kernel was not as it was left."""
+        if look:
+            self.mended += map(str, done.operations)
+        for each in done.failed:
+            self.failed(each.error, stale=takes_back(each.operation))
+
+    def failed(self, error: SwarmError | OSError, *, stale: bool) -> None:
+        """`stale`: something that had to go may be there still."""
+        self._left_over = self._left_over or stale
+        known = error if isinstance(error, SwarmError) else None
+        self.trouble = known or SwarmError(Code.INTERNAL, "a network fails", why=str(error))
