@@ -112,6 +112,9 @@ class Agent:
 
     def _let_go(self, epoch: int) -> None:
         def unmounted() -> None:
+            if any(e < epoch and until > self.clock() for e, until in self.leases.items()):
+                self.world.later(0.3, unmounted)  # its word is about the volume, not the epoch
+                return
             self._told.pop(epoch, None)
             self._lost.pop(epoch, None)
             self.leases.pop(epoch, None)
