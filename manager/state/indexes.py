@@ -67,14 +67,15 @@ class ManyIndex(Generic[K, V]):
 
     def replace(self, old: V | None, new: V | None) -> None:
         """Takes `old` out and puts `new` in; either may be missing."""
+        before: Set[K] = frozenset() if old is None else self._keys_of(old)
         keys: Set[K] = frozenset() if new is None else self._keys_of(new)
-        if old is not None:
-            for key in self._keys_of(old) - keys:
+        if old is not None and before:
+            for key in before - keys:
                 members = self._by_key[key]
                 del members[self._id_of(old)]
                 if not members:
                     del self._by_key[key]
-        if new is not None:
+        if new is not None and keys:
             for key in keys:
                 self._by_key.setdefault(key, {})[self._id_of(new)] = new
 

@@ -48,6 +48,8 @@ def networks_of_service(service: Service) -> frozenset[str]:
 
 def networks_of_task(task: Task) -> frozenset[str]:
     """Networks in which the task holds an address."""
+    if not task.networks:  # as of most, and each change of each task is asked
+        return frozenset()
     return frozenset(each.network_id for each in held(task.networks))
 
 

@@ -37,6 +37,8 @@ def volumes_of_service(service: Service) -> frozenset[str]:
 
 def volumes_of_task(task: Task) -> frozenset[str]:
     """Volumes that the task was given."""
+    if not task.volumes:  # as of most, and each change of each task is asked
+        return frozenset()
     return frozenset(each.volume_id for each in task.volumes)
 
 
