@@ -94,10 +94,12 @@ def test_a_disk_that_takes_no_writes_stops_its_manager_and_no_other(
     swarm.lab("daemon", victim, "start")
     again = _last_words(swarm, victim)
     # Whatever it is that the daemon opens first on that disk.
-    log = rf"the log cannot be opened: {re.escape(cause)}(: '\d+\.wal')?\. Look after the disk and "
-    log += "its free space, then start swarmd again"
-    other = rf"swarmd cannot go on: .*{re.escape(cause)}.*\. Look after that file or the disk, .*"
-    assert re.fullmatch(rf"swarmd: ({log}|{other})", again), again
+    of_log = (
+        rf"the log cannot be opened: {re.escape(cause)}(: '\d+\.wal')?\. Look after the disk and "
+    )
+    of_log += "its free space, then start swarmd again"
+    of_file = rf"swarmd cannot go on: .*{re.escape(cause)}.*\. Look after that file or the disk, .*"
+    assert re.fullmatch(rf"swarmd: ({of_log}|{of_file})", again), again
     _make(swarm, "after", other)
 
     _do(fault.mend, host)
