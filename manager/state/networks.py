@@ -15,6 +15,7 @@ from api.published import address_of, chosen_ports, port_text, share_an_address
 from api.v1 import objects_pb2, specs_pb2
 from manager.state.changes import Action, Change
 from manager.state.files import UNDER_WAY
+from manager.state.users import named
 
 if TYPE_CHECKING:
     from manager.state.store import View
@@ -199,11 +200,10 @@ def users_of(view: "View", network: Network) -> list[str]:
 
 def in_use(network: Network, users: list[str]) -> SwarmError:
     """The refusal to remove a network that these use."""
-    shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")  # noqa: PLR2004
     return SwarmError(
         Code.REFUSED,
         f"network {network.spec.annotations.name} is in use",
-        why=f"by {shown}",
+        why=f"by {named(users)}",
         remedy="remove them, or take the network from them: swarmctl service update --network-rm "
         f"{network.spec.annotations.name} SERVICE",
     )

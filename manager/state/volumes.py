@@ -14,6 +14,7 @@ from api.v1 import objects_pb2, specs_pb2
 from api.volumes import term_of
 from manager.state.changes import Action, Batch, Change
 from manager.state.files import UNDER_WAY
+from manager.state.users import named
 
 if TYPE_CHECKING:
     from manager.state.store import View
@@ -168,11 +169,10 @@ def users_of(view: "View", volume: Volume) -> list[str]:
 
 def in_use(volume: Volume, users: list[str]) -> SwarmError:
     """The refusal to remove a volume that these use."""
-    shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")  # noqa: PLR2004
     return SwarmError(
         Code.REFUSED,
         f"volume {volume.spec.annotations.name} is in use",
-        why=f"by {shown}",
+        why=f"by {named(users)}",
         remedy="remove the services, or take the volume from them: swarmctl service update "
         "--mount-rm TARGET SERVICE; a node lets go of it when its tasks have ended",
     )

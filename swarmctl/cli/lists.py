@@ -52,3 +52,9 @@ def volumes(
     """Volumes of the swarm."""
     into = control_pb2.ListVolumesResponse()
     return client.gather(client.control.ListVolumes, request, into, "listing volumes").volumes
+
+
+def hostnames(client: Client) -> dict[str, str]:
+    """What people call the nodes, by id: their hostname, or the id where none is known."""
+    found = nodes(client, control_pb2.ListNodesRequest())
+    return {each.id: each.description.hostname or each.id for each in found}

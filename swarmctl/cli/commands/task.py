@@ -170,7 +170,7 @@ def list_tasks(client: Client, request: control_pb2.ListTasksRequest, shown: Sho
         own = own_node(client)
         request.node_keys[:] = [own if name == _SELF else name for name in request.node_keys]
     found = lists.tasks(client, request)
-    hosts = _hostnames(client) if shown.resolve and not shown.quiet else {}
+    hosts = lists.hostnames(client) if shown.resolve and not shown.quiet else {}
     rows = task_rows(found, hosts, time.time(), full=shown.full)  # noqa: TID251 - a program's shell
     click.echo(TASKS.render(rows, shown.form, quiet=shown.quiet), nl=False)
 
@@ -219,8 +219,3 @@ def _row(each: objects_pb2.Task, name: str, hosts: dict[str, str], now: float, f
         "Error": f'"{error}"' if error else "",
         "Ports": "" if is_terminal(each) else ports.held(ports_of(each)),
     }
-
-
-def _hostnames(client: Client) -> dict[str, str]:
-    nodes = lists.nodes(client, control_pb2.ListNodesRequest())
-    return {each.id: each.description.hostname or each.id for each in nodes}

@@ -136,7 +136,7 @@ def ls(
         return
     volume_rows.LISTING.check(form)
     found = lists.volumes(client, _listed(filters, _FILTERS))
-    hosts = _hosts(client) if any(each.holders or each.home for each in found) else {}
+    hosts = lists.hostnames(client) if any(each.holders or each.home for each in found) else {}
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
     rows = [volume_rows.row(each, hosts, full=no_trunc) for each in ordered]
     click.echo(volume_rows.LISTING.render(rows, form, quiet=quiet), nl=False)
@@ -271,7 +271,7 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
     better.
     """
     if not force and (holders := _get(client, name).holders):
-        hosts = _hosts(client)
+        hosts = lists.hostnames(client)
         nodes = ", ".join(volume_rows.holder_text(each, hosts) for each in holders)
         click.confirm(
             f"Volume {name} is held by {nodes}.\n"
@@ -291,12 +291,6 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
 def _get(client: Client, name: str) -> objects_pb2.Volume:
     request = control_pb2.GetRequest(key=name)
     return client.call(client.control.GetVolume, request, f"looking up volume {name}")
-
-
-def _hosts(client: Client) -> dict[str, str]:
-    """The names of nodes, by id."""
-    nodes = lists.nodes(client, control_pb2.ListNodesRequest())
-    return {each.id: each.description.hostname for each in nodes}
 
 
 def _of_swarm(client: Client, name: str) -> objects_pb2.Volume | None:
