@@ -1386,6 +1386,7 @@ class MigrateVolumeRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     key: builtins.str
     node_key: builtins.str
+    """empty: the move that is under way is given up, and the data stays where it is"""
     request_id: builtins.str
     def __init__(
         self,

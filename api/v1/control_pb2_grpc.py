@@ -551,8 +551,8 @@ class ControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MigrateVolume(self, request, context):
-        """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. To the node where it
-        is: a move that is under way is given up.
+        """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+        while its data is moved, saved or restored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -90,8 +90,8 @@ class ControlStub:
     ForceReleaseVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.ForceReleaseVolumeRequest, _objects_pb2.Volume]
     """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
     MigrateVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.MigrateVolumeRequest, _objects_pb2.Volume]
-    """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. To the node where it
-    is: a move that is under way is given up.
+    """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+    while its data is moved, saved or restored.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
@@ -158,8 +158,8 @@ class ControlAsyncStub(ControlStub):
     ForceReleaseVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.ForceReleaseVolumeRequest, _objects_pb2.Volume]  # type: ignore[assignment]
     """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
     MigrateVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.MigrateVolumeRequest, _objects_pb2.Volume]  # type: ignore[assignment]
-    """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. To the node where it
-    is: a move that is under way is given up.
+    """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+    while its data is moved, saved or restored.
     """
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
@@ -487,8 +487,8 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.MigrateVolumeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_objects_pb2.Volume, _abc.Awaitable[_objects_pb2.Volume]]:
-        """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. To the node where it
-        is: a move that is under way is given up.
+        """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+        while its data is moved, saved or restored.
         """
 
     @_abc_1.abstractmethod

@@ -59,13 +59,14 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
         " RemoveOperator CreateSecret GetSecret ListSecrets UpdateSecret RemoveSecret"
         " CreateConfig GetConfig ListConfigs UpdateConfig RemoveConfig"
         " CreateNetwork UpdateNetwork RemoveNetwork"
-        " CreateVolume UpdateVolume RemoveVolume ForceReleaseVolume",
+        " CreateVolume UpdateVolume RemoveVolume ForceReleaseVolume MigrateVolume",
     },
     "Exec": {STEERING: "Run"},
     "ExecBroker": {MEMBERS: "Listen Attach"},
     "NetworkCheck": {EVERYBODY: "Check", STEERING: "Fix"},
     "CheckBroker": {MEMBERS: "Listen Report"},
-    "VolumeBroker": {MEMBERS: "Listen Report"},
+    "VolumeBroker": {MEMBERS: "Listen Report Send Receive"},
+    "VolumeData": {STEERING: "Backup Restore"},
     "Logs": {EVERYBODY: "Subscribe"},
     "LogBroker": {MEMBERS: "Listen Publish"},
     "Dispatcher": {
@@ -83,6 +84,7 @@ TABLE: dict[str, dict[frozenset[str], str]] = {
         HOST: "CreateContainer StartContainer StopContainer RemoveContainer ListContainers"
         " InspectContainer ContainerLogs ConnectNetwork DisconnectNetwork CreateLocalNetwork"
         " RemoveLocalNetwork ListLocalNetworks ListLocalVolumes RemoveLocalVolume"
+        " BackupLocalVolume RestoreLocalVolume"
     },
     "Health": {EVERYBODY: "Check"},
 }

@@ -5,8 +5,8 @@ import pytest
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2
 from manager.state.changes import copy
+from manager.volumes.order import CLOSE, DELETE, FENCE, OPEN, Order
 from manager.volumes.order_book import PATIENCE, OrderBook
-from manager.volumes.orders import CLOSE, DELETE, FENCE, OPEN, Order
 from tests.support.builders import DOWN, node, volume
 from tests.support.counter import counter
 
