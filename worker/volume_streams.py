@@ -1,5 +1,5 @@
-"""What is in a volume of this node, sent to a manager or taken in from one, over the channel that the
-agent opened.
+"""What is in a volume of this node, sent to a manager or taken in from one, over the channel that
+the agent opened.
 
 What is sent and what is taken in is an order's; nothing is read ahead of the other side, and a
 stream that falls silent is an error. Stores nothing.

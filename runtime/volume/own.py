@@ -3,7 +3,6 @@ there until they are removed. Anonymous ones go with their container.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -80,15 +79,16 @@ class OwnVolumes:
             del self._volumes[name]
 
     async def save(self, name: str, *, live: bool) -> AsyncGenerator[bytes, None]:
-        """The archive of one; nobody begins to use or remove it meanwhile, but for `live`."""
+        """The archive of one; who begins to use it meanwhile breaks it off, but for `live`, if he
+        changes anything.
+        """
         present = self._volumes.get(name)
         if present is None:
             raise _unknown(name)
         driver = copying(await self._drivers.get(present.driver))
-        async with contextlib.nullcontext() if live else self._locks(name):
-            async with aclosing(driver.save(present.volume, name, live=live)) as pieces:
-                async for piece in pieces:
-                    yield piece
+        async with aclosing(driver.save(present.volume, name, live=live)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def restore(self, name: str, pieces: AsyncIterator[bytes], *, devices: bool) -> OwnVolume:
         """A new volume from an archive, or none; EXISTS if the name is taken."""

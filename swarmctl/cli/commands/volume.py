@@ -12,6 +12,7 @@ from api.volumes import ACCESS_WORDS, access_word, availability_word, driver_of,
 from swarmctl.cli import lists, local_volumes
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
+from swarmctl.cli.commands.volume_data import backup, migrate, restore, state_of
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import Document, document
 from swarmctl.cli.failures import end, for_each
@@ -159,7 +160,7 @@ def ls(
         return
     _LISTING.check(form)
     found = lists.volumes(client, _listed(filters, _FILTERS))
-    hosts = _hosts(client) if any(each.holders or each.home for each in found) else {}
+    hosts = _hosts(client) if any(_nodes_of(each) for each in found) else {}
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
     rows = [_row(each, hosts, full=no_trunc) for each in ordered]
     click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
@@ -321,6 +322,11 @@ def _hosts(client: Client) -> dict[str, str]:
     return {each.id: each.description.hostname for each in nodes}
 
 
+def _nodes_of(each: objects_pb2.Volume) -> bool:
+    """Whether nodes have to be named to show it."""
+    return bool(each.holders or each.home or each.transfer.node_id)
+
+
 def _of_swarm(client: Client, name: str) -> objects_pb2.Volume | None:
     """The volume of the swarm; None if there is none, or no swarm."""
     try:
@@ -361,6 +367,8 @@ def _row(each: objects_pb2.Volume, hosts: dict[str, str], *, full: bool) -> dict
 
 
 def _troubles(each: objects_pb2.Volume, hosts: dict[str, str]) -> Iterator[str]:
+    if each.HasField("transfer"):
+        yield state_of(each, lambda node_id: hosts.get(node_id, "") or node_id)
     if each.removing:
         yield "is being deleted by its driver" + (f": {each.pending}" if each.pending else "")
     elif each.pending:
@@ -374,3 +382,7 @@ def _holder(holder: objects_pb2.VolumeHolder, hosts: dict[str, str]) -> str:
     host = hosts.get(holder.node_id, "") or holder.node_id
     word = objects_pb2.VolumeHolder.State.Name(holder.state).removeprefix("STATE_").lower()
     return host if holder.state == objects_pb2.VolumeHolder.STATE_HELD else f"{host} ({word})"
+
+
+for each_of_data in (backup, restore, migrate):
+    volume.add_command(each_of_data)
