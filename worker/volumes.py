@@ -216,7 +216,8 @@ class Volumes:
     async def fill(self, order: volume_pb2.VolumeOrder, pieces: AsyncIterator[bytes]) -> None:
         """See NodeVolumes."""
         driver = copying(await self.host.driver(order.volume.driver))
-        await driver.fill(self._volume(order.volume), pieces, devices=order.devices)
+        volume = self._volume(order.volume)
+        await driver.fill(volume, order.volume.name, pieces, devices=order.devices)
 
     async def close(self) -> None:
         """Lets go of everything but what is mounted, which stays."""

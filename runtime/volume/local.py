@@ -121,7 +121,7 @@ class LocalDriver:
                 yield piece
 
     async def fill(
-        self, volume: Volume, pieces: AsyncIterator[bytes], *, devices: bool
+        self, volume: Volume, title: str, pieces: AsyncIterator[bytes], *, devices: bool
     ) -> dict[str, str]:
         """See Copying."""
         async with self._filling(volume.name):
@@ -134,7 +134,7 @@ class LocalDriver:
             folder.mkdir(mode=0o711, parents=True)
             try:
                 await self._make(filling)
-                labels = await streams.fill(filling, volume.name, pieces, devices=devices)
+                labels = await streams.fill(filling, title, pieces, devices=devices)
                 filling.rename(self._path(volume.name))
                 _sync(folder)
                 self._volumes.keep(replace(volume, labels=labels))

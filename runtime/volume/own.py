@@ -100,7 +100,7 @@ class OwnVolumes:
                     remedy="use another name, or remove it first",
                 )
             driver = copying(await self._drivers.get(LOCAL))
-            labels = await driver.fill(Volume(name), pieces, devices=devices)
+            labels = await driver.fill(Volume(name), name, pieces, devices=devices)
             made = OwnVolume(name, LOCAL, labels=labels, created_at=self._wall())
             await asyncio.to_thread(self._records.keep_volume, made)
             self._volumes[name] = made

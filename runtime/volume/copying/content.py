@@ -16,7 +16,7 @@ class Copying(Protocol):
         ...
 
     async def fill(
-        self, volume: Volume, pieces: AsyncIterator[bytes], *, devices: bool
+        self, volume: Volume, title: str, pieces: AsyncIterator[bytes], *, devices: bool
     ) -> dict[str, str]:
         """A new volume with what is in an archive, or none; the labels that stand in it.
 

@@ -233,11 +233,11 @@ class World:
 STEPS = ("migrate", "take", "write", "release", "give", "carry_out", "report") * 4 + ("cancel",)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(60))
 def test_whatever_comes_late_or_never_the_copy_that_counts_has_all(seed: int) -> None:
     """Harsher than the order book, which takes each report once, from whom it asked last."""
     random, world = Random(seed), World()
-    for _ in range(300):
+    for _ in range(800):
         name = random.choice(STEPS)
         # The last one mostly, so that moves come to their ends.
         which = -1 if random.random() < 0.7 else random.randrange(1000)

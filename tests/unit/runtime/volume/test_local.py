@@ -156,7 +156,10 @@ def test_a_volume_is_filled_from_another_one(root: Path) -> None:
         await local.create(DATA)
         (root / "data" / "_data" / "file").write_text("content")
         archive = await saved(local, DATA)
-        assert await local.fill(Volume("copy"), in_pieces(archive), devices=False) == DATA.labels
+        assert (
+            await local.fill(Volume("copy"), "title", in_pieces(archive), devices=False)
+            == DATA.labels
+        )
         assert (await local.get("copy")).labels == DATA.labels
         assert (root / "copy" / "_data" / "file").read_text() == "content"
         assert {each.name for each in await local.list()} == {"copy", "data"}
@@ -170,7 +173,7 @@ def test_one_that_is_whole_is_not_filled_again(root: Path) -> None:
         local = driver(root)
         await local.create(DATA)
         (root / "data" / "_data" / "file").write_text("content")
-        await local.fill(DATA, in_pieces(b"nothing that anybody reads"), devices=False)
+        await local.fill(DATA, "title", in_pieces(b"nothing that anybody reads"), devices=False)
         assert (root / "data" / "_data" / "file").read_text() == "content"
 
     asyncio.run(scenario())
@@ -183,7 +186,7 @@ def test_what_cannot_be_filled_leaves_nothing(root: Path) -> None:
         await local.create(DATA)
         archive = await saved(local, DATA)
         with pytest.raises(SwarmError):
-            await local.fill(Volume("copy"), in_pieces(archive[:-200]), devices=False)
+            await local.fill(Volume("copy"), "title", in_pieces(archive[:-200]), devices=False)
         assert [each.name for each in await local.list()] == ["data"]
         assert not (root / "copy").exists()
 
