@@ -152,6 +152,8 @@ def has_to_be_deleted(volume: Volume, drivers: Drivers) -> bool:
     """Whether something of it may be at a storage that a driver has to clear."""
     if volume.HasField("made"):
         return True
+    if volume.home and not drivers.is_member(volume.home):
+        return False  # and what was there is gone with its node
     return bool(volume.epoch or volume.home) and drivers.any_deletes(driver_of(volume.spec))
 
 

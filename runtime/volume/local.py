@@ -45,7 +45,7 @@ class LocalDriver:
 
     async def capabilities(self) -> Capabilities:
         """See VolumeDriver."""
-        return Capabilities(Scope.LOCAL)
+        return Capabilities(Scope.LOCAL, deletes=True)
 
     async def create(self, volume: Volume) -> None:
         """See VolumeDriver."""

@@ -274,3 +274,16 @@ def test_what_is_being_removed_is_given_to_nobody() -> None:
     data.removing = True
     driver = placed(host("n1"), data, wanting("data"))
     assert "is being removed" in driver.task("t").status.error
+
+
+def test_what_is_being_moved_is_given_to_nobody_until_it_is_there() -> None:
+    moving = volume("data", driver="local", home="n1")
+    moving.transfer.CopyFrom(objects_pb2.VolumeTransfer(id="m", node_id="n2"))
+    driver = placed(host("n1"), host("n2"), moving, wanting("data"))
+    assert "volume data is being moved to another node" in driver.task("t").status.error
+    there = copy(the(driver))
+    there.home = "n2"
+    there.transfer.kind = objects_pb2.VolumeTransfer.KIND_CLEAR
+    driver.write(update(there))
+    driver.run()
+    assert driver.task("t").node_id == "n2"
