@@ -12,6 +12,8 @@ WAITING = 8
 """Pieces that may wait: 2 MiB."""
 SILENCE = 60.0
 """Seconds that may pass between two pieces: whoever sends has stopped then."""
+STALLED = 600.0
+"""Seconds for which whoever receives may take nothing: the volume is closed meanwhile."""
 LARGEST_PIECE = 256 * 1024
 
 
@@ -31,7 +33,12 @@ class Pipe:
                 Code.INVALID, f"a piece of {len(piece)} bytes is larger than {LARGEST_PIECE}"
             )
         adding = asyncio.ensure_future(self._pieces.put(piece))
-        await self._either(adding)
+        try:
+            async with asyncio.timeout(STALLED):
+                await self._either(adding)
+        except TimeoutError:
+            error = f"nobody has taken anything of {self._title} for {STALLED:g} s"
+            self.end(SwarmError(Code.DEADLINE, error))
         if self._ended.is_set():
             raise self._error or SwarmError(Code.REFUSED, f"{self._title} has its end already")
 

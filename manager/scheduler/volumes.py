@@ -156,7 +156,7 @@ class Volumes:
         if volume.removing:
             return Hindrance(Bar.UNAVAILABLE, f"volume {name} is being removed", volume)
         if closed := why_closed(volume):
-            return Hindrance(Bar.UNAVAILABLE, f"volume {name} {closed}", volume)
+            return Hindrance(Bar.PENDING, f"volume {name} {closed}", volume)
         if volume.pending:
             return Hindrance(Bar.PENDING, f"volume {name} cannot be used: {volume.pending}", volume)
         if spec.availability != Spec.AVAILABILITY_ACTIVE:

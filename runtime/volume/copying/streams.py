@@ -10,9 +10,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from api.errors import Code, SwarmError
 
@@ -20,7 +21,7 @@ PIECE = 256 * 1024
 """Bytes of a piece, at most."""
 _PROJECT = Path(__file__).resolve().parents[3]
 _MAX_COMPLAINT = 2000
-_Child = subprocess.Popen[bytes]
+_T = TypeVar("_T")
 
 
 async def save(
@@ -31,17 +32,13 @@ async def save(
     CONFLICT if they do and may not; UNAVAILABLE if something cannot be read.
     """
     words = ["--name", name, "--labels", json.dumps(dict(labels)), *(["--live"] if live else [])]
-    child = _start("save", root, words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    complaint = asyncio.create_task(asyncio.to_thread(_complaint, child))
+    child = _Child("save", root, words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
-        assert child.stdout is not None  # noqa: S101 - it is a pipe
-        while data := await asyncio.shield(
-            asyncio.to_thread(os.read, child.stdout.fileno(), PIECE)
-        ):
+        while data := await child.read():
             yield data
-        _check(f"volume {name} cannot be saved", await asyncio.shield(complaint))
+        _check(f"volume {name} cannot be saved", await child.answer())
     finally:
-        await _end(child, complaint)
+        await child.end()
 
 
 async def fill(
@@ -54,45 +51,80 @@ async def fill(
     """
     usage = await asyncio.to_thread(shutil.disk_usage, root)
     words = ["--free", str(usage.free), *(["--devices"] if devices else [])]
-    child = _start("fill", root, words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    complaint = asyncio.create_task(asyncio.to_thread(_complaint, child))
+    child = _Child("fill", root, words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
-        await _feed(child, pieces)
-        return dict(
-            _check(f"volume {name} cannot be filled", await asyncio.shield(complaint))["labels"]
-        )
-    finally:
-        await _end(child, complaint)
-
-
-async def _feed(child: _Child, pieces: AsyncIterator[bytes]) -> None:
-    """Until the end of either; what the child has against it, it says itself."""
-    assert child.stdin is not None  # noqa: S101 - it is a pipe
-    with child.stdin as stdin:
         async for piece in pieces:
-            try:
-                await asyncio.shield(asyncio.to_thread(stdin.write, piece))
-            except BrokenPipeError:
-                return
+            if not await child.write(piece):
+                break  # what it has against it, it says itself
+        child.end_input()
+        answer = _check(f"volume {name} cannot be filled", await child.answer())
+        return dict(answer["labels"])
+    finally:
+        await child.end()
 
 
-def _start(verb: str, root: Path, words: list[str], *, stdin: int, stdout: int) -> _Child:
-    """Not by the event loop, and not in another thread: see runtime.image.unpacker."""
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-P", "-m", "runtime.volume.copying.child", verb, str(root)),
-            *("--parent", str(os.getpid()), *words),
-        ],
-        stdin=stdin,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        cwd="/",
-        env={"PYTHONPATH": str(_PROJECT), "PYTHONUTF8": "1", "PATH": os.defpath},
-    )
+class _Child:
+    """The process. It has threads of its own: those of all would be in short supply for others."""
+
+    def __init__(self, verb: str, root: Path, words: list[str], *, stdin: int, stdout: int) -> None:
+        # Not by the event loop, and not in another thread: see runtime.image.unpacker.
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "runtime.volume.copying.child", verb, str(root)),
+                *("--parent", str(os.getpid()), *words),
+            ],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd="/",
+            env={"PYTHONPATH": str(_PROJECT), "PYTHONUTF8": "1", "PATH": os.defpath},
+        )
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="volume")
+        self._answer = self._threads.submit(_last_word, self._process)
+
+    async def read(self) -> bytes:
+        """The next piece of its output; empty after the last."""
+        assert self._process.stdout is not None  # noqa: S101 - see `save`
+        return await self._run(os.read, self._process.stdout.fileno(), PIECE)
+
+    async def write(self, data: bytes) -> bool:
+        """Gives it input, once there is room; False if it reads no more."""
+        try:
+            await self._run(self._write, data)
+        except BrokenPipeError:
+            return False
+        return True
+
+    def end_input(self) -> None:
+        """There is no more."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def answer(self) -> dict[str, Any]:
+        """What it says at its end."""
+        return await asyncio.shield(asyncio.wrap_future(self._answer))
+
+    async def end(self) -> None:
+        """Ends it, if it has not yet, and returns once it is gone."""
+        self._process.kill()
+        await asyncio.to_thread(self._threads.shutdown)  # which is at once, now that it is dead
+        self.end_input()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    async def _run(self, work: Callable[..., _T], *words: object) -> _T:
+        """Goes on in its thread if nobody waits any more: `end` wakes it."""
+        return await asyncio.shield(asyncio.wrap_future(self._threads.submit(work, *words)))
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - see `fill`
+        view = memoryview(data)
+        while view:
+            view = view[self._process.stdin.write(view) :]
 
 
-def _complaint(child: _Child) -> dict[str, Any]:
+def _last_word(child: "subprocess.Popen[bytes]") -> dict[str, Any]:
     """What it says last; blocks until it has ended."""
     assert child.stderr is not None  # noqa: S101 - it is a pipe
     with child.stderr as stderr:
@@ -105,14 +137,6 @@ def _complaint(child: _Child) -> dict[str, Any]:
     if isinstance(answer, dict) and (code == 0 or "error" in answer):
         return answer
     return {"error": text[-_MAX_COMPLAINT:] or f"it ended with {code}", "kind": "system"}
-
-
-async def _end(child: _Child, complaint: "asyncio.Task[dict[str, Any]]") -> None:
-    if not complaint.done():
-        child.kill()
-        await asyncio.wait({complaint})
-    if child.stdout is not None:
-        child.stdout.close()
 
 
 def _check(what: str, answer: dict[str, Any]) -> dict[str, Any]:

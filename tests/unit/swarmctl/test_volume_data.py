@@ -168,7 +168,8 @@ class World:
             yield volume_pb2.RestoreVolumeRequest(piece=Piece(end=volume_pb2.VolumeEnd()))
 
         async for answer in self.stub.Restore(messages()):
-            return answer.volume
+            made: Volume = answer.volume
+            return made
         raise AssertionError
 
     async def refused(self, call: Awaitable[object]) -> SwarmError:

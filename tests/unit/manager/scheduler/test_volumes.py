@@ -182,6 +182,15 @@ def test_what_would_help_is_proposed() -> None:
     ]
     (force,) = remedies(host("n1"), volume("data", ("n0", 1)), wanting("data"))
     assert "if you are sure that its node is off" in force
+    elsewhere = volume("data", driver="local", home="n0")
+    move = ["move the data of volume data to n1"]
+    assert remedies(host("n1"), elsewhere, wanting("data")) == move
+    moving = copy(elsewhere)
+    moving.transfer.node_id = "n1"
+    mounted = copy(elsewhere)
+    mounted.spec.driver_options["device"] = "/dev/sdb"
+    for each in (moving, mounted):
+        assert remedies(host("n1"), each, wanting("data")) == []
 
 
 SHARED_BY = {

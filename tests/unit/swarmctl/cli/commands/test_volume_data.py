@@ -1,6 +1,7 @@
 """`volume backup`, `restore` and `migrate`: what they ask of the daemon, write, and say."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,10 @@ def test_a_restore_sends_all_of_it(
 ) -> None:
     seen: list[volume_pb2.RestoreVolumeRequest] = []
 
-    def take(requests: object) -> list[volume_pb2.RestoreVolumeResponse]:
-        seen.extend(requests)  # type: ignore[call-overload]  # an iterator of gRPC's
+    def take(
+        requests: Iterator[volume_pb2.RestoreVolumeRequest],
+    ) -> list[volume_pb2.RestoreVolumeResponse]:
+        seen.extend(requests)
         return [volume_pb2.RestoreVolumeResponse(volume=volume("copy"))]
 
     daemon.on("Restore", take)
