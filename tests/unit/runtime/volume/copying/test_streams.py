@@ -171,6 +171,16 @@ def test_another_byte_is_seen(tmp_path: Path, old: bytes, new: bytes) -> None:
     assert _refused(tmp_path / "target", forged).code is Code.INVALID
 
 
+@pytest.mark.parametrize("where", [0, 130, 600, 1100, 2600, -3000])
+def test_no_damage_goes_unseen(tmp_path: Path, where: int) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(b"content" * 100)
+    plain = bytearray(zstandard.ZstdDecompressor().stream_reader(_save(source)).read())
+    plain[where] ^= 0x11
+    _refused(tmp_path / "target", zstandard.compress(bytes(plain)))
+
+
 @pytest.mark.parametrize(
     "member",
     [
