@@ -1,18 +1,16 @@
 """`swarmctl volume`: data that follows a task to another host."""
 
-from collections.abc import Iterator
-
 import click
 
 from api.errors import Code, SwarmError
 from api.new_ids import new_id
-from api.times import duration, seconds_of
+from api.times import duration
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
-from api.volumes import ACCESS_WORDS, access_word, availability_word, driver_of, sharing_word
-from swarmctl.cli import lists, local_volumes
+from api.volumes import ACCESS_WORDS
+from swarmctl.cli import lists, local_volumes, volume_rows
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands.volume_data import backup, migrate, restore, state_of
+from swarmctl.cli.commands.volume_data import backup, migrate, restore
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import Document, document
 from swarmctl.cli.failures import end, for_each
@@ -26,11 +24,9 @@ from swarmctl.cli.options import (
     pairs,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, check_inspect, inspect, natural
+from swarmctl.cli.render import check_inspect, inspect, natural
 from swarmctl.cli.specs import volumes as specs
-from swarmctl.cli.units import rfc3339
 
-_SHORT = 12
 _TRUTH = {"true": (True,), "1": (True,), "false": (False,), "0": (False,)}
 _PRUNED = {"label": label("labels")}
 _FILTERS = {
@@ -42,25 +38,6 @@ _FILTERS = {
     "name": text("names"),
     "node": text("node_keys"),
 }
-_LISTING = Listing(
-    columns=(
-        ("Name", "VOLUME NAME"),
-        ("Driver", "DRIVER"),
-        ("Access", "ACCESS"),
-        ("Availability", "AVAILABILITY"),
-        ("Holders", "HELD BY"),
-        ("Epoch", "EPOCH"),
-    ),
-    quiet="Name",
-    more=(
-        ("ID", "VOLUME ID"),
-        ("Sharing", "SHARING"),
-        ("Group", "GROUP"),
-        ("Home", "HOME"),
-        ("Labels", "LABELS"),
-        ("CreatedAt", "CREATED AT"),
-    ),
-)
 _AVAILABILITIES = ("active", "pause", "drain")
 
 
@@ -158,14 +135,14 @@ def ls(
         own = [local_volumes.row(each, full=no_trunc) for each in local_volumes.every(client)]
         click.echo(local_volumes.LISTING.render(own, form, quiet=quiet), nl=False)
         return
-    _LISTING.check(form)
+    volume_rows.LISTING.check(form)
     found = lists.volumes(client, _listed(filters, _FILTERS))
-    hosts = _hosts(client) if any(_nodes_of(each) for each in found) else {}
+    hosts = _hosts(client) if any(volume_rows.names_nodes(each) for each in found) else {}
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
-    rows = [_row(each, hosts, full=no_trunc) for each in ordered]
-    click.echo(_LISTING.render(rows, form, quiet=quiet), nl=False)
+    rows = [volume_rows.row(each, hosts, full=no_trunc) for each in ordered]
+    click.echo(volume_rows.LISTING.render(rows, form, quiet=quiet), nl=False)
     for each in ordered:
-        for trouble in _troubles(each, hosts):
+        for trouble in volume_rows.troubles(each, hosts):
             click.echo(f"volume {each.spec.annotations.name}: {trouble}", err=True)
 
 
@@ -296,8 +273,9 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
     """
     if not force and (holders := _get(client, name).holders):
         hosts = _hosts(client)
+        names = ", ".join(volume_rows.holder(each, hosts) for each in holders)
         click.confirm(
-            f"Volume {name} is held by {', '.join(_holder(each, hosts) for each in holders)}.\n"
+            f"Volume {name} is held by {names}.\n"
             "If that node still runs and reaches the storage, it and the next node will both "
             "write, and the data will be DESTROYED.\n"
             "Have you made sure that it is off?",
@@ -322,11 +300,6 @@ def _hosts(client: Client) -> dict[str, str]:
     return {each.id: each.description.hostname for each in nodes}
 
 
-def _nodes_of(each: objects_pb2.Volume) -> bool:
-    """Whether nodes have to be named to show it."""
-    return bool(each.holders or each.home or each.transfer.node_id)
-
-
 def _of_swarm(client: Client, name: str) -> objects_pb2.Volume | None:
     """The volume of the swarm; None if there is none, or no swarm."""
     try:
@@ -346,42 +319,6 @@ def _listed(filters: tuple[str, ...], known: Table) -> control_pb2.ListVolumesRe
     request = control_pb2.ListVolumesRequest()
     narrow(request, read_filters(filters, known))
     return request
-
-
-def _row(each: objects_pb2.Volume, hosts: dict[str, str], *, full: bool) -> dict[str, str]:
-    spec, made = each.spec, each.meta.created_at
-    return {
-        "ID": each.id if full else each.id[:_SHORT],
-        "Name": spec.annotations.name,
-        "Driver": driver_of(spec),
-        "Access": access_word(spec.access),
-        "Availability": availability_word(spec.availability),
-        "Holders": ", ".join(_holder(h, hosts) for h in each.holders),
-        "Epoch": str(each.epoch),
-        "Sharing": sharing_word(spec.sharing),
-        "Group": spec.group,
-        "Home": hosts.get(each.home, "") or each.home,
-        "Labels": ",".join(f"{k}={v}" for k, v in sorted(spec.annotations.labels.items())),
-        "CreatedAt": rfc3339(seconds_of(made)) if made.ByteSize() else "",
-    }
-
-
-def _troubles(each: objects_pb2.Volume, hosts: dict[str, str]) -> Iterator[str]:
-    if each.HasField("transfer"):
-        yield state_of(each, lambda node_id: hosts.get(node_id, "") or node_id)
-    if each.removing:
-        yield "is being deleted by its driver" + (f": {each.pending}" if each.pending else "")
-    elif each.pending:
-        yield each.pending
-    for holder in each.holders:
-        if holder.order_error:
-            yield f"{_holder(holder, hosts)}: {holder.order_error}"
-
-
-def _holder(holder: objects_pb2.VolumeHolder, hosts: dict[str, str]) -> str:
-    host = hosts.get(holder.node_id, "") or holder.node_id
-    word = objects_pb2.VolumeHolder.State.Name(holder.state).removeprefix("STATE_").lower()
-    return host if holder.state == objects_pb2.VolumeHolder.STATE_HELD else f"{host} ({word})"
 
 
 for each_of_data in (backup, restore, migrate):

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.failures import NotConvergedError
 from swarmctl.cli.options import DURATION, pairs
+from swarmctl.cli.volume_rows import state_of
 
 Transfer = objects_pb2.VolumeTransfer
 Volume = objects_pb2.Volume
@@ -197,7 +198,7 @@ def _wait(client: Client, volume: Volume, limit: float | None) -> None:
     while volume.home != transfer.node_id:
         if volume.transfer.id != transfer.id or volume.transfer.kind != Transfer.KIND_MIGRATE:
             raise SwarmError(Code.REFUSED, "the move was given up", why="by another operator")
-        line = state_of(volume, lambda node_id: hosts.get(node_id, "") or node_id)
+        line = state_of(volume, hosts)
         if line != said:
             click.echo(line, err=True)
             said = line
@@ -210,23 +211,6 @@ def _wait(client: Client, volume: Volume, limit: float | None) -> None:
         time.sleep(_LOOK)
         request = control_pb2.GetRequest(key=volume.id)
         volume = client.call(client.control.GetVolume, request, "looking at the volume")
-
-
-def state_of(volume: Volume, called: Callable[[str], str]) -> str:
-    """What is done with the data of the volume now, in words; `called`: names of nodes."""
-    transfer = volume.transfer
-    where = called(transfer.node_id)
-    words = {
-        Transfer.KIND_MIGRATE: f"is being moved to {where}",
-        Transfer.KIND_BACKUP: "is being saved",
-        Transfer.KIND_RESTORE: f"is being restored on {where}",
-        Transfer.KIND_CLEAR: f"has an older copy on {where}, which is being deleted",
-    }[transfer.kind]
-    if transfer.error:
-        words += f": {transfer.error}"
-    elif volume.holders and transfer.kind != Transfer.KIND_CLEAR and not transfer.live:
-        words += f"; {', '.join(called(each.node_id) for each in volume.holders)} lets go of it"
-    return words
 
 
 def _now() -> float:
