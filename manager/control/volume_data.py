@@ -76,6 +76,8 @@ class VolumeData:
                 raise _gone()
             yield found
             return
+        if order_id in self._between_nodes:
+            raise SwarmError(Code.REFUSED, f"order {order_id} is carried out already")
         pipe = Pipe(_title(volume))
         self._between_nodes[order_id] = (volume.home, pipe)
         known = as_driver_knows(volume, secrets_of(self.store, volume))

@@ -90,11 +90,11 @@ class VolumeMoves:
             volume = self._store.get(Volume, volume_id)
             if volume is None or volume.transfer.id != transfer_id:
                 return
-            change = dropped(volume, why)
-            if change is None:
+            changed = dropped(volume, why)
+            if changed is None:
                 return
             try:
-                await propose_one(self._proposer, change)
+                await propose_one(self._proposer, batch(update(changed)))
             except SwarmError as error:
                 if error.code is not Code.CONFLICT:
                     raise
@@ -127,18 +127,15 @@ class VolumeMoves:
         return changed
 
     def _stays(self, volume: Volume) -> Volume:
-        change = None
-        if volume.transfer.kind == Transfer.KIND_MIGRATE:
-            change = dropped(volume, "")
-        if change is None:
+        is_moved = volume.transfer.kind == Transfer.KIND_MIGRATE
+        stays = dropped(volume, "") if is_moved else None
+        if stays is None:
             raise SwarmError(
                 Code.REFUSED,
                 f"volume {volume.spec.annotations.name} is not being moved",
                 remedy="to move it, say which node: swarmctl volume migrate VOLUME NODE",
             )
-        (only,) = change.changes
-        assert isinstance(only.object, Volume)  # noqa: S101 - see `dropped`
-        return only.object
+        return stays
 
     def _saved(self, volume: Volume, request: volume_pb2.BackupVolumeRequest) -> Volume:
         name = volume.spec.annotations.name

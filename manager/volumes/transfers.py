@@ -50,24 +50,26 @@ def settled(volume: Volume, order: Order, error: str) -> Batch | None:
     if kind == Transfer.KIND_BACKUP:
         return _cleared(volume)
     if kind == Transfer.KIND_RESTORE:
-        return dropped(volume, error) if error else batch(update(_filled(volume)))
+        given_up = dropped(volume, error) if error else None
+        return batch(update(given_up or _filled(volume)))
     return _with_error(volume, error) if error else batch(update(_filled(volume)))
 
 
-def dropped(volume: Volume, why: str) -> Batch | None:
-    """A transfer is given up before its end; None: there is none that could be."""
+def dropped(volume: Volume, why: str) -> Volume | None:
+    """The volume whose transfer is given up before its end; None: there is none that could be."""
     if not volume.HasField("transfer"):
         return None
     transfer = volume.transfer
-    if transfer.kind == Transfer.KIND_BACKUP:
-        return _cleared(volume)
     if transfer.kind == Transfer.KIND_CLEAR:
         return None
     changed = copy(volume)
+    if transfer.kind == Transfer.KIND_BACKUP:
+        changed.ClearField("transfer")
+        return changed
     _clear(changed, transfer.node_id, transfer.id)
     if transfer.kind == Transfer.KIND_RESTORE:
         changed.removing, changed.pending = True, why
-    return batch(update(changed))
+    return changed
 
 
 def without_node(volume: Volume) -> Batch | None:
@@ -75,8 +77,10 @@ def without_node(volume: Volume) -> Batch | None:
 
     One that was restored there goes too, in two steps: while it is restored nobody may remove it.
     """
-    kind = volume.transfer.kind
-    return dropped(volume, _GONE) if kind == Transfer.KIND_RESTORE else _cleared(volume)
+    if volume.transfer.kind != Transfer.KIND_RESTORE:
+        return _cleared(volume)
+    given_up = dropped(volume, _GONE)
+    return None if given_up is None else batch(update(given_up))
 
 
 def _order(volume: Volume) -> Order:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -48,6 +49,16 @@ def told(swarm: Swarm, volume: str, form: str) -> str:
     return rows[0]
 
 
+def state(swarm: Swarm, host: str) -> Path:
+    """The disk of a host."""
+    return swarm.host(host).paths.state
+
+
+def copies(swarm: Swarm, host: str) -> list[Path]:
+    """The copies on a host of what the service wrote."""
+    return [each.parent for each in state(swarm, host).rglob("_data/log")]
+
+
 def lines(swarm: Swarm, host: str) -> int:
     """How many records there are, all in order, where the one writer of the host has them."""
     writer = next(each for each in swarm.on("db", host))
@@ -81,6 +92,30 @@ def test_a_move_to_a_node_that_is_lost_can_be_given_up(swarm: Swarm, writer: str
     finally:
         swarm.lab("daemon", other, "resume")
     swarm.until(lambda: "older copy" not in swarm.ctl("volume", "ls").err, "nothing is left of it")
+
+
+@pytest.mark.parametrize("victim", ["home", "target", "leader"])
+def test_a_daemon_that_dies_in_the_middle_of_a_copy_harms_nothing(
+    swarm: Swarm, writer: str, victim: str
+) -> None:
+    other = {"w1": "w2", "w2": "w1"}[writer]
+    (folder,) = copies(swarm, writer)
+    big = Random(1).randbytes(1 << 20) * 300
+    (folder / "big").write_bytes(big)
+    swarm.ctl("volume", "migrate", "--detach", "data", other)
+    swarm.until(lambda: any(state(swarm, other).rglob("_filling/big")), "it is under way")
+    host = {"home": writer, "target": other, "leader": "m1"}[victim]
+    swarm.kill_daemon(host)
+    assert not copies(swarm, other), "it was not done yet"
+    swarm.start_daemon(host)
+    swarm.until(
+        lambda: told(swarm, "data", "{{.Home}}") == other, "it is there in the end", timeout=120
+    )
+    swarm.until(lambda: swarm.on("db", other), "the service follows", timeout=60)
+    swarm.until(lambda: not copies(swarm, writer), "the old copy is gone", timeout=60)
+    (folder,) = copies(swarm, other)
+    assert (folder / "big").read_bytes() == big
+    assert lines(swarm, other) > 0
 
 
 def test_what_was_saved_is_made_again(swarm: Swarm, writer: str, tmp_path: Path) -> None:
