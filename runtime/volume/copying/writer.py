@@ -4,6 +4,7 @@ Runs chrooted: the content is others' work, and may change under its hands. A li
 followed, and nothing but files is opened. Sockets are left out, as in any tar.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -13,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from runtime.image.members import XATTR
 from runtime.image.stream import CHUNK
+from runtime.image.tree import MAX_DEPTH
 from runtime.volume.copying.layout import (
     DATA,
     END,
@@ -26,6 +28,7 @@ from runtime.volume.copying.layout import (
 )
 
 _BLOCK = 512
+_SHOWN = 200
 _NANOS = 1_000_000_000
 _KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -119,28 +122,29 @@ class Writer:
             if _on_disk(status) < status.st_size:
                 info.pax_headers = {**info.pax_headers, HOLES: "1"}
             self._begin(info)
-            digest = self._content(file, info.size, found.path)
+            digest, is_whole = self._content(file, info.size)
             after = os.fstat(file)
         finally:
             os.close(file)
         self._sums.write(sum_line(digest, info.name))
-        if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+        is_same = (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+        if not (is_whole and is_same):
             self._note_change(found.path)
 
-    def _content(self, file: int, size: int, path: str) -> str:
-        """Just so many bytes: zeros for those that are gone by now."""
+    def _content(self, file: int, size: int) -> tuple[str, bool]:
+        """Just so many bytes, and whether all were there: zeros for those that are gone by now."""
         digest = hashlib.sha256()
-        left = size
+        left, is_whole = size, True
         while left:
             data = os.read(file, min(CHUNK, left))
             if not data:
-                self._note_change(path)
+                is_whole = False
                 data = bytes(min(CHUNK, left))
             digest.update(data)
             self._write(data)
             left -= len(data)
         self._pad(size)
-        return digest.hexdigest()
+        return digest.hexdigest(), is_whole
 
     def _note_change(self, path: str) -> None:
         self._changed += 1
@@ -182,6 +186,9 @@ def walk() -> Iterator[Found]:
             status = os.lstat(path)
             yield Found(path, status)
             if stat.S_ISDIR(status.st_mode):
+                if path.count("/") >= MAX_DEPTH:
+                    why = f"folders nested more than {MAX_DEPTH} deep cannot be restored"
+                    raise OSError(errno.ELOOP, why, path[:_SHOWN])
                 names = sorted(os.listdir(path), reverse=True)
                 pending += [os.path.join(path, name) for name in names]
         except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import tarfile
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -233,3 +234,38 @@ def test_a_stream_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:
     asyncio.run(begin())
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     assert not any(b"copying" in Path(f"/proc/{each}/cmdline").read_bytes() for each in children)
+
+
+def test_what_changes_meanwhile_is_saved_only_where_that_was_said(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "log").write_bytes(bytes(10_000_000))
+    done = threading.Event()
+
+    def append() -> None:
+        with (source / "log").open("ab", buffering=0) as log:
+            while not done.is_set():
+                log.write(b"x")
+
+    writing = threading.Thread(target=append)
+    writing.start()
+    try:
+        with pytest.raises(SwarmError) as caught:
+            _save(source)
+        assert caught.value.code is Code.CONFLICT
+        archive = _save(source, live=True)
+    finally:
+        done.set()
+        writing.join()
+    _fill(tmp_path / "target", archive)
+    assert (tmp_path / "target" / "log").stat().st_size >= 10_000_000
+
+
+def test_what_could_not_be_restored_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path
+    for _ in range(260):
+        path /= "d"
+    path.mkdir(parents=True)
+    with pytest.raises(SwarmError) as caught:
+        _save(tmp_path)
+    assert "nested more than" in caught.value.why
