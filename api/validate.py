@@ -223,6 +223,12 @@ def _mounts(path: str, mounts: Iterable[specs_pb2.Mount]) -> None:
         targets.add(mount.target.rstrip("/"))
         if mount.type == specs_pb2.Mount.TYPE_BIND and not mount.source.startswith("/"):
             raise invalid(f"{here}.source", "a bind mount needs an absolute path as its source")
+        if mount.type == specs_pb2.Mount.TYPE_VOLUME and mount.source.startswith("/"):
+            raise invalid(
+                f"{here}.source",
+                f"{mount.source!r} is a path, and no name of a volume",
+                remedy="use type=bind for a folder of the host",
+            )
         if mount.type == specs_pb2.Mount.TYPE_CLUSTER and not mount.source:
             raise invalid(f"{here}.source", "the name of a volume of the swarm, or group:NAME")
         if mount.type == specs_pb2.Mount.TYPE_TMPFS and mount.source:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from api.errors import invalid
 from runtime import mounts
@@ -25,13 +26,11 @@ def check(request: ContainerRequest) -> None:
             raise invalid(field, f"{source} cannot be made", why=str(error)) from None
 
 
-def settle(found: Iterable[mounts.Mount]) -> None:
-    """Changes the mounts of a container to what is there: crun takes no file to be read-only with
-    all below it, and nothing is below a file.
+def settle(found: Iterable[dict[str, Any]]) -> None:
+    """Of mounts in a runtime configuration: nothing is below a file, and crun takes one that is to
+    be read-only with all below it for a folder.
     """
     for mount in found:
-        if mounts.ALL_READ_ONLY in mount["options"] and not Path(mount["source"]).is_dir():
-            mount["options"] = [
-                mounts.READ_ONLY if option == mounts.ALL_READ_ONLY else option
-                for option in mount["options"]
-            ]
+        options = mount["options"]
+        if "rro" in options and not Path(mount["source"]).is_dir():
+            options[options.index("rro")] = "ro"

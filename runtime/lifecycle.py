@@ -83,7 +83,6 @@ class Lifecycle:
         )
         try:
             binds.check(request)
-            binds.settle(config["mounts"])
             paths.bundle.mkdir(mode=0o700)
         except FileExistsError:
             raise SwarmError(Code.EXISTS, f"container {request.id} exists") from None
@@ -121,7 +120,6 @@ class Lifecycle:
         made = record.renewed(ended)
         try:
             binds.check(request)
-            binds.settle(config["mounts"])
             self._end_processes(ended, paths)
             for file in (*ending.files(paths), *paths.left_by_monitor):
                 file.unlink(missing_ok=True)
@@ -139,6 +137,7 @@ class Lifecycle:
         process.set_user(config["process"], self._user(request, paths))
         if self.runtime.takes_bpf:
             bpf.apply(config)
+        binds.settle(config["mounts"])
         paths.config.write_text(json.dumps(config))
         launch = conmon.Launch(
             id=request.id,
@@ -148,8 +147,7 @@ class Lifecycle:
             log_limit=_LOG_BACKSTOP * self._log_limit,
         )
         command = conmon.arguments(self.conmon, launch, self.runtime, self.layout, paths)
-        groups = cgroup.make(self.hierarchies, self._monitor_group)
-        launched = conmon.launch(command, paths, groups)
+        launched = conmon.launch(command, paths, cgroup.make(self.hierarchies, self._monitor_group))
         made = replace(made, process=launched.container, monitor=launched.monitor)
         record.save(paths.record, made)
         return made
@@ -164,12 +162,10 @@ class Lifecycle:
 
     def _write_etc(self, request: ContainerRequest, paths: ContainerPaths) -> None:
         name = bundle.host_name(request)
-        shares = request.network == "host"
-        alone = request.network == "none"
         hosts = etc_files.hosts(
             request.spec.hosts,
-            base=_text_of(Path("/etc/hosts")) if shares else "",
-            own_name=name if alone else "",
+            base=_text_of(Path("/etc/hosts")) if request.network == "host" else "",
+            own_name=name if request.network == "none" else "",
         )
         dns = request.resolv_conf or etc_files.resolv_conf(
             request.spec.dns, _text_of(Path("/etc/resolv.conf"))

@@ -11,8 +11,6 @@ Mount = dict[str, Any]
 
 INIT_PATH = "/sbin/docker-init"
 """Where Docker has the first process of containers with --init."""
-READ_ONLY, ALL_READ_ONLY = "ro", "rro"
-"""That a mount is read-only, and that all below it are too."""
 _TMPFS_MODE = 0o1777
 _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 _RECURSIVE = ("", "enabled", "disabled", "writable", "readonly")
@@ -124,8 +122,7 @@ def _bind(mount: specs_pb2.Mount, target: str, field: str) -> Mount:
     options = ["bind" if mount.bind_recursive == "disabled" else "rbind", propagation]
     if mount.read_only:
         # What is mounted below it is read-only too, as in Docker, if not said otherwise.
-        itself_only = mount.bind_recursive in ("disabled", "writable")
-        options.append(READ_ONLY if itself_only else ALL_READ_ONLY)
+        options.append("ro" if mount.bind_recursive in ("disabled", "writable") else "rro")
     return {"destination": target, "type": "bind", "source": mount.source, "options": options}
 
 

@@ -45,7 +45,7 @@ from worker.executor import Health, HealthState, TemporaryError
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.node_networks import NoNetworks, TaskNetworks
-from worker.node_volumes import Given, NoVolumes, TaskVolumes
+from worker.node_volumes import NoVolumes, TaskVolumes
 from worker.task_files import TaskFile, gather, mounts
 from worker.task_image import image_of
 from worker.uninterrupted import uninterrupted
@@ -233,6 +233,10 @@ class ContainerExecutor:
         raise SwarmError(Code.UNAVAILABLE, "the task cannot be started", why=why)
 
     async def _create(self, task: Task, *, again: bool = False) -> None:
+        """Makes the container with its volumes and networks, which it does not keep if that fails.
+
+        If it is broken off they stay: the container may be there by then.
+        """
         image = await self.image(task.spec.container)
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
@@ -241,25 +245,7 @@ class ContainerExecutor:
             given = await self._volumes.join(task, spec, image.config)
             del spec.mounts[:]
             spec.mounts.extend(given.mounts)
-            await self._make_within(task, spec, given, image, node, found, again=again)
-        except BaseException:
-            await self._volumes.leave(task.id)
-            raise
-
-    async def _make_within(
-        self,
-        task: Task,
-        spec: specs_pb2.ContainerSpec,
-        given: Given,
-        image: StoredImage,
-        node: NodeFacts,
-        found: list[TaskFile],
-        *,
-        again: bool,
-    ) -> None:
-        """Makes the container, whose volumes are there, in its networks."""
-        joined = await self._networks.join(task)
-        try:
+            joined = await self._networks.join(task)
             request = container_request(
                 task,
                 spec,
@@ -276,6 +262,7 @@ class ContainerExecutor:
             )
         except SwarmError:
             await self._networks.leave(task.id)
+            await self._volumes.leave(task.id)
             raise
 
     async def _make(self, request: ContainerRequest, found: list[TaskFile]) -> None:

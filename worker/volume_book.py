@@ -63,6 +63,7 @@ class VolumeBook:
 
     _told: dict[Hold, _Told] = field(default_factory=dict)
     _words: dict[Hold, Status] = field(default_factory=dict)
+    _owed: dict[Hold, None] = field(default_factory=dict)  # let go, and not said yet
 
     def restore(self, holds: Iterable[Hold]) -> None:
         """These are mounted since an earlier daemon. Until a manager names them nothing renews
@@ -127,7 +128,7 @@ class VolumeBook:
     def let_go(self, hold: Hold) -> None:
         """Nothing here touches it any more, nor will under this epoch."""
         self._told.pop(hold, None)
-        self._say(hold, Status.STATE_UNMOUNTED)
+        self._owe(hold)
 
     def words(self) -> list[Status]:
         """What the managers have yet to be told."""
@@ -150,7 +151,7 @@ class VolumeBook:
     def _take_back(self, hold: Hold, version: int) -> list[Hold]:
         told = self._told.get(hold)
         if told is None:
-            self._say(hold, Status.STATE_UNMOUNTED)
+            self._owe(hold)
             return []
         if told.lost:
             told.version, told.lost = version, False
@@ -169,6 +170,20 @@ class VolumeBook:
             return []
         told.ending = True
         return [hold]
+
+    def _owe(self, hold: Hold) -> None:
+        """Whoever hears the word gives the volume on: it waits for mounts of older epochs, of which
+        no manager may know any more.
+        """
+        self._owed[hold] = None
+        for owed in [each for each in self._owed if not self._is_touched(each)]:
+            del self._owed[owed]
+            self._say(owed, Status.STATE_UNMOUNTED)
+
+    def _is_touched(self, hold: Hold) -> bool:
+        """Whether something of an older epoch of the volume may be here."""
+        same = (each for each in self._told if each.volume_id == hold.volume_id)
+        return any(each.epoch < hold.epoch for each in same)
 
     def _say(self, hold: Hold, state: Status.State.ValueType, error: str = "") -> None:
         word = Status(volume_id=hold.volume_id, epoch=hold.epoch, state=state, error=error)

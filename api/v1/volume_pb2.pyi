@@ -191,14 +191,14 @@ class NodeVolumeStatus(message.Message):
     class _StateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[NodeVolumeStatus._State.ValueType], builtins.type):
         DESCRIPTOR: descriptor.EnumDescriptor
         STATE_UNMOUNTED: NodeVolumeStatus._State.ValueType  # 0
-        """nothing of the node touches it, and nothing will under this epoch"""
+        """Nothing of the node touches the volume, nor by what is left of an older lease, and nothing will under this epoch."""
         STATE_MOUNTED: NodeVolumeStatus._State.ValueType  # 1
         STATE_FAILED: NodeVolumeStatus._State.ValueType  # 2
         """it cannot be mounted: `error`"""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_UNMOUNTED: NodeVolumeStatus.State.ValueType  # 0
-    """nothing of the node touches it, and nothing will under this epoch"""
+    """Nothing of the node touches the volume, nor by what is left of an older lease, and nothing will under this epoch."""
     STATE_MOUNTED: NodeVolumeStatus.State.ValueType  # 1
     STATE_FAILED: NodeVolumeStatus.State.ValueType  # 2
     """it cannot be mounted: `error`"""

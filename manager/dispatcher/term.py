@@ -7,7 +7,7 @@ so that the cost of an event does not grow with the number of nodes (swarmkit#12
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 from api.errors import SwarmError
 from api.files import Key
@@ -17,7 +17,7 @@ from hostkit.clock import Clock
 from hostkit.together import alongside
 from manager.dispatcher import catalogue, endings, nodes, statuses
 from manager.dispatcher.attachments import Attachments
-from manager.dispatcher.drains import Drains
+from manager.dispatcher.draining import Draining
 from manager.dispatcher.held_volumes import Confirm, HeldVolumes
 from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
@@ -74,9 +74,7 @@ class Term:
             monotonic=monotonic,
         )
         self._catalogue = catalogue.Catalogue(store)
-        self._drains = Drains(
-            lambda: [node.id for node in store.all(Node)], self._may_lead, self._tell_drained
-        )
+        self._drains = Draining(store, self._links.get)
         self._routed = 0
         self._subscription: Subscription | None = None
         self._volumes = HeldVolumes(store, proposer, monotonic, confirm)
@@ -135,7 +133,7 @@ class Term:
 
     def _begin(self) -> None:
         self._catalogue.begin()
-        self._drains.begin(self._store.all(Task))
+        self._drains.begin()
         self._rests.begin()
         self._volumes.begin()
         self._routed = self._store.version
@@ -312,31 +310,15 @@ class Term:
         for node_id in node_ids:
             if (feed := self._feed(node_id)) is not None:
                 feed.observe(task_id, task)
-        if late := self._drains.observe(task_id, task):
-            logger.warning(
-                "task %s ended before these nodes confirmed that they lead nobody to it: %s",
-                task_id,
-                ", ".join(late),
-            )
+        self._drains.observe(task_id, task)
 
     def _feed(self, node_id: str) -> Feed | None:
         link = self._links.get(node_id)
         return None if link is None else link.feed
 
-    def _tell_drained(self, node_id: str, task_id: str) -> None:
-        if (feed := self._feed(node_id)) is not None:
-            feed.drain(task_id)
-
-    def _may_lead(self, node_id: str, endpoints: Collection[catalogue.Key]) -> bool:
-        node = self._store.get(Node, node_id)
-        if node is None or not nodes.may_act(node):
-            return False
-        link = self._links.get(node_id)
-        return link is None or link.may_lead(endpoints)
-
     def _resync(self) -> None:
         self._catalogue.begin()
-        self._drains.begin(self._store.all(Task))
+        self._drains.begin()
         self._rests.begin()
         self._volumes.resync()
         for node_id in self._sessions.nodes():

@@ -148,8 +148,10 @@ class Guardian:
             self._drop(asker.client)
 
     def _dismiss(self) -> None:
-        """The mount was taken away in order."""
+        """The mount was taken away in order. Nobody finds it any more once it has said so."""
         self._timer.set(None)
+        self._listener.close()
+        os.unlink(SOCKET)
         if self._serving is not None:
             self._serving.end(1.0)
         self._dismissed = True

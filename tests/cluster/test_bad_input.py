@@ -20,7 +20,7 @@ REFUSED = {
     f"{CREATE} --stop-signal 65 {TOOLS}": "task.container.stop_signal",
     f"{CREATE} --limit-memory 1k {TOOLS}": "task.resources.limits.memory_bytes",
     f"{CREATE} --mount type=bind,source=no,target=/x {TOOLS}": "absolute path",
-    f"{CREATE} --mount type=volume,source=v,target=/x {TOOLS}": "volumes are not built yet",
+    f"{CREATE} --mount type=volume,source=/v,target=/x {TOOLS}": "task.container.mounts[0].source",
     f"{CREATE} --network web {TOOLS}": "no network 'web'",
     f"{CREATE} --network host --publish 80:80 {TOOLS}": "endpoint.ports[0]",
     f"{CREATE} --secret s {TOOLS}": "no secret 's'",

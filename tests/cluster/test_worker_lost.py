@@ -52,7 +52,7 @@ def test_a_node_that_is_asked_is_lost_in_mid_flow(swarm: Swarm) -> None:
     by = targets(swarm)
     with serving(swarm, "web"):
         until_all_answer(swarm)
-        source = ("", 45_000)
+        source = ("", 25_000)
         other = wires.connect(outside(swarm), by["w1"], 8080, source=source)
         lost = wires.connect(outside(swarm), by["w2"], 8080, source=source)
         with other, lost:

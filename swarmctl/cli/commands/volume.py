@@ -137,7 +137,7 @@ def ls(
         return
     volume_rows.LISTING.check(form)
     found = lists.volumes(client, _listed(filters, _FILTERS))
-    hosts = _hosts(client) if any(volume_rows.names_nodes(each) for each in found) else {}
+    hosts = _hosts(client) if any(map(volume_rows.names_nodes, found)) else {}
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
     rows = [volume_rows.row(each, hosts, full=no_trunc) for each in ordered]
     click.echo(volume_rows.LISTING.render(rows, form, quiet=quiet), nl=False)
@@ -273,9 +273,9 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
     """
     if not force and (holders := _get(client, name).holders):
         hosts = _hosts(client)
-        names = ", ".join(volume_rows.holder(each, hosts) for each in holders)
+        nodes = ", ".join(volume_rows.holder_text(each, hosts) for each in holders)
         click.confirm(
-            f"Volume {name} is held by {names}.\n"
+            f"Volume {name} is held by {nodes}.\n"
             "If that node still runs and reaches the storage, it and the next node will both "
             "write, and the data will be DESTROYED.\n"
             "Have you made sure that it is off?",

@@ -12,7 +12,6 @@ from api.payloads import Content
 from api.serving import Caller
 from api.status import from_grpc
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2, raft_pb2_grpc
-from hostkit.together import alongside
 from manager.raft.node.identity import GroupIdentity
 from swarmctl.life import wished_role
 from tests.sim.control.containers import Container, Exit, SimExecutor
@@ -52,13 +51,18 @@ class WatchedAgent(Agent):
         await super().assign(message)
 
     async def serve_logs(self, channel: grpc.aio.Channel) -> None:
-        """Nobody asks for logs here; volumes are let go meanwhile, and orders carried out."""
+        """Nobody asks for logs here; volumes are let go meanwhile."""
         try:
-            await alongside(
-                self.keeper.say(channel), self.host.world.storage.serve(self.host, channel)
-            )
+            await self.keeper.say(channel)
         except grpc.aio.AioRpcError as error:
-            raise from_grpc(error, "service for volumes") from error
+            raise from_grpc(error, "letting go of volumes") from error
+
+    async def serve_volume_orders(self, channel: grpc.aio.Channel) -> None:
+        """Orders are carried out at the storage of the simulation."""
+        try:
+            await self.host.world.storage.serve(self.host, channel)
+        except grpc.aio.AioRpcError as error:
+            raise from_grpc(error, "orders about volumes") from error
 
     async def deliver(self, send: Callable[[list[Update]], Awaitable[None]]) -> None:
         """As Agent."""

@@ -112,7 +112,12 @@ class LeaseKeeper:
             self._let_go(key)
 
     def _let_go(self, key: Key) -> None:
-        """Once nothing uses it; the agent stops the tasks."""
+        """Once nothing uses it, nor the volume by an older lease; the agent stops the tasks."""
+        if any(
+            k[0] == key[0] and k[1] < key[1] and u > self.clock() for k, u in self._until.items()
+        ):
+            self._world.network.later(PAUSE, self._let_go, key)
+            return
         if any(_uses(each.task, key) for each in self._running()):
             if self._until.get(key, 0.0) > self.clock():
                 self._world.network.later(PAUSE, self._let_go, key)

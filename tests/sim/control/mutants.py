@@ -15,6 +15,7 @@ from manager.control import services
 from manager.dispatcher.assignments import Assignments
 from manager.dispatcher.catalogue import Catalogue
 from manager.dispatcher.catalogue import Key as CatalogueKey
+from manager.dispatcher.draining import Draining
 from manager.dispatcher.files import NodeFiles
 from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.rests import Rests
@@ -318,11 +319,11 @@ def plant_tasks_are_stopped_at_once() -> AbstractContextManager[object]:
 def plant_a_new_leader_waits_for_those_alone_who_came_to_it() -> AbstractContextManager[object]:
     """Nodes that have no session with it yet count as if they led nobody anywhere."""
 
-    def may_lead(self: Term, node_id: str, endpoints: Collection[CatalogueKey]) -> bool:
-        link = self._links.get(node_id)
+    def may_lead(self: Draining, node_id: str, endpoints: Collection[CatalogueKey]) -> bool:
+        link = self._link_of(node_id)
         return link is not None and link.may_lead(endpoints)
 
-    return swap(Term, "_may_lead", may_lead)
+    return swap(Draining, "_may_lead", may_lead)
 
 
 @plants("delay,pause", steps=30_000)

@@ -16,8 +16,6 @@ Message = dispatcher_pb2.AssignmentsMessage
 Change = dispatcher_pb2.AssignmentChange
 
 RPC_TIMEOUT = 5.0
-SLOW = 0.1
-"""Of what a storage is told to do, how much it does much later."""
 
 
 class Agent:
@@ -64,7 +62,7 @@ class Agent:
         def said() -> None:
             manager.report(self, given.id)
 
-        is_slow = self.world.random.random() < SLOW
+        is_slow = self.world.random.random() < self.world.slow
         self.world.later(self.world.random.uniform(0.0, 90.0 if is_slow else 0.5), done)
 
     def begin(self, manager: Manager, session: int, messages: list[Message]) -> None:
@@ -112,6 +110,9 @@ class Agent:
 
     def _let_go(self, epoch: int) -> None:
         def unmounted() -> None:
+            if touches_it_still(self, epoch):
+                self.world.later(0.3, unmounted)  # its word is about the volume, not the epoch
+                return
             self._told.pop(epoch, None)
             self._lost.pop(epoch, None)
             self.leases.pop(epoch, None)
@@ -172,3 +173,8 @@ class Agent:
 def counts_from(agent: Agent, sent: float) -> float:
     """The moment from which a renewal lasts: that of sending."""
     return sent
+
+
+def touches_it_still(agent: Agent, epoch: int) -> bool:
+    """Whether something of an older lease may."""
+    return any(e < epoch and until > agent.clock() for e, until in agent.leases.items())

@@ -183,7 +183,10 @@ class Manager:
         volume = self.store.get(Volume, VOLUME)
         assert volume is not None
         change = settled(volume, order, Report(), alone=alone, fences=True)
-        self.propose([] if change is None else [change])
+        if change is None:
+            self.book.repeat(order, self.clock())
+        else:
+            self.propose([change])
 
     def hear(self, agent: "Agent", holds: list[Hold], done: Callable[[], None]) -> None:
         """The node lets go of these."""

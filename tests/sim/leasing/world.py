@@ -52,6 +52,8 @@ class World:
         self.guarded = seed % 3 == 2
         """Whether the storage lets nodes in one by one."""
         self._open_to: set[str] = set()
+        self.slow = self.random.choice((0.05, 0.5)) if self.guarded else 0.0
+        """Of what the storage is told to do, how much it does much later."""
         self.period = self.random.choice(PERIODS)
         self.term = self.random.choice((5, 10, 20, 60))
         # Each run has faults of its own: many kinds at once get in each other's way.

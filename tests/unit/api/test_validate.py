@@ -118,6 +118,7 @@ BAD: list[tuple[str, Callable[[Spec], object]]] = [
     ("task.container.mounts[0].target", lambda s: mount(s, type=0, source="/a", target="/")),
     ("task.container.mounts[0].source", lambda s: mount(s, type=0, source="a", target="/b")),
     ("task.container.mounts[0].source", lambda s: mount(s, type=2, source="a", target="/b")),
+    ("task.container.mounts[0].source", lambda s: mount(s, type=1, source="/a", target="/b")),
     (
         "task.container.mounts[0].bind_recursive",
         lambda s: mount(s, type=0, source="/a", target="/b", bind_recursive="writable"),

@@ -70,10 +70,11 @@ def test_binds(box: Box, tmp_path: Path) -> None:
     shared.mkdir()
     (shared / "in").write_text("from outside\n")
     request = box.shell(
-        "cat /ro/in; touch /ro/x || echo refused; echo inside > /rw/out; ls -d /new",
+        "cat /file; touch /ro/x || echo refused; echo inside > /rw/out; ls -d /new",
         mounts=[
             Mount(source=str(shared), target="/rw"),
             Mount(source=str(shared), target="/ro", read_only=True),
+            Mount(source=str(shared / "in"), target="/file", read_only=True),
             Mount(source=str(tmp_path / "a/b"), target="/new", bind_create_source=True),
         ],
     )

@@ -70,6 +70,27 @@ def test_what_is_taken_back_and_was_never_here_is_let_go_at_once() -> None:
     assert said(book) == [("a", 7, UNMOUNTED)]
 
 
+def test_the_word_about_a_volume_waits_for_what_is_left_of_older_epochs() -> None:
+    """Whoever hears it gives the volume to another node."""
+    book = VolumeBook()
+    book.restore([A1])
+    book.follow(message(1, back=[("a", 7)]))
+    assert said(book) == []
+    book.let_go(A1)
+    assert sorted(said(book)) == [("a", 1, UNMOUNTED), ("a", 7, UNMOUNTED)]
+
+    book = VolumeBook()
+    book.follow(message(1, ("a", 1), ("b", 1), all=True))
+    book.follow(message(2, ("a", 2)))
+    book.follow(message(3, back=[("a", 2)]))
+    book.let_go(A2)
+    assert said(book) == []
+    book.let_go(B1)
+    assert said(book) == [("b", 1, UNMOUNTED)]
+    book.let_go(A1)
+    assert sorted(said(book)) == [("a", 1, UNMOUNTED), ("a", 2, UNMOUNTED), ("b", 1, UNMOUNTED)]
+
+
 def test_what_is_lost_is_renewed_no_more() -> None:
     for loss in (message(2, lost=["a"]), message(2, all=True), message(2, ("a", 2))):
         book = VolumeBook()
