@@ -106,7 +106,6 @@ def test_a_daemon_that_dies_in_the_middle_of_a_copy_harms_nothing(
     swarm.until(lambda: any(state(swarm, other).rglob("_filling/big")), "it is under way")
     host = {"home": writer, "target": other, "leader": "m1"}[victim]
     swarm.kill_daemon(host)
-    assert not copies(swarm, other), "it was not done yet"
     swarm.start_daemon(host)
     swarm.until(
         lambda: told(swarm, "data", "{{.Home}}") == other, "it is there in the end", timeout=120
