@@ -10,6 +10,7 @@ from manager.ca.rotation import RotationLoop
 from manager.control.check import NetworkCheckService
 from manager.control.exec import ExecService
 from manager.control.logs import LogsService
+from manager.control.volume_data import VolumeData
 from manager.control.volume_orders import VolumeOrders
 from manager.decision import Loop
 from manager.dispatcher.orphans import OrphansLoop
@@ -40,6 +41,7 @@ class Leader:
         commands: ExecService,
         checks: NetworkCheckService,
         volume_orders: VolumeOrders,
+        volume_data: VolumeData,
         keeper: Keeper,
         ids: IdSource,
         clock: Callable[[], float],
@@ -62,6 +64,7 @@ class Leader:
         self._commands = commands
         self._checks = checks
         self._volume_orders = volume_orders
+        self._volume_data = volume_data
         self._keeper = keeper
 
     async def run(self) -> None:
@@ -75,6 +78,7 @@ class Leader:
             self._logs.end()
             self._commands.end()
             self._checks.end()
+            self._volume_data.end()
             self._volume_orders.end()
 
     def complaint(self) -> str:

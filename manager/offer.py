@@ -46,7 +46,9 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
-from manager.control.volume_orders import VolumeBrokerService, VolumeOrders
+from manager.control.volume_broker import VolumeBrokerService
+from manager.control.volume_data import VolumeData, VolumeDataService
+from manager.control.volume_moves import VolumeMoves
 from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.events.history import History
@@ -82,7 +84,7 @@ class OfferedParts:
     standing: Standing
     commands: ExecService
     checks: NetworkCheckService
-    volume_orders: VolumeOrders
+    volume_data: VolumeData
     greeted: Callable[[RaftGreeting, str], None]
     history: History
 
@@ -153,7 +155,7 @@ class Offer:
         exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(parts.commands), server)
         check_pb2_grpc.add_CheckBrokerServicer_to_server(CheckBrokerService(parts.checks), server)
         volume_pb2_grpc.add_VolumeBrokerServicer_to_server(
-            VolumeBrokerService(parts.volume_orders), server
+            VolumeBrokerService(parts.volume_data), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(
             HealthService({"manager": self._complaint}), server
@@ -175,6 +177,7 @@ class Offer:
             parts.config.clock,
             ask_registry=parts.config.ask_registry,
         )
+        moves = VolumeMoves(parts.store, parts.proposer, new_id)
         control = ControlService(
             parts.store,
             parts.hub,
@@ -185,6 +188,7 @@ class Offer:
             self._events,
             Networks(parts.store, parts.proposer, new_id),
             Volumes(parts.store, parts.proposer, new_id),
+            moves,
             self._status,
             Explanations(parts.store, parts.config.clock),
         )
@@ -192,6 +196,9 @@ class Offer:
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)
         exec_pb2_grpc.add_ExecServicer_to_server(parts.commands, server)
         check_pb2_grpc.add_NetworkCheckServicer_to_server(parts.checks, server)
+        volume_pb2_grpc.add_VolumeDataServicer_to_server(
+            VolumeDataService(parts.volume_data, moves, parts.hub), server
+        )
 
     def _add_membership(self, server: Any) -> None:  # noqa: ANN401 - as above
         parts = self._parts

@@ -26,6 +26,7 @@ from manager.config import ManagerConfig
 from manager.control.check import NetworkCheckService
 from manager.control.exec import ExecService
 from manager.control.logs import LogsService
+from manager.control.volume_data import VolumeData
 from manager.control.volume_orders import VolumeOrders
 from manager.dispatcher.service import DispatcherService
 from manager.events.history import History
@@ -117,6 +118,7 @@ class Manager:
             monotonic=config.monotonic,
             ids=new_id,
         )
+        self._volume_data = VolumeData(self.store, self._volume_orders)
         self._leader = Leader(
             store=self.store,
             hub=self._hub,
@@ -126,6 +128,7 @@ class Manager:
             commands=self._commands,
             checks=self._checks,
             volume_orders=self._volume_orders,
+            volume_data=self._volume_data,
             keeper=Keeper(self.store, self._proposer, self._group, self.node.subscribe),
             ids=new_id,
             clock=config.clock,
@@ -145,7 +148,7 @@ class Manager:
                 standing=self._standing,
                 commands=self._commands,
                 checks=self._checks,
-                volume_orders=self._volume_orders,
+                volume_data=self._volume_data,
                 greeted=self._log.transport.greeted,
                 history=self._history,
             ),

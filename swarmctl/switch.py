@@ -14,10 +14,16 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
 from api.errors import Code, SwarmError
 from api.metadata import is_stale_read
-from api.v1 import check_pb2, control_pb2, exec_pb2, logs_pb2
+from api.v1 import check_pb2, control_pb2, exec_pb2, logs_pb2, volume_pb2
 from swarmctl.relay import Relay
 
-PASSED_ON = ("swarm.v1.Control", "swarm.v1.Logs", "swarm.v1.Exec", "swarm.v1.NetworkCheck")
+PASSED_ON = (
+    "swarm.v1.Control",
+    "swarm.v1.Logs",
+    "swarm.v1.Exec",
+    "swarm.v1.NetworkCheck",
+    "swarm.v1.VolumeData",
+)
 RELAY_TIMEOUT = 60.0
 """Seconds that a call with one answer may take, if the caller set no deadline."""
 
@@ -119,6 +125,7 @@ def _methods(wanted: Callable[[MethodDescriptor], bool]) -> frozenset[str]:
         control_pb2.DESCRIPTOR,
         exec_pb2.DESCRIPTOR,
         logs_pb2.DESCRIPTOR,
+        volume_pb2.DESCRIPTOR,
     )
     return frozenset(
         f"/{service.full_name}/{method.name}"

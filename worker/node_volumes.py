@@ -1,10 +1,11 @@
 """What an agent and its executor ask of the volumes of their node, and a node that has none."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, volume_pb2
 from runtime.driver import Fill
 
@@ -68,6 +69,15 @@ class NodeVolumes(TaskVolumes, Protocol):
     async def carry_out(self, order: volume_pb2.VolumeOrder) -> volume_pb2.VolumeOrderReport:
         """Lets a driver do something at its storage; what fails is in the report."""
 
+    def save(self, order: volume_pb2.VolumeOrder) -> AsyncGenerator[bytes, None]:
+        """The archive that an order asks for, in pieces; SwarmError if that cannot be had."""
+
+    async def fill(self, order: volume_pb2.VolumeOrder, pieces: AsyncIterator[bytes]) -> None:
+        """Makes the volume of an order from an archive, or nothing; SwarmError."""
+
+
+_NONE = SwarmError(Code.UNSUPPORTED, "this node has no volumes")
+
 
 class NoVolumes:
     """NodeVolumes of a node that has none."""
@@ -111,4 +121,13 @@ class NoVolumes:
 
     async def carry_out(self, order: volume_pb2.VolumeOrder) -> volume_pb2.VolumeOrderReport:
         """See NodeVolumes."""
-        return volume_pb2.VolumeOrderReport(order_id=order.id, error="this node has no volumes")
+        return volume_pb2.VolumeOrderReport(order_id=order.id, error=str(_NONE))
+
+    async def save(self, order: volume_pb2.VolumeOrder) -> AsyncGenerator[bytes, None]:
+        """See NodeVolumes."""
+        raise _NONE
+        yield b""
+
+    async def fill(self, order: volume_pb2.VolumeOrder, pieces: AsyncIterator[bytes]) -> None:
+        """See NodeVolumes."""
+        raise _NONE

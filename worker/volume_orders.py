@@ -11,10 +11,12 @@ from typing import NoReturn, TypeAlias
 
 import grpc
 
+from api.errors import SwarmError
 from api.v1 import volume_pb2, volume_pb2_grpc
 from worker.backoff import Chance
 from worker.listening import Work, listen
 from worker.node_volumes import NodeVolumes
+from worker.volume_streams import send, take_in
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +65,29 @@ class OrderServer:
                     return
                 self._waiting.discard(order.id)
                 self._begun.add(order.id)
-                report = await self._answer(order)
-            await broker.Report(report, timeout=REPORT_TIMEOUT)
+                report = await self._answer(broker, order)
+            if report is not None:
+                await broker.Report(report, timeout=REPORT_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             log.info("nobody hears of order %s any more: %s", order.id, error.details())
         finally:
             self._waiting.discard(order.id)
             self._begun.discard(order.id)
 
-    async def _answer(self, order: Order) -> Report:
+    async def _answer(self, broker: Broker, order: Order) -> Report | None:
+        """The report; None where the end of a stream is one."""
         try:
+            if order.verb == Order.VERB_SAVE:
+                await send(broker, self._volumes, order)
+                return None
+            if order.verb == Order.VERB_FILL:
+                await take_in(broker, self._volumes, order)
+                return Report(order_id=order.id)
             return await self._volumes.carry_out(order)
+        except grpc.aio.AioRpcError:
+            raise
+        except SwarmError as error:
+            return Report(order_id=order.id, error=str(error))
         except Exception as error:  # the boundary of an order: the session goes on
             log.exception("an order about volume %s broke down", order.volume.name)
             return Report(order_id=order.id, error=repr(error))

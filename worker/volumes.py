@@ -7,7 +7,8 @@ that one is let go only when nothing of the node can touch it any more.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from api.errors import Code, SwarmError
 from api.times import seconds_of
 from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, volume_pb2
 from hostkit.clock import Clock
+from runtime.volume.copying.content import copying
 from runtime.volume.driver import Access, Scope, Volume
 from runtime.volume.guard import notice_of
 from runtime.volume.host import VolumeHost
@@ -125,9 +127,12 @@ class Volumes:
                 raise _no_lease(item) from None
 
     def _volume(self, item: Item) -> Volume:
-        """As its driver knows it: by its id, where names of the host's own must not clash."""
+        """As its driver knows it: by its id, where names of the host's own must not clash, and by
+        which copy of the data it is.
+        """
+        name = item.id if self.host.is_built_in(item.driver) else item.name
         return Volume(
-            name=item.id if self.host.is_built_in(item.driver) else item.name,
+            name=f"{name}.{item.generation}" if item.generation else name,
             options=dict(item.driver_options),
             access=_ACCESS[item.access],
             read_only=item.read_only,
@@ -199,6 +204,20 @@ class Volumes:
         except SwarmError as error:
             return volume_pb2.VolumeOrderReport(order_id=order.id, error=str(error))
         return await carry_out(driver, self._volume(order.volume), order)
+
+    async def save(self, order: volume_pb2.VolumeOrder) -> AsyncGenerator[bytes, None]:
+        """See NodeVolumes."""
+        driver = copying(await self.host.driver(order.volume.driver))
+        volume = self._volume(order.volume)
+        async with aclosing(driver.save(volume, order.volume.name, live=order.live)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def fill(self, order: volume_pb2.VolumeOrder, pieces: AsyncIterator[bytes]) -> None:
+        """See NodeVolumes."""
+        driver = copying(await self.host.driver(order.volume.driver))
+        volume = self._volume(order.volume)
+        await driver.fill(volume, order.volume.name, pieces, devices=order.devices)
 
     async def close(self) -> None:
         """Lets go of everything but what is mounted, which stays."""

@@ -26,11 +26,12 @@ from api.v1 import logs_pb2 as api_dot_v1_dot_logs__pb2
 from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
 from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
 from api.v1 import types_pb2 as api_dot_v1_dot_types__pb2
+from api.v1 import volume_pb2 as api_dot_v1_dot_volume__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pi/v1/containers.proto\x12\x08swarm.v1\x1a\x11\x61pi/v1/logs.proto\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x01\n\x0eStandaloneSpec\x12*\n\x0b\x61nnotations\x18\x01 \x01(\x0b\x32\x15.swarm.v1.Annotations\x12*\n\tcontainer\x18\x02 \x01(\x0b\x32\x17.swarm.v1.ContainerSpec\x12\x31\n\tresources\x18\x03 \x01(\x0b\x32\x1e.swarm.v1.ResourceRequirements\x12\x31\n\x08networks\x18\x04 \x03(\x0b\x32\x1f.swarm.v1.NetworkAttachmentSpec\x12#\n\x05ports\x18\x05 \x03(\x0b\x32\x14.swarm.v1.PortConfig\"\xd2\x03\n\tContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.swarm.v1.StandaloneSpec\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.swarm.v1.Container.State\x12\x0b\n\x03pid\x18\x05 \x01(\x05\x12.\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x12\n\noom_killed\x18\t \x01(\x08\x12\r\n\x05\x65rror\x18\n \x01(\t\x12-\n\x08networks\x18\x0b \x03(\x0b\x32\x1b.swarm.v1.ContainerEndpoint\x12#\n\x05ports\x18\x0c \x03(\x0b\x32\x14.swarm.v1.PortConfig\"?\n\x05State\x12\x11\n\rSTATE_CREATED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x10\n\x0cSTATE_EXITED\x10\x02\"\x8f\x01\n\x11\x43ontainerEndpoint\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0f\n\x07\x61liases\x18\x05 \x03(\t\x12\r\n\x05\x61sked\x18\x06 \x03(\t\x12\x15\n\rattachment_id\x18\x07 \x01(\t\"\x1f\n\x10\x43ontainerRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"@\n\x16\x43reateContainerRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.swarm.v1.StandaloneSpec\"M\n\x14StopContainerRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"4\n\x16RemoveContainerRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"%\n\x17RemoveContainerResponse\x12\n\n\x02id\x18\x01 \x01(\t\"$\n\x15ListContainersRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"A\n\x16ListContainersResponse\x12\'\n\ncontainers\x18\x01 \x03(\x0b\x32\x13.swarm.v1.Container\"J\n\x14\x43ontainerLogsRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.swarm.v1.LogOptions\"V\n\x15\x43onnectNetworkRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x07network\x18\x02 \x01(\x0b\x32\x1f.swarm.v1.NetworkAttachmentSpec\"G\n\x18\x44isconnectNetworkRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"@\n\x19\x43reateLocalNetworkRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.swarm.v1.NetworkSpec\"(\n\x19RemoveLocalNetworkRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"(\n\x1aRemoveLocalNetworkResponse\x12\n\n\x02id\x18\x01 \x01(\t\"\x1a\n\x18ListLocalNetworksRequest\"@\n\x19ListLocalNetworksResponse\x12#\n\x08networks\x18\x01 \x03(\x0b\x32\x11.swarm.v1.Network\"\x19\n\x17ListLocalVolumesRequest\"B\n\x18ListLocalVolumesResponse\x12&\n\x07volumes\x18\x01 \x03(\x0b\x32\x15.swarm.v1.LocalVolume\"\xe7\x02\n\x0bLocalVolume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64river\x18\x02 \x01(\t\x12@\n\x0e\x64river_options\x18\x03 \x03(\x0b\x32(.swarm.v1.LocalVolume.DriverOptionsEntry\x12\x31\n\x06labels\x18\x04 \x03(\x0b\x32!.swarm.v1.LocalVolume.LabelsEntry\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05users\x18\x07 \x03(\t\x12\x12\n\nmountpoint\x18\x08 \x01(\t\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"(\n\x18RemoveLocalVolumeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1b\n\x19RemoveLocalVolumeResponse2\xf6\x08\n\nContainers\x12H\n\x0f\x43reateContainer\x12 .swarm.v1.CreateContainerRequest\x1a\x13.swarm.v1.Container\x12\x41\n\x0eStartContainer\x12\x1a.swarm.v1.ContainerRequest\x1a\x13.swarm.v1.Container\x12\x44\n\rStopContainer\x12\x1e.swarm.v1.StopContainerRequest\x1a\x13.swarm.v1.Container\x12V\n\x0fRemoveContainer\x12 .swarm.v1.RemoveContainerRequest\x1a!.swarm.v1.RemoveContainerResponse\x12S\n\x0eListContainers\x12\x1f.swarm.v1.ListContainersRequest\x1a .swarm.v1.ListContainersResponse\x12\x43\n\x10InspectContainer\x12\x1a.swarm.v1.ContainerRequest\x1a\x13.swarm.v1.Container\x12G\n\rContainerLogs\x12\x1e.swarm.v1.ContainerLogsRequest\x1a\x14.swarm.v1.LogMessage0\x01\x12\x46\n\x0e\x43onnectNetwork\x12\x1f.swarm.v1.ConnectNetworkRequest\x1a\x13.swarm.v1.Container\x12L\n\x11\x44isconnectNetwork\x12\".swarm.v1.DisconnectNetworkRequest\x1a\x13.swarm.v1.Container\x12L\n\x12\x43reateLocalNetwork\x12#.swarm.v1.CreateLocalNetworkRequest\x1a\x11.swarm.v1.Network\x12_\n\x12RemoveLocalNetwork\x12#.swarm.v1.RemoveLocalNetworkRequest\x1a$.swarm.v1.RemoveLocalNetworkResponse\x12\\\n\x11ListLocalNetworks\x12\".swarm.v1.ListLocalNetworksRequest\x1a#.swarm.v1.ListLocalNetworksResponse\x12Y\n\x10ListLocalVolumes\x12!.swarm.v1.ListLocalVolumesRequest\x1a\".swarm.v1.ListLocalVolumesResponse\x12\\\n\x11RemoveLocalVolume\x12\".swarm.v1.RemoveLocalVolumeRequest\x1a#.swarm.v1.RemoveLocalVolumeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pi/v1/containers.proto\x12\x08swarm.v1\x1a\x11\x61pi/v1/logs.proto\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x12\x61pi/v1/types.proto\x1a\x13\x61pi/v1/volume.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x01\n\x0eStandaloneSpec\x12*\n\x0b\x61nnotations\x18\x01 \x01(\x0b\x32\x15.swarm.v1.Annotations\x12*\n\tcontainer\x18\x02 \x01(\x0b\x32\x17.swarm.v1.ContainerSpec\x12\x31\n\tresources\x18\x03 \x01(\x0b\x32\x1e.swarm.v1.ResourceRequirements\x12\x31\n\x08networks\x18\x04 \x03(\x0b\x32\x1f.swarm.v1.NetworkAttachmentSpec\x12#\n\x05ports\x18\x05 \x03(\x0b\x32\x14.swarm.v1.PortConfig\"\xd2\x03\n\tContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.swarm.v1.StandaloneSpec\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.swarm.v1.Container.State\x12\x0b\n\x03pid\x18\x05 \x01(\x05\x12.\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x08 \x01(\x05\x12\x12\n\noom_killed\x18\t \x01(\x08\x12\r\n\x05\x65rror\x18\n \x01(\t\x12-\n\x08networks\x18\x0b \x03(\x0b\x32\x1b.swarm.v1.ContainerEndpoint\x12#\n\x05ports\x18\x0c \x03(\x0b\x32\x14.swarm.v1.PortConfig\"?\n\x05State\x12\x11\n\rSTATE_CREATED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x10\n\x0cSTATE_EXITED\x10\x02\"\x8f\x01\n\x11\x43ontainerEndpoint\x12\x12\n\nnetwork_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x0f\n\x07\x61liases\x18\x05 \x03(\t\x12\r\n\x05\x61sked\x18\x06 \x03(\t\x12\x15\n\rattachment_id\x18\x07 \x01(\t\"\x1f\n\x10\x43ontainerRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"@\n\x16\x43reateContainerRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.swarm.v1.StandaloneSpec\"M\n\x14StopContainerRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"4\n\x16RemoveContainerRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"%\n\x17RemoveContainerResponse\x12\n\n\x02id\x18\x01 \x01(\t\"$\n\x15ListContainersRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"A\n\x16ListContainersResponse\x12\'\n\ncontainers\x18\x01 \x03(\x0b\x32\x13.swarm.v1.Container\"J\n\x14\x43ontainerLogsRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.swarm.v1.LogOptions\"V\n\x15\x43onnectNetworkRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x07network\x18\x02 \x01(\x0b\x32\x1f.swarm.v1.NetworkAttachmentSpec\"G\n\x18\x44isconnectNetworkRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07network\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"@\n\x19\x43reateLocalNetworkRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.swarm.v1.NetworkSpec\"(\n\x19RemoveLocalNetworkRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"(\n\x1aRemoveLocalNetworkResponse\x12\n\n\x02id\x18\x01 \x01(\t\"\x1a\n\x18ListLocalNetworksRequest\"@\n\x19ListLocalNetworksResponse\x12#\n\x08networks\x18\x01 \x03(\x0b\x32\x11.swarm.v1.Network\"\x19\n\x17ListLocalVolumesRequest\"B\n\x18ListLocalVolumesResponse\x12&\n\x07volumes\x18\x01 \x03(\x0b\x32\x15.swarm.v1.LocalVolume\"\xe7\x02\n\x0bLocalVolume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64river\x18\x02 \x01(\t\x12@\n\x0e\x64river_options\x18\x03 \x03(\x0b\x32(.swarm.v1.LocalVolume.DriverOptionsEntry\x12\x31\n\x06labels\x18\x04 \x03(\x0b\x32!.swarm.v1.LocalVolume.LabelsEntry\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x06 \x01(\t\x12\r\n\x05users\x18\x07 \x03(\t\x12\x12\n\nmountpoint\x18\x08 \x01(\t\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"6\n\x18\x42\x61\x63kupLocalVolumeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04live\x18\x02 \x01(\x08\"}\n\x19RestoreLocalVolumeRequest\x12\x30\n\x04head\x18\x01 \x01(\x0b\x32 .swarm.v1.RestoreLocalVolumeHeadH\x00\x12&\n\x05piece\x18\x02 \x01(\x0b\x32\x15.swarm.v1.VolumePieceH\x00\x42\x06\n\x04kind\"7\n\x16RestoreLocalVolumeHead\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65vices\x18\x02 \x01(\x08\"(\n\x18RemoveLocalVolumeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1b\n\x19RemoveLocalVolumeResponse2\x9c\n\n\nContainers\x12H\n\x0f\x43reateContainer\x12 .swarm.v1.CreateContainerRequest\x1a\x13.swarm.v1.Container\x12\x41\n\x0eStartContainer\x12\x1a.swarm.v1.ContainerRequest\x1a\x13.swarm.v1.Container\x12\x44\n\rStopContainer\x12\x1e.swarm.v1.StopContainerRequest\x1a\x13.swarm.v1.Container\x12V\n\x0fRemoveContainer\x12 .swarm.v1.RemoveContainerRequest\x1a!.swarm.v1.RemoveContainerResponse\x12S\n\x0eListContainers\x12\x1f.swarm.v1.ListContainersRequest\x1a .swarm.v1.ListContainersResponse\x12\x43\n\x10InspectContainer\x12\x1a.swarm.v1.ContainerRequest\x1a\x13.swarm.v1.Container\x12G\n\rContainerLogs\x12\x1e.swarm.v1.ContainerLogsRequest\x1a\x14.swarm.v1.LogMessage0\x01\x12\x46\n\x0e\x43onnectNetwork\x12\x1f.swarm.v1.ConnectNetworkRequest\x1a\x13.swarm.v1.Container\x12L\n\x11\x44isconnectNetwork\x12\".swarm.v1.DisconnectNetworkRequest\x1a\x13.swarm.v1.Container\x12L\n\x12\x43reateLocalNetwork\x12#.swarm.v1.CreateLocalNetworkRequest\x1a\x11.swarm.v1.Network\x12_\n\x12RemoveLocalNetwork\x12#.swarm.v1.RemoveLocalNetworkRequest\x1a$.swarm.v1.RemoveLocalNetworkResponse\x12\\\n\x11ListLocalNetworks\x12\".swarm.v1.ListLocalNetworksRequest\x1a#.swarm.v1.ListLocalNetworksResponse\x12Y\n\x10ListLocalVolumes\x12!.swarm.v1.ListLocalVolumesRequest\x1a\".swarm.v1.ListLocalVolumesResponse\x12\\\n\x11RemoveLocalVolume\x12\".swarm.v1.RemoveLocalVolumeRequest\x1a#.swarm.v1.RemoveLocalVolumeResponse\x12P\n\x11\x42\x61\x63kupLocalVolume\x12\".swarm.v1.BackupLocalVolumeRequest\x1a\x15.swarm.v1.VolumePiece0\x01\x12R\n\x12RestoreLocalVolume\x12#.swarm.v1.RestoreLocalVolumeRequest\x1a\x15.swarm.v1.LocalVolume(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,58 +42,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOCALVOLUME_DRIVEROPTIONSENTRY']._serialized_options = b'8\001'
   _globals['_LOCALVOLUME_LABELSENTRY']._loaded_options = None
   _globals['_LOCALVOLUME_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_STANDALONESPEC']._serialized_start=184
-  _globals['_STANDALONESPEC']._serialized_end=427
-  _globals['_CONTAINER']._serialized_start=430
-  _globals['_CONTAINER']._serialized_end=896
-  _globals['_CONTAINER_STATE']._serialized_start=833
-  _globals['_CONTAINER_STATE']._serialized_end=896
-  _globals['_CONTAINERENDPOINT']._serialized_start=899
-  _globals['_CONTAINERENDPOINT']._serialized_end=1042
-  _globals['_CONTAINERREQUEST']._serialized_start=1044
-  _globals['_CONTAINERREQUEST']._serialized_end=1075
-  _globals['_CREATECONTAINERREQUEST']._serialized_start=1077
-  _globals['_CREATECONTAINERREQUEST']._serialized_end=1141
-  _globals['_STOPCONTAINERREQUEST']._serialized_start=1143
-  _globals['_STOPCONTAINERREQUEST']._serialized_end=1220
-  _globals['_REMOVECONTAINERREQUEST']._serialized_start=1222
-  _globals['_REMOVECONTAINERREQUEST']._serialized_end=1274
-  _globals['_REMOVECONTAINERRESPONSE']._serialized_start=1276
-  _globals['_REMOVECONTAINERRESPONSE']._serialized_end=1313
-  _globals['_LISTCONTAINERSREQUEST']._serialized_start=1315
-  _globals['_LISTCONTAINERSREQUEST']._serialized_end=1351
-  _globals['_LISTCONTAINERSRESPONSE']._serialized_start=1353
-  _globals['_LISTCONTAINERSRESPONSE']._serialized_end=1418
-  _globals['_CONTAINERLOGSREQUEST']._serialized_start=1420
-  _globals['_CONTAINERLOGSREQUEST']._serialized_end=1494
-  _globals['_CONNECTNETWORKREQUEST']._serialized_start=1496
-  _globals['_CONNECTNETWORKREQUEST']._serialized_end=1582
-  _globals['_DISCONNECTNETWORKREQUEST']._serialized_start=1584
-  _globals['_DISCONNECTNETWORKREQUEST']._serialized_end=1655
-  _globals['_CREATELOCALNETWORKREQUEST']._serialized_start=1657
-  _globals['_CREATELOCALNETWORKREQUEST']._serialized_end=1721
-  _globals['_REMOVELOCALNETWORKREQUEST']._serialized_start=1723
-  _globals['_REMOVELOCALNETWORKREQUEST']._serialized_end=1763
-  _globals['_REMOVELOCALNETWORKRESPONSE']._serialized_start=1765
-  _globals['_REMOVELOCALNETWORKRESPONSE']._serialized_end=1805
-  _globals['_LISTLOCALNETWORKSREQUEST']._serialized_start=1807
-  _globals['_LISTLOCALNETWORKSREQUEST']._serialized_end=1833
-  _globals['_LISTLOCALNETWORKSRESPONSE']._serialized_start=1835
-  _globals['_LISTLOCALNETWORKSRESPONSE']._serialized_end=1899
-  _globals['_LISTLOCALVOLUMESREQUEST']._serialized_start=1901
-  _globals['_LISTLOCALVOLUMESREQUEST']._serialized_end=1926
-  _globals['_LISTLOCALVOLUMESRESPONSE']._serialized_start=1928
-  _globals['_LISTLOCALVOLUMESRESPONSE']._serialized_end=1994
-  _globals['_LOCALVOLUME']._serialized_start=1997
-  _globals['_LOCALVOLUME']._serialized_end=2356
-  _globals['_LOCALVOLUME_DRIVEROPTIONSENTRY']._serialized_start=2257
-  _globals['_LOCALVOLUME_DRIVEROPTIONSENTRY']._serialized_end=2309
-  _globals['_LOCALVOLUME_LABELSENTRY']._serialized_start=2311
-  _globals['_LOCALVOLUME_LABELSENTRY']._serialized_end=2356
-  _globals['_REMOVELOCALVOLUMEREQUEST']._serialized_start=2358
-  _globals['_REMOVELOCALVOLUMEREQUEST']._serialized_end=2398
-  _globals['_REMOVELOCALVOLUMERESPONSE']._serialized_start=2400
-  _globals['_REMOVELOCALVOLUMERESPONSE']._serialized_end=2427
-  _globals['_CONTAINERS']._serialized_start=2430
-  _globals['_CONTAINERS']._serialized_end=3572
+  _globals['_STANDALONESPEC']._serialized_start=205
+  _globals['_STANDALONESPEC']._serialized_end=448
+  _globals['_CONTAINER']._serialized_start=451
+  _globals['_CONTAINER']._serialized_end=917
+  _globals['_CONTAINER_STATE']._serialized_start=854
+  _globals['_CONTAINER_STATE']._serialized_end=917
+  _globals['_CONTAINERENDPOINT']._serialized_start=920
+  _globals['_CONTAINERENDPOINT']._serialized_end=1063
+  _globals['_CONTAINERREQUEST']._serialized_start=1065
+  _globals['_CONTAINERREQUEST']._serialized_end=1096
+  _globals['_CREATECONTAINERREQUEST']._serialized_start=1098
+  _globals['_CREATECONTAINERREQUEST']._serialized_end=1162
+  _globals['_STOPCONTAINERREQUEST']._serialized_start=1164
+  _globals['_STOPCONTAINERREQUEST']._serialized_end=1241
+  _globals['_REMOVECONTAINERREQUEST']._serialized_start=1243
+  _globals['_REMOVECONTAINERREQUEST']._serialized_end=1295
+  _globals['_REMOVECONTAINERRESPONSE']._serialized_start=1297
+  _globals['_REMOVECONTAINERRESPONSE']._serialized_end=1334
+  _globals['_LISTCONTAINERSREQUEST']._serialized_start=1336
+  _globals['_LISTCONTAINERSREQUEST']._serialized_end=1372
+  _globals['_LISTCONTAINERSRESPONSE']._serialized_start=1374
+  _globals['_LISTCONTAINERSRESPONSE']._serialized_end=1439
+  _globals['_CONTAINERLOGSREQUEST']._serialized_start=1441
+  _globals['_CONTAINERLOGSREQUEST']._serialized_end=1515
+  _globals['_CONNECTNETWORKREQUEST']._serialized_start=1517
+  _globals['_CONNECTNETWORKREQUEST']._serialized_end=1603
+  _globals['_DISCONNECTNETWORKREQUEST']._serialized_start=1605
+  _globals['_DISCONNECTNETWORKREQUEST']._serialized_end=1676
+  _globals['_CREATELOCALNETWORKREQUEST']._serialized_start=1678
+  _globals['_CREATELOCALNETWORKREQUEST']._serialized_end=1742
+  _globals['_REMOVELOCALNETWORKREQUEST']._serialized_start=1744
+  _globals['_REMOVELOCALNETWORKREQUEST']._serialized_end=1784
+  _globals['_REMOVELOCALNETWORKRESPONSE']._serialized_start=1786
+  _globals['_REMOVELOCALNETWORKRESPONSE']._serialized_end=1826
+  _globals['_LISTLOCALNETWORKSREQUEST']._serialized_start=1828
+  _globals['_LISTLOCALNETWORKSREQUEST']._serialized_end=1854
+  _globals['_LISTLOCALNETWORKSRESPONSE']._serialized_start=1856
+  _globals['_LISTLOCALNETWORKSRESPONSE']._serialized_end=1920
+  _globals['_LISTLOCALVOLUMESREQUEST']._serialized_start=1922
+  _globals['_LISTLOCALVOLUMESREQUEST']._serialized_end=1947
+  _globals['_LISTLOCALVOLUMESRESPONSE']._serialized_start=1949
+  _globals['_LISTLOCALVOLUMESRESPONSE']._serialized_end=2015
+  _globals['_LOCALVOLUME']._serialized_start=2018
+  _globals['_LOCALVOLUME']._serialized_end=2377
+  _globals['_LOCALVOLUME_DRIVEROPTIONSENTRY']._serialized_start=2278
+  _globals['_LOCALVOLUME_DRIVEROPTIONSENTRY']._serialized_end=2330
+  _globals['_LOCALVOLUME_LABELSENTRY']._serialized_start=2332
+  _globals['_LOCALVOLUME_LABELSENTRY']._serialized_end=2377
+  _globals['_BACKUPLOCALVOLUMEREQUEST']._serialized_start=2379
+  _globals['_BACKUPLOCALVOLUMEREQUEST']._serialized_end=2433
+  _globals['_RESTORELOCALVOLUMEREQUEST']._serialized_start=2435
+  _globals['_RESTORELOCALVOLUMEREQUEST']._serialized_end=2560
+  _globals['_RESTORELOCALVOLUMEHEAD']._serialized_start=2562
+  _globals['_RESTORELOCALVOLUMEHEAD']._serialized_end=2617
+  _globals['_REMOVELOCALVOLUMEREQUEST']._serialized_start=2619
+  _globals['_REMOVELOCALVOLUMEREQUEST']._serialized_end=2659
+  _globals['_REMOVELOCALVOLUMERESPONSE']._serialized_start=2661
+  _globals['_REMOVELOCALVOLUMERESPONSE']._serialized_end=2688
+  _globals['_CONTAINERS']._serialized_start=2691
+  _globals['_CONTAINERS']._serialized_end=3999
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from api.v1 import logs_pb2 as logs_pb2
 from api.v1 import objects_pb2 as objects_pb2
 from api.v1 import specs_pb2 as specs_pb2
 from api.v1 import types_pb2 as types_pb2
+from api.v1 import volume_pb2 as volume_pb2
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import duration_pb2 as duration_pb2
@@ -595,6 +596,70 @@ class LocalVolume(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["created_at", b"created_at", "driver", b"driver", "driver_options", b"driver_options", "labels", b"labels", "mountpoint", b"mountpoint", "name", b"name", "owner", b"owner", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BackupLocalVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    LIVE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    live: builtins.bool
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        live: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["live", b"live", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RestoreLocalVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: builtins.int
+    PIECE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def head(self) -> RestoreLocalVolumeHead: ...
+    @builtins.property
+    def piece(self) -> volume_pb2.VolumePiece: ...
+    def __init__(
+        self,
+        *,
+        head: RestoreLocalVolumeHead | None = ...,
+        piece: volume_pb2.VolumePiece | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["head", b"head", "kind", b"kind", "piece", b"piece"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["head", b"head", "kind", b"kind", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["head", "piece"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+@typing.final
+class RestoreLocalVolumeHead(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    DEVICES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    devices: builtins.bool
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        devices: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["devices", b"devices", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,6 +6,7 @@ import warnings
 from api.v1 import containers_pb2 as api_dot_v1_dot_containers__pb2
 from api.v1 import logs_pb2 as api_dot_v1_dot_logs__pb2
 from api.v1 import objects_pb2 as api_dot_v1_dot_objects__pb2
+from api.v1 import volume_pb2 as api_dot_v1_dot_volume__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -106,6 +107,16 @@ class ContainersStub:
                 request_serializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeResponse.FromString,
                 _registered_method=True)
+        self.BackupLocalVolume = channel.unary_stream(
+                '/swarm.v1.Containers/BackupLocalVolume',
+                request_serializer=api_dot_v1_dot_containers__pb2.BackupLocalVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_volume__pb2.VolumePiece.FromString,
+                _registered_method=True)
+        self.RestoreLocalVolume = channel.stream_unary(
+                '/swarm.v1.Containers/RestoreLocalVolume',
+                request_serializer=api_dot_v1_dot_containers__pb2.RestoreLocalVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_containers__pb2.LocalVolume.FromString,
+                _registered_method=True)
 
 
 class ContainersServicer:
@@ -199,6 +210,20 @@ class ContainersServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BackupLocalVolume(self, request, context):
+        """Its archive. REFUSED while a container has it, but for `live`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreLocalVolume(self, request_iterator, context):
+        """A new one from an archive. The first message says which; each other is a part of the archive, the last its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContainersServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -271,6 +296,16 @@ def add_ContainersServicer_to_server(servicer, server):
                     servicer.RemoveLocalVolume,
                     request_deserializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeRequest.FromString,
                     response_serializer=api_dot_v1_dot_containers__pb2.RemoveLocalVolumeResponse.SerializeToString,
+            ),
+            'BackupLocalVolume': grpc.unary_stream_rpc_method_handler(
+                    servicer.BackupLocalVolume,
+                    request_deserializer=api_dot_v1_dot_containers__pb2.BackupLocalVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_volume__pb2.VolumePiece.SerializeToString,
+            ),
+            'RestoreLocalVolume': grpc.stream_unary_rpc_method_handler(
+                    servicer.RestoreLocalVolume,
+                    request_deserializer=api_dot_v1_dot_containers__pb2.RestoreLocalVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_containers__pb2.LocalVolume.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -651,6 +686,60 @@ class Containers:
             '/swarm.v1.Containers/RemoveLocalVolume',
             api_dot_v1_dot_containers__pb2.RemoveLocalVolumeRequest.SerializeToString,
             api_dot_v1_dot_containers__pb2.RemoveLocalVolumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackupLocalVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Containers/BackupLocalVolume',
+            api_dot_v1_dot_containers__pb2.BackupLocalVolumeRequest.SerializeToString,
+            api_dot_v1_dot_volume__pb2.VolumePiece.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreLocalVolume(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/swarm.v1.Containers/RestoreLocalVolume',
+            api_dot_v1_dot_containers__pb2.RestoreLocalVolumeRequest.SerializeToString,
+            api_dot_v1_dot_containers__pb2.LocalVolume.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ Managers know nothing of them but the places that they hold in networks of the s
 from api.v1 import containers_pb2 as _containers_pb2
 from api.v1 import logs_pb2 as _logs_pb2
 from api.v1 import objects_pb2 as _objects_pb2
+from api.v1 import volume_pb2 as _volume_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -53,6 +54,10 @@ class ContainersStub:
     ListLocalVolumes: _grpc.UnaryUnaryMultiCallable[_containers_pb2.ListLocalVolumesRequest, _containers_pb2.ListLocalVolumesResponse]
     RemoveLocalVolume: _grpc.UnaryUnaryMultiCallable[_containers_pb2.RemoveLocalVolumeRequest, _containers_pb2.RemoveLocalVolumeResponse]
     """With its data. REFUSED while a container has it."""
+    BackupLocalVolume: _grpc.UnaryStreamMultiCallable[_containers_pb2.BackupLocalVolumeRequest, _volume_pb2.VolumePiece]
+    """Its archive. REFUSED while a container has it, but for `live`."""
+    RestoreLocalVolume: _grpc.StreamUnaryMultiCallable[_containers_pb2.RestoreLocalVolumeRequest, _containers_pb2.LocalVolume]
+    """A new one from an archive. The first message says which; each other is a part of the archive, the last its end."""
 
 @_typing.type_check_only
 class ContainersAsyncStub(ContainersStub):
@@ -75,6 +80,10 @@ class ContainersAsyncStub(ContainersStub):
     ListLocalVolumes: _aio.UnaryUnaryMultiCallable[_containers_pb2.ListLocalVolumesRequest, _containers_pb2.ListLocalVolumesResponse]  # type: ignore[assignment]
     RemoveLocalVolume: _aio.UnaryUnaryMultiCallable[_containers_pb2.RemoveLocalVolumeRequest, _containers_pb2.RemoveLocalVolumeResponse]  # type: ignore[assignment]
     """With its data. REFUSED while a container has it."""
+    BackupLocalVolume: _aio.UnaryStreamMultiCallable[_containers_pb2.BackupLocalVolumeRequest, _volume_pb2.VolumePiece]  # type: ignore[assignment]
+    """Its archive. REFUSED while a container has it, but for `live`."""
+    RestoreLocalVolume: _aio.StreamUnaryMultiCallable[_containers_pb2.RestoreLocalVolumeRequest, _containers_pb2.LocalVolume]  # type: ignore[assignment]
+    """A new one from an archive. The first message says which; each other is a part of the archive, the last its end."""
 
 class ContainersServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -178,5 +187,21 @@ class ContainersServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_containers_pb2.RemoveLocalVolumeResponse, _abc.Awaitable[_containers_pb2.RemoveLocalVolumeResponse]]:
         """With its data. REFUSED while a container has it."""
+
+    @_abc_1.abstractmethod
+    def BackupLocalVolume(
+        self,
+        request: _containers_pb2.BackupLocalVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_volume_pb2.VolumePiece], _abc.AsyncIterator[_volume_pb2.VolumePiece]]:
+        """Its archive. REFUSED while a container has it, but for `live`."""
+
+    @_abc_1.abstractmethod
+    def RestoreLocalVolume(
+        self,
+        request_iterator: _MaybeAsyncIterator[_containers_pb2.RestoreLocalVolumeRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_containers_pb2.LocalVolume, _abc.Awaitable[_containers_pb2.LocalVolume]]:
+        """A new one from an archive. The first message says which; each other is a part of the archive, the last its end."""
 
 def add_ContainersServicer_to_server(servicer: ContainersServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1378,6 +1378,30 @@ class ForceReleaseVolumeRequest(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class MigrateVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    NODE_KEY_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    node_key: builtins.str
+    """empty: the move that is under way is given up, and the data stays where it is"""
+    request_id: builtins.str
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        node_key: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "node_key", b"node_key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class ListVolumesRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 

@@ -253,6 +253,11 @@ class ControlStub:
                 request_serializer=api_dot_v1_dot_control__pb2.ForceReleaseVolumeRequest.SerializeToString,
                 response_deserializer=api_dot_v1_dot_objects__pb2.Volume.FromString,
                 _registered_method=True)
+        self.MigrateVolume = channel.unary_unary(
+                '/swarm.v1.Control/MigrateVolume',
+                request_serializer=api_dot_v1_dot_control__pb2.MigrateVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_objects__pb2.Volume.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/swarm.v1.Control/Watch',
                 request_serializer=api_dot_v1_dot_control__pb2.WatchRequest.SerializeToString,
@@ -545,6 +550,14 @@ class ControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MigrateVolume(self, request, context):
+        """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+        while its data is moved, saved or restored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """First every matching object as it is (action NONE), then one message per commit.
         """
@@ -788,6 +801,11 @@ def add_ControlServicer_to_server(servicer, server):
             'ForceReleaseVolume': grpc.unary_unary_rpc_method_handler(
                     servicer.ForceReleaseVolume,
                     request_deserializer=api_dot_v1_dot_control__pb2.ForceReleaseVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_objects__pb2.Volume.SerializeToString,
+            ),
+            'MigrateVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.MigrateVolume,
+                    request_deserializer=api_dot_v1_dot_control__pb2.MigrateVolumeRequest.FromString,
                     response_serializer=api_dot_v1_dot_objects__pb2.Volume.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
@@ -1972,6 +1990,33 @@ class Control:
             target,
             '/swarm.v1.Control/ForceReleaseVolume',
             api_dot_v1_dot_control__pb2.ForceReleaseVolumeRequest.SerializeToString,
+            api_dot_v1_dot_objects__pb2.Volume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MigrateVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Control/MigrateVolume',
+            api_dot_v1_dot_control__pb2.MigrateVolumeRequest.SerializeToString,
             api_dot_v1_dot_objects__pb2.Volume.FromString,
             options,
             channel_credentials,

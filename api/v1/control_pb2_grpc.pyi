@@ -89,6 +89,10 @@ class ControlStub:
     RemoveVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]
     ForceReleaseVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.ForceReleaseVolumeRequest, _objects_pb2.Volume]
     """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
+    MigrateVolume: _grpc.UnaryUnaryMultiCallable[_control_pb2.MigrateVolumeRequest, _objects_pb2.Volume]
+    """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+    while its data is moved, saved or restored.
+    """
     Watch: _grpc.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _grpc.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]
@@ -153,6 +157,10 @@ class ControlAsyncStub(ControlStub):
     RemoveVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.RemoveRequest, _control_pb2.RemoveResponse]  # type: ignore[assignment]
     ForceReleaseVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.ForceReleaseVolumeRequest, _objects_pb2.Volume]  # type: ignore[assignment]
     """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
+    MigrateVolume: _aio.UnaryUnaryMultiCallable[_control_pb2.MigrateVolumeRequest, _objects_pb2.Volume]  # type: ignore[assignment]
+    """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+    while its data is moved, saved or restored.
+    """
     Watch: _aio.UnaryStreamMultiCallable[_control_pb2.WatchRequest, _control_pb2.WatchMessage]  # type: ignore[assignment]
     """First every matching object as it is (action NONE), then one message per commit."""
     Events: _aio.UnaryStreamMultiCallable[_events_pb2.EventsRequest, _events_pb2.EventsMessage]  # type: ignore[assignment]
@@ -472,6 +480,16 @@ class ControlServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_objects_pb2.Volume, _abc.Awaitable[_objects_pb2.Volume]]:
         """Takes a volume from its node though that has not said that it lets go: the operator knows that it cannot write."""
+
+    @_abc_1.abstractmethod
+    def MigrateVolume(
+        self,
+        request: _control_pb2.MigrateVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.Volume, _abc.Awaitable[_objects_pb2.Volume]]:
+        """Begins to move the data of a volume of driver local to another node; tasks leave it for as long. REFUSED
+        while its data is moved, saved or restored.
+        """
 
     @_abc_1.abstractmethod
     def Watch(

@@ -1091,6 +1091,8 @@ class Volume(message.Message):
     PENDING_FIELD_NUMBER: builtins.int
     REMOVING_FIELD_NUMBER: builtins.int
     UNFENCEABLE_FIELD_NUMBER: builtins.int
+    TRANSFER_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
     id: builtins.str
     epoch: builtins.int
     """of the last lease that was given; never goes back"""
@@ -1100,6 +1102,10 @@ class Volume(message.Message):
     """why it cannot be used yet"""
     removing: builtins.bool
     """nobody gets it any more; gone once its driver has deleted it"""
+    generation: builtins.str
+    """Names the copy of the data that counts, among those that there may be on nodes; empty: the first. No other copy ever
+    gets the same name.
+    """
     @builtins.property
     def meta(self) -> types_pb2.Meta: ...
     @builtins.property
@@ -1116,6 +1122,10 @@ class Volume(message.Message):
         leases have to end.
         """
 
+    @builtins.property
+    def transfer(self) -> VolumeTransfer:
+        """of its data, where its driver has that on one node; one at a time"""
+
     def __init__(
         self,
         *,
@@ -1129,10 +1139,82 @@ class Volume(message.Message):
         pending: builtins.str = ...,
         removing: builtins.bool = ...,
         unfenceable: abc.Iterable[builtins.str] | None = ...,
+        transfer: VolumeTransfer | None = ...,
+        generation: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["made", b"made", "meta", b"meta", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["made", b"made", "meta", b"meta", "spec", b"spec", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "holders", b"holders", "home", b"home", "id", b"id", "made", b"made", "meta", b"meta", "pending", b"pending", "removing", b"removing", "spec", b"spec", "unfenceable", b"unfenceable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["epoch", b"epoch", "generation", b"generation", "holders", b"holders", "home", b"home", "id", b"id", "made", b"made", "meta", b"meta", "pending", b"pending", "removing", b"removing", "spec", b"spec", "transfer", b"transfer", "unfenceable", b"unfenceable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumeTransfer(message.Message):
+    """Data of a volume that is on one node alone is moved, saved, or made from what was saved: docs/decisions/0033-moving-local-
+    volumes.md. While it is, no task has the volume, but for `live`.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    class _Kind:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[VolumeTransfer._Kind.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        KIND_MIGRATE: VolumeTransfer._Kind.ValueType  # 0
+        """to another node, which is its home once the copy there is whole"""
+        KIND_BACKUP: VolumeTransfer._Kind.ValueType  # 1
+        """to an operator"""
+        KIND_RESTORE: VolumeTransfer._Kind.ValueType  # 2
+        """from an operator, to a node"""
+        KIND_CLEAR: VolumeTransfer._Kind.ValueType  # 3
+        """a copy that does not count is deleted, and keeps nobody from the volume"""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_MIGRATE: VolumeTransfer.Kind.ValueType  # 0
+    """to another node, which is its home once the copy there is whole"""
+    KIND_BACKUP: VolumeTransfer.Kind.ValueType  # 1
+    """to an operator"""
+    KIND_RESTORE: VolumeTransfer.Kind.ValueType  # 2
+    """from an operator, to a node"""
+    KIND_CLEAR: VolumeTransfer.Kind.ValueType  # 3
+    """a copy that does not count is deleted, and keeps nobody from the volume"""
+
+    ID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    NODE_ID_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    LIVE_FIELD_NUMBER: builtins.int
+    DEVICES_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """and the generation of the copy that is made"""
+    kind: VolumeTransfer.Kind.ValueType
+    node_id: builtins.str
+    """where a copy is made, or deleted; of KIND_BACKUP where it is read"""
+    generation: builtins.str
+    """of KIND_CLEAR: that of the copy"""
+    live: builtins.bool
+    """of KIND_BACKUP: tasks go on meanwhile"""
+    devices: builtins.bool
+    """of KIND_RESTORE: there may be devices in it"""
+    error: builtins.str
+    """why it has not succeeded yet"""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        kind: VolumeTransfer.Kind.ValueType = ...,
+        node_id: builtins.str = ...,
+        generation: builtins.str = ...,
+        live: builtins.bool = ...,
+        devices: builtins.bool = ...,
+        error: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["devices", b"devices", "error", b"error", "generation", b"generation", "id", b"id", "kind", b"kind", "live", b"live", "node_id", b"node_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -128,6 +128,7 @@ class NodeVolume(message.Message):
     EPOCH_FIELD_NUMBER: builtins.int
     TERM_FIELD_NUMBER: builtins.int
     SECRETS_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
     driver: builtins.str
@@ -139,6 +140,8 @@ class NodeVolume(message.Message):
     """The lease. Each answered heartbeat that says `leases_renewed` lets it last for `term` from the moment at which the
     heartbeat was sent; without one it is over, and nothing of the node may touch the volume.
     """
+    generation: builtins.str
+    """which copy of the data; the driver knows each as a volume of its own"""
     @builtins.property
     def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -167,10 +170,11 @@ class NodeVolume(message.Message):
         epoch: builtins.int = ...,
         term: duration_pb2.Duration | None = ...,
         secrets: abc.Mapping[builtins.str, builtins.bytes] | None = ...,
+        generation: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "block", b"block", "context", b"context", "driver", b"driver", "driver_options", b"driver_options", "epoch", b"epoch", "handle", b"handle", "id", b"id", "name", b"name", "publish_context", b"publish_context", "read_only", b"read_only", "secrets", b"secrets", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "block", b"block", "context", b"context", "driver", b"driver", "driver_options", b"driver_options", "epoch", b"epoch", "generation", b"generation", "handle", b"handle", "id", b"id", "name", b"name", "publish_context", b"publish_context", "read_only", b"read_only", "secrets", b"secrets", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -222,6 +226,182 @@ class NodeVolumeStatus(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class SendVolumeResponse(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReceiveVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: builtins.int
+    order_id: builtins.str
+    def __init__(
+        self,
+        *,
+        order_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VolumePiece(message.Message):
+    """A part of the archive of a volume. What has not come to its `end` is not whole."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    order_id: builtins.str
+    data: builtins.bytes
+    """256 KiB at most"""
+    @builtins.property
+    def end(self) -> VolumeEnd: ...
+    def __init__(
+        self,
+        *,
+        order_id: builtins.str = ...,
+        data: builtins.bytes = ...,
+        end: VolumeEnd | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["data", b"data", "end", b"end", "kind", b"kind", "order_id", b"order_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data", "end", b"end", "kind", b"kind", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["order_id", "data", "end"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+@typing.final
+class VolumeEnd(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
+    error: builtins.str
+    """empty: it is whole"""
+    code: builtins.str
+    """of api.errors, with an error"""
+    def __init__(
+        self,
+        *,
+        error: builtins.str = ...,
+        code: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["code", b"code", "error", b"error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BackupVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    STOP_FIELD_NUMBER: builtins.int
+    LIVE_FIELD_NUMBER: builtins.int
+    key: builtins.str
+    stop: builtins.bool
+    """tasks that have it are ended first, and come back afterwards"""
+    live: builtins.bool
+    """whatever writes meanwhile: it is at best as after a crash"""
+    def __init__(
+        self,
+        *,
+        key: builtins.str = ...,
+        stop: builtins.bool = ...,
+        live: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "live", b"live", "stop", b"stop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RestoreVolumeRequest(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: builtins.int
+    PIECE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def head(self) -> RestoreVolumeHead: ...
+    @builtins.property
+    def piece(self) -> VolumePiece: ...
+    def __init__(
+        self,
+        *,
+        head: RestoreVolumeHead | None = ...,
+        piece: VolumePiece | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["head", b"head", "kind", b"kind", "piece", b"piece"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["head", b"head", "kind", b"kind", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = typing.Literal["head", "piece"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+@typing.final
+class RestoreVolumeHead(message.Message):
+    DESCRIPTOR: descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: builtins.int
+    NODE_KEY_FIELD_NUMBER: builtins.int
+    DEVICES_FIELD_NUMBER: builtins.int
+    node_key: builtins.str
+    """empty: any that is ready"""
+    devices: builtins.bool
+    """there may be devices among it"""
+    @builtins.property
+    def spec(self) -> specs_pb2.VolumeSpec: ...
+    def __init__(
+        self,
+        *,
+        spec: specs_pb2.VolumeSpec | None = ...,
+        node_key: builtins.str = ...,
+        devices: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["devices", b"devices", "node_key", b"node_key", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RestoreVolumeResponse(message.Message):
+    """Comes once, when the volume is there."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VOLUME_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def volume(self) -> objects_pb2.Volume: ...
+    def __init__(
+        self,
+        *,
+        volume: objects_pb2.Volume | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["volume", b"volume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class ListenVolumesRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
@@ -255,6 +435,10 @@ class VolumeOrder(message.Message):
         """shuts out one that uses it no more"""
         VERB_FENCE: VolumeOrder._Verb.ValueType  # 4
         """shuts out one that nobody hears of: once done, nothing that it does reaches the storage"""
+        VERB_SAVE: VolumeOrder._Verb.ValueType  # 150
+        """its archive is sent"""
+        VERB_FILL: VolumeOrder._Verb.ValueType  # 151
+        """made from an archive that is received; one that is there is left as it is"""
 
     class Verb(_Verb, metaclass=_VerbEnumTypeWrapper): ...
     VERB_CREATE: VolumeOrder.Verb.ValueType  # 0
@@ -266,6 +450,10 @@ class VolumeOrder(message.Message):
     """shuts out one that uses it no more"""
     VERB_FENCE: VolumeOrder.Verb.ValueType  # 4
     """shuts out one that nobody hears of: once done, nothing that it does reaches the storage"""
+    VERB_SAVE: VolumeOrder.Verb.ValueType  # 150
+    """its archive is sent"""
+    VERB_FILL: VolumeOrder.Verb.ValueType  # 151
+    """made from an archive that is received; one that is there is left as it is"""
 
     ID_FIELD_NUMBER: builtins.int
     CLOSE_FIELD_NUMBER: builtins.int
@@ -277,6 +465,8 @@ class VolumeOrder(message.Message):
     LIMIT_BYTES_FIELD_NUMBER: builtins.int
     TOPOLOGY_REQUIRED_FIELD_NUMBER: builtins.int
     TOPOLOGY_PREFERRED_FIELD_NUMBER: builtins.int
+    LIVE_FIELD_NUMBER: builtins.int
+    DEVICES_FIELD_NUMBER: builtins.int
     id: builtins.str
     close: builtins.bool
     """nobody waits for the order of this id any more: do not begin it"""
@@ -286,6 +476,10 @@ class VolumeOrder(message.Message):
     required_bytes: builtins.int
     """Only of VERB_CREATE. Sizes: 0, as the driver likes."""
     limit_bytes: builtins.int
+    live: builtins.bool
+    """of VERB_SAVE: its files may change meanwhile"""
+    devices: builtins.bool
+    """of VERB_FILL: there may be devices"""
     @builtins.property
     def volume(self) -> NodeVolume:
         """without a lease"""
@@ -309,10 +503,12 @@ class VolumeOrder(message.Message):
         limit_bytes: builtins.int = ...,
         topology_required: abc.Iterable[specs_pb2.VolumeTopology] | None = ...,
         topology_preferred: abc.Iterable[specs_pb2.VolumeTopology] | None = ...,
+        live: builtins.bool = ...,
+        devices: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["limit", b"limit", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["close", b"close", "host_id", b"host_id", "id", b"id", "limit", b"limit", "limit_bytes", b"limit_bytes", "required_bytes", b"required_bytes", "topology_preferred", b"topology_preferred", "topology_required", b"topology_required", "verb", b"verb", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["close", b"close", "devices", b"devices", "host_id", b"host_id", "id", b"id", "limit", b"limit", "limit_bytes", b"limit_bytes", "live", b"live", "required_bytes", b"required_bytes", "topology_preferred", b"topology_preferred", "topology_required", b"topology_required", "verb", b"verb", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

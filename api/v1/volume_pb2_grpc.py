@@ -47,6 +47,16 @@ class VolumeBrokerStub:
                 request_serializer=api_dot_v1_dot_volume__pb2.VolumeOrderReport.SerializeToString,
                 response_deserializer=api_dot_v1_dot_volume__pb2.VolumeOrderReportResponse.FromString,
                 _registered_method=True)
+        self.Send = channel.stream_unary(
+                '/swarm.v1.VolumeBroker/Send',
+                request_serializer=api_dot_v1_dot_volume__pb2.VolumePiece.SerializeToString,
+                response_deserializer=api_dot_v1_dot_volume__pb2.SendVolumeResponse.FromString,
+                _registered_method=True)
+        self.Receive = channel.unary_stream(
+                '/swarm.v1.VolumeBroker/Receive',
+                request_serializer=api_dot_v1_dot_volume__pb2.ReceiveVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_volume__pb2.VolumePiece.FromString,
+                _registered_method=True)
 
 
 class VolumeBrokerServicer:
@@ -68,6 +78,20 @@ class VolumeBrokerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Send(self, request_iterator, context):
+        """What VERB_SAVE asks for: the first message names the order, the last says how it ended, and is the report.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Receive(self, request, context):
+        """What is to be taken in by VERB_FILL, up to its end; the report comes after it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VolumeBrokerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +104,16 @@ def add_VolumeBrokerServicer_to_server(servicer, server):
                     servicer.Report,
                     request_deserializer=api_dot_v1_dot_volume__pb2.VolumeOrderReport.FromString,
                     response_serializer=api_dot_v1_dot_volume__pb2.VolumeOrderReportResponse.SerializeToString,
+            ),
+            'Send': grpc.stream_unary_rpc_method_handler(
+                    servicer.Send,
+                    request_deserializer=api_dot_v1_dot_volume__pb2.VolumePiece.FromString,
+                    response_serializer=api_dot_v1_dot_volume__pb2.SendVolumeResponse.SerializeToString,
+            ),
+            'Receive': grpc.unary_stream_rpc_method_handler(
+                    servicer.Receive,
+                    request_deserializer=api_dot_v1_dot_volume__pb2.ReceiveVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_volume__pb2.VolumePiece.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +173,180 @@ class VolumeBroker:
             '/swarm.v1.VolumeBroker/Report',
             api_dot_v1_dot_volume__pb2.VolumeOrderReport.SerializeToString,
             api_dot_v1_dot_volume__pb2.VolumeOrderReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Send(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/swarm.v1.VolumeBroker/Send',
+            api_dot_v1_dot_volume__pb2.VolumePiece.SerializeToString,
+            api_dot_v1_dot_volume__pb2.SendVolumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Receive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.VolumeBroker/Receive',
+            api_dot_v1_dot_volume__pb2.ReceiveVolumeRequest.SerializeToString,
+            api_dot_v1_dot_volume__pb2.VolumePiece.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class VolumeDataStub:
+    """Data of volumes, for operators.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Backup = channel.unary_stream(
+                '/swarm.v1.VolumeData/Backup',
+                request_serializer=api_dot_v1_dot_volume__pb2.BackupVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_volume__pb2.VolumePiece.FromString,
+                _registered_method=True)
+        self.Restore = channel.stream_stream(
+                '/swarm.v1.VolumeData/Restore',
+                request_serializer=api_dot_v1_dot_volume__pb2.RestoreVolumeRequest.SerializeToString,
+                response_deserializer=api_dot_v1_dot_volume__pb2.RestoreVolumeResponse.FromString,
+                _registered_method=True)
+
+
+class VolumeDataServicer:
+    """Data of volumes, for operators.
+    """
+
+    def Backup(self, request, context):
+        """The archive of a volume of driver local: REFUSED while a node holds it, but for `stop` and `live`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Restore(self, request_iterator, context):
+        """Makes a volume from an archive. The first message says which; each other is a part of the archive, the last its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_VolumeDataServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Backup': grpc.unary_stream_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=api_dot_v1_dot_volume__pb2.BackupVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_volume__pb2.VolumePiece.SerializeToString,
+            ),
+            'Restore': grpc.stream_stream_rpc_method_handler(
+                    servicer.Restore,
+                    request_deserializer=api_dot_v1_dot_volume__pb2.RestoreVolumeRequest.FromString,
+                    response_serializer=api_dot_v1_dot_volume__pb2.RestoreVolumeResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'swarm.v1.VolumeData', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('swarm.v1.VolumeData', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class VolumeData:
+    """Data of volumes, for operators.
+    """
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.VolumeData/Backup',
+            api_dot_v1_dot_volume__pb2.BackupVolumeRequest.SerializeToString,
+            api_dot_v1_dot_volume__pb2.VolumePiece.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restore(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/swarm.v1.VolumeData/Restore',
+            api_dot_v1_dot_volume__pb2.RestoreVolumeRequest.SerializeToString,
+            api_dot_v1_dot_volume__pb2.RestoreVolumeResponse.FromString,
             options,
             channel_credentials,
             insecure,

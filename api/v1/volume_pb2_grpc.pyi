@@ -39,6 +39,10 @@ class VolumeBrokerStub:
     Listen: _grpc.UnaryStreamMultiCallable[_volume_pb2.ListenVolumesRequest, _volume_pb2.VolumeOrder]
     Report: _grpc.UnaryUnaryMultiCallable[_volume_pb2.VolumeOrderReport, _volume_pb2.VolumeOrderReportResponse]
     """NOT_FOUND: nobody waits for it any more, and there is nothing to be done about that."""
+    Send: _grpc.StreamUnaryMultiCallable[_volume_pb2.VolumePiece, _volume_pb2.SendVolumeResponse]
+    """What VERB_SAVE asks for: the first message names the order, the last says how it ended, and is the report."""
+    Receive: _grpc.UnaryStreamMultiCallable[_volume_pb2.ReceiveVolumeRequest, _volume_pb2.VolumePiece]
+    """What is to be taken in by VERB_FILL, up to its end; the report comes after it."""
 
 @_typing.type_check_only
 class VolumeBrokerAsyncStub(VolumeBrokerStub):
@@ -51,6 +55,10 @@ class VolumeBrokerAsyncStub(VolumeBrokerStub):
     Listen: _aio.UnaryStreamMultiCallable[_volume_pb2.ListenVolumesRequest, _volume_pb2.VolumeOrder]  # type: ignore[assignment]
     Report: _aio.UnaryUnaryMultiCallable[_volume_pb2.VolumeOrderReport, _volume_pb2.VolumeOrderReportResponse]  # type: ignore[assignment]
     """NOT_FOUND: nobody waits for it any more, and there is nothing to be done about that."""
+    Send: _aio.StreamUnaryMultiCallable[_volume_pb2.VolumePiece, _volume_pb2.SendVolumeResponse]  # type: ignore[assignment]
+    """What VERB_SAVE asks for: the first message names the order, the last says how it ended, and is the report."""
+    Receive: _aio.UnaryStreamMultiCallable[_volume_pb2.ReceiveVolumeRequest, _volume_pb2.VolumePiece]  # type: ignore[assignment]
+    """What is to be taken in by VERB_FILL, up to its end; the report comes after it."""
 
 class VolumeBrokerServicer(metaclass=_abc_1.ABCMeta):
     """What a driver has to do at a storage, whatever node is meant, one node that has the driver does for all: its agent opened
@@ -73,4 +81,63 @@ class VolumeBrokerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_volume_pb2.VolumeOrderReportResponse, _abc.Awaitable[_volume_pb2.VolumeOrderReportResponse]]:
         """NOT_FOUND: nobody waits for it any more, and there is nothing to be done about that."""
 
+    @_abc_1.abstractmethod
+    def Send(
+        self,
+        request_iterator: _MaybeAsyncIterator[_volume_pb2.VolumePiece],
+        context: _ServicerContext,
+    ) -> _typing.Union[_volume_pb2.SendVolumeResponse, _abc.Awaitable[_volume_pb2.SendVolumeResponse]]:
+        """What VERB_SAVE asks for: the first message names the order, the last says how it ended, and is the report."""
+
+    @_abc_1.abstractmethod
+    def Receive(
+        self,
+        request: _volume_pb2.ReceiveVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_volume_pb2.VolumePiece], _abc.AsyncIterator[_volume_pb2.VolumePiece]]:
+        """What is to be taken in by VERB_FILL, up to its end; the report comes after it."""
+
 def add_VolumeBrokerServicer_to_server(servicer: VolumeBrokerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class VolumeDataStub:
+    """Data of volumes, for operators."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> VolumeDataAsyncStub: ...
+    Backup: _grpc.UnaryStreamMultiCallable[_volume_pb2.BackupVolumeRequest, _volume_pb2.VolumePiece]
+    """The archive of a volume of driver local: REFUSED while a node holds it, but for `stop` and `live`."""
+    Restore: _grpc.StreamStreamMultiCallable[_volume_pb2.RestoreVolumeRequest, _volume_pb2.RestoreVolumeResponse]
+    """Makes a volume from an archive. The first message says which; each other is a part of the archive, the last its end."""
+
+@_typing.type_check_only
+class VolumeDataAsyncStub(VolumeDataStub):
+    """Data of volumes, for operators."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Backup: _aio.UnaryStreamMultiCallable[_volume_pb2.BackupVolumeRequest, _volume_pb2.VolumePiece]  # type: ignore[assignment]
+    """The archive of a volume of driver local: REFUSED while a node holds it, but for `stop` and `live`."""
+    Restore: _aio.StreamStreamMultiCallable[_volume_pb2.RestoreVolumeRequest, _volume_pb2.RestoreVolumeResponse]  # type: ignore[assignment]
+    """Makes a volume from an archive. The first message says which; each other is a part of the archive, the last its end."""
+
+class VolumeDataServicer(metaclass=_abc_1.ABCMeta):
+    """Data of volumes, for operators."""
+
+    @_abc_1.abstractmethod
+    def Backup(
+        self,
+        request: _volume_pb2.BackupVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_volume_pb2.VolumePiece], _abc.AsyncIterator[_volume_pb2.VolumePiece]]:
+        """The archive of a volume of driver local: REFUSED while a node holds it, but for `stop` and `live`."""
+
+    @_abc_1.abstractmethod
+    def Restore(
+        self,
+        request_iterator: _MaybeAsyncIterator[_volume_pb2.RestoreVolumeRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_volume_pb2.RestoreVolumeResponse], _abc.AsyncIterator[_volume_pb2.RestoreVolumeResponse]]:
+        """Makes a volume from an archive. The first message says which; each other is a part of the archive, the last its end."""
+
+def add_VolumeDataServicer_to_server(servicer: VolumeDataServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

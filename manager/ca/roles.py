@@ -50,6 +50,7 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "UpdateVolume",
             "RemoveVolume",
             "ForceReleaseVolume",
+            "MigrateVolume",
             "CreateService",
             "UpdateService",
             "RemoveService",
@@ -69,7 +70,9 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
     # To look is a read; to mend changes hosts.
     "NetworkCheck": {EVERY_ROLE: ("Check",), _WRITERS: ("Fix",)},
     "CheckBroker": {_NODES: ("Listen", "Report")},
-    "VolumeBroker": {_NODES: ("Listen", "Report")},
+    "VolumeBroker": {_NODES: ("Listen", "Report", "Send", "Receive")},
+    # All that is in a volume, which may be secret: no worker passes that on.
+    "VolumeData": {_WRITERS: ("Backup", "Restore")},
     "LogBroker": {_NODES: ("Listen", "Publish")},
     # Whoever runs commands in any task has the whole swarm: no worker passes that on.
     "Exec": {_WRITERS: ("Run",)},
@@ -123,6 +126,8 @@ _TABLE: dict[str, dict[frozenset[Role], tuple[str, ...]]] = {
             "ListLocalNetworks",
             "ListLocalVolumes",
             "RemoveLocalVolume",
+            "BackupLocalVolume",
+            "RestoreLocalVolume",
         ),
     },
     "Health": {EVERY_ROLE: ("Check",)},

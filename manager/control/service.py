@@ -23,6 +23,7 @@ from manager.control.pacing import paced
 from manager.control.resolve import resolve
 from manager.control.services import Services
 from manager.control.volume_calls import VolumeCalls
+from manager.control.volume_moves import VolumeMoves
 from manager.control.volumes import Volumes
 from manager.control.watching import watch
 from manager.state.changes import StoredObject, copy
@@ -44,11 +45,12 @@ class ControlService(VolumeCalls, control_pb2_grpc.ControlServicer):
         events: EventStreams,
         networks: Networks,
         volumes: Volumes,
+        moves: VolumeMoves,
         group: Callable[[], control_pb2.ManagerGroupStatus],
         explanations: Explanations,
     ) -> None:
         """`group`: how the managers agree, as this one sees it."""
-        super().__init__(store, volumes)
+        super().__init__(store, volumes, moves)
         self._store = store
         self._hub = hub
         self._services = services

@@ -7,6 +7,7 @@ from api.v1 import control_pb2, objects_pb2
 from manager.control import listing
 from manager.control.pacing import paced
 from manager.control.resolve import resolve
+from manager.control.volume_moves import VolumeMoves
 from manager.control.volumes import Volumes
 from manager.state.store import Store
 
@@ -14,9 +15,10 @@ from manager.state.store import Store
 class VolumeCalls:
     """Serves operators."""
 
-    def __init__(self, store: Store, volumes: Volumes) -> None:
+    def __init__(self, store: Store, volumes: Volumes, moves: VolumeMoves) -> None:
         self._store = store
         self._volumes = volumes
+        self._moves = moves
 
     async def CreateVolume(
         self, request: control_pb2.CreateVolumeRequest, context: Context
@@ -55,3 +57,9 @@ class VolumeCalls:
     ) -> objects_pb2.Volume:
         """Takes a volume from nodes that have not let it go."""
         return await self._volumes.force_release(request)
+
+    async def MigrateVolume(
+        self, request: control_pb2.MigrateVolumeRequest, context: Context
+    ) -> objects_pb2.Volume:
+        """Begins to move a volume's data, or gives that up."""
+        return await self._moves.migrate(request)

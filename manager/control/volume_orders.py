@@ -8,22 +8,21 @@ it is written before the agent's report is answered.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
 
 from api.errors import Code, SwarmError
 from api.ids import IdSource
-from api.serving import Context, caller
-from api.v1 import objects_pb2, volume_pb2, volume_pb2_grpc
+from api.v1 import objects_pb2, volume_pb2
 from hostkit.clock import Clock
 from manager.control.listener import Listener
 from manager.state.changes import Event
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
-from manager.state.volumes import secrets_of
+from manager.state.volumes import node_name, secrets_of
 from manager.state.watch import WatchHub, of
 from manager.volumes.known import as_driver_knows
+from manager.volumes.order import Order
 from manager.volumes.order_book import Given, OrderBook
-from manager.volumes.orders import Order, bounded, settled, written
+from manager.volumes.orders import bounded, settled, written
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +104,29 @@ class VolumeOrders:
                 self._book.repeat(order, self._monotonic())
             self._woken.set()
 
+    def given(self, node_id: str, order_id: str) -> Order:
+        """The order that the node has under that id; NOT_FOUND."""
+        return self._book.given(node_id, order_id)
+
+    def begun(self, node_id: str, order_id: str) -> None:
+        """Bytes flow for it: nobody loses patience before they have ended."""
+        self._book.begun(node_id, order_id)
+
+    def over(self, node_id: str, order_id: str) -> None:
+        """They have: the report is to come."""
+        self._book.over(node_id, order_id, self._monotonic())
+        self._woken.set()
+
+    def ask(self, node_id: str, message: Message) -> None:
+        """Tells an agent its part of another one's order; UNAVAILABLE if it does not listen."""
+        if (listener := self._listeners.get(node_id)) is None:
+            raise SwarmError(
+                Code.UNAVAILABLE,
+                f"node {node_name(self.store, node_id)} does not answer",
+                why="it has the data of the volume",
+            )
+        listener.tell(message)
+
     def end(self) -> None:
         """This manager stops to lead: the agents go to another."""
         error = SwarmError(
@@ -164,28 +186,3 @@ class VolumeOrders:
             async with asyncio.timeout(None if due is None else due - self._monotonic()):
                 await self._woken.wait()
         self._woken.clear()
-
-
-class VolumeBrokerService(volume_pb2_grpc.VolumeBrokerServicer):
-    """Serves agents."""
-
-    def __init__(self, orders: VolumeOrders) -> None:
-        self._orders = orders
-
-    async def Listen(
-        self, request: volume_pb2.ListenVolumesRequest, context: Context
-    ) -> AsyncIterator[Message]:
-        """What the calling node's drivers are to do, and what nobody wants any more."""
-        listener = self._orders.listen(caller().id)
-        try:
-            while True:
-                yield await listener.next()
-        finally:
-            self._orders.leave(listener)
-
-    async def Report(
-        self, request: Report, context: Context
-    ) -> volume_pb2.VolumeOrderReportResponse:
-        """What the calling node's driver has done; answers when it is durable."""
-        await self._orders.report(caller().id, request)
-        return volume_pb2.VolumeOrderReportResponse()

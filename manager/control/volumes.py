@@ -19,6 +19,7 @@ from manager.state.store import Store
 from manager.state.volumes import ended, in_use, node_name, users_of, without
 from manager.volumes.drivers import Drivers
 from manager.volumes.orders import has_to_be_deleted
+from manager.volumes.transfers import dropped
 
 Volume = objects_pb2.Volume
 
@@ -67,7 +68,7 @@ class Volumes:
         """Removes a volume; REFUSED with what uses it.
 
         What a driver has to delete is gone once it has; with `force` nobody waits for that, and
-        what is at the storage stays there.
+        what is at the storage stays there; what is done with its data is given up.
         """
         request_id = needed_request_id(request.request_id)
         while True:
@@ -75,10 +76,14 @@ class Volumes:
             if done is not None:
                 return control_pb2.RemoveResponse(id=done.object_id)
             volume = resolve(self._store, Volume, request.key)
-            users = users_of(self._store, volume)
+            given_up = dropped(volume, "it is being removed") if request.force else None
+            users = users_of(self._store, volume if given_up is None else given_up)
             if users:
                 raise in_use(volume, users)
             try:
+                if given_up is not None:
+                    await propose_one(self._proposer, batch(update(given_up)))
+                    continue
                 await propose_one(
                     self._proposer,
                     self._removal(volume, at_once=request.force),

@@ -2,8 +2,8 @@
 
 Reads are answered by whichever manager was asked, once it knows that it is up to date. What changes
 something is answered by the leader. So is what only the leader knows: where logs of tasks come
-from, through whom commands in tasks are run, and networks looked at. The rest is each manager's own
-affair.
+from, through whom commands in tasks are run, networks looked at, and data of volumes passed on. The
+rest is each manager's own affair.
 """
 
 from enum import Enum, auto
@@ -26,7 +26,7 @@ _FIXED = {
 }
 _READS = ("Get", "List", "Explain")
 _PASSED_ON = frozenset(
-    {"Control", "Logs", "Exec", "NetworkCheck", "CaRenewal", "Ca", "ManagerGroup"}
+    {"Control", "Logs", "Exec", "NetworkCheck", "VolumeData", "CaRenewal", "Ca", "ManagerGroup"}
 )
 
 

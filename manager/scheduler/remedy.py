@@ -30,9 +30,10 @@ class Size(float, Enum):
     CONTROLLER = 10
     NO_LIMIT = 11
     COME_BACK = 12
-    OTHER_IMAGE = 13
-    DRIVER = 14
-    FORCE = 15
+    MOVE_DATA = 13
+    OTHER_IMAGE = 14
+    DRIVER = 15
+    FORCE = 16
 
 
 class About(Enum):

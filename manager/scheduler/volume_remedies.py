@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from api.v1 import objects_pb2, specs_pb2
-from api.volumes import driver_of
+from api.volumes import LOCAL, driver_of
 from manager.placement.volumes import wants_of
 from manager.scheduler.remedy import About, Case, Node, Obstacle, Remedy, Size
 from manager.scheduler.volumes import Bar, Hindrance, Volumes
@@ -16,7 +16,8 @@ def volume_obstacles(case: Case) -> Iterator[Obstacle]:
     """For each volume that the node cannot give, what would help; often nothing but waiting."""
     for hindrance in case.volumes.hindrances(wants_of(case.task), case.node.node):
         find = _BY_BAR.get(hindrance.bar)
-        yield [] if find is None else [find(hindrance, case)]
+        remedy = None if find is None else find(hindrance, case)
+        yield [] if remedy is None else [remedy]
 
 
 def _activate(found: Hindrance, case: Case) -> Remedy:
@@ -49,6 +50,25 @@ def _force(found: Hindrance, case: Case) -> Remedy:
     return Remedy(text, Size.FORCE, command, About.NAMED, on_volumes=_on(found, change))
 
 
+def _move(found: Hindrance, case: Case) -> Remedy | None:
+    """None where its data is in no folder of a node's, or is moved already."""
+    volume, name = found.volume, _name(found)
+    is_folder = driver_of(volume.spec) == LOCAL and not volume.spec.driver_options
+    if not is_folder or volume.HasField("transfer"):
+        return None
+
+    def change(moved: Volume) -> None:
+        moved.home = case.node.node.id
+
+    return Remedy(
+        f"move the data of volume {name} to {case.name}",
+        Size.MOVE_DATA,
+        ("volume", "migrate", name),
+        About.NODE,
+        on_volumes=_on(found, change),
+    )
+
+
 def _driver(found: Hindrance, case: Case) -> Remedy:
     driver = driver_of(found.volume.spec)
 
@@ -72,8 +92,9 @@ def _name(found: Hindrance) -> str:
     return found.volume.spec.annotations.name
 
 
-_BY_BAR: Mapping[Bar, Callable[[Hindrance, Case], Remedy]] = {
+_BY_BAR: Mapping[Bar, Callable[[Hindrance, Case], Remedy | None]] = {
     Bar.UNAVAILABLE: _activate,
     Bar.HELD: _force,
+    Bar.HOME: _move,
     Bar.DRIVER: _driver,
 }

@@ -19,6 +19,7 @@ from manager.state.volumes import (
     may_touch,
     needs_its_volumes,
     users_that_only_read,
+    why_closed,
 )
 
 Holder = objects_pb2.VolumeHolder
@@ -154,6 +155,8 @@ class Volumes:
         spec, name = volume.spec, volume.spec.annotations.name
         if volume.removing:
             return Hindrance(Bar.UNAVAILABLE, f"volume {name} is being removed", volume)
+        if closed := why_closed(volume):
+            return Hindrance(Bar.PENDING, f"volume {name} {closed}", volume)
         if volume.pending:
             return Hindrance(Bar.PENDING, f"volume {name} cannot be used: {volume.pending}", volume)
         if spec.availability != Spec.AVAILABILITY_ACTIVE:

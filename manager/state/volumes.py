@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Holder = objects_pb2.VolumeHolder
 Service = objects_pb2.Service
 Task = objects_pb2.Task
+Transfer = objects_pb2.VolumeTransfer
 Volume = objects_pb2.Volume
 Spec = specs_pb2.VolumeSpec
 
@@ -63,6 +64,19 @@ def may_touch(holder: Holder) -> bool:
 def is_given(holder: Holder) -> bool:
     """Whether tasks of the node may come to use the volume by this hold."""
     return holder.state in (Holder.STATE_HELD, Holder.STATE_OPENING)
+
+
+def why_closed(volume: Volume) -> str:
+    """What keeps all tasks from the volume just now, as "is being moved"; empty: nothing does."""
+    transfer = volume.transfer
+    if not volume.HasField("transfer") or transfer.live:
+        return ""
+    return {
+        Transfer.KIND_MIGRATE: "is being moved to another node",
+        Transfer.KIND_BACKUP: "is being saved",
+        Transfer.KIND_RESTORE: "is being restored",
+        Transfer.KIND_CLEAR: "",
+    }[transfer.kind]
 
 
 def ended(volume: Volume, node_id: str, epoch: int) -> Volume | None:
@@ -162,6 +176,8 @@ def users_of(view: "View", volume: Volume) -> list[str]:
     for task in view.tasks_of_volume(volume.id):
         if task.service_id not in known and needs_its_volumes(task):
             found.append(f"task {states.task_name(task)}")
+    if not found and (closed := why_closed(volume)):
+        found.append(f"an operator: it {closed}")
     if not found:
         found += [f"node {node_name(view, each.node_id)}" for each in volume.holders]
     return found
@@ -213,6 +229,10 @@ def _refuse_volume(view: "View", volume: Volume) -> SwarmError | None:
         return _conflict(name, "a node would write to it", "it is for many readers")
     known = {(each.node_id, each.epoch) for each in before.holders}
     fresh = [each for each in volume.holders if (each.node_id, each.epoch) not in known]
+    if fresh and (closed := why_closed(volume)):
+        return _conflict(name, "no node can have it now", f"it {closed}")
+    if _is_elsewhere(before, volume) and (before.holders or volume.holders):
+        return _conflict(name, "its data cannot be elsewhere now", "a node holds it")
     if volume.epoch < before.epoch or not all(
         before.epoch < each.epoch <= volume.epoch for each in fresh
     ):
@@ -220,6 +240,12 @@ def _refuse_volume(view: "View", volume: Volume) -> SwarmError | None:
     if before.holders and term_of(volume.spec) != term_of(before.spec):
         return _conflict(name, "the term of its leases cannot change now", "a node holds it")
     return _refuse_taking_back(view, before, volume)
+
+
+def _is_elsewhere(before: Volume, volume: Volume) -> bool:
+    """Whether the data that counts is other data than before."""
+    was = (before.home, before.generation)
+    return bool(before.home) and was != (volume.home, volume.generation)
 
 
 def _refuse_taking_back(view: "View", before: Volume, volume: Volume) -> SwarmError | None:
@@ -245,7 +271,9 @@ def _refuse_task(view: "View", task: Task, among: Batch) -> SwarmError | None:
             return _conflict(
                 each.source, "its node does not hold it", "it was taken back meanwhile"
             )
-        why = clash(volume, each.read_only, users_that_only_read(view, volume, task.id))
+        why = why_closed(volume) or clash(
+            volume, each.read_only, users_that_only_read(view, volume, task.id)
+        )
         if why:
             return _conflict(volume.spec.annotations.name, "a task cannot use it now", why)
     return None

@@ -33,6 +33,10 @@ class Drivers:
         """Whether nobody hears of the node: it is down, or was removed."""
         return node_id in self._lost or node_id not in self._of_node
 
+    def is_member(self, node_id: str) -> bool:
+        """Whether the node is part of the swarm."""
+        return node_id in self._of_node
+
     def any_is(self, name: str) -> bool:
         """Whether any node has a driver of this name."""
         return any(each.name == name for each in self._all())

@@ -21,4 +21,5 @@ def as_driver_knows(
         context=volume.made.context,
         block=spec.block,
         secrets=secrets,
+        generation=volume.generation,
     )

@@ -10,6 +10,8 @@ fence that was begun is brought to its end, though the node is back: nobody know
 Times are monotonic seconds of this manager.
 """
 
+import contextlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +21,8 @@ from api.ids import IdSource
 from api.v1 import objects_pb2
 from api.volumes import driver_of
 from manager.volumes.drivers import Drivers
-from manager.volumes.orders import DELETE, FENCE, LIMIT, OPEN, Order, is_for, possible, wanted
+from manager.volumes.order import DELETE, FENCE, OPEN, Order
+from manager.volumes.orders import LIMIT, is_for, possible, wanted
 
 Node = objects_pb2.Node
 Volume = objects_pb2.Volume
@@ -131,13 +134,7 @@ class OrderBook:
         """The order that a node has carried out, or could not; and whether no other like it can be
         under way. NOT_FOUND if nobody waits for it.
         """
-        given = next((each for each in self._given.values() if each.id == order_id), None)
-        if given is None or given.node_id != node_id:
-            raise SwarmError(
-                Code.NOT_FOUND,
-                f"node {node_id} has no order {order_id or '(none)'}",
-                why="it was taken back, took too long, or another manager leads now",
-            )
+        given = self._of(node_id, order_id)
         del self._given[given.order.volume_id]
         tries = self._tries.get(given.order, _Tries(in_doubt=True))  # nobody may want it by now
         if failed:
@@ -147,6 +144,19 @@ class OrderBook:
             self._last[given.order.volume_id] = node_id
             self._done[given.order.volume_id] = given.order
         return given.order, not tries.in_doubt
+
+    def given(self, node_id: str, order_id: str) -> Order:
+        """The order that the node has under that id; NOT_FOUND if it has none such."""
+        return self._of(node_id, order_id).order
+
+    def begun(self, node_id: str, order_id: str) -> None:
+        """Bytes flow for it: it may take as long as it likes, until `over`."""
+        self._dated(self._of(node_id, order_id), math.inf)
+
+    def over(self, node_id: str, order_id: str, now: float) -> None:
+        """Its bytes have ended: the answer is to come."""
+        with contextlib.suppress(SwarmError):  # it has come, or nobody waits for it any more
+            self._dated(self._of(node_id, order_id), now)
 
     def fences(self, volume: Volume) -> bool:
         """Whether the volume's driver can shut nodes out."""
@@ -180,6 +190,19 @@ class OrderBook:
         for order in orders:
             self._tries.setdefault(order, _Tries())
 
+    def _of(self, node_id: str, order_id: str) -> Given:
+        given = next((each for each in self._given.values() if each.id == order_id), None)
+        if given is None or given.node_id != node_id:
+            raise SwarmError(
+                Code.NOT_FOUND,
+                f"node {node_id} has no order {order_id or '(none)'}",
+                why="it was taken back, took too long, or another manager leads now",
+            )
+        return given
+
+    def _dated(self, given: Given, at: float) -> None:
+        self._given[given.order.volume_id] = given._replace(at=at)
+
     def _is_busy(self, volume_id: str) -> bool:
         """Whether an order about it is under way, or done and not written yet.
 
@@ -207,6 +230,8 @@ class OrderBook:
     def _able(self, order: Order) -> list[str]:
         """Nodes that listen, and could carry it out."""
         volume = self._volumes[order.volume_id]
+        if order.transfer:  # whatever flags: its data is, or shall be, there alone
+            return [order.node_id] if order.node_id in self._listening else []
         able = self.drivers.able(lambda driver: is_for(volume.spec, order.verb, driver))
         if order.verb == DELETE and volume.home:
             able = iter([each for each in able if each == volume.home])

@@ -5,25 +5,19 @@ when is the affair of order_book.py. docs/decisions/0031-leases-of-volumes.md sa
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from api.times import duration
 from api.v1 import objects_pb2, specs_pb2, volume_pb2
 from api.volumes import driver_of
 from manager.state.changes import Batch, batch, copy, delete, update
 from manager.state.volumes import holder_of, turn, without
+from manager.volumes import transfers
 from manager.volumes.drivers import Drivers
+from manager.volumes.order import CLOSE, CREATE, DELETE, FENCE, FILL, OPEN, SAVE, Order, Verb
 
 Holder = objects_pb2.VolumeHolder
 Report = volume_pb2.VolumeOrderReport
-Verb = volume_pb2.VolumeOrder.Verb
 Volume = objects_pb2.Volume
-
-CREATE = volume_pb2.VolumeOrder.VERB_CREATE
-DELETE = volume_pb2.VolumeOrder.VERB_DELETE
-OPEN = volume_pb2.VolumeOrder.VERB_OPEN
-CLOSE = volume_pb2.VolumeOrder.VERB_CLOSE
-FENCE = volume_pb2.VolumeOrder.VERB_FENCE
 
 LIMIT = 60.0
 """Seconds that a driver has for one order."""
@@ -31,15 +25,6 @@ LONGEST_ERROR = 500
 """Characters of an error that are kept."""
 LARGEST_REPORT = 64 * 1024
 """Bytes of what a driver may want to be kept of one order (CSI allows it 4 KiB for a map)."""
-
-
-class Order(NamedTuple):
-    """One thing to do. `node_id`, `epoch`: of the hold that is meant, if it is about one."""
-
-    volume_id: str
-    verb: Verb.ValueType
-    node_id: str = ""
-    epoch: int = 0
 
 
 def wanted(volume: Volume, drivers: Drivers) -> Iterator[Order]:
@@ -50,8 +35,9 @@ def wanted(volume: Volume, drivers: Drivers) -> Iterator[Order]:
     for each in volume.holders:
         if each.state == Holder.STATE_CLOSING:
             yield Order(volume.id, CLOSE, each.node_id, each.epoch)
+    yield from transfers.wanted(volume)
     if volume.removing:
-        if not volume.holders:
+        if not volume.holders and not volume.HasField("transfer"):
             yield Order(volume.id, DELETE)
         return
     if not volume.HasField("made") and drivers.any_creates(driver_of(volume.spec)):
@@ -76,6 +62,8 @@ def written(volume: Volume, order: Order, known: volume_pb2.NodeVolume) -> volum
         message.host_id = held.host_id
         message.volume.publish_context.update(held.publish_context)
         message.volume.read_only = held.read_only
+    if order.transfer:
+        transfers.write(message, volume)
     return message
 
 
@@ -95,6 +83,8 @@ def settled(
 
     `alone`: no other order like this can be under way. `fences`: its driver can shut nodes out.
     """
+    if order.transfer:
+        return transfers.settled(volume, order, report.error[:LONGEST_ERROR])
     if order not in possible(volume):
         return None
     if report.error:
@@ -162,7 +152,9 @@ def has_to_be_deleted(volume: Volume, drivers: Drivers) -> bool:
     """Whether something of it may be at a storage that a driver has to clear."""
     if volume.HasField("made"):
         return True
-    return volume.epoch > 0 and drivers.any_deletes(driver_of(volume.spec))
+    if volume.home and not drivers.is_member(volume.home):
+        return False  # and what was there is gone with its node
+    return bool(volume.epoch or volume.home) and drivers.any_deletes(driver_of(volume.spec))
 
 
 def is_for(
@@ -175,5 +167,7 @@ def is_for(
         OPEN: driver.opens,
         CLOSE: driver.opens,
         FENCE: driver.fences,
+        SAVE: driver.local,
+        FILL: driver.local,
     }
     return driver.name == driver_of(spec) and able[verb]

@@ -119,8 +119,12 @@ class ForwardReader:
                 raise InvalidLayer("it ends early")
         return position
 
+    def so_far(self) -> str:
+        """The hash of everything up to here, in hexadecimal."""
+        return self._hash.hexdigest()
+
     def drain(self) -> str:
         """Reads what is left; the hash of everything, in hexadecimal."""
         while self.read(CHUNK):
             pass
-        return self._hash.hexdigest()
+        return self.so_far()

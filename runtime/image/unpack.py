@@ -10,14 +10,12 @@ import argparse
 import ctypes
 import io
 import json
-import os
-import resource
-import signal
 import sys
 import traceback  # noqa: F401  # nothing can be imported after the change of root
 from pathlib import Path
 from typing import Any
 
+from runtime.confined import confine, sync, system_failure
 from runtime.image import digest as digests
 from runtime.image.extract import Extractor
 from runtime.image.stream import (
@@ -30,16 +28,12 @@ from runtime.image.stream import (
     decompress,
 )
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
-_MAX_MEMORY = 1 << 30
-
 
 def main() -> int:
     """Exit code 0 if the layer is unpacked and on disk, else 1."""
     arguments = _arguments()
     libc = ctypes.CDLL(None, use_errno=True)
-    _confine(libc, arguments)
+    confine(libc, arguments.destination, arguments.parent)
     answer: dict[str, Any]
     try:
         answer = _unpack(libc, arguments)
@@ -50,7 +44,7 @@ def main() -> int:
     except DAMAGED as error:
         answer = {"error": f"its compression is damaged ({error})", "kind": "invalid"}
     except (OSError, MemoryError) as error:
-        answer = _system_failure(error)
+        answer = system_failure(error)
     json.dump(answer, sys.stdout)
     sys.stdout.flush()
     return 1 if "error" in answer else 0
@@ -67,20 +61,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _confine(libc: ctypes.CDLL, arguments: argparse.Namespace) -> None:
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if os.getppid() != arguments.parent:
-        sys.exit("the daemon has gone")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = _MAX_MEMORY if hard == resource.RLIM_INFINITY else min(hard, _MAX_MEMORY)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    os.umask(0)
-    os.chroot(arguments.destination)
-    os.chdir("/")
-
-
 def _unpack(libc: ctypes.CDLL, arguments: argparse.Namespace) -> dict[str, Any]:
     section = io.BufferedReader(Section(sys.stdin.buffer, arguments.size), CHUNK)
     reader = ForwardReader(
@@ -92,26 +72,8 @@ def _unpack(libc: ctypes.CDLL, arguments: argparse.Namespace) -> dict[str, Any]:
     if found != digests.encoded(arguments.diff_id):
         algorithm = arguments.diff_id.partition(":")[0]
         return {"error": f"{algorithm}:{found}", "kind": "digest"}
-    _sync(libc)
+    sync(libc)
     return {"entries": totals.entries, "size": totals.size}
-
-
-def _sync(libc: ctypes.CDLL) -> None:
-    """Puts the files on disk: after a rename, a crash must not leave empty ones behind."""
-    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if libc.syncfs(root) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-    finally:
-        os.close(root)
-
-
-def _system_failure(error: OSError | MemoryError) -> dict[str, Any]:
-    if isinstance(error, OSError):
-        place = f" ({os.fsdecode(error.filename)!a})" if error.filename else ""
-        return {"error": f"{error.strerror}{place}", "kind": "system", "errno": error.errno}
-    return {"error": "it needs more than 1 GiB of memory", "kind": "limit"}
 
 
 if __name__ == "__main__":

@@ -5,21 +5,28 @@ names of its places are Docker's: NAME/_data below one folder.
 """
 
 import asyncio
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock
 from hostkit.process import run
 from runtime.volume import local_options, mounting
+from runtime.volume.copying import streams
 from runtime.volume.definitions import Definitions, known
 from runtime.volume.driver import Capabilities, Known, Mounted, Place, Scope, Volume
 from runtime.volume.local_options import Bound
+from runtime.volume.locks import Locks
 from runtime.volume.unsupported import no_fence
 
 NAME = "local"
 _DATA = "_data"
+_FILLING = "_filling"
+"""What is being filled: nobody knows of that volume before it is whole."""
 _DEADLINE = 20.0
 _DELETION = 600.0
 """Seconds for the removal of a subvolume; its content goes behind the scenes."""
@@ -34,10 +41,11 @@ class LocalDriver:
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self._volumes = Definitions(NAME, root, clock)
+        self._filling = Locks()
 
     async def capabilities(self) -> Capabilities:
         """See VolumeDriver."""
-        return Capabilities(Scope.LOCAL)
+        return Capabilities(Scope.LOCAL, deletes=True)
 
     async def create(self, volume: Volume) -> None:
         """See VolumeDriver."""
@@ -63,15 +71,8 @@ class LocalDriver:
             return
         if mounting.is_mounted(self._path(volume.name)):
             raise SwarmError(Code.REFUSED, f"volume {volume.name} is mounted")
-        if await _is_subvolume(self._path(volume.name)):
-            argv = ["btrfs", "subvolume", "delete", str(self._path(volume.name))]
-            await run(argv, timeout=_DELETION)
-        try:
-            await asyncio.to_thread(shutil.rmtree, folder)
-        except OSError as error:
-            raise SwarmError(
-                Code.UNAVAILABLE, f"volume {volume.name} cannot be removed", why=str(error)
-            ) from None
+        for path in (self._path(volume.name), folder / _FILLING, folder):
+            await _discard(path, volume.name)
 
     async def mount(self, volume: Volume, place: Place) -> Mounted:
         """See VolumeDriver. It has its own place: two mounts of one volume are the same one."""
@@ -103,6 +104,45 @@ class LocalDriver:
         """See VolumeDriver."""
         raise no_fence(NAME, "its volumes are on one host alone")
 
+    async def save(self, volume: Volume, title: str, *, live: bool) -> AsyncGenerator[bytes, None]:
+        """See Copying."""
+        made = self._volumes.get(volume.name)
+        if isinstance(local_options.parse(made.options), Bound):
+            raise SwarmError(
+                Code.UNSUPPORTED,
+                f"volume {title} cannot be saved",
+                why="its options say that its data is elsewhere: it is mounted from there",
+                remedy="copy it where it is",
+            )
+        async with aclosing(
+            streams.save(self._path(volume.name), title, made.labels, live=live)
+        ) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def fill(
+        self, volume: Volume, title: str, pieces: AsyncIterator[bytes], *, devices: bool
+    ) -> dict[str, str]:
+        """See Copying."""
+        async with self._filling(volume.name):
+            former = self._volumes.find(volume.name)
+            if former is not None:
+                return former.labels
+            folder = self._volumes.folder(volume.name)
+            filling = folder / _FILLING
+            await _discard(folder, volume.name)
+            folder.mkdir(mode=0o711, parents=True)
+            try:
+                await self._make(filling)
+                labels = await streams.fill(filling, title, pieces, devices=devices)
+                filling.rename(self._path(volume.name))
+                _sync(folder)
+                self._volumes.keep(replace(volume, labels=labels))
+            except BaseException:
+                await asyncio.shield(self.remove(volume))
+                raise
+            return labels
+
     def _path(self, name: str) -> Path:
         return self._volumes.folder(name) / _DATA
 
@@ -125,6 +165,28 @@ async def _is_subvolume(path: Path) -> bool:
     if not shutil.which("btrfs") or not _is_folder(path) or _inode(path) != _TOP_OF_SUBVOLUME:
         return False
     return await _file_system(path) == "btrfs"
+
+
+async def _discard(path: Path, name: str) -> None:
+    """Deletes a folder of the volume with all that is in it, if it is there."""
+    if await _is_subvolume(path):
+        await run(["btrfs", "subvolume", "delete", str(path)], timeout=_DELETION)
+    try:
+        await asyncio.to_thread(shutil.rmtree, path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SwarmError(
+            Code.UNAVAILABLE, f"volume {name} cannot be removed", why=str(error)
+        ) from None
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _is_folder(path: Path) -> bool:

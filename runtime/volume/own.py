@@ -4,9 +4,13 @@ there until they are removed. Anonymous ones go with their container.
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
+from runtime.volume.copying.content import copying
+from runtime.volume.driver import Volume
 from runtime.volume.drivers import Drivers
 from runtime.volume.locks import Locks
 from runtime.volume.records import Records
@@ -68,11 +72,39 @@ class OwnVolumes:
         async with self._locks(name):
             present = self._volumes.get(name)
             if present is None:
-                raise SwarmError(Code.NOT_FOUND, f"this host has no volume {name!r} of its own")
+                raise _unknown(name)
             driver = await self._drivers.get(present.driver)
             await driver.remove(present.volume)
             await asyncio.to_thread(self._records.drop_volume, name)
             del self._volumes[name]
+
+    async def save(self, name: str, *, live: bool) -> AsyncGenerator[bytes, None]:
+        """The archive of one; who begins to use it meanwhile breaks it off, but for `live`, if he
+        changes anything.
+        """
+        present = self._volumes.get(name)
+        if present is None:
+            raise _unknown(name)
+        driver = copying(await self._drivers.get(present.driver))
+        async with aclosing(driver.save(present.volume, name, live=live)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def restore(self, name: str, pieces: AsyncIterator[bytes], *, devices: bool) -> OwnVolume:
+        """A new volume from an archive, or none; EXISTS if the name is taken."""
+        async with self._locks(name):
+            if name in self._volumes:
+                raise SwarmError(
+                    Code.EXISTS,
+                    f"this host has a volume {name!r} already",
+                    remedy="use another name, or remove it first",
+                )
+            driver = copying(await self._drivers.get(LOCAL))
+            labels = await driver.fill(Volume(name), name, pieces, devices=devices)
+            made = OwnVolume(name, LOCAL, labels=labels, created_at=self._wall())
+            await asyncio.to_thread(self._records.keep_volume, made)
+            self._volumes[name] = made
+            return made
 
     async def drop_of(self, owner: str) -> None:
         """Removes the anonymous volumes of a container; what cannot be removed stays on record, and
@@ -98,3 +130,7 @@ class OwnVolumes:
         await asyncio.to_thread(self._records.keep_volume, made)
         self._volumes[made.name] = made
         return made
+
+
+def _unknown(name: str) -> SwarmError:
+    return SwarmError(Code.NOT_FOUND, f"this host has no volume {name!r} of its own")

@@ -23,6 +23,7 @@ from api.v1 import (
     exec_pb2_grpc,
     host_pb2_grpc,
     logs_pb2_grpc,
+    volume_pb2_grpc,
 )
 from swarmctl.cli import contexts
 from swarmctl.cli.connect import first_that_answers
@@ -84,6 +85,11 @@ class Client:
     def checks(self) -> check_pb2_grpc.NetworkCheckStub:
         """Looks at the networks of nodes, through this daemon."""
         return check_pb2_grpc.NetworkCheckStub(self._connected())
+
+    @cached_property
+    def volume_data(self) -> volume_pb2_grpc.VolumeDataStub:
+        """What is in volumes of the swarm, through this daemon."""
+        return volume_pb2_grpc.VolumeDataStub(self._connected())
 
     @cached_property
     def containers(self) -> containers_pb2_grpc.ContainersStub:
@@ -215,7 +221,7 @@ class Client:
         self._channel = None
         first, *others = self.target.hosts
         self.target = dataclasses.replace(self.target, hosts=(*others, first))
-        for stub in ("control", "logs", "exec", "checks", "containers", "host"):
+        for stub in ("control", "logs", "exec", "checks", "volume_data", "containers", "host"):
             self.__dict__.pop(stub, None)  # what cached_property remembers
 
     @cached_property

@@ -9,6 +9,7 @@ from swarmctl.cli.render import Listing
 from swarmctl.cli.units import rfc3339
 
 Holder = objects_pb2.VolumeHolder
+Transfer = objects_pb2.VolumeTransfer
 Hosts = Mapping[str, str]
 """The names of nodes, by id."""
 
@@ -34,6 +35,11 @@ LISTING = Listing(
 )
 
 
+def names_nodes(each: objects_pb2.Volume) -> bool:
+    """Whether nodes have to be named to show it."""
+    return bool(each.holders or each.home or each.transfer.node_id)
+
+
 def row(each: objects_pb2.Volume, hosts: Hosts, *, full: bool) -> dict[str, str]:
     """The fields of a volume; `full`: with its whole id."""
     spec, made = each.spec, each.meta.created_at
@@ -55,6 +61,8 @@ def row(each: objects_pb2.Volume, hosts: Hosts, *, full: bool) -> dict[str, str]
 
 def troubles(each: objects_pb2.Volume, hosts: Hosts) -> Iterator[str]:
     """What keeps it from being used, or deleted."""
+    if each.HasField("transfer"):
+        yield state_of(each, hosts)
     if each.removing:
         yield "is being deleted by its driver" + (f": {each.pending}" if each.pending else "")
     elif each.pending:
@@ -69,3 +77,21 @@ def holder_text(holder: Holder, hosts: Hosts) -> str:
     host = hosts.get(holder.node_id, "") or holder.node_id
     word = Holder.State.Name(holder.state).removeprefix("STATE_").lower()
     return host if holder.state == Holder.STATE_HELD else f"{host} ({word})"
+
+
+def state_of(volume: objects_pb2.Volume, hosts: Hosts) -> str:
+    """What is done with the data of the volume now."""
+    transfer = volume.transfer
+    where = hosts.get(transfer.node_id, "") or transfer.node_id
+    words = {
+        Transfer.KIND_MIGRATE: f"is being moved to {where}",
+        Transfer.KIND_BACKUP: "is being saved",
+        Transfer.KIND_RESTORE: f"is being restored on {where}",
+        Transfer.KIND_CLEAR: f"has an older copy on {where}, which is being deleted",
+    }[transfer.kind]
+    if transfer.error:
+        words += f": {transfer.error}"
+    elif volume.holders and transfer.kind != Transfer.KIND_CLEAR and not transfer.live:
+        holders = ", ".join(hosts.get(each.node_id, "") or each.node_id for each in volume.holders)
+        words += f"; {holders} lets go of it"
+    return words

@@ -20,6 +20,8 @@ from overlay_net.dns.responder import quick, respond
 from overlay_net.fabric import addresses, bulk, links
 from overlay_net.failures import legible
 from overlay_net.ruleset import Base
+from runtime.image.stream import InvalidLayer
+from runtime.volume.copying import layout
 from runtime.volume.csi import answers as csi_answers
 from runtime.volume.csi.v1 import csi_pb2
 from runtime.volume.plugin import address, messages
@@ -144,6 +146,13 @@ def a_csi_driver(data: bytes) -> None:
             csi_answers.listed(entry)
 
 
+def an_archive(data: bytes) -> None:
+    """Whatever the archive of a volume says of itself."""
+    for note in (layout.head_of, layout.end_of):
+        with contextlib.suppress(InvalidLayer):
+            note(data)
+
+
 TARGETS: Mapping[str, Target] = {
     "question": Target(a_question, (question("web"), question("_80._tcp.web", 33, edns=1232))),
     "answer": Target(
@@ -152,6 +161,10 @@ TARGETS: Mapping[str, Target] = {
     ),
     "dump": Target(a_dump, (LINKS, ADDRESSES, ROUTES, NEIGHBOURS, REFUSED)),
     "connections": Target(connections, (CONNECTIONS,)),
+    "archive": Target(
+        an_archive,
+        (layout.written(layout.Head("v", {"a": "b"})), layout.written(layout.End("00", 1))),
+    ),
     "plugin": Target(a_plugin, (_PLUGIN, b"unix:///run/x.sock", b'{"Addr": "https://x:1"}')),
     "csi": Target(a_csi_driver, (_CSI.SerializeToString(),)),
     "rules": Target(rules, (json.dumps({"nftables": _LISTED}).encode(),)),

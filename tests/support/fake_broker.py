@@ -70,7 +70,25 @@ class FakeVolumeBroker(
     FakeBroker[volume_pb2.VolumeOrder, volume_pb2.VolumeOrderReport],
     volume_pb2_grpc.VolumeBrokerServicer,
 ):
-    """Of orders to drivers of volumes."""
+    """Of orders to drivers of volumes, and of what is in volumes."""
 
     def __init__(self) -> None:
         super().__init__(volume_pb2.VolumeOrder, volume_pb2.VolumeOrderReportResponse)
+        self.sent: dict[str, list[volume_pb2.VolumePiece]] = {}
+        """What agents have sent, by order."""
+        self.given: dict[str, list[volume_pb2.VolumePiece]] = {}
+        """What agents are given, by order."""
+
+    async def Send(
+        self, request_iterator: AsyncIterator[volume_pb2.VolumePiece], context: Any
+    ) -> volume_pb2.SendVolumeResponse:
+        first, *pieces = [piece async for piece in request_iterator]
+        self.sent[first.order_id] = pieces
+        await self._notify()
+        return volume_pb2.SendVolumeResponse()
+
+    async def Receive(
+        self, request: volume_pb2.ReceiveVolumeRequest, context: Any
+    ) -> AsyncIterator[volume_pb2.VolumePiece]:
+        for piece in self.given[request.order_id]:
+            yield piece

@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from api.errors import Code, SwarmError
 from api.status import to_grpc
-from api.v1 import check_pb2, containers_pb2, control_pb2, exec_pb2, host_pb2, logs_pb2
+from api.v1 import check_pb2, containers_pb2, control_pb2, exec_pb2, host_pb2, logs_pb2, volume_pb2
 
 SILENCE = object()
 """An answer that does not come: the call hangs until its deadline, or the daemon is closed."""
@@ -34,6 +34,7 @@ _METHODS = {
         exec_pb2.DESCRIPTOR,
         host_pb2.DESCRIPTOR,
         logs_pb2.DESCRIPTOR,
+        volume_pb2.DESCRIPTOR,
     )
     for service in file.services_by_name.values()
     for method in service.methods

@@ -5,12 +5,13 @@ serves it.
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from api.errors import Code, SwarmError, invalid
 from api.serving import Context
 from api.times import seconds_of
-from api.v1 import containers_pb2, containers_pb2_grpc, logs_pb2, objects_pb2
+from api.v1 import containers_pb2, containers_pb2_grpc, logs_pb2, objects_pb2, volume_pb2
 from runtime.volume.host import VolumeHost
 from worker.standalone.containers import Containers
-from worker.standalone.local_volumes import every, remove
+from worker.standalone.local_volumes import every, remove, restore, save
 
 Container = containers_pb2.Container
 
@@ -114,3 +115,34 @@ class ContainersService(containers_pb2_grpc.ContainersServicer):
         """Removes one."""
         await remove(self._volumes, request.name)
         return containers_pb2.RemoveLocalVolumeResponse()
+
+    async def BackupLocalVolume(
+        self, request: containers_pb2.BackupLocalVolumeRequest, context: Context
+    ) -> AsyncIterator[volume_pb2.VolumePiece]:
+        """The archive of one."""
+        async with aclosing(save(self._volumes, request.name, live=request.live)) as pieces:
+            async for piece in pieces:
+                yield volume_pb2.VolumePiece(data=piece)
+        yield volume_pb2.VolumePiece(end=volume_pb2.VolumeEnd())
+
+    async def RestoreLocalVolume(
+        self,
+        request_iterator: AsyncIterator[containers_pb2.RestoreLocalVolumeRequest],
+        context: Context,
+    ) -> containers_pb2.LocalVolume:
+        """Makes one from an archive."""
+        first = await anext(request_iterator, None)
+        if first is None or first.WhichOneof("kind") != "head":
+            raise invalid("head", "the first message must say which volume")
+        pieces = _pieces(request_iterator)
+        return await restore(self._volumes, first.head.name, pieces, devices=first.head.devices)
+
+
+async def _pieces(
+    messages: AsyncIterator[containers_pb2.RestoreLocalVolumeRequest],
+) -> AsyncIterator[bytes]:
+    async for message in messages:
+        if message.piece.WhichOneof("kind") == "end":
+            return
+        yield message.piece.data
+    raise SwarmError(Code.UNAVAILABLE, "the archive ended before it was whole")

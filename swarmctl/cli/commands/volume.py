@@ -10,6 +10,7 @@ from api.volumes import ACCESS_WORDS
 from swarmctl.cli import lists, local_volumes, volume_rows
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
+from swarmctl.cli.commands.volume_data import backup, migrate, restore
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import Document, document
 from swarmctl.cli.failures import end, for_each
@@ -136,7 +137,7 @@ def ls(
         return
     volume_rows.LISTING.check(form)
     found = lists.volumes(client, _listed(filters, _FILTERS))
-    hosts = lists.hostnames(client) if any(each.holders or each.home for each in found) else {}
+    hosts = lists.hostnames(client) if any(map(volume_rows.names_nodes, found)) else {}
     ordered = sorted(found, key=lambda each: natural(each.spec.annotations.name))
     rows = [volume_rows.row(each, hosts, full=no_trunc) for each in ordered]
     click.echo(volume_rows.LISTING.render(rows, form, quiet=quiet), nl=False)
@@ -312,3 +313,7 @@ def _listed(filters: tuple[str, ...], known: Table) -> control_pb2.ListVolumesRe
     request = control_pb2.ListVolumesRequest()
     narrow(request, read_filters(filters, known))
     return request
+
+
+for each_of_data in (backup, restore, migrate):
+    volume.add_command(each_of_data)

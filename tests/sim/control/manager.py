@@ -33,7 +33,10 @@ from manager.control.logs import LogBrokerService, LogsService
 from manager.control.networks import Networks
 from manager.control.service import ControlService
 from manager.control.services import Services
-from manager.control.volume_orders import VolumeBrokerService, VolumeOrders
+from manager.control.volume_broker import VolumeBrokerService
+from manager.control.volume_data import VolumeData
+from manager.control.volume_moves import VolumeMoves
+from manager.control.volume_orders import VolumeOrders
 from manager.control.volumes import Volumes
 from manager.dispatcher.service import DispatcherService
 from manager.forwarding.channels import ManagerChannels
@@ -163,6 +166,7 @@ class Manager:
         self._volume_orders = VolumeOrders(
             store=store, hub=hub, proposer=self.proposer, monotonic=skewed, ids=world.new_id
         )
+        self._volume_data = VolumeData(store, self._volume_orders)
         self.duties = Leader(
             store=store,
             hub=hub,
@@ -172,6 +176,7 @@ class Manager:
             commands=self._commands,
             checks=self._checks,
             volume_orders=self._volume_orders,
+            volume_data=self._volume_data,
             keeper=Keeper(store, self.proposer, self._group, self.node.subscribe),
             ids=world.new_id,
             clock=world.wall,
@@ -204,6 +209,7 @@ class Manager:
                 ),
                 Networks(self.store, self.proposer, world.new_id),
                 Volumes(self.store, self.proposer, world.new_id),
+                VolumeMoves(self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
                 Explanations(self.store, world.wall),
             ),
@@ -219,7 +225,7 @@ class Manager:
         exec_pb2_grpc.add_ExecBrokerServicer_to_server(ExecBrokerService(self._commands), direct)
         check_pb2_grpc.add_CheckBrokerServicer_to_server(CheckBrokerService(self._checks), direct)
         volume_pb2_grpc.add_VolumeBrokerServicer_to_server(
-            VolumeBrokerService(self._volume_orders), direct
+            VolumeBrokerService(self._volume_data), direct
         )
         return [Forwarder(collector.handlers, self.node, channels), *direct.handlers]
 

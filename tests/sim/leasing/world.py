@@ -15,7 +15,7 @@ from random import Random
 from api import states
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.state.changes import batch, copy, create, update
-from manager.volumes.orders import OPEN, Order
+from manager.volumes.order import OPEN, Order
 from tests.sim.leasing.agent import Agent
 from tests.sim.leasing.manager import VOLUME, Manager
 from tests.support.builders import ACTIVE, PAUSE, node, task

@@ -1,15 +1,18 @@
 """Orders of a manager's volume broker, and what the agent of a node makes of them."""
 
 import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
+from api.errors import Code, SwarmError
 from api.v1 import volume_pb2
 from tests.support.paper_node import Node, until
 from worker.node_volumes import NoVolumes
 from worker.volume_orders import AT_ONCE
 
 Order = volume_pb2.VolumeOrder
+Piece = volume_pb2.VolumePiece
 Report = volume_pb2.VolumeOrderReport
 
 
@@ -21,6 +24,7 @@ class Scripted(NoVolumes):
         self.fails: BaseException | None = None
         self.free = asyncio.Event()
         self.free.set()
+        self.filled: list[bytes] = []
 
     async def carry_out(self, order: Order) -> Report:
         self.orders.append(order.id)
@@ -28,6 +32,15 @@ class Scripted(NoVolumes):
             raise self.fails
         await self.free.wait()
         return Report(order_id=order.id, publish_context={"host": order.host_id})
+
+    async def save(self, order: Order) -> AsyncGenerator[bytes, None]:
+        yield b"one"
+        if self.fails is not None:
+            raise self.fails
+        yield b"two"
+
+    async def fill(self, order: Order, pieces: AsyncIterator[bytes]) -> None:
+        self.filled = [piece async for piece in pieces]
 
 
 @pytest.fixture
@@ -99,5 +112,56 @@ def test_a_node_without_volumes_says_so(node: Node) -> None:
         async with node.agent():
             await node.manager.volumes.order("a")
             assert "no volumes" in (await node.manager.volumes.answer("a")).error
+
+    node.run(scenario)
+
+
+END = Piece(end=volume_pb2.VolumeEnd())
+
+
+def test_what_is_in_a_volume_is_sent_up_to_its_end_or_to_what_went_wrong(
+    node: Node, volumes: Scripted
+) -> None:
+    async def scenario() -> None:
+        broker = node.manager.volumes
+        async with node.agent():
+            await broker.order("a", verb=Order.VERB_SAVE)
+            await broker.until(lambda: "a" in broker.sent)
+            volumes.fails = SwarmError(Code.CONFLICT, "it changed")
+            await broker.order("b", verb=Order.VERB_SAVE)
+            await broker.until(lambda: "b" in broker.sent)
+        assert broker.sent["a"] == [Piece(data=b"one"), Piece(data=b"two"), END]
+        one, end = broker.sent["b"]
+        assert (one.data, end.end.code) == (b"one", "conflict")
+        assert "it changed" in end.end.error
+        assert broker.answers == {}, "the end is the report"
+
+    node.run(scenario)
+
+
+def test_what_has_no_end_is_not_taken_for_whole(node: Node, volumes: Scripted) -> None:
+    async def scenario() -> None:
+        broker = node.manager.volumes
+        broker.given = {"a": [Piece(data=b"one"), END], "b": [Piece(data=b"one")]}
+        async with node.agent():
+            await broker.order("a", verb=Order.VERB_FILL)
+            assert (await broker.answer("a")).error == ""
+            assert volumes.filled == [b"one"]
+            await broker.order("b", verb=Order.VERB_FILL)
+            assert "before it was whole" in (await broker.answer("b")).error
+
+    node.run(scenario)
+
+
+def test_a_node_without_volumes_neither_sends_nor_fills_any(node: Node) -> None:
+    async def scenario() -> None:
+        broker = node.manager.volumes
+        broker.given = {"b": [END]}
+        async with node.agent():
+            await broker.order("a", verb=Order.VERB_SAVE)
+            await broker.until(lambda: "a" in broker.sent)
+            await broker.order("b", verb=Order.VERB_FILL)
+            assert "no volumes" in (await broker.answer("b")).error
+        assert "no volumes" in broker.sent["a"][-1].end.error
 
     node.run(scenario)

@@ -8,7 +8,9 @@ from typing import Any
 from api.errors import Code
 from api.v1 import objects_pb2, volume_pb2, volume_pb2_grpc
 from hostkit.clock import monotonic, wall
-from manager.control.volume_orders import VolumeBrokerService, VolumeOrders
+from manager.control.volume_broker import VolumeBrokerService
+from manager.control.volume_data import VolumeData
+from manager.control.volume_orders import VolumeOrders
 from manager.state.changes import StoredObject, copy, create, update
 from manager.state.watch import WatchHub
 from tests.support.builders import DOWN, node, volume
@@ -64,7 +66,7 @@ async def desk() -> AsyncIterator[Desk]:
         store=store, hub=hub, proposer=proposer, monotonic=monotonic, ids=counter("o")
     )
     leading = asyncio.create_task(orders.run())
-    broker = VolumeBrokerService(orders)
+    broker = VolumeBrokerService(VolumeData(store, orders))
     async with served(
         lambda server: volume_pb2_grpc.add_VolumeBrokerServicer_to_server(broker, server)
     ) as channel:

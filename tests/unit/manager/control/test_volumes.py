@@ -246,3 +246,27 @@ def test_mounts_name_volumes_of_the_swarm_or_their_node_s_own() -> None:
 def test_mounts_that_cannot_be(mount_: Mount, words: str) -> None:
     with pytest.raises(SwarmError, match=words):
         resolved(mount_)
+
+
+@pytest.mark.parametrize("kind", objects_pb2.VolumeTransfer.Kind.values())
+def test_what_is_done_with_its_data_keeps_a_volume_unless_it_is_forced(
+    kind: objects_pb2.VolumeTransfer.Kind.ValueType,
+) -> None:
+    made = volume("data", driver="local", home="n1")
+    made.transfer.CopyFrom(objects_pb2.VolumeTransfer(id="m", kind=kind, node_id="n1"))
+    desk = Desk(made)
+    if kind != objects_pb2.VolumeTransfer.KIND_CLEAR:
+        with pytest.raises(SwarmError) as caught:
+            desk.remove("data")
+        assert "in use" in caught.value.what
+    desk.remove("data", force=True)
+    assert desk.names() == []
+
+
+def test_what_a_service_uses_is_not_even_given_up_by_force() -> None:
+    made = volume("data", driver="local", home="n1")
+    made.transfer.CopyFrom(objects_pb2.VolumeTransfer(id="m", node_id="n2"))
+    desk = Desk(made, service("db", spec=mount(task_spec(), "data", "data")))
+    with pytest.raises(SwarmError):
+        desk.remove("data", force=True)
+    assert desk.the("data").HasField("transfer")

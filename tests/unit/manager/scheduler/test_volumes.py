@@ -182,6 +182,15 @@ def test_what_would_help_is_proposed() -> None:
     ]
     (force,) = remedies(host("n1"), volume("data", ("n0", 1)), wanting("data"))
     assert "if you are sure that its node is off" in force
+    elsewhere = volume("data", driver="local", home="n0")
+    move = ["move the data of volume data to n1"]
+    assert remedies(host("n1"), elsewhere, wanting("data")) == move
+    moving = copy(elsewhere)
+    moving.transfer.node_id = "n1"
+    mounted = copy(elsewhere)
+    mounted.spec.driver_options["device"] = "/dev/sdb"
+    for each in (moving, mounted):
+        assert remedies(host("n1"), each, wanting("data")) == []
 
 
 SHARED_BY = {
@@ -274,3 +283,16 @@ def test_what_is_being_removed_is_given_to_nobody() -> None:
     data.removing = True
     driver = placed(host("n1"), data, wanting("data"))
     assert "is being removed" in driver.task("t").status.error
+
+
+def test_what_is_being_moved_is_given_to_nobody_until_it_is_there() -> None:
+    moving = volume("data", driver="local", home="n1")
+    moving.transfer.CopyFrom(objects_pb2.VolumeTransfer(id="m", node_id="n2"))
+    driver = placed(host("n1"), host("n2"), moving, wanting("data"))
+    assert "volume data is being moved to another node" in driver.task("t").status.error
+    there = copy(the(driver))
+    there.home = "n2"
+    there.transfer.kind = objects_pb2.VolumeTransfer.KIND_CLEAR
+    driver.write(update(there))
+    driver.run()
+    assert driver.task("t").node_id == "n2"

@@ -179,3 +179,52 @@ def test_a_service_does_not_come_to_use_what_is_being_removed() -> None:
     refused = refusal(store(going), create(service("web", spec=mount(task_spec(), "data", "data"))))
     assert refused is not None
     assert refused.code is Code.CONFLICT
+
+
+MOVING = objects_pb2.VolumeTransfer(id="m", node_id="n2")
+
+
+def closed(*holders: tuple[str, int], live: bool = False) -> SealedStore:
+    """A volume whose data begins to move while these hold it."""
+    of = store(volume("data", *holders, home="n1"))
+    kind = objects_pb2.VolumeTransfer.KIND_BACKUP if live else MOVING.kind
+
+    def edit(made: Volume) -> None:
+        made.transfer.CopyFrom(MOVING)
+        made.transfer.kind, made.transfer.live = kind, live
+
+    of.must(changed(of, edit), now=1.0)
+    return of
+
+
+def test_nobody_comes_to_hold_what_is_being_moved() -> None:
+    of = closed()
+    refused = refusal(of, changed(of, hold("n1", 1)))
+    assert refused is not None
+    assert refused.why == "it is being moved to another node"
+    of = closed(live=True)
+    assert refusal(of, changed(of, hold("n1", 1))) is None
+
+
+def test_no_further_task_comes_to_use_what_is_being_moved() -> None:
+    refused = refusal(closed(("n1", 1)), create(running()))
+    assert refused is not None
+    assert "is being moved" in refused.why
+
+
+def test_data_is_not_elsewhere_while_a_node_holds_it() -> None:
+    of = closed(("n1", 1))
+    refused = refusal(of, changed(of, lambda made: setattr(made, "home", "n2")))
+    assert refused is not None
+    assert refused.code is Code.CONFLICT
+    of = closed()
+    assert refusal(of, changed(of, lambda made: setattr(made, "home", "n2"))) is None
+
+
+def test_what_is_being_moved_is_not_removed() -> None:
+    of = closed()
+    found = of.get(Volume, "data")
+    assert found is not None
+    refused = refusal(of, delete(found))
+    assert refused is not None
+    assert "is in use" in refused.what

@@ -6,11 +6,11 @@ import pytest
 
 from api import states
 from api.v1 import objects_pb2, specs_pb2, types_pb2, volume_pb2
-from manager.state.changes import StoredObject, copy, create, update
+from manager.state.changes import StoredObject, copy, create, delete, update
 from manager.volumes import words
 from manager.volumes.leases import Hold
 from manager.volumes.loop import VolumesLoop
-from tests.support.builders import given, task, volume
+from tests.support.builders import given, node, task, volume
 from tests.support.loop_driver import LoopDriver
 
 Volume = objects_pb2.Volume
@@ -123,3 +123,50 @@ def test_words_end_the_hold_of_that_epoch_and_no_other() -> None:
     (change,) = batch.changes
     assert isinstance(change.object, Volume)
     assert not change.object.holders
+
+
+def moving(kind: int = objects_pb2.VolumeTransfer.KIND_MIGRATE) -> Volume:
+    made = volume("data", ("n1", 1), home="n1")
+    made.transfer.CopyFrom(objects_pb2.VolumeTransfer(id="m", kind=kind, node_id="n2"))  # type: ignore[arg-type]
+    return made
+
+
+def test_tasks_leave_what_is_being_moved() -> None:
+    tasks = given(task("t1", node_id="n1"), "data", 1)
+    driver = LoopDriver(VolumesLoop(), node("n2"), volume("data", ("n1", 1), home="n1"), tasks)
+    driver.write(update(with_version(driver, moving())))
+    driver.run()
+    found = driver.store.get(Task, "t1")
+    assert found is not None
+    assert found.status.error == "volume data is being moved to another node"
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        (objects_pb2.VolumeTransfer.KIND_MIGRATE, True),
+        (objects_pb2.VolumeTransfer.KIND_CLEAR, True),
+        (objects_pb2.VolumeTransfer.KIND_RESTORE, False),
+    ],
+)
+def test_a_node_that_was_removed_keeps_no_volume_closed(kind: int, left: bool) -> None:
+    found = moving(kind)
+    del found.holders[:]
+    found.home = "n1" if left else ""
+    driver = LoopDriver(VolumesLoop(), node("n1"), node("n2"), found)
+    driver.run()
+    assert (driver.store.get(Volume, "data") or Volume()).HasField("transfer")
+    gone = driver.store.get(objects_pb2.Node, "n2")
+    assert gone is not None
+    driver.write(delete(gone))
+    driver.run()
+    volume_ = driver.store.get(Volume, "data")
+    assert (volume_ is not None) == left
+    assert volume_ is None or not volume_.HasField("transfer")
+
+
+def with_version(driver: LoopDriver, made: Volume) -> Volume:
+    found = driver.store.get(Volume, made.id)
+    assert found is not None
+    made.meta.CopyFrom(found.meta)
+    return made

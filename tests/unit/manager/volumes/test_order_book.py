@@ -5,8 +5,8 @@ import pytest
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2
 from manager.state.changes import copy
+from manager.volumes.order import CLOSE, DELETE, FENCE, FILL, OPEN, Order
 from manager.volumes.order_book import PATIENCE, OrderBook
-from manager.volumes.orders import CLOSE, DELETE, FENCE, OPEN, Order
 from tests.support.builders import DOWN, node, volume
 from tests.support.counter import counter
 
@@ -229,3 +229,35 @@ def test_an_answer_may_come_when_nobody_wants_it_any_more() -> None:
     del free.holders[:]
     desk.book.observe(opening(), free)
     assert desk.book.answered("n1", "o-1", failed=False, now=1.0) == (ORDER, False)
+
+
+def moving() -> Volume:
+    made = volume("data", driver="other", home="n1")
+    made.made.handle = "h"
+    made.transfer.CopyFrom(objects_pb2.VolumeTransfer(id="m", node_id="n3"))
+    return made
+
+
+COPY = Order("data", FILL, "n3", transfer="m")
+
+
+def test_a_copy_is_made_by_the_node_that_is_to_have_it() -> None:
+    desk = Desk(moving(), listening="n1 n2")
+    assert desk.step(0.0) == []
+    desk.book.listens("n3")
+    assert desk.step(1.0) == [("o-1", "n3", COPY)]
+    assert desk.book.given("n3", "o-1") == COPY
+    with pytest.raises(SwarmError):
+        desk.book.given("n1", "o-1")
+
+
+def test_a_copy_may_take_long_but_not_its_beginning_and_its_end() -> None:
+    desk = Desk(moving())
+    desk.step(0.0)
+    desk.book.begun("n3", "o-1")
+    assert desk.taken_back(9 * PATIENCE) == []
+    desk.book.over("n3", "o-1", 10 * PATIENCE)
+    assert desk.taken_back(11 * PATIENCE) == ["o-1"]
+    desk.book.over("n3", "o-1", 12 * PATIENCE)  # nobody waits for it any more
+    assert desk.step(12 * PATIENCE) == [("o-2", "n3", COPY)]
+    assert desk.taken_back(14 * PATIENCE) == ["o-2"]

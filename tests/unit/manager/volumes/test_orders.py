@@ -8,14 +8,9 @@ from api.v1 import objects_pb2, volume_pb2
 from manager.state.changes import Action
 from manager.state.volumes import ended, turn
 from manager.volumes.drivers import Drivers
+from manager.volumes.order import CLOSE, CREATE, DELETE, FENCE, OPEN, Order
 from manager.volumes.orders import (
-    CLOSE,
-    CREATE,
-    DELETE,
-    FENCE,
     LARGEST_REPORT,
-    OPEN,
-    Order,
     Report,
     bounded,
     has_to_be_deleted,

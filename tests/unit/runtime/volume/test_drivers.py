@@ -16,7 +16,7 @@ from runtime.volume.records import Records
 from runtime.volume.wants import OwnVolume
 from tests.support.plugin_process import PluginProcess
 
-LOCAL = ("local", Capabilities(Scope.LOCAL))
+LOCAL = ("local", Capabilities(Scope.LOCAL, deletes=True))
 PLUGIN = ("p", Capabilities(Scope.GLOBAL, deletes=True))
 
 

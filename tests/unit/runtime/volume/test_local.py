@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,3 +139,67 @@ def test_on_btrfs_a_volume_is_a_subvolume(tmp_path: Path) -> None:
         asyncio.run(scenario())
     finally:
         subprocess.run(["umount", top], check=True)
+
+
+async def saved(local: LocalDriver, volume: Volume) -> bytes:
+    return b"".join([piece async for piece in local.save(volume, "title", live=False)])
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@pytest.mark.root
+def test_a_volume_is_filled_from_another_one(root: Path) -> None:
+    async def scenario() -> None:
+        local = driver(root)
+        await local.create(DATA)
+        (root / "data" / "_data" / "file").write_text("content")
+        archive = await saved(local, DATA)
+        assert (
+            await local.fill(Volume("copy"), "title", in_pieces(archive), devices=False)
+            == DATA.labels
+        )
+        assert (await local.get("copy")).labels == DATA.labels
+        assert (root / "copy" / "_data" / "file").read_text() == "content"
+        assert {each.name for each in await local.list()} == {"copy", "data"}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.root
+def test_one_that_is_whole_is_not_filled_again(root: Path) -> None:
+    async def scenario() -> None:
+        local = driver(root)
+        await local.create(DATA)
+        (root / "data" / "_data" / "file").write_text("content")
+        await local.fill(DATA, "title", in_pieces(b"nothing that anybody reads"), devices=False)
+        assert (root / "data" / "_data" / "file").read_text() == "content"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.root
+def test_what_cannot_be_filled_leaves_nothing(root: Path) -> None:
+    async def scenario() -> None:
+        local = driver(root)
+        await local.create(DATA)
+        archive = await saved(local, DATA)
+        with pytest.raises(SwarmError):
+            await local.fill(Volume("copy"), "title", in_pieces(archive[:-200]), devices=False)
+        assert [each.name for each in await local.list()] == ["data"]
+        assert not (root / "copy").exists()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_mounted_from_elsewhere_is_not_saved(root: Path) -> None:
+    async def scenario() -> None:
+        local = driver(root)
+        bound = Volume("bound", {"type": "tmpfs", "device": "tmpfs"})
+        await local.create(bound)
+        with pytest.raises(SwarmError) as caught:
+            await saved(local, bound)
+        assert caught.value.code is Code.UNSUPPORTED
+
+    asyncio.run(scenario())

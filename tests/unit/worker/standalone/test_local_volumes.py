@@ -1,6 +1,7 @@
 """The volumes of a host as its operator sees them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from api.errors import Code, SwarmError
 from runtime.volume.wants import OwnVolume, Want, own_key
 from tests.support.plain_mount import VolumeBox
-from worker.standalone.local_volumes import every, remove
+from worker.standalone.local_volumes import every, remove, restore, save
 
 
 def test_who_has_one_is_shown_and_only_what_nobody_has_is_removed(tmp_path: Path) -> None:
@@ -32,5 +33,42 @@ def test_who_has_one_is_shown_and_only_what_nobody_has_is_removed(tmp_path: Path
             await host.leave("c1")
             await remove(host, "a")
             assert [each.name for each in await every(host)] == ["b"]
+
+    asyncio.run(scenario())
+
+
+async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@pytest.mark.root
+def test_what_was_saved_is_made_again_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    box = VolumeBox(tmp_path)
+
+    async def scenario() -> None:
+        async with box.recovered() as host:
+            own = await host.own.named(OwnVolume("a", "local", labels={"x": "y"}))
+            path = await host.use("c1", Want(own_key("a"), own.driver, own.volume))
+            (path / "file").write_text("content")
+            with pytest.raises(SwarmError, match="in use"):
+                save(host, "a", live=False)
+            live = b"".join([piece async for piece in save(host, "a", live=True)])
+            await host.leave("c1")
+            archive = b"".join([piece async for piece in save(host, "a", live=False)])
+            for name, each in (("b", live), ("c", archive)):
+                made = await restore(host, name, in_pieces(each), devices=False)
+                assert (made.name, made.driver, dict(made.labels)) == (name, "local", {"x": "y"})
+                assert (Path(made.mountpoint) / "file").read_text() == "content"
+            with pytest.raises(SwarmError) as caught:
+                await restore(host, "c", in_pieces(archive), devices=False)
+            assert caught.value.code is Code.EXISTS
+            with pytest.raises(SwarmError) as caught:
+                await restore(host, "d", in_pieces(archive[:100]), devices=False)
+            assert caught.value.code is Code.INVALID
+            with pytest.raises(SwarmError) as caught:
+                await anext(save(host, "d", live=False))
+            assert caught.value.code is Code.NOT_FOUND
+        async with box.recovered() as host:
+            assert [each.name for each in await every(host)] == ["a", "b", "c"]
 
     asyncio.run(scenario())
