@@ -294,7 +294,7 @@ class Datagrams:
         self._in.bind(("", 0))
         self._in.settimeout(5)
         self._out.connect((address, self._in.getsockname()[1]))
-        self.sent = 0
+        self._under_way = 0
 
     def __enter__(self) -> "Datagrams":
         return self
@@ -306,13 +306,14 @@ class Datagrams:
     def send(self, many: int) -> None:
         for _ in range(many):
             self._out.send(b"x")
-        self.sent += many
+        self._under_way += many
 
     def received(self) -> int:
-        """How many came: as many as were sent, or those until nothing comes for a while."""
+        """How many came since the last call: all that are sent, or until none comes for a while."""
         many = 0
         with contextlib.suppress(TimeoutError):
-            while many < self.sent:
+            while many < self._under_way:
                 self._in.recv(9)
                 many += 1
+        self._under_way -= many
         return many
