@@ -76,7 +76,8 @@ class NodeVolumes(TaskVolumes, Protocol):
         """Makes the volume of an order from an archive, or nothing; SwarmError."""
 
 
-_NONE = SwarmError(Code.UNSUPPORTED, "this node has no volumes")
+def _none() -> SwarmError:
+    return SwarmError(Code.UNSUPPORTED, "this node has no volumes")
 
 
 class NoVolumes:
@@ -121,13 +122,13 @@ class NoVolumes:
 
     async def carry_out(self, order: volume_pb2.VolumeOrder) -> volume_pb2.VolumeOrderReport:
         """See NodeVolumes."""
-        return volume_pb2.VolumeOrderReport(order_id=order.id, error=str(_NONE))
+        return volume_pb2.VolumeOrderReport(order_id=order.id, error=str(_none()))
 
     async def save(self, order: volume_pb2.VolumeOrder) -> AsyncGenerator[bytes, None]:
         """See NodeVolumes."""
-        raise _NONE
+        raise _none()
         yield b""
 
     async def fill(self, order: volume_pb2.VolumeOrder, pieces: AsyncIterator[bytes]) -> None:
         """See NodeVolumes."""
-        raise _NONE
+        raise _none()
