@@ -8,7 +8,15 @@ beside them. Knows nothing of managers, and decides no step.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+)
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -241,29 +249,26 @@ class ContainerExecutor:
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
         spec = filled_in(task, node)
-        try:
+        async with _or(self._volumes.leave, task.id):
             given = await self._volumes.join(task, spec, image.config)
             del spec.mounts[:]
             spec.mounts.extend(given.mounts)
             joined = await self._networks.join(task)
-            request = container_request(
-                task,
-                spec,
-                image_id=image.id,
-                image_config=image.config,
-                layers=image.layers,
-                node=node,
-                files=mounts(found, self._folders.folder(task.id)),
-                joined=joined,
-                fills=given.fills,
-            )
-            await uninterrupted(
-                self._driver.renew(request) if again else self._make(request, found)
-            )
-        except SwarmError:
-            await self._networks.leave(task.id)
-            await self._volumes.leave(task.id)
-            raise
+            async with _or(self._networks.leave, task.id):
+                request = container_request(
+                    task,
+                    spec,
+                    image_id=image.id,
+                    image_config=image.config,
+                    layers=image.layers,
+                    node=node,
+                    files=mounts(found, self._folders.folder(task.id)),
+                    joined=joined,
+                    fills=given.fills,
+                )
+                await uninterrupted(
+                    self._driver.renew(request) if again else self._make(request, found)
+                )
 
     async def _make(self, request: ContainerRequest, found: list[TaskFile]) -> None:
         if found:
@@ -325,6 +330,16 @@ def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:
         data=line.data,
         partial=line.partial,
     )
+
+
+@contextlib.asynccontextmanager
+async def _or(leave: Callable[[str], Awaitable[None]], task_id: str) -> AsyncIterator[None]:
+    """Lets the task leave if what is done within fails; not if it is broken off."""
+    try:
+        yield
+    except SwarmError:
+        await leave(task_id)
+        raise
 
 
 @contextlib.contextmanager

@@ -11,11 +11,14 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1 import containers_pb2, specs_pb2
+from api.v1.network_pb2 import NetworkEndpoint
 from hostkit import netns
 from tests.support.fabric_hosts import connected, listening, look, reaches, seen_as
 from tests.support.lone_host import address, blocking, inside, run
 from tests.support.task_host import Host
 from tests.unit.worker.test_networks import a_task, answers, told
+from worker.executor import TemporaryError
+from worker.standalone.clothes import dressed
 
 pytestmark = pytest.mark.root
 
@@ -252,6 +255,28 @@ def test_containers_stay_when_the_host_leaves_its_swarm(host: Host) -> None:
             assert "vx4097" not in look(f"{lone.at.name}-net-fabric", "-o link")
             assert await found(client, "web") == [address(web, "front")]
             assert await blocking(reaches, inside(client), inside(web), address(web, "front"))
+
+    run(host, scenario)
+
+
+def test_a_container_keeps_a_place_while_another_is_not_told_yet(host: Host) -> None:
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            networks = lone.containers.host
+            early = await networks.create(a_bridge("early"))
+            late = await networks.create(a_bridge("late"))
+            task = dressed(await lone.containers.create(lone.spec("box")))
+            del task.networks[:]
+            task.networks.add(network_id=early.id)
+            task.networks.add(network_id=late.id)
+            await networks.give(early, NetworkEndpoint(task_id=task.id))
+            for _ in range(2):
+                with pytest.raises(TemporaryError, match=late.id):
+                    await lone.tasks.prepare(task)
+            await networks.give(late, NetworkEndpoint(task_id=task.id))
+            await lone.tasks.prepare(task)
+            assert len(await lone.networks.addresses(task.id)) == 2
+            await lone.tasks.remove(task)
 
     run(host, scenario)
 
