@@ -18,7 +18,8 @@ W2, OTHERS = "node.hostname==w2", "node.hostname!=w2"
 
 @pytest.fixture(scope="module")
 def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
+    # The steps of `freed` end long before a node that stands still counts as down: 24 s.
+    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=8) as made:
         yield made
 
 
