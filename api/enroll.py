@@ -27,7 +27,8 @@ from api.v1 import ca_pb2, ca_pb2_grpc, types_pb2
 
 T = TypeVar("T")
 
-_SILENCE = (Code.UNAVAILABLE, Code.DEADLINE)
+SILENCE = (Code.UNAVAILABLE, Code.DEADLINE)
+"""Codes of errors after which nobody knows whether the request was heard."""
 
 
 class Enrolment(NamedTuple):
@@ -40,21 +41,36 @@ class Enrolment(NamedTuple):
     manager: str
 
 
+class Asking(NamedTuple):
+    """A key of ours, and the request for a certificate of it. Whichever manager hears it how often,
+    it makes one node.
+    """
+
+    key_pem: bytes
+    csr_pem: bytes
+
+
+def new_asking() -> Asking:
+    """With a new key."""
+    key_pem = new_key()
+    return Asking(key_pem, make_csr(key_pem))
+
+
 async def enroll(
     managers: Sequence[str],
     token: str,
     *,
     availability: types_pb2.NodeAvailability.ValueType = types_pb2.NODE_AVAILABILITY_ACTIVE,
     timeout: float = 20.0,
+    asking: Asking | None = None,
 ) -> Enrolment:
     """Joins the cluster of `token` through the first of `managers` (host:port) that can help.
 
-    The identity port is the one after a manager's. Makes a key, and one request for it: whichever
-    manager hears it how often, it makes one node. Takes `timeout` seconds at most.
+    The identity port is the one after a manager's. Takes `timeout` seconds at most. `asking`: that
+    of an earlier call, which nobody answered; else a new one.
     """
     wanted = parse_token(token)
-    key_pem = new_key()
-    csr_pem = make_csr(key_pem)
+    key_pem, csr_pem = asking or new_asking()
     request = ca_pb2.IssueRequest(csr_pem=csr_pem, token=str(wanted), availability=availability)
 
     async def ask(manager: str, limit: float) -> Enrolment:
@@ -266,7 +282,12 @@ async def _first(
             async with asyncio.timeout(limit):
                 return await ask(manager, limit)
         except TimeoutError:
-            failures.append((manager, SwarmError(Code.DEADLINE, f"no answer in {limit:.1f} s")))
+            late = SwarmError(
+                Code.DEADLINE,
+                f"no answer from {manager} within {limit:.1f} s",
+                remedy="look whether that host is overloaded, then do the same again",
+            )
+            failures.append((manager, late))
         except SwarmError as error:
             if error.code is Code.INVALID:
                 raise  # the request itself is wrong, whoever reads it
@@ -277,7 +298,7 @@ async def _first(
 def _none_of(failures: Sequence[tuple[str, SwarmError]], doing: str) -> SwarmError:
     if len(failures) == 1:
         return failures[0][1]
-    spoken = [error for _, error in failures if error.code not in _SILENCE]
+    spoken = [error for _, error in failures if error.code not in SILENCE]
     telling = spoken[0] if spoken else failures[-1][1]
     return SwarmError(
         telling.code,

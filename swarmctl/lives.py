@@ -26,7 +26,7 @@ from swarmctl.addresses import DEFAULT_LISTEN, addresses, data_path, host_addres
 from swarmctl.changes import Changes
 from swarmctl.departure import depart, forget_tasks
 from swarmctl.founding import found_swarm, restore_swarm
-from swarmctl.joining import check_join, join_swarm
+from swarmctl.joining import Joiner, check_join
 from swarmctl.life import Life
 from swarmctl.locked import LockedLife
 from swarmctl.membership import Membership, MembershipStore
@@ -70,6 +70,7 @@ class Lives:
             self._memberships, new_life=self._new_life, begun=self._goes_on, failed=failed
         )
         self._changing = asyncio.Lock()
+        self._joiner = Joiner()
         self._changes = Changes()
 
     def is_member(self) -> bool:
@@ -158,7 +159,7 @@ class Lives:
             validate.availability("availability", request.availability)
             check_join(request)
             address, listen = await _addresses(request)
-            place = await join_swarm(
+            place = await self._joiner.join(
                 request, address=address, listen=listen, data_path=await _data_path(request)
             )
             await self._enter(place.membership, place.credentials, None)

@@ -330,7 +330,7 @@ def a_swarm(
         if daemon:
             template = command.swarmd(SWARMCTL.parent, daemon)
             LabDriver.make(swarm.name, daemon=template, disk=disk)
-        swarm.program("lab", "up", *shape, timeout=100)
+        swarm.program("lab", "up", *shape, timeout=180)
         yield swarm
     finally:
         if (naming.DEFAULT_BASE / swarm.name).exists():

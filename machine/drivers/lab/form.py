@@ -49,7 +49,10 @@ async def form(
         tokens = cluster.root_ca
         manager = f"{first.address}:{naming.SWARM_PORT}"
         token = {True: tokens.manager_token, False: tokens.worker_token}
-        await all_of(_join(host, token[naming.is_manager(host.name)], manager) for host in others)
+        end = asyncio.get_running_loop().time() + timeout
+        await all_of(
+            _join(host, token[naming.is_manager(host.name)], manager, end) for host in others
+        )
         await _all_ready(control, {host.name for host in hosts}, timeout)
 
 
@@ -80,7 +83,10 @@ async def _init(host: LabHost, heartbeat: float) -> None:
         await _answer(stub.InitSwarm(request, timeout=_CALL_TIMEOUT), f"init on {host.name}")
 
 
-async def _join(host: LabHost, token: str, manager: str) -> None:
+async def _join(host: LabHost, token: str, manager: str, end: float) -> None:
+    """Joins, once the manager finds the time for it, until `end` of the loop's time: a machine that
+    carries whole labs may be busy.
+    """
     async with _connected(host) as channel:
         stub = host_pb2_grpc.HostStub(channel)
         if await _is_member(stub, host):
@@ -91,7 +97,18 @@ async def _join(host: LabHost, token: str, manager: str) -> None:
             advertise_address=host.address,
             listen_address=f"0.0.0.0:{naming.SWARM_PORT}",
         )
-        await _answer(stub.JoinSwarm(request, timeout=_CALL_TIMEOUT), f"join of {host.name}")
+        while True:
+            try:
+                await _answer(
+                    stub.JoinSwarm(request, timeout=_CALL_TIMEOUT), f"join of {host.name}"
+                )
+            except SwarmError as error:
+                late = asyncio.get_running_loop().time() >= end
+                if late or error.code not in (Code.DEADLINE, Code.UNAVAILABLE):
+                    raise
+                await asyncio.sleep(_STEP)
+            else:
+                return
 
 
 async def _is_member(stub: "host_pb2_grpc.HostAsyncStub", host: LabHost) -> bool:

@@ -43,7 +43,7 @@ def configure(paths: HostPaths) -> None:
     (paths.state / "registry.yml").write_text(text, encoding="ascii")
 
 
-async def wait_until_it_answers(host: LabHost, timeout: float = 20.0) -> None:
+async def wait_until_it_answers(host: LabHost, timeout: float = 60.0) -> None:
     """Until the registry takes connections; its last words if it ended instead."""
 
     def dial() -> None:
