@@ -11,7 +11,7 @@ from api.v1 import host_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit.clock import wall
 from manager.ca.authority import sign
 from swarmctl.founding import found_swarm
-from swarmctl.joining import join_swarm
+from swarmctl.joining import Joiner
 from tests.support.inner_host import LIMIT, Host
 
 MANAGER, WORKER = types_pb2.NODE_ROLE_MANAGER, types_pb2.NODE_ROLE_WORKER
@@ -54,7 +54,7 @@ class Swarm:
             token=root.manager_token if manager else root.worker_token,
             managers=[each.present.membership.advertise_address for each in self.managers()],
         )
-        await host.enter(*await join_swarm(request, address=host.address, listen=host.address))
+        await host.enter(*await Joiner().join(request, address=host.address, listen=host.address))
         return host
 
     def managers(self) -> list[Host]:

@@ -20,7 +20,7 @@ from hostkit.clock import wall
 from manager.raft.durable.damage import REJOIN
 from swarmctl import safe
 from swarmctl.certificate import CertificateKeeper
-from swarmctl.joining import join_swarm
+from swarmctl.joining import Joiner
 from tests.support.inner_host import Host
 from tests.support.inner_swarm import DAY, WORKER, Swarm, swarm
 from tests.support.ports import free_pair
@@ -430,7 +430,7 @@ def a_join(s: Swarm) -> Awaitable[object]:
         token=s.cluster.root_ca.worker_token,
         managers=[s["m1"].present.membership.advertise_address],
     )
-    return join_swarm(request, address=address, listen=address)
+    return Joiner().join(request, address=address, listen=address)
 
 
 @pytest.mark.parametrize("wrong", [-5 * HOUR, 0.5 * HOUR])
