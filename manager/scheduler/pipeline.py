@@ -53,9 +53,7 @@ def needs_of(task: objects_pb2.Task) -> Needs:
     ports = tuple((each.protocol, each.published_port, each.host_ip) for each in task.host_ports)
     most = placement.max_replicas_per_node
     per_node = (task.service_id, most) if most else None
-    return Needs(
-        lasting, reservation(task), generic, ports, per_node, task.node_id, wants_of(task)
-    )
+    return Needs(lasting, reservation(task), generic, ports, per_node, task.node_id, wants_of(task))
 
 
 class Ruling(NamedTuple):
