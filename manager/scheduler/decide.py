@@ -123,6 +123,9 @@ class SchedulerLoop:
             step.spend(LOAD)
 
     def _see(self, task_id: str, task: objects_pb2.Task | None) -> None:
+        if task is not None and self._assigned.get(task_id) is task:
+            del self._assigned[task_id]
+            return  # it counts as it is since it was decided
         if task is not None and task.spec.HasField("attachment"):
             return  # a container's place in a network is no work for a node
         if task is not None and is_waiting(task):
@@ -130,9 +133,7 @@ class SchedulerLoop:
                 self._note_change(self._nodes.drop(task_id))
                 self._waiting.add(task)
             return
-        proposed = self._assigned.pop(task_id, None)
-        if proposed is not None and proposed is task:
-            return  # it counts as it is since it was decided
+        self._assigned.pop(task_id, None)
         self._waiting.discard(task_id)
         self._note_change(self._nodes.drop(task_id) if task is None else self._nodes.put(task))
 

@@ -39,8 +39,6 @@ class Index(Generic[K, V]):
             del members[self._id_of(old)]
             if not members:
                 del self._by_key[old_key]
-        if old is not None and old_key is not None and new is None:
-            return
         if new is not None and new_key is not None:
             self._by_key.setdefault(new_key, {})[self._id_of(new)] = new
 
