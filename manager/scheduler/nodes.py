@@ -292,10 +292,9 @@ def _placed(task: objects_pb2.Task) -> _Placed | None:
 
 
 def _held(task: objects_pb2.Task) -> _Held | None:
-    if not task.assigned_generic and not task.host_ports:
-        return None
-    ports = [port for port in ports_of(task) if port.published_port]
-    return _Held(list(task.assigned_generic), ports)
+    generic = list(task.assigned_generic)
+    ports = [port for port in ports_of(task) if port.published_port] if task.host_ports else []
+    return _Held(generic, ports) if generic or ports else None
 
 
 def _shift(info: NodeInfo, task_id: str, placed: _Placed, sign: int) -> None:
