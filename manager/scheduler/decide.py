@@ -9,7 +9,6 @@ store checks at commit settle any race. A task whose node is lost after all is t
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from api import states
 from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.scheduler.candidates import Candidates
@@ -124,6 +123,9 @@ class SchedulerLoop:
             step.spend(LOAD)
 
     def _see(self, task_id: str, task: objects_pb2.Task | None) -> None:
+        if task is not None and self._assigned.get(task_id) is task:
+            del self._assigned[task_id]
+            return  # it counts as it is since it was decided
         if task is not None and task.spec.HasField("attachment"):
             return  # a container's place in a network is no work for a node
         if task is not None and is_waiting(task):
@@ -131,9 +133,7 @@ class SchedulerLoop:
                 self._note_change(self._nodes.drop(task_id))
                 self._waiting.add(task)
             return
-        proposed = self._assigned.pop(task_id, None)
-        if proposed is not None and proposed is task:
-            return  # it counts as it is since it was decided
+        self._assigned.pop(task_id, None)
         self._waiting.discard(task_id)
         self._note_change(self._nodes.drop(task_id) if task is None else self._nodes.put(task))
 
@@ -253,26 +253,22 @@ class SchedulerLoop:
     def _assign(
         self, task: objects_pb2.Task, entry: Entry, node: NodeInfo, step: Step, given: Given
     ) -> None:
+        # Each task comes through here, and few have more than a name and a reservation.
+        needs = entry.needs
         assigned = copy(task)
-        assigned.volumes.extend(given.attachments)
-        confirms = task.node_id == node.id
+        if given.attachments:
+            assigned.volumes.extend(given.attachments)
         assigned.node_id = node.id
-        for each in task.spec.resources.reservations.generic:
-            assigned.assigned_generic.append(node.claim_generic(each.kind, each.count))
-        status = assigned.status
-        status.state = states.ASSIGNED
-        status.at.CopyFrom(step.at)
-        status.message = (
-            "scheduler confirmed task can run on preassigned node"
-            if confirms
-            else "scheduler assigned task to node"
-        )
-        status.error = ""
-        order = None if entry.needs.node_id else self._candidates.served
+        for kind, count in needs.generic:
+            assigned.assigned_generic.append(node.claim_generic(kind, count))
+        assigned.status.CopyFrom(step.confirmed if needs.node_id else step.assigned)
+        order = None if needs.node_id else self._candidates.served
         step.recorder.write(assigned, entry, node, order, self._pipeline)
-        self._nodes.put(assigned)
+        holds_more = bool(needs.generic or needs.ports)
+        self._nodes.give(assigned, node, needs.reserved, holds_more=holds_more)
         self._candidates.touch(node.id)
         self._assigned[task.id] = assigned
         self._reasons.are_outdated = True
-        step.batches.append(batch(*(update(each) for each in given.changed), update(assigned)))
+        changes = [update(each) for each in given.changed] if given.changed else ()
+        step.batches.append(batch(*changes, update(assigned)))
         step.spend(ASSIGN)

@@ -12,7 +12,7 @@ from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.eviction import was_evicted
 from manager.placement.generic import Stock
-from manager.placement.resources import holds_resources, reservation
+from manager.placement.resources import Reservation, holds_resources, reservation
 
 GroupKey = tuple[str, int]
 """Service id and spec version: tasks that are alike."""
@@ -205,6 +205,17 @@ class NodeSet:
         """Counts the task where it is now; the ids of the nodes for which that is news."""
         return self._replace(task.id, _placed(task))
 
+    def give(
+        self, task: objects_pb2.Task, node: NodeInfo, reserved: Reservation, *, holds_more: bool
+    ) -> None:
+        """Counts a task that was nowhere on the node that it is given now: what `put` would do, but
+        by what is known of the task. `holds_more`: generic resources or ports.
+        """
+        held = _held(task) if holds_more else None
+        group = (task.service_id, task.spec_version)
+        placed = self._placed[task.id] = _Placed(node.id, *reserved, group, True, 0.0, held)
+        self._shift(node, task.id, placed, 1)
+
     def drop(self, task_id: str) -> list[str]:
         """Counts the task nowhere; the ids of the nodes for which that is news."""
         return self._replace(task_id, None)
@@ -281,10 +292,9 @@ def _placed(task: objects_pb2.Task) -> _Placed | None:
 
 
 def _held(task: objects_pb2.Task) -> _Held | None:
-    if not task.assigned_generic and not task.host_ports:
-        return None
-    ports = [port for port in ports_of(task) if port.published_port]
-    return _Held(list(task.assigned_generic), ports)
+    generic = list(task.assigned_generic)
+    ports = [port for port in ports_of(task) if port.published_port] if task.host_ports else []
+    return _Held(generic, ports) if generic or ports else None
 
 
 def _shift(info: NodeInfo, task_id: str, placed: _Placed, sign: int) -> None:

@@ -34,6 +34,9 @@ class Ordered(Generic[K]):
         if self._keys.get(name) == key:
             return
         self._keys[name] = key
+        if self._heap and self._heap[0][1] == name:  # as of a node that was just given a task
+            heapq.heapreplace(self._heap, (key, name))
+            return
         heapq.heappush(self._heap, (key, name))
         if len(self._heap) > 4 * len(self._keys) + 64:
             self._heap = [(key, name) for name, key in self._keys.items()]

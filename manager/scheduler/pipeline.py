@@ -6,7 +6,7 @@ from typing import NamedTuple
 from api import states
 from api.v1 import objects_pb2
 from manager.placement.platform import platforms_for
-from manager.placement.resources import needed_controllers, reservation
+from manager.placement.resources import Reservation, needed_controllers, reservation
 from manager.placement.volumes import Want, wants_of
 from manager.scheduler.filters.base import Filter
 from manager.scheduler.filters.node import needs_encryption, network_drivers
@@ -21,11 +21,15 @@ from manager.state.store import View
 class Needs(NamedTuple):
     """Everything in a task that the filters look at: tasks with equal needs share their verdicts.
 
-    `lasting` is for the filters that look only at what a node is, `passing` for the others.
+    `lasting` is for the filters that look only at what a node is, the rest for the others.
     """
 
     lasting: tuple[object, ...]
-    passing: tuple[object, ...]
+    reserved: Reservation
+    generic: tuple[tuple[str, int], ...] = ()
+    """Kinds of generic resources, and how many of each."""
+    ports: tuple[tuple[int, int, str], ...] = ()
+    """Of its node: protocol, number and address."""
     per_node: tuple[str, int] | None = None
     """Service, and how many of its tasks may be on one node; None: any number."""
     node_id: str = ""
@@ -45,14 +49,11 @@ def needs_of(task: objects_pb2.Task) -> Needs:
         tuple(sorted(network_drivers(task))),
         needs_encryption(task),
     )
-    passing = (
-        reservation(task),
-        tuple((each.kind, each.count) for each in spec.resources.reservations.generic),
-        tuple((each.protocol, each.published_port, each.host_ip) for each in task.host_ports),
-    )
+    generic = tuple((each.kind, each.count) for each in spec.resources.reservations.generic)
+    ports = tuple((each.protocol, each.published_port, each.host_ip) for each in task.host_ports)
     most = placement.max_replicas_per_node
     per_node = (task.service_id, most) if most else None
-    return Needs(lasting, passing, per_node, task.node_id, wants_of(task))
+    return Needs(lasting, reservation(task), generic, ports, per_node, task.node_id, wants_of(task))
 
 
 class Ruling(NamedTuple):

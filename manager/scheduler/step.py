@@ -2,7 +2,11 @@
 do, so that it never holds the event loop for long.
 """
 
+from functools import cached_property
+
+from api import states
 from api.times import timestamp
+from api.v1 import objects_pb2
 from manager.scheduler.recorder import Recorder
 from manager.state.changes import Batch
 from manager.state.store import View
@@ -28,6 +32,19 @@ class Step:
         self.left = MAX_TASKS * ASSIGN
         self.batches: list[Batch] = []
         self.recorder = Recorder(now)
+
+    @cached_property
+    def assigned(self) -> objects_pb2.TaskStatus:
+        """The status of every task that it gives a node."""
+        return self._status("scheduler assigned task to node")
+
+    @cached_property
+    def confirmed(self) -> objects_pb2.TaskStatus:
+        """The same, of a task that had its node before."""
+        return self._status("scheduler confirmed task can run on preassigned node")
+
+    def _status(self, message: str) -> objects_pb2.TaskStatus:
+        return objects_pb2.TaskStatus(state=states.ASSIGNED, at=self.at, message=message)
 
     def spend(self, units: int) -> None:
         """So much was done."""

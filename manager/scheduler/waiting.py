@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from api import states
 from api.v1 import objects_pb2
+from manager.scheduler.line import Line
 from manager.scheduler.nodes import GroupKey
 from manager.scheduler.pipeline import Needs, needs_of
 
@@ -72,7 +73,7 @@ class Waiting:
         self._untried: dict[str, Entry] = {}
         self._known: dict[Any, Any] = {}
         self._groups: dict[_Peers, list[Entry]] = {}  # heaps, also of tasks that are gone
-        self._oldest: list[Entry] = []  # of each group, and such as were that before
+        self._oldest: Line[Entry] = Line()  # of each group, and such as were that before
         self._peers: _Peers = (("", 0), "")  # whose turn it is
         self._turn = 0  # how many more of them are taken before others
 
@@ -125,7 +126,7 @@ class Waiting:
         if self._turn > 0 and (taken := self._take(min(limit, self._turn))):
             return taken
         while self._oldest:
-            oldest = heapq.heappop(self._oldest)
+            oldest = self._oldest.pop()
             peers = oldest.peers
             entries = self._groups.get(peers)
             if not entries or entries[0] is not oldest:
@@ -159,7 +160,7 @@ class Waiting:
         while entries and self._untried.get(entries[0].id) is not entries[0]:
             heapq.heappop(entries)
         if entries:
-            heapq.heappush(self._oldest, entries[0])
+            self._oldest.push(entries[0])
             return True
         self._groups.pop(peers, None)
         return False
@@ -175,5 +176,5 @@ class Waiting:
         entries = self._groups.setdefault(entry.peers, [])
         heapq.heappush(entries, entry)
         if entries[0] is entry:
-            heapq.heappush(self._oldest, entry)
+            self._oldest.push(entry)
         self._untried[entry.id] = entry

@@ -5,12 +5,12 @@ objects. Versions are checked here, where order is settled, so a stale decision 
 any of them. Knows no disk, clock or network; what it hands out is read-only.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from api.errors import Code, SwarmError
+from api.errors import SwarmError
 from api.v1 import objects_pb2, raft_pb2
 from manager.state.capture import Capture
 from manager.state.changes import (
@@ -24,10 +24,16 @@ from manager.state.changes import (
     T,
     unwrap,
 )
-from manager.state.files import refusal_of_files
-from manager.state.indexes import ServiceIndexes, SlotKey, TaskIndexes, VolumeIndexes, name_of
-from manager.state.networks import PortKey, give_up, refusal_of_networks
-from manager.state.volumes import refusal_of_volumes
+from manager.state.indexes import (
+    Names,
+    ServiceIndexes,
+    SlotKey,
+    TaskIndexes,
+    VolumeIndexes,
+    has_name,
+)
+from manager.state.networks import PortKey, give_up
+from manager.state.refusals import refusal_of
 
 REMEMBERED_REQUESTS = 10_000
 """How many requests are known by their request_id; older ones would be carried out again."""
@@ -97,10 +103,17 @@ class Store:
     def _clear(self) -> None:
         self._version = 0
         self._tables: dict[type[StoredObject], dict[str, StoredObject]] = {k: {} for k in KINDS}
-        self._names: dict[tuple[type[StoredObject], str], str] = {}
+        self._names = Names()
         self._tasks = TaskIndexes()
         self._services = ServiceIndexes()
         self._volumes = VolumeIndexes()
+        # By kind what is to hear of each object that another takes the place of.
+        self._indexed: dict[type[StoredObject], list[Callable[[Any, Any], None]]] = {
+            kind: [self._names.replace] if has_name(kind) else [] for kind in KINDS
+        }
+        self._indexed[objects_pb2.Task].append(self._tasks.replace)
+        self._indexed[objects_pb2.Service].append(self._services.replace)
+        self._indexed[objects_pb2.Volume].append(self._volumes.replace)
         self._requests: dict[str, raft_pb2.AppliedRequest] = {}
 
     @property
@@ -115,7 +128,7 @@ class Store:
 
     def named(self, kind: type[T], name: str) -> T | None:
         """The object with this name, or None."""
-        object_id = self._names.get((kind, name))
+        object_id = self._names.get(kind, name)
         return None if object_id is None else self.get(kind, object_id)
 
     def all(self, kind: type[T]) -> Iterator[T]:
@@ -200,7 +213,7 @@ class Store:
         results: list[SwarmError | None] = []
         events: list[Event] = []
         for each in batches:
-            refusal = self._refusal(each)
+            refusal = refusal_of(self, each)
             results.append(refusal)
             if refusal is None:
                 events += [self._put(index, at, change) for change in each.changes]
@@ -233,59 +246,8 @@ class Store:
         self._tasks = other._tasks
         self._services = other._services
         self._volumes = other._volumes
+        self._indexed = other._indexed
         self._requests = other._requests
-
-    def _refusal(self, each: Batch) -> SwarmError | None:
-        if len(each.changes) > 1 and (twice := _changed_twice(each)):
-            return SwarmError(
-                Code.INTERNAL,
-                f"a change names {twice} twice",
-                why="which of the two holds could not be told",
-                remedy="report it as a defect",
-            )
-        for change in each.changes:
-            refusal = self._refuse_change(change, each)
-            if refusal is not None:
-                return refusal
-        return None
-
-    def _refuse_change(self, change: Change, among: Batch) -> SwarmError | None:
-        obj = change.object
-        word = KINDS[type(obj)]
-        stored = self._tables[type(obj)].get(obj.id)
-        if change.action is Action.CREATE:
-            if stored is not None:
-                return SwarmError(Code.EXISTS, f"{word} {obj.id} exists")
-            return self._refuse_name(obj) or self._refuse_content(change, among)
-        if stored is None:
-            return SwarmError(Code.NOT_FOUND, f"{word} {obj.id} does not exist any more")
-        if stored.meta.version != obj.meta.version:
-            return SwarmError(
-                Code.CONFLICT,
-                f"{word} {obj.id} was changed meanwhile",
-                why=f"it is at version {stored.meta.version}, not {obj.meta.version}",
-                remedy="read it again and repeat the change",
-            )
-        if change.action is not Action.DELETE and (taken := self._refuse_name(obj)) is not None:
-            return taken
-        return self._refuse_content(change, among)
-
-    def _refuse_content(self, change: Change, among: Batch) -> SwarmError | None:
-        return (
-            refusal_of_files(self, change)
-            or refusal_of_networks(self, change)
-            or refusal_of_volumes(self, change, among)
-        )
-
-    def _refuse_name(self, obj: StoredObject) -> SwarmError | None:
-        name = name_of(obj)
-        if name is None or self._names.get((type(obj), name), obj.id) == obj.id:
-            return None
-        return SwarmError(
-            Code.EXISTS,
-            f"name {name} is in use by another {KINDS[type(obj)]}",
-            remedy="choose another name, or update the existing one",
-        )
 
     def _put(self, index: int, at: Timestamp, change: Change) -> Event:
         obj = change.object
@@ -306,30 +268,13 @@ class Store:
         obj = new if new is not None else old
         if obj is None:
             return
-        table = self._tables[type(obj)]
-        if old is not None and (name := name_of(old)) is not None:
-            self._names.pop((type(old), name), None)
+        kind = type(obj)
         if new is None:
-            table.pop(obj.id, None)
+            self._tables[kind].pop(obj.id, None)
         else:
-            table[obj.id] = new
-            if (name := name_of(new)) is not None:
-                self._names[type(new), name] = new.id
-        if isinstance(obj, objects_pb2.Task):
-            self._tasks.replace(
-                old if isinstance(old, objects_pb2.Task) else None,
-                new if isinstance(new, objects_pb2.Task) else None,
-            )
-        elif isinstance(obj, objects_pb2.Service):
-            self._services.replace(
-                old if isinstance(old, objects_pb2.Service) else None,
-                new if isinstance(new, objects_pb2.Service) else None,
-            )
-        elif isinstance(obj, objects_pb2.Volume):
-            self._volumes.replace(
-                old if isinstance(old, objects_pb2.Volume) else None,
-                new if isinstance(new, objects_pb2.Volume) else None,
-            )
+            self._tables[kind][obj.id] = new
+        for replace in self._indexed[kind]:
+            replace(old, new)
 
     def _remember(self, request_id: str, index: int, object_id: str) -> None:
         self._requests[request_id] = raft_pb2.AppliedRequest(
@@ -337,19 +282,3 @@ class Store:
         )
         if len(self._requests) > REMEMBERED_REQUESTS:
             del self._requests[next(iter(self._requests))]
-
-
-def _changed_twice(each: Batch) -> str:
-    """The object or new name that two changes of the batch are about; empty if there is none."""
-    seen: set[tuple[type[StoredObject], str, str]] = set()
-    for change in each.changes:
-        obj = change.object
-        kind, word, name = type(obj), KINDS[type(obj)], name_of(obj)
-        keys = [(kind, "", obj.id)]
-        if name is not None and change.action is not Action.DELETE:
-            keys.append((kind, "name ", name))
-        for key in keys:
-            if key in seen:
-                return f"{word} {key[1]}{key[2]}"
-            seen.add(key)
-    return ""

@@ -326,7 +326,7 @@ def plant_a_new_leader_waits_for_those_alone_who_came_to_it() -> AbstractContext
     return swap(Draining, "_may_lead", may_lead)
 
 
-@plants("delay,pause", steps=30_000, seeds=40)
+@plants("delay", steps=30_000, nodes=1)
 def plant_what_was_sent_counts_as_carried_out() -> AbstractContextManager[object]:
     """A node is not waited for once it was sent the word that a task serves no more."""
     may_lead = NodeNetworks.may_lead

@@ -4,6 +4,7 @@ from api import states
 from api.v1.types_pb2 import TaskState
 from manager.placement.eviction import evicted
 from manager.scheduler.nodes import FAILURE_WINDOW, MAX_FAILURES, NodeInfo, NodeSet
+from manager.scheduler.pipeline import needs_of
 from tests.support.builders import CPU, DOWN, EPOCH, GIB, node, task, task_spec
 
 SPEC = task_spec(cpus=1, memory=GIB)
@@ -50,6 +51,21 @@ def test_put_counts_a_task_once_however_often() -> None:
     assert of(nodes).tasks == 1
     assert nodes.drop("t") == ["n"]
     assert nodes.drop("t") == []
+    assert (of(nodes).tasks, of(nodes).reserved_nano_cpus) == (0, 0)
+
+
+def test_what_is_given_counts_as_what_is_put() -> None:
+    spec = task_spec(cpus=1, memory=GIB)
+    spec.resources.reservations.generic.add(kind="gpu", count=1)
+    placed = task("t", node_id="n", spec=spec, state=states.ASSIGNED)
+    placed.host_ports.add(published_port=80, target_port=80)
+    placed.assigned_generic.add(kind="gpu", count=1)
+    nodes = with_node()
+    nodes.give(placed, of(nodes), needs_of(placed).reserved, holds_more=True)
+    assert (of(nodes).tasks, of(nodes).of_service) == (1, {"web": 1})
+    assert of(nodes).holds_port(placed.host_ports[0])
+    assert nodes.put(placed) == []
+    assert nodes.drop("t") == ["n"]
     assert (of(nodes).tasks, of(nodes).reserved_nano_cpus) == (0, 0)
 
 
