@@ -540,9 +540,12 @@ class VolumeOrderReport(message.Message):
     ERROR_FIELD_NUMBER: builtins.int
     MADE_FIELD_NUMBER: builtins.int
     PUBLISH_CONTEXT_FIELD_NUMBER: builtins.int
+    UNDONE_FIELD_NUMBER: builtins.int
     order_id: builtins.str
     error: builtins.str
     """empty: it is done"""
+    undone: builtins.bool
+    """With an error: the driver itself says that nothing came of it. Otherwise what was begun may come about yet."""
     @builtins.property
     def made(self) -> objects_pb2.VolumeMade:
         """by VERB_CREATE"""
@@ -558,10 +561,11 @@ class VolumeOrderReport(message.Message):
         error: builtins.str = ...,
         made: objects_pb2.VolumeMade | None = ...,
         publish_context: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        undone: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["made", b"made"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["error", b"error", "made", b"made", "order_id", b"order_id", "publish_context", b"publish_context"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["error", b"error", "made", b"made", "order_id", b"order_id", "publish_context", b"publish_context", "undone", b"undone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,7 +22,7 @@ from manager.state.watch import WatchHub, of
 from manager.volumes.known import as_driver_knows
 from manager.volumes.order import Order
 from manager.volumes.order_book import Given, OrderBook
-from manager.volumes.orders import bounded, settled, written
+from manager.volumes.orders import bounded, outcome, settled, written
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class VolumeOrders:
         """What a node has done, or could not; returns when that is durable."""
         report = bounded(report)
         order, alone = self._book.answered(
-            node_id, report.order_id, failed=bool(report.error), now=self._monotonic()
+            node_id, report.order_id, outcome(report), self._monotonic()
         )
         if report.error:
             logger.warning(

@@ -317,6 +317,8 @@ def converged(world: "World") -> str:
         users = {t.node_id for t in store.tasks_of_volume(found.id) if states.is_live(t)}
         if set(holders) != users:
             return f"volume {found.id} is held by {holders}, and used on {sorted(users)}"
+    if stray := world.storage.made - {found.id for found in store.all(objects_pb2.Volume)}:
+        return f"the storage keeps {sorted(stray)}, which nobody knows"
     return _leftovers(world) or leaked(store) or _unknown(world) or _seat_problem(world)
 
 

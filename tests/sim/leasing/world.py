@@ -91,6 +91,7 @@ class World:
         self._until(STORM)
         for agent in self.agents:
             agent.cut = agent.paused = agent.slow = False
+        self.slow = 0.0
         self._until(STORM + CALM)
         assert any(agent.has_lease() for agent in self.agents), "nobody has the volume in the end"
 
