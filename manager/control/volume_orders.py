@@ -12,7 +12,7 @@ import logging
 from api.errors import Code, SwarmError
 from api.ids import IdSource
 from api.v1 import objects_pb2, volume_pb2
-from hostkit.clock import Clock
+from hostkit.clock import Clock, timer
 from manager.control.listener import Listener
 from manager.state.changes import Event
 from manager.state.proposer import Proposer, propose_one
@@ -182,7 +182,8 @@ class VolumeOrders:
 
     async def _news(self) -> None:
         due = self._book.due()
+        left = None if due is None else due - self._monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if due is None else due - self._monotonic()):
+            async with asyncio.timeout(None if left is None else timer(left)):
                 await self._woken.wait()
         self._woken.clear()
