@@ -29,7 +29,7 @@ AROUND = (
 
 
 def set_wrong(state: Path, seconds: int) -> None:
-    """By how much the wall clock of a host's daemon differs from the true one; `state`: its disk."""
+    """By how much the wall clock of a host's daemon is wrong; `state`: the host's disk."""
     fresh = state / f"{FILE}.fresh"
     fresh.write_text(f"{seconds:+d}\n", encoding="ascii")
     fresh.rename(state / FILE)

@@ -27,9 +27,7 @@ class VolumeMaker:
             self._made += 1
             spec = specs_pb2.VolumeSpec(driver="shared")
             spec.annotations.name = f"volume-{self._made}"
-            create = control_pb2.CreateVolumeRequest(
-                spec=spec, request_id=self._users.request_id()
-            )
+            create = control_pb2.CreateVolumeRequest(spec=spec, request_id=self._users.request_id())
             await self._ask("CreateVolume", create)
             await asyncio.sleep(random.choice((0.0, 0.5, 5.0)))
             remove = control_pb2.RemoveRequest(

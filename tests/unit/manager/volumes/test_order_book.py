@@ -106,9 +106,7 @@ def test_what_fails_is_tried_again_later_and_by_another() -> None:
     assert who == ["n1", "n2", "n1", "n2"]
 
 
-@pytest.mark.parametrize(
-    ("outcome", "alone"), [(Outcome.UNDONE, True), (Outcome.UNKNOWN, False)]
-)
+@pytest.mark.parametrize(("outcome", "alone"), [(Outcome.UNDONE, True), (Outcome.UNKNOWN, False)])
 def test_a_failure_leaves_a_doubt_if_its_driver_may_be_at_work_still(
     outcome: Outcome, alone: bool
 ) -> None:
