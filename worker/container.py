@@ -145,6 +145,7 @@ class ContainerExecutor:
                 state = await self._driver.state(task.id)
             pid = state.pid
             if state.phase == "created":
+                await self._volumes.take_turn(task)
                 pid = await uninterrupted(self._start(task))
             check = state.health
             return objects_pb2.ContainerStatus(

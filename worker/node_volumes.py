@@ -1,7 +1,7 @@
 """What an agent and its executor ask of the volumes of their node, and a node that has none."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,11 @@ class TaskVolumes(Protocol):
         image. TemporaryError while a lease is missing; SwarmError where a volume cannot be had.
         """
 
+    async def take_turn(self, task: Task) -> None:
+        """Returns when nobody has its volumes any more who has to have ended before it begins;
+        TemporaryError while somebody has.
+        """
+
     async def leave(self, task_id: str) -> None:
         """Its container has ended, and never runs again as it is."""
 
@@ -46,8 +51,10 @@ class TaskVolumes(Protocol):
 class NodeVolumes(TaskVolumes, Protocol):
     """What an agent asks of the volumes of its node."""
 
-    def restore(self) -> None:
-        """Goes on with what is mounted, before anything is heard of managers."""
+    def restore(self, tasks: Iterable[Task]) -> None:
+        """Goes on with what is mounted, before anything is heard of managers. `tasks`: those that
+        they had given.
+        """
 
     async def drivers(self) -> list[objects_pb2.VolumeDriver]:
         """What this node has, for its description."""
@@ -88,6 +95,9 @@ class NoVolumes:
         """See TaskVolumes."""
         return Given(list(spec.mounts))
 
+    async def take_turn(self, task: Task) -> None:
+        """See TaskVolumes."""
+
     async def leave(self, task_id: str) -> None:
         """See TaskVolumes."""
 
@@ -98,7 +108,7 @@ class NoVolumes:
         """See TaskVolumes."""
         return ""
 
-    def restore(self) -> None:
+    def restore(self, tasks: Iterable[Task]) -> None:
         """See NodeVolumes."""
 
     async def drivers(self) -> list[objects_pb2.VolumeDriver]:

@@ -7,7 +7,7 @@ that one is let go only when nothing of the node can touch it any more.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from worker.executor import TemporaryError
 from worker.node_volumes import Given, SendVolumes
 from worker.volume_book import Hold, VolumeBook, hold_of
 from worker.volume_mounts import VolumeMount, fills, settled, wanted
+from worker.volume_turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Volumes:
         self.host = host
         self._clock = clock
         self._book = VolumeBook()
+        self._turns = Turns()
         self._news = asyncio.Event()
         self._renewed = asyncio.Event()
         self._endings: set[asyncio.Task[None]] = set()
@@ -68,6 +70,29 @@ class Volumes:
             found.append((volume, path))
         return Given(settled(spec, found), fills(found))
 
+    async def take_turn(self, task: Task) -> None:
+        """See TaskVolumes."""
+        end = self._clock() + _PATIENCE
+        for attachment in task.volumes:
+            hold = Hold(attachment.volume_id, attachment.epoch)
+            while (item := self._book.item(hold)) is not None:
+                before = next(self._turns.before(task, attachment, item, self._users(hold)), "")
+                if not before:
+                    break
+                left = end - self._clock()
+                if left <= 0:
+                    raise _not_its_turn(item, before)
+                await self.host.until_one_leaves(left)
+
+    def _users(self, hold: Hold) -> dict[Hold, Collection[str]]:
+        """Who has the volume here, under this and under other epochs."""
+        every = {key: hold_of(key) for key in self.host.mounted_keys()}
+        return {
+            each: self.host.users(key)
+            for key, each in every.items()
+            if each is not None and each.volume_id == hold.volume_id
+        }
+
     async def leave(self, task_id: str) -> None:
         """See TaskVolumes."""
         await self.host.leave(task_id)
@@ -75,6 +100,7 @@ class Volumes:
     async def forget(self, task_id: str) -> None:
         """See TaskVolumes."""
         await self.host.forget(task_id)
+        self._turns.forget(task_id)
 
     def why(self, task_id: str) -> str:
         """See TaskVolumes."""
@@ -145,9 +171,10 @@ class Volumes:
 
     # --- for the agent ----------------------------------------------------------------------
 
-    def restore(self) -> None:
+    def restore(self, tasks: Iterable[Task]) -> None:
         """See NodeVolumes. What an earlier agent knew is forgotten: it may be another swarm's."""
         self._book = VolumeBook()
+        self._turns = Turns(tasks)
         holds = (hold_of(key) for key in self.host.mounted_keys())
         self._book.restore(hold for hold in holds if hold is not None)
 
@@ -169,6 +196,7 @@ class Volumes:
 
     def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
         """See NodeVolumes."""
+        self._turns.follow(message)
         for hold in self._book.follow(message):
             ending = asyncio.create_task(self._end(hold), name=f"volume {hold.key}")
             self._endings.add(ending)
@@ -230,6 +258,14 @@ class Volumes:
         await self.host.released(hold.key)
         self._book.let_go(hold)
         self._news.set()
+
+
+def _not_its_turn(item: Item, before: str) -> TemporaryError:
+    return TemporaryError(
+        Code.UNAVAILABLE,
+        f"volume {item.name} is not free yet",
+        why=f"task {before}, which is to end, still has it here",
+    )
 
 
 def _no_lease(item: Item | None) -> TemporaryError:

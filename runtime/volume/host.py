@@ -7,6 +7,7 @@ Moments are seconds of CLOCK_BOOTTIME.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ class VolumeHost:
         self._held: dict[str, HeldMount] = {}
         self._why: dict[str, str] = {}
         self._work: set[asyncio.Task[None]] = set()
+        self._left = asyncio.Event()
         self._around: Surroundings | None = None
         self._own: OwnVolumes | None = None
 
@@ -189,6 +191,13 @@ class VolumeHost:
         held = self._held.get(key)
         return () if held is None else held.record.users
 
+    async def until_one_leaves(self, within: float) -> None:
+        """Returns when some container has no use for some volume any more, or after so long."""
+        self._left.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._left.wait()
+
     async def released(self, key: str) -> None:
         """Returns once nothing here touches it any more; its containers have to end for that."""
         held = self._held.get(key)
@@ -248,6 +257,7 @@ class VolumeHost:
             await held.keep_users(users)
         except SwarmError as error:
             log.warning("volume %s: %s", held.record.volume.name, error)
+        self._left.set()
         if not users:
             self._spawn(self._end_at_last(held))
 
