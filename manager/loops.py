@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from api.errors import SwarmError
-from hostkit.clock import Clock, timer
+from hostkit.clock import timer
 from manager.decision import Loop
 from manager.runner import Runner
 from manager.state.proposer import Proposer

@@ -17,6 +17,7 @@ from api.errors import Code, SwarmError
 from api.ids import IdSource
 from hostkit.clock import Clock
 from runtime.driver import ContainerState
+from runtime.volume.copying.content import Copying
 from runtime.volume.driver import Capabilities, VolumeDriver
 from runtime.volume.drivers import Drivers
 from runtime.volume.guardians import End, Guardians
@@ -84,6 +85,10 @@ class VolumeHost:
         await self._subpaths.sweep(alive)
         found = await asyncio.to_thread(records.mounts)
         await asyncio.gather(*(self._take_over(record, alive) for record in found))
+        for name in self._drivers.built_in():
+            driver = await self._drivers.get(name)
+            if isinstance(driver, Copying):
+                self._spawn(driver.sweep())
         for owner in {each.owner for each in self._own.every() if each.owner} - set(present):
             self._spawn(self.forget(owner))  # the start of the daemon waits for no driver
 
