@@ -36,7 +36,7 @@ def set_wrong(state: Path, seconds: int) -> None:
     fresh.rename(state / FILE)
 
 
-def _sleep(seconds: Any) -> None:  # noqa: ANN401 - whatever is a number
+def _sleep(seconds: Any) -> None:
     select.select([], [], [], seconds)
 
 
