@@ -47,7 +47,7 @@ from worker.health_report import known_as, report
 from worker.node_networks import NoNetworks, TaskNetworks
 from worker.node_volumes import NoVolumes, TaskVolumes
 from worker.task_files import TaskFile, gather, mounts
-from worker.task_image import image_of
+from worker.task_image import image_of, mounted_images
 from worker.uninterrupted import uninterrupted
 
 log = logging.getLogger(__name__)
@@ -242,6 +242,7 @@ class ContainerExecutor:
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
         spec = filled_in(task, node)
+        mounted = await mounted_images(self._images, spec)
         try:
             given = await self._volumes.join(task, spec, image.config)
             del spec.mounts[:]
@@ -256,7 +257,8 @@ class ContainerExecutor:
                 node=node,
                 files=mounts(found, self._folders.folder(task.id)),
                 joined=joined,
-                fills=given.fills,
+                given=given,
+                mounted=mounted,
             )
             await uninterrupted(
                 self._driver.renew(request) if again else self._make(request, found)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
@@ -15,10 +16,13 @@ SendVolumes = Callable[[list[volume_pb2.NodeVolumeStatus]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a container gets of its volumes: all its mounts, and which of them are to be filled."""
+    """What a container gets of its volumes: all its mounts, which of them are to be filled, and
+    which are block devices of the host.
+    """
 
     mounts: list[specs_pb2.Mount]
     fills: tuple[Fill, ...] = ()
+    devices: tuple[Path, ...] = ()
 
 
 class TaskVolumes(Protocol):

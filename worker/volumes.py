@@ -62,13 +62,28 @@ class Volumes:
     ) -> Given:
         """See TaskVolumes."""
         volumes = wanted(task, spec, image)
-        found: list[tuple[VolumeMount, Path]] = []
+        folders: list[tuple[VolumeMount, Path]] = []
+        devices: list[tuple[VolumeMount, Path]] = []
         for volume in volumes:
             path = await self._use(task.id, volume)
+            if self._is_device(volume):
+                devices.append((volume, path))
+                continue
             if volume.mount.volume_subpath:
                 path = await self.host.subpath(task.id, path, volume.mount.volume_subpath)
-            found.append((volume, path))
-        return Given(settled(spec, found), fills(found))
+            folders.append((volume, path))
+        mounts = settled(spec, [*folders, *devices])
+        return Given(mounts, fills(folders), tuple(path for _, path in devices))
+
+    def _is_device(self, volume: VolumeMount) -> bool:
+        item = None if volume.hold is None else self._book.item(volume.hold)
+        if item is None or not item.block:
+            return False
+        if volume.mount.volume_subpath:
+            raise SwarmError(
+                Code.INVALID, f"volume {item.name} is a block device", why="it has no subpaths"
+            )
+        return True
 
     async def take_turn(self, task: Task) -> None:
         """See TaskVolumes."""
@@ -115,12 +130,6 @@ class Volumes:
 
     async def _use_held(self, task_id: str, hold: Hold) -> Path:
         item = await self._leased(hold)
-        if item.block:
-            raise SwarmError(
-                Code.UNSUPPORTED,
-                f"volume {item.name} is a block device",
-                why="containers are given folders only",
-            )
         lease = Lease(self._book.until(hold), seconds_of(item.term))
         want = Want(hold.key, item.driver, self._volume(item), lease)
         try:

@@ -14,14 +14,14 @@ from tests.support.wrong_clock import AROUND, set_wrong
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-LEASE = "10s"
-"""Two heartbeats may be lost, as on a host with too much to do."""
+LEASE = "20s"
+"""Three heartbeats may be lost, as on a host with too much to do."""
 HOUR = 3600
 
 
 @pytest.fixture(scope="module")
 def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=2, around=AROUND) as made:
+    with a_swarm(tmp_path_factory.mktemp("config"), around=AROUND) as made:
         yield made
 
 
@@ -61,7 +61,7 @@ def test_the_clock_of_a_daemon_is_set(swarm: Swarm) -> None:
 
 
 def test_a_holder_goes_on_whatever_the_time(swarm: Swarm, database: Database) -> None:
-    """Renewals come four times a second and more: some are under way whenever a clock is set."""
+    """Longer than a lease lasts, so that clocks are set at any moment of a renewal."""
     for turn in range(8):
         for host in (database.first.host, "m1")[turn % 2 :]:
             for seconds in (HOUR, -HOUR, 0)[turn % 3 :]:
@@ -72,16 +72,15 @@ def test_a_holder_goes_on_whatever_the_time(swarm: Swarm, database: Database) ->
 
 
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR])
-@pytest.mark.parametrize("whose", ["holder", "manager"])
-def test_a_lease_ends_in_its_time(
-    swarm: Swarm, database: Database, whose: str, seconds: int
-) -> None:
+def test_a_lease_ends_in_its_time(swarm: Swarm, database: Database, seconds: int) -> None:
     lost = database.first
     swarm.lab("cut", lost.host)
-    _set(swarm, lost.host if whose == "holder" else "m1", seconds)
+    _set(swarm, lost.host, seconds)
+    _set(swarm, "m1", -seconds)
     second = database.moved()
     swarm.lab("heal", lost.host)
     swarm.until_node(lost.host, "Ready", timeout=60)
     swarm.until(lambda: lost not in swarm.on("db"), "the first one is gone")
     database.goes_on()
-    assert database.checked()[:2] == [lost.task_id, second.task_id]
+    writers = database.checked()
+    assert writers.index(lost.task_id) < writers.index(second.task_id)

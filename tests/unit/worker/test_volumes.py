@@ -141,6 +141,26 @@ def test_a_task_takes_its_turn_when_the_one_before_it_has_left(
     run(box, scenario)
 
 
+def test_a_block_device_is_not_filled_and_has_no_subpaths(box: VolumeBox) -> None:
+    async def scenario(volumes: Volumes, _: Words) -> None:
+        given = told()
+        given.changes[0].volume.block = True
+        volumes.follow(given)
+        volumes.renew(boot(), 1)
+        for name in ("data", "folder"):
+            (box.storage / name).mkdir(parents=True, exist_ok=True)
+        asked = task()
+        found = await volumes.join(asked, asked.spec.container, {})
+        assert found.devices == (Path(found.mounts[0].source),)
+        assert found.fills == ()
+        asked.spec.container.mounts[0].volume_subpath = "folder"
+        with pytest.raises(SwarmError, match="is a block device"):
+            await volumes.join(asked, asked.spec.container, {})
+        await volumes.leave("c1")
+
+    run(box, scenario)
+
+
 def test_without_a_lease_a_task_says_why_it_waits(
     box: VolumeBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
