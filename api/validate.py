@@ -233,6 +233,8 @@ def _mounts(path: str, mounts: Iterable[specs_pb2.Mount]) -> None:
             raise invalid(f"{here}.source", "the name of a volume of the swarm, or group:NAME")
         if mount.type == specs_pb2.Mount.TYPE_TMPFS and mount.source:
             raise invalid(f"{here}.source", "a tmpfs mount has no source")
+        if mount.type == specs_pb2.Mount.TYPE_IMAGE and not mount.source:
+            raise invalid(f"{here}.source", "an image mount needs the name of an image")
         _recursion(here, mount)
         if mount.tmpfs_size_bytes < 0:
             raise invalid(f"{here}.tmpfs_size_bytes", "must not be negative")

@@ -6,6 +6,15 @@ from collections.abc import Callable
 Clock = Callable[[], float]
 """Seconds: since the epoch for a wall clock, since some fixed moment for a monotonic one."""
 
+_SHORTEST = 1e-6
+
+
+def timer(left: float) -> float:
+    """For how many seconds to set a timer that shall go off when `left` are over: never for so few
+    that the clock shows the same as before when it has, as numbers of that size round.
+    """
+    return max(left, _SHORTEST)
+
 
 def wall() -> float:
     """Seconds since the epoch, for what people read and for the dates of certificates."""

@@ -43,6 +43,11 @@ def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "
         raise OSError(number, os.strerror(number), str(target))
 
 
+def lower_options(lower: Sequence[Path]) -> str:
+    """Options of an overlay that is only read, of two layers at least, the lowest first."""
+    return "lowerdir=" + ":".join(_escaped(path, ":") for path in reversed(lower))
+
+
 def overlay_options(
     lower: Sequence[Path], upper: Path, work: Path, *, volatile: bool = False
 ) -> str:
@@ -50,8 +55,7 @@ def overlay_options(
 
     `volatile` leaves out all syncing; such an upper directory can never be mounted again.
     """
-    layers = ":".join(_escaped(path, ":") for path in reversed(lower))
-    options = f"lowerdir={layers},upperdir={_escaped(upper)},workdir={_escaped(work)}"
+    options = f"{lower_options(lower)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
     return options + ",volatile" if volatile else options
 
 

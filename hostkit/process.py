@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.errors import Code, SwarmError
+from hostkit.child import Child, everything
 
 _TOLD_LINES = 5
 """So many last lines of a failed program's talk go into the error."""
@@ -56,37 +57,31 @@ async def run(
     `check` is false, INTERNAL on any exit status but 0.
     """
     try:
-        child = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL if input is None else asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=env,
-            cwd=cwd,
-        )
+        child = Child(argv, stdin=input is not None, stdout=True, stderr=True, env=env, cwd=cwd)
     except (FileNotFoundError, PermissionError) as error:
         raise _not_runnable(argv[0], error) from None
     try:
         async with asyncio.timeout(timeout):
-            out, err = await child.communicate(input)
+            out, err, _ = await asyncio.gather(
+                everything(child.stdout), everything(child.stderr), _feed(child, input)
+            )
+            code = await child.wait()
     except TimeoutError:
         raise SwarmError(
             Code.DEADLINE, f"{_shown(argv)} took too long", why=f"killed after {timeout:g} s"
         ) from None
     finally:
-        await _end(child)
-    assert child.returncode is not None  # noqa: S101 - communicate() returned
-    completed = Completed(tuple(argv), child.returncode, out, err)
+        await child.close()
+    completed = Completed(tuple(argv), code, out, err)
     if check and completed.code != 0:
         raise completed.failure()
     return completed
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Kill and reap what still runs, and let go of its pipes, which grandchildren may hold open."""
-    # asyncio has no public way: `wait` returns only once every pipe is closed at both ends.
-    child._transport.close()  # type: ignore[attr-defined]
-    await asyncio.shield(child.wait())
+async def _feed(child: Child, input: bytes | None) -> None:
+    if input is not None:
+        await child.stdin.write(input)
+        child.stdin.close()
 
 
 def _not_runnable(program: str, error: OSError) -> SwarmError:

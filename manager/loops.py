@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 
 from api.errors import SwarmError
+from hostkit.clock import timer
 from manager.decision import Loop
 from manager.runner import Runner
 from manager.state.proposer import Proposer
@@ -77,7 +78,7 @@ class LoopTask:
         delay = due - self._clock()
         if delay > 0.0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay):
+                async with asyncio.timeout(timer(delay)):
                     await woken.wait()
 
     def _take(self, subscription: Subscription) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from hostkit.clock import Clock
+from hostkit.clock import Clock, timer
 
 
 async def until_due(
@@ -17,9 +17,9 @@ async def until_due(
     while True:
         woken.clear()
         at = due()
-        delay = None if at is None else at - monotonic()
-        if delay is not None and delay <= 0:
+        left = None if at is None else at - monotonic()
+        if left is not None and left <= 0:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay):
+            async with asyncio.timeout(None if left is None else timer(left)):
                 await woken.wait()

@@ -81,11 +81,19 @@ def group_of(parent: str, id: str) -> str:
     return f"{parent.rstrip('/')}/{id}"
 
 
-def build(request: ContainerRequest, host: HostFacts, rootfs: Path, etc: dict[str, Path]) -> Config:
-    """The whole configuration, for root; `etc`: file in the container -> ours on the host."""
+def build(
+    request: ContainerRequest,
+    host: HostFacts,
+    rootfs: Path,
+    etc: Mapping[str, Path],
+    beside: Mapping[str, Path] | None = None,
+) -> Config:
+    """The whole configuration, for root; `etc`: file in the container -> ours on the host;
+    `beside`: place in the container -> what is mounted for it on the host (`runtime.beside`).
+    """
     spec = request.spec
     _refuse_unsupported(spec)
-    all_mounts = mounts.build(spec, etc)
+    all_mounts = mounts.build(spec, etc, beside or {})
     built = process.build(spec, image_section(request), host_name(request), host)
     if spec.init:
         all_mounts.append(mounts.init(_init(host)))

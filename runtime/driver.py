@@ -6,7 +6,7 @@ knows of clusters, services or tasks. Times are seconds since the epoch, if not 
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -19,6 +19,8 @@ Stream = Literal["stdout", "stderr"]
 
 IMAGE_LABEL = "swarm.image.id"
 """The label in which callers say what image a container is made of, so that it is not removed."""
+MOUNTED_LABEL = "swarm.image.mounted"
+"""The same of those that are mounted in it, with commas between."""
 MONITOR_LOST = "monitor lost"
 MONITOR_LOST_CODE = 255
 
@@ -48,6 +50,10 @@ class ContainerRequest:
     network: str  # "none", "host", or "netns:/path/of/a/netns"
     labels: Mapping[str, str]  # opaque, kept, and given back by `list`
     fills: tuple[Fill, ...] = ()
+    images: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Of mounts of images the layers, lowest first, by their places in the container."""
+    devices: tuple[Path, ...] = ()
+    """Block devices of the host, bound by mounts of the spec, that the container may use."""
     resolv_conf: str = ""  # the text of /etc/resolv.conf; empty: what spec.dns and the host's say
 
 

@@ -16,6 +16,7 @@ class ContainerPaths:
     exit_file: Path  # conmon writes the exit code here, by rename
     socket_link: Path  # conmon makes it, to bind the attach socket by a short path
     runtime_state: Path
+    beside: Path  # where what it binds is mounted for it
 
     @property
     def record(self) -> Path:
@@ -130,6 +131,11 @@ class Layout:
         """Short-lived links to layers."""
         return self.run_dir / "l"
 
+    @property
+    def beside(self) -> Path:
+        """A folder per container that binds what is mounted for it alone."""
+        return self.run_dir / "b"
+
     def container(self, id: str) -> ContainerPaths:
         """The paths of one container, whether it exists or not."""
         return ContainerPaths(
@@ -137,10 +143,18 @@ class Layout:
             exit_file=self.exits / id,
             socket_link=self.sockets / id,
             runtime_state=self.runtime_root / id,
+            beside=self.beside / id,
         )
 
     def make(self) -> None:
         """Makes the directories, for root alone."""
         wanted = (self.containers, self.no_layer, self.runtime_root, self.exits, self.sockets)
-        for directory in (self.state_dir, self.run_dir, *wanted, self.commands, self.scratch):
+        for directory in (
+            self.state_dir,
+            self.run_dir,
+            *wanted,
+            self.commands,
+            self.scratch,
+            self.beside,
+        ):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)

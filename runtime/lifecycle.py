@@ -11,24 +11,25 @@ import logging
 import os
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from hostkit import cgroup, mount, pidfd
 from hostkit.clock import Clock
 from runtime import (
+    beside,
     binds,
     bpf,
     bundle,
     conmon,
+    devices,
     ending,
-    etc_files,
     exec_process,
     exec_spawn,
     fills,
     health_check,
     inside,
+    own_files,
     probe,
     process,
     record,
@@ -43,7 +44,6 @@ from runtime.record import Record
 
 log = logging.getLogger(__name__)
 
-_ETC = ("hosts", "resolv.conf", "hostname")
 _MONITOR_GRACE = 5.0
 _DEATH_GRACE = 10.0
 # conmon itself cuts the log off, losing up to one file of lines, each time it has written so many
@@ -71,7 +71,7 @@ class Lifecycle:
     def make(self, request: ContainerRequest) -> Record:
         """Everything up to state "created"; on failure all is taken away again."""
         paths = self.layout.container(request.id)
-        config = bundle.build(request, self.host, paths.merged, self._etc(paths))
+        config = self._config(request, paths)
         made = Record(
             id=request.id,
             name=request.name,
@@ -101,6 +101,7 @@ class Lifecycle:
     ) -> Record:
         paths.persist.mkdir()
         rootfs.mount_layers(request.layers, paths, self.layout)
+        beside.make(request, paths, self.layout)
         fills.fill(request.fills, paths)
         return self._launch(request, made, paths, config)
 
@@ -116,7 +117,7 @@ class Lifecycle:
                 why="the host was restarted since, and what it wrote is gone",
                 remedy="remove it, and make another",
             )
-        config = bundle.build(request, self.host, paths.merged, self._etc(paths))
+        config = self._config(request, paths)
         made = record.renewed(ended)
         try:
             binds.check(request)
@@ -127,14 +128,16 @@ class Lifecycle:
         except (conmon.ConmonError, OSError) as error:
             raise _refused(request, error) from None
 
-    def _etc(self, paths: ContainerPaths) -> dict[str, Path]:
-        return {f"/etc/{name}": paths.etc(name) for name in _ETC}
+    def _config(self, request: ContainerRequest, paths: ContainerPaths) -> bundle.Config:
+        places = beside.places(request.spec, paths)
+        return bundle.build(request, self.host, paths.merged, own_files.places(paths), places)
 
     def _launch(
         self, request: ContainerRequest, made: Record, paths: ContainerPaths, config: bundle.Config
     ) -> Record:
-        self._write_etc(request, paths)
+        own_files.write(request, paths)
         process.set_user(config["process"], self._user(request, paths))
+        devices.allow(config, request.devices)
         if self.runtime.takes_bpf:
             bpf.apply(config)
         binds.settle(config["mounts"])
@@ -159,22 +162,6 @@ class Lifecycle:
             inside.read_text(paths.merged, "/etc/passwd"),
             inside.read_text(paths.merged, "/etc/group"),
         )
-
-    def _write_etc(self, request: ContainerRequest, paths: ContainerPaths) -> None:
-        name = bundle.host_name(request)
-        hosts = etc_files.hosts(
-            request.spec.hosts,
-            base=_text_of(Path("/etc/hosts")) if request.network == "host" else "",
-            own_name=name if request.network == "none" else "",
-        )
-        dns = request.resolv_conf or etc_files.resolv_conf(
-            request.spec.dns, _text_of(Path("/etc/resolv.conf"))
-        )
-        texts = {"hosts": hosts, "resolv.conf": dns, "hostname": name + "\n"}
-        for which, text in texts.items():
-            file = paths.etc(which)
-            file.write_text(text)
-            file.chmod(0o644)
 
     # --- running ----------------------------------------------------------------------------
 
@@ -278,6 +265,7 @@ class Lifecycle:
             self._end_processes(made, paths)
             result = ending.read(paths)
             rootfs.unmount(paths)
+            beside.unmount(paths.beside)
             for file in (paths.exit_file, paths.socket_link):
                 file.unlink(missing_ok=True)
             for directory in (paths.runtime_state, paths.bundle):
@@ -324,6 +312,7 @@ class Lifecycle:
                 if entry.name not in known:
                     os.unlink(entry.path)
         exec_spawn.sweep(self.layout.commands)
+        beside.sweep(self.layout.beside, known)
         merged = {self.layout.container(id).merged for id in known}
         for point in mount.mount_points(self.layout.containers):
             if point not in merged:
@@ -341,10 +330,3 @@ def _no_command(made: Record, why: str) -> SwarmError:
 
 def _refused(request: ContainerRequest, error: Exception) -> SwarmError:
     return SwarmError(Code.REFUSED, f"container {request.name} cannot be created", why=str(error))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except FileNotFoundError:
-        return ""

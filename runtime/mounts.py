@@ -1,6 +1,6 @@
 """The mounts of a container: the kernel's file systems, our files in /etc, the spec's. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,12 +31,15 @@ _KERNEL: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 )
 
 
-def build(spec: specs_pb2.ContainerSpec, etc: dict[str, Path]) -> list[Mount]:
-    """All mounts, parents before children; `etc`: file in the container -> ours on the host.
+def build(
+    spec: specs_pb2.ContainerSpec, etc: Mapping[str, Path], beside: Mapping[str, Path]
+) -> list[Mount]:
+    """All mounts, parents before children; `etc`: file in the container -> ours on the host;
+    `beside`: place in the container -> what is mounted for it.
 
     A mount of the spec at the place of one of ours takes it over, as in Docker.
     """
-    wanted = [_translate(mount, index) for index, mount in enumerate(spec.mounts)]
+    wanted = [_translate(mount, index, beside) for index, mount in enumerate(spec.mounts)]
     _refuse_twice(wanted)
     taken = {mount["destination"] for mount in wanted}
     standard = [
@@ -91,7 +94,7 @@ def _refuse_twice(mounts: Sequence[Mount]) -> None:
         seen.add(target)
 
 
-def _translate(mount: specs_pb2.Mount, index: int) -> Mount:
+def _translate(mount: specs_pb2.Mount, index: int, beside: Mapping[str, Path]) -> Mount:
     field = f"container.mounts[{index}]"
     target = PurePosixPath(mount.target)
     if not target.is_absolute() or ".." in target.parts or target == PurePosixPath("/"):
@@ -99,9 +102,12 @@ def _translate(mount: specs_pb2.Mount, index: int) -> Mount:
             f"{field}.target", f"{mount.target!r} is no absolute path below the root directory"
         )
     if mount.type == specs_pb2.Mount.TYPE_BIND:
-        return _bind(mount, str(target), field)
+        return _bind(mount, str(target), field, beside.get(mount.target))
     if mount.type == specs_pb2.Mount.TYPE_TMPFS:
         return _tmpfs(mount, str(target))
+    if mount.type == specs_pb2.Mount.TYPE_IMAGE and mount.target in beside:
+        source, options = str(beside[mount.target]), ["rbind", "rprivate", "ro"]
+        return {"destination": str(target), "type": "bind", "source": source, "options": options}
     kind = specs_pb2.Mount.Type.Name(mount.type).removeprefix("TYPE_").lower()
     raise SwarmError(
         Code.UNSUPPORTED,
@@ -111,7 +117,7 @@ def _translate(mount: specs_pb2.Mount, index: int) -> Mount:
     )
 
 
-def _bind(mount: specs_pb2.Mount, target: str, field: str) -> Mount:
+def _bind(mount: specs_pb2.Mount, target: str, field: str, beside: Path | None) -> Mount:
     if not mount.source.startswith("/"):
         raise invalid(f"{field}.source", f"{mount.source!r} is no absolute path")
     propagation = mount.bind_propagation or "rprivate"
@@ -123,7 +129,8 @@ def _bind(mount: specs_pb2.Mount, target: str, field: str) -> Mount:
     if mount.read_only:
         # What is mounted below it is read-only too, as in Docker, if not said otherwise.
         options.append("ro" if mount.bind_recursive in ("disabled", "writable") else "rro")
-    return {"destination": target, "type": "bind", "source": mount.source, "options": options}
+    source = mount.source if beside is None else str(beside)
+    return {"destination": target, "type": "bind", "source": source, "options": options}
 
 
 def _tmpfs(mount: specs_pb2.Mount, target: str) -> Mount:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hostkit import mount
@@ -19,11 +19,13 @@ def mount_layers(layers: Sequence[Path], paths: ContainerPaths, layout: Layout) 
         directory.mkdir()
     paths.upper.chmod(0o755)  # the root directory of the container
     lower = list(layers) or [layout.no_layer]
-    if len(_options(lower, paths).encode()) <= _OPTIONS_LIMIT:
-        _mount(lower, paths)
-        return
-    with _short_names(lower, layout.scratch) as links:
-        _mount(links, paths)
+    _mount(lower, paths.merged, layout, lambda found: _options(found, paths))
+
+
+def mount_read_only(layers: Sequence[Path], target: Path, layout: Layout) -> None:
+    """Mounts what an image has, for nobody to write to: nothing where it has no layers."""
+    if layers:  # with an empty one: an overlay that is only read has two at least
+        _mount([layout.no_layer, *layers], target, layout, mount.lower_options)
 
 
 def unmount(paths: ContainerPaths) -> None:
@@ -36,8 +38,14 @@ def _options(lower: Sequence[Path], paths: ContainerPaths) -> str:
     return mount.overlay_options(lower, paths.upper, paths.work, volatile=True)
 
 
-def _mount(lower: Sequence[Path], paths: ContainerPaths) -> None:
-    mount.mount("overlay", paths.merged, "overlay", 0, _options(lower, paths))
+def _mount(
+    lower: list[Path], target: Path, layout: Layout, options: Callable[[Sequence[Path]], str]
+) -> None:
+    if len(options(lower).encode()) <= _OPTIONS_LIMIT:
+        mount.mount("overlay", target, "overlay", 0, options(lower))
+        return
+    with _short_names(lower, layout.scratch) as links:
+        mount.mount("overlay", target, "overlay", 0, options(links))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from api.errors import invalid
 from api.serving import Context
 from api.times import duration, timestamp
 from api.v1 import host_pb2, host_pb2_grpc, objects_pb2, types_pb2
-from runtime.driver import IMAGE_LABEL, ContainerDriver, Fingerprint
+from runtime.driver import IMAGE_LABEL, MOUNTED_LABEL, ContainerDriver, Fingerprint
 from runtime.image.auth import parse_registry_auth
 from runtime.image.selection import select
 from runtime.image.store import ImageStore, StoredImage
@@ -191,7 +191,10 @@ class HostService(host_pb2_grpc.HostServicer):
         self, request: host_pb2.RemoveImageRequest, context: Context
     ) -> host_pb2.RemoveImageResponse:
         """Removes a name of an image, and with its last name the image."""
-        in_use = [each.labels.get(IMAGE_LABEL, "") for each in await self._driver.list()]
+        in_use: set[str] = set()
+        for each in await self._driver.list():
+            in_use.add(each.labels.get(IMAGE_LABEL, ""))
+            in_use.update(each.labels.get(MOUNTED_LABEL, "").split(","))
         untagged, deleted = await self._images.remove(
             request.reference, force=request.force, in_use=in_use
         )

@@ -12,6 +12,8 @@ ROOT_MARKS = ("root", "cluster")
 # Started in the background, as by a job of a shell, this process ignores SIGINT, and so would every
 # program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Who ends the tests otherwise shall have what they started ended, too.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

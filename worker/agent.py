@@ -142,7 +142,7 @@ class Agent:
         living = [saved.last_seen(i) for i in containers if i in saved.tasks]
         unknown = set(containers) - saved.tasks.keys()
         await self._networks.restore(self._node_id, saved.networks, living, unknown)
-        self._volumes.restore()
+        self._volumes.restore(saved.tasks.values())
         self._managers.replace([*saved.managers, *self._seeds])
         self._reporter.restore(
             {i: status for i, status in saved.statuses.items() if i in saved.unacknowledged}

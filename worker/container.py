@@ -55,7 +55,7 @@ from worker.health_report import known_as, report
 from worker.node_networks import NoNetworks, TaskNetworks
 from worker.node_volumes import NoVolumes, TaskVolumes
 from worker.task_files import TaskFile, gather, mounts
-from worker.task_image import image_of
+from worker.task_image import image_of, mounted_images
 from worker.uninterrupted import uninterrupted
 
 log = logging.getLogger(__name__)
@@ -153,6 +153,7 @@ class ContainerExecutor:
                 state = await self._driver.state(task.id)
             pid = state.pid
             if state.phase == "created":
+                await self._volumes.take_turn(task)
                 pid = await uninterrupted(self._start(task))
             check = state.health
             return objects_pb2.ContainerStatus(
@@ -249,6 +250,7 @@ class ContainerExecutor:
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
         spec = filled_in(task, node)
+        mounted = await mounted_images(self._images, spec)
         async with _or(self._volumes.leave, task.id):
             given = await self._volumes.join(task, spec, image.config)
             del spec.mounts[:]
@@ -264,7 +266,8 @@ class ContainerExecutor:
                     node=node,
                     files=mounts(found, self._folders.folder(task.id)),
                     joined=joined,
-                    fills=given.fills,
+                    given=given,
+                    mounted=mounted,
                 )
                 await uninterrupted(
                     self._driver.renew(request) if again else self._make(request, found)

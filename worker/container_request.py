@@ -13,8 +13,16 @@ from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
 from api.times import seconds_of
 from api.v1 import exec_pb2, objects_pb2, specs_pb2
-from runtime.driver import IMAGE_LABEL, ContainerRequest, ExecRequest, Fill, Fingerprint
+from runtime.driver import (
+    IMAGE_LABEL,
+    MOUNTED_LABEL,
+    ContainerRequest,
+    ExecRequest,
+    Fingerprint,
+)
+from runtime.image.store import StoredImage
 from worker.node_networks import Joined
+from worker.node_volumes import Given
 from worker.task_place import is_lone
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
@@ -47,17 +55,19 @@ def container_request(
     node: NodeFacts,
     files: Iterable[specs_pb2.Mount] = (),
     joined: Joined | None = None,
-    fills: tuple[Fill, ...] = (),
+    given: Given | None = None,
+    mounted: Mapping[str, StoredImage] | None = None,
 ) -> ContainerRequest:
     """What the driver is asked for; `container`: what `filled_in` gave, which this changes.
 
     REFUSED if it asks for a network and has no place in it. `files`: mounts beside those of the
-    spec. `joined`: its network stack; None: it has none, or the host's. `fills`: volumes that get
-    what the image has.
+    spec. `joined`: its network stack; None: it has none, or the host's. `given`: of its volumes;
+    `mounted`: images that it mounts, by their places in it.
     """
     lone = is_lone(task)
     container.mounts.extend(files)
     network = network_of(task.spec) if joined is None else f"netns:{joined.path}"
+    given, mounted = given or Given([]), mounted or {}
     default = node.hostname if network == "host" else task.id[:_HOSTNAME_LENGTH]
     hostname = container.hostname or default
     if joined is not None:
@@ -71,8 +81,10 @@ def container_request(
         layers=layers,
         hostname=hostname,
         network=network,
-        labels=labels_of(task, image_id),
-        fills=fills,
+        labels=labels_of(task, image_id) | _mounted_label(mounted.values()),
+        fills=given.fills,
+        images={target: image.layers for target, image in mounted.items()},
+        devices=given.devices,
         resolv_conf="" if joined is None else joined.resolv_conf,
     )
 
@@ -85,6 +97,11 @@ def _with_resources(container: specs_pb2.ContainerSpec, task: Task) -> specs_pb2
     spec.CopyFrom(container)
     spec.env.extend(environment(task.assigned_generic))
     return spec
+
+
+def _mounted_label(images: Iterable[StoredImage]) -> dict[str, str]:
+    ids = sorted({image.id for image in images})
+    return {MOUNTED_LABEL: ",".join(ids)} if ids else {}
 
 
 def labels_of(task: Task, image_id: str) -> dict[str, str]:

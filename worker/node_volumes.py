@@ -1,8 +1,9 @@
 """What an agent and its executor ask of the volumes of their node, and a node that has none."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
@@ -15,10 +16,13 @@ SendVolumes = Callable[[list[volume_pb2.NodeVolumeStatus]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a container gets of its volumes: all its mounts, and which of them are to be filled."""
+    """What a container gets of its volumes: all its mounts, which of them are to be filled, and
+    which are block devices of the host.
+    """
 
     mounts: list[specs_pb2.Mount]
     fills: tuple[Fill, ...] = ()
+    devices: tuple[Path, ...] = ()
 
 
 class TaskVolumes(Protocol):
@@ -31,6 +35,11 @@ class TaskVolumes(Protocol):
 
         `spec`: its container, with its placeholders filled in; `image`: the configuration of its
         image. TemporaryError while a lease is missing; SwarmError where a volume cannot be had.
+        """
+
+    async def take_turn(self, task: Task) -> None:
+        """Returns when nobody has its volumes any more who has to have ended before it begins;
+        TemporaryError while somebody has.
         """
 
     async def leave(self, task_id: str) -> None:
@@ -46,8 +55,10 @@ class TaskVolumes(Protocol):
 class NodeVolumes(TaskVolumes, Protocol):
     """What an agent asks of the volumes of its node."""
 
-    def restore(self) -> None:
-        """Goes on with what is mounted, before anything is heard of managers."""
+    def restore(self, tasks: Iterable[Task]) -> None:
+        """Goes on with what is mounted, before anything is heard of managers. `tasks`: those that
+        they had given.
+        """
 
     async def drivers(self) -> list[objects_pb2.VolumeDriver]:
         """What this node has, for its description."""
@@ -89,6 +100,9 @@ class NoVolumes:
         """See TaskVolumes."""
         return Given(list(spec.mounts))
 
+    async def take_turn(self, task: Task) -> None:
+        """See TaskVolumes."""
+
     async def leave(self, task_id: str) -> None:
         """See TaskVolumes."""
 
@@ -99,7 +113,7 @@ class NoVolumes:
         """See TaskVolumes."""
         return ""
 
-    def restore(self) -> None:
+    def restore(self, tasks: Iterable[Task]) -> None:
         """See NodeVolumes."""
 
     async def drivers(self) -> list[objects_pb2.VolumeDriver]:

@@ -15,7 +15,25 @@ async def image_of(images: ImageStore, spec: specs_pb2.ContainerSpec) -> StoredI
 
     NOT_FOUND, whatever the registry says.
     """
-    name = spec.pinned_image.reference or spec.image
+    return await _had(images, spec.pinned_image.reference or spec.image, spec.image, spec)
+
+
+async def mounted_images(
+    images: ImageStore, spec: specs_pb2.ContainerSpec
+) -> dict[str, StoredImage]:
+    """The images that are mounted in the container, by their places in it; as `image_of`, with the
+    same login.
+    """
+    return {
+        each.target: await _had(images, each.source, each.source, spec)
+        for each in spec.mounts
+        if each.type == specs_pb2.Mount.TYPE_IMAGE
+    }
+
+
+async def _had(
+    images: ImageStore, name: str, said: str, spec: specs_pb2.ContainerSpec
+) -> StoredImage:
     try:
         return images.get(name)
     except SwarmError as error:
@@ -29,5 +47,5 @@ async def image_of(images: ImageStore, spec: specs_pb2.ContainerSpec) -> StoredI
         # Never temporary: another node may be able to get it, and Docker says it so.
         why = f"{error.what}: {error.why}" if error.why else error.what
         raise SwarmError(
-            Code.NOT_FOUND, f"No such image: {spec.image}", why=why, remedy=error.remedy
+            Code.NOT_FOUND, f"No such image: {said}", why=why, remedy=error.remedy
         ) from error

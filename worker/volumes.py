@@ -7,7 +7,7 @@ that one is let go only when nothing of the node can touch it any more.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from worker.executor import TemporaryError
 from worker.node_volumes import Given, SendVolumes
 from worker.volume_book import Hold, VolumeBook, hold_of
 from worker.volume_mounts import VolumeMount, fills, settled, wanted
+from worker.volume_turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Volumes:
         self.host = host
         self._clock = clock
         self._book = VolumeBook()
+        self._turns = Turns()
         self._news = asyncio.Event()
         self._renewed = asyncio.Event()
         self._endings: set[asyncio.Task[None]] = set()
@@ -60,13 +62,51 @@ class Volumes:
     ) -> Given:
         """See TaskVolumes."""
         volumes = wanted(task, spec, image)
-        found: list[tuple[VolumeMount, Path]] = []
+        folders: list[tuple[VolumeMount, Path]] = []
+        devices: list[tuple[VolumeMount, Path]] = []
         for volume in volumes:
             path = await self._use(task.id, volume)
+            if self._is_device(volume):
+                devices.append((volume, path))
+                continue
             if volume.mount.volume_subpath:
                 path = await self.host.subpath(task.id, path, volume.mount.volume_subpath)
-            found.append((volume, path))
-        return Given(settled(spec, found), fills(found))
+            folders.append((volume, path))
+        mounts = settled(spec, [*folders, *devices])
+        return Given(mounts, fills(folders), tuple(path for _, path in devices))
+
+    def _is_device(self, volume: VolumeMount) -> bool:
+        item = None if volume.hold is None else self._book.item(volume.hold)
+        if item is None or not item.block:
+            return False
+        if volume.mount.volume_subpath:
+            raise SwarmError(
+                Code.INVALID, f"volume {item.name} is a block device", why="it has no subpaths"
+            )
+        return True
+
+    async def take_turn(self, task: Task) -> None:
+        """See TaskVolumes."""
+        end = self._clock() + _PATIENCE
+        for attachment in task.volumes:
+            hold = Hold(attachment.volume_id, attachment.epoch)
+            while (item := self._book.item(hold)) is not None:
+                before = next(self._turns.before(task, attachment, item, self._users(hold)), "")
+                if not before:
+                    break
+                left = end - self._clock()
+                if left <= 0:
+                    raise _not_its_turn(item, before)
+                await self.host.until_one_leaves(left)
+
+    def _users(self, hold: Hold) -> dict[Hold, Collection[str]]:
+        """Who has the volume here, under this and under other epochs."""
+        every = {key: hold_of(key) for key in self.host.mounted_keys()}
+        return {
+            each: self.host.users(key)
+            for key, each in every.items()
+            if each is not None and each.volume_id == hold.volume_id
+        }
 
     async def leave(self, task_id: str) -> None:
         """See TaskVolumes."""
@@ -75,6 +115,7 @@ class Volumes:
     async def forget(self, task_id: str) -> None:
         """See TaskVolumes."""
         await self.host.forget(task_id)
+        self._turns.forget(task_id)
 
     def why(self, task_id: str) -> str:
         """See TaskVolumes."""
@@ -89,12 +130,6 @@ class Volumes:
 
     async def _use_held(self, task_id: str, hold: Hold) -> Path:
         item = await self._leased(hold)
-        if item.block:
-            raise SwarmError(
-                Code.UNSUPPORTED,
-                f"volume {item.name} is a block device",
-                why="containers are given folders only",
-            )
         lease = Lease(self._book.until(hold), seconds_of(item.term))
         want = Want(hold.key, item.driver, self._volume(item), lease)
         try:
@@ -145,9 +180,10 @@ class Volumes:
 
     # --- for the agent ----------------------------------------------------------------------
 
-    def restore(self) -> None:
+    def restore(self, tasks: Iterable[Task]) -> None:
         """See NodeVolumes. What an earlier agent knew is forgotten: it may be another swarm's."""
         self._book = VolumeBook()
+        self._turns = Turns(tasks)
         holds = (hold_of(key) for key in self.host.mounted_keys())
         self._book.restore(hold for hold in holds if hold is not None)
 
@@ -169,6 +205,7 @@ class Volumes:
 
     def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
         """See NodeVolumes."""
+        self._turns.follow(message)
         for hold in self._book.follow(message):
             ending = asyncio.create_task(self._end(hold), name=f"volume {hold.key}")
             self._endings.add(ending)
@@ -230,6 +267,14 @@ class Volumes:
         await self.host.released(hold.key)
         self._book.let_go(hold)
         self._news.set()
+
+
+def _not_its_turn(item: Item, before: str) -> TemporaryError:
+    return TemporaryError(
+        Code.UNAVAILABLE,
+        f"volume {item.name} is not free yet",
+        why=f"task {before}, which is to end, still has it here",
+    )
 
 
 def _no_lease(item: Item | None) -> TemporaryError:

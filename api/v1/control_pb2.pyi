@@ -1384,20 +1384,24 @@ class MigrateVolumeRequest(message.Message):
     KEY_FIELD_NUMBER: builtins.int
     NODE_KEY_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
     key: builtins.str
     node_key: builtins.str
     """empty: the move that is under way is given up, and the data stays where it is"""
     request_id: builtins.str
+    force: builtins.bool
+    """Without a node: also what has yet to be deleted on one that is away is given up, and may stay there for ever."""
     def __init__(
         self,
         *,
         key: builtins.str = ...,
         node_key: builtins.str = ...,
         request_id: builtins.str = ...,
+        force: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "node_key", b"node_key", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["force", b"force", "key", b"key", "node_key", b"node_key", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

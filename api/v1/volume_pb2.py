@@ -27,7 +27,7 @@ from api.v1 import specs_pb2 as api_dot_v1_dot_specs__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61pi/v1/volume.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa1\x05\n\nNodeVolume\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12?\n\x0e\x64river_options\x18\x04 \x03(\x0b\x32\'.swarm.v1.NodeVolume.DriverOptionsEntry\x12+\n\x06\x61\x63\x63\x65ss\x18\x05 \x01(\x0e\x32\x1b.swarm.v1.VolumeSpec.Access\x12\x0e\n\x06handle\x18\x06 \x01(\t\x12\x32\n\x07\x63ontext\x18\x07 \x03(\x0b\x32!.swarm.v1.NodeVolume.ContextEntry\x12\x41\n\x0fpublish_context\x18\x08 \x03(\x0b\x32(.swarm.v1.NodeVolume.PublishContextEntry\x12\r\n\x05\x62lock\x18\n \x01(\x08\x12\x11\n\tread_only\x18\x0b \x01(\x08\x12\r\n\x05\x65poch\x18\x0c \x01(\x04\x12\'\n\x04term\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x07secrets\x18\x0e \x03(\x0b\x32!.swarm.v1.NodeVolume.SecretsEntry\x12\x13\n\ngeneration\x18\x96\x01 \x01(\t\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13PublishContextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01J\x04\x08\t\x10\n\"\xb7\x01\n\x10NodeVolumeStatus\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .swarm.v1.NodeVolumeStatus.State\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"A\n\x05State\x12\x13\n\x0fSTATE_UNMOUNTED\x10\x00\x12\x11\n\rSTATE_MOUNTED\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\"\x14\n\x12SendVolumeResponse\"(\n\x14ReceiveVolumeRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\"]\n\x0bVolumePiece\x12\x12\n\x08order_id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\"\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x13.swarm.v1.VolumeEndH\x00\x42\x06\n\x04kind\"(\n\tVolumeEnd\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\">\n\x13\x42\x61\x63kupVolumeRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04stop\x18\x02 \x01(\x08\x12\x0c\n\x04live\x18\x03 \x01(\x08\"s\n\x14RestoreVolumeRequest\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1b.swarm.v1.RestoreVolumeHeadH\x00\x12&\n\x05piece\x18\x02 \x01(\x0b\x32\x15.swarm.v1.VolumePieceH\x00\x42\x06\n\x04kind\"Z\n\x11RestoreVolumeHead\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x14.swarm.v1.VolumeSpec\x12\x10\n\x08node_key\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65vices\x18\x03 \x01(\x08\"9\n\x15RestoreVolumeResponse\x12 \n\x06volume\x18\x01 \x01(\x0b\x32\x10.swarm.v1.Volume\"\x16\n\x14ListenVolumesRequest\"\xe5\x03\n\x0bVolumeOrder\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x63lose\x18\x02 \x01(\x08\x12(\n\x04verb\x18\x03 \x01(\x0e\x32\x1a.swarm.v1.VolumeOrder.Verb\x12$\n\x06volume\x18\x04 \x01(\x0b\x32\x14.swarm.v1.NodeVolume\x12\x0f\n\x07host_id\x18\x05 \x01(\t\x12(\n\x05limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0erequired_bytes\x18\x07 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x08 \x01(\x03\x12\x33\n\x11topology_required\x18\t \x03(\x0b\x32\x18.swarm.v1.VolumeTopology\x12\x34\n\x12topology_preferred\x18\n \x03(\x0b\x32\x18.swarm.v1.VolumeTopology\x12\r\n\x04live\x18\x96\x01 \x01(\x08\x12\x10\n\x07\x64\x65vices\x18\x97\x01 \x01(\x08\"w\n\x04Verb\x12\x0f\n\x0bVERB_CREATE\x10\x00\x12\x0f\n\x0bVERB_DELETE\x10\x01\x12\r\n\tVERB_OPEN\x10\x02\x12\x0e\n\nVERB_CLOSE\x10\x03\x12\x0e\n\nVERB_FENCE\x10\x04\x12\x0e\n\tVERB_SAVE\x10\x96\x01\x12\x0e\n\tVERB_FILL\x10\x97\x01\"\xd9\x01\n\x11VolumeOrderReport\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\"\n\x04made\x18\x03 \x01(\x0b\x32\x14.swarm.v1.VolumeMade\x12H\n\x0fpublish_context\x18\x04 \x03(\x0b\x32/.swarm.v1.VolumeOrderReport.PublishContextEntry\x1a\x35\n\x13PublishContextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1b\n\x19VolumeOrderReportResponse2\xa0\x02\n\x0cVolumeBroker\x12\x41\n\x06Listen\x12\x1e.swarm.v1.ListenVolumesRequest\x1a\x15.swarm.v1.VolumeOrder0\x01\x12J\n\x06Report\x12\x1b.swarm.v1.VolumeOrderReport\x1a#.swarm.v1.VolumeOrderReportResponse\x12=\n\x04Send\x12\x15.swarm.v1.VolumePiece\x1a\x1c.swarm.v1.SendVolumeResponse(\x01\x12\x42\n\x07Receive\x12\x1e.swarm.v1.ReceiveVolumeRequest\x1a\x15.swarm.v1.VolumePiece0\x01\x32\x9e\x01\n\nVolumeData\x12@\n\x06\x42\x61\x63kup\x12\x1d.swarm.v1.BackupVolumeRequest\x1a\x15.swarm.v1.VolumePiece0\x01\x12N\n\x07Restore\x12\x1e.swarm.v1.RestoreVolumeRequest\x1a\x1f.swarm.v1.RestoreVolumeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61pi/v1/volume.proto\x12\x08swarm.v1\x1a\x14\x61pi/v1/objects.proto\x1a\x12\x61pi/v1/specs.proto\x1a\x1egoogle/protobuf/duration.proto\"\xd1\x05\n\nNodeVolume\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12?\n\x0e\x64river_options\x18\x04 \x03(\x0b\x32\'.swarm.v1.NodeVolume.DriverOptionsEntry\x12+\n\x06\x61\x63\x63\x65ss\x18\x05 \x01(\x0e\x32\x1b.swarm.v1.VolumeSpec.Access\x12\x0e\n\x06handle\x18\x06 \x01(\t\x12\x32\n\x07\x63ontext\x18\x07 \x03(\x0b\x32!.swarm.v1.NodeVolume.ContextEntry\x12\x41\n\x0fpublish_context\x18\x08 \x03(\x0b\x32(.swarm.v1.NodeVolume.PublishContextEntry\x12\r\n\x05\x62lock\x18\n \x01(\x08\x12\x11\n\tread_only\x18\x0b \x01(\x08\x12\r\n\x05\x65poch\x18\x0c \x01(\x04\x12\'\n\x04term\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x07secrets\x18\x0e \x03(\x0b\x32!.swarm.v1.NodeVolume.SecretsEntry\x12\x13\n\ngeneration\x18\x96\x01 \x01(\t\x12.\n\x07sharing\x18\xbe\x01 \x01(\x0e\x32\x1c.swarm.v1.VolumeSpec.Sharing\x1a\x34\n\x12\x44riverOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x35\n\x13PublishContextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01J\x04\x08\t\x10\n\"\xb7\x01\n\x10NodeVolumeStatus\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .swarm.v1.NodeVolumeStatus.State\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"A\n\x05State\x12\x13\n\x0fSTATE_UNMOUNTED\x10\x00\x12\x11\n\rSTATE_MOUNTED\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\"\x14\n\x12SendVolumeResponse\"(\n\x14ReceiveVolumeRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\"]\n\x0bVolumePiece\x12\x12\n\x08order_id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\"\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x13.swarm.v1.VolumeEndH\x00\x42\x06\n\x04kind\"(\n\tVolumeEnd\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\">\n\x13\x42\x61\x63kupVolumeRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04stop\x18\x02 \x01(\x08\x12\x0c\n\x04live\x18\x03 \x01(\x08\"s\n\x14RestoreVolumeRequest\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1b.swarm.v1.RestoreVolumeHeadH\x00\x12&\n\x05piece\x18\x02 \x01(\x0b\x32\x15.swarm.v1.VolumePieceH\x00\x42\x06\n\x04kind\"Z\n\x11RestoreVolumeHead\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x14.swarm.v1.VolumeSpec\x12\x10\n\x08node_key\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65vices\x18\x03 \x01(\x08\"9\n\x15RestoreVolumeResponse\x12 \n\x06volume\x18\x01 \x01(\x0b\x32\x10.swarm.v1.Volume\"\x16\n\x14ListenVolumesRequest\"\xe5\x03\n\x0bVolumeOrder\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x63lose\x18\x02 \x01(\x08\x12(\n\x04verb\x18\x03 \x01(\x0e\x32\x1a.swarm.v1.VolumeOrder.Verb\x12$\n\x06volume\x18\x04 \x01(\x0b\x32\x14.swarm.v1.NodeVolume\x12\x0f\n\x07host_id\x18\x05 \x01(\t\x12(\n\x05limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0erequired_bytes\x18\x07 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x08 \x01(\x03\x12\x33\n\x11topology_required\x18\t \x03(\x0b\x32\x18.swarm.v1.VolumeTopology\x12\x34\n\x12topology_preferred\x18\n \x03(\x0b\x32\x18.swarm.v1.VolumeTopology\x12\r\n\x04live\x18\x96\x01 \x01(\x08\x12\x10\n\x07\x64\x65vices\x18\x97\x01 \x01(\x08\"w\n\x04Verb\x12\x0f\n\x0bVERB_CREATE\x10\x00\x12\x0f\n\x0bVERB_DELETE\x10\x01\x12\r\n\tVERB_OPEN\x10\x02\x12\x0e\n\nVERB_CLOSE\x10\x03\x12\x0e\n\nVERB_FENCE\x10\x04\x12\x0e\n\tVERB_SAVE\x10\x96\x01\x12\x0e\n\tVERB_FILL\x10\x97\x01\"\xea\x01\n\x11VolumeOrderReport\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\"\n\x04made\x18\x03 \x01(\x0b\x32\x14.swarm.v1.VolumeMade\x12H\n\x0fpublish_context\x18\x04 \x03(\x0b\x32/.swarm.v1.VolumeOrderReport.PublishContextEntry\x12\x0f\n\x06undone\x18\xbe\x01 \x01(\x08\x1a\x35\n\x13PublishContextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1b\n\x19VolumeOrderReportResponse2\xa0\x02\n\x0cVolumeBroker\x12\x41\n\x06Listen\x12\x1e.swarm.v1.ListenVolumesRequest\x1a\x15.swarm.v1.VolumeOrder0\x01\x12J\n\x06Report\x12\x1b.swarm.v1.VolumeOrderReport\x1a#.swarm.v1.VolumeOrderReportResponse\x12=\n\x04Send\x12\x15.swarm.v1.VolumePiece\x1a\x1c.swarm.v1.SendVolumeResponse(\x01\x12\x42\n\x07Receive\x12\x1e.swarm.v1.ReceiveVolumeRequest\x1a\x15.swarm.v1.VolumePiece0\x01\x32\x9e\x01\n\nVolumeData\x12@\n\x06\x42\x61\x63kup\x12\x1d.swarm.v1.BackupVolumeRequest\x1a\x15.swarm.v1.VolumePiece0\x01\x12N\n\x07Restore\x12\x1e.swarm.v1.RestoreVolumeRequest\x1a\x1f.swarm.v1.RestoreVolumeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,49 +45,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._loaded_options = None
   _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_options = b'8\001'
   _globals['_NODEVOLUME']._serialized_start=108
-  _globals['_NODEVOLUME']._serialized_end=781
-  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_start=572
-  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_end=624
-  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_start=626
-  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_end=672
-  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_start=674
-  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_end=727
-  _globals['_NODEVOLUME_SECRETSENTRY']._serialized_start=729
-  _globals['_NODEVOLUME_SECRETSENTRY']._serialized_end=775
-  _globals['_NODEVOLUMESTATUS']._serialized_start=784
-  _globals['_NODEVOLUMESTATUS']._serialized_end=967
-  _globals['_NODEVOLUMESTATUS_STATE']._serialized_start=902
-  _globals['_NODEVOLUMESTATUS_STATE']._serialized_end=967
-  _globals['_SENDVOLUMERESPONSE']._serialized_start=969
-  _globals['_SENDVOLUMERESPONSE']._serialized_end=989
-  _globals['_RECEIVEVOLUMEREQUEST']._serialized_start=991
-  _globals['_RECEIVEVOLUMEREQUEST']._serialized_end=1031
-  _globals['_VOLUMEPIECE']._serialized_start=1033
-  _globals['_VOLUMEPIECE']._serialized_end=1126
-  _globals['_VOLUMEEND']._serialized_start=1128
-  _globals['_VOLUMEEND']._serialized_end=1168
-  _globals['_BACKUPVOLUMEREQUEST']._serialized_start=1170
-  _globals['_BACKUPVOLUMEREQUEST']._serialized_end=1232
-  _globals['_RESTOREVOLUMEREQUEST']._serialized_start=1234
-  _globals['_RESTOREVOLUMEREQUEST']._serialized_end=1349
-  _globals['_RESTOREVOLUMEHEAD']._serialized_start=1351
-  _globals['_RESTOREVOLUMEHEAD']._serialized_end=1441
-  _globals['_RESTOREVOLUMERESPONSE']._serialized_start=1443
-  _globals['_RESTOREVOLUMERESPONSE']._serialized_end=1500
-  _globals['_LISTENVOLUMESREQUEST']._serialized_start=1502
-  _globals['_LISTENVOLUMESREQUEST']._serialized_end=1524
-  _globals['_VOLUMEORDER']._serialized_start=1527
-  _globals['_VOLUMEORDER']._serialized_end=2012
-  _globals['_VOLUMEORDER_VERB']._serialized_start=1893
-  _globals['_VOLUMEORDER_VERB']._serialized_end=2012
-  _globals['_VOLUMEORDERREPORT']._serialized_start=2015
-  _globals['_VOLUMEORDERREPORT']._serialized_end=2232
-  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_start=674
-  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_end=727
-  _globals['_VOLUMEORDERREPORTRESPONSE']._serialized_start=2234
-  _globals['_VOLUMEORDERREPORTRESPONSE']._serialized_end=2261
-  _globals['_VOLUMEBROKER']._serialized_start=2264
-  _globals['_VOLUMEBROKER']._serialized_end=2552
-  _globals['_VOLUMEDATA']._serialized_start=2555
-  _globals['_VOLUMEDATA']._serialized_end=2713
+  _globals['_NODEVOLUME']._serialized_end=829
+  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_start=620
+  _globals['_NODEVOLUME_DRIVEROPTIONSENTRY']._serialized_end=672
+  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_start=674
+  _globals['_NODEVOLUME_CONTEXTENTRY']._serialized_end=720
+  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_start=722
+  _globals['_NODEVOLUME_PUBLISHCONTEXTENTRY']._serialized_end=775
+  _globals['_NODEVOLUME_SECRETSENTRY']._serialized_start=777
+  _globals['_NODEVOLUME_SECRETSENTRY']._serialized_end=823
+  _globals['_NODEVOLUMESTATUS']._serialized_start=832
+  _globals['_NODEVOLUMESTATUS']._serialized_end=1015
+  _globals['_NODEVOLUMESTATUS_STATE']._serialized_start=950
+  _globals['_NODEVOLUMESTATUS_STATE']._serialized_end=1015
+  _globals['_SENDVOLUMERESPONSE']._serialized_start=1017
+  _globals['_SENDVOLUMERESPONSE']._serialized_end=1037
+  _globals['_RECEIVEVOLUMEREQUEST']._serialized_start=1039
+  _globals['_RECEIVEVOLUMEREQUEST']._serialized_end=1079
+  _globals['_VOLUMEPIECE']._serialized_start=1081
+  _globals['_VOLUMEPIECE']._serialized_end=1174
+  _globals['_VOLUMEEND']._serialized_start=1176
+  _globals['_VOLUMEEND']._serialized_end=1216
+  _globals['_BACKUPVOLUMEREQUEST']._serialized_start=1218
+  _globals['_BACKUPVOLUMEREQUEST']._serialized_end=1280
+  _globals['_RESTOREVOLUMEREQUEST']._serialized_start=1282
+  _globals['_RESTOREVOLUMEREQUEST']._serialized_end=1397
+  _globals['_RESTOREVOLUMEHEAD']._serialized_start=1399
+  _globals['_RESTOREVOLUMEHEAD']._serialized_end=1489
+  _globals['_RESTOREVOLUMERESPONSE']._serialized_start=1491
+  _globals['_RESTOREVOLUMERESPONSE']._serialized_end=1548
+  _globals['_LISTENVOLUMESREQUEST']._serialized_start=1550
+  _globals['_LISTENVOLUMESREQUEST']._serialized_end=1572
+  _globals['_VOLUMEORDER']._serialized_start=1575
+  _globals['_VOLUMEORDER']._serialized_end=2060
+  _globals['_VOLUMEORDER_VERB']._serialized_start=1941
+  _globals['_VOLUMEORDER_VERB']._serialized_end=2060
+  _globals['_VOLUMEORDERREPORT']._serialized_start=2063
+  _globals['_VOLUMEORDERREPORT']._serialized_end=2297
+  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_start=722
+  _globals['_VOLUMEORDERREPORT_PUBLISHCONTEXTENTRY']._serialized_end=775
+  _globals['_VOLUMEORDERREPORTRESPONSE']._serialized_start=2299
+  _globals['_VOLUMEORDERREPORTRESPONSE']._serialized_end=2326
+  _globals['_VOLUMEBROKER']._serialized_start=2329
+  _globals['_VOLUMEBROKER']._serialized_end=2617
+  _globals['_VOLUMEDATA']._serialized_start=2620
+  _globals['_VOLUMEDATA']._serialized_end=2778
 # @@protoc_insertion_point(module_scope)

@@ -129,6 +129,7 @@ class NodeVolume(message.Message):
     TERM_FIELD_NUMBER: builtins.int
     SECRETS_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
+    SHARING_FIELD_NUMBER: builtins.int
     id: builtins.str
     name: builtins.str
     driver: builtins.str
@@ -142,6 +143,8 @@ class NodeVolume(message.Message):
     """
     generation: builtins.str
     """which copy of the data; the driver knows each as a volume of its own"""
+    sharing: specs_pb2.VolumeSpec.Sharing.ValueType
+    """of the tasks on the node"""
     @builtins.property
     def driver_options(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
@@ -171,10 +174,11 @@ class NodeVolume(message.Message):
         term: duration_pb2.Duration | None = ...,
         secrets: abc.Mapping[builtins.str, builtins.bytes] | None = ...,
         generation: builtins.str = ...,
+        sharing: specs_pb2.VolumeSpec.Sharing.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "block", b"block", "context", b"context", "driver", b"driver", "driver_options", b"driver_options", "epoch", b"epoch", "generation", b"generation", "handle", b"handle", "id", b"id", "name", b"name", "publish_context", b"publish_context", "read_only", b"read_only", "secrets", b"secrets", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["access", b"access", "block", b"block", "context", b"context", "driver", b"driver", "driver_options", b"driver_options", "epoch", b"epoch", "generation", b"generation", "handle", b"handle", "id", b"id", "name", b"name", "publish_context", b"publish_context", "read_only", b"read_only", "secrets", b"secrets", "sharing", b"sharing", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -540,9 +544,12 @@ class VolumeOrderReport(message.Message):
     ERROR_FIELD_NUMBER: builtins.int
     MADE_FIELD_NUMBER: builtins.int
     PUBLISH_CONTEXT_FIELD_NUMBER: builtins.int
+    UNDONE_FIELD_NUMBER: builtins.int
     order_id: builtins.str
     error: builtins.str
     """empty: it is done"""
+    undone: builtins.bool
+    """With an error: the driver itself says that nothing came of it. Otherwise what was begun may come about yet."""
     @builtins.property
     def made(self) -> objects_pb2.VolumeMade:
         """by VERB_CREATE"""
@@ -558,10 +565,11 @@ class VolumeOrderReport(message.Message):
         error: builtins.str = ...,
         made: objects_pb2.VolumeMade | None = ...,
         publish_context: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        undone: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["made", b"made"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["error", b"error", "made", b"made", "order_id", b"order_id", "publish_context", b"publish_context"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["error", b"error", "made", b"made", "order_id", b"order_id", "publish_context", b"publish_context", "undone", b"undone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,13 +81,13 @@ _CLUSTER = {"source", "volume_id", "volume_subpath", "volume_no_copy"}
 _MOUNT_FIELDS = {
     Mount.TYPE_BIND: _ALWAYS
     | {"source", "bind_propagation", "bind_recursive", "bind_create_source"},
+    Mount.TYPE_IMAGE: _ALWAYS | {"source", "image_subpath"},
     Mount.TYPE_TMPFS: _ALWAYS | {"tmpfs_size_bytes", "tmpfs_mode"},
     Mount.TYPE_CLUSTER: _ALWAYS | _CLUSTER,
     Mount.TYPE_VOLUME: _ALWAYS | _CLUSTER | {"volume_labels", "volume_driver", "volume_options"},
 }
 _NO_MOUNTS = {
     Mount.TYPE_NPIPE: "named pipes are of Windows, and nodes run Linux",
-    Mount.TYPE_IMAGE: "images are not mounted yet",
 }
 
 
@@ -106,8 +106,6 @@ def _mounts(mounts: Iterable[Mount]) -> Iterator[tuple[str, str]]:
         if mount.type in _NO_MOUNTS:
             yield f"{path}.type", _NO_MOUNTS[mount.type]
             continue
-        if mount.bind_recursive == "disabled":
-            yield f"{path}.bind_recursive", "crun binds what is mounted below, whatever it is told"
         for field, _ in mount.ListFields():
             if field.name not in _MOUNT_FIELDS[mount.type]:
                 yield f"{path}.{field.name}", "this key has no effect on this type of mount"

@@ -12,11 +12,11 @@ from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2, volume_pb2
 from api.volumes import LOCAL, driver_of
 from manager.control.requests import needed_request_id
 from manager.control.resolve import resolve
-from manager.state.changes import batch, copy, create, update
+from manager.state.changes import Batch, batch, copy, create, update
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
 from manager.state.volumes import node_name
-from manager.volumes.transfers import dropped
+from manager.volumes.transfers import dropped, forgotten
 
 Node = objects_pb2.Node
 Transfer = objects_pb2.VolumeTransfer
@@ -42,11 +42,15 @@ class VolumeMoves:
             if done is not None:
                 return self._the(done.object_id)
             volume = resolve(self._store, Volume, request.key)
-            changed = self._moved(volume, request.node_key)
-            if changed is None:
-                return volume
+            if request.force:
+                change = _forgotten(volume, request.node_key)
+            else:
+                moved = self._moved(volume, request.node_key)
+                if moved is None:
+                    return volume
+                change = batch(update(moved))
             try:
-                await self._write(changed, request_id)
+                await self._write(change, request_id, volume.id)
             except SwarmError as error:
                 if error.code is not Code.CONFLICT:
                     raise
@@ -61,7 +65,7 @@ class VolumeMoves:
             volume = resolve(self._store, Volume, request.key)
             changed = self._saved(volume, request)
             try:
-                await self._write(changed, self._ids())
+                await self._write(batch(update(changed)), self._ids(), changed.id)
             except SwarmError as error:
                 if error.code is not Code.CONFLICT:
                     raise
@@ -178,11 +182,14 @@ class VolumeMoves:
                 Transfer.KIND_RESTORE: f"its data is being restored on node {where}",
                 Transfer.KIND_CLEAR: f"node {where} has yet to delete an older copy of its data",
             }[transfer.kind]
+            remedy = f"wait for it; see: swarmctl volume inspect {name}"
+            if transfer.kind == Transfer.KIND_CLEAR:
+                remedy += f"; to let it lie there: swarmctl volume migrate --cancel --force {name}"
             raise SwarmError(
                 Code.REFUSED,
                 f"something is done with volume {name} already",
                 why=why + (f": {transfer.error}" if transfer.error else ""),
-                remedy=f"wait for it; see: swarmctl volume inspect {name}",
+                remedy=remedy,
             )
 
     def _target(self, key: str) -> Node:
@@ -210,13 +217,24 @@ class VolumeMoves:
             )
         return min(able, key=lambda each: (homes[each.id], each.id))
 
-    async def _write(self, changed: Volume, request_id: str) -> None:
-        await propose_one(
-            self._proposer, batch(update(changed)), request_id=request_id, object_id=changed.id
-        )
+    async def _write(self, change: Batch, request_id: str, volume_id: str) -> None:
+        await propose_one(self._proposer, change, request_id=request_id, object_id=volume_id)
 
     def _the(self, volume_id: str) -> Volume:
         return resolve(self._store, Volume, volume_id)
+
+
+def _forgotten(volume: Volume, node_key: str) -> Batch:
+    name = volume.spec.annotations.name
+    if node_key:
+        raise invalid("force", "a move is given up, or it is to a node")
+    change = forgotten(volume)
+    if change is None:
+        raise SwarmError(
+            Code.REFUSED,
+            f"volume {name} is not being moved, and no older copy of its data is waited for",
+        )
+    return change
 
 
 def _check_local(spec: specs_pb2.VolumeSpec) -> None:

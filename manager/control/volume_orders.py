@@ -12,7 +12,7 @@ import logging
 from api.errors import Code, SwarmError
 from api.ids import IdSource
 from api.v1 import objects_pb2, volume_pb2
-from hostkit.clock import Clock
+from hostkit.clock import Clock, timer
 from manager.control.listener import Listener
 from manager.state.changes import Event
 from manager.state.proposer import Proposer, propose_one
@@ -22,7 +22,7 @@ from manager.state.watch import WatchHub, of
 from manager.volumes.known import as_driver_knows
 from manager.volumes.order import Order
 from manager.volumes.order_book import Given, OrderBook
-from manager.volumes.orders import bounded, settled, written
+from manager.volumes.orders import bounded, outcome, settled, written
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class VolumeOrders:
         """What a node has done, or could not; returns when that is durable."""
         report = bounded(report)
         order, alone = self._book.answered(
-            node_id, report.order_id, failed=bool(report.error), now=self._monotonic()
+            node_id, report.order_id, outcome(report), self._monotonic()
         )
         if report.error:
             logger.warning(
@@ -182,7 +182,8 @@ class VolumeOrders:
 
     async def _news(self) -> None:
         due = self._book.due()
+        left = None if due is None else due - self._monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if due is None else due - self._monotonic()):
+            async with asyncio.timeout(None if left is None else timer(left)):
                 await self._woken.wait()
         self._woken.clear()

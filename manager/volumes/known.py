@@ -17,6 +17,7 @@ def as_driver_knows(
         driver=driver_of(spec),
         driver_options=spec.driver_options,
         access=spec.access,
+        sharing=spec.sharing,
         handle=volume.made.handle,
         context=volume.made.context,
         block=spec.block,

@@ -1,5 +1,6 @@
 """What a driver is to do about a volume, in short."""
 
+from enum import Enum, auto
 from typing import NamedTuple
 
 from api.v1 import volume_pb2
@@ -13,6 +14,14 @@ CLOSE = volume_pb2.VolumeOrder.VERB_CLOSE
 FENCE = volume_pb2.VolumeOrder.VERB_FENCE
 SAVE = volume_pb2.VolumeOrder.VERB_SAVE
 FILL = volume_pb2.VolumeOrder.VERB_FILL
+
+
+class Outcome(Enum):
+    """What is known of an order that was answered."""
+
+    DONE = auto()
+    UNDONE = auto()  # it failed, and nothing came of it
+    UNKNOWN = auto()  # it failed, and what was begun may come about yet
 
 
 class Order(NamedTuple):

@@ -4,7 +4,8 @@ of one that was never answered. Pure.
 One order about a volume is under way at a time; a node that carried out one gets the next, so that
 calls come in order. Nothing of this is stored: a new leader gives every order anew, which is why
 each is safe to repeat. What is not safe is an order to let a node in that comes late, after that
-node was fenced: so only what one node alone was told, and answered, makes a node fenceable. And a
+node was fenced: so only what one node alone was told, and answered, makes a node fenceable; and a
+driver that took too long, or of which nobody knows what it did, has not answered. And a
 fence that was begun is brought to its end, though the node is back: nobody knows how far it came.
 
 Times are monotonic seconds of this manager.
@@ -21,7 +22,7 @@ from api.ids import IdSource
 from api.v1 import objects_pb2
 from api.volumes import driver_of
 from manager.volumes.drivers import Drivers
-from manager.volumes.order import DELETE, FENCE, OPEN, Order
+from manager.volumes.order import DELETE, FENCE, OPEN, Order, Outcome
 from manager.volumes.orders import LIMIT, is_for, possible, wanted
 
 Node = objects_pb2.Node
@@ -129,7 +130,7 @@ class OrderBook:
         return min(moments, default=None)
 
     def answered(
-        self, node_id: str, order_id: str, *, failed: bool, now: float
+        self, node_id: str, order_id: str, outcome: Outcome, now: float
     ) -> tuple[Order, bool]:
         """The order that a node has carried out, or could not; and whether no other like it can be
         under way. NOT_FOUND if nobody waits for it.
@@ -137,7 +138,8 @@ class OrderBook:
         given = self._of(node_id, order_id)
         del self._given[given.order.volume_id]
         tries = self._tries.get(given.order, _Tries(in_doubt=True))  # nobody may want it by now
-        if failed:
+        if outcome is not Outcome.DONE:
+            tries.in_doubt |= leaves_doubt(outcome)
             self._last.pop(given.order.volume_id, None)
             self._delay(tries, now)
         else:
@@ -177,6 +179,7 @@ class OrderBook:
             self._last.pop(volume_id, None)
             self._done.pop(volume_id, None)
             return
+        before = self._volumes.get(volume_id, volume)
         self._volumes[volume_id] = volume
         orders = list(wanted(volume, self.drivers))
         orders[:0] = [each for each in possible(volume) if self._is_begun_fence(each, orders)]
@@ -188,7 +191,9 @@ class OrderBook:
             if gone not in orders:
                 del self._tries[gone]
         for order in orders:
-            self._tries.setdefault(order, _Tries())
+            tries = self._tries.setdefault(order, _Tries())
+            if volume.removing and not before.removing:
+                tries.not_before = 0.0  # whoever removes it waits for it
 
     def _of(self, node_id: str, order_id: str) -> Given:
         given = next((each for each in self._given.values() if each.id == order_id), None)
@@ -250,3 +255,8 @@ class OrderBook:
     def _delay(self, tries: _Tries, now: float) -> None:
         tries.not_before = now + min(LONGEST_DELAY, FIRST_DELAY * 2**tries.failures)
         tries.failures = min(tries.failures + 1, 10)
+
+
+def leaves_doubt(outcome: Outcome) -> bool:
+    """Whether an order that failed so may yet come about, and after others."""
+    return outcome is not Outcome.UNDONE

@@ -13,7 +13,18 @@ from manager.state.changes import Batch, batch, copy, delete, update
 from manager.state.volumes import holder_of, turn, without
 from manager.volumes import transfers
 from manager.volumes.drivers import Drivers
-from manager.volumes.order import CLOSE, CREATE, DELETE, FENCE, FILL, OPEN, SAVE, Order, Verb
+from manager.volumes.order import (
+    CLOSE,
+    CREATE,
+    DELETE,
+    FENCE,
+    FILL,
+    OPEN,
+    SAVE,
+    Order,
+    Outcome,
+    Verb,
+)
 
 Holder = objects_pb2.VolumeHolder
 Report = volume_pb2.VolumeOrderReport
@@ -38,9 +49,10 @@ def wanted(volume: Volume, drivers: Drivers) -> Iterator[Order]:
     yield from transfers.wanted(volume)
     if volume.removing:
         if not volume.holders and not volume.HasField("transfer"):
-            yield Order(volume.id, DELETE)
+            # Its driver may be making it just now, and alone knows what it is then called.
+            yield Order(volume.id, CREATE if _may_come(volume, drivers) else DELETE)
         return
-    if not volume.HasField("made") and drivers.any_creates(driver_of(volume.spec)):
+    if _is_to_be_made(volume, drivers):
         yield Order(volume.id, CREATE)
         return
     for each in volume.holders:
@@ -76,6 +88,13 @@ def bounded(report: Report) -> Report:
     return Report(order_id=report.order_id, error=error)
 
 
+def outcome(report: Report) -> Outcome:
+    """What the report says of its order."""
+    if not report.error:
+        return Outcome.DONE
+    return Outcome.UNDONE if report.undone else Outcome.UNKNOWN
+
+
 def settled(
     volume: Volume, order: Order, report: Report, *, alone: bool, fences: bool
 ) -> Batch | None:
@@ -87,6 +106,8 @@ def settled(
         return transfers.settled(volume, order, report.error[:LONGEST_ERROR])
     if order not in possible(volume):
         return None
+    if order.verb == CREATE and volume.removing and outcome(report) is Outcome.UNDONE:
+        return batch(delete(volume))
     if report.error:
         return _failed(volume, order, report.error[:LONGEST_ERROR])
     if order.verb == DELETE:
@@ -139,8 +160,17 @@ def possible(volume: Volume) -> Iterator[Order]:
             yield Order(volume.id, OPEN, each.node_id, each.epoch)
     if volume.removing and not volume.holders:
         yield Order(volume.id, DELETE)
-    if not volume.removing and not volume.HasField("made"):
+    if not volume.HasField("made"):
         yield Order(volume.id, CREATE)
+
+
+def _is_to_be_made(volume: Volume, drivers: Drivers) -> bool:
+    return not volume.HasField("made") and drivers.any_creates(driver_of(volume.spec))
+
+
+def _may_come(volume: Volume, drivers: Drivers) -> bool:
+    """Whether its driver may be making it, though nobody wants it any more."""
+    return not volume.epoch and _is_to_be_made(volume, drivers)
 
 
 def _is_out(holder: Holder) -> bool:
@@ -154,6 +184,8 @@ def has_to_be_deleted(volume: Volume, drivers: Drivers) -> bool:
         return True
     if volume.home and not drivers.is_member(volume.home):
         return False  # and what was there is gone with its node
+    if _may_come(volume, drivers):
+        return True
     return bool(volume.epoch or volume.home) and drivers.any_deletes(driver_of(volume.spec))
 
 

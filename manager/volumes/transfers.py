@@ -72,6 +72,16 @@ def dropped(volume: Volume, why: str) -> Volume | None:
     return changed
 
 
+def forgotten(volume: Volume) -> Batch | None:
+    """No copy that does not count is waited for: neither for one that is being made, nor for the
+    deletion of one. It may stay where it is, and never counts. None: there is none.
+    """
+    kinds = (Transfer.KIND_MIGRATE, Transfer.KIND_CLEAR)
+    if not volume.HasField("transfer") or volume.transfer.kind not in kinds:
+        return None
+    return _cleared(volume)
+
+
 def without_node(volume: Volume) -> Batch | None:
     """The node that its transfer needs is gone, and what was there with it.
 

@@ -115,12 +115,16 @@ def set_attributes(path: str, member: tarfile.TarInfo, forbidden: Collection[str
         name = key.removeprefix(XATTR)
         if name.startswith(tuple(forbidden)):
             continue
-        try:
-            data = value.encode("utf-8", "surrogateescape")
-            os.setxattr(path, name, data, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:  # this file system has none: as Docker, go on
-                raise
+        set_attribute(path, name, value.encode("utf-8", "surrogateescape"))
+
+
+def set_attribute(path: str, name: str, value: bytes) -> None:
+    """Sets an extended attribute; where the file system has none, as Docker, it goes on without."""
+    try:
+        os.setxattr(path, name, value, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 def mtime(member: tarfile.TarInfo) -> int:

@@ -66,11 +66,13 @@ class Definitions:
             )
         return found
 
+    def names(self) -> list[str]:
+        """What has a folder, though there may be no more of it."""
+        return sorted(filter(_NAME.fullmatch, os.listdir(self.root))) if self.root.exists() else []
+
     def every(self) -> list[Definition]:
         """All of them, by name."""
-        if not self.root.exists():
-            return []
-        found = (self.find(entry) for entry in sorted(os.listdir(self.root)))
+        found = map(self.find, self.names())
         return [each for each in found if each is not None]
 
     def keep(self, volume: Volume) -> Definition:

@@ -18,6 +18,7 @@ from typing import Any
 
 from api.errors import Code, SwarmError
 from hostkit import cgroup
+from hostkit.child import Child, line
 from runtime.volume.driver import Server
 from runtime.volume.guard import notice_of
 from runtime.volume.guardian import END, LINE_LIMIT, SOCKET
@@ -138,7 +139,7 @@ class Guardians:
     def __init__(self, folder: Path, group: str) -> None:
         self._folder = folder
         self._group = group
-        self._nursery: asyncio.subprocess.Process | None = None
+        self._nursery: Child | None = None
         self._lock = asyncio.Lock()
 
     def folder(self, id: str) -> Path:
@@ -195,35 +196,39 @@ class Guardians:
         """Starts none any more; those that are there go on."""
         nursery, self._nursery = self._nursery, None
         if nursery is not None:
-            assert nursery.stdin is not None  # noqa: S101 - a pipe was asked for
             nursery.stdin.close()
             await nursery.wait()
+            await nursery.close()
             await asyncio.to_thread(cgroup.remove_empty, cgroup.detect(), self._group)
 
     async def _order(self, order: Mapping[str, Any]) -> str:
         """Passes it to the nursery, which is started where there is none; what went wrong."""
-        if self._nursery is None or self._nursery.returncode is not None:
-            self._nursery = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "runtime.volume.nursery", self._group),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(_PROJECT)},
-                cwd="/",
-            )
-        nursery = self._nursery
-        assert nursery.stdin is not None  # noqa: S101 - pipes were asked for
-        assert nursery.stdout is not None  # noqa: S101
         try:
+            if self._nursery is None or self._nursery.has_ended:
+                await self._new_nursery()
+            assert self._nursery is not None  # noqa: S101 - it was made
             async with asyncio.timeout(_ANSWER):
-                nursery.stdin.write(json.dumps(order).encode() + b"\n")
-                answer = await nursery.stdout.readline()
+                await self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
+                answer = await line(self._nursery.stdout, LINE_LIMIT)
             return str(json.loads(answer)["error"])
         except (OSError, ValueError, TimeoutError) as error:
-            if nursery.returncode is None:
-                nursery.kill()
-            await nursery.wait()
-            self._nursery = None
+            await self._end_nursery()
             return f"its starter is out of order: {error or 'no answer'}"
+
+    async def _new_nursery(self) -> None:
+        await self._end_nursery()
+        self._nursery = Child(
+            (sys.executable, "-P", "-m", "runtime.volume.nursery", self._group),
+            stdin=True,
+            stdout=True,
+            env={**os.environ, "PYTHONPATH": str(_PROJECT)},
+            cwd="/",
+        )
+
+    async def _end_nursery(self) -> None:
+        nursery, self._nursery = self._nursery, None
+        if nursery is not None:
+            await nursery.close()
 
 
 def end_of(folder: Path) -> End:

@@ -80,7 +80,8 @@ class HeldMount:
             self._watch(gone)
             await self.keep_users(set(self.record.users))
         place = self._place()
-        await asyncio.to_thread(_make, place.target)
+        # A block device comes to be at its place as a file, which its driver makes.
+        await asyncio.to_thread(_make, place.target.parent if want.volume.block else place.target)
         await driver.create(want.volume)
         mounted = await driver.mount(want.volume, place)
         await self._keep(path=str(mounted.path))

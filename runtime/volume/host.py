@@ -7,6 +7,7 @@ Moments are seconds of CLOCK_BOOTTIME.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from api.errors import Code, SwarmError
 from api.ids import IdSource
 from hostkit.clock import Clock
 from runtime.driver import ContainerState
+from runtime.volume.copying.content import Copying
 from runtime.volume.driver import Capabilities, VolumeDriver
 from runtime.volume.drivers import Drivers
 from runtime.volume.guardians import End, Guardians
@@ -62,6 +64,7 @@ class VolumeHost:
         self._held: dict[str, HeldMount] = {}
         self._why: dict[str, str] = {}
         self._work: set[asyncio.Task[None]] = set()
+        self._left = asyncio.Event()
         self._around: Surroundings | None = None
         self._own: OwnVolumes | None = None
 
@@ -82,6 +85,10 @@ class VolumeHost:
         await self._subpaths.sweep(alive)
         found = await asyncio.to_thread(records.mounts)
         await asyncio.gather(*(self._take_over(record, alive) for record in found))
+        for name in self._drivers.built_in():
+            driver = await self._drivers.get(name)
+            if isinstance(driver, Copying):
+                self._spawn(driver.sweep())
         for owner in {each.owner for each in self._own.every() if each.owner} - set(present):
             self._spawn(self.forget(owner))  # the start of the daemon waits for no driver
 
@@ -189,6 +196,13 @@ class VolumeHost:
         held = self._held.get(key)
         return () if held is None else held.record.users
 
+    async def until_one_leaves(self, within: float) -> None:
+        """Returns when some container has no use for some volume any more, or after so long."""
+        self._left.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._left.wait()
+
     async def released(self, key: str) -> None:
         """Returns once nothing here touches it any more; its containers have to end for that."""
         held = self._held.get(key)
@@ -248,6 +262,7 @@ class VolumeHost:
             await held.keep_users(users)
         except SwarmError as error:
             log.warning("volume %s: %s", held.record.volume.name, error)
+        self._left.set()
         if not users:
             self._spawn(self._end_at_last(held))
 

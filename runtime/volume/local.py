@@ -5,6 +5,7 @@ names of its places are Docker's: NAME/_data below one folder.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -22,6 +23,8 @@ from runtime.volume.driver import Capabilities, Known, Mounted, Place, Scope, Vo
 from runtime.volume.local_options import Bound
 from runtime.volume.locks import Locks
 from runtime.volume.unsupported import no_fence
+
+log = logging.getLogger(__name__)
 
 NAME = "local"
 _DATA = "_data"
@@ -142,6 +145,17 @@ class LocalDriver:
                 await asyncio.shield(self.remove(volume))
                 raise
             return labels
+
+    async def sweep(self) -> None:
+        """See Copying."""
+        for name in self._volumes.names():
+            async with self._filling(name):
+                folder = self._volumes.folder(name)
+                if (folder / _FILLING).exists():
+                    log.info("what had been begun to be filled as volume %s is deleted", name)
+                    await _discard(folder / _FILLING, name)
+                    if self._volumes.find(name) is None:
+                        await self.remove(Volume(name))
 
     def _path(self, name: str) -> Path:
         return self._volumes.folder(name) / _DATA

@@ -16,6 +16,17 @@ from runtime.volume.driver import Volume, VolumeDriver
 Order = volume_pb2.VolumeOrder
 Report = volume_pb2.VolumeOrderReport
 
+_REFUSALS = {
+    Code.INVALID,
+    Code.NOT_FOUND,
+    Code.EXISTS,
+    Code.DENIED,
+    Code.REFUSED,
+    Code.EXHAUSTED,
+    Code.UNSUPPORTED,
+}
+"""Errors by which a driver says no; after any other it may be at work still."""
+
 
 async def carry_out(driver: VolumeDriver, volume: Volume, order: Order) -> Report:
     """Does it within its limit. `volume`: that of the order, as the driver knows it."""
@@ -27,7 +38,7 @@ async def carry_out(driver: VolumeDriver, volume: Volume, order: Order) -> Repor
     except TimeoutError:
         report.error = f"driver {driver.name} was not done after {limit:g} s"
     except SwarmError as error:
-        report.error = str(error)
+        report.error, report.undone = str(error), error.code in _REFUSALS
     return report
 
 

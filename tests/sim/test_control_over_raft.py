@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from manager.control import volumes
 from tests.sim.control.runner import run
 from tests.sim.control.settings import FAULTS, Settings, settings_of
+from tests.sim.raft.plant import swap
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +29,14 @@ def test_faults_break_nothing_and_pass(seed: int) -> None:
 def test_never_two_nodes_may_write_to_a_volume(seed: int) -> None:
     verdict = run(Settings(seed, 30_000, volumes=True))
     assert verdict.violation is None, verdict.report()
+
+
+def test_a_volume_that_is_forgotten_while_it_is_being_made_is_found() -> None:
+    """Removed at once, as if its driver had nothing to do with it yet."""
+    forgotten = swap(volumes, "has_to_be_deleted", lambda found, drivers: found.HasField("made"))
+    verdict = run(Settings(1, 12_000, volumes=True), planted=forgotten)
+    assert verdict.violation is not None
+    assert "which nobody knows" in str(verdict.violation)
 
 
 @pytest.mark.parametrize("managers", [1, 3, 5])

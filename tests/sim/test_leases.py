@@ -12,7 +12,7 @@ from manager.scheduler import volumes as scheduling
 from manager.state import store as state
 from manager.state import volumes as state_of_volumes
 from manager.volumes import leases as counting
-from manager.volumes import orders
+from manager.volumes import order_book, orders
 from manager.volumes.leases import Leases
 from tests.sim.leasing import agent as agents
 from tests.sim.leasing.agent import Agent
@@ -104,6 +104,11 @@ def a_late_opening_is_forgotten() -> AbstractContextManager[object]:
     return swap(orders, "_let_in", forgetful)
 
 
+def a_driver_that_took_too_long_has_done_nothing() -> AbstractContextManager[object]:
+    """An order to let a node in that failed is forgotten, though it may come about yet."""
+    return swap(order_book, "leaves_doubt", lambda outcome: False)
+
+
 def a_fence_frees_before_it_is_up() -> AbstractContextManager[object]:
     """What a node that is down holds is taken for closed to it at once."""
 
@@ -135,7 +140,8 @@ def two_nodes_are_not_refused() -> AbstractContextManager[object]:
         (a_new_leader_does_not_wait, 4),
         (an_epoch_is_used_again, 9),
         (what_has_lapsed_is_renewed, 18),
-        (a_late_opening_is_forgotten, 155),
+        (a_late_opening_is_forgotten, 254),
+        (a_driver_that_took_too_long_has_done_nothing, 2400),
         (a_fence_frees_before_it_is_up, 0),
         (two_nodes_are_not_refused, 0),
     ],

@@ -314,11 +314,12 @@ def a_swarm(
     registry: bool = True,
     disk: int = 0,
     daemon: Sequence[str] = (),
+    around: Sequence[str] = (),
 ) -> Iterator[Swarm]:
     """A fresh lab of managers, workers and a registry; taken down whatever happens.
 
     `disk`: MiB of the disk that each host gets of its own; 0: none does. `daemon`: further flags of
-    swarmd.
+    swarmd, `around`: the words before it.
     """
     shape = ["--managers", str(managers), "--workers", str(workers)]
     shape += ["--heartbeat", str(heartbeat)]
@@ -327,8 +328,8 @@ def a_swarm(
     shape += [] if registry and not up_only else ["--no-registry"]
     swarm = Swarm(name or f"c{os.getpid()}", config, shape)
     try:
-        if daemon:
-            template = command.swarmd(SWARMCTL.parent, daemon)
+        if daemon or around:
+            template = (*around, *command.swarmd(SWARMCTL.parent, daemon))
             LabDriver.make(swarm.name, daemon=template, disk=disk)
         swarm.program("lab", "up", *shape, timeout=180)
         yield swarm

@@ -14,6 +14,7 @@ from api.v1 import specs_pb2
 from hostkit import cgroup, clock, mount
 from runtime.conmon_driver import LOG_LIMIT, ConmonDriver
 from runtime.driver import ContainerRequest, ExitResult, LogLine
+from tests.support.log_pieces import whole_lines
 
 Scenario = Callable[[ConmonDriver], Awaitable[Any]]
 
@@ -128,4 +129,4 @@ async def run_to_end(
 
 
 def texts(lines: list[LogLine]) -> list[str]:
-    return [line.data.decode() for line in lines]
+    return whole_lines(lines)

@@ -25,6 +25,10 @@ class Copying(Protocol):
         """
         ...
 
+    async def sweep(self) -> None:
+        """Deletes what `fill` of a process that is gone had begun; harmless at any time."""
+        ...
+
 
 def copying(driver: VolumeDriver) -> Copying:
     """The driver; UNSUPPORTED if it cannot."""

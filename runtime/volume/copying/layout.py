@@ -14,6 +14,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, unquote
 
 from runtime.image.stream import InvalidLayer
 
@@ -21,6 +22,9 @@ FORMAT = 1
 HEAD, DATA, SUMS, END = "swarm-volume.json", "data", "swarm-volume.sha256", "swarm-volume.end"
 HOLES = "SWARM.holes"
 """The PAX header of a file that has holes: where it is all zeros, nothing is to be written."""
+ODD = "LIBARCHIVE.xattr."
+"""Begins the PAX headers of attributes whose names hold a "=", which tar's usual header cannot say:
+the name is URL-encoded, the value base64, as bsdtar has it."""
 LARGEST_NOTE = 1 << 20
 """Bytes of a head or an end."""
 
@@ -43,6 +47,16 @@ class End:
     sha256: str
     entries: int
     changed: int = 0
+
+
+def odd_header(name: str) -> str:
+    """The header of an attribute with a "=" in its name."""
+    return ODD + quote(name, safe="", errors="surrogateescape")
+
+
+def odd_name(header: str) -> str:
+    """The other way round."""
+    return unquote(header.removeprefix(ODD), errors="surrogateescape")
 
 
 def written(note: Head | End) -> bytes:

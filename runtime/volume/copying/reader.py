@@ -6,6 +6,7 @@ upwards, entries outside of `data/`, devices unless they were asked for. Of a fi
 written as there was room for before.
 """
 
+import base64
 import hashlib
 import os
 import tarfile
@@ -21,11 +22,13 @@ from runtime.volume.copying.layout import (
     HEAD,
     HOLES,
     LARGEST_NOTE,
+    ODD,
     SUMS,
     End,
     Head,
     end_of,
     head_of,
+    odd_name,
     sum_line,
 )
 
@@ -89,7 +92,7 @@ class Reader:
         path = self._tree.place(_inner(member.name))
         if member.isdir():
             self._tree.make(path, members.mtime(member))
-            members.set_attributes(path, member)
+            _set_attributes(path, member)
             return
         if path == "/":
             raise InvalidLayer(f"{DATA} is not a folder")
@@ -106,7 +109,7 @@ class Reader:
         if member.isfile():
             os.truncate(path, member.size)
             self._sums.write(sum_line(self._digest.hexdigest(), member.name))
-        members.set_attributes(path, member)
+        _set_attributes(path, member)
         os.utime(path, ns=(members.mtime(member),) * 2, follow_symlinks=False)
 
     def _put(self, file: int, data: bytes) -> None:
@@ -157,6 +160,13 @@ class Reader:
             raise InvalidLayer("it is not the archive of a volume")
         self._reader.seek(member.offset_data)
         return self._reader.read(member.size)
+
+
+def _set_attributes(path: str, member: tarfile.TarInfo) -> None:
+    members.set_attributes(path, member)
+    for header, value in member.pax_headers.items():
+        if header.startswith(ODD):
+            members.set_attribute(path, odd_name(header), base64.b64decode(value, validate=True))
 
 
 def _inner(name: str) -> str:

@@ -4,6 +4,7 @@ Runs chrooted: the content is others' work, and may change under its hands. A li
 followed, and nothing but files is opened. Sockets are left out, as in any tar.
 """
 
+import base64
 import errno
 import hashlib
 import os
@@ -15,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 from runtime.image.members import XATTR
 from runtime.image.stream import CHUNK
 from runtime.image.tree import MAX_DEPTH
+from runtime.volume.copying import layout
 from runtime.volume.copying.layout import (
     DATA,
     END,
@@ -28,6 +30,7 @@ from runtime.volume.copying.layout import (
 )
 
 _BLOCK = 512
+_EMPTY = bytes(CHUNK)
 _SHOWN = 200
 _NANOS = 1_000_000_000
 _KINDS = {
@@ -106,8 +109,10 @@ class Writer:
         if kind == tarfile.SYMTYPE:
             info.linkname = os.readlink(found.path)
         for name in os.listxattr(found.path, follow_symlinks=False):
-            if "=" not in name:  # no tar can say that
-                value = os.getxattr(found.path, name, follow_symlinks=False)
+            value = os.getxattr(found.path, name, follow_symlinks=False)
+            if "=" in name:
+                headers[layout.odd_header(name)] = base64.b64encode(value).decode()
+            else:
                 headers[XATTR + name] = value.decode("utf-8", "surrogateescape")
         return info
 
@@ -122,7 +127,7 @@ class Writer:
             if _on_disk(status) < status.st_size:
                 info.pax_headers = {**info.pax_headers, HOLES: "1"}
             self._begin(info)
-            digest, is_whole = self._content(file, info.size)
+            digest, is_whole = self._content(file, info)
             after = os.fstat(file)
         finally:
             os.close(file)
@@ -131,19 +136,29 @@ class Writer:
         if not (is_whole and is_same):
             self._note_change(found.path)
 
-    def _content(self, file: int, size: int) -> tuple[str, bool]:
-        """Just so many bytes, and whether all were there: zeros for those that are gone by now."""
+    def _content(self, file: int, info: tarfile.TarInfo) -> tuple[str, bool]:
+        """Just as many bytes as it says, and whether all were there: zeros for those that are gone
+        by now. What is a hole is not read.
+        """
         digest = hashlib.sha256()
-        left, is_whole = size, True
-        while left:
-            data = os.read(file, min(CHUNK, left))
+        position, is_whole = 0, True
+        data_until = 0 if HOLES in info.pax_headers else info.size
+        while position < info.size:
+            if position == data_until:
+                begin, data_until = _next_data(file, position, info.size)
+                for zeros in _zeros(begin - position):
+                    digest.update(zeros)
+                    self._write(zeros)
+                position = begin
+                continue
+            data = os.pread(file, min(CHUNK, data_until - position), position)
             if not data:
                 is_whole = False
-                data = bytes(min(CHUNK, left))
+                data = bytes(min(CHUNK, data_until - position))
             digest.update(data)
             self._write(data)
-            left -= len(data)
-        self._pad(size)
+            position += len(data)
+        self._pad(info.size)
         return digest.hexdigest(), is_whole
 
     def _note_change(self, path: str) -> None:
@@ -209,6 +224,24 @@ def count() -> tuple[int, int]:
                 seen.add((status.st_dev, status.st_ino))
             size += min(status.st_size, _on_disk(status))
     return entries, size
+
+
+def _next_data(file: int, position: int, size: int) -> tuple[int, int]:
+    """Where the next part of a file begins that is no hole, and where it ends."""
+    try:
+        begin = os.lseek(file, position, os.SEEK_DATA)
+        end = os.lseek(file, begin, os.SEEK_HOLE)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return size, size  # a hole up to its end, or the end came nearer
+    return min(begin, size), min(end, size)
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    while count > 0:
+        yield _EMPTY[:count]
+        count -= len(_EMPTY)
 
 
 def _on_disk(status: os.stat_result) -> int:

@@ -117,6 +117,12 @@ def restore(
 @click.argument("name", metavar="VOLUME", shell_complete=completes("volume"))
 @click.argument("node_key", metavar="[NODE]", default="")
 @click.option("--cancel", is_flag=True, help="Give up a move that is under way")
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    help="With --cancel: also what has yet to be deleted on a node that is away may stay there",
+)
 @click.option("-d", "--detach", is_flag=True, help="Do not wait until it is there")
 @click.option("--wait-timeout", type=DURATION, default=None, help="How long to wait [for ever]")
 @click.pass_obj
@@ -125,6 +131,7 @@ def migrate(
     name: str,
     node_key: str,
     cancel: bool,
+    force: bool,
     detach: bool,
     wait_timeout: float | None,
 ) -> None:
@@ -135,7 +142,11 @@ def migrate(
     """
     if cancel == bool(node_key):
         raise click.UsageError("say which node, or --cancel")
-    request = control_pb2.MigrateVolumeRequest(key=name, node_key=node_key, request_id=new_id())
+    if force and not cancel:
+        raise click.UsageError("--force goes with --cancel")
+    request = control_pb2.MigrateVolumeRequest(
+        key=name, node_key=node_key, force=force, request_id=new_id()
+    )
     volume = client.call(client.control.MigrateVolume, request, f"moving volume {name}")
     if not (cancel or detach):
         _wait(client, volume, wait_timeout)

@@ -312,12 +312,25 @@ def converged(world: "World") -> str:
         for container in host.containers.values():
             if container.ill and container.running:
                 return f"{container.task.id} runs on {host.name}, though it is ill"
+    return (
+        _volume_problem(world)
+        or _leftovers(world)
+        or leaked(store)
+        or _unknown(world)
+        or _seat_problem(world)
+    )
+
+
+def _volume_problem(world: "World") -> str:
+    store = world.watch.store
     for found in store.all(objects_pb2.Volume):
         holders = [each.node_id for each in found.holders]
         users = {t.node_id for t in store.tasks_of_volume(found.id) if states.is_live(t)}
         if set(holders) != users:
             return f"volume {found.id} is held by {holders}, and used on {sorted(users)}"
-    return _leftovers(world) or leaked(store) or _unknown(world) or _seat_problem(world)
+    if stray := world.storage.made - {found.id for found in store.all(objects_pb2.Volume)}:
+        return f"the storage keeps {sorted(stray)}, which nobody knows"
+    return ""
 
 
 def _unknown(world: "World") -> str:

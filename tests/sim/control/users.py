@@ -16,6 +16,7 @@ from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, specs_pb2, types_
 from tests.sim.control.calls import Channel
 from tests.sim.control.loop import Process
 from tests.sim.control.manager import CLUSTER
+from tests.sim.control.volume_users import VolumeMaker
 from tests.sim.raft.violation import Violation, must
 from tests.support.builders import ACTIVE, DRAIN, GIB, PAUSE, service, task_spec, update_config
 
@@ -41,6 +42,7 @@ class Users:
         self._owners = [Owner(self, number) for number in range(3)]
         self._owners.append(Owner(self, 3, ("global", "replicated_job", "global_job")))
         self._keeper = NodeKeeper(self)
+        self._maker = VolumeMaker(self) if world.storage.guarded else None
 
     def begin(self) -> None:
         """From now on they act, whenever `acts` is set."""
@@ -48,6 +50,8 @@ class Users:
         for each in self._owners:
             self.process.spawn(each.run())
         self.process.spawn(self._keeper.run())
+        if self._maker is not None:
+            self.process.spawn(self._maker.run())
 
     async def repair(self) -> None:
         """Everything is asked for in a way that can be had."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from api.v1 import dispatcher_pb2
 from manager.volumes.leases import Hold
 from manager.volumes.order_book import Given
+from manager.volumes.orders import LIMIT, Report
 from tests.sim.leasing.clock import Clock
 from tests.sim.leasing.manager import VOLUME, Manager
 
@@ -54,16 +55,19 @@ class Agent:
             self.leave(manager)
             return
 
-        def done() -> None:
-            self.world.tell_storage(given.order)
-            for again in range(5):
-                self.world.later(again, self.world.pass_, self, said)
+        is_slow = self.world.random.random() < self.world.slow
+        takes = self.world.random.uniform(0.0, 90.0 if is_slow else 0.5)
+        self.world.later(takes, self.world.tell_storage, given.order)
+        patience = LIMIT
+        if is_slow and self.world.random.random() < 0.5:
+            patience = self.world.random.uniform(0.0, 10.0)
+        report = Report(error="it took too long" if takes > patience else "")
 
         def said() -> None:
-            manager.report(self, given.id)
+            manager.report(self, given.id, report)
 
-        is_slow = self.world.random.random() < self.world.slow
-        self.world.later(self.world.random.uniform(0.0, 90.0 if is_slow else 0.5), done)
+        for again in range(5):
+            self.world.later(min(takes, patience) + again, self.world.pass_, self, said)
 
     def begin(self, manager: Manager, session: int, messages: list[Message]) -> None:
         """A session."""

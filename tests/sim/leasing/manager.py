@@ -15,7 +15,7 @@ from manager.volumes.lapses import Lapses
 from manager.volumes.leases import Hold, Leases
 from manager.volumes.loop import VolumesLoop
 from manager.volumes.order_book import OrderBook
-from manager.volumes.orders import Report, settled
+from manager.volumes.orders import Report, outcome, settled
 from manager.volumes.words import Words
 from tests.sim.leasing.clock import Clock
 from tests.support.builders import EPOCH
@@ -172,21 +172,21 @@ class Manager:
         """A read index: nobody else leads."""
         return self is self.world.leader
 
-    def report(self, agent: "Agent", order_id: str) -> None:
-        """A node has carried out an order."""
+    def report(self, agent: "Agent", order_id: str, report: Report) -> None:
+        """A node has carried out an order, or its driver was not done in time."""
         if self is not self.world.leader:
             return
         try:
-            order, alone = self.book.answered(agent.name, order_id, failed=False, now=self.clock())
+            order, alone = self.book.answered(agent.name, order_id, outcome(report), self.clock())
         except SwarmError:
             return
         volume = self.store.get(Volume, VOLUME)
         assert volume is not None
-        change = settled(volume, order, Report(), alone=alone, fences=True)
-        if change is None:
-            self.book.repeat(order, self.clock())
-        else:
+        change = settled(volume, order, report, alone=alone, fences=True)
+        if change is not None:
             self.propose([change])
+        elif not report.error:
+            self.book.repeat(order, self.clock())
 
     def hear(self, agent: "Agent", holds: list[Hold], done: Callable[[], None]) -> None:
         """The node lets go of these."""

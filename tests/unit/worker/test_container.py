@@ -9,9 +9,10 @@ import pytest
 from api.errors import Code, SwarmError
 from api.states import HEALTHY, UNCHECKED, UNPROVEN
 from api.times import duration, seconds_of
-from api.v1 import logs_pb2, objects_pb2
+from api.v1 import logs_pb2, objects_pb2, specs_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
+from runtime.driver import MOUNTED_LABEL
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from tests.support.task_host import OBEYS, Host
@@ -95,6 +96,29 @@ def test_a_log_message_says_whose_it_is(host: Host) -> None:
     assert (found.data, found.partial) == (b"hello", False)
     assert found.stream == logs_pb2.LogOptions.STREAM_STDOUT
     assert abs(found.at.seconds - clock.wall()) < 600
+
+
+def test_an_image_is_pulled_to_be_mounted_and_stays_while_it_is(host: Host) -> None:
+    task = host.task("ls", "/i/etc/passwd", "/passwd")
+    kind = specs_pb2.Mount.TYPE_IMAGE
+    mounts = task.spec.container.mounts
+    mounts.add(type=kind, source=host.reference, target="/i")
+    mounts.add(type=kind, source=host.reference, target="/passwd", image_subpath="etc/passwd")
+
+    async def run(driver: ConmonDriver) -> None:
+        executor = host.executor(driver)
+        await executor.prepare(task)
+        await executor.start(task)
+        assert (await executor.wait(task)).code == 0
+        assert await lines(executor, task) == [b"/i/etc/passwd", b"/passwd"]
+        state = await driver.state(task.id)
+        assert state.labels[MOUNTED_LABEL] == (await executor.image(task.spec.container)).id
+        await executor.remove(task)
+        mounts[0].source = "registry.invalid/none:1"
+        with pytest.raises(SwarmError, match="No such image"):
+            await executor.prepare(task)
+
+    host.box.run(run)
 
 
 def test_health(host: Host) -> None:

@@ -11,6 +11,7 @@ from api.v1 import logs_pb2, objects_pb2, specs_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
 from runtime.volume.host import VolumeHost
+from tests.support.log_pieces import whole_lines
 from tests.support.plain_mount import VolumeBox
 from tests.support.task_host import Host
 from worker.container import ContainerExecutor
@@ -60,8 +61,7 @@ async def through(executor: ContainerExecutor, task: objects_pb2.Task) -> tuple[
     await executor.prepare(task)
     await executor.start(task)
     end = await executor.wait(task)
-    lines = [line.data.decode() async for line in executor.logs(task, ALL)]
-    return end.code, lines
+    return end.code, whole_lines([line async for line in executor.logs(task, ALL)])
 
 
 def test_a_named_volume_keeps_what_one_task_wrote_for_the_next(host: Host, box: VolumeBox) -> None:

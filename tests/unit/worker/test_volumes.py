@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from api import states
 from api.errors import SwarmError
 from api.v1 import dispatcher_pb2, objects_pb2, specs_pb2, volume_pb2
 from hostkit.clock import boot
@@ -72,7 +73,7 @@ def run(box: VolumeBox, scenario: Callable[[Volumes, Words], Awaitable[None]], *
         host, words = box.host(), Words()
         await host.recover(alive, alive)
         volumes = Volumes(host, boot)
-        volumes.restore()
+        volumes.restore(())
         delivering = asyncio.create_task(volumes.deliver(words))
         try:
             await scenario(volumes, words)
@@ -105,6 +106,57 @@ def test_a_task_waits_for_the_first_renewal_and_the_last_one_lets_go(box: Volume
         await until(lambda: words.states == [Status.STATE_MOUNTED, Status.STATE_UNMOUNTED])
         assert (box.mounts(), box.guardians()) == ([], set())
         assert not volumes.has_leases()
+
+    run(box, scenario)
+
+
+def test_a_task_takes_its_turn_when_the_one_before_it_has_left(
+    box: VolumeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(volumes: Volumes, _: Words) -> None:
+        given = told()
+        given.changes[0].volume.sharing = specs_pb2.VolumeSpec.SHARING_NONE
+        for name in ("c1", "c2"):
+            given.changes.add(action=Change.ACTION_UPDATE, task=task(name))
+        volumes.follow(given)
+        volumes.renew(boot(), 1)
+        for name in ("c1", "c2"):
+            await joined(volumes, task(name))
+        await volumes.take_turn(task("c2"))
+        ending = Message(type=Message.TYPE_INCREMENTAL, version=2)
+        ending.changes.add(action=Change.ACTION_UPDATE, task=task("c1"))
+        ending.changes[0].task.desired_state = states.SHUTDOWN
+        volumes.follow(ending)
+        monkeypatch.setattr(module, "_PATIENCE", 0.1)
+        with pytest.raises(TemporaryError, match="task c1, which is to end"):
+            await volumes.take_turn(task("c2"))
+        monkeypatch.undo()
+        waiting = asyncio.create_task(volumes.take_turn(task("c2")))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await volumes.leave("c1")
+        await waiting
+        await volumes.leave("c2")
+
+    run(box, scenario)
+
+
+def test_a_block_device_is_not_filled_and_has_no_subpaths(box: VolumeBox) -> None:
+    async def scenario(volumes: Volumes, _: Words) -> None:
+        given = told()
+        given.changes[0].volume.block = True
+        volumes.follow(given)
+        volumes.renew(boot(), 1)
+        for name in ("data", "folder"):
+            (box.storage / name).mkdir(parents=True, exist_ok=True)
+        asked = task()
+        found = await volumes.join(asked, asked.spec.container, {})
+        assert found.devices == (Path(found.mounts[0].source),)
+        assert found.fills == ()
+        asked.spec.container.mounts[0].volume_subpath = "folder"
+        with pytest.raises(SwarmError, match="is a block device"):
+            await volumes.join(asked, asked.spec.container, {})
+        await volumes.leave("c1")
 
     run(box, scenario)
 

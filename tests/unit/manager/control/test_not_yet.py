@@ -44,12 +44,9 @@ REFUSED = {
     "task.container.privileges.selinux_label": container(
         privileges=specs_pb2.Privileges(selinux_label="x")
     ),
-    "task.container.mounts[0].type": container(mounts=[Mount(type=Mount.TYPE_IMAGE, target="/a")]),
+    "task.container.mounts[0].type": container(mounts=[Mount(type=Mount.TYPE_NPIPE, target="/a")]),
     "task.container.mounts[0].volume_driver": container(
         mounts=[Mount(type=Mount.TYPE_BIND, source="/a", target="/a", volume_driver="x")]
-    ),
-    "task.container.mounts[0].bind_recursive": container(
-        mounts=[Mount(type=Mount.TYPE_BIND, source="/a", target="/a", bind_recursive="disabled")]
     ),
     "task.container.mounts[0].bind_propagation": container(
         mounts=[Mount(type=Mount.TYPE_TMPFS, target="/a", bind_propagation="shared")]
@@ -76,6 +73,8 @@ def test_what_has_an_effect_passes() -> None:
             mounts=[
                 Mount(type=Mount.TYPE_BIND, source="/a", target="/a", read_only=True),
                 Mount(type=Mount.TYPE_BIND, source="/b", target="/b", bind_recursive="readonly"),
+                Mount(type=Mount.TYPE_BIND, source="/f", target="/f", bind_recursive="disabled"),
+                Mount(type=Mount.TYPE_IMAGE, source="x", target="/g", image_subpath="a"),
                 Mount(type=Mount.TYPE_TMPFS, target="/c", tmpfs_size_bytes=1 << 20),
                 Mount(type=Mount.TYPE_VOLUME, target="/d", volume_driver="local"),
                 Mount(type=Mount.TYPE_CLUSTER, source="x", target="/e", volume_subpath="a"),

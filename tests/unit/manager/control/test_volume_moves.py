@@ -53,17 +53,17 @@ class Desk:
         assert found is not None
         return found
 
-    def migrate(self, node_key: str, request_id: str = "") -> Volume:
+    def migrate(self, node_key: str, request_id: str = "", *, force: bool = False) -> Volume:
         request = control_pb2.MigrateVolumeRequest(
-            key="data", node_key=node_key, request_id=request_id or self.requests()
+            key="data", node_key=node_key, request_id=request_id or self.requests(), force=force
         )
         made: Volume = run(self.moves.migrate(request))
         return made
 
-    def refused(self, node_key: str) -> SwarmError:
+    def refused(self, node_key: str, *, force: bool = False) -> SwarmError:
         before = [*self.store.all(Volume)]
         with pytest.raises(SwarmError) as caught:
-            self.migrate(node_key)
+            self.migrate(node_key, force=force)
         assert [*self.store.all(Volume)] == before
         return caught.value
 
@@ -114,6 +114,19 @@ def test_only_a_move_is_given_up() -> None:
     assert "is not being moved" in desk.refused("").what
     why = desk.refused("n3").why
     assert why == "node n2 has yet to delete an older copy of its data"
+
+
+def test_a_copy_on_a_node_that_is_away_is_given_up_where_that_is_said() -> None:
+    desk = Desk(data())
+    assert "is not being moved" in desk.refused("", force=True).what
+    desk.migrate("n2")
+    desk.migrate("")
+    assert "migrate --cancel --force data" in desk.refused("n3").remedy
+    stays = desk.migrate("", force=True)
+    assert (stays.home, stays.HasField("transfer")) == ("n1", False)
+    assert desk.migrate("n3").transfer.node_id == "n3"
+    assert not desk.migrate("", force=True).HasField("transfer"), "while it is made, too"
+    assert "it is to a node" in desk.refused("n2", force=True).what
 
 
 def test_a_restore_goes_where_it_is_told_or_to_the_node_with_the_fewest() -> None:

@@ -162,8 +162,15 @@ def test_what_a_driver_has_to_delete_is_gone_once_it_has() -> None:
     with pytest.raises(SwarmError, match="is being removed"):
         with_ids(desk.store, service("web", spec=mount(task_spec(), "data", "data")).spec)
     desk.remove("data", force=True)
+    assert desk.names() == ["fresh"]
+
+
+def test_what_may_be_under_way_to_be_made_is_not_forgotten() -> None:
+    desk = Desk(driven("n1", creates=True), volume("fresh"), volume("other", driver="other"))
     desk.remove("fresh")
-    assert desk.names() == []
+    desk.remove("other")
+    assert desk.names() == ["fresh"]
+    assert desk.the("fresh").removing
 
 
 def test_a_driver_is_told_of_sizes_only_if_it_makes_volumes() -> None:

@@ -5,7 +5,7 @@ import pytest
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2
 from manager.state.changes import copy
-from manager.volumes.order import CLOSE, DELETE, FENCE, FILL, OPEN, Order
+from manager.volumes.order import CLOSE, CREATE, DELETE, FENCE, FILL, OPEN, Order, Outcome
 from manager.volumes.order_book import PATIENCE, OrderBook
 from tests.support.builders import DOWN, node, volume
 from tests.support.counter import counter
@@ -63,7 +63,7 @@ def test_a_node_that_has_the_driver_and_listens_gets_it_once() -> None:
     desk = Desk(opening(), listening="n3 n2")
     assert desk.step(0.0) == [("o-1", "n2", ORDER)]
     assert desk.step(1.0) == []
-    assert desk.book.answered("n2", "o-1", failed=False, now=2.0) == (ORDER, True)
+    assert desk.book.answered("n2", "o-1", Outcome.DONE, 2.0) == (ORDER, True)
 
 
 def test_what_is_done_is_not_given_again_before_the_state_says_so() -> None:
@@ -71,7 +71,7 @@ def test_what_is_done_is_not_given_again_before_the_state_says_so() -> None:
     before = opening()
     desk = Desk(before)
     desk.step(0.0)
-    assert desk.book.answered("n1", "o-1", failed=False, now=1.0) == (ORDER, True)
+    assert desk.book.answered("n1", "o-1", Outcome.DONE, 1.0) == (ORDER, True)
     desk.down("n2")
     assert desk.step(1.0) == []
     assert desk.book.due() is None
@@ -97,13 +97,37 @@ def test_what_fails_is_tried_again_later_and_by_another() -> None:
         (given,) = desk.step(now)
         moments.append(now)
         who.append(given[1])
-        assert desk.book.answered(given[1], f"o-{number}", failed=True, now=now) == (ORDER, True)
+        assert desk.book.answered(given[1], f"o-{number}", Outcome.UNDONE, now) == (ORDER, True)
         due = desk.book.due()
         assert due is not None
         assert desk.step(due - 0.1) == []
         now = due
     assert moments == [0.0, 1.0, 3.0, 7.0]
     assert who == ["n1", "n2", "n1", "n2"]
+
+
+@pytest.mark.parametrize(("outcome", "alone"), [(Outcome.UNDONE, True), (Outcome.UNKNOWN, False)])
+def test_a_failure_leaves_a_doubt_if_its_driver_may_be_at_work_still(
+    outcome: Outcome, alone: bool
+) -> None:
+    desk = Desk(opening())
+    desk.step(0.0)
+    desk.book.answered("n1", "o-1", outcome, 1.0)
+    ((second, who, _),) = desk.step(2.0)
+    assert desk.book.answered(who, second, Outcome.DONE, 3.0) == (ORDER, alone)
+
+
+def test_a_removal_does_not_wait_for_the_next_try() -> None:
+    unmade = volume("data")
+    desk = Desk(unmade)
+    for moment in (0.0, 1.0, 3.0):
+        ((given, who, _),) = desk.step(moment)
+        desk.book.answered(who, given, Outcome.UNDONE, moment)
+    assert desk.book.due() == 7.0
+    removing = copy(unmade)
+    removing.removing = True
+    desk.book.observe(unmade, removing)
+    assert [order.verb for _, _, order in desk.step(3.5)] == [CREATE]
 
 
 def test_an_order_without_an_answer_goes_to_another_and_leaves_a_doubt() -> None:
@@ -113,9 +137,9 @@ def test_an_order_without_an_answer_goes_to_another_and_leaves_a_doubt() -> None
     assert desk.taken_back(PATIENCE) == ["o-1"]
     assert desk.step(PATIENCE + 1.0) == [("o-2", "n2", ORDER)]
     with pytest.raises(SwarmError) as late:
-        desk.book.answered("n1", "o-1", failed=False, now=PATIENCE + 2.0)
+        desk.book.answered("n1", "o-1", Outcome.DONE, PATIENCE + 2.0)
     assert late.value.code is Code.NOT_FOUND
-    assert desk.book.answered("n2", "o-2", failed=False, now=80.0) == (ORDER, False)
+    assert desk.book.answered("n2", "o-2", Outcome.DONE, 80.0) == (ORDER, False)
 
 
 def test_who_leaves_leaves_a_doubt() -> None:
@@ -124,21 +148,21 @@ def test_who_leaves_leaves_a_doubt() -> None:
     desk.book.leaves("n1", 1.0)
     assert desk.step(1.5) == []
     assert desk.step(2.0) == [("o-2", "n2", ORDER)]
-    assert desk.book.answered("n2", "o-2", failed=False, now=3.0) == (ORDER, False)
+    assert desk.book.answered("n2", "o-2", Outcome.DONE, 3.0) == (ORDER, False)
 
 
 def test_a_new_leader_knows_not_who_was_told_before() -> None:
     desk = Desk()
     desk.book.begin([opening()], desk.nodes.values())
     (given,) = desk.step(0.0)
-    assert desk.book.answered(given[1], given[0], failed=False, now=1.0) == (ORDER, False)
+    assert desk.book.answered(given[1], given[0], Outcome.DONE, 1.0) == (ORDER, False)
 
 
 def test_another_node_may_not_answer() -> None:
     desk = Desk(opening())
     desk.step(0.0)
     with pytest.raises(SwarmError, match="node n2 has no order o-1"):
-        desk.book.answered("n2", "o-1", failed=False, now=1.0)
+        desk.book.answered("n2", "o-1", Outcome.DONE, 1.0)
 
 
 def test_one_order_about_a_volume_is_under_way_and_the_same_node_goes_on() -> None:
@@ -149,7 +173,7 @@ def test_one_order_about_a_volume_is_under_way_and_the_same_node_goes_on() -> No
     assert desk.step(0.0) == [("o-1", "n2", Order("data", CLOSE, "n2", 1))]
     desk.book.listens("n1")
     assert desk.step(1.0) == []
-    desk.book.answered("n2", "o-1", failed=False, now=2.0)
+    desk.book.answered("n2", "o-1", Outcome.DONE, 2.0)
     closed = copy(closing)
     del closed.holders[0]
     desk.book.observe(closing, closed)
@@ -162,7 +186,7 @@ def test_what_cannot_be_closed_keeps_nobody_from_being_let_in() -> None:
     closing.holders.add(node_id="n1", epoch=2, state=Holder.STATE_OPENING, opens=True)
     desk = Desk(closing)
     (given,) = desk.step(0.0)
-    desk.book.answered(given[1], given[0], failed=True, now=0.0)
+    desk.book.answered(given[1], given[0], Outcome.UNDONE, 0.0)
     assert [order.verb for _, _, order in desk.step(0.0)] == [OPEN]
 
 
@@ -198,7 +222,7 @@ def test_what_is_on_one_node_is_deleted_there() -> None:
 def test_what_could_not_be_written_is_done_again() -> None:
     desk = Desk(opening())
     desk.step(0.0)
-    order, _ = desk.book.answered("n1", "o-1", failed=False, now=1.0)
+    order, _ = desk.book.answered("n1", "o-1", Outcome.DONE, 1.0)
     desk.book.repeat(order, 1.0)
     assert desk.step(1.5) == []
     assert desk.step(2.0) == [("o-2", "n1", ORDER)]
@@ -214,7 +238,7 @@ def test_a_fence_that_was_begun_is_brought_to_its_end_though_the_node_is_back() 
     assert desk.step(1.0) == [("o-1", "n2", fence)]
     desk.book.observe(desk.nodes["n1"], host("n1"))
     assert desk.taken_back(2.0) == []
-    assert desk.book.answered("n2", "o-1", failed=True, now=3.0) == (fence, True)
+    assert desk.book.answered("n2", "o-1", Outcome.UNDONE, 3.0) == (fence, True)
     assert desk.step(4.0) == [("o-2", "n2", fence)]
     over = copy(held)
     del over.holders[:]
@@ -228,7 +252,7 @@ def test_an_answer_may_come_when_nobody_wants_it_any_more() -> None:
     free = copy(opening())
     del free.holders[:]
     desk.book.observe(opening(), free)
-    assert desk.book.answered("n1", "o-1", failed=False, now=1.0) == (ORDER, False)
+    assert desk.book.answered("n1", "o-1", Outcome.DONE, 1.0) == (ORDER, False)
 
 
 def moving() -> Volume:

@@ -80,6 +80,23 @@ def test_what_is_removed_is_closed_first_and_then_deleted() -> None:
     assert verbs(found, drivers(opens=True, creates=True)) == [DELETE]
 
 
+def test_what_may_be_under_way_to_be_made_is_made_before_it_is_deleted() -> None:
+    """Nobody else knows what its driver calls it; else it would stay at the storage for good."""
+    found = volume("data")
+    known = drivers(creates=True)
+    assert has_to_be_deleted(found, known)
+    found.removing = True
+    assert verbs(found, known) == [CREATE]
+    create = Order("data", CREATE)
+    made = after(found, create, made=objects_pb2.VolumeMade(handle="h"))
+    assert verbs(made, known) == [DELETE]
+    assert after(found, create, error="it took too long").pending == "it took too long"
+    report = Report(error="no room", undone=True)
+    gone = settled(found, create, report, alone=True, fences=False)
+    assert gone is not None
+    assert gone.changes[0].action is Action.DELETE
+
+
 def test_what_comes_into_being_at_its_mount_is_deleted_if_it_was_ever_held() -> None:
     assert not has_to_be_deleted(volume("data"), drivers(deletes=True))
     used = volume("data", ("n1", 1))

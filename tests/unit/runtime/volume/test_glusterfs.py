@@ -24,9 +24,14 @@ def cluster(tmp_path: Path) -> Iterator[Gluster]:
 
 
 def _use(cluster: Gluster, host: int, script: str) -> str:
-    """Mounts the volume on a host, and runs a script in it; what that printed."""
+    """Mounts the volume on a host, and runs a script in it; what that printed.
+
+    In a mount namespace of its own, and not longer than this process: whatever ends this one, the
+    guardian ends with its lease, and then the mount is gone with the namespace.
+    """
     group = f"/test-gluster-{os.getpid()}"
-    argv = [sys.executable, "-m", "tests.support.gluster_client", str(cluster.root / "client")]
+    argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
+    argv += [sys.executable, "-m", "tests.support.gluster_client", str(cluster.root / "client")]
     argv += [group, ",".join(ADDRESSES), script]
     try:
         done = subprocess.run(

@@ -193,6 +193,22 @@ def test_what_cannot_be_filled_leaves_nothing(root: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_killed_daemon_had_begun_to_fill_goes_and_nothing_else(root: Path) -> None:
+    async def scenario() -> None:
+        local = driver(root)
+        await local.create(DATA)
+        for name in ("begun/_filling/part", "data/_filling/part", "by-hand/_data/mine"):
+            (root / name).mkdir(parents=True)
+        (root / "data" / "_data" / "file").write_text("content")
+        await local.sweep()
+
+    asyncio.run(scenario())
+    assert {str(each.relative_to(root)) for each in root.rglob("*")} == {
+        *("data", "data/_data", "data/_data/file", "data/volume.json"),
+        *("by-hand", "by-hand/_data", "by-hand/_data/mine"),
+    }
+
+
 def test_what_is_mounted_from_elsewhere_is_not_saved(root: Path) -> None:
     async def scenario() -> None:
         local = driver(root)

@@ -51,7 +51,9 @@ def test_a_volume_of_a_controller_is_made_opened_closed_and_deleted(csi: CsiProc
     volume = replace(DATA, handle=made.handle, context=dict(made.context))
     report = done(volume, order(Order.VERB_OPEN, "n1"))
     assert dict(report.publish_context) == {"opened-to": "n1"}
-    assert "n1 has it" in done(volume, order(Order.VERB_OPEN, "n2")).error
+    elsewhere = done(volume, order(Order.VERB_OPEN, "n2"))
+    assert "n1 has it" in elsewhere.error
+    assert elsewhere.undone
     assert done(volume, order(Order.VERB_FENCE, "n1")).error == ""
     assert csi.open_to(volume.handle) == []
     assert done(volume, order(Order.VERB_OPEN, "n2")).error == ""
@@ -66,6 +68,7 @@ def test_a_driver_that_hangs_is_an_answer_too(csi: CsiProcess) -> None:
     driver = CsiDriver(Endpoint(NAME, csi.socket), csi.folder / "state")
     report = asyncio.run(carry_out(driver, DATA, order(Order.VERB_CREATE, limit=1)))
     assert report.error == f"driver {NAME} was not done after 1 s"
+    assert not report.undone
 
 
 def test_a_driver_without_a_controller_makes_and_deletes_where_it_is(tmp_path: Path) -> None:

@@ -48,9 +48,15 @@ def _plant(root: Path) -> None:
     name = os.fsencode(root) + b"/not utf-8 \xff\n"
     Path(os.fsdecode(name)).write_text("strange")
     os.setxattr(root / "set-id", "user.colour", b"blue\x00\xff")
+    os.setxattr(root / "set-id", b"user.a=b%\xff", b"=\n\xff")
     with (root / "sparse").open("wb") as file:
         file.seek(64 << 20)
         file.write(b"end")
+        file.seek(96 << 20)
+        file.write(os.urandom(5000))
+        file.truncate(128 << 20)
+    with (root / "hole").open("wb") as file:
+        file.truncate(3 << 20)
     os.utime(root / "set-id", ns=(1, 1_700_000_000_123_456_789))
     os.utime(root / "deep", ns=(1, 1_600_000_000_000_000_001))
 

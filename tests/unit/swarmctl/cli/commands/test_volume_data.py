@@ -160,6 +160,7 @@ def test_volume_ls_says_what_is_done_with_data(cli: CommandLine, daemon: Scripte
         "backup --stop --live data",
         "migrate data",
         "migrate --cancel data n2",
+        "migrate --force data n2",
         "restore --local --node w1 -i {file} new",
     ],
 )
