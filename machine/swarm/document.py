@@ -74,11 +74,12 @@ class Section:
 
     def number(self, key: str, default: int, least: int, most: int) -> int:
         """A whole number from `least` to `most`."""
-        value = self._of(key, int, default, "a whole number")
-        if value != default and (isinstance(value, bool) or not least <= value <= most):
+        value = self.take(key)
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        if value is not None:
             self.wrong(key, f"{shown(value)} is no whole number from {least} to {most}")
-            return default
-        return value
+        return default
 
     def word(self, key: str, known: Mapping[str, T], default: T) -> T:
         """One of some words, as what it stands for."""

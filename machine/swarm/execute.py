@@ -39,10 +39,10 @@ class Outcome:
 
 
 class Executor:
-    """Of one run. `may_act` is asked before every action, and raises if the lock was lost."""
+    """Of one run. `may_act`, asked before each action on a host, raises if the lock is lost."""
 
     def __init__(
-        self, hands: Hands, report: Report, *, together: int, may_act: Callable[[], None]
+        self, hands: Hands, report: Report, *, together: int, may_act: Callable[[str], None]
     ) -> None:
         self._hands = hands
         self._report = report
@@ -123,7 +123,7 @@ class Executor:
 
         self._report(Event(stage, title, action.host, action.text))
         try:
-            self._may_act()
+            self._may_act(action.host)
             await self._hands.do(action, tell)
         except SwarmError as error:
             self._report(Event(Stage.FAILED, title, action.host, action.text, str(error)))

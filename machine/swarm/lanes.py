@@ -71,12 +71,12 @@ class Lanes:
         return Lane(
             name,
             (
-                AwaitQuorum(name),
+                AwaitQuorum(name, node_id=node.id),
                 *self._install(host),
-                AwaitReady(name, version),
+                AwaitReady(name, version, node_id=node.id),
                 *self._restored(host, node),
             ),
-            undo=(Revert(name, before), AwaitReady(name)),
+            undo=(Revert(name, before), AwaitReady(name, node_id=node.id)),
         )
 
     def worker_version(self, host: HostWanted) -> Lane:
@@ -88,11 +88,12 @@ class Lanes:
         drains = self._choices.drains and not node.is_down
         before: tuple[Action, ...] = (Drain(name, is_passing=True),) if drains else ()
         after = (Restore(name, host.availability),) if drains else self._restored(host, node)
-        ready = AwaitReady(name, self._wanted.version)
+        ready = AwaitReady(name, self._wanted.version, node_id=node.id)
+        back = Revert(name, self._seen.hosts[name].version)
         return Lane(
             name,
             (*before, *self._install(host), ready, *after),
-            undo=(Revert(name, self._seen.hosts[name].version), AwaitReady(name), *after),
+            undo=(back, AwaitReady(name, node_id=node.id), *after),
         )
 
     def demoted(self, host: HostWanted) -> Lane:
@@ -168,9 +169,9 @@ class Lanes:
             return
         restarts = any(each.kind is Kind.RESTART for each in found.changes)
         if restarts and node.is_seated:
-            yield AwaitQuorum(host.name)
+            yield AwaitQuorum(host.name, node_id=node.id)
         yield Install(host.name, found.changes)
-        yield AwaitReady(host.name)
+        yield AwaitReady(host.name, node_id=node.id)
 
     def _labels(self, host: HostWanted, node: NodeSeen | None) -> tuple[Action, ...]:
         """What of labels and availability is not as wanted; of a new node, its labels."""
