@@ -78,7 +78,7 @@ def told(content: bytes) -> str:
 
 def _tell(handle: int, doing: str, now: float) -> None:
     said = {
-        "who": _user(),
+        "who": user(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "doing": doing,
@@ -88,7 +88,8 @@ def _tell(handle: int, doing: str, now: float) -> None:
     os.pwrite(handle, json.dumps(said).encode(), 0)
 
 
-def _user() -> str:
+def user() -> str:
+    """Who this is, for those who read it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # no name for this user id
