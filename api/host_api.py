@@ -17,12 +17,23 @@ _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CE
 
 
 def is_of_machines(ca_pem: bytes) -> bool:
-    """Whether an operator's own authority is among these roots.
+    """Whether an operator's own authority is among these roots."""
+    return any(_are_of_machines(ca_pem))
+
+
+def names_asked_for(ca_pem: bytes, host: str, manager_name: str) -> tuple[str, ...]:
+    """The names that a server at `host` may bear which these roots vouch for, likeliest first.
 
     Reads no certificate, since the library for that costs a command its start-up time. Whoever
     deceives it gains nothing: it decides which name is looked for, not whom to believe.
     """
-    return any(ORGANIZATION.encode() in _der(block) for block in _BLOCK.findall(ca_pem))
+    own = _are_of_machines(ca_pem)
+    names = (host,) if any(own) else ()
+    return names if own and all(own) else (*names, manager_name)
+
+
+def _are_of_machines(ca_pem: bytes) -> list[bool]:
+    return [ORGANIZATION.encode() in _der(block) for block in _BLOCK.findall(ca_pem)]
 
 
 def _der(block: bytes) -> bytes:
