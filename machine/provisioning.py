@@ -22,6 +22,9 @@ class Wanted:
     hostname: str = ""  # "": stays as it is
     bundle: Path | None = None  # dependencies for hosts that do not reach PyPI
     operator_ca: bytes = b""  # PEM; whom the host's own API trusts before there is a swarm
+    api_cert: bytes = b""  # PEM; what the host's own API shows; empty: what is there stays
+    api_key: bytes = field(default=b"", repr=False)  # PEM; of that certificate
+    wheel: Path | None = None  # our distribution of that version; None: this swarmctl's own
 
 
 class Kind(enum.Enum):
