@@ -17,13 +17,13 @@ ROOM = {"/opt": 350 * MIB, "/var/lib": 400 * MIB, "/var/cache/apt": 100 * MIB, "
 MIN_MEMORY = 220 * MIB
 SKEW = 60.0
 """Seconds. Certificates bear an hour; leases and logs are hard to read long before."""
+WIREGUARD_PORT = 51820
 PORTS = {
     ("tcp", 2377): "managers and nodes",
     ("tcp", 2378): "nodes that join",
     ("udp", 4789): "networks of tasks",
-    ("udp", 51820): "encrypted networks",
+    ("udp", WIREGUARD_PORT): "encrypted networks",
 }
-API_PORT = 2376
 FEATURES = {
     "overlay": "files of containers",
     "veth": "networks of tasks",
@@ -129,15 +129,18 @@ def _kernel(facts: Facts) -> Iterable[Problem]:
         )
 
 
+def ports(wanted: Wanted) -> list[tuple[str, int]]:
+    """The ports that a host of these settings listens at, by protocol."""
+    wireguard = wanted.settings.get("wireguard_port", WIREGUARD_PORT)
+    api = str(wanted.settings.get("api_listen", "")).rpartition(":")[2]
+    known = [at for at in PORTS if at != ("udp", WIREGUARD_PORT)] + [("udp", int(wireguard))]
+    return known + ([("tcp", int(api))] if api.isdigit() else [])
+
+
 def _ports(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
-    wireguard = wanted.settings.get("wireguard_port", 51820)
+    taken = ports(wanted)
     for listener in facts.listeners:
-        if listener.program == "swarmd" or (listener.port == API_PORT and not wanted.api_cert):
-            continue
-        at = (listener.protocol, listener.port)
-        if at == ("udp", 51820) and wireguard != listener.port:
-            continue
-        if at in PORTS or at == ("tcp", API_PORT):
+        if listener.program != "swarmd" and (listener.protocol, listener.port) in taken:
             yield Problem(
                 f"port {listener.port}/{listener.protocol} is taken by {_owner(facts, listener)}",
                 _freeing(listener),
@@ -174,8 +177,12 @@ def _packages(facts: Facts) -> Iterable[Problem]:
             "mend the network or /etc/apt (sources, proxy) until `apt-get update` succeeds",
         )
     if facts.dpkg_broken:
-        yield Problem(f"dpkg has unfinished work: {facts.dpkg_broken}", "dpkg --configure -a")
-    if facts.apt_lock:
+        yield Problem(
+            f"dpkg's last work was cut off ({facts.dpkg_broken}), which is mended first",
+            "dpkg --configure -a",
+            fatal=False,
+        )
+        if facts.apt_lock:
         yield Problem(
             f"the package manager is used by process {facts.apt_lock}, which is waited for",
             "let it end; or: systemctl stop unattended-upgrades apt-daily apt-daily-upgrade",
@@ -210,8 +217,9 @@ def _clock(facts: Facts) -> Iterable[Problem]:
 
 
 def _firewalls(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
-    wanted_open = [*PORTS] + ([("tcp", API_PORT)] if wanted.api_cert else [])
-    closed = [f"{port}/{protocol}" for protocol, port in wanted_open if not _is_open(facts, port)]
+    closed = [
+        f"{port}/{protocol}" for protocol, port in ports(wanted) if not _is_open(facts, port)
+    ]
     for wall in facts.firewalls:
         if closed:
             command = "; ".join(_opening(wall, port) for port in closed)
