@@ -182,7 +182,7 @@ def _packages(facts: Facts) -> Iterable[Problem]:
             "dpkg --configure -a",
             fatal=False,
         )
-        if facts.apt_lock:
+    if facts.apt_lock:
         yield Problem(
             f"the package manager is used by process {facts.apt_lock}, which is waited for",
             "let it end; or: systemctl stop unattended-upgrades apt-daily apt-daily-upgrade",
@@ -217,9 +217,7 @@ def _clock(facts: Facts) -> Iterable[Problem]:
 
 
 def _firewalls(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
-    closed = [
-        f"{port}/{protocol}" for protocol, port in ports(wanted) if not _is_open(facts, port)
-    ]
+    closed = [f"{port}/{protocol}" for protocol, port in ports(wanted) if not _is_open(facts, port)]
     for wall in facts.firewalls:
         if closed:
             command = "; ".join(_opening(wall, port) for port in closed)

@@ -37,10 +37,8 @@ def _value(name: str, value: Any) -> str:  # noqa: ANN401 - what a caller says, 
 
 
 def _table(name: str, value: Mapping[Any, Any]) -> str:
-    rows: Iterable[str] = (
-        f"{_key(str(key))} = {_value(name, value[key])}" for key in sorted(value)
-    )
-    return f"{{ {', '.join(rows)} }}" if value else "{}"
+    rows = [f"{_key(str(key))} = {_value(name, value[key])}" for key in sorted(value)]
+    return f"{{ {', '.join(rows)} }}" if rows else "{}"
 
 
 def _key(text: str) -> str:
