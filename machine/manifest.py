@@ -5,7 +5,7 @@ It is written before each step, with what the step is about to replace, and afte
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -39,6 +39,7 @@ class Manifest:
     packages: tuple[str, ...] = ()  # that we brought
     groups: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()  # that were not there
+    empty: tuple[str, ...] = ()  # folders that were there with nothing in them
     versions: tuple[str, ...] = ()  # in /opt/swarm
     replaced: Mapping[str, str] = field(default_factory=dict)
     """By path: its copy in SAVED, "-> TARGET" if it was a link, "" if nothing was there."""
@@ -46,6 +47,17 @@ class Manifest:
     service: str = ""  # what systemd said of swarmd before us, as "active enabled"
     running: Mapping[str, str] = field(default_factory=dict)  # what swarmd was started with
     log: tuple[Entry, ...] = ()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was ever done."""
+        return bool(self.log or self.doing)
+
+    def with_folders(self, missing: Iterable[str], empty: Iterable[str]) -> "Manifest":
+        """Those count as ours from now on, as far as none of them does."""
+        ours = tuple(dict.fromkeys((*self.folders, *missing)))
+        bare = tuple(each for each in empty if each not in ours and each not in self.empty)
+        return replace(self, folders=ours, empty=(*self.empty, *bare))
 
     def begun(self, step: str) -> "Manifest":
         """It is at this step."""
@@ -96,6 +108,6 @@ def _read(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
             )
         case "replaced" | "running":
             return {str(key): str(text) for key, text in value.items()}
-        case "packages" | "groups" | "folders" | "versions":
+        case "packages" | "groups" | "folders" | "empty" | "versions":
             return tuple(str(each) for each in value)
     return str(value)

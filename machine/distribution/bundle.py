@@ -66,7 +66,7 @@ def read(path: Path) -> Bundle:
             raise _no_bundle(path, f"its manifest cannot be read: {error}") from None
 
 
-def extract(path: Path, key: str, folder: Path) -> None:
+def extract(path: Path, key: str, folder: Path) -> list[Path]:
     """Puts the files of one target into a folder, each compared with its digest."""
     bundle = read(path)
     if key not in bundle.targets:
@@ -85,6 +85,7 @@ def extract(path: Path, key: str, folder: Path) -> None:
                 wanted.discard(entry.name)
     if wanted:
         raise _no_bundle(path, f"it lacks {sorted(wanted)[0]}")
+    return sorted(folder / name for name in bundle.targets[key])
 
 
 def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, digest: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ _PLACE_WORDS = 5
 
 @dataclass(frozen=True)
 class Place:
-    """What lies at a path. `content`: the sha256 of a file, the target of a link."""
+    """What lies at a path. `content`: a file's sha256, a link's target, "empty" of a folder."""
 
     kind: str  # file, link, folder or other
     mode: int = 0
@@ -42,6 +42,11 @@ class Seen:
         """Where a link points to; "" if none is there."""
         place = self.places.get(path)
         return place.content if place and place.kind == "link" else ""
+
+    def is_empty(self, path: str) -> bool:
+        """Whether it is a folder with nothing in it."""
+        place = self.places.get(path)
+        return place is not None and place.kind == "folder" and place.content == "empty"
 
 
 def parse(printed: bytes, manifest: Manifest) -> Seen:

@@ -9,7 +9,7 @@ say() { printf '%s\t%s\n' "$1" "$2"; }
 place() {
     if [ -L "$1" ]; then say place "link 0 - $(readlink "$1" | tr ' ' '?') $1"
     elif [ -f "$1" ]; then say place "file $(stat -c '%a %U:%G' "$1") $(sha256sum <"$1" | cut -d ' ' -f 1) $1"
-    elif [ -d "$1" ]; then say place "folder $(stat -c '%a %U:%G' "$1") - $1"
+    elif [ -d "$1" ]; then say place "folder $(stat -c '%a %U:%G' "$1") $([ -n "$(ls -A "$1")" ] && echo used || echo empty) $1"
     elif [ -e "$1" ]; then say place "other 0 - - $1"
     fi
 }
