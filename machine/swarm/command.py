@@ -9,9 +9,9 @@ from typing import Any
 
 from api.errors import Code, SwarmError
 from hostkit.process import Completed
+from machine.layout import COMMAND
 from machine.remote import Remote
 
-COMMAND = "/usr/local/bin/swarmctl"
 LIMIT = 16 << 20
 """Bytes of an answer: a thousand nodes in full are a fifth of it."""
 _TALK = 2000

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from api.errors import Code, SwarmError
-from machine.provisioning import Provisioner, Tell, Wanted
+from machine.layout import CURRENT
+from machine.provisioning import Provisioner, Tell
 from machine.remote import Remote
 from machine.swarm import answers
 from machine.swarm.actions import (
@@ -28,14 +29,13 @@ from machine.swarm.actions import (
     Uninstall,
 )
 from machine.swarm.command import Swarmctl
-from machine.swarm.look import INFO, swarmctl_of
+from machine.swarm.look import INFO, Installs, swarmctl_of
 from machine.swarm.managers import Managers
 from machine.swarm.options import OPTIONS
 from machine.swarm.seen import FORMER, HostSeen, NodeSeen, Seen, Standing
 from machine.swarm.waits import Patience, Waits
 from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
 
-CURRENT = "/opt/swarm/current"
 _JOINING = 120.0
 _LEAVING = 300.0
 
@@ -49,12 +49,13 @@ class RemoteHands:
         seen: Seen,
         remotes: Mapping[str, Remote],
         provisioner: Provisioner,
-        installs: Mapping[str, Wanted],
+        installs: Installs,
         *,
         patience: Patience,
         clock: Callable[[], float],
     ) -> None:
         self._wanted = wanted
+        self._seen = seen
         self._remotes = remotes
         self._provisioner = provisioner
         self._installs = installs
@@ -76,7 +77,10 @@ class RemoteHands:
         await _DOING[type(action)](self, action, tell)
 
     async def _install(self, action: Install, tell: Tell) -> None:
-        await self._provisioner.apply(self._remotes[action.host], self._installs[action.host], tell)
+        host = self._wanted.hosts[action.host]
+        wanted = self._installs(host, self._seen.hosts[action.host].version)
+        if wanted is not None:
+            await self._provisioner.apply(self._remotes[action.host], wanted, tell)
 
     async def _revert(self, action: Revert, tell: Tell) -> None:
         """What failed before it was switched to is not gone back from: that would be too far."""

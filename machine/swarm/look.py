@@ -3,10 +3,11 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from api.errors import SwarmError
+from machine.layout import STATE
 from machine.provisioning import Provisioner, Wanted
 from machine.remote import Remote
 from machine.swarm import answers
@@ -16,8 +17,8 @@ from machine.swarm.wanted import HostWanted, SwarmWanted
 
 Ways = Mapping[str, Remote | SwarmError]
 """The way to each host, or why there is none."""
+Installs = Callable[[HostWanted, str], Wanted | None]
 _CHUNK = 100
-_STATE = "/var/lib/swarm"
 _MEMBERSHIP = "swarm/membership.json"
 INFO = ("system", "info", "--format", "json")
 
@@ -29,14 +30,16 @@ def swarmctl_of(host: HostWanted, remote: Remote) -> Swarmctl:
 
 
 class Look:
-    """One look. `installs`: what each host is to have, of those that may be changed."""
+    """One look. `installs` tells what a host that runs this version is to have; None: it may not be
+    changed, and is only asked.
+    """
 
     def __init__(
         self,
         wanted: SwarmWanted,
         ways: Ways,
         provisioner: Provisioner,
-        installs: Mapping[str, Wanted],
+        installs: Installs,
         *,
         together: int,
     ) -> None:
@@ -72,11 +75,9 @@ class Look:
 
     async def _reached(self, host: HostWanted, remote: Remote) -> HostSeen:
         found = await self._daemon(host, remote)
-        install = self._installs.get(host.name)
-        if install is None or host.is_absent:
+        install = None if host.is_absent else self._installs(host, found.version)
+        if install is None:
             return found
-        if not install.version and found.version:
-            install = dataclasses.replace(install, version=found.version)
         problems = await self._provisioner.problems(remote, install)
         changes: tuple[Any, ...] = ()
         if not any(each.fatal for each in problems):
@@ -87,7 +88,7 @@ class Look:
         done = await swarmctl_of(host, remote).attempt(*INFO)
         if done.code == 0:
             return answers.host_of(json.loads(done.text))
-        state = host.swarmd.get("state_dir", _STATE)
+        state = host.swarmd.get("state_dir", STATE)
         is_member = await remote.read(f"{state}/{_MEMBERSHIP}") is not None
         return HostSeen(
             is_installed=not is_missing(done),
