@@ -72,6 +72,7 @@ def _nothing(event: Event) -> None:
 def _picture(plan: Plan) -> Iterator[Report]:
     from rich.console import Console  # noqa: PLC0415 - costs start-up time
     from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     console = Console(stderr=True)
     picture = Picture(plan)
@@ -80,7 +81,7 @@ def _picture(plan: Plan) -> Iterator[Report]:
         def report(event: Event) -> None:
             for text in picture.take(event):
                 live.console.print(text, markup=False, highlight=False)
-            live.update("\n".join(picture.lines(console.width)), refresh=True)
+            live.update(Text("\n".join(picture.lines(console.width))), refresh=True)
 
         yield report
 

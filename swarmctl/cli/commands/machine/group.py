@@ -9,6 +9,8 @@ from swarmctl.cli.grammar import Noun
 
 _HERE = "swarmctl.cli.commands.machine"
 _VERBS = {
+    "apply": (f"{_HERE}.apply:apply", "Make hosts and swarm what a cluster file says"),
+    "drift": (f"{_HERE}.apply:drift", "Compare hosts and swarm with a cluster file"),
     "active": (f"{_HERE}.env:active", "Print which machine the environment points at"),
     "config": (f"{_HERE}.env:config", "Print the flags with which swarmctl speaks to a machine"),
     "env": (f"{_HERE}.env:env", "Print what points a shell at a machine"),

@@ -1,0 +1,148 @@
+"""`swarmctl machine apply` and `drift`: a cluster file, made true or only compared."""
+
+import asyncio
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from machine.swarm.actions import Plan
+from machine.swarm.choices import Choices
+from machine.swarm.lock import Lock
+from machine.swarm.plan import plan
+from machine.swarm.waits import Patience
+from swarmctl.cli.clusters import plan_text
+from swarmctl.cli.clusters.carrying import Talk, carry_out, confirm, end, held_here, show
+from swarmctl.cli.clusters.cluster_file import load
+from swarmctl.cli.clusters.session import Means, Session, opened
+from swarmctl.cli.commands.machine import cluster_flags as flags
+from swarmctl.cli.grammar import Verb
+from swarmctl.cli.options import whole
+
+CHANGES = 2
+"""Exit code for: there is something to change."""
+
+
+@click.command("apply", cls=Verb)
+@flags.file_option
+@flags.means_options
+@flags.wait_options
+@click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing")
+@click.option("--diff", is_flag=True, help="As --dry-run, with every single change of a host")
+@click.option("--prune", is_flag=True, help="Also remove nodes that are no host of the file")
+@click.option("--cleanup", is_flag=True, help="Uninstall swarmd from hosts that are removed")
+@click.option("--lose-data", is_flag=True, help="Also remove nodes with the only copy of a volume")
+@click.option("--skip-unreachable", is_flag=True, help="Leave out workers that are not reached")
+@click.option("--no-drain", is_flag=True, help="Upgrade workers while their tasks run on")
+@click.option(
+    "--batch", type=whole(1, 100), default="1", help="Workers that are upgraded at once [1]"
+)
+@flags.detailed_option
+@flags.message_option
+@flags.progress_option
+@flags.yes_option
+def apply(
+    path: Path,
+    limit: str,
+    concurrency: int,
+    distribution: Path | None,
+    bundle: Path | None,
+    ready_timeout: float,
+    drain_timeout: float,
+    dry_run: bool,
+    diff: bool,
+    prune: bool,
+    cleanup: bool,
+    lose_data: bool,
+    skip_unreachable: bool,
+    no_drain: bool,
+    batch: int,
+    detailed_exitcode: bool,
+    message: str,
+    progress: str,
+    yes: bool,
+) -> None:
+    """Make hosts and swarm what the cluster file says. Again, to go on after a failure.
+
+    Without changes it ends with 0 and says so.
+    """
+    means = dataclasses.replace(
+        flags.means(limit, concurrency, distribution, bundle),
+        patience=Patience(ready=ready_timeout, drain=drain_timeout),
+    )
+    choices = Choices(
+        limit=frozenset(means.limit),
+        prune=prune,
+        cleanup=cleanup,
+        may_lose_data=lose_data,
+        may_skip=skip_unreachable,
+        drains=not no_drain,
+        batch=batch,
+    )
+    talk = Talk(progress, full=diff, yes=yes)
+    work = _compare(path, means, choices, talk) if dry_run or diff else None
+    made = asyncio.run(work or _apply(path, means, choices, talk, message))
+    if made.is_empty:
+        click.echo("No changes.", err=progress == "json")
+    elif detailed_exitcode:
+        raise click.exceptions.Exit(CHANGES)
+
+
+@click.command("drift", cls=Verb)
+@flags.file_option
+@flags.limit_option
+@flags.concurrency_option
+@click.option("--cleanup", is_flag=True, help="Also look for what is left on absent hosts")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="text or json"
+)
+def drift(path: Path, limit: str, concurrency: int, cleanup: bool, form: str) -> None:
+    """Compare hosts and swarm with the cluster file, and change nothing.
+
+    Ends with 0 if they are as it says, with 2 if not, with 1 if that cannot be told.
+    """
+    means = flags.means(limit, concurrency, None, None)
+    choices = Choices(limit=frozenset(means.limit), cleanup=cleanup)
+    made = asyncio.run(_look(path, means, choices))
+    if form == "json":
+        click.echo(json.dumps(plan_text.document(made)))
+        if made.refusals:
+            raise click.exceptions.Exit(1)
+    else:
+        show(made, Talk(full=True))
+    if not made.is_empty:
+        raise click.exceptions.Exit(CHANGES)
+    if form == "text":
+        click.echo("No changes.")
+
+
+async def _look(path: Path, means: Means, choices: Choices) -> Plan:
+    async with opened(load(path), means) as session:
+        return plan(session.wanted, await session.look(), choices)
+
+
+async def _compare(path: Path, means: Means, choices: Choices, talk: Talk) -> Plan:
+    made = await _look(path, means, choices)
+    show(made, talk)
+    return made
+
+
+async def _apply(path: Path, means: Means, choices: Choices, talk: Talk, message: str) -> Plan:
+    wanted = load(path)
+    async with opened(wanted, means) as session:
+        lock = session.lock(f"apply of {wanted.name}", message)
+        with held_here(session, "applying a cluster file to it"):
+            async with lock.held():
+                return await _locked(session, choices, talk, lock)
+
+
+async def _locked(session: Session, choices: Choices, talk: Talk, lock: Lock) -> Plan:
+    """Looks only now: nobody else changes what was seen before it is acted on."""
+    seen = await session.look()
+    made = plan(session.wanted, seen, choices)
+    show(made, talk)
+    if not made.is_empty:
+        await confirm(talk, "Do this?")
+        end(await carry_out(session, made, seen, lock, talk))
+    return made
