@@ -64,21 +64,21 @@ class Executor:
                 self._skip(phase.title, phase.lanes)
                 continue
             self._report(Event(Stage.PHASE, phase.title))
-            before = len(failed)
-            await self._phase(phase)
-            halted = phase.stops and len(failed) > before
+            halted = not await self._phase(phase) and phase.stops
         self._outcome.was_stopped = self._stopping
         return self._outcome
 
-    async def _phase(self, phase: Phase) -> None:
+    async def _phase(self, phase: Phase) -> bool:
+        """Whether all of it was done. What failed before is passed over, and is not done either."""
         waiting, broken = list(phase.lanes), asyncio.Event()
 
         async def work() -> None:
-            while waiting and not self._stopping and not broken.is_set():
+            while waiting and not self._stopping and not (phase.stops and broken.is_set()):
                 lane = waiting.pop(await self._next(phase, waiting))
                 if lane.host in self._outcome.failures:
                     self._skip(phase.title, [lane])
-                elif not await self._lane(phase.title, lane) and phase.stops:
+                    broken.set()
+                elif not await self._lane(phase.title, lane):
                     broken.set()
 
         workers = min(phase.together or self._together, len(waiting))
@@ -86,6 +86,7 @@ class Executor:
             for _ in range(workers):
                 group.create_task(work())
         self._skip(phase.title, waiting)
+        return not broken.is_set()
 
     async def _next(self, phase: Phase, waiting: Sequence[Lane]) -> int:
         """Which lane comes next: the first, but for that of the leader."""

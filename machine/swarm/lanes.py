@@ -40,10 +40,12 @@ class Lanes:
     def first(self, host: HostWanted) -> Lane:
         """The first manager of a swarm that is not there yet."""
         joins = Init(host.name, host.availability or Availability.ACTIVE)
-        return Lane(
-            host.name,
-            (*self._install(host), joins, AwaitReady(host.name), *self._labels(host, None)),
-        )
+        return Lane(host.name, (joins, AwaitReady(host.name), *self._labels(host, None)))
+
+    def installed(self, host: HostWanted) -> Lane:
+        """A host that is no node yet: what it needs for that. It touches nobody else."""
+        is_node = self._seen.node_of(host.name) is not None
+        return Lane(host.name, () if is_node else self._install(host))
 
     def manager(self, host: HostWanted) -> Lane:
         """A manager but for its version: it joins, is promoted, or gets other settings."""
@@ -143,14 +145,14 @@ class Lanes:
 
     def _entering(self, host: HostWanted, node: NodeSeen | None) -> Lane:
         name, found = host.name, self._seen.hosts[host.name]
-        install = self._install(host)
         if node is not None:
-            enters: tuple[Action, ...] = (SetRole(name, role=Role.MANAGER),)
+            promote = SetRole(name, role=Role.MANAGER, node_id=node.id)
+            enters: tuple[Action, ...] = (*self._install(host), promote)
         elif found.standing in _FORGOTTEN:
             enters = (Leave(name), self._join(host))
         else:
             enters = (self._join(host),)
-        return Lane(name, (*install, *enters, AwaitReady(name), *self._labels(host, node)))
+        return Lane(name, (*enters, AwaitReady(name), *self._labels(host, node)))
 
     def _join(self, host: HostWanted) -> Join:
         return Join(host.name, host.role, host.availability or Availability.ACTIVE)

@@ -1,9 +1,9 @@
 """From what is wanted and what was seen to what is done, in order. Pure.
 
-First manager alone, versions of managers, further managers one by one, workers together, versions
-of workers in batches, options of the swarm, and only when all of that is done what takes nodes
-away. Whatever interrupts a run, a plan made afterwards goes on from there: nothing is remembered
-but what hosts and managers tell.
+New hosts are installed together; then the first manager alone, versions of managers, further
+managers one by one, workers together, versions of workers in batches, options of the swarm, and
+only when all of that is done what takes nodes away. Whatever interrupts a run, a plan made
+afterwards goes on from there: nothing is remembered but what hosts and managers tell.
 """
 
 import dataclasses
@@ -35,6 +35,7 @@ def upgrades_alone(made: Plan) -> Plan:
     return dataclasses.replace(made, phases=tuple(p for p in made.phases if p.title in UPGRADES))
 
 
+INSTALLED = "Installation"
 FIRST = "First manager"
 MANAGER_VERSIONS = "Upgrade of managers"
 MANAGERS = "Managers"
@@ -55,6 +56,7 @@ def _phases(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iterable[Phase
     first = managers[:1] if not seen.cluster_id else []
     rest = managers[len(first) :]
     every = (
+        Phase(INSTALLED, _each(make.installed, present), together=0, stops=False),
         Phase(FIRST, _each(make.first, first)),
         Phase(MANAGER_VERSIONS, _each(make.manager_version, rest), leader_last=True),
         Phase(MANAGERS, _each(make.manager, rest), leader_last=True),

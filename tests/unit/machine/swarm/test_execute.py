@@ -82,12 +82,13 @@ def test_nothing_is_taken_away_after_a_failure() -> None:
     assert "w9" not in {host for host, _ in hands.done}
 
 
-def test_a_host_that_failed_gets_no_further_lane() -> None:
-    hands = Hands([("w1", Join)])
-    workers = Phase("workers", joins("w1", "w2"), together=0, stops=False)
-    run(hands, workers, Phase("versions", (upgrade("w1"), upgrade("w2"))))
-    assert ("w1", "Drain") not in hands.done
-    assert ("w2", "Restore") in hands.done
+def test_a_host_that_failed_gets_no_further_lane_and_counts_as_failed_in_later_phases() -> None:
+    for stops in (True, False):
+        hands = Hands([("w1", Join)])
+        workers = Phase("workers", joins("w1", "w2"), together=0, stops=False)
+        run(hands, workers, Phase("more", (upgrade("w1"), upgrade("w2")), stops=stops))
+        assert ("w1", "Drain") not in hands.done
+        assert (("w2", "Restore") in hands.done) == (not stops)
 
 
 def test_an_upgrade_that_does_not_come_up_goes_back_and_stops_the_roll() -> None:
