@@ -16,6 +16,7 @@ class Choices:
     may_skip: bool = False  # workers that are not reached are left out
     drains: bool = True  # workers are emptied before they are upgraded
     batch: int = 1  # so many workers at a time are upgraded
+    goes_back: bool = False  # versions come back to what hosts ran before, and nothing is installed
 
     def has(self, host: HostWanted) -> bool:
         """Whether the host may be changed."""

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from machine.provisioning import Kind
-from machine.swarm.actions import Action, Install, Join, Remove, SetRole
+from machine.swarm.actions import Action, Install, Join, Remove, Revert, SetRole
 from machine.swarm.quorum import bears_absence, bears_loss
 from machine.swarm.seen import NodeSeen, Seen
 from machine.swarm.wanted import Role
@@ -27,7 +27,7 @@ def losses(actions: Iterable[Action], seen: Seen, *, may_lose_data: bool) -> Ite
                 if not bears_loss(nodes.values(), node.id):
                     yield _too_few(action.host, "taken out of the managers", nodes)
                 nodes[node.id] = dataclasses.replace(node, is_seated=False)
-            case Install() if node is not None and node.is_seated and _restarts(action):
+            case Install() | Revert() if node is not None and node.is_seated and _restarts(action):
                 if not bears_absence(nodes.values(), node.id):
                     yield _too_few(action.host, "restarted", nodes)
             case Remove() if node is not None:
@@ -41,8 +41,10 @@ def _node_of(host: str, seen: Seen, nodes: dict[str, NodeSeen]) -> NodeSeen | No
     return nodes.get(found.node_id) if found is not None and found.node_id else None
 
 
-def _restarts(action: Install) -> bool:
-    return bool(action.version) or any(each.kind is Kind.RESTART for each in action.changes)
+def _restarts(action: Install | Revert) -> bool:
+    if action.version or isinstance(action, Revert):
+        return True
+    return any(each.kind is Kind.RESTART for each in action.changes)
 
 
 def _too_few(host: str, how: str, nodes: dict[str, NodeSeen]) -> str:

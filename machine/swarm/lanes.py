@@ -74,7 +74,7 @@ class Lanes:
             name,
             (
                 AwaitQuorum(name, node_id=node.id),
-                *self._install(host),
+                *self._changed(host),
                 AwaitReady(name, version, node_id=node.id),
                 *self._restored(host, node),
             ),
@@ -94,7 +94,7 @@ class Lanes:
         back = Revert(name, self._seen.hosts[name].version)
         return Lane(
             name,
-            (*before, *self._install(host), ready, *after),
+            (*before, *self._changed(host), ready, *after),
             undo=(back, AwaitReady(name, node_id=node.id), *after),
         )
 
@@ -163,6 +163,12 @@ class Lanes:
             return ()
         version = self._wanted.version if self._is_other_version(host) else ""
         return (Install(host.name, found.changes, version),)
+
+    def _changed(self, host: HostWanted) -> tuple[Action, ...]:
+        """Another version: a new one, or the one before."""
+        if self._choices.goes_back:
+            return (Revert(host.name, self._wanted.version),)
+        return self._install(host)
 
     def _refreshed(self, host: HostWanted, node: NodeSeen) -> Iterator[Action]:
         """Changes of a node that has the right version; the others came with it."""

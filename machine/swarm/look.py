@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from api.errors import SwarmError
+from machine import manifest
 from machine.layout import STATE
 from machine.provisioning import Provisioner, Wanted
 from machine.remote import Remote
@@ -85,13 +86,18 @@ class Look:
         return dataclasses.replace(found, problems=tuple(problems), changes=changes)
 
     async def _daemon(self, host: HostWanted, remote: Remote) -> HostSeen:
-        done = await swarmctl_of(host, remote).attempt(*INFO)
+        done, book = await asyncio.gather(
+            swarmctl_of(host, remote).attempt(*INFO), remote.read(manifest.PATH)
+        )
+        previous = manifest.decoded(book, host.name).previous
         if done.code == 0:
-            return answers.host_of(json.loads(done.text))
+            found = answers.host_of(json.loads(done.text))
+            return dataclasses.replace(found, previous=previous)
         state = host.swarmd.get("state_dir", STATE)
         is_member = await remote.read(f"{state}/{_MEMBERSHIP}") is not None
         return HostSeen(
-            is_installed=not is_missing(done),
+            is_installed=book is not None or not is_missing(done),
+            previous=previous,
             standing=Standing.UNKNOWN if is_member else Standing.NONE,
         )
 

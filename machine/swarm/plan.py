@@ -6,8 +6,7 @@ only when all of that is done what takes nodes away. Whatever interrupts a run, 
 afterwards goes on from there: nothing is remembered but what hosts and managers tell.
 """
 
-import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from machine.swarm import foresight, judge, lanes
 from machine.swarm.actions import Lane, Phase, Plan, SetOptions
@@ -17,22 +16,21 @@ from machine.swarm.seen import Seen
 from machine.swarm.wanted import HostWanted, Role, SwarmWanted
 
 
-def plan(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Plan:
-    """The phases that make the swarm as wanted; none, and the reasons, if it must not be done."""
+def plan(wanted: SwarmWanted, seen: Seen, choices: Choices, only: Collection[str] = ()) -> Plan:
+    """The phases that make the swarm as wanted; none, and the reasons, if it must not be done.
+
+    `only`: titles of phases that are to be carried out; empty: all.
+    """
     refused = judge.refusals(wanted, seen, choices)
     warned = tuple(judge.warnings(wanted, seen, choices))
     if refused:
         return Plan(refusals=tuple(refused), warnings=warned)
-    made = Plan(tuple(_phases(wanted, seen, choices)), (), warned, _notes(wanted, seen, choices))
+    phases = tuple(p for p in _phases(wanted, seen, choices) if not only or p.title in only)
+    made = Plan(phases, (), warned, _notes(wanted, seen, choices))
     lost = foresight.losses(made.actions(), seen, may_lose_data=choices.may_lose_data)
     if refused := list(lost):
         return Plan(refusals=tuple(refused), warnings=warned)
     return made
-
-
-def upgrades_alone(made: Plan) -> Plan:
-    """What of a plan changes versions of nodes that are there: `machine upgrade`."""
-    return dataclasses.replace(made, phases=tuple(p for p in made.phases if p.title in UPGRADES))
 
 
 INSTALLED = "Installation"
@@ -46,6 +44,7 @@ DEMOTIONS = "Managers that become workers"
 REMOVED_MANAGERS = "Managers to remove"
 REMOVED_WORKERS = "Workers to remove"
 UPGRADES = (MANAGER_VERSIONS, WORKER_VERSIONS)
+"""What changes versions of nodes that are there."""
 
 
 def _phases(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iterable[Phase]:

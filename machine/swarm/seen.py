@@ -32,6 +32,7 @@ class HostSeen:
     is_installed: bool = False  # something of ours is there
     has_daemon: bool = False  # and it answers
     version: str = ""  # of the daemon that runs
+    previous: str = ""  # version before it, which the host can go back to
     hostname: str = ""
     standing: Standing = Standing.NONE
     node_id: str = ""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import click
@@ -69,6 +69,25 @@ async def _line() -> str:
         return sys.stdin.readline()
     finally:
         loop.remove_reader(sys.stdin)
+
+
+async def work(
+    session: Session, doing: str, message: str, talk: Talk, make: Callable[[Seen], Plan]
+) -> Plan:
+    """Makes a plan under the locks, so that nobody else changes what was seen, and carries it out.
+
+    `doing`: as "upgrade", for whoever comes meanwhile.
+    """
+    lock = session.lock(f"{doing} of {session.wanted.name}", message)
+    with held_here(session, doing):
+        async with lock.held():
+            seen = await session.look()
+            made = make(seen)
+            show(made, talk)
+            if not made.is_empty:
+                await confirm(talk, "Do this?")
+                end(await carry_out(session, made, seen, lock, talk))
+            return made
 
 
 async def carry_out(session: Session, plan: Plan, seen: Seen, lock: Lock, talk: Talk) -> Outcome:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
+from api.errors import invalid
+from machine.swarm import versions
 from machine.swarm.actions import Plan
 from machine.swarm.choices import Choices
-from machine.swarm.lock import Lock
 from machine.swarm.plan import plan
+from machine.swarm.seen import Seen
 from machine.swarm.waits import Patience
 from swarmctl.cli.clusters import plan_text
-from swarmctl.cli.clusters.carrying import Talk, carry_out, confirm, end, held_here, show
+from swarmctl.cli.clusters.carrying import Talk, show, work
 from swarmctl.cli.clusters.cluster_file import load
 from swarmctl.cli.clusters.session import Means, Session, opened
 from swarmctl.cli.commands.machine import cluster_flags as flags
@@ -81,8 +83,12 @@ def apply(
         batch=batch,
     )
     talk = Talk(progress, full=diff, yes=yes)
-    work = _compare(path, means, choices, talk) if dry_run or diff else None
-    made = asyncio.run(work or _apply(path, means, choices, talk, message))
+    looks = dry_run or diff
+    made = asyncio.run(
+        _compare(path, means, choices, talk)
+        if looks
+        else _apply(path, means, choices, talk, message)
+    )
     if made.is_empty:
         click.echo("No changes.", err=progress == "json")
     elif detailed_exitcode:
@@ -117,9 +123,22 @@ def drift(path: Path, limit: str, concurrency: int, cleanup: bool, form: str) ->
         click.echo("No changes.")
 
 
+def _plan(session: Session, seen: Seen, choices: Choices) -> Plan:
+    carried = session.distribution.version
+    missing = list(versions.not_to_be_had(session.wanted, seen, carried))
+    if missing:
+        raise invalid(
+            "version",
+            f"the file wants version {session.wanted.version}, and this is {carried}",
+            why=f"{', '.join(missing)}: not there either",
+            remedy="change it in the file, or give the wheel with --distribution FILE",
+        )
+    return plan(session.wanted, seen, choices)
+
+
 async def _look(path: Path, means: Means, choices: Choices) -> Plan:
     async with opened(load(path), means) as session:
-        return plan(session.wanted, await session.look(), choices)
+        return _plan(session, await session.look(), choices)
 
 
 async def _compare(path: Path, means: Means, choices: Choices, talk: Talk) -> Plan:
@@ -129,20 +148,7 @@ async def _compare(path: Path, means: Means, choices: Choices, talk: Talk) -> Pl
 
 
 async def _apply(path: Path, means: Means, choices: Choices, talk: Talk, message: str) -> Plan:
-    wanted = load(path)
-    async with opened(wanted, means) as session:
-        lock = session.lock(f"apply of {wanted.name}", message)
-        with held_here(session, "applying a cluster file to it"):
-            async with lock.held():
-                return await _locked(session, choices, talk, lock)
-
-
-async def _locked(session: Session, choices: Choices, talk: Talk, lock: Lock) -> Plan:
-    """Looks only now: nobody else changes what was seen before it is acted on."""
-    seen = await session.look()
-    made = plan(session.wanted, seen, choices)
-    show(made, talk)
-    if not made.is_empty:
-        await confirm(talk, "Do this?")
-        end(await carry_out(session, made, seen, lock, talk))
-    return made
+    async with opened(load(path), means) as session:
+        return await work(
+            session, "apply", message, talk, lambda seen: _plan(session, seen, choices)
+        )

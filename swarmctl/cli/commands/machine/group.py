@@ -10,6 +10,9 @@ from swarmctl.cli.grammar import Noun
 _HERE = "swarmctl.cli.commands.machine"
 _VERBS = {
     "apply": (f"{_HERE}.apply:apply", "Make hosts and swarm what a cluster file says"),
+    "lock": (f"{_HERE}.lock:lock", "Show who works on the hosts of a cluster file"),
+    "rollback": (f"{_HERE}.roll_verbs:rollback", "Bring nodes back to the version before"),
+    "upgrade": (f"{_HERE}.roll_verbs:upgrade", "Bring nodes to the version of this swarmctl"),
     "drift": (f"{_HERE}.apply:drift", "Compare hosts and swarm with a cluster file"),
     "active": (f"{_HERE}.env:active", "Print which machine the environment points at"),
     "config": (f"{_HERE}.env:config", "Print the flags with which swarmctl speaks to a machine"),
