@@ -1,5 +1,6 @@
 """Reads ~/.ssh/config, with the files that it includes. Bounded; never writes."""
 
+import getpass
 import glob
 import re
 import shlex
@@ -9,7 +10,8 @@ from pathlib import Path
 import paramiko
 
 from api.errors import Code, SwarmError
-from machine.ssh.route import Lookup
+from machine.ssh.route import Hop, Lookup, route
+from machine.target import Target
 
 USERS = Path("~/.ssh/config")
 _KEY = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.*)")
@@ -35,6 +37,11 @@ def lookup(path: Path = USERS) -> Lookup:
             raise _odd(path, str(error)) from None
 
     return said
+
+
+def hops_of(target: Target, said: Lookup | None = None) -> tuple[Hop, ...]:
+    """The way there, by what the target and ~/.ssh/config say; `said` stands for the latter."""
+    return route(target, said or lookup(), local_user=getpass.getuser())
 
 
 def _lines(path: Path, folder: Path, depth: int) -> Iterator[str]:

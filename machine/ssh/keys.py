@@ -7,6 +7,7 @@ import base64
 import io
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,13 @@ from api.errors import Code, SwarmError
 from machine.ssh.questions import Questions
 from machine.ssh.route import Hop
 
-_DEFAULTS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+DEFAULTS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+"""What ssh offers of itself."""
 _AGENT_PATIENCE = 20.0
 """Seconds for one answer of the agent, which may ask a person."""
 _TRIES = 3
+_MAGIC = b"openssh-key-v1\0"
+"""Begins a private key in OpenSSH's form (PROTOCOL.key)."""
 _KINDS = {
     RSAPrivateKey: paramiko.RSAKey,
     EllipticCurvePrivateKey: paramiko.ECDSAKey,
@@ -119,14 +123,14 @@ def candidates(hop: Hop, folder: Path, keyring: Keyring, agent: Agent) -> Iterat
     files = [path for path in named if hop.only_keys or path.exists()]
     usual = [] if hop.only_keys else _usual(named)
     for path in files:
-        yield from _of_file(path, keyring, held, locked, offered)
+        yield from _of_file(path, keyring, held, locked, offered, strict=hop.only_keys)
     if not hop.only_keys:
         for blob, key in held.items():
             if blob not in offered:
                 offered.add(blob)
                 yield Candidate(f"{key.comment or key.get_name()} of the agent", key)
     for path in usual:
-        yield from _of_file(path, keyring, held, locked, offered)
+        yield from _of_file(path, keyring, held, locked, offered, strict=False)
     for path in locked:
         opened = keyring.asked(path)
         if opened is not None:
@@ -139,12 +143,16 @@ def _of_file(
     held: dict[bytes, paramiko.AgentKey],
     locked: list[Path],
     offered: set[bytes],
+    *,
+    strict: bool,
 ) -> Iterator[Candidate]:
     public = _public(path)
-    if public in held:
-        key: paramiko.PKey | None = held[public]
-    else:
-        key = keyring.plain(path)
+    try:
+        key = held[public] if public in held else keyring.plain(path)
+    except SwarmError:
+        if strict:
+            raise
+        return  # nobody said that it is a key
     if key is None:
         locked.append(path)
         return
@@ -154,17 +162,27 @@ def _of_file(
 
 
 def _usual(named: Sequence[Path]) -> list[Path]:
-    paths = [Path(name).expanduser() for name in _DEFAULTS]
+    paths = [Path(name).expanduser() for name in DEFAULTS]
     return [path for path in paths if path.exists() and path not in named]
 
 
 def _public(path: Path) -> bytes | None:
-    """The public half that lies beside a private key, which tells it without its passphrase."""
+    """The public half of a private key, which needs no passphrase; None for old forms of files."""
     try:
-        words = path.with_name(f"{path.name}.pub").read_text(errors="replace").split()
-        return base64.b64decode(words[1])
-    except (OSError, ValueError, IndexError):
+        content = path.read_bytes()
+        _, _, rest = content.partition(b"-----BEGIN OPENSSH PRIVATE KEY-----")
+        body = base64.b64decode(rest.partition(b"-----END")[0])
+        fields = io.BytesIO(body.removeprefix(_MAGIC))
+        for _ in range(3):  # cipher, and how it gets its key
+            _field(fields)
+        fields.read(4)  # how many keys there are: one
+        return _field(fields)
+    except (OSError, ValueError, struct.error):
         return None
+
+
+def _field(fields: io.BytesIO) -> bytes:
+    return fields.read(struct.unpack(">I", fields.read(4))[0])
 
 
 def _loaded(path: Path, passphrase: str | None) -> paramiko.PKey:

@@ -7,7 +7,6 @@ that broke is not mended here.
 import asyncio
 import contextlib
 import functools
-import getpass
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +21,12 @@ from hostkit.conversation import Source
 from hostkit.process import Completed
 from machine import files
 from machine.bounded import BACKSTOP, too_long, was_ended
-from machine.ssh import config, sudo
+from machine.ssh import sudo
+from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances, Connection
 from machine.ssh.exchange import CutError, Exchange, LateError
 from machine.ssh.host_keys import HostKey
-from machine.ssh.route import Hop, Lookup, route
+from machine.ssh.route import Hop, Lookup
 from machine.ssh.sudo import Rights, Way
 from machine.ssh.telling import Teller
 from machine.ssh.words import command_line
@@ -66,7 +66,7 @@ class SshRemote:
         right one (theirs or ours; final), DENIED without root's rights, INVALID for a target that
         cannot be meant. `lookup`: what is said instead of ~/.ssh/config.
         """
-        remote = cls(name, _hops(target, lookup), around)
+        remote = cls(name, hops_of(target, lookup), around)
         try:
             await remote._in_thread(remote._connection.open, remote._connection.cut)
             await remote._become_root()
@@ -258,15 +258,11 @@ class _Joined:
         return first or self._rest.read(size)
 
 
-def _hops(target: Target, lookup: Lookup | None) -> tuple[Hop, ...]:
-    return route(target, lookup or config.lookup(), local_user=getpass.getuser())
-
-
 async def shown_key(
     name: str, target: Target, around: Circumstances, *, lookup: Lookup | None = None
 ) -> HostKey:
     """The key that the host shows now, for `machine trust`; nothing is trusted by this."""
-    connection = Connection(name, _hops(target, lookup), around)
+    connection = Connection(name, hops_of(target, lookup), around)
     looking = asyncio.get_running_loop().run_in_executor(None, connection.look)
     try:
         return await asyncio.shield(looking)

@@ -34,8 +34,9 @@ class Hop:
     def known_as(self) -> str:
         """Its name in known_hosts."""
         if self.alias:
-            return self.alias
-        return self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
+            return self.alias.lower()
+        host = self.host.lower()
+        return host if self.port == SSH_PORT else f"[{host}]:{self.port}"
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
