@@ -5,6 +5,7 @@ As hostkit.process it goes through no shell, has a time limit, and leaves no chi
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -14,6 +15,10 @@ from hostkit.process import not_runnable
 _PIECE = 1 << 16
 _QUIET = 1.0
 """Seconds of silence after the program has ended, when something it started holds its outputs."""
+
+
+_GRACE = 5.0
+"""Seconds from asking it to end to killing it."""
 
 
 class Source(Protocol):
@@ -53,11 +58,23 @@ async def converse(
         ) from None
     finally:
         feeding.cancel()
-        transport.close()  # kills what still runs, and lets go of its pipes
-        await asyncio.shield(talk.gone)
+        try:
+            await _asked_to_end(transport, talk)
+        finally:
+            transport.close()  # kills what still runs, and lets go of its pipes
+            await asyncio.shield(talk.gone)
     code = transport.get_returncode()
     assert code is not None  # noqa: S101 - the program is gone
     return code
+
+
+async def _asked_to_end(transport: asyncio.SubprocessTransport, talk: "_Talk") -> None:
+    """Gives a program that still runs the time to end what it started in turn."""
+    if transport.get_returncode() is None:
+        transport.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await talk.exited.wait()
 
 
 async def _feed(
@@ -87,7 +104,8 @@ class _Talk(asyncio.SubprocessProtocol):
         self._hear = hear
         self._time = loop.time
         self._heard = loop.time()
-        self._ended = asyncio.Event()
+        self._stirred = asyncio.Event()  # it has ended, or listening has failed
+        self.exited = asyncio.Event()
         self._failure: Exception | None = None
         self._open = {1, 2}
         self.taking = asyncio.Event()
@@ -96,7 +114,7 @@ class _Talk(asyncio.SubprocessProtocol):
 
     async def over(self, feeding: "asyncio.Task[None]") -> None:
         """Returns when the program has ended and been heard out; raises what listening raised."""
-        await self._ended.wait()
+        await self._stirred.wait()
         while self._open and self._failure is None and self._time() - self._heard < _QUIET:
             await asyncio.wait([self.gone], timeout=_QUIET / 10)
         if self._failure is not None:
@@ -110,7 +128,7 @@ class _Talk(asyncio.SubprocessProtocol):
             self._hear(fd, data)
         except Exception as error:
             self._failure = self._failure or error
-            self._ended.set()
+            self._stirred.set()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         self._open.discard(fd)
@@ -119,7 +137,8 @@ class _Talk(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         self._heard = self._time()
-        self._ended.set()
+        self.exited.set()
+        self._stirred.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.gone.done():
