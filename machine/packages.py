@@ -5,9 +5,10 @@ RUNTIME = (
     "crun",
     "golang-github-containers-common",
     "libseccomp2",
+    "runc",
     "tini",
 )
-"""What runs containers."""
+"""What runs containers. Of crun and runc the daemon takes the one that works on the host."""
 NETWORK = ("iproute2", "kmod", "nftables")
 PYTHON = ("ca-certificates", "python3", "python3-venv")
 WIREGUARD = "wireguard-go"

@@ -54,8 +54,11 @@ class Problem:
     fatal: bool = True
 
 
+DETAIL = "  "
 Tell = Callable[[str], None]
-"""Takes one line about what is done now, for progress."""
+"""Takes one line about what is done now, for progress. One that begins with DETAIL is of a program
+that works: of use while it is the last one.
+"""
 
 
 class Provisioner(Protocol):

@@ -26,7 +26,7 @@ system() {
     for package in $1; do
         case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
             "install ok installed") ;;
-            *) say missing "$package" ;;
+            *) command -v "$package" >/dev/null 2>&1 || say missing "$package" ;;  # others package it, too
         esac
     done
     say dpkg_broken "$(dpkg --audit 2>/dev/null | head -n 1)"

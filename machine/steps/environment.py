@@ -66,10 +66,11 @@ class Environment:
         sources = await self._libraries(work, python, arch)
         work.tell("making the Python environment")
         await work.run([*_LOCKED, "python3", "-m", "venv", "--clear", folder], timeout=_BUILD)
+        work.tell("installing it, and its libraries")
         await work.run(
             [*_LOCKED, f"{folder}/bin/python", *_PIP, *sources, remote_wheel],
             timeout=_BUILD,
-            tell=work.tell,
+            tell=work.detail,
         )
         await work.run([f"{folder}/bin/swarmctl", "--version"], timeout=COMMAND)
         await work.remote.write(stamp(self.version), f"{python}\n".encode(), mode=0o644)

@@ -16,7 +16,10 @@ main() {
         [ "${restarts:-0}" -lt 3 ] || break
         sleep 0.3
     done
-    journalctl -u swarmd -n 12 --no-pager -o cat 2>/dev/null | tail -n 6 >&2
+    said=$(journalctl -u swarmd -n 30 --no-pager -o cat 2>/dev/null)
+    # Its last word tells why; what only died, as by a fault in its code, shows how far it came.
+    printf '%s\n' "$said" | grep '^swarmd: ' | tail -n 1 >&2
+    [ -n "$(printf '%s\n' "$said" | grep '^swarmd: ')" ] || printf '%s\n' "$said" | tail -n 3 >&2
     return 1
 }
 

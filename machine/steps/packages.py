@@ -66,7 +66,7 @@ class Packages:
     async def apply(self, work: Work) -> None:
         """Updates the lists, notes what comes, installs."""
         missing = [each for each in self.wanted if each in work.seen.missing]
-        install = [*APT, "--no-install-recommends", "install", *missing]
+        install = [*APT, "--no-install-recommends", "--no-remove", "install", *missing]
         work.tell("apt-get update")
         await _patiently(work, [*APT, "update"], _UPDATE)
         simulated = await _mended(work, [*install[: -len(missing)], "-s", *missing])
@@ -74,7 +74,7 @@ class Packages:
         packages = tuple(sorted({*work.book.packages, *new}))
         await work.save(replace(work.book, packages=packages))
         work.tell(f"apt-get install: {len(new)} packages")
-        await _mended(work, install, work.tell)
+        await _mended(work, install, work.detail)
 
 
 async def _mended(

@@ -13,7 +13,7 @@ from hostkit.clock import Clock
 from hostkit.process import Completed
 from machine import manifest
 from machine.manifest import Entry, Manifest
-from machine.provisioning import Change, Tell
+from machine.provisioning import DETAIL, Change, Tell
 from machine.remote import Remote
 from machine.steps.seen import Seen
 
@@ -33,6 +33,11 @@ class Work:
     who: str
     clock: Clock
     changes: list[Change] = field(default_factory=list)
+
+    def detail(self, line: str) -> None:
+        """Tells a line of a program that works; see Tell."""
+        if line.strip():
+            self.tell(DETAIL + line.strip())
 
     async def save(self, book: Manifest) -> None:
         """Writes the book; the next step counts on it."""

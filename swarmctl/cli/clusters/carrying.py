@@ -28,6 +28,7 @@ class Talk:
     progress: str = "auto"
     full: bool = False
     yes: bool = False
+    message: str = ""  # what for, told to whoever finds the hosts locked
 
 
 def show(plan: Plan, talk: Talk) -> None:
@@ -71,14 +72,12 @@ async def _line() -> str:
         loop.remove_reader(sys.stdin)
 
 
-async def work(
-    session: Session, doing: str, message: str, talk: Talk, make: Callable[[Seen], Plan]
-) -> Plan:
+async def work(session: Session, doing: str, talk: Talk, make: Callable[[Seen], Plan]) -> Plan:
     """Makes a plan under the locks, so that nobody else changes what was seen, and carries it out.
 
     `doing`: as "upgrade", for whoever comes meanwhile.
     """
-    lock = session.lock(f"{doing} of {session.wanted.name}", message)
+    lock = session.lock(f"{doing} of {session.wanted.name}", talk.message)
     with held_here(session, doing):
         async with lock.held():
             seen = await session.look()

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import click
 
+from machine.provisioning import DETAIL
 from machine.swarm.actions import Plan
 from machine.swarm.events import Event, Report, Stage
 from swarmctl.cli.units import rfc3339
 
-FORMS = ("auto", "plain", "json", "none")
 _WORDS: Mapping[Stage, str] = {
     Stage.BEGUN: "...",
     Stage.SAID: "...",
@@ -25,7 +25,9 @@ _WORDS: Mapping[Stage, str] = {
 
 @contextmanager
 def shown(form: str, plan: Plan) -> Iterator[Report]:
-    """What takes the events of a run, and shows them until it ends. `form`: one of FORMS."""
+    """What takes the events of a run, and shows them until it ends. `form`: one of those that
+    `--progress` takes.
+    """
     if form == "auto":
         form = "picture" if sys.stderr.isatty() else "plain"
     if form == "picture":
@@ -61,7 +63,8 @@ def _json(event: Event) -> None:
 
 
 def _line(event: Event) -> None:
-    click.echo(f"{rfc3339(_wall())} {line(event)}", err=True)
+    if not event.text.startswith(DETAIL):
+        click.echo(f"{rfc3339(_wall())} {line(event)}", err=True)
 
 
 def _nothing(event: Event) -> None:

@@ -1,7 +1,6 @@
 """`swarmctl machine apply` and `drift`: a cluster file, made true or only compared."""
 
 import asyncio
-import dataclasses
 import json
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from swarmctl.cli.clusters.carrying import Talk, show, work
 from swarmctl.cli.clusters.cluster_file import load
 from swarmctl.cli.clusters.session import Means, Session, opened
 from swarmctl.cli.commands.machine import cluster_flags as flags
+from swarmctl.cli.commands.machine.drawing import progress_option
+from swarmctl.cli.commands.machine.wishes import bundle_option, distribution_option
 from swarmctl.cli.grammar import Verb
 from swarmctl.cli.options import whole
 
@@ -28,7 +29,10 @@ CHANGES = 2
 
 @click.command("apply", cls=Verb)
 @flags.file_option
-@flags.means_options
+@flags.limit_option
+@flags.concurrency_option
+@distribution_option
+@bundle_option
 @flags.wait_options
 @click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing")
 @click.option("--diff", is_flag=True, help="As --dry-run, with every single change of a host")
@@ -40,15 +44,17 @@ CHANGES = 2
 @click.option(
     "--batch", type=whole(1, 100), default="1", help="Workers that are upgraded at once [1]"
 )
-@flags.detailed_option
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="End with 2 if there is, or was, something to change"
+)
 @flags.message_option
-@flags.progress_option
+@progress_option
 @flags.yes_option
 def apply(
     path: Path,
     limit: str,
     concurrency: int,
-    distribution: Path | None,
+    wheel: Path | None,
     bundle: Path | None,
     ready_timeout: float,
     drain_timeout: float,
@@ -62,17 +68,15 @@ def apply(
     batch: int,
     detailed_exitcode: bool,
     message: str,
-    progress: str,
+    form: str,
     yes: bool,
 ) -> None:
     """Make hosts and swarm what the cluster file says. Again, to go on after a failure.
 
     Without changes it ends with 0 and says so.
     """
-    means = dataclasses.replace(
-        flags.means(limit, concurrency, distribution, bundle),
-        patience=Patience(ready=ready_timeout, drain=drain_timeout),
-    )
+    patience = Patience(ready=ready_timeout, drain=drain_timeout)
+    means = Means(flags.names(limit), concurrency, wheel, bundle, patience)
     choices = Choices(
         limit=frozenset(means.limit),
         prune=prune,
@@ -82,15 +86,13 @@ def apply(
         drains=not no_drain,
         batch=batch,
     )
-    talk = Talk(progress, full=diff, yes=yes)
+    talk = Talk(form, full=diff, yes=yes, message=message)
     looks = dry_run or diff
     made = asyncio.run(
-        _compare(path, means, choices, talk)
-        if looks
-        else _apply(path, means, choices, talk, message)
+        _compare(path, means, choices, talk) if looks else _apply(path, means, choices, talk)
     )
     if made.is_empty:
-        click.echo("No changes.", err=progress == "json")
+        click.echo("No changes.", err=form == "json")
     elif detailed_exitcode:
         raise click.exceptions.Exit(CHANGES)
 
@@ -108,7 +110,7 @@ def drift(path: Path, limit: str, concurrency: int, cleanup: bool, form: str) ->
 
     Ends with 0 if they are as it says, with 2 if not, with 1 if that cannot be told.
     """
-    means = flags.means(limit, concurrency, None, None)
+    means = Means(flags.names(limit), concurrency)
     choices = Choices(limit=frozenset(means.limit), cleanup=cleanup)
     made = asyncio.run(_look(path, means, choices))
     if form == "json":
@@ -147,8 +149,6 @@ async def _compare(path: Path, means: Means, choices: Choices, talk: Talk) -> Pl
     return made
 
 
-async def _apply(path: Path, means: Means, choices: Choices, talk: Talk, message: str) -> Plan:
+async def _apply(path: Path, means: Means, choices: Choices, talk: Talk) -> Plan:
     async with opened(load(path), means) as session:
-        return await work(
-            session, "apply", message, talk, lambda seen: _plan(session, seen, choices)
-        )
+        return await work(session, "apply", talk, lambda seen: _plan(session, seen, choices))

@@ -27,7 +27,6 @@ class Roll:
     means: Means
     choices: Choices
     talk: Talk
-    message: str
     dry_run: bool = False
     to: str = ""
 
@@ -46,9 +45,7 @@ async def _roll(asked: Roll) -> Plan:
             show(made, asked.talk)
             return made
         doing = "rollback" if asked.choices.goes_back else "upgrade"
-        return await work(
-            session, doing, asked.message, asked.talk, lambda seen: _plan(session, seen, asked)
-        )
+        return await work(session, doing, asked.talk, lambda seen: _plan(session, seen, asked))
 
 
 def _plan(session: Session, seen: Seen, asked: Roll) -> Plan:
