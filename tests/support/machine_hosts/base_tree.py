@@ -23,7 +23,7 @@ _PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "udev", "kmod", "openssh-server", "sudo", "python3"),
     *("iproute2", "iputils-ping", "netbase", "iptables", "nftables", "ca-certificates"),
 )
-_SETUP = Path(__file__).with_suffix(".sh")
+_SCRIPT = Path(__file__).with_suffix(".sh")
 _MAKING = 900.0
 _UNUSED = 30 * 86400.0
 """Seconds after which what no test asked for any more is deleted."""
@@ -53,29 +53,21 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _recipe() -> str:
-    parts = [_SUITE, *_PACKAGES, _SETUP.read_text(), OPS_PASSWORD]
+    parts = [_SUITE, *_PACKAGES, _SCRIPT.read_text(), OPS_PASSWORD]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def _make(made: Path) -> None:
     building = made.with_name(f"{made.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    source = mirrors.configured().debian
-    include = f"--include={','.join(_PACKAGES)}"
     # In namespaces of its own, so that no mount and no process of it stays if it is broken off.
     alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    _run([*alone, "debootstrap", "--variant=minbase", include, _SUITE, str(building), source])
-    path = "/usr/sbin:/usr/bin:/sbin:/bin"
-    setup = ["env", "-i", f"PATH={path}", f"OPS_PASSWORD={OPS_PASSWORD}", "sh", "-s"]
-    _run([*alone, "chroot", str(building), *setup], _SETUP.read_bytes())
-    building.rename(made)
-
-
-def _run(argv: list[str], given: bytes = b"") -> None:
-    done = subprocess.run(argv, input=given, capture_output=True, timeout=_MAKING, check=False)
+    what = [_SUITE, ",".join(_PACKAGES), mirrors.configured().debian, OPS_PASSWORD]
+    make = [*alone, "sh", str(_SCRIPT), str(building), *what]
+    done = subprocess.run(make, capture_output=True, timeout=_MAKING, check=False)
     if done.returncode != 0:
-        talk = (done.stdout + done.stderr).decode(errors="replace").splitlines()[-20:]
-        raise RuntimeError(f"{argv[0]} failed: " + "\n".join(talk))
+        raise RuntimeError(f"making the tree failed: {(done.stdout + done.stderr)[-3000:]!r}")
+    building.rename(made)
 
 
 def _forget_unused(cache: Path) -> None:

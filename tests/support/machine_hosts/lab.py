@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 from hostkit import cgroup, netns
 from machine.drivers.lab import naming, network
-from tests.support.machine_hosts.base_tree import CACHE, base_tree
+from tests.support.machine_hosts.base_tree import CACHE, base_tree, locked
 from tests.support.machine_hosts.form import STATE, SUBNET, HostForm, HostPaths
 from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.package_server import PORT, PackageServer, package_server
@@ -111,27 +111,32 @@ class MachineLab:
 
 @contextlib.contextmanager
 def machine_lab(name: str = DEFAULT) -> Iterator[MachineLab]:
-    """The lab of that name; what a crash left of an earlier one goes first."""
+    """The lab of that name, once nobody else has it; what a crash left of an earlier one goes."""
     base = base_tree()
-    sweep(name)
+    STATE.mkdir(mode=0o700, exist_ok=True)
+    with locked(STATE / f"{name}.lock"):
+        sweep(name)
+        try:
+            yield from _lab(name, base)
+        finally:
+            sweep(name)
+
+
+def _lab(name: str, base: Path) -> Iterator[MachineLab]:
     folder = STATE / name
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700)
     key = folder / "operator"
     make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", str(key)]
     subprocess.run(make, check=True, timeout=60)
     network.make_bridge(name, SUBNET)
-    try:
-        namespace = netns.path(naming.bridge_namespace(name))
-        address = naming.bridge_address(SUBNET)
-        with package_server(CACHE, address, PORT, namespace=namespace) as packages:
-            yield MachineLab(name, base, key, packages)
-    finally:
-        network.remove_bridge(name)
-        shutil.rmtree(folder)
+    namespace = netns.path(naming.bridge_namespace(name))
+    address = naming.bridge_address(SUBNET)
+    with package_server(CACHE, address, PORT, namespace=namespace) as packages:
+        yield MachineLab(name, base, key, packages)
 
 
 def sweep(name: str) -> None:
-    """Removes what is left of a lab whose process was killed. Its hosts died with it."""
+    """Removes all of a lab whose hosts have ended, be it that their process was killed."""
     folder = STATE / name
     found = [each.name for each in folder.iterdir() if each.is_dir()] if folder.exists() else []
     hierarchies = cgroup.detect()

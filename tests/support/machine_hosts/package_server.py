@@ -41,11 +41,8 @@ def package_server(
     cache: Path, address: str, port: int = 0, *, namespace: Path | None = None
 ) -> Iterator["PackageServer"]:
     """Serves at an address of this machine, or of a network namespace; port 0: any."""
-
-    def listen() -> socket.socket:
-        return socket.create_server((address, port), backlog=_BACKLOG)
-
-    listener = listen() if namespace is None else netns.call_in(namespace, listen)
+    inside = namespace or Path("/proc/self/ns/net")
+    listener = netns.call_in(inside, lambda: listening(address, port))
     kept = PackageCache(cache / "packages")
     server = PackageServer(listener, configured(), kept)
     try:
@@ -53,6 +50,11 @@ def package_server(
     finally:
         server.close()
         kept.close()
+
+
+def listening(address: str, port: int) -> socket.socket:
+    """What a server takes its connections from."""
+    return socket.create_server((address, port), backlog=_BACKLOG)
 
 
 class PackageServer:
