@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down quick test test-machines check sim sim-night fuzz proto bench dist clean
+.PHONY: help demo demo-down quick test test-machines check sim sim-night fuzz proto bench dist test-vm clean
 
-# Which tests: unit, sim, cluster, machines (make test ONLY=unit); which figure (make bench ONLY=create_100).
+# Which tests: unit, sim, cluster, machines, vm (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
 PYTHON := .venv/bin/python
 # Bytecode is kept, whatever the environment says: tests start many processes, and pytest rewrites each file of tests.
@@ -24,6 +24,9 @@ test: setup-host ## every test; ends with a table of the cluster scenarios
 
 test-machines: setup-machines ## bare hosts with systemd, installed over SSH; ends with a table of the scenarios
 	@.ci/test machines
+
+test-vm: setup-vm ## three virtual machines emulated by qemu, installed over SSH; takes long
+	@.ci/test vm
 
 check: setup ## lint, types, layers, generated code (make check quick: the same, and unit tests)
 	@.ci/check
@@ -50,10 +53,12 @@ dist: setup ## our wheel, and the bundle of libraries for hosts that do not reac
 clean: ## removes the virtual environment and caches
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: setup setup-host setup-machines
+.PHONY: setup setup-host setup-machines setup-vm
 setup:
 	@.ci/setup
 setup-host:
 	@.ci/setup host
 setup-machines:
 	@.ci/setup machines
+setup-vm:
+	@.ci/setup vm

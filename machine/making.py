@@ -4,7 +4,6 @@ The record tells at each moment how far that came, so that whatever is cut off c
 Over SSH only; who asks the operator and who draws is the affair of the command line.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from machine.layout import CURRENT, SETTINGS
 from machine.provision import Installer
 from machine.provisioning import Change, Problem, Tell, Wanted
 from machine.remote import Remote
-from machine.steps.settings import folders_of
+from machine.steps.settings import folders_of, settings_of
 from machine.steps.state import leave, version_of
 from machine.store.machine import Machine
 from machine.store.store import Store
@@ -189,10 +188,4 @@ class Maker:
 
 def _theirs(content: bytes) -> Mapping[str, Any]:
     """The settings of a host that is adopted, without those of its API, which is theirs."""
-    try:
-        told = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SwarmError(
-            Code.INVALID, f"{SETTINGS} of the host cannot be read", why=str(error)
-        ) from None
-    return {name: value for name, value in told.items() if name not in settings()}
+    return {k: value for k, value in settings_of(content).items() if k not in settings()}

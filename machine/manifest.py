@@ -15,6 +15,8 @@ PATH = "/etc/swarm/machine.json"
 SAVED = "/etc/swarm/before"
 """Folder of files as they were before us."""
 MAX_BYTES = 1 << 20
+DAMAGED = f"{PATH}.damaged"
+"""Where a manifest that cannot be read is put aside."""
 SCHEMA = 1
 _MAX_LOG = 100
 
@@ -73,26 +75,31 @@ def encoded(manifest: Manifest) -> bytes:
     return json.dumps({"schema": SCHEMA, **asdict(manifest)}, indent=1).encode() + b"\n"
 
 
+class DamagedError(ValueError):
+    """The file is no manifest, as after a loss of power."""
+
+
 def decoded(content: bytes | None, host: str) -> Manifest:
-    """The manifest, empty if there is none. INVALID if it is damaged or of a later program."""
+    """The manifest, empty if there is none. DamagedError if it cannot be read; REFUSED if a later
+    program wrote it.
+    """
     if content is None:
         return Manifest()
     try:
         told = json.loads(content)
-        if told.pop("schema") != SCHEMA:
-            raise ValueError("it was written by a later version of this program")
-        known = {each.name: each for each in fields(Manifest)}
-        return Manifest(
-            **{name: _read(name, value) for name, value in told.items() if name in known}
-        )
+        schema = int(told.pop("schema"))
+        known = {each.name for each in fields(Manifest)} & told.keys()
+        read = {name: _read(name, told[name]) for name in known} if schema == SCHEMA else {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{PATH} cannot be read: {error}") from None
+    if schema != SCHEMA:
         raise SwarmError(
-            Code.INVALID,
-            f"{host}: {PATH} cannot be read",
-            why=str(error),
-            remedy="use the swarmctl that wrote it, or move the file away: what was there before "
-            "is then what is there now",
-        ) from None
+            Code.REFUSED,
+            f"{host} was installed by another swarmctl",
+            why=f"{PATH} there is of form {schema}, this program knows {SCHEMA}",
+            remedy="use a swarmctl of that version or a later one",
+        )
+    return Manifest(**read)
 
 
 def _entry(told: Any) -> Entry:  # noqa: ANN401 - JSON

@@ -14,6 +14,7 @@ from machine.distribution.own import Distribution, given, own
 from machine.facts import look as facts_look
 from machine.facts.facts import Facts
 from machine.layout import FOLDERS, SETTINGS, UNIT
+from machine.manifest import DAMAGED, PATH
 from machine.provisioning import Change, Problem, Tell, Wanted
 from machine.remote import Remote
 from machine.removing import take_away
@@ -69,6 +70,9 @@ class Installer:
             return []
         refuse(remote.name, preflight.judge(facts, wanted))
         work = self._work(remote, plan.seen, tell, compose.folders_for(wanted))
+        if plan.seen.damage:
+            tell(f"putting aside {PATH}, which cannot be read: what is there counts as the host's")
+            await remote.write(DAMAGED, plan.seen.damage, mode=0o600)
         for step, change in plan.due:
             tell(f"{change.kind.value} {change.what}")
             await _carry_out(work, step, change)
@@ -85,6 +89,14 @@ class Installer:
         REFUSED while the host is in a swarm, which has to be told that it goes.
         """
         seen = await look(remote, FOLDERS)
+        if seen.damage:
+            raise SwarmError(
+                Code.REFUSED,
+                f"it is not known what of {remote.name} is ours",
+                why=f"{PATH} there cannot be read",
+                remedy="provision it first, which begins another one; packages and files of before "
+                "then stay",
+            )
         await take_away(self._work(remote, seen, tell))
 
     async def _plan(self, remote: Remote, facts: Facts, wanted: Wanted) -> _Plan:

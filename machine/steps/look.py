@@ -1,6 +1,7 @@
 """Looks at what the steps care for, in two round trips. Changes nothing."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -15,11 +16,15 @@ TIMEOUT = 60.0
 
 async def look(remote: Remote, paths: Iterable[str]) -> seen.Seen:
     """What is there now, at these paths and elsewhere."""
-    told = manifest.decoded(await remote.read(manifest.PATH, limit=manifest.MAX_BYTES), remote.name)
+    content = await remote.read(manifest.PATH, limit=manifest.MAX_BYTES)
+    try:
+        told, damage = manifest.decoded(content, remote.name), b""
+    except manifest.DamagedError:
+        told, damage = manifest.Manifest(), content or b" "
     argv = ["sh", "-s", " ".join(ALL), *paths]
     done = await remote.run(argv, stdin=_script(), timeout=TIMEOUT, limit=seen.MAX_BYTES)
     try:
-        return seen.parse(done.out, told)
+        return replace(seen.parse(done.out, told), damage=damage)
     except ValueError as error:
         raise SwarmError(
             Code.UNAVAILABLE, f"cannot look at {remote.name}", why=str(error)

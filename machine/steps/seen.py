@@ -37,6 +37,7 @@ class Seen:
     enabled: str = ""
     unit_is_stale: bool = False  # systemd has not read the unit's file as it is
     manifest: Manifest = field(default_factory=Manifest)
+    damage: bytes = b""  # the manifest's content, where that cannot be read
 
     def target(self, path: str) -> str:
         """Where a link points to; "" if none is there."""

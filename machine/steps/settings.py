@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.errors import Code, SwarmError
 from machine import toml_text
-from machine.layout import STATE
+from machine.layout import SETTINGS, STATE
 
 HEAD = "# Written by swarmctl, which at its next run puts back what is changed here.\n"
 _RUN, _CGROUP = "/run/swarm", "/swarm"
@@ -35,10 +36,22 @@ def text(settings: Mapping[str, Any]) -> bytes:
 def folders_of(content: bytes) -> Folders:
     """The folders of a daemon with that file; those by default where it cannot be read."""
     try:
-        told = tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        told = {}
-    return folders(told)
+        return folders(settings_of(content))
+    except SwarmError:
+        return Folders()
+
+
+def settings_of(content: bytes) -> dict[str, Any]:
+    """What the file says; INVALID if it cannot be read."""
+    try:
+        return tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SwarmError(
+            Code.INVALID,
+            f"{SETTINGS} of the host cannot be read",
+            why=str(error),
+            remedy="mend it there, or move it away",
+        ) from None
 
 
 def folders(settings: Mapping[str, Any]) -> Folders:

@@ -18,6 +18,7 @@ sys.stdin.read()
 """
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 _FILLER = "/var/filler"
+_MAP = 8  # MiB that the file system may need to know where the filler lies
 _HALF_UNIT = b"""\
 [Service]
 ExecStart=/opt/swarm/current/bin/swarmd
@@ -43,8 +44,8 @@ def apt_lock_held(host: MachineHost) -> Iterator[None]:
 def disk_full(host: MachineHost, free: int = 0) -> Iterator[None]:
     """All but `free` MiB of the host's disk is taken; make it small by HostForm.disk."""
     left = int(host.run(["df", "--output=avail", "-m", "/var"]).split()[-1])
-    host.run(["fallocate", "-l", f"{max(1, left - free)}M", _FILLER])
-    if not free:  # df rounds
+    host.run(["fallocate", "-l", f"{max(1, left - free - _MAP)}M", _FILLER])
+    if not free:
         host.run(["sh", "-c", f"cat /dev/zero >>{_FILLER}"], check=False)
     try:
         yield

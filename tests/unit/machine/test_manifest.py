@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from api.errors import SwarmError
-from machine.manifest import Entry, Manifest, decoded, encoded
+from machine.manifest import DamagedError, Entry, Manifest, decoded, encoded
 
 FULL = Manifest(
     version="2",
@@ -37,11 +37,16 @@ def test_fields_that_are_not_known_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"schema": 2}', b'{"schema": 1, "log": [{}]}']
+    "content", [b"", b"[]", b"{}", b'{"steps": [', b'{"schema": 1, "log": [{}]}', b"\xff"]
 )
-def test_what_cannot_be_read_is_said(content: bytes) -> None:
-    with pytest.raises(SwarmError, match=r"h1: /etc/swarm/machine\.json cannot be read"):
+def test_what_cannot_be_read_is_no_manifest(content: bytes) -> None:
+    with pytest.raises(DamagedError, match=r"/etc/swarm/machine\.json cannot be read"):
         decoded(content, "h1")
+
+
+def test_what_a_later_program_wrote_is_left_to_it() -> None:
+    with pytest.raises(SwarmError, match="h1 was installed by another swarmctl"):
+        decoded(b'{"schema": 2, "log": {}}', "h1")
 
 
 def test_the_log_is_bounded() -> None:

@@ -10,7 +10,10 @@ from swarmctl.cli.grammar import Noun
 _HERE = "swarmctl.cli.commands.machine"
 _VERBS = {
     "active": (f"{_HERE}.env:active", "Print which machine the environment points at"),
+    "adopt": (f"{_HERE}.create:adopt", "Record hosts that run swarmd already"),
+    "check": (f"{_HERE}.installing:check", "Tell what keeps hosts from being nodes"),
     "config": (f"{_HERE}.env:config", "Print the flags with which swarmctl speaks to a machine"),
+    "create": (f"{_HERE}.create:create", "Make hosts, and install what a node needs"),
     "env": (f"{_HERE}.env:env", "Print what points a shell at a machine"),
     "export": (f"{_HERE}.parcel:export", "Write machines into an encrypted file"),
     "import": (f"{_HERE}.parcel:import_", "Put machines of such a file into the store"),
@@ -19,8 +22,11 @@ _VERBS = {
     "kill": (f"{_HERE}.power:kill", "Take the power from machines at once"),
     "ls": (f"{_HERE}.ls:ls", "List machines, and ask each how it is"),
     "mount": (f"{_HERE}.access:mount", "Show a folder of a machine here"),
+    "provision": (f"{_HERE}.installing:provision", "Make hosts as they are wanted"),
     "regenerate-certs": (f"{_HERE}.certs:regenerate_certs", "Renew certificates of machines"),
     "restart": (f"{_HERE}.power:restart", "Restart machines, and wait until they are back"),
+    "rm": (f"{_HERE}.rm:rm", "Forget machines, or leave their hosts as they were"),
+    "rollback": (f"{_HERE}.installing:rollback", "Have hosts run the version before"),
     "scp": (f"{_HERE}.access:scp", "Copy files to, from and between machines"),
     "share": (f"{_HERE}.certs:share", "Let a colleague use machines, or not any more"),
     "ssh": (f"{_HERE}.access:ssh", "Open a shell on a machine, or run a command there"),
@@ -28,6 +34,7 @@ _VERBS = {
     "status": (f"{_HERE}.show:status", "Print what machines do"),
     "stop": (f"{_HERE}.power:stop", "Shut machines down in order"),
     "trust": (f"{_HERE}.trust:trust", "Trust another host key of a machine"),
+    "upgrade": (f"{_HERE}.installing:upgrade", "Have hosts run another version"),
     "url": (f"{_HERE}.show:url", "Print where the API of machines is"),
     "version": (f"{_HERE}.show:version", "Print which version machines run"),
 }
