@@ -30,7 +30,7 @@ def answering(code: int, out: bytes = b"", err: bytes = b"") -> Serve:
 class Manners:
     """How it behaves; as it is, it lets every key in and says that everybody is root."""
 
-    accepts: Callable[[paramiko.PKey], int] = lambda _: paramiko.AUTH_SUCCESSFUL
+    accepts: Callable[[paramiko.PKey], int] = lambda _: paramiko.common.AUTH_SUCCESSFUL
     methods: str = "publickey"
     sessions: int = 100  # that it opens, in all
     serve: Serve = field(default_factory=lambda: answering(0, b"0\n"))
@@ -50,8 +50,8 @@ class _Side(paramiko.ServerInterface):
     def check_channel_request(self, kind: str, chanid: int) -> int:
         self._manners.sessions -= 1
         if self._manners.sessions < 0:
-            return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
-        return paramiko.OPEN_SUCCEEDED
+            return paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+        return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         text = command.decode()
@@ -62,7 +62,8 @@ class _Side(paramiko.ServerInterface):
     def _serve(self, channel: paramiko.Channel, text: str) -> None:
         # What the client sends comes after it has read that its command was taken.
         until_true(
-            lambda: channel.recv_ready() or channel.eof_received or channel.closed, "it was taken"
+            lambda: bool(channel.recv_ready() or channel.eof_received or channel.closed),
+            "it was taken",
         )
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._manners.serve(channel, text)

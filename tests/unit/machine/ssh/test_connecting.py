@@ -25,8 +25,8 @@ def client(tmp_path: Path) -> Client:
     return client
 
 
-def target(port: int, **more: str) -> Target:
-    return Target(HERE, "root", port, key="key", agent=False, **more)
+def target(port: int, host_key: str = "") -> Target:
+    return Target(HERE, "root", port, key="key", agent=False, host_key=host_key)
 
 
 def refused(client: Client, to: Target) -> SwarmError:
@@ -88,7 +88,7 @@ def test_a_banner_that_never_ends(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_not_taken_is_final(client: Client) -> None:
-    with odd_server(Manners(accepts=lambda _: paramiko.AUTH_FAILED)) as server:
+    with odd_server(Manners(accepts=lambda _: paramiko.common.AUTH_FAILED)) as server:
         error = refused(client, target(server.port))
         assert len(server.transports) == 1
     assert error.code is Code.UNAUTHENTICATED
@@ -97,7 +97,7 @@ def test_a_key_that_is_not_taken_is_final(client: Client) -> None:
 
 
 def test_a_server_that_takes_only_passwords(client: Client) -> None:
-    manners = Manners(accepts=lambda _: paramiko.AUTH_FAILED, methods="password")
+    manners = Manners(accepts=lambda _: paramiko.common.AUTH_FAILED, methods="password")
     with odd_server(manners) as server:
         error = refused(client, target(server.port))
     assert error.code is Code.UNAUTHENTICATED
@@ -105,7 +105,9 @@ def test_a_server_that_takes_only_passwords(client: Client) -> None:
 
 
 def test_a_server_that_wants_more_than_a_key(client: Client) -> None:
-    manners = Manners(accepts=lambda _: paramiko.AUTH_PARTIALLY_SUCCESSFUL, methods="password")
+    manners = Manners(
+        accepts=lambda _: paramiko.common.AUTH_PARTIALLY_SUCCESSFUL, methods="password"
+    )
     with odd_server(manners) as server:
         error = refused(client, target(server.port))
     assert "more than a key" in error.why
