@@ -1,4 +1,6 @@
-"""Reads ~/.ssh/config, with the files that it includes. Bounded; never writes."""
+"""Reads ~/.ssh/config, with the files that it includes. Bounded; never writes, and runs nothing:
+what stands under `Match exec` is passed over.
+"""
 
 import getpass
 import glob
@@ -14,29 +16,14 @@ from machine.ssh.route import Hop, Lookup, route
 from machine.target import Target
 
 USERS = Path("~/.ssh/config")
-_KEY = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.*)")
+_LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.*)")
+_EXEC = re.compile(r"\bexec\b", re.IGNORECASE)
+_NOBODY = "Host !*"
+_EVERYBODY = "Host *"
 _LIMIT = 1 << 20
 """Bytes of one file."""
 _DEEPEST = 16
 """Includes within includes, as ssh has it."""
-
-
-def lookup(path: Path = USERS) -> Lookup:
-    """What the file says of hosts; nothing if there is no such file. INVALID if it is odd."""
-    path = path.expanduser()
-    text = "\n".join(_lines(path, path.parent, 0)) if path.exists() else ""
-    try:
-        config = paramiko.SSHConfig.from_text(text)
-    except (paramiko.SSHException, ValueError) as error:
-        raise _odd(path, str(error)) from None
-
-    def said(host: str) -> dict[str, object]:
-        try:
-            return dict(config.lookup(host))
-        except (paramiko.SSHException, ImportError, ValueError) as error:
-            raise _odd(path, str(error)) from None
-
-    return said
 
 
 def hops_of(target: Target, said: Lookup | None = None) -> tuple[Hop, ...]:
@@ -44,23 +31,52 @@ def hops_of(target: Target, said: Lookup | None = None) -> tuple[Hop, ...]:
     return route(target, said or lookup(), local_user=getpass.getuser())
 
 
-def _lines(path: Path, folder: Path, depth: int) -> Iterator[str]:
-    """Each line; a line Include gives way to what it means, and then its block goes on."""
+def lookup(path: Path = USERS) -> Lookup:
+    """What the file says of hosts; nothing if there is no such file. INVALID if it is odd."""
+    path = path.expanduser()
+
+    def said(host: str) -> dict[str, object]:
+        if not path.exists():
+            return {}
+        try:
+            return dict(_config("\n".join(_lines(path, path.parent, host, 0))).lookup(host))
+        except (paramiko.SSHException, ValueError) as error:
+            raise _odd(path, str(error)) from None
+
+    return said
+
+
+def _lines(path: Path, folder: Path, host: str, depth: int) -> Iterator[str]:
+    """Each line that may concern the host; files are included where their block is the host's."""
     if depth > _DEEPEST:
         raise _odd(path, f"files include one another more than {_DEEPEST} deep")
-    block = "Host *"
+    block = _EVERYBODY
     for line in _text(path).splitlines():
-        found = _KEY.match(line.strip())
+        found = _LINE.match(line.strip())
         key = found[1].lower() if found else ""
-        if key in ("host", "match"):
-            block = line
-        if found is None or key != "include":
+        if found is None or key not in ("host", "match", "include"):
             yield line
-            continue
-        for pattern in shlex.split(found[2]):
-            for name in sorted(glob.glob(str(folder / Path(pattern).expanduser()))):
-                yield from _lines(Path(name), folder, depth + 1)
-                yield block
+        elif key == "include":
+            if _is_within(block, host):
+                yield from _included(found[2], folder, host, depth)
+            yield block
+        else:
+            block = _NOBODY if key == "match" and _EXEC.search(found[2]) else line
+            yield block
+
+
+def _included(patterns: str, folder: Path, host: str, depth: int) -> Iterator[str]:
+    for pattern in shlex.split(patterns):
+        for name in sorted(glob.glob(str(folder / Path(pattern).expanduser()))):
+            yield from _lines(Path(name), folder, host, depth + 1)
+
+
+def _is_within(block: str, host: str) -> bool:
+    return "port" in _config(f"{block}\nPort 1\n").lookup(host)
+
+
+def _config(text: str) -> paramiko.SSHConfig:
+    return paramiko.SSHConfig.from_text(text)
 
 
 def _text(path: Path) -> str:

@@ -22,10 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from api.errors import Code, SwarmError
 from machine.ssh.questions import Questions
-from machine.ssh.route import Hop
+from machine.ssh.route import DEFAULTS, Hop
 
-DEFAULTS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
-"""What ssh offers of itself."""
 _AGENT_PATIENCE = 20.0
 """Seconds for one answer of the agent, which may ask a person."""
 _TRIES = 3

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from api.errors import invalid
-from machine.ssh.keys import DEFAULTS
-from machine.ssh.route import Hop
+from machine.ssh.route import DEFAULTS, Hop
 
 
 def configuration(machines: Iterable[tuple[str, tuple[Hop, ...], Path]], known_hosts: Path) -> str:

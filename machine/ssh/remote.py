@@ -9,9 +9,8 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import paramiko
 
@@ -20,7 +19,7 @@ from hostkit import clock
 from hostkit.conversation import Source
 from hostkit.process import Completed
 from machine import files
-from machine.bounded import BACKSTOP, too_long, was_ended
+from machine.bounded import too_long, was_ended
 from machine.ssh import sudo
 from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances, Connection
@@ -28,18 +27,15 @@ from machine.ssh.exchange import CutError, Exchange, LateError
 from machine.ssh.host_keys import HostKey
 from machine.ssh.route import Hop, Lookup
 from machine.ssh.sudo import Rights, Way
-from machine.ssh.telling import Teller
+from machine.ssh.telling import Teller, TellingError
+from machine.ssh.threads import Threads
 from machine.ssh.words import command_line
 from machine.target import Target
-
-_Answer = TypeVar("_Answer")
 
 _AT_ONCE = 8
 """Commands at a time on one connection; sshd takes ten (MaxSessions)."""
 _CHECK = 60.0
 """Seconds for the first commands, which tell what the user may do."""
-_UNSTUCK = 10.0
-"""Seconds for a thread to end once it was told so, before the connection is cut under it."""
 _ALIVE = "keepalive@openssh.com"
 
 
@@ -52,7 +48,12 @@ class SshRemote:
         self._around = around
         self._connection = Connection(name, hops, around)
         self._rights = Rights(Way.ROOT)
-        self._threads = ThreadPoolExecutor(_AT_ONCE + 2, thread_name_prefix=f"ssh-{name}")
+        self._threads = Threads(
+            _AT_ONCE + 2,
+            f"ssh-{name}",
+            stuck=around.patience.stuck,
+            give_up=self._connection.give_up,
+        )
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._watch: asyncio.Task[None] | None = None
 
@@ -68,7 +69,7 @@ class SshRemote:
         """
         remote = cls(name, hops_of(target, lookup), around)
         try:
-            await remote._in_thread(remote._connection.open, remote._connection.cut)
+            await remote._threads.run(remote._connection.open, remote._connection.cut)
             await remote._become_root()
         except BaseException:
             await remote.close()
@@ -118,7 +119,7 @@ class SshRemote:
 
     def _end(self) -> None:
         self._connection.cut()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.end()
 
     async def _become_root(self) -> None:
         if sudo.is_root(await self._plain(sudo.WHO), self._user, self._name):
@@ -126,7 +127,7 @@ class SshRemote:
         if not sudo.wants_password(await self._plain(sudo.FREE_CHECK), self._user, self._name):
             self._rights = Rights(Way.FREE)
             return
-        password = await self._in_thread(self._ask, lambda: None)
+        password = await self._threads.run(self._ask, lambda: None)
         if password is None:
             raise sudo.unasked(self._user, self._name)
         argv, line = sudo.password_check(password)
@@ -181,11 +182,12 @@ class SshRemote:
         tell: Callable[[str], None] | None,
         sent: Callable[[int], None] | None,
     ) -> Completed:
+        patience = self._around.patience
         teller = Teller(asyncio.get_running_loop())
         exchange = Exchange(
             command_line(argv),
             feed,
-            clock.monotonic() + timeout + BACKSTOP,
+            clock.monotonic() + timeout + patience.late,
             limit,
             tell=teller.lines(tell),
             sent=teller.counts(sent),
@@ -193,8 +195,10 @@ class SshRemote:
         )
         transport = self._connection.transport
         try:
-            async with asyncio.timeout(timeout + BACKSTOP + _UNSTUCK):
-                code = await self._in_thread(lambda: exchange.run(transport), exchange.stop)
+            async with asyncio.timeout(timeout + patience.late + patience.stuck):
+                code = await self._threads.run(lambda: exchange.run(transport), exchange.stop)
+        except TellingError as error:
+            raise error.cause from None
         except (LateError, TimeoutError):
             raise too_long(argv, self._name, timeout) from None
         except paramiko.ChannelException as error:
@@ -211,27 +215,6 @@ class SshRemote:
             remedy=f"look at MaxSessions of its sshd: {_AT_ONCE} are used at most",
         )
 
-    async def _in_thread(self, work: Callable[[], _Answer], stop: Callable[[], None]) -> _Answer:
-        """Waits for work in a thread. If nobody waits any more, it is stopped, and has ended."""
-        try:
-            future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except RuntimeError:  # the threads are gone
-            raise self._connection.lost() from None
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await self._ended(future, stop)
-            raise
-
-    async def _ended(self, future: "asyncio.Future[_Answer]", stop: Callable[[], None]) -> None:
-        await asyncio.to_thread(stop)
-        await asyncio.wait([future], timeout=_UNSTUCK)
-        if not future.done():  # it hangs within paramiko
-            await asyncio.to_thread(self._connection.give_up)
-            await asyncio.wait([future], timeout=_UNSTUCK)
-        if future.done() and not future.cancelled():
-            future.exception()
-
     async def _watch_over(self) -> None:
         """Cuts the connection when the host answers no more; TCP itself would wait for long."""
         patience = self._around.patience
@@ -241,7 +224,7 @@ class SshRemote:
                 ask = functools.partial(self._connection.transport.global_request, _ALIVE)
                 try:
                     async with asyncio.timeout(patience.silence):
-                        await self._in_thread(ask, self._connection.give_up)
+                        await self._threads.run(ask, self._connection.give_up)
                 except TimeoutError:
                     return
 

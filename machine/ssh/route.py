@@ -12,6 +12,8 @@ Lookup = Callable[[str], Mapping[str, Any]]
 """What ~/.ssh/config says of a host, keys in lower case, as paramiko.SSHConfig.lookup."""
 
 SSH_PORT = 22
+DEFAULTS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+"""Keys that ssh offers of itself."""
 _HOP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^\s:\[\]]+)(?::(?P<port>\d+))?")
 _MOST_HOPS = 8
 

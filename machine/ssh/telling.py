@@ -10,8 +10,16 @@ _Word = TypeVar("_Word")
 _LOOK = 0.2
 
 
+class TellingError(Exception):
+    """Whoever was told something has failed."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
 class Teller:
-    """Calls of one exchange's thread, made on the loop; an error there is raised in the thread."""
+    """Calls of one exchange's thread, made on the loop; an error there ends the thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,4 +59,4 @@ class Teller:
             if self.stopped.is_set():
                 return
         if failures:
-            raise failures[0]
+            raise TellingError(failures[0])

@@ -12,6 +12,7 @@ import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
 from api.errors import Code, SwarmError
+from machine.bounded import BACKSTOP
 
 # What paramiko logs, the errors that it raises say as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -36,6 +37,8 @@ class Patience:
     channel: float = 30.0
     alive: float = 15.0  # between two questions whether it still answers
     silence: float = 45.0  # without an answer, after which it is lost
+    late: float = BACKSTOP  # that a command may take beyond its time, until its host has ended it
+    stuck: float = 10.0  # that a thread may take to stop, until the connection is cut under it
 
 
 class Transport(paramiko.Transport):

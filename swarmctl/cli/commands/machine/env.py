@@ -1,5 +1,6 @@
 """`swarmctl machine env`, `config` and `active`: which host this shell's swarmctl speaks to."""
 
+import contextlib
 import os
 
 import click
@@ -67,10 +68,10 @@ def active_machine(store: Store) -> str:
     here = os.environ.get(HOST, "")
     named = os.environ.get(NAME, "")
     names = [named] if named in store.names() else []
-    for each in (*names, *store.names()):
-        machine = store.get(each)
-        if here and machine.api and url_of(machine) == here:
-            return each
+    for each in (*names, *store.names()) if here else ():
+        with contextlib.suppress(SwarmError):  # of a record that cannot be read, `ls` tells
+            if url_of(store.get(each)) == here:
+                return each
     return ""
 
 

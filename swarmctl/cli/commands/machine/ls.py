@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from api.errors import SwarmError
 from machine.store.store import Store
 from swarmctl.cli.commands.machine.env import active_machine
 from swarmctl.cli.commands.machine.looks import Look, look
@@ -61,25 +62,26 @@ def ls(filters: tuple[str, ...], form: str, quiet: bool, timeout: float) -> None
             outcomes(names, lambda name: look(store, store.get(name), timeout), at_once=AT_ONCE)
         )
     active = "" if quiet else active_machine(store)
-    rows = [_row(store, each, each.name == active) for each in looks]
+    rows = [_row(store, each.name, each.value or Look(), each.name == active) for each in looks]
     found = rows_that_match(rows, asked)
     click.echo(_LISTING.render(found, form, quiet=quiet), nl=False)
 
 
-def _row(store: Store, outcome: Outcome[Look], is_active: bool) -> dict[str, str]:
+def _row(store: Store, name: str, seen: Look, is_active: bool) -> dict[str, str]:
     """Of one machine; a record that cannot be read is told in its row."""
-    seen = outcome.value or Look("Error", errors=(str(outcome.error),))
     row = {
-        "Name": outcome.name,
+        "Name": name,
         "Active": "*" if is_active else "-",
         "State": seen.state,
         "Swarm": seen.swarm or "-",
         "Version": seen.version or "-",
         "Errors": "; ".join(seen.errors),
     }
-    if outcome.error is not None:
-        return row | dict.fromkeys(("Driver", "URL", "Address", "Labels", "Phase"), "")
-    machine = store.get(outcome.name)
+    try:
+        machine = store.get(name)
+    except SwarmError as error:
+        gone = dict.fromkeys(("Driver", "URL", "Address", "Labels", "Phase"), "")
+        return row | gone | {"State": "Error", "Errors": str(error)}
     return row | {
         "Driver": machine.driver,
         "URL": f"tcp://{machine.api}" if machine.api else "",
