@@ -140,9 +140,9 @@ class Connection:
         at = self._hops.index(hop)
         if at == 0:
             return dial(hop.host, hop.port, patience.dial)
-        before = self._hops[at - 1]
+        before, transport = self._hops[at - 1], self._transports[at - 1]
         try:
-            return self._transports[at - 1].open_channel(
+            return transport.open_channel(
                 "direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=patience.dial
             )
         except paramiko.ChannelException as error:
@@ -150,7 +150,7 @@ class Connection:
             raise SwarmError(
                 Code.UNAVAILABLE,
                 f"cannot reach port {hop.port} of {hop.host} from {before.host}",
-                why=error.text.lower() or "it was refused there",
+                why=(transport.last_refusal or error.text).lower(),
                 remedy=f"allow it on {before.host} (AllowTcpForwarding yes)"
                 if barred
                 else f"look whether {hop.host} is up, and reached from {before.host}",

@@ -38,10 +38,10 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A key, and what errors call it."""
+    """A key, and what errors call it. None: it is locked, and nobody knows its passphrase."""
 
     name: str
-    key: paramiko.PKey
+    key: paramiko.PKey | None
 
 
 class Agent(paramiko.agent.AgentSSH):
@@ -130,9 +130,7 @@ def candidates(hop: Hop, folder: Path, keyring: Keyring, agent: Agent) -> Iterat
     for path in usual:
         yield from _of_file(path, keyring, held, locked, offered, strict=False)
     for path in locked:
-        opened = keyring.asked(path)
-        if opened is not None:
-            yield Candidate(str(path), opened)
+        yield Candidate(str(path), keyring.asked(path))
 
 
 def _of_file(
