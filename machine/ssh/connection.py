@@ -2,6 +2,7 @@
 any other one. It is never mended: a connection that broke stays broken.
 """
 
+import asyncio
 import socket
 import threading
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from machine.ssh import keys, proving
 from machine.ssh.dial import dial
 from machine.ssh.host_keys import HostKey, KnownHosts
 from machine.ssh.keys import Keyring
+from machine.ssh.questions import Asker
 from machine.ssh.route import Hop
 from machine.ssh.transport import Patience, Transport, end, negotiate
 
@@ -36,12 +38,19 @@ class Circumstances:
 class Connection:
     """One way to one host, open from `open` to `cut`."""
 
-    def __init__(self, machine: str, hops: tuple[Hop, ...], around: Circumstances) -> None:
+    def __init__(
+        self,
+        machine: str,
+        hops: tuple[Hop, ...],
+        around: Circumstances,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._machine = machine
         self._hops = hops
         self._around = around
         self._transports: list[Transport] = []
         self._agents: list[keys.Agent] = []
+        self._asker = Asker(loop, lambda: self._cut)
         self._lock = threading.Lock()
         self._cut = False
         self._silent = False
@@ -172,5 +181,5 @@ class Connection:
         agent = keys.agent_of(hop)
         with self._lock:
             self._agents.append(agent)
-        offered = keys.candidates(hop, around.folder, around.keyring, agent)
+        offered = keys.candidates(hop, around.folder, around.keyring, agent, self._asker)
         proving.authenticate(transport, hop, offered)

@@ -1,5 +1,6 @@
 """Which keys are offered, in which order, and whom they are asked from: real keys, a real agent."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from machine.ssh.keys import Agent, Keyring, agent_of, candidates
+from machine.ssh.questions import Asker
 from machine.ssh.route import Hop
 from tests.support.ssh_clients import Answers
 from tests.support.until import until_true
@@ -47,16 +49,29 @@ def load(path: Path) -> None:
     subprocess.run(words, check=True, timeout=20)
 
 
+def asked(keyring: Keyring, path: Path) -> paramiko.PKey | None:
+    return asyncio.run(keyring.asked(path))
+
+
 def offered(hop: Hop, folder: Path, answers: Answers | None = None) -> list[str]:
-    asked = agent_of(hop)
-    try:
-        found = list(candidates(hop, folder, Keyring(answers or Answers()), asked))
-        for each in found:
-            assert each.key is not None
-            assert each.key.sign_ssh_data(b"word")
-    finally:
-        asked.end()
-    return [Path(each.name).name for each in found]
+    keyring = Keyring(answers or Answers())
+
+    async def whole() -> list[str]:
+        asker = Asker(asyncio.get_running_loop(), lambda: False)
+        return await asyncio.to_thread(named, asker)
+
+    def named(asker: Asker) -> list[str]:
+        agent = agent_of(hop)
+        names = []
+        try:
+            for each in candidates(hop, folder, keyring, agent, asker):
+                assert each.key is None or each.key.sign_ssh_data(b"word")
+                names.append(Path(each.name).name if each.key else "locked for good")
+        finally:
+            agent.end()
+        return names
+
+    return asyncio.run(whole())
 
 
 @pytest.mark.parametrize(("kind", "form"), KINDS)
@@ -73,13 +88,13 @@ def test_every_form_of_key_is_opened_with_its_passphrase_only(
         keyring = Keyring(Answers(wrong))
         assert keyring.plain(plain) is not None
         assert keyring.plain(locked) is None
-    assert Keyring(Answers()).asked(locked) is None
+    assert asked(Keyring(Answers()), locked) is None
     with pytest.raises(SwarmError) as failed:
-        Keyring(Answers("wrong")).asked(locked)
+        asked(Keyring(Answers("wrong")), locked)
     assert "passphrase was wrong" in failed.value.why
     answers = Answers("secret")
     keyring = Keyring(answers)
-    assert keyring.asked(locked) is keyring.asked(locked)
+    assert asked(keyring, locked) is asked(keyring, locked)
     assert answers.asked == ["locked"]
 
 
@@ -114,6 +129,7 @@ def test_files_come_before_the_agent_and_defaults_and_what_is_locked_last(
     answers = Answers("secret")
     order = offered(hop, tmp_path, answers)
     assert order == ["named", "loaded of the agent", "id_ecdsa", "locked"]
+    assert offered(hop, tmp_path)[-1] == "locked for good"
     silent = Hop("h", 22, "u", keys=("named",), agent=False)
     assert offered(silent, tmp_path) == ["named", "id_ecdsa"]
 
