@@ -61,12 +61,13 @@ class RemoteHands:
         self._installs = installs
         self._ctls = {n: swarmctl_of(wanted.hosts[n], each) for n, each in remotes.items()}
         found = [name for name, host in seen.hosts.items() if host.is_manager and name in remotes]
-        self._managers = Managers(self._ctls, found)
-        self._waits = Waits(self._managers, patience, clock)
+        self.managers = Managers(self._ctls, found)
+        """Whom anything about the swarm is asked."""
+        self._waits = Waits(self.managers, patience, clock)
 
     async def leader(self) -> str:
         """See Hands."""
-        leaders = [each.id for each in (await self._managers.nodes()).values() if each.leads]
+        leaders = [each.id for each in (await self.managers.nodes()).values() if each.leads]
         for name, ctl in self._ctls.items():
             if leaders and (await _info(ctl)).node_id in leaders:
                 return name
@@ -99,27 +100,27 @@ class RemoteHands:
             flags = [word for name, value in options for word in OPTIONS[name].words(value)]
             words = (*_addresses(host), "--availability", action.availability.value, *flags)
             await ctl.call("swarm", "init", "--quiet", *words, timeout=_JOINING)
-        self._managers.add(action.host)
+        self.managers.add(action.host)
 
     async def _join(self, action: Join, tell: Tell) -> None:
         ctl, host = self._ctls[action.host], self._wanted.hosts[action.host]
         found = await _info(ctl)
         if found.standing is Standing.NONE:
             role, availability = action.role.value, action.availability.value
-            token = await self._managers.call("swarm", "join-token", "-q", role, but=host.name)
-            info = await self._managers.json(*INFO, but=host.name)
+            token = await self.managers.call("swarm", "join-token", "-q", role, but=host.name)
+            info = await self.managers.json(*INFO, but=host.name)
             flags = (*_addresses(host), "--availability", availability, "--token-file", "-")
             words = ("swarm", "join", *flags, *answers.managers_of(info))
             await ctl.call(*words, stdin=f"{token}\n".encode(), timeout=_JOINING)
         else:
             await self._stayed(host, found, action.role, tell)
         if action.role is Role.MANAGER:
-            self._managers.add(action.host)
+            self.managers.add(action.host)
 
     async def _stayed(self, host: HostWanted, found: HostSeen, role: Role, tell: Tell) -> None:
         """A host that turned out to be a node already, once its daemon ran."""
-        cluster = (await self._managers.json("swarm", "inspect", but=host.name)).get("ID")
-        node = (await self._managers.nodes(host.name)).get(found.node_id)
+        cluster = (await self.managers.json("swarm", "inspect", but=host.name)).get("ID")
+        node = (await self.managers.nodes(host.name)).get(found.node_id)
         if found.cluster_id != cluster or node is None:
             raise SwarmError(
                 Code.REFUSED,
@@ -132,11 +133,11 @@ class RemoteHands:
     async def _set_role(self, action: SetRole, tell: Tell) -> None:
         host, key = action.host, await self._key(action)
         if action.role is Role.MANAGER:
-            await self._managers.call("node", "promote", key, but=host)
-            self._managers.add(host)
+            await self.managers.call("node", "promote", key, but=host)
+            self.managers.add(host)
             return
-        await self._managers.call("node", "demote", key, but=host)
-        self._managers.drop(host)
+        await self.managers.call("node", "demote", key, but=host)
+        self.managers.drop(host)
         await self._waits.unseated(host, key, tell)
 
     async def _adjust(self, action: Adjust, tell: Tell) -> None:
@@ -146,7 +147,7 @@ class RemoteHands:
 
     async def _set_options(self, action: SetOptions, tell: Tell) -> None:
         words = [word for option, value in action.options for word in option.words(value)]
-        await self._managers.call("swarm", "update", *words)
+        await self.managers.call("swarm", "update", *words)
 
     async def _drain(self, action: Drain, tell: Tell) -> None:
         node = await self._node(action)
@@ -167,9 +168,9 @@ class RemoteHands:
 
     async def _remove(self, action: Remove, tell: Tell) -> None:
         key = await self._key(action)
-        if key in await self._managers.nodes(action.host):
-            await self._managers.call("node", "rm", "--force", key, but=action.host)
-        self._managers.drop(action.host)
+        if key in await self.managers.nodes(action.host):
+            await self.managers.call("node", "rm", "--force", key, but=action.host)
+        self.managers.drop(action.host)
 
     async def _leave(self, action: Leave, tell: Tell) -> None:
         ctl = self._ctls[action.host]
@@ -190,11 +191,11 @@ class RemoteHands:
     ) -> None:
         flags = ["--availability", availability.value] if availability else []
         if flags or words:
-            await self._managers.call("node", "update", *flags, *words, key, but=host)
+            await self.managers.call("node", "update", *flags, *words, key, but=host)
 
     async def _node(self, action: Action) -> NodeSeen:
         key = await self._key(action)
-        node = (await self._managers.nodes(action.host)).get(key)
+        node = (await self.managers.nodes(action.host)).get(key)
         if node is None:
             raise SwarmError(Code.NOT_FOUND, f"the managers do not know the node of {action.host}")
         return node

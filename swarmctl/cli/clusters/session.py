@@ -88,6 +88,11 @@ class Session:
         )
         return await look.take()
 
+    async def ask(self) -> Seen:
+        """The same without what is installed on the hosts."""
+        look = Look(self.wanted, self.ways, self.installer, _nothing, together=self.means.together)
+        return await look.take()
+
     def hands(self, seen: Seen) -> RemoteHands:
         """What carries out a plan that was made of this."""
         return RemoteHands(
@@ -139,6 +144,10 @@ async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     finally:
         closing = (each.close() for each in session.remotes.values())
         await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _nothing(host: HostWanted, version: str) -> None:
+    """What is installed on hosts that are only asked."""
 
 
 def who() -> str:

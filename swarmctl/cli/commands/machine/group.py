@@ -12,6 +12,7 @@ _VERBS = {
     "active": (f"{_HERE}.env:active", "Print which machine the environment points at"),
     "adopt": (f"{_HERE}.create:adopt", "Record hosts that run swarmd already"),
     "apply": (f"{_HERE}.apply:apply", "Make hosts and swarm what a cluster file says"),
+    "certs": (f"{_HERE}.cluster_certs:certs", "Show and exchange the certificates of a cluster"),
     "check": (f"{_HERE}.roll_verbs:check", "Tell what keeps hosts from being nodes"),
     "config": (f"{_HERE}.env:config", "Print the flags with which swarmctl speaks to a machine"),
     "create": (f"{_HERE}.create:create", "Make hosts, and install what a node needs"),
