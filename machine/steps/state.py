@@ -16,16 +16,16 @@ _PROGRAMS = 'for p in "$0" swarmctl /opt/swarm/bin/swarmctl; do command -v "$p" 
 
 async def swarm_state(remote: Remote, socket: str) -> str:
     """inactive, active, pending or locked; "" if no daemon answers."""
-    told = await _told(remote, socket)
-    if told is None:
+    found = await told(remote, socket)
+    if found is None:
         return ""
-    swarm = told.get("Swarm")
+    swarm = found.get("Swarm")
     return str(swarm.get("State", "inactive")) if isinstance(swarm, dict) else "inactive"
 
 
 async def version_of(remote: Remote, socket: str) -> str:
     """The version that runs; "" if no daemon answers."""
-    return str((await _told(remote, socket) or {}).get("Version", ""))
+    return str((await told(remote, socket) or {}).get("Version", ""))
 
 
 async def leave(remote: Remote, socket: str) -> None:
@@ -38,14 +38,15 @@ async def leave(remote: Remote, socket: str) -> None:
         raise failure(done, argv)
 
 
-async def _told(remote: Remote, socket: str) -> Mapping[str, Any] | None:
+async def told(remote: Remote, socket: str) -> Mapping[str, Any] | None:
+    """All that `system info` says there; None if no daemon answers."""
     argv = [*await _program(remote, socket), "--timeout", "5s", "system", "info"]
     done = await remote.run([*argv, "--format", "json"], timeout=_TIMEOUT)
     try:
-        told = json.loads(done.text) if done.code == 0 else None
+        found = json.loads(done.text) if done.code == 0 else None
     except ValueError:
         return None
-    return told if isinstance(told, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 async def _program(remote: Remote, socket: str) -> list[str]:

@@ -1,13 +1,18 @@
 """How a machine is, asked of the machine itself within a limit: its API first, then its driver."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from api.errors import SwarmError
 from api.v1 import host_pb2, types_pb2
-from machine.certs.host_papers import client_folder, server_certificate_of
+from machine.certs.host_papers import client_folder, is_borrowed, server_certificate_of
 from machine.certs.renewal import warning
-from machine.inventory import host_of
+from machine.inventory import circumstances, host_of
+from machine.ssh.keys import Keyring
+from machine.ssh.questions import NoAnswers
+from machine.ssh.remote import SshRemote
+from machine.steps.settings import folders
+from machine.steps.state import told
 from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from swarmctl.cli.client import Client
@@ -28,16 +33,18 @@ class Look:
 
 async def look(store: Store, machine: Machine, timeout: float) -> Look:
     """Asks, for `timeout` seconds at most; whatever fails is in the answer."""
-    told = [*_of_record(store, machine), *_of_certificates(store, machine)]
+    wrong = [*_of_record(store, machine), *_of_certificates(store, machine)]
     try:
         info = await asyncio.to_thread(ask, store, machine, timeout)
     except SwarmError as error:
+        if machine.target.jump and (seen := await _look_over_ssh(store, machine, timeout)):
+            return replace(seen, errors=(*wrong, *seen.errors))
         state = await _state(store, machine, timeout)
         if machine.phase is Phase.READY:
-            told.append(error.why or error.what)
-        return Look(state, errors=tuple(told))
+            wrong.append(error.why or error.what)
+        return Look(state, errors=tuple(wrong))
     trouble = [info.swarm.error] if info.swarm.error else []
-    return Look("Running", _role(info.swarm), info.version, (*told, *trouble))
+    return Look("Running", _role(info.swarm), info.version, (*wrong, *trouble))
 
 
 def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse:
@@ -48,6 +55,27 @@ def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse
         return client.call(client.host.Info, host_pb2.InfoRequest(), f"asking {machine.name}")
     finally:
         client.close()
+
+
+async def _look_over_ssh(store: Store, machine: Machine, timeout: float) -> Look | None:
+    """Of a machine behind others, whose API may be out of reach. Asks the operator nothing."""
+    around = circumstances(store, machine, Keyring(NoAnswers()))
+    try:
+        async with asyncio.timeout(timeout):
+            remote = await SshRemote.connect(machine.name, machine.target, around)
+            try:
+                info = await told(remote, folders(machine.wish.settings).socket)
+            finally:
+                await remote.close()
+    except (SwarmError, TimeoutError):
+        return None
+    if info is None:
+        return Look("Running", errors=("its daemon does not answer",))
+    swarm = info.get("Swarm") or {}
+    state = str(swarm.get("State", "inactive"))
+    role = str(swarm.get("Role", "worker"))
+    words = {"inactive": "", "active": role}.get(state, f"{role} ({state})")
+    return Look("Running", words, str(info.get("Version", "")))
 
 
 def _of_record(store: Store, machine: Machine) -> list[str]:
@@ -61,9 +89,16 @@ def _of_record(store: Store, machine: Machine) -> list[str]:
 
 
 def _of_certificates(store: Store, machine: Machine) -> list[str]:
-    certificate = server_certificate_of(store, machine)
-    words = warning(certificate, store.now()) if certificate else ""
-    return [words] if words else []
+    """Of the machine's, and of the operator's where somebody else has to renew it."""
+    shown = server_certificate_of(store, machine)
+    mine = client_folder(store, machine) / "cert.pem" if is_borrowed(store, machine) else None
+    found = [
+        warning(shown, store.now()) if shown else "",
+        warning(mine.read_bytes(), store.now()).replace("certificate", "your certificate")
+        if mine
+        else "",
+    ]
+    return [words for words in found if words]
 
 
 async def _state(store: Store, machine: Machine, timeout: float) -> str:
