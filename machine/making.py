@@ -4,13 +4,15 @@ The record tells at each moment how far that came, so that whatever is cut off c
 Over SSH only; who asks the operator and who draws is the affair of the command line.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
+from hostkit.clock import monotonic
 from machine import inventory
 from machine.certs.host_papers import host_papers, is_borrowed, settings
 from machine.distribution.own import Distribution, given, own
@@ -22,6 +24,7 @@ from machine.steps.settings import folders_of, settings_of
 from machine.steps.state import leave, version_of
 from machine.store.machine import Machine
 from machine.store.store import Store
+from machine.swarm.lock import Lock
 
 Connect = Callable[[Machine], AbstractAsyncContextManager[Remote]]
 """The way to a machine, for as long as it is needed."""
@@ -44,10 +47,12 @@ class Parcel:
 class Maker:
     """Works on machines of one store. Every call holds the machine's lock, and may be repeated."""
 
-    def __init__(self, store: Store, connect: Connect, installer: Installer) -> None:
+    def __init__(self, store: Store, connect: Connect, installer: Installer, who: str) -> None:
+        """`who`: what hosts tell others of this operator."""
         self._store = store
         self._connect = connect
         self._installer = installer
+        self._who = who
 
     async def create(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
         """Has its driver make the host, then installs it. The record is there already."""
@@ -77,7 +82,7 @@ class Maker:
     async def roll_back(self, machine: Machine, tell: Tell) -> str:
         """Makes the version before the present one run; returns it."""
         with self._store.locked(machine.name, "rolling it back"):
-            async with self._connect(machine) as remote:
+            async with self._alone(machine, "rolling it back") as remote:
                 version = await self._installer.roll_back(remote, tell)
             wish = replace(machine.wish, version=version)
             self._store.save(replace(machine, wish=wish).ready(version, self._store.now()))
@@ -133,6 +138,19 @@ class Maker:
                 tell(f"{error}; it is forgotten all the same")
             self._store.remove(machine.name)
 
+    @asynccontextmanager
+    async def _alone(self, machine: Machine, doing: str) -> AsyncIterator[Remote]:
+        """The way to a host that other operators leave alone meanwhile; REFUSED names who is there.
+
+        After a connection that broke, the same operator goes on at once.
+        """
+        store = hashlib.sha256(str(self._store.root).encode()).hexdigest()[:16]
+        async with self._connect(machine) as remote:
+            text = f"{self._who}: {doing}"
+            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), monotonic)
+            async with lease.held():
+                yield remote
+
     async def _install(
         self, machine: Machine, version: str, parcel: Parcel, tell: Tell
     ) -> Sequence[Change]:
@@ -141,7 +159,7 @@ class Maker:
         self._store.save(machine)
         try:
             wanted = self._wanted(machine, version, parcel)
-            async with self._connect(machine) as remote:
+            async with self._alone(machine, "installing it") as remote:
                 changes = await self._installer.apply(remote, wanted, tell)
         except SwarmError as error:
             self._store.save(machine.failed(error, self._store.now()))
@@ -153,7 +171,7 @@ class Maker:
         """After an upgrade that failed: if the host was switched already, the former version."""
         if error.code is Code.UNAVAILABLE:
             return  # nobody is reached who could go back
-        async with self._connect(machine) as remote:
+        async with self._alone(machine, "going back on it") as remote:
             present = await remote.run(["readlink", CURRENT], timeout=30.0)
             if present.text != version or machine.version in ("", version):
                 return
@@ -164,7 +182,7 @@ class Maker:
         error.remedy = f"{machine.name} runs {former} again; {error.remedy}".rstrip("; ")
 
     async def _clean(self, machine: Machine, *, force: bool, tell: Tell) -> None:
-        async with self._connect(machine) as remote:
+        async with self._alone(machine, "removing it") as remote:
             if force:
                 content = await remote.read(SETTINGS) or b""
                 await leave(remote, folders_of(content).socket)

@@ -2,6 +2,7 @@
 any other one. It is never mended: a connection that broke stays broken.
 """
 
+import asyncio
 import socket
 import threading
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from machine.ssh import keys, proving
 from machine.ssh.dial import dial
 from machine.ssh.host_keys import HostKey, KnownHosts
 from machine.ssh.keys import Keyring
+from machine.ssh.questions import Asker
 from machine.ssh.route import Hop
 from machine.ssh.transport import Patience, Transport, end, negotiate
 
@@ -36,12 +38,19 @@ class Circumstances:
 class Connection:
     """One way to one host, open from `open` to `cut`."""
 
-    def __init__(self, machine: str, hops: tuple[Hop, ...], around: Circumstances) -> None:
+    def __init__(
+        self,
+        machine: str,
+        hops: tuple[Hop, ...],
+        around: Circumstances,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._machine = machine
         self._hops = hops
         self._around = around
         self._transports: list[Transport] = []
         self._agents: list[keys.Agent] = []
+        self._asker = Asker(loop, lambda: self._cut)
         self._lock = threading.Lock()
         self._cut = False
         self._silent = False
@@ -140,9 +149,9 @@ class Connection:
         at = self._hops.index(hop)
         if at == 0:
             return dial(hop.host, hop.port, patience.dial)
-        before = self._hops[at - 1]
+        before, transport = self._hops[at - 1], self._transports[at - 1]
         try:
-            return self._transports[at - 1].open_channel(
+            return transport.open_channel(
                 "direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=patience.dial
             )
         except paramiko.ChannelException as error:
@@ -150,7 +159,7 @@ class Connection:
             raise SwarmError(
                 Code.UNAVAILABLE,
                 f"cannot reach port {hop.port} of {hop.host} from {before.host}",
-                why=error.text.lower() or "it was refused there",
+                why=(transport.last_refusal or error.text).lower(),
                 remedy=f"allow it on {before.host} (AllowTcpForwarding yes)"
                 if barred
                 else f"look whether {hop.host} is up, and reached from {before.host}",
@@ -172,5 +181,5 @@ class Connection:
         agent = keys.agent_of(hop)
         with self._lock:
             self._agents.append(agent)
-        offered = keys.candidates(hop, around.folder, around.keyring, agent)
+        offered = keys.candidates(hop, around.folder, around.keyring, agent, self._asker)
         proving.authenticate(transport, hop, offered)

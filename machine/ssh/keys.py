@@ -3,12 +3,13 @@
 A key that needs a passphrase is asked for last, once for all hosts, and kept in memory alone.
 """
 
+import asyncio
 import base64
+import contextlib
 import io
 import os
 import socket
 import struct
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from api.errors import Code, SwarmError
-from machine.ssh.questions import Questions
+from machine.ssh.questions import Asker, Questions
 from machine.ssh.route import DEFAULTS, Hop
 
 _AGENT_PATIENCE = 20.0
@@ -38,10 +39,10 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A key, and what errors call it."""
+    """A key, and what errors call it. None: it is locked, and nobody knows its passphrase."""
 
     name: str
-    key: paramiko.PKey
+    key: paramiko.PKey | None
 
 
 class Agent(paramiko.agent.AgentSSH):
@@ -72,8 +73,8 @@ class Keyring:
     """Private keys of files, each opened once. Shared by all connections of one command."""
 
     def __init__(self, questions: Questions) -> None:
-        self.questions = questions
-        self.asking = threading.RLock()  # one question at a time
+        self._questions = questions
+        self._turn = asyncio.Lock()
         self._open: dict[Path, paramiko.PKey] = {}
 
     def plain(self, path: Path) -> paramiko.PKey | None:
@@ -83,19 +84,17 @@ class Keyring:
         except paramiko.PasswordRequiredException:
             return None
 
-    def asked(self, path: Path) -> paramiko.PKey | None:
+    async def asked(self, path: Path) -> paramiko.PKey | None:
         """The key that a passphrase opens; None if nobody knows it. INVALID: it was wrong."""
-        with self.asking:
+        async with self._turn:
             for _ in range(_TRIES):
                 if path in self._open:
                     return self._open[path]
-                answer = self.questions.passphrase(path)
+                answer = await self._questions.passphrase(path)
                 if answer is None:
                     return None
-                try:
-                    self._open[path] = _loaded(path, answer)
-                except _WrongPassphraseError:
-                    continue
+                with contextlib.suppress(_WrongPassphraseError):
+                    self._open[path] = await asyncio.to_thread(_loaded, path, answer)
         raise SwarmError(
             Code.INVALID,
             f"cannot open the key {path}",
@@ -103,12 +102,19 @@ class Keyring:
             remedy=f"try it with: ssh-keygen -y -f {path}",
         )
 
+    async def sudo_password(self, machine: str, user: str) -> str | None:
+        """What the operator says, when it is this question's turn."""
+        async with self._turn:
+            return await self._questions.sudo_password(machine, user)
+
 
 class _WrongPassphraseError(Exception):
     pass
 
 
-def candidates(hop: Hop, folder: Path, keyring: Keyring, agent: Agent) -> Iterator[Candidate]:
+def candidates(
+    hop: Hop, folder: Path, keyring: Keyring, agent: Agent, asker: Asker
+) -> Iterator[Candidate]:
     """Keys to offer, in this order: files, agent, defaults, and what is locked by a passphrase.
 
     `folder`: where relative names of files begin. A locked key that the agent holds is the agent's.
@@ -130,9 +136,7 @@ def candidates(hop: Hop, folder: Path, keyring: Keyring, agent: Agent) -> Iterat
     for path in usual:
         yield from _of_file(path, keyring, held, locked, offered, strict=False)
     for path in locked:
-        opened = keyring.asked(path)
-        if opened is not None:
-            yield Candidate(str(path), opened)
+        yield Candidate(str(path), asker.answer(keyring.asked(path)))
 
 
 def _of_file(

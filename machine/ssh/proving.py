@@ -51,9 +51,12 @@ def check_host(hop: Hop, shown: HostKey, known: KnownHosts, machine: str, pinned
 def authenticate(transport: Transport, hop: Hop, offered: Iterable[Candidate]) -> None:
     """Offers keys until the server takes one; UNAUTHENTICATED if it takes none."""
     tried: list[str] = []
+    locked = ""
     try:
         for candidate in offered:
-            if _accepted(transport, hop, candidate, tried):
+            if candidate.key is None:
+                locked = candidate.name
+            elif _accepted(transport, hop, candidate.name, candidate.key, tried):
                 return
     except paramiko.BadAuthenticationType as error:
         raise _refused(
@@ -61,6 +64,12 @@ def authenticate(transport: Transport, hop: Hop, offered: Iterable[Candidate]) -
             f"it takes no keys, only: {', '.join(error.allowed_types)}",
             "allow keys there (PubkeyAuthentication yes), and add yours to authorized_keys",
         ) from None
+    if locked:
+        raise _refused(
+            hop,
+            f"the key {locked} is locked by a passphrase, and none was given",
+            "load it into the agent (ssh-add), or run this at a terminal",
+        )
     if not tried:
         raise _refused(
             hop,
@@ -74,10 +83,12 @@ def authenticate(transport: Transport, hop: Hop, offered: Iterable[Candidate]) -
     )
 
 
-def _accepted(transport: Transport, hop: Hop, candidate: Candidate, tried: list[str]) -> bool:
-    tried.append(candidate.name)
+def _accepted(
+    transport: Transport, hop: Hop, name: str, key: paramiko.PKey, tried: list[str]
+) -> bool:
+    tried.append(name)
     try:
-        more = transport.auth_publickey(hop.user, candidate.key)
+        more = transport.auth_publickey(hop.user, key)
     except paramiko.BadAuthenticationType:
         raise
     except (paramiko.SSHException, EOFError, OSError) as error:

@@ -46,7 +46,7 @@ class SshRemote:
         self._name = name
         self._user = hops[-1].user
         self._around = around
-        self._connection = Connection(name, hops, around)
+        self._connection = Connection(name, hops, around, asyncio.get_running_loop())
         self._rights = Rights(Way.ROOT)
         self._threads = Threads(
             _AT_ONCE + 2,
@@ -127,7 +127,7 @@ class SshRemote:
         if not sudo.wants_password(await self._plain(sudo.FREE_CHECK), self._user, self._name):
             self._rights = Rights(Way.FREE)
             return
-        password = await self._threads.run(self._ask, lambda: None)
+        password = await self._around.keyring.sudo_password(self._name, self._user)
         if password is None:
             raise sudo.unasked(self._user, self._name)
         argv, line = sudo.password_check(password)
@@ -135,10 +135,6 @@ class SshRemote:
         if answer.code != 0:
             raise sudo.denied(answer, self._user, self._name)
         self._rights = Rights(Way.PASSWORD, password)
-
-    def _ask(self) -> str | None:
-        with self._around.keyring.asking:
-            return self._around.keyring.questions.sudo_password(self._name, self._user)
 
     async def _run(
         self,
@@ -245,8 +241,9 @@ async def shown_key(
     name: str, target: Target, around: Circumstances, *, lookup: Lookup | None = None
 ) -> HostKey:
     """The key that the host shows now, for `machine trust`; nothing is trusted by this."""
-    connection = Connection(name, hops_of(target, lookup), around)
-    looking = asyncio.get_running_loop().run_in_executor(None, connection.look)
+    loop = asyncio.get_running_loop()
+    connection = Connection(name, hops_of(target, lookup), around, loop)
+    looking = loop.run_in_executor(None, connection.look)
     try:
         return await asyncio.shield(looking)
     except asyncio.CancelledError:

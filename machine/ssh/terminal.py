@@ -45,7 +45,8 @@ async def configured(
     for machine, hops in ways:
         if all(_is_known(hop, machine.around.known) for hop in hops):
             continue
-        connection = Connection(machine.name, hops, machine.around)
+        loop = asyncio.get_running_loop()
+        connection = Connection(machine.name, hops, machine.around, loop)
         try:
             await asyncio.to_thread(connection.open)
         finally:

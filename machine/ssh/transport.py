@@ -42,16 +42,25 @@ class Patience:
 
 
 class Transport(paramiko.Transport):
-    """Tells also how a command ended by a signal, and what a server says when it hangs up."""
+    """Tells also which signal ended a command, and what a server says when it refuses."""
 
     def __init__(self, way: socket.socket | paramiko.Channel) -> None:
         super().__init__(way, disabled_algorithms=_OLD)
         self.last_words = ""
+        self.last_refusal = ""  # why a channel was not opened
         self.signals: dict[int, int] = {}  # by channel: what ended its command
 
     def _parse_disconnect(self, message: paramiko.Message) -> None:
         message.get_int()
         self.last_words = message.get_text().strip()
+
+    def _parse_channel_open_failure(self, message: paramiko.Message) -> None:
+        start = message.packet.tell()
+        message.get_int()
+        message.get_int()
+        self.last_refusal = message.get_text().strip()
+        message.packet.seek(start)
+        super()._parse_channel_open_failure(message)  # type: ignore[misc]
 
     def _channel_request(self, channel: paramiko.Channel, message: paramiko.Message) -> None:
         start = message.packet.tell()
@@ -63,7 +72,7 @@ class Transport(paramiko.Transport):
         message.packet.seek(start)
         channel._handle_request(message)  # type: ignore[attr-defined]
 
-    # paramiko has no public way to hear of exit-signal (RFC 4254, 6.10).
+    # paramiko has no public way to hear of these (RFC 4253, 11.1; RFC 4254, 5.1 and 6.10).
     _channel_handler_table = {  # noqa: RUF012 - never changed
         **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
         _CHANNEL_REQUEST: lambda channel, message: channel.transport._channel_request(

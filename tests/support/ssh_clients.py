@@ -29,11 +29,11 @@ class Answers:
         self._password = password
         self.asked: list[str] = []
 
-    def passphrase(self, key: Path) -> str | None:
+    async def passphrase(self, key: Path) -> str | None:
         self.asked.append(key.name)
         return self._passphrase
 
-    def sudo_password(self, machine: str, user: str) -> str | None:
+    async def sudo_password(self, machine: str, user: str) -> str | None:
         self.asked.append(f"{user} of {machine}")
         return self._password
 

@@ -15,8 +15,8 @@ from machine.provision import Installer
 from machine.provisioning import Tell, Wanted
 from machine.remote import Remote
 from machine.steps.settings import settings_of
-from machine.store import lock
 from machine.store.machine import Wish
+from swarmctl.cli.clusters.session import who
 from swarmctl.cli.commands.machine.drawing import drawing, progress_option
 from swarmctl.cli.commands.machine.wishes import (
     bundle_option,
@@ -103,7 +103,7 @@ def _here(act: Act, form: str) -> None:
         finally:
             await here.close()
 
-    installer = Installer(lock.user())
+    installer = Installer(who())
     with drawing(form) as drawn:
         asyncio.run(work())
 

@@ -82,7 +82,10 @@ def test_what_cannot_be_is_fatal_and_has_a_remedy(
         ({"firewalls": ("ufw",), "opened": ("2377/tcp", "2378")}, "4789/udp, 51820/udp"),
         ({"firewalls": ("firewalld",)}, "firewalld lets nobody in"),
         ({"by_hand": True}, "by hand in /opt/swarm"),
-        ({"missing": ("wireguard-go",), "features": GOOD.features | {"wireguard": "absent"}}, "is"),
+        (
+            {"missing": ("wireguard-go",), "features": {**GOOD.features, "wireguard": "absent"}},
+            "is",
+        ),
     ],
 )
 def test_what_can_be_lived_with_is_told(found: dict[str, Any], what: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from api.errors import SwarmError
 from machine.toml_text import toml
 
-TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=20)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 PLAIN = (
     TEXTS
     | st.booleans()

@@ -109,14 +109,17 @@ class Picture(Drawing):
             self.live.console.print(f"{machine}: {text}", markup=False, highlight=False)
         self._draw()
 
-    def _draw(self) -> None:
-        from rich.text import Text  # noqa: PLC0415
-
-        rows = [
+    def rows(self) -> list[str]:
+        """A line for each machine at work, as wide as the terminal at most."""
+        return [
             f"{name}: {step}{self._details.get(name, '')}"[: self._console.width - 1]
             for name, step in sorted(self._steps.items())
         ]
-        self.live.update(Text("\n".join(rows)), refresh=True)
+
+    def _draw(self) -> None:
+        from rich.text import Text  # noqa: PLC0415
+
+        self.live.update(Text("\n".join(self.rows())), refresh=True)
 
 
 @contextmanager

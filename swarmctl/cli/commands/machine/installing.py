@@ -1,4 +1,4 @@
-"""`swarmctl machine provision`, `check`, `upgrade`, `rollback`: what is installed on machines."""
+"""`swarmctl machine provision`, and what `check`, `upgrade`, `rollback` do with single machines."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -80,9 +80,6 @@ def provision(
     end(on_each(store, names, act, "none" if dry_run else form))
 
 
-@click.command(cls=Verb)
-@_names
-@bundle_option
 def check(names: tuple[str, ...], bundle: Path | None) -> None:
     """Tell what keeps hosts from being nodes, each with its remedy; change nothing."""
     store = Store.open()
@@ -103,12 +100,6 @@ def check(names: tuple[str, ...], bundle: Path | None) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-@click.command(cls=Verb)
-@_names
-@distribution_option
-@bundle_option
-@dry_run_option
-@progress_option
 def upgrade(
     names: tuple[str, ...], wheel: Path | None, bundle: Path | None, dry_run: bool, form: str
 ) -> None:
@@ -129,9 +120,6 @@ def upgrade(
     end(on_each(store, names, act, "none" if dry_run else form))
 
 
-@click.command(cls=Verb)
-@_names
-@progress_option
 def rollback(names: tuple[str, ...], form: str) -> None:
     """Have hosts run the version that they ran before, with its settings."""
     store = Store.open()

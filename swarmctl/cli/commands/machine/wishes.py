@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,13 +71,15 @@ def wish(settings: Iterable[str], labels: Iterable[str], registries: Iterable[st
 
 def check(settings: dict[str, Any]) -> None:
     """INVALID unless the daemon takes these settings, before any host gets them."""
-    from swarmctl.settings import load  # noqa: PLC0415 - it knows the daemon's whole network
+    from swarmctl.settings import Settings, load  # noqa: PLC0415 - it knows the daemon's networks
 
-    try:
-        load(Path("/dev/null"), settings)
-    except TypeError:
-        known = ", ".join(sorted(load(Path("/dev/null"), {}).__dict__))
-        raise invalid("setting", "there is no such setting", why=f"known are: {known}") from None
+    known = sorted(each.name for each in fields(Settings))
+    for name in settings:
+        if name not in known:
+            raise invalid(
+                "setting", f"there is no setting {name}", why=f"known are: {', '.join(known)}"
+            )
+    load(Path("/dev/null"), settings)
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML has

@@ -9,9 +9,9 @@ from api.errors import SwarmError
 from machine.making import Maker, Parcel
 from machine.provision import Installer
 from machine.provisioning import Change, Problem, Tell
-from machine.store import lock
 from machine.store.machine import Machine
 from machine.store.store import Store
+from swarmctl.cli.clusters.session import who
 from swarmctl.cli.commands.machine.asking import keyring, remote_of
 from swarmctl.cli.commands.machine.drawing import drawing
 from swarmctl.cli.commands.machine.together import Outcome, done
@@ -23,8 +23,7 @@ Act = Callable[[Maker, Machine, Tell], Awaitable[str]]
 def maker(store: Store) -> Maker:
     """Works on the machines of a store, over SSH, asking at this terminal."""
     keys = keyring()
-    installer = Installer(lock.user())
-    return Maker(store, lambda machine: remote_of(store, machine, keys), installer)
+    return Maker(store, lambda machine: remote_of(store, machine, keys), Installer(who()), who())
 
 
 def on_each(store: Store, names: Iterable[str], act: Act, form: str) -> list[Outcome[str]]:

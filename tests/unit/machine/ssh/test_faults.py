@@ -7,13 +7,19 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
 from api.errors import Code, SwarmError
 from machine.ssh.remote import SshRemote
 from machine.target import Target
 from tests.support.freezing_relay import freezing_relay
 from tests.support.odd_ssh import Manners, OddServer, Serve, answering, odd_server
-from tests.support.ssh_clients import Client
+from tests.support.ssh_clients import Answers, Client
 
 Call = Callable[[SshRemote], Awaitable[object]]
 
@@ -203,3 +209,33 @@ def test_close_ends_what_still_waits(client: Client) -> None:
 
     with odd_server(Manners(serve=at_first(serve))) as server:
         client.use(target(server.port), use)
+
+
+def test_a_question_that_nobody_answers_ends_with_the_connection(tmp_path: Path) -> None:
+    class Silent(Answers):
+        async def passphrase(self, key: Path) -> str | None:
+            asked.set()
+            await asyncio.sleep(600)
+            return None
+
+    (tmp_path / "key").write_bytes(locked_key())
+    client = Client(tmp_path, questions=Silent())
+
+    async def whole(port: int) -> None:
+        asked.clear()
+        connecting = asyncio.create_task(client.connect(target(port)))
+        await asked.wait()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+
+    asked = asyncio.Event()
+    with odd_server() as server:
+        asyncio.run(whole(server.port))
+
+
+def locked_key() -> bytes:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, BestAvailableEncryption(b"secret")
+    )

@@ -23,8 +23,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
         yield server
 
 
-def client(host: SshServer, tmp_path: Path, password: str | None = None) -> Client:
-    made = Client(tmp_path, questions=Answers(password=password), patience=Patience())
+def client(host: SshServer, tmp_path: Path, answers: Answers) -> Client:
+    made = Client(tmp_path, questions=answers, patience=Patience())
     (tmp_path / "key").write_bytes(host.key)
     return made
 
@@ -35,7 +35,7 @@ def target(host: SshServer, user: str) -> Target:
 
 @pytest.mark.parametrize("user", ["asked", "free"])
 def test_everything_is_done_as_root(host: SshServer, tmp_path: Path, user: str) -> None:
-    operator = client(host, tmp_path, PASSWORD)
+    answers = Answers(password=PASSWORD)
 
     async def use(remote: SshRemote) -> None:
         path = tmp_path / "folder" / "file"
@@ -53,9 +53,8 @@ def test_everything_is_done_as_root(host: SshServer, tmp_path: Path, user: str) 
             await remote.run(["sleep", "60"], timeout=1)
         assert failed.value.code is Code.DEADLINE
 
-    operator.use(target(host, user), use)
-    asked = operator.around.keyring.questions.asked  # type: ignore[attr-defined]
-    assert asked == (["asked of h1"] if user == "asked" else [])
+    client(host, tmp_path, answers).use(target(host, user), use)
+    assert answers.asked == (["asked of h1"] if user == "asked" else [])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_why_there_are_no_rights_is_told_apart(
     host: SshServer, tmp_path: Path, user: str, password: str | None, why: str, remedy: str
 ) -> None:
     with pytest.raises(SwarmError) as failed:
-        client(host, tmp_path, password).try_out(target(host, user))
+        client(host, tmp_path, Answers(password=password)).try_out(target(host, user))
     assert failed.value.code is Code.DENIED
     assert failed.value.why == why
     assert remedy in failed.value.remedy
@@ -84,4 +83,4 @@ def test_the_password_is_in_no_command_line(host: SshServer, tmp_path: Path) -> 
         assert b"sudo" in done.out
         assert PASSWORD.encode() not in done.out
 
-    client(host, tmp_path, PASSWORD).use(target(host, "asked"), use)
+    client(host, tmp_path, Answers(password=PASSWORD)).use(target(host, "asked"), use)
