@@ -157,6 +157,14 @@ def test_the_fingerprint_may_be_of_any_key_that_the_host_has(client: Client) -> 
             assert [each.is_active() for each in server.transports].count(True) <= 1
 
 
+def test_a_login_shell_that_talks(client: Client) -> None:
+    with odd_server(Manners(serve=answering(0, b"Welcome!\n0\n"))) as server:
+        error = refused(client, target(server.port))
+    assert error.code is Code.DENIED
+    assert "'Welcome!'" in error.why
+    assert ".bashrc" in error.remedy
+
+
 def test_a_user_who_may_run_nothing(client: Client) -> None:
     said = b'Please login as the user "ubuntu" rather than the user "root".\n'
     with odd_server(Manners(serve=answering(142, said))) as server:
