@@ -68,8 +68,13 @@ def nodes_of(documents: object) -> dict[str, NodeSeen]:
 def live_tasks(lines: str) -> list[tuple[str, str]]:
     """Name and state of each task that is not over, by `node ps --format json`."""
     rows = [json.loads(line) for line in lines.splitlines()]
-    found = [(str(row["Name"]).strip(), _state(row["CurrentState"])) for row in rows]
+    found = [(_name(row["Name"]), _state(row["CurrentState"])) for row in rows]
     return [(name, state) for name, state in found if state in _LIVE]
+
+
+def _name(text: str) -> str:
+    r"""The task's name; of its successors in the list it stands behind "\_"."""
+    return text.strip().removeprefix("\\_").strip()
 
 
 def _state(text: str) -> str:
