@@ -15,6 +15,7 @@ from api.errors import Code, SwarmError
 from hostkit.clock import monotonic
 from machine import inventory
 from machine.certs.host_papers import host_papers, is_borrowed, settings
+from machine.distribution.bundle import read
 from machine.distribution.own import Distribution, given, own
 from machine.layout import CURRENT, SETTINGS
 from machine.provision import Installer
@@ -22,6 +23,7 @@ from machine.provisioning import Change, Problem, Tell, Wanted
 from machine.remote import Remote
 from machine.steps.settings import folders_of, settings_of
 from machine.steps.state import leave, version_of
+from machine.steps.step import StepError
 from machine.store.machine import Machine
 from machine.store.store import Store
 from machine.swarm.lock import Lock
@@ -40,7 +42,9 @@ class Parcel:
 
     @classmethod
     def of(cls, wheel: Path | None, bundle: Path | None) -> "Parcel":
-        """That wheel, or this program's own."""
+        """That wheel, or this program's own; INVALID if a file is not what it should be."""
+        if bundle is not None:
+            read(bundle)
         return cls(given(wheel) if wheel else own(), wheel, bundle)
 
 
@@ -162,6 +166,8 @@ class Maker:
             async with self._alone(machine, "installing it") as remote:
                 changes = await self._installer.apply(remote, wanted, tell)
         except SwarmError as error:
+            if isinstance(error, StepError):
+                machine = machine.at(error.step, self._store.now())
             self._store.save(machine.failed(error, self._store.now()))
             raise
         self._store.save(machine.ready(version, self._store.now()))

@@ -22,7 +22,7 @@ from machine.returning import go_back
 from machine.steps import compose
 from machine.steps.look import look
 from machine.steps.seen import Seen
-from machine.steps.step import Step, Work
+from machine.steps.step import Step, StepError, Work
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ class Installer:
         plan = await self._plan(remote, facts, wanted)
         if not plan.due:
             return []
-        refuse(remote.name, preflight.judge(facts, wanted))
+        problems = preflight.judge(facts, wanted)
+        refuse(remote.name, problems)
+        for problem in problems:
+            tell(f"warning: {problem.what}. Remedy: {problem.remedy}")
         work = self._work(remote, plan.seen, tell, compose.folders_for(wanted))
         if plan.seen.damage:
             tell(f"putting aside {PATH}, which cannot be read: what is there counts as the host's")
@@ -122,12 +125,7 @@ async def _carry_out(work: Work, step: Step, change: Change) -> None:
         await step.apply(work)
         await work.end(change)
     except SwarmError as error:
-        raise SwarmError(
-            error.code,
-            f"{work.remote.name}: step {step.name} failed",
-            why=f"{error.what}: {error.why}" if error.why else error.what,
-            remedy=error.remedy or "look at that, then run this again: it goes on there",
-        ) from error
+        raise StepError(work.remote.name, step.name, error) from error
 
 
 def refuse(host: str, problems: Sequence[Problem]) -> None:

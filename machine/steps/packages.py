@@ -115,6 +115,8 @@ def _checked(done: Completed, argv: Sequence[str]) -> Completed:
             remedy="let it end, or: systemctl stop unattended-upgrades apt-daily "
             "apt-daily-upgrade; then run this again",
         )
+    if b"Unable to locate package" in done.err:
+        error.remedy = "on Ubuntu: add-apt-repository universe; else look at /etc/apt/sources.list"
     if b"No space left" in done.err:
         error.remedy = "make room (apt-get clean), then run this again"
     raise error

@@ -78,6 +78,19 @@ def failure(done: Completed, argv: Sequence[str]) -> SwarmError:
     )
 
 
+class StepError(SwarmError):
+    """A step that failed; `step`: which."""
+
+    def __init__(self, host: str, step: str, error: SwarmError) -> None:
+        super().__init__(
+            error.code,
+            f"{host}: step {step} failed",
+            why=f"{error.what}: {error.why}" if error.why else error.what,
+            remedy=error.remedy or "look at that, then do this again: it goes on there",
+        )
+        self.step = step
+
+
 class Step(Protocol):
     """One thing that a host is to have."""
 

@@ -1,6 +1,7 @@
 """Bare hosts are installed over real SSH, changed, upgraded, taken back and left as they were."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from tests.support.installing import (
 )
 from tests.support.machine_hosts import faults
 from tests.support.machine_hosts.form import HostForm
+from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.lab import MachineLab, MakeHosts
+from tests.support.until import until_true
 
 pytestmark = pytest.mark.machines
 
@@ -105,10 +108,20 @@ def test_a_user_with_sudo_installs_from_a_bundle_beside_other_package_managers(
     with faults.apt_lock_held(host):
         warned = operator.machine("check", "--bundle", str(bundle), "h1")
     assert "the package manager is used by process" in warned.err, warned.text
-    done = operator.machine("provision", "--bundle", str(bundle), "--progress", "plain", "h1")
+    words = ("provision", "--bundle", str(bundle), "--progress", "plain", "h1")
+    with ThreadPoolExecutor(1) as pool, faults.apt_lock_held(host):
+        going_on = pool.submit(operator.machine, *words)
+        until_true(lambda: _installs(host), "apt waits for the lock", 60.0)
+    done = going_on.result()
     assert done.code == 0, done.text
     assert "putting aside /etc/swarm/machine.json" in done.err
     assert operator.machine("version", "h1").out == f"{own().version}\n"
+
+
+def _installs(host: MachineHost) -> bool:
+    """Whether apt has begun to install, and not only to look what it would."""
+    running = host.run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], check=False)
+    return "--no-remove install conmon" in running
 
 
 def test_a_full_disk_is_told_before_anything_is_changed(
