@@ -92,7 +92,7 @@ def test_it_is_installed_whatever_is_cut_off() -> None:
     assert len(ends) > 80
     for host in ends:
         assert without_journal(host) == without_journal(ends[-1])
-        assert go(host, apply(ONE)).commands, "it is looked at"
+    for host in ends[::9]:
         assert asyncio.run(installer().changes(PaperRemote(host), ONE)) == []
     last = ends[-1]
     assert (last.hostname, last.active, last.enabled, last.runs) == (
