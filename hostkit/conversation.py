@@ -13,8 +13,9 @@ from api.errors import Code, SwarmError
 from hostkit.process import not_runnable
 
 _PIECE = 1 << 16
-_QUIET = 1.0
-"""Seconds of silence after the program has ended, when something it started holds its outputs."""
+_QUIET, _MOST = 1.0, 5.0
+"""Seconds of silence, or at most, after the program has ended, when what it started holds its
+outputs."""
 
 
 _GRACE = 5.0
@@ -103,7 +104,7 @@ class _Talk(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         self._hear = hear
         self._time = loop.time
-        self._heard = loop.time()
+        self._quiet = 0.0  # when it has been silent for long enough
         self._stirred = asyncio.Event()  # it has ended, or listening has failed
         self.exited = asyncio.Event()
         self._failure: Exception | None = None
@@ -115,7 +116,8 @@ class _Talk(asyncio.SubprocessProtocol):
     async def over(self, feeding: "asyncio.Task[None]") -> None:
         """Returns when the program has ended and been heard out; raises what listening raised."""
         await self._stirred.wait()
-        while self._open and self._failure is None and self._time() - self._heard < _QUIET:
+        end = self._time() + _MOST
+        while self._open and self._failure is None and self._time() < min(self._quiet, end):
             await asyncio.wait([self.gone], timeout=_QUIET / 10)
         if self._failure is not None:
             raise self._failure
@@ -123,7 +125,7 @@ class _Talk(asyncio.SubprocessProtocol):
             raise error
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        self._heard = self._time()
+        self._quiet = self._time() + _QUIET
         try:
             self._hear(fd, data)
         except Exception as error:
@@ -136,7 +138,7 @@ class _Talk(asyncio.SubprocessProtocol):
             self.taking.set()
 
     def process_exited(self) -> None:
-        self._heard = self._time()
+        self._quiet = self._time() + _QUIET
         self.exited.set()
         self._stirred.set()
 

@@ -29,7 +29,7 @@ def was_ended(code: int, took: float, timeout: float) -> bool:
 
 def too_long(argv: Sequence[str], machine: str, timeout: float) -> SwarmError:
     """What to raise then."""
-    shown = " ".join(argv)
+    shown = " ".join(" ".join(argv).split())
     if len(shown) > _SHOWN_LENGTH:
         shown = f"{shown[:_SHOWN_LENGTH]}..."
     return SwarmError(

@@ -22,8 +22,9 @@ _LOOK = 0.2
 """Seconds between two looks at the time, and at whether to stop."""
 _FULL = 0.02
 """The same while the host takes no input; nothing tells when it does again."""
-_QUIET = 1.0
-"""Seconds of silence after a command has ended, when something it started holds its outputs."""
+_QUIET, _MOST = 1.0, 30.0
+"""Seconds after a command has ended, when what it started holds its outputs: of silence; or at
+all, in which a slow way carries what was on it."""
 
 
 class CutError(Exception):
@@ -77,11 +78,16 @@ class Exchange:
         ready = select.poll()
         ready.register(channel.fileno(), select.POLLIN)
         heard = self.now()
+        ended = 0.0
         while True:
+            # Looked at before the outputs are: what was said before it is in them by now.
+            all_said = channel.closed or (channel.eof_received and channel.status_event.is_set())
             moved = self._hear(channel)
-            if moved:
-                heard = self.now()
-            elif _over(channel, self.now() - heard):
+            now = self.now()
+            heard = now if moved else heard
+            ended = ended or (now if channel.status_event.is_set() else 0.0)
+            patient = not ended or (now - heard < _QUIET and now - ended < _MOST)
+            if not moved and (all_said or not patient):
                 break
             fed = self._write(channel)
             if self.stopped.is_set() or self.now() > self.deadline:
@@ -134,10 +140,3 @@ class Exchange:
     def _say(self, lines: list[str]) -> None:
         if self.tell is not None and lines:
             self.tell(lines)
-
-
-def _over(channel: paramiko.Channel, quiet: float) -> bool:
-    """Whether nothing comes any more, given that nothing is there now."""
-    if channel.closed or not channel.status_event.is_set():
-        return bool(channel.closed)
-    return bool(channel.eof_received) or quiet > _QUIET

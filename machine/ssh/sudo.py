@@ -59,6 +59,14 @@ def wrapped(argv: Sequence[str], rights: Rights, timeout: float) -> tuple[tuple[
 
 def is_root(answer: Completed, user: str, machine: str) -> bool:
     """Whether the user is root already; DENIED if commands do not run at all."""
+    first, *more = answer.text.splitlines() or [""]
+    if answer.code == 0 and more and more[-1].isdecimal():
+        raise SwarmError(
+            Code.DENIED,
+            f"cannot run commands on {machine} as {user}",
+            why=f"the login shell says more than it is asked for: {first[:80]!r}",
+            remedy=f"have ~{user}/.bashrc (or its like) print nothing when it has no terminal",
+        )
     if answer.code != 0 or not answer.text.isdecimal():
         raise SwarmError(
             Code.DENIED,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import paramiko
 
+from machine.ssh.transport import end
 from tests.support.until import until_true
 
 Serve = Callable[[paramiko.Channel, str], None]
@@ -33,6 +34,7 @@ class Manners:
     accepts: Callable[[paramiko.PKey], int] = lambda _: paramiko.common.AUTH_SUCCESSFUL
     methods: str = "publickey"
     sessions: int = 100  # that it opens, in all
+    without: dict[str, list[str]] = field(default_factory=dict)  # algorithms
     serve: Serve = field(default_factory=lambda: answering(0, b"0\n"))
     commands: list[str] = field(default_factory=list)  # that it got
 
@@ -87,18 +89,19 @@ class OddServer:
                 way, _ = self._listener.accept()
             except OSError:
                 return
-            transport = paramiko.Transport(way)
+            transport = paramiko.Transport(way, disabled_algorithms=self.manners.without)
             self.transports.append(transport)
             for key in self.keys:
                 transport.add_server_key(key)
-            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            try:
                 transport.start_server(server=_Side(self.manners))
+            except (paramiko.SSHException, EOFError, OSError):
+                end(transport)
 
     def cut(self) -> None:
         """Every connection breaks."""
         for transport in self.transports:
-            transport.close()
-            transport.join(10)
+            end(transport)
 
     def end(self) -> None:
         """Nobody listens any more, and every connection is gone."""

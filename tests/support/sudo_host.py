@@ -35,6 +35,7 @@ asked ALL=(ALL:ALL) ALL
 free ALL=(ALL:ALL) NOPASSWD: ALL
 terminal ALL=(ALL:ALL) NOPASSWD: ALL
 Defaults:terminal requiretty
+Defaults use_pty
 END
 chmod 440 /etc/sudoers.d/test
 exec "$@"

@@ -108,6 +108,15 @@ def test_a_signal_is_told_from_an_exit_status(server: SshServer, tmp_path: Path)
     with_remote(server, tmp_path, use)
 
 
+def test_input_that_nobody_reads(server: SshServer, tmp_path: Path) -> None:
+    async def use(remote: SshRemote) -> None:
+        big = bytes(5 << 20)
+        deaf = ["sh", "-c", "exec <&-; sleep 0.3; exit 3"]
+        assert (await remote.run(deaf, stdin=big, timeout=30)).code == 3
+
+    with_remote(server, tmp_path, use)
+
+
 def test_many_commands_at_once(server: SshServer, tmp_path: Path) -> None:
     async def use(remote: SshRemote) -> None:
         words = [str(number) for number in range(24)]
