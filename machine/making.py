@@ -67,7 +67,7 @@ class Maker:
     async def provision(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
         """Makes the host as it is wanted, with the version that it has; goes on with a `create`."""
         with self._store.locked(machine.name, "provisioning it"):
-            if not machine.target.host:
+            if not machine.target.host or not machine.api:  # one that was adopted gets its API now
                 machine = await inventory.make(self._store, machine)
             version = machine.version if parcel.wheel is None else ""
             return await self._install(

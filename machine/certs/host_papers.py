@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from api.address import join_address
 from api.certificates import is_issued_by, is_key_of
 from api.errors import Code, SwarmError
 from api.host_api import PORT
@@ -24,6 +25,7 @@ CERTIFICATE = f"{FOLDER}/cert.pem"
 KEY = f"{FOLDER}/key.pem"
 AUTHORITY = f"{FOLDER}/ca.pem"
 REVOCATIONS = f"{FOLDER}/crl.pem"
+_ALL, _ALL_OF_IPV6 = "0.0.0.0", "::"  # noqa: S104 - who is let in, certificates decide
 _SERVER = "server"
 """The folder in a machine's own, with what was made for its API."""
 
@@ -44,10 +46,10 @@ class HostPapers:
     files: tuple[HostFile, ...]
 
 
-def settings(port: int = PORT) -> dict[str, str]:
+def settings(port: int = PORT, listen: str = _ALL) -> dict[str, str]:
     """What swarmd.toml says so that the host's API is served."""
     return {
-        "api_listen": f"0.0.0.0:{port}",
+        "api_listen": join_address(listen, port),
         "api_cert": CERTIFICATE,
         "api_key": KEY,
         "api_ca": AUTHORITY,
@@ -63,9 +65,9 @@ def host_papers(store: Store, machine: Machine, *, fresh: bool = False) -> HostP
     refuse_borrowed(store, machine)
     authority = OperatorCa(store)
     papers = _server(store, machine, authority, fresh=fresh)
-    _, _, port = machine.api.rpartition(":")
+    address, _, port = machine.api.rpartition(":")
     return HostPapers(
-        settings(int(port or PORT)),
+        settings(int(port or PORT), _ALL_OF_IPV6 if address.startswith("[") else _ALL),
         (
             HostFile(AUTHORITY, papers.ca_pem, 0o644),
             HostFile(REVOCATIONS, authority.revocations_pem(), 0o644),

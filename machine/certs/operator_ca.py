@@ -69,26 +69,21 @@ class OperatorCa:
 
     def client(self) -> Path:
         """The folder of the operator's own certificate, which is made or renewed if it is due."""
-        certificate = files.read(self.client_folder / "cert.pem")
-        key = files.read(self.client_folder / "key.pem")
-        if certificate is None or key is None or not is_key_of(key, certificate):
-            self.renew_client()  # the first time, or where that was cut off
-        elif is_due(certificate, self._store.now()) and not self.is_rotating():
-            self.renew_client()
+        if self._client_is_due():
+            with self._changing("renewing the operator's certificate"):
+                if self._client_is_due():  # nobody was faster
+                    write_papers(self.client_folder, self._issue(user()))
         return self.client_folder
 
     def renew_client(self) -> None:
         """Gives the operator himself a certificate of the present authority."""
-        write_papers(self.client_folder, self.issue(user()))
+        with self._changing("renewing the operator's certificate"):
+            write_papers(self.client_folder, self._issue(user()))
 
     def issue(self, person: str) -> Credentials:
         """A client certificate for a person, who may have others; they go on being good."""
         with self._changing(f"giving {person} a certificate"):
-            papers = client_certificate(self._present(), person, self._store.now())
-            serial = load_certificate(papers.certificate_pem).serial_number
-            entry = Issued(person, serial, expiry_of(papers.certificate_pem))
-            self._write_issued((*self.issued(), entry))
-            return Credentials(papers.key_pem, papers.certificate_pem, self.trusted_pem)
+            return self._issue(person)
 
     def issued(self) -> tuple[Issued, ...]:
         """Every client certificate that has not expired, revoked ones too."""
@@ -137,6 +132,20 @@ class OperatorCa:
         with self._changing("replacing the authority"):
             (self._folder / "former.pem").unlink(missing_ok=True)
             files.replace(self.client_folder / "ca.pem", self.trusted_pem)
+
+    def _client_is_due(self) -> bool:
+        certificate = files.read(self.client_folder / "cert.pem")
+        key = files.read(self.client_folder / "key.pem")
+        if certificate is None or key is None or not is_key_of(key, certificate):
+            return True  # the first time, or where a renewal was cut off
+        return is_due(certificate, self._store.now()) and not self.is_rotating()
+
+    def _issue(self, person: str) -> Credentials:
+        papers = client_certificate(self._present(), person, self._store.now())
+        serial = load_certificate(papers.certificate_pem).serial_number
+        entry = Issued(person, serial, expiry_of(papers.certificate_pem))
+        self._write_issued((*self.issued(), entry))
+        return Credentials(papers.key_pem, papers.certificate_pem, self.trusted_pem)
 
     def _present(self) -> Authority:
         path = self._folder / _AUTHORITY

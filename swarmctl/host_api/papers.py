@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from api.certificates import certificates_in, is_key_of
 from api.errors import Code, SwarmError
@@ -84,12 +85,16 @@ def _revoked(files: Files, roots: list[x509.Certificate]) -> frozenset[int]:
         return frozenset()
     try:
         listed = x509.load_pem_x509_crl(_content(files.revoked))
-    except ValueError as error:
+        signed = any(
+            listed.is_signature_valid(root.public_key())  # type: ignore[arg-type] # raises TypeError
+            for root in roots
+        )
+        serials = frozenset(each.serial_number for each in listed)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unfit(files.revoked, f"it is no list of revoked certificates: {error}") from None
-    keys = [root.public_key() for root in roots]
-    if not any(listed.is_signature_valid(key) for key in keys):  # type: ignore[arg-type]
+    if not signed:
         raise _unfit(files.revoked, f"nobody in {files.authority} signed it")
-    return frozenset(each.serial_number for each in listed)
+    return serials
 
 
 def _content(path: Path) -> bytes:

@@ -56,12 +56,10 @@ class HostApi:
         """Serves until cancelled; then call `stop`."""
         told = ""
         while True:
-            await asyncio.to_thread(self._disk.look)
-            if self._disk.present is not None:
-                self._show(self._disk.present)
-                if self._listener is None:
-                    await self._listen()
-                self._door.look_again()
+            try:
+                await self._look()
+            except Exception:  # the outermost edge of this task: what it serves goes on
+                logger.exception("the host's API does not follow its files")
             if (wrong := self.complaint()) != told:
                 logger.warning("%s", wrong or "the host's API is in order again")
                 told = wrong
@@ -71,6 +69,15 @@ class HostApi:
         """Ends calls after `grace` seconds, and frees the port. May be called at any time."""
         if self._listener is not None:
             await self._listener.stop(grace)
+
+    async def _look(self) -> None:
+        await asyncio.to_thread(self._disk.look)
+        if self._disk.present is None:
+            return
+        self._show(self._disk.present)
+        if self._listener is None:
+            await self._listen()
+        self._door.look_again()
 
     def _papers(self) -> Papers:
         assert self._disk.present is not None  # noqa: S101 - it listens since there are some

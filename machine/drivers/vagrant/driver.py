@@ -24,7 +24,7 @@ class Vagrant:
     help = "a virtual machine of a Vagrantfile"
     has_power = True
     options: Sequence[Option] = (
-        Option("folder", "Folder of the Vagrantfile [here]", default=".", is_path=True),
+        Option("folder", "Folder of the Vagrantfile", default=".", is_path=True),
         Option("machine", "Name of the machine in the Vagrantfile [as the machine's]", default=""),
         Option("provider", "Vagrant's provider, as libvirt [the Vagrantfile's]", default=""),
         Option("address", "Address at which other hosts reach it [as SSH does]", default=""),

@@ -22,13 +22,16 @@ from machine.store.store import Store
 
 
 class Terminal:
-    """Questions for whoever sits at it; without one there are no answers."""
+    """Questions for whoever sits at it; without one there are no answers.
 
-    def passphrase(self, key: Path) -> str | None:
+    They hold the loop up, on purpose: so an interrupt ends the question, and with it the command.
+    """
+
+    async def passphrase(self, key: Path) -> str | None:
         """See Questions."""
         return _asked(f"Passphrase of {key}: ")
 
-    def sudo_password(self, machine: str, user: str) -> str | None:
+    async def sudo_password(self, machine: str, user: str) -> str | None:
         """See Questions."""
         return _asked(f"Password of {user} on {machine}, for sudo: ")
 

@@ -1,6 +1,7 @@
 """`swarmctl machine ls`: all machines, each asked at the same time how it is."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -9,7 +10,7 @@ from machine.store.store import Store
 from swarmctl.cli.commands.machine.env import active_machine
 from swarmctl.cli.commands.machine.looks import Look, look
 from swarmctl.cli.commands.machine.together import Outcome, outcomes
-from swarmctl.cli.filters import filter_option, read_filters, rows_that_match, text
+from swarmctl.cli.filters import filter_option, label, read_filters, rows_that_match, text
 from swarmctl.cli.grammar import Verb
 from swarmctl.cli.options import DURATION, format_option
 from swarmctl.cli.render import Listing, natural
@@ -30,6 +31,7 @@ _LISTING = Listing(
 )
 _FILTERS = {
     "driver": text("Driver"),
+    "label": label("Label"),
     "name": text("Name"),
     "state": text("State"),
     "swarm": text("Swarm"),
@@ -52,7 +54,7 @@ AT_ONCE = 32
 def ls(filters: tuple[str, ...], form: str, quiet: bool, timeout: float) -> None:
     """List machines, and ask each how it is."""
     _LISTING.check(form)
-    asked = read_filters(filters, _FILTERS)
+    asked = dict(read_filters(filters, _FILTERS))
     store = Store.open()
     names = sorted(store.names(), key=natural)
     if quiet and not {"State", "Swarm"} & set(asked):
@@ -63,8 +65,16 @@ def ls(filters: tuple[str, ...], form: str, quiet: bool, timeout: float) -> None
         )
     active = "" if quiet else active_machine(store)
     rows = [_row(store, each.name, each.value or Look(), each.name == active) for each in looks]
-    found = rows_that_match(rows, asked)
+    labels = asked.pop("Label", ())
+    found = [row for row in rows_that_match(rows, asked) if _has_labels(row, labels)]
     click.echo(_LISTING.render(found, form, quiet=quiet), nl=False)
+
+
+def _has_labels(row: Mapping[str, str], wanted: Sequence[str]) -> bool:
+    """All of them, each a KEY or KEY=VALUE."""
+    has = row["Labels"].split(",")
+    keys = {each.partition("=")[0] for each in has}
+    return all(each in has if "=" in each else each in keys for each in wanted)
 
 
 def _row(store: Store, name: str, seen: Look, is_active: bool) -> dict[str, str]:

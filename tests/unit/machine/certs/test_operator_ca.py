@@ -3,6 +3,7 @@
 import ssl
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,12 @@ def test_a_renewal_that_was_cut_off_is_made_again(desk: Desk) -> None:
     assert is_key_of((folder / "key.pem").read_bytes(), (folder / "cert.pem").read_bytes())
 
 
+def test_several_commands_at_once_make_one_certificate(desk: Desk) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: OperatorCa(desk.store).client(), range(16)))
+    assert len(desk.ca.issued()) == 1
+
+
 def test_people_and_their_revocation(desk: Desk) -> None:
     alice, bob = desk.ca.issue("alice"), desk.ca.issue("bob")
     assert identity_of(alice.certificate_pem).id == "alice"
@@ -146,6 +153,9 @@ def test_a_host_gets_the_same_papers_until_there_is_a_reason(desk: Desk) -> None
     assert names_in(_certificate(desk, renamed)) >= {"10.0.0.2"}
     assert host_papers.host_papers(desk.store, renamed).settings["api_listen"] == "0.0.0.0:2377"
     assert _certificate(desk, renamed) != certificate
+    of_ipv6 = Machine("h1", Target("x"), api="[fd00::1]:2376")
+    assert host_papers.host_papers(desk.store, of_ipv6).settings["api_listen"] == "[::]:2376"
+    assert "fd00::1" in names_in(_certificate(desk, of_ipv6))
     again = _certificate(desk, renamed)
     host_papers.host_papers(desk.store, renamed, fresh=True)
     assert _certificate(desk, renamed) != again

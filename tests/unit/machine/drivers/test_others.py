@@ -1,8 +1,9 @@
 """Drivers of other packages: the example, as it would be installed, and broken ones."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -51,12 +52,12 @@ def test_a_driver_of_another_package_makes_machines(pool: Path, tmp_path: Path) 
 
 
 def test_its_options_are_flags_and_variables(pool: Path) -> None:
-    seen: list[object] = []
+    seen: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
 
     @click.command()
     @driver_flags
     @click.pass_context
-    def command(ctx: click.Context, driver: str, **params: object) -> None:
+    def command(ctx: click.Context, /, driver: str, **params: object) -> None:
         seen.append(chosen_options(ctx, driver, params))
 
     run = CliRunner().invoke
@@ -68,7 +69,7 @@ def test_its_options_are_flags_and_variables(pool: Path) -> None:
     run(
         command, ["--generic-ip-address", "a", "--generic-ssh-jump", "b", "--generic-ssh-port", "2"]
     )
-    options, rest = seen.pop()  # type: ignore[misc]
+    options, rest = seen.pop()
     assert rest == {}
     assert {k: v for k, v in options.items() if v is not None} == {
         "ip-address": "a",

@@ -5,6 +5,7 @@ while its files are changed under it.
 import socket
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -137,7 +138,7 @@ def test_new_files_count_without_a_restart_and_wrong_ones_do_not(
     until_true(lambda: health(daemon) == "", "the right files are taken over")
     desk.ca.renew_client()
     for papers in (old, desk.mine()):
-        until_true(lambda who=papers: is_served(desk, who), "both are trusted")
+        until_true(partial(is_served, desk, papers), "both are trusted")
     desk.ca.end_rotation()
     desk.provision()
     until_true(lambda: not is_served(desk, old), "the former authority is not")

@@ -97,6 +97,8 @@ def test_a_machine_that_does_not_answer_says_why(store: Store, h1: Machine) -> N
         "h1", "h2", "h10",
     ]  # fmt: skip
     assert swarmctl("machine", "status", "h1").out == "Unreachable\n"
+    for wanted, found in (("rack", "h1\n"), ("rack=a", "h1\n"), ("rack=b", ""), ("ra", "")):
+        assert swarmctl("machine", "ls", "-q", "--filter", f"label={wanted}").out == found
 
 
 def test_a_certificate_that_ends_soon_is_told(store: Store, h1: Machine) -> None:
