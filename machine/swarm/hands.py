@@ -21,6 +21,7 @@ from machine.swarm.actions import (
     Install,
     Join,
     Leave,
+    Prepare,
     Remove,
     Restore,
     Revert,
@@ -82,6 +83,12 @@ class RemoteHands:
         wanted = self._installs(host, self._seen.hosts[action.host].version)
         if wanted is not None:
             await self._provisioner.apply(self._remotes[action.host], wanted, tell)
+
+    async def _prepare(self, action: Prepare, tell: Tell) -> None:
+        host = self._wanted.hosts[action.host]
+        wanted = self._installs(host, self._seen.hosts[action.host].version)
+        if wanted is not None:
+            await self._provisioner.prepare(self._remotes[action.host], wanted, tell)
 
     async def _revert(self, action: Revert, tell: Tell) -> None:
         """What failed before it was switched to is not gone back from: that would be too far."""
@@ -223,6 +230,7 @@ _DOING: Mapping[type[Action], Callable[[RemoteHands, Any, Tell], Awaitable[None]
     Install: RemoteHands._install,
     Join: RemoteHands._join,
     Leave: RemoteHands._leave,
+    Prepare: RemoteHands._prepare,
     Remove: RemoteHands._remove,
     Restore: RemoteHands._restore,
     Revert: RemoteHands._revert,
