@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down quick test test-machines test-vm vagrant-test check sim sim-night fuzz proto bench clean
+.PHONY: help demo demo-down quick test test-machines test-vm vagrant-test check sim sim-night fuzz proto bench dist clean
 
 # Which tests: unit, sim, cluster, machines, vm (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
@@ -49,6 +49,9 @@ proto: setup ## generates the Python code of the .proto files
 
 bench: setup-host ## measures the figures of docs/reference/figures.md (ONLY=create_100 for one)
 	@$(PYTHON) -m benchmarks $(ONLY)
+
+dist: setup ## our wheel, and the bundle of libraries for hosts that do not reach PyPI, into dist/
+	@$(PYTHON) -m machine.distribution dist
 
 clean: ## removes the virtual environment and caches
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -65,7 +65,7 @@ async def run(
             cwd=cwd,
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise _not_runnable(argv[0], error) from None
+        raise not_runnable(argv[0], error) from None
     try:
         async with asyncio.timeout(timeout):
             out, err = await child.communicate(input)
@@ -89,7 +89,8 @@ async def _end(child: asyncio.subprocess.Process) -> None:
     await asyncio.shield(child.wait())
 
 
-def _not_runnable(program: str, error: OSError) -> SwarmError:
+def not_runnable(program: str, error: OSError) -> SwarmError:
+    """The error to raise when the program could not be started."""
     missing = isinstance(error, FileNotFoundError)
     return SwarmError(
         Code.UNSUPPORTED,
