@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hostkit import process_tree
-from hostkit.pidfd import identify
+from hostkit import pidfd
 from tests.support.machine_hosts.base_tree import CACHE, locked
 from tests.support.machine_hosts.package_server import PORT, package_server
 from tests.support.machine_vms import qemu
@@ -27,6 +26,7 @@ _GATEWAY = "192.168.121.1"
 _PROGRAMS = Path(sys.executable).parent
 _BOX_TIME = 600.0
 _START = 60.0
+_END = 30.0
 
 
 class World:
@@ -80,21 +80,33 @@ def vagrant_world() -> Iterator[World]:
         start = ["setpriv", "--pdeathsig", "KILL", *alone, "sh", str(_HERE / "libvirt.sh")]
         with (state / "console.log").open("wb") as console:
             outer = subprocess.Popen(
-                [*start, folder], stdin=subprocess.DEVNULL, stdout=console, stderr=console
+                [*start, folder],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
             )
         try:
-            yield from _inside(outer, state, box)
+            first = _first_process(outer.pid)
+            try:
+                yield from _inside(first.pid, state, box)
+            finally:
+                # It is gone when all others of its namespace are.
+                pidfd.kill(first, _END)
         finally:
-            found = identify(outer.pid)
-            if found is not None:
-                process_tree.kill(found, 30.0)
-            outer.wait(30)
+            outer.kill()
+            outer.wait(_END)
 
 
-def _inside(outer: "subprocess.Popen[bytes]", state: Path, box: Path) -> Iterator[World]:
-    children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+def _first_process(outer: int) -> pidfd.ProcessId:
+    children = Path(f"/proc/{outer}/task/{outer}/children")
     until_true(lambda: bool(children.read_text().split()), "the namespaces are there", _START)
-    pid = int(children.read_text().split()[0])
+    found = pidfd.identify(int(children.read_text().split()[0]))
+    assert found is not None, "libvirt's namespaces ended at once"
+    return found
+
+
+def _inside(pid: int, state: Path, box: Path) -> Iterator[World]:
     world = World(pid, state)
     asked = ["virsh", "-c", "qemu:///system", "version"]
     until_true(lambda: world.run(asked, 20).returncode == 0, "libvirtd answers", _START)
