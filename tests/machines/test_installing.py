@@ -40,7 +40,7 @@ def test_a_bare_host_becomes_a_node_and_is_left_as_it_was(
     made = operator.create(host, "--label", "rack=a", "--set-hostname")
     assert made.code == 0, made.text
     assert made.out == "h1\n"
-    info = json.loads(host.run(["swarmctl", "system", "info", "--format", "json"]))
+    info = json.loads(host.run(["/usr/local/bin/swarmctl", "system", "info", "--format", "json"]))
     assert info["Version"] == own().version
     assert info["Description"]["Engine"]["Labels"] == {"rack": "a"}
     assert host.run(["systemctl", "is-enabled", "swarmd"]) == "enabled\n"
