@@ -117,6 +117,14 @@ def test_a_user_with_sudo_installs_from_a_bundle_beside_other_package_managers(
     assert "putting aside /etc/swarm/machine.json" in done.err
     assert operator.machine("version", "h1").out == f"{own().version}\n"
 
+    there = ["/usr/local/bin/swarmctl", "system", "install"]
+    shown = host.run([*there, "--dry-run"])  # the host packs the version that it was given
+    assert shown == "h1: no changes\n"
+    host.run([*there, "--uninstall", "--yes"], timeout=120)
+    assert host.run(["systemctl", "is-active", "swarmd"], check=False) != "active\n"
+    assert host.run(["ls", "/opt/swarm"]).split() == ["0.0.1", "current"]  # as it was found
+    assert host.run(["readlink", "/opt/swarm/current"]) == "0.0.1\n"
+
 
 def _installs(host: MachineHost) -> bool:
     """Whether apt has begun to install, and not only to look what it would."""

@@ -193,12 +193,16 @@ def test_a_version_that_this_program_is_not_needs_its_wheel() -> None:
         go(fresh(), apply(Wanted("9")))
 
 
-def test_a_host_that_ran_us_before_runs_again_after_the_removal() -> None:
+def test_a_host_that_ran_another_installation_runs_it_again_after_the_removal() -> None:
     host = fresh()
-    unit = Node("file", b"[Service]\n", 0o644)
-    host.tree["/etc/systemd/system/swarmd.service"] = unit
+    host.tree["/etc/systemd/system/swarmd.service"] = Node("file", b"[Service]\n", 0o644)
     host.tree["/opt/swarm"] = Node("folder")
     host.tree["/opt/swarm/current"] = Node("link", b"hand-made", 0)
     host.active, host.enabled = "active", "enabled"
+    before = copy.deepcopy(host)
     changes = asyncio.run(installer().changes(PaperRemote(host), ONE))
     assert (Kind.RESTART, "it is not ours") in [(each.kind, each.why) for each in changes]
+    for end in cut_everywhere(host, apply(ONE))[::40]:
+        go(end, remove)
+        assert end.picture() == before.picture()
+        assert end.runs == "hand-made"
