@@ -73,8 +73,8 @@ class Environment:
             tell=work.detail,
         )
         await work.run([f"{folder}/bin/swarmctl", "--version"], timeout=COMMAND)
-        await work.remote.write(stamp(self.version), f"{python}\n".encode(), mode=0o644)
         await work.run(["rm", "-rf", "--", INCOMING, BUILDING])
+        await work.remote.write(stamp(self.version), f"{python}\n".encode(), mode=0o644)
 
     def _wheel(self) -> Path:
         if self.distribution is not None and self.distribution.version == self.version:
