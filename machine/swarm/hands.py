@@ -120,7 +120,7 @@ class RemoteHands:
         if found.standing is Standing.NONE:
             role, availability = action.role.value, action.availability.value
             token = await self.managers.call("swarm", "join-token", "-q", role, but=host.name)
-            info = await self.managers.json(*INFO, but=host.name)
+            info = await self.managers.call(*INFO, but=host.name)
             flags = (*_addresses(host), "--availability", availability, "--token-file", "-")
             words = ("swarm", "join", *flags, *answers.managers_of(info))
             await ctl.call(*words, stdin=f"{token}\n".encode(), timeout=_JOINING)
@@ -131,7 +131,7 @@ class RemoteHands:
 
     async def _stayed(self, host: HostWanted, found: HostSeen, role: Role, tell: Tell) -> None:
         """A host that turned out to be a node already, once its daemon ran."""
-        cluster = (await self.managers.json("swarm", "inspect", but=host.name)).get("ID")
+        cluster, _ = answers.cluster_of(await self.managers.call("swarm", "inspect", but=host.name))
         node = (await self.managers.nodes(host.name)).get(found.node_id)
         if found.cluster_id != cluster or node is None:
             raise SwarmError(
@@ -219,7 +219,7 @@ class RemoteHands:
 
 
 async def _info(ctl: Swarmctl) -> HostSeen:
-    return answers.host_of(await ctl.json(*INFO))
+    return answers.host_of(await ctl.call(*INFO))
 
 
 def _addresses(host: HostWanted) -> list[str]:
