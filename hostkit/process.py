@@ -59,7 +59,7 @@ async def run(
     try:
         child = Child(argv, stdin=input is not None, stdout=True, stderr=True, env=env, cwd=cwd)
     except (FileNotFoundError, PermissionError) as error:
-        raise _not_runnable(argv[0], error) from None
+        raise not_runnable(argv[0], error) from None
     try:
         async with asyncio.timeout(timeout):
             out, err, _ = await asyncio.gather(
@@ -84,7 +84,8 @@ async def _feed(child: Child, input: bytes | None) -> None:
         child.stdin.close()
 
 
-def _not_runnable(program: str, error: OSError) -> SwarmError:
+def not_runnable(program: str, error: OSError) -> SwarmError:
+    """The error to raise when the program could not be started."""
     missing = isinstance(error, FileNotFoundError)
     return SwarmError(
         Code.UNSUPPORTED,

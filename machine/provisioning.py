@@ -21,7 +21,9 @@ class Wanted:
     settings: Mapping[str, Any] = field(default_factory=dict)  # /etc/swarm/swarmd.toml
     hostname: str = ""  # "": stays as it is
     bundle: Path | None = None  # dependencies for hosts that do not reach PyPI
-    operator_ca: bytes = b""  # PEM; whom the host's own API trusts before there is a swarm
+    files: Sequence[tuple[str, bytes, int]] = field(default=(), repr=False)
+    """Further ones (path, content, mode), as those of its API, that swarmd reads anew by itself."""
+    wheel: Path | None = None  # our distribution of that version; None: this swarmctl's own
 
 
 class Kind(enum.Enum):
@@ -52,8 +54,14 @@ class Problem:
     fatal: bool = True
 
 
+DETAIL = "  "
+LONG = frozenset({"packages", "version"})
+"""Steps that take long and touch nothing that runs; `prepare` does them."""
+
 Tell = Callable[[str], None]
-"""Takes one line about what is done now, for progress."""
+"""Takes one line about what is done now, for progress. One that begins with DETAIL is of a program
+that works: of use while it is the last one.
+"""
 
 
 class Provisioner(Protocol):
@@ -72,6 +80,10 @@ class Provisioner(Protocol):
 
         Goes on where an earlier run was cut off. SwarmError names the step that failed.
         """
+        ...
+
+    async def prepare(self, remote: Remote, wanted: Wanted, tell: Tell) -> Sequence[Change]:
+        """Of `apply` what takes long and touches nothing that runs; `apply` does the rest."""
         ...
 
     async def roll_back(self, remote: Remote, tell: Tell) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,18 @@ class SshServer:
 
 
 @contextlib.contextmanager
-def ssh_server(work: Path, address: str = "127.0.0.1") -> Iterator[SshServer]:
-    """Runs one; it is gone at the end, with its sessions."""
+def ssh_server(
+    work: Path,
+    address: str = "127.0.0.1",
+    *,
+    before: Sequence[str] = (),
+    authorized: Path | None = None,
+) -> Iterator[SshServer]:
+    """Runs one; it is gone at the end, with its sessions.
+
+    `before`: the words that the server's own command follows, such as those of unshare;
+    `authorized`: where the key is looked for, if `before` puts it elsewhere.
+    """
     folder = work / "storage"
     folder.mkdir()
     for name in ("host", "client"):
@@ -47,12 +57,12 @@ def ssh_server(work: Path, address: str = "127.0.0.1") -> Iterator[SshServer]:
     config = work / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress {address}\nHostKey {work / 'host'}\nPidFile none\n"
-        f"AuthorizedKeysFile {work / 'authorized'}\nStrictModes no\nUsePAM no\n"
+        f"AuthorizedKeysFile {authorized or work / 'authorized'}\nStrictModes no\nUsePAM no\n"
         f"PermitRootLogin yes\nPasswordAuthentication no\nSubsystem sftp {SFTP}\n"
     )
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
     with (work / "sshd.log").open("wb") as log:
-        process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
+        process = subprocess.Popen([*before, SSHD, "-D", "-e", "-f", str(config)], stderr=log)
     try:
         until_true(lambda: _answers(address, port), "the SSH server answers")
         host_key = " ".join((work / "host.pub").read_text().split()[:2])

@@ -1,0 +1,114 @@
+"""This very host as one that may be changed, for whoever installs it without SSH.
+
+Only root may: nobody is asked for rights here.
+"""
+
+import io
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+from api.errors import Code, SwarmError
+from hostkit import clock
+from hostkit.conversation import Source, converse
+from hostkit.process import Completed
+from machine import files
+from machine.bounded import BACKSTOP, ENGLISH, bounded, too_long, was_ended
+from machine.lines import Stream
+
+
+class LocalRemote:
+    """Remote of this host; made by `here` alone."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._closed = False
+
+    @classmethod
+    def here(cls) -> Self:
+        """This host; DENIED unless this process is root's."""
+        if os.geteuid() != 0:
+            raise SwarmError(
+                Code.DENIED,
+                "this host cannot be changed",
+                why="it takes root's rights",
+                remedy="do the same with sudo",
+            )
+        return cls(socket.gethostname())
+
+    @property
+    def name(self) -> str:
+        """See Remote."""
+        return self._name
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        limit: int = 1 << 20,
+        tell: Callable[[str], None] | None = None,
+    ) -> Completed:
+        """See Remote."""
+        feed = io.BytesIO(stdin)
+        return await self._run(tuple(argv), feed, timeout=timeout, limit=limit, tell=tell)
+
+    async def read(self, path: str, *, limit: int = 1 << 20) -> bytes | None:
+        """See Remote."""
+        return await files.read(self._run, self._name, path, limit)
+
+    async def write(
+        self, path: str, content: bytes, *, mode: int, owner: str = "root:root"
+    ) -> None:
+        """See Remote."""
+        await files.write(self._run, self._name, path, content, mode=mode, owner=owner)
+
+    async def upload(
+        self, source: Path, path: str, *, mode: int, tell: Callable[[int], None] | None = None
+    ) -> None:
+        """See Remote."""
+        await files.upload(self._run, self._name, source, path, mode=mode, sent=tell)
+
+    async def close(self) -> None:
+        """See Remote."""
+        self._closed = True
+
+    async def _run(
+        self,
+        argv: tuple[str, ...],
+        feed: Source,
+        *,
+        timeout: float,
+        limit: int,
+        tell: Callable[[str], None] | None = None,
+        sent: Callable[[int], None] | None = None,
+    ) -> Completed:
+        if self._closed:
+            raise SwarmError(Code.UNAVAILABLE, f"the way to {self._name} is closed")
+        streams = {1: Stream(limit), 2: Stream(limit)}
+
+        def hear(fd: int, piece: bytes) -> None:
+            streams[fd].keep(piece)
+            if tell is not None:
+                for line in streams[fd].lines(piece):
+                    tell(line)
+
+        begun = clock.monotonic()
+        words = (*ENGLISH, *bounded(argv, timeout))
+        try:
+            code = await converse(
+                words, feed=feed, hear=hear, timeout=timeout + BACKSTOP, sent=sent
+            )
+        except SwarmError as error:
+            if error.code is not Code.DEADLINE:
+                raise
+            raise too_long(argv, self._name, timeout) from None
+        if was_ended(code, clock.monotonic() - begun, timeout):
+            raise too_long(argv, self._name, timeout)
+        if tell is not None:
+            for line in (*streams[1].last(), *streams[2].last()):
+                tell(line)
+        return Completed(argv, code, streams[1].kept, streams[2].kept)

@@ -1,0 +1,148 @@
+"""The way to a host, hop by hop: what the operator said, and what ~/.ssh/config adds. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from api.errors import Code, SwarmError, invalid
+from machine.target import Target
+
+Lookup = Callable[[str], Mapping[str, Any]]
+"""What ~/.ssh/config says of a host, keys in lower case, as paramiko.SSHConfig.lookup."""
+
+SSH_PORT = 22
+DEFAULTS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+"""Keys that ssh offers of itself."""
+_HOP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^\s:\[\]]+)(?::(?P<port>\d+))?")
+_MOST_HOPS = 8
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One SSH server on the way; the last one is the host itself."""
+
+    host: str  # what is dialled, from the hop before
+    port: int
+    user: str
+    keys: tuple[str, ...] = ()  # files of private keys, offered in this order
+    only_keys: bool = False  # nothing but these: neither the agent's nor the default ones
+    agent: bool = True
+    agent_socket: str = ""  # "": the environment says
+    alias: str = ""  # HostKeyAlias
+    host_key: str = ""  # fingerprint that the operator gave
+
+    @property
+    def known_as(self) -> str:
+        """Its name in known_hosts."""
+        if self.alias:
+            return self.alias.lower()
+        host = self.host.lower()
+        return host if self.port == SSH_PORT else f"[{host}]:{self.port}"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A host as it is written: [user@]host[:port]."""
+
+    host: str
+    user: str = ""
+    port: int = 0
+
+
+def route(target: Target, lookup: Lookup, *, local_user: str) -> tuple[Hop, ...]:
+    """The hops, the first to be dialled first. INVALID or UNSUPPORTED if there is no such way.
+
+    A jump host without a user is entered as `local_user`, as ssh does; the host itself as root.
+    """
+    said = lookup(target.host)
+    place = _Place(target.host, target.user, target.port)
+    keys = (target.key,) if target.key else ()
+    last = _hop(place, said, target, keys=keys, only=bool(keys), user="root")
+    jumps = target.jump or _jumps(said)
+    before = _before(jumps, lookup, target, local_user, depth=1)
+    return (*before, last)
+
+
+def _before(
+    jumps: tuple[str, ...], lookup: Lookup, target: Target, local_user: str, depth: int
+) -> tuple[Hop, ...]:
+    """The jump hosts; to the first of them may lead jump hosts of its own."""
+    if depth + len(jumps) > _MOST_HOPS:
+        raise invalid(
+            "jump",
+            f"more than {_MOST_HOPS} hops lead to {target.host}",
+            why="or its jump hosts lead to one another in a circle",
+            remedy="look at the lines ProxyJump in ~/.ssh/config",
+        )
+    if not jumps:
+        return ()
+    places = [_place(jump) for jump in jumps]
+    own = _before(_jumps(lookup(places[0].host)), lookup, target, local_user, depth + len(jumps))
+    keys = (target.key,) if target.key else ()
+    plain = Target(target.host, agent=target.agent)  # the fingerprint is the host's alone
+    hops = [
+        _hop(place, lookup(place.host), plain, keys=keys, only=False, user=local_user)
+        for place in places
+    ]
+    return (*own, *hops)
+
+
+def _hop(
+    place: _Place,
+    said: Mapping[str, Any],
+    target: Target,
+    *,
+    keys: tuple[str, ...],
+    only: bool,
+    user: str,
+) -> Hop:
+    socket = str(said.get("identityagent") or "")
+    configured = () if only else tuple(said.get("identityfile") or ())
+    return Hop(
+        host=str(said.get("hostname") or place.host),
+        port=place.port or _port(str(said.get("port") or SSH_PORT)),
+        user=place.user or str(said.get("user") or user),
+        keys=(*keys, *configured),
+        only_keys=only or _yes(said.get("identitiesonly")),
+        agent=target.agent and socket.lower() != "none",
+        agent_socket="" if socket.upper() in ("", "NONE", "SSH_AUTH_SOCK") else socket,
+        alias=str(said.get("hostkeyalias") or ""),
+        host_key=target.host_key,
+    )
+
+
+def _jumps(said: Mapping[str, Any]) -> tuple[str, ...]:
+    jump = str(said.get("proxyjump") or "none")
+    if jump.lower() != "none":
+        return tuple(word.strip().removeprefix("ssh://") for word in jump.split(","))
+    if said.get("proxycommand"):
+        raise SwarmError(
+            Code.UNSUPPORTED,
+            f"~/.ssh/config reaches {said.get('hostname')} by a ProxyCommand",
+            why="machines are reached over SSH servers alone",
+            remedy="say ProxyJump instead, or name the jump host with the machine",
+        )
+    return ()
+
+
+def _place(text: str) -> _Place:
+    found = _HOP.fullmatch(text)
+    if found is None:
+        raise invalid("jump", f"{text!r} is no jump host", remedy="say [USER@]HOST[:PORT]")
+    port = _port(found["port"]) if found["port"] else 0
+    return _Place(found["host"].strip("[]"), found["user"] or "", port)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 65535:  # noqa: PLR2004 - TCP's
+        raise invalid("port", f"{text!r} is no port", remedy="say 1 to 65535")
+    return int(text)
+
+
+def _yes(value: object) -> bool:
+    return str(value).lower() in ("yes", "true")

@@ -1,0 +1,66 @@
+"""One command over one channel, with a clock that runs faster where time is what matters."""
+
+import asyncio
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from machine.ssh.config import hops_of
+from machine.ssh.connection import Connection
+from machine.ssh.exchange import CutError, Exchange
+from machine.ssh.transport import Transport
+from machine.target import Target
+from tests.support.odd_ssh import Manners, odd_server
+from tests.support.ssh_clients import Client
+
+FAST = 100.0
+
+
+def now() -> float:
+    return time.monotonic() * FAST
+
+
+@pytest.fixture
+def manners() -> Manners:
+    return Manners()
+
+
+@pytest.fixture
+def transport(manners: Manners, tmp_path: Path) -> Iterator[Transport]:
+    client, loop = Client(tmp_path), asyncio.new_event_loop()
+    client.made_key()
+    with odd_server(manners) as server:
+        target = Target("127.0.0.1", "root", server.port, "key", agent=False)
+        connection = Connection("h1", hops_of(target, lambda _: {}), client.around, loop)
+        connection.open()
+        yield connection.transport
+        connection.cut()
+    loop.close()
+
+
+def test_outputs_that_nobody_closes_are_left_after_a_while(
+    manners: Manners, transport: Transport
+) -> None:
+    """Something that the command has started talks on and on."""
+
+    def serve(channel: paramiko.Channel, _: str) -> None:
+        channel.sendall(b"said")
+        channel.send_exit_status(4)
+        while not channel.closed:
+            channel.sendall(b".")
+            time.sleep(0.002)
+
+    manners.serve = serve
+    exchange = Exchange("x", io.BytesIO(), now() + FAST * 60, 4, now=now)
+    assert exchange.run(transport) == 4
+    assert exchange.out.kept == b"said"
+
+
+def test_a_command_without_an_end_is_cut(manners: Manners, transport: Transport) -> None:
+    manners.serve = lambda channel, _: channel.close()
+    with pytest.raises(CutError):
+        Exchange("x", io.BytesIO(), now() + FAST * 60, 4, now=now).run(transport)

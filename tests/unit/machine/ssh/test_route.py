@@ -1,0 +1,81 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from api.errors import Code, SwarmError
+from machine.ssh.route import Hop, route
+from machine.target import Target
+
+Said = Mapping[str, Mapping[str, Any]]
+
+
+def way(target: Target, said: Said | None = None) -> list[Hop]:
+    return list(route(target, lambda host: (said or {}).get(host, {}), local_user="me"))
+
+
+def shown(hops: list[Hop]) -> list[str]:
+    return [str(hop) for hop in hops]
+
+
+def test_a_bare_address_is_entered_as_root() -> None:
+    assert way(Target("10.0.0.1")) == [Hop("10.0.0.1", 22, "root")]
+
+
+def test_what_is_said_counts_over_the_configuration() -> None:
+    said = {"web": {"hostname": "10.1.1.1", "user": "deb", "port": "2222", "identityfile": ["k"]}}
+    assert way(Target("web"), said) == [Hop("10.1.1.1", 2222, "deb", keys=("k",))]
+    hop = Hop("10.1.1.1", 22, "op", keys=("mine",), only_keys=True)
+    assert way(Target("web", "op", 22, "mine"), said) == [hop]
+
+
+def test_jump_hosts_are_gone_through_in_their_order_and_are_the_users_own() -> None:
+    said = {"b": {"user": "bob", "hostname": "10.0.0.2"}}
+    hops = way(Target("10.9.9.9", jump=("alice@a:2201", "b")), said)
+    assert shown(hops) == ["alice@a:2201", "bob@10.0.0.2:22", "root@10.9.9.9:22"]
+    assert shown(way(Target("h", jump=("a",)))) == ["me@a:22", "root@h:22"]
+
+
+def test_jump_hosts_of_the_configuration_may_have_jump_hosts() -> None:
+    said = {"h": {"proxyjump": "a,x@[fe80::1]:7"}, "a": {"proxyjump": "z"}, "z": {}}
+    assert shown(way(Target("h"), said)) == ["me@z:22", "me@a:22", "x@[fe80::1]:7", "root@h:22"]
+    assert shown(way(Target("h", jump=("q",)), said)) == ["me@q:22", "root@h:22"]
+    assert shown(way(Target("h"), {"h": {"proxyjump": "none"}})) == ["root@h:22"]
+
+
+def test_the_key_and_the_fingerprint_of_the_host() -> None:
+    first, last = way(Target("h", key="k", host_key="SHA256:x", jump=("a",), agent=False))
+    assert (first.keys, first.only_keys, first.host_key, first.agent) == (("k",), False, "", False)
+    assert (last.keys, last.only_keys, last.host_key) == (("k",), True, "SHA256:x")
+
+
+def test_names_in_known_hosts() -> None:
+    assert Hop("Host", 22, "u").known_as == "host"
+    assert Hop("::1", 22, "u").known_as == "::1"
+    assert Hop("::1", 2222, "u").known_as == "[::1]:2222"
+    assert Hop("h", 2222, "u", alias="Other").known_as == "other"
+
+
+@pytest.mark.parametrize(
+    ("socket", "agent", "path"),
+    [("none", False, ""), ("SSH_AUTH_SOCK", True, ""), ("/run/a", True, "/run/a")],
+)
+def test_the_agent_of_the_configuration(socket: str, agent: bool, path: str) -> None:
+    (hop,) = way(Target("h"), {"h": {"identityagent": socket}})
+    assert (hop.agent, hop.agent_socket) == (agent, path)
+
+
+@pytest.mark.parametrize(
+    ("target", "said", "code"),
+    [
+        (Target("h", jump=("a b",)), {}, Code.INVALID),
+        (Target("h", jump=("a:0",)), {}, Code.INVALID),
+        (Target("h"), {"h": {"port": "x"}}, Code.INVALID),
+        (Target("a"), {"a": {"proxyjump": "b"}, "b": {"proxyjump": "a"}}, Code.INVALID),
+        (Target("h"), {"h": {"proxycommand": "nc %h %p"}}, Code.UNSUPPORTED),
+    ],
+)
+def test_a_way_that_cannot_be_gone_is_refused(target: Target, said: Said, code: Code) -> None:
+    with pytest.raises(SwarmError) as failed:
+        way(target, said)
+    assert failed.value.code is code
