@@ -12,6 +12,9 @@ from google.protobuf.message import DecodeError
 from api.errors import SwarmError
 from hostkit.netlink import Netlink
 from hostkit.netlink_message import Answer, Message
+from machine import manifest
+from machine.facts import parse as facts
+from machine.steps import seen, settings
 from overlay_net import conntrack, nfnetlink, ruleset
 from overlay_net.dns.cache import Cache
 from overlay_net.dns.message import MessageError, parse
@@ -35,6 +38,7 @@ from tests.support.kernel_answers import (
     ROUTES,
     Kernel,
 )
+from tests.support.paper_host import FACTS
 from tests.unit.overlay_net.dns.test_responder import ZONE
 
 _IDENT = 0x4242
@@ -153,6 +157,17 @@ def an_archive(data: bytes) -> None:
             note(data)
 
 
+def a_host(data: bytes) -> None:
+    """Whatever a host prints that is to be installed, or has in the book of that."""
+    with contextlib.suppress(ValueError):
+        facts.facts(data, 0.0, 0.0)
+    with contextlib.suppress(ValueError):
+        seen.parse(data, manifest.Manifest())
+    with contextlib.suppress(manifest.DamagedError, SwarmError):
+        manifest.decoded(data, "h1")
+    settings.folders_of(data)
+
+
 TARGETS: Mapping[str, Target] = {
     "question": Target(a_question, (question("web"), question("_80._tcp.web", 33, edns=1232))),
     "answer": Target(
@@ -167,5 +182,14 @@ TARGETS: Mapping[str, Target] = {
     ),
     "plugin": Target(a_plugin, (_PLUGIN, b"unix:///run/x.sock", b'{"Addr": "https://x:1"}')),
     "csi": Target(a_csi_driver, (_CSI.SerializeToString(),)),
+    "host": Target(
+        a_host,
+        (
+            FACTS,
+            b"place\tfile 644 root:root abc /x\nversion\t1 3.11\nend\t\n",
+            manifest.encoded(manifest.Manifest(version="1", packages=("crun",))),
+            b'state_dir = "/x"\n',
+        ),
+    ),
     "rules": Target(rules, (json.dumps({"nftables": _LISTED}).encode(),)),
 }

@@ -85,8 +85,7 @@ def test_what_failed_stands_in_the_record_and_is_gone_on_with(desk: Desk) -> Non
     assert desk.machine.step in desk.machine.error
     desk.calls = 1 << 30
     desk.do(desk.maker.provision(desk.machine, desk.parcel(), desk.said.append))
-    assert desk.machine.phase is Phase.READY
-    assert desk.host.runs == "1"
+    assert (desk.machine.phase, desk.host.runs) == (Phase.READY, "1")
 
 
 def test_labels_and_settings_of_the_wish_reach_the_host(desk: Desk) -> None:
