@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down quick test check sim sim-night fuzz proto bench clean
+.PHONY: help demo demo-down quick test test-machines check sim sim-night fuzz proto bench dist test-vm clean
 
-# Which tests: unit, sim, cluster (make test ONLY=unit); which figure (make bench ONLY=create_100).
+# Which tests: unit, sim, cluster, machines, vm (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
 PYTHON := .venv/bin/python
 # Bytecode is kept, whatever the environment says: tests start many processes, and pytest rewrites each file of tests.
@@ -22,6 +22,12 @@ quick: setup ## unit tests that need neither root nor containers nor groups of m
 test: setup-host ## every test; ends with a table of the cluster scenarios
 	@.ci/test $(ONLY)
 
+test-machines: setup-machines ## bare hosts with systemd, installed over SSH; ends with a table of the scenarios
+	@.ci/test machines
+
+test-vm: setup-vm ## three virtual machines emulated by qemu, installed over SSH; takes long
+	@.ci/test vm
+
 check: setup ## lint, types, layers, generated code (make check quick: the same, and unit tests)
 	@.ci/check
 
@@ -41,11 +47,18 @@ proto: setup ## generates the Python code of the .proto files
 bench: setup-host ## measures the figures of docs/reference/figures.md (ONLY=create_100 for one)
 	@$(PYTHON) -m benchmarks $(ONLY)
 
+dist: setup ## our wheel, and the bundle of libraries for hosts that do not reach PyPI, into dist/
+	@$(PYTHON) -m machine.distribution dist
+
 clean: ## removes the virtual environment and caches
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: setup setup-host
+.PHONY: setup setup-host setup-machines setup-vm
 setup:
 	@.ci/setup
 setup-host:
 	@.ci/setup host
+setup-machines:
+	@.ci/setup machines
+setup-vm:
+	@.ci/setup vm

@@ -21,7 +21,9 @@ class Wanted:
     settings: Mapping[str, Any] = field(default_factory=dict)  # /etc/swarm/swarmd.toml
     hostname: str = ""  # "": stays as it is
     bundle: Path | None = None  # dependencies for hosts that do not reach PyPI
-    operator_ca: bytes = b""  # PEM; whom the host's own API trusts before there is a swarm
+    files: Sequence[tuple[str, bytes, int]] = field(default=(), repr=False)
+    """Further ones (path, content, mode), as those of its API, that swarmd reads anew by itself."""
+    wheel: Path | None = None  # our distribution of that version; None: this swarmctl's own
 
 
 class Kind(enum.Enum):
@@ -52,8 +54,11 @@ class Problem:
     fatal: bool = True
 
 
+DETAIL = "  "
 Tell = Callable[[str], None]
-"""Takes one line about what is done now, for progress."""
+"""Takes one line about what is done now, for progress. One that begins with DETAIL is of a program
+that works: of use while it is the last one.
+"""
 
 
 class Provisioner(Protocol):

@@ -16,7 +16,7 @@ from api.channel import (
     node_server_credentials,
 )
 from api.errors import Code, SwarmError
-from api.identity import Credentials
+from api.identity import Credentials, Identity
 from api.listener import Listener
 from api.serving import ErrorInterceptor
 from manager.ca.authorize import Authorizer
@@ -29,7 +29,7 @@ def control_port(
     address: str,
     members: Members,
     credentials: Callable[[], Credentials],
-    calls: OpenCalls,
+    calls: OpenCalls[Identity],
     catch_up: Callable[[], Awaitable[None]],
 ) -> Listener:
     """A server for members of the cluster at `address`. UNAVAILABLE if it cannot listen there.

@@ -106,6 +106,15 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     type=click.Path(),
     help="Let Docker use this host's volumes, by plugin sockets in this folder [not at all].",
 )
+@click.option(
+    "--api-listen",
+    metavar="HOST:PORT",
+    help="Serve this host's API over mutual TLS, as 0.0.0.0:2376 [not at all].",
+)
+@click.option("--api-cert", type=click.Path(), help="Certificate that the API shows.")
+@click.option("--api-key", type=click.Path(), help="The key of that certificate.")
+@click.option("--api-ca", type=click.Path(), help="Authorities whose operators may use the API.")
+@click.option("--api-crl", type=click.Path(), help="List of their certificates that were revoked.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keyword per option
     """The daemon of a node of the swarm, manager or worker."""

@@ -1,4 +1,4 @@
-"""The Host service of api/v1/host.proto: what one host does for its own operator, on the socket.
+"""The Host service of api/v1/host.proto: what one host does for its own operators.
 
 Translates calls; the work is done by the node, the image store and the container driver.
 """

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from api.identity import Credentials
+from api.identity import Credentials, Identity
 from api.times import timestamp
 from api.v1 import dispatcher_pb2, host_pb2, objects_pb2, types_pb2
 from hostkit.clock import wall
 from hostkit.lasting import LastingTasks
 from manager.ca.bootstrap import FirstObjects
+from manager.ca.members import Members
 from manager.control.images import AskRegistry
 from manager.restoring import Restored
 from manager.server import Manager
@@ -29,6 +30,7 @@ from swarmctl.membership import Membership, MembershipStore
 from swarmctl.relay import Relay
 from swarmctl.safe import NodeSafe
 from swarmctl.switch import Switch
+from swarmctl.wished_role import wished_role
 from worker.agent import Agent
 from worker.attachments import Attachments
 from worker.backoff import Backoff
@@ -124,6 +126,14 @@ class Life:
     def safe(self) -> NodeSafe:
         """The secrets of this membership."""
         return self._certificate.safe
+
+    def roots(self) -> bytes:
+        """The roots (PEM) of the swarm."""
+        return self._certificate.credentials.ca_pem
+
+    def is_operator(self, identity: Identity) -> bool:
+        """Whether the swarm knows this operator; only a manager can tell."""
+        return self.manager is not None and Members(self.manager.store).is_member(identity)
 
     async def leave(self, *, force: bool) -> None:
         """Lets the swarm know, as far as it must: a manager gives up its seat.
@@ -338,22 +348,3 @@ class Life:
         known = isinstance(error, SwarmError)
         logger.critical("a part of this node failed: %s", error, exc_info=None if known else error)
         self._failed(error)
-
-
-def wished_role(
-    node: objects_pb2.Node | None, *, manager: bool, removed: bool = False
-) -> str | None:
-    """The role that the node shall take over now, or None. Pure.
-
-    A manager that shall be a worker stays one until it has lost its seat, as its status tells. One
-    that was `removed`, and shall be a manager again by now, is a worker in between: a seat is lost
-    for good, and it needs another.
-    """
-    if node is None:
-        return None
-    wanted = node.spec.role == types_pb2.NODE_ROLE_MANAGER
-    if wanted and not manager:
-        return "manager"
-    if manager and (removed or not wanted) and not node.HasField("manager"):
-        return "worker"
-    return None

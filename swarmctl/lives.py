@@ -14,7 +14,7 @@ from pathlib import Path
 
 from api import validate
 from api.errors import Code, SwarmError
-from api.identity import Credentials
+from api.identity import Credentials, Identity
 from api.unlock_key import parse_unlock_key
 from api.v1 import host_pb2, types_pb2
 from manager.ca.bootstrap import FirstObjects
@@ -105,6 +105,14 @@ class Lives:
     def complaint(self) -> str:
         """What is wrong, for the health service; empty if nothing is."""
         return "" if self._life is None else self._life.complaint()
+
+    def roots(self) -> bytes:
+        """The roots (PEM) of the swarm that this host is in, if it is in one."""
+        return b"" if self._life is None else self._life.roots()
+
+    def is_operator(self, identity: Identity) -> bool:
+        """Whether the swarm that this host manages knows an operator."""
+        return self._life is not None and self._life.is_operator(identity)
 
     async def init(self, request: host_pb2.InitSwarmRequest) -> host_pb2.InitSwarmResponse:
         """Makes a new swarm with this host as its first manager; or a manager goes on alone."""

@@ -6,6 +6,7 @@ Runs nothing. Containers of its tasks go on under their monitors, as when a daem
 import logging
 
 from api.errors import Code, SwarmError
+from api.identity import Identity
 from api.v1 import host_pb2, types_pb2
 from manager.ca.bootstrap import FirstObjects
 from manager.raft.durable.key_file import LockedError
@@ -53,6 +54,14 @@ class LockedLife:
             role=types_pb2.NODE_ROLE_MANAGER,
             managers=self.membership.managers,
         )
+
+    def roots(self) -> bytes:
+        """None are known while the keys are locked."""
+        return b""
+
+    def is_operator(self, identity: Identity) -> bool:
+        """Nobody is: the state that would tell is locked up."""
+        return False
 
     def complaint(self) -> str:
         """What is wrong, for the health service."""

@@ -40,6 +40,8 @@ from runtime.volume.local import LocalDriver
 from runtime.volume.nfs import NfsDriver
 from runtime.volume.sshfs import SshfsDriver
 from swarmctl import outside_volumes
+from swarmctl.host_api.papers import Files
+from swarmctl.host_api.server import HostApi
 from swarmctl.host_service import HostService
 from swarmctl.lives import Lives
 from swarmctl.local_socket import add_socket
@@ -95,6 +97,14 @@ def _volume_host(settings: Settings) -> VolumeHost:
         wall=wall,
         boot_id=boot_id(),
     )
+
+
+def _api_files(settings: Settings) -> Files | None:
+    """Where the papers of this host's API are; None if it is not served."""
+    cert, key, authority = settings.api_cert, settings.api_key, settings.api_ca
+    if not settings.api_listen or cert is None or key is None or authority is None:
+        return None
+    return Files(cert, key, authority, settings.api_crl)
 
 
 class Node:
@@ -160,6 +170,15 @@ class Node:
         """What this host is in a swarm."""
         attachments.is_member = self.lives.is_member
         self._listener: Listener | None = None
+        self._api: HostApi | None = None
+        if (files := _api_files(settings)) is not None:
+            self._api = HostApi(
+                settings.api_listen,
+                files,
+                add=self._add_services,
+                roots=self.lives.roots,
+                is_operator=self.lives.is_operator,
+            )
         self._lag = LoopLag(monotonic)
         self._beside: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[SwarmError] = asyncio.get_running_loop().create_future()
@@ -185,6 +204,8 @@ class Node:
             asyncio.create_task(self._lag.run()),
             asyncio.create_task(collector.keep_pace()),
         ]
+        if self._api is not None:
+            self._beside.append(asyncio.create_task(self._api.run()))
         logger.info("swarmd listens on %s", self.settings.socket)
 
     async def stop(self) -> None:
@@ -192,6 +213,8 @@ class Node:
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
+        if self._api is not None:
+            await self._api.stop(STOP_GRACE)
         if self._listener is not None:
             await self._listener.stop(STOP_GRACE)
         await self._volumes_for_docker.stop()
@@ -227,6 +250,12 @@ class Node:
             options=SERVER_OPTIONS,
         )
         listener = self._listener = Listener(server)
+        self._add_services(server)
+        add_socket(server, self.settings.socket)
+        return listener
+
+    def _add_services(self, server: grpc.aio.Server) -> None:
+        """What a host does for its operators, and for those of its swarm."""
         server.add_generic_rpc_handlers((self._switch,))
         host_pb2_grpc.add_HostServicer_to_server(
             HostService(self, self.lives, self._images, self._driver), server
@@ -234,8 +263,7 @@ class Node:
         containers_pb2_grpc.add_ContainersServicer_to_server(
             ContainersService(self._containers, self._volumes.host), server
         )
-        health_pb2_grpc.add_HealthServicer_to_server(
-            HealthService({"daemon": lambda: "", "swarm": self.lives.complaint}), server
-        )
-        add_socket(server, self.settings.socket)
-        return listener
+        parts = {"daemon": lambda: "", "swarm": self.lives.complaint}
+        if self._api is not None:
+            parts["api"] = self._api.complaint
+        health_pb2_grpc.add_HealthServicer_to_server(HealthService(parts), server)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from api.address import split_address
 from api.errors import Code, SwarmError
 from api.generic import declared
+from api.host_api import PORT as API_PORT
 from overlay_net.encrypt.key_ring import AGE
 from overlay_net.encrypt.wanted import PORT
 from swarmctl.cli.units import parse_duration
@@ -51,6 +53,16 @@ class Settings:
     """Where volume plugins of Docker's protocol put their sockets."""
     serve_volumes_in: Path | None = None
     """Where Docker finds this host's volumes, as plugins; None: nowhere."""
+    api_listen: str = ""
+    """HOST:PORT where this host's API is served over mutual TLS, beside the socket; empty: nowhere.
+    """
+    api_cert: Path | None = None
+    api_key: Path | None = None
+    """The certificate that the API shows, and its key."""
+    api_ca: Path | None = None
+    """The authorities whose operators may use it."""
+    api_crl: Path | None = None
+    """Certificates of theirs that were revoked, as one of them signed it. It may be missing."""
     log_level: str = "info"
 
     @property
@@ -72,7 +84,7 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     given |= overrides
     for name, value in given.items():
         _check(name, value)
-    for name in _FOLDERS:
+    for name in _PATHS:
         if name in given:
             given[name] = Path(given[name]).absolute()
     if "registry_cas" in given:
@@ -82,10 +94,19 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     for name in _LISTS & given.keys():
         given[name] = tuple(given[name])
     declared(given.get("node_generic_resources", ()))
+    _check_api(given)
     return Settings(**given)
 
 
-_FOLDERS = ("state_dir", "run_dir", "plugin_dir", "serve_volumes_in")
+_API_FILES = ("api_cert", "api_key", "api_ca")
+_PATHS = (
+    "state_dir",
+    "run_dir",
+    "plugin_dir",
+    "serve_volumes_in",
+    *_API_FILES,
+    "api_crl",
+)
 _LISTS = frozenset({"insecure_registries", "node_generic_resources"})
 _LEVELS = ("debug", "info", "warning", "error")
 NETWORKS = ("kernel", "none")
@@ -120,6 +141,21 @@ def _check(name: str, value: object) -> None:
     if not right:
         raise SwarmError(
             Code.INVALID, f"the setting {name} is {value!r}", why=f"it must be {wanted}"
+        )
+
+
+def _check_api(given: Mapping[str, Any]) -> None:
+    """An API is served in secret or not at all."""
+    if "api_listen" not in given:
+        return
+    split_address(given["api_listen"], field="api_listen", default_port=API_PORT)
+    missing = [name for name in _API_FILES if name not in given]
+    if missing:
+        raise SwarmError(
+            Code.INVALID,
+            "the host's API is served over mutual TLS only",
+            why=f"api_listen is set, and {', '.join(missing)} is not",
+            remedy="name the certificate, its key, and the authority of those who may call",
         )
 
 

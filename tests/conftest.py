@@ -1,4 +1,4 @@
-"""Fixtures and hooks of every test: who may run what, and the table of cluster scenarios."""
+"""Fixtures and hooks of every test: who may run what, and the table of scenarios."""
 
 import os
 import signal
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT_MARKS = ("root", "cluster")
+ROOT_MARKS = ("root", "cluster", "machines", "vm")
+SCENARIOS = ("/cluster/", "/machines/", "/vm/")
 
 # Started in the background, as by a job of a shell, this process ignores SIGINT, and so would every
 # program that a test interrupts.
@@ -15,7 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--scenario-report", help="write the table of cluster scenarios to this file")
+    parser.addoption("--scenario-report", help="write the table of scenarios to this file")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,13 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class ScenarioTable:
-    """Collects one row per cluster test: what it shows, and how it went."""
+    """Collects one row per test of whole hosts: what it shows, and how it went."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], tuple[str, str]] = {}  # by file and name
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if "/cluster/" not in report.nodeid:
+        if not any(folder in report.nodeid for folder in SCENARIOS):
             return
         file, _, test = report.nodeid.rpartition("::")
         name = (file, test.removeprefix("test_").replace("_", " "))

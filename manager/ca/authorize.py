@@ -37,7 +37,7 @@ class Authorizer(Guarding):
         is_member: Callable[[Identity], bool],
         *,
         role_of: Callable[[Identity], Role] = lambda identity: identity.role,
-        calls: OpenCalls | None = None,
+        calls: OpenCalls[Identity] | None = None,
         catch_up: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         """`catch_up` returns when the state is that of now, or cannot be: awaited before somebody
@@ -46,7 +46,7 @@ class Authorizer(Guarding):
         super().__init__(self._admit)
         self._roles = roles
         self._catch_up = catch_up
-        self._calls = calls or OpenCalls()
+        self._calls = calls or OpenCalls[Identity]()
         self._is_member = is_member
         self._role_of = role_of
 

@@ -25,7 +25,7 @@ class Standing:
     def __init__(self, store: Store, hub: WatchHub, roots: bytes) -> None:
         """`roots`: until the state has come."""
         self.roots = roots
-        self.calls = OpenCalls()
+        self.calls = OpenCalls[Identity]()
         self._store = store
         self._hub = hub
         self._members = Members(store)

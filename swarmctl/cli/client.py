@@ -26,7 +26,7 @@ from api.v1 import (
     volume_pb2_grpc,
 )
 from swarmctl.cli import contexts
-from swarmctl.cli.connect import first_that_answers
+from swarmctl.cli.connect import first_that_answers, of_host_api
 from swarmctl.cli.failures import RemoteError
 
 DEFAULT_HOST = "unix:///run/swarm/swarmd.sock"
@@ -242,9 +242,14 @@ class Client:
             ) from error
         return dataclasses.replace(found, cert_dir=self._cert_path or found.cert_dir)
 
-    def is_local(self) -> bool:
-        """Whether calls go to a daemon on this host, which alone serves Host."""
-        return all(host.startswith("unix:") for host in self.target.hosts)
+    def serves_host(self) -> bool:
+        """Whether calls go to the daemon of one host, which alone serves Host: on this host, or
+        by the API of another one.
+        """
+        target = self.target
+        if all(host.startswith("unix:") for host in target.hosts):
+            return True
+        return bool(target.cert_dir) and of_host_api(target.cert_dir)
 
     def _connected(self) -> grpc.Channel:
         if self._channel is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 
 from api.errors import Code, SwarmError, invalid
+from api.host_api import is_of_machines, names_asked_for
 from swarmctl.cli.contexts import Context
 
 DEFAULT_PORT = 2377
@@ -105,29 +106,34 @@ def _probe(connect: Callable[[], socket.socket], what: str, remedy: str) -> None
 def _open_tcp(host: str, port: int, cert_dir: str, timeout: float) -> grpc.Channel:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     papers = _papers(address, cert_dir)
-    what = f"cannot reach the manager at {address}"
+    what = f"cannot reach swarmd at {address}"
     _probe(
         lambda: socket.create_connection((host, port), timeout),
         what,
         "check that swarmd runs there, and the port",
     )
-    channel = _secured(address, papers, timeout)
+    channel: grpc.Channel | None = None
+    for name in names_asked_for(papers[0], host, SERVER_NAME):
+        channel = channel or _secured(address, name, papers, timeout)
     if channel is None and (fresh := _exchanged(address, cert_dir, papers, timeout)):
-        channel = _secured(address, fresh, timeout)
+        channel = _secured(address, SERVER_NAME, fresh, timeout)
     if channel is None:
         raise SwarmError(
             Code.UNAVAILABLE,
             what,
             why=f"something listens, but no secure connection came about within {timeout:g} s",
-            remedy=f"check that the certificate in {cert_dir} is of this swarm and has not expired",
+            remedy=f"check that the certificate in {cert_dir} is of this swarm, or this machine, "
+            "and that neither it nor that of the daemon has expired",
         )
     return channel
 
 
-def _secured(address: str, papers: Sequence[bytes], timeout: float) -> grpc.Channel | None:
-    """A channel once the two sides believe each other, or None."""
+def _secured(
+    address: str, name: str, papers: Sequence[bytes], timeout: float
+) -> grpc.Channel | None:
+    """A channel once the two sides believe each other, or None. `name`: what the other must be."""
     ca, certificate, key = papers
-    options = (*_OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME))
+    options = (*_OPTIONS, ("grpc.ssl_target_name_override", name))
     credentials = grpc.ssl_channel_credentials(ca, key, certificate)
     channel = grpc.secure_channel(address, credentials, options=options)
     try:
@@ -142,6 +148,8 @@ def _exchanged(
     address: str, cert_dir: str, papers: Sequence[bytes], timeout: float
 ) -> Sequence[bytes] | None:
     """The papers of now if the root of the swarm was rotated meanwhile, or None."""
+    if is_of_machines(papers[0]):
+        return None
     # Hardly ever needed, and cryptography costs start-up time.
     from swarmctl.cli.exchange import Papers, exchanged  # noqa: PLC0415
 
@@ -159,7 +167,8 @@ def _papers(address: str, cert_dir: str) -> Sequence[bytes]:
         raise invalid(
             "cert-path",
             f"tcp://{address} needs a certificate",
-            remedy="make one on a manager with swarmctl swarm client-cert, then give --cert-path",
+            remedy="make one on a manager with swarmctl swarm client-cert, then give --cert-path; "
+            "for a machine: eval $(swarmctl machine env NAME)",
         )
     try:
         return _read(cert_dir, ("ca.pem", "cert.pem", "key.pem"))
@@ -170,6 +179,14 @@ def _papers(address: str, cert_dir: str) -> Sequence[bytes]:
             why=error.strerror or str(error),
             remedy="give the folder that swarmctl swarm client-cert wrote",
         ) from error
+
+
+def of_host_api(cert_dir: str) -> bool:
+    """Whether a certificate's folder is for the API of hosts, and not for a swarm's managers."""
+    try:
+        return is_of_machines(*_read(cert_dir, ("ca.pem",)))
+    except OSError:
+        return False
 
 
 def _read(folder: str, names: Sequence[str]) -> list[bytes]:

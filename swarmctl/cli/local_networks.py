@@ -20,7 +20,7 @@ def is_local(spec: specs_pb2.NetworkSpec) -> bool:
 def create(client: Client, spec: specs_pb2.NetworkSpec) -> Network:
     """A new network of the host whose daemon is asked."""
     name = spec.annotations.name
-    if not client.is_local():
+    if not client.serves_host():
         raise SwarmError(
             Code.UNSUPPORTED,
             f"network {name} cannot be made from elsewhere",
@@ -34,7 +34,7 @@ def create(client: Client, spec: specs_pb2.NetworkSpec) -> Network:
 
 def every(client: Client) -> Sequence[Network]:
     """Those of this host; none where the daemon is elsewhere."""
-    if not client.is_local():
+    if not client.serves_host():
         return ()
     request = containers_pb2.ListLocalNetworksRequest()
     method = client.containers.ListLocalNetworks

@@ -30,7 +30,7 @@ _SHORT = 12
 
 def every(client: Client) -> Sequence[LocalVolume]:
     """Those of the host whose daemon is asked; REFUSED if that is elsewhere."""
-    if not client.is_local():
+    if not client.serves_host():
         raise SwarmError(
             Code.REFUSED,
             "volumes of a host's own are not told to others",
@@ -43,7 +43,7 @@ def every(client: Client) -> Sequence[LocalVolume]:
 
 def find(client: Client, name: str) -> LocalVolume | None:
     """One of this host; None if there is none, or the daemon is elsewhere."""
-    if not client.is_local():
+    if not client.serves_host():
         return None
     return next((each for each in every(client) if each.name == name), None)
 

@@ -1,5 +1,5 @@
-"""Where a passphrase comes from: a file, the terminal, or standard input. Never the command line,
-which every process on the host can read.
+"""Where a secret comes from: a file, the terminal, or standard input. Never the command line, which
+every process on the host can read.
 """
 
 import sys
@@ -10,6 +10,10 @@ import click
 
 from api.errors import Code, SwarmError, invalid
 
+STDIN = "-"
+_LIMIT = 1 << 16
+"""Characters of a line that are read: no passphrase is longer."""
+
 
 def ask(file: Path | None, *, twice: bool = False) -> str:
     """The passphrase: the first line of `file`, else what is typed, else the first line of stdin.
@@ -18,7 +22,7 @@ def ask(file: Path | None, *, twice: bool = False) -> str:
     if it is empty or the two differ, REFUSED if the file cannot be read.
     """
     if file is not None:
-        passphrase = _first_line(file)
+        passphrase = _first_line(file, "passphrase")
     elif sys.stdin.isatty():
         passphrase = _typed(twice=twice)
     else:
@@ -32,14 +36,29 @@ def ask(file: Path | None, *, twice: bool = False) -> str:
     return passphrase
 
 
-def _first_line(file: Path) -> str:
+def secret_line(file: Path | None, what: str) -> str:
+    """The first line of `file`; of standard input if that is "-". `what` it is called in errors.
+
+    INVALID if it is empty, REFUSED if the file cannot be read.
+    """
+    if file is None or str(file) == STDIN:
+        line = sys.stdin.readline(_LIMIT).rstrip("\r\n")
+    else:
+        line = _first_line(file, what)
+    if not line:
+        raise invalid(what, f"there is no {what} in {file}", why="its first line is empty")
+    return line
+
+
+def _first_line(file: Path, what: str) -> str:
     try:
-        return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        with file.open(encoding="utf-8") as opened:
+            return opened.readline(_LIMIT).rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise SwarmError(
-            Code.REFUSED, f"cannot read the passphrase in {file}", why=why or ""
-        ) from (error)
+        raise SwarmError(Code.REFUSED, f"cannot read the {what} in {file}", why=why or "") from (
+            error
+        )
 
 
 def _typed(*, twice: bool) -> str:

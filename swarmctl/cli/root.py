@@ -19,6 +19,10 @@ _NOUNS = {
     "events": (f"{_COMMANDS}.events:events", "Show what happens in the swarm"),
     "image": (f"{_COMMANDS}.image:image", "Manage the images on this host"),
     "lab": (f"{_COMMANDS}.lab:lab", "Make hosts out of namespaces on this machine"),
+    "machine": (
+        f"{_COMMANDS}.machine.group:machine",
+        "Manage hosts over SSH, and make nodes of them",
+    ),
     "network": (f"{_COMMANDS}.network:network", "Manage networks, in which tasks meet"),
     "node": (f"{_COMMANDS}.node:node", "Manage the nodes of the swarm"),
     "secret": (f"{_COMMANDS}.secret:secret", "Manage files that only tasks may read"),

@@ -5,22 +5,12 @@ Writes and reads what Docker's command line does: 1.5g, 1m30s, 2 minutes ago.
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
+from api import durations
 from api.times import NANOS
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNIT_NANOS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "ms": 1_000_000,
-    "s": NANOS,
-    "m": 60 * NANOS,
-    "h": 3600 * NANOS,
-}
 _DIGITS = 9  # of a fraction of a second, in nanoseconds
 _AGES = (
     (48, 1, "hour"),
@@ -30,7 +20,9 @@ _AGES = (
 )
 _YEAR_HOURS = 365 * 24
 _LIMIT = 2**63
-"""Of what fits into a field: bytes, nano-CPUs and, as in Go, nanoseconds."""
+"""Of what fits into a field: bytes and nano-CPUs."""
+
+parse_duration = durations.parse_duration
 
 
 def parse_bytes(text: str) -> int:
@@ -53,29 +45,10 @@ def parse_nano_cpus(text: str) -> int:
     return round(nanos)
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of 90s, 1m30s, 1.5h as Go writes them; ValueError otherwise."""
-    return _duration_nanos(text) / NANOS
-
-
-def _duration_nanos(text: str) -> int:
-    if text == "0":
-        return 0
-    total, end = Decimal(0), 0
-    for match in _DURATION.finditer(text):
-        if match.start() != end:
-            break
-        total += Decimal(match[1]) * _UNIT_NANOS[match[2]]
-        end = match.end()
-    if not text or end != len(text) or total >= _LIMIT:
-        raise ValueError(f"{text!r} is no duration; write it as 10s or 1m30s")
-    return int(total)
-
-
 def parse_moment(text: str, now: int) -> int:
     """Nanoseconds since the epoch of RFC 3339, a date, a Unix time, or a duration before `now`."""
     try:
-        return now - _duration_nanos(text) if text != "0" else 0
+        return now - durations.duration_nanos(text) if text != "0" else 0
     except ValueError:
         pass
     if unix := re.fullmatch(r"(\d{1,12})(?:\.(\d+))?", text):

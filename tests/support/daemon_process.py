@@ -6,7 +6,7 @@ It leaves the network alone, which is that of the machine.
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,8 @@ LIMIT = 30.0
 class Daemon:
     """One host's folders, and the daemon that runs in them from time to time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+        self.options = list(options)
         self.state, self.run = folder / "s", folder / "r"
         self.log = folder / "log"
         self.address = f"127.0.0.1:{free_pair()}"
@@ -30,7 +31,7 @@ class Daemon:
     def start(self, *, run: Path | None = None, state: Path | None = None) -> None:
         command = [sys.executable, "-c", "from swarmctl.daemon import main; main()"]
         options = ["--state-dir", state or self.state, "--run-dir", run or self.run]
-        options += ["--cgroup-parent", "/swarmtest", "--networks", "none"]
+        options += ["--cgroup-parent", "/swarmtest", "--networks", "none", *self.options]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, *map(str, options)],

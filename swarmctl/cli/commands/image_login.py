@@ -39,13 +39,13 @@ def login(client: Client, registry: str, username: str | None, password_stdin: b
     if ":" in name:
         raise invalid("username", "a user name cannot hold a colon")
     host, given = _host(registry), Login(name, password)
-    if client.is_local():
+    if client.serves_host():
         request = host_pb2.CheckLoginRequest(
             registry=host, registry_auth=registry_logins.encoded(given, host)
         )
         client.call(client.host.CheckLogin, request, f"logging in to {host}")
     registry_logins.save(host, given)
-    click.echo("Login Succeeded" if client.is_local() else f"Login for {host} kept, not tried")
+    click.echo("Login Succeeded" if client.serves_host() else f"Login for {host} kept, not tried")
 
 
 @click.command("logout", cls=Verb)

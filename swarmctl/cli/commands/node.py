@@ -82,7 +82,7 @@ def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None
     request = control_pb2.ListNodesRequest()
     narrow(request, read_filters(filters, _FILTERS))
     found = lists.nodes(client, request)
-    own = "" if quiet or not client.is_local() else own_node(client)
+    own = "" if quiet or not client.serves_host() else own_node(client)
     ordered = sorted(found, key=lambda n: natural(n.description.hostname))
     rows = [_row(each, own) for each in ordered]
     shown = _WITH_STAR if form == "table" else form

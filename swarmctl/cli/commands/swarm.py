@@ -14,11 +14,18 @@ from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
 from swarmctl.cli import contexts, lists
 from swarmctl.cli.client import Client
-from swarmctl.cli.commands import swarm_ca, swarm_recovery, swarm_settings, swarm_status
+from swarmctl.cli.commands import (
+    swarm_ca,
+    swarm_inspect,
+    swarm_recovery,
+    swarm_settings,
+    swarm_status,
+)
 from swarmctl.cli.files import write_private
 from swarmctl.cli.grammar import Noun
-from swarmctl.cli.options import choice, whole
-from swarmctl.cli.render import table
+from swarmctl.cli.options import choice, format_option, whole
+from swarmctl.cli.passphrase import secret_line
+from swarmctl.cli.render import Listing
 from swarmctl.cli.specs.cluster import apply, cluster_options
 from swarmctl.cli.units import rfc3339
 
@@ -29,6 +36,10 @@ _AVAILABILITY = {
     "drain": types_pb2.NODE_AVAILABILITY_DRAIN,
 }
 _ROLES = {"worker": types_pb2.NODE_ROLE_WORKER, "manager": types_pb2.NODE_ROLE_MANAGER}
+_OPERATORS = Listing(
+    columns=(("ID", "ID"), ("Name", "NAME"), ("Expires", "EXPIRES")),
+    quiet="ID",
+)
 _availability = click.option(
     "--availability", type=choice(_AVAILABILITY), default="active", help="active, pause or drain"
 )
@@ -52,6 +63,7 @@ for _verb in (swarm_settings.update, swarm_settings.unlock, swarm_settings.unloc
     swarm.add_command(_verb)
 swarm.add_command(swarm_status.status)
 swarm.add_command(swarm_ca.ca)
+swarm.add_command(swarm_inspect.inspect_)
 for _verb in (swarm_recovery.backup, swarm_recovery.restore, swarm_recovery.readdress):
     swarm.add_command(_verb)
 
@@ -84,6 +96,13 @@ for _verb in (swarm_recovery.backup, swarm_recovery.restore, swarm_recovery.read
     is_flag=True,
     help="Go on alone with this manager's state: most managers are lost",
 )
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    default=None,  # not given, which --force-new-cluster can tell from --quiet=false
+    help="Only print the id of this node, no token and no key",
+)
 @cluster_options
 @click.pass_obj
 def init(
@@ -97,6 +116,7 @@ def init(
     subnet_size: int | None,
     availability: types_pb2.NodeAvailability.ValueType,
     force_new_cluster: bool,
+    quiet: bool | None,
     **settings: Any,  # noqa: ANN401 - one keyword for each row of the flag table
 ) -> None:
     """Make this host the first manager of a new swarm."""
@@ -117,6 +137,9 @@ def init(
     made = client.call(
         client.host.InitSwarm, request, "making a swarm", at_least=JOIN_TIMEOUT, once=True
     )
+    if quiet:
+        click.echo(made.node_id)
+        return
     click.echo(f"Swarm initialized: this node ({made.node_id}) is its manager.\n")
     click.echo("To add a worker, run on its host:\n")
     click.echo(f"    swarmctl swarm join --token {made.worker_token} {made.address}\n")
@@ -127,7 +150,13 @@ def init(
 
 @swarm.command("join")
 @click.argument("managers", nargs=-1, required=True, metavar="HOST:PORT...")
-@click.option("--token", required=True, help="Join token, from: swarm join-token worker")
+@click.option("--token", help="Join token, from: swarm join-token worker")
+@click.option(
+    "--token-file",
+    type=click.Path(allow_dash=True, path_type=Path),
+    metavar="PATH|-",
+    help="Its first line is the token, so that no list of processes shows it; -: standard input",
+)
 @_advertise
 @_listen
 @_data_path
@@ -136,15 +165,18 @@ def init(
 def join(
     client: Client,
     managers: tuple[str, ...],
-    token: str,
+    token: str | None,
+    token_file: Path | None,
     advertise_addr: str,
     listen_addr: str,
     data_path_addr: str,
     availability: types_pb2.NodeAvailability.ValueType,
 ) -> None:
     """Make this host a node of an existing swarm."""
+    if bool(token) == bool(token_file):
+        raise click.UsageError("give the token by one of --token and --token-file")
     request = host_pb2.JoinSwarmRequest(
-        token=token,
+        token=token or secret_line(token_file, "token"),
         managers=managers,
         advertise_address=advertise_addr,
         listen_address=listen_addr,
@@ -207,6 +239,7 @@ def _managers(client: Client) -> list[str]:
 @click.option("--context", "context_name", help="Also save a context of this name")
 @click.option("--ls", "listing", is_flag=True, help="List the operators that have certificates")
 @click.option("--rm", "removing", is_flag=True, help="Revoke the certificates of NAME")
+@format_option
 @click.pass_obj
 def client_cert(
     client: Client,
@@ -215,11 +248,14 @@ def client_cert(
     context_name: str | None,
     listing: bool,
     removing: bool,
+    form: str,
 ) -> None:
     """Make a certificate with which NAME steers the swarm from elsewhere."""
     if listing:
-        _list_operators(client)
+        _list_operators(client, form)
         return
+    if form != "table":
+        raise click.UsageError("--format goes with --ls")
     if not name:
         raise click.UsageError("a NAME is needed")
     if removing:
@@ -270,9 +306,13 @@ def _make_certificate(client: Client, name: str, folder: Path) -> list[str]:
     return list(made.managers)
 
 
-def _list_operators(client: Client) -> None:
+def _list_operators(client: Client, form: str) -> None:
+    _OPERATORS.check(form)
     found = client.call(
         client.control.ListOperators, control_pb2.ListOperatorsRequest(), "listing operators"
     ).operators
-    rows = [[each.id, each.name, rfc3339(seconds_of(each.expires_at))] for each in found]
-    click.echo(table(["ID", "NAME", "EXPIRES"], rows), nl=False)
+    rows = [
+        {"ID": each.id, "Name": each.name, "Expires": rfc3339(seconds_of(each.expires_at))}
+        for each in found
+    ]
+    click.echo(_OPERATORS.render(rows, form), nl=False)

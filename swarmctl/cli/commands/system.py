@@ -24,7 +24,15 @@ _STATES = {
 }
 
 
-@click.group(cls=Noun)
+@click.group(
+    cls=Noun,
+    lazy={
+        "install": (
+            "swarmctl.cli.commands.system_install:install",
+            "Make this host a node, or take that back",
+        )
+    },
+)
 def system() -> None:
     """Show what this host and swarm are."""
 

@@ -13,7 +13,7 @@ from api.serving import Caller
 from api.status import from_grpc
 from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2, raft_pb2_grpc
 from manager.raft.node.identity import GroupIdentity
-from swarmctl.life import wished_role
+from swarmctl.wished_role import wished_role
 from tests.sim.control.containers import Container, Exit, SimExecutor
 from tests.sim.control.disk import ghost
 from tests.sim.control.known import KnownNetworks, PaperNetworks

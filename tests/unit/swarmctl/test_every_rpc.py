@@ -25,6 +25,7 @@ from api.enroll import enroll
 from api.identity import CA_NAME, MANAGER_NAME, Credentials, make_csr, new_key
 from api.v1 import control_pb2, control_pb2_grpc, host_pb2
 from tests.support.daemon_process import LIMIT, Daemon
+from tests.support.host_api import ApiDesk
 from tests.support.trust import TrustedCluster
 
 pytestmark = pytest.mark.root
@@ -39,10 +40,18 @@ DOORS = (
     "of another swarm",
     "root alone",
     "identity port",
+    "host API",
+    "host API, operator",
+    "host API, worker",
+    "host API, removed operator",
+    "host API, of another swarm",
 )
 """Who calls, over the control port where nothing else is said. `root alone` has the root of the
-swarm and no certificate; at the identity port nobody needs one.
+swarm and no certificate; at the identity port nobody needs one. `host API` is the operator of the
+host there, by his own authority; the others have papers of the swarm.
 """
+AS_SOCKET = ("host API", "host API, operator")
+"""What an operator may do over TLS is what he may do on the socket."""
 EVERYBODY = frozenset({"socket", "operator", "manager", "worker"})
 STEERING = EVERYBODY - {"worker"}
 MEMBERS = frozenset({"manager", "worker"})
@@ -126,7 +135,7 @@ def rpcs() -> Iterator[Rpc]:
 
 def expected() -> dict[str, set[str]]:
     return {
-        f"{service}.{rpc}": set(served)
+        f"{service}.{rpc}": {*served, *(AS_SOCKET if "socket" in served else ())}
         for service, rows in TABLE.items()
         for served, names in rows.items()
         for rpc in names.split()
@@ -192,7 +201,9 @@ async def is_let_in(channel: grpc.aio.Channel, rpc: Rpc) -> bool:
 @asynccontextmanager
 async def doors(folder: Path) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
     """A channel for each of DOORS, to a daemon that is the one manager of its swarm."""
-    daemon = Daemon(folder)
+    desk = ApiDesk(folder)
+    desk.provision()
+    daemon = Daemon(folder, desk.options)
     daemon.start()
     try:
         daemon.info()
@@ -210,6 +221,9 @@ async def doors(folder: Path) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
                 daemon.address, grpc.ssl_channel_credentials(root), options=named
             )
             channels["identity port"] = ca_channel(identity_address(daemon.address), root)
+            channels["host API"] = desk.aio_channel(desk.mine())
+            for name in ("operator", "worker", "removed operator", "of another swarm"):
+                channels[f"host API, {name}"] = desk.aio_channel(papers[name])
             for channel in channels.values():
                 await stack.enter_async_context(channel)
             yield {"socket": local, **channels}

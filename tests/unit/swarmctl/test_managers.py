@@ -11,7 +11,7 @@ import pytest
 from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1 import objects_pb2
-from swarmctl.life import wished_role
+from swarmctl.wished_role import wished_role
 from tests.support.inner_host import LIMIT
 from tests.support.inner_swarm import MANAGER, WORKER, swarm
 

@@ -85,3 +85,14 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
 def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SwarmError, match="cannot read"):
         load(tmp_path / "none.toml", {})
+
+
+def test_the_hosts_api_is_served_in_secret_or_not_at_all(tmp_path: Path) -> None:
+    files = {"api_cert": "/c", "api_key": "/k", "api_ca": "/a"}
+    settings = load(written(tmp_path, ""), {"api_listen": "0.0.0.0:2376", **files})
+    assert (settings.api_listen, settings.api_key) == ("0.0.0.0:2376", Path("/k"))
+    assert Settings().api_listen == ""
+    with pytest.raises(SwarmError, match="api_key, api_ca is not"):
+        load(written(tmp_path, 'api_listen = "0.0.0.0"\napi_cert = "/c"\n'), {})
+    with pytest.raises(SwarmError, match="api_listen"):
+        load(written(tmp_path, ""), {"api_listen": "a:b:c", **files})

@@ -22,7 +22,7 @@ def only(name: str) -> Callable[[Identity], SwarmError | None]:
     return lambda each: out(name) if each.id == name else None
 
 
-async def serve(calls: OpenCalls, name: str) -> str:
+async def serve(calls: OpenCalls[Identity], name: str) -> str:
     async with calls.held(who(name)):
         await asyncio.Event().wait()
     return name
@@ -30,7 +30,7 @@ async def serve(calls: OpenCalls, name: str) -> str:
 
 def test_the_calls_of_the_one_end_with_the_reason_and_others_go_on() -> None:
     async def run() -> None:
-        calls = OpenCalls()
+        calls = OpenCalls[Identity]()
         served = {
             name: [asyncio.create_task(serve(calls, name)) for _ in range(2)] for name in "ab"
         }
@@ -52,7 +52,7 @@ def test_the_calls_of_the_one_end_with_the_reason_and_others_go_on() -> None:
 
 def test_a_call_that_is_over_is_forgotten() -> None:
     async def run() -> None:
-        calls = OpenCalls()
+        calls = OpenCalls[Identity]()
         async with calls.held(who("a")):
             pass
         calls.end_where(lambda each: out(each.id))
@@ -63,7 +63,7 @@ def test_a_call_that_is_over_is_forgotten() -> None:
 
 def test_both_whom_a_call_hangs_on_are_held() -> None:
     async def run() -> None:
-        calls = OpenCalls()
+        calls = OpenCalls[Identity]()
 
         async def passed_on() -> None:
             async with calls.held(who("m1", "manager")), calls.held(who("alice", "operator")):

@@ -128,3 +128,14 @@ def test_the_code_for_a_shell_is_accepted_by_it(
         script.write_text(result.out)
         subprocess.run([program, "-n", str(script)], check=True)
     assert cli("completion", "tcsh").code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_prompt_shows_the_active_machine(shell: str) -> None:
+    source = CommandLine()("completion", shell).out
+    function = source[source.index("__swarmctl_ps1() {") :]
+    ask = '[ -z "$(__swarmctl_ps1)" ]; SWARM_MACHINE_NAME=h1; __swarmctl_ps1; __swarmctl_ps1 "<%s>"'
+    done = subprocess.run(
+        ["bash", "-euc", function + ask], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == " [h1]<h1>"

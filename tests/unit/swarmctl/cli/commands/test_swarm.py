@@ -1,5 +1,7 @@
 """`swarm` and `system`: what is sent, what is printed, and certificates for operators."""
 
+import io
+import json
 import stat
 from pathlib import Path
 
@@ -66,6 +68,38 @@ def test_join_and_leave(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     assert cli("swarm", "leave", "-f").out == "Node left the swarm.\n"
     assert daemon.asked("LeaveSwarm")[0].force
     assert cli("swarm", "join", "10.0.0.1:2377").code == 2
+
+
+def test_a_token_comes_from_a_file_or_standard_input_as_well(
+    cli: CommandLine, daemon: ScriptedDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.on("JoinSwarm", host_pb2.JoinSwarmResponse(node_id="n2"))
+    file = tmp_path / "token"
+    file.write_text("FILED\nmore\n")
+    assert cli("swarm", "join", "10.0.0.1:2377", "--token-file", str(file)).code == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("PIPED\n"))
+    assert cli("swarm", "join", "10.0.0.1:2377", "--token-file", "-").code == 0
+    assert [each.token for each in daemon.asked("JoinSwarm")] == ["FILED", "PIPED"]
+    both = cli("swarm", "join", "10.0.0.1:2377", "--token", "T", "--token-file", str(file))
+    assert both.code == 2
+    file.write_text("")
+    assert cli("swarm", "join", "10.0.0.1:2377", "--token-file", str(file)).code == 2
+    assert cli("swarm", "join", "10.0.0.1:2377", "--token-file", str(tmp_path / "no")).code == 1
+
+
+def test_a_quiet_init_says_no_secret(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    answer = host_pb2.InitSwarmResponse(node_id="n1", **{"worker_token": "TOKEN"})
+    daemon.on("InitSwarm", answer)
+    assert cli("swarm", "init", "-q", "--autolock").out == "n1\n"
+
+
+def test_settings_are_shown_without_tokens(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    cluster = objects_pb2.Cluster(id="c1", spec=specs_pb2.ClusterSpec(task_history_limit=3))
+    setattr(cluster.root_ca, "worker_token", "TOKEN")  # noqa: B010 - a token, for the linter
+    daemon.on("GetCluster", cluster)
+    shown = cli("swarm", "inspect").out
+    assert json.loads(shown) == {"ID": "c1", "Spec": {"TaskHistoryLimit": 3}}
+    assert cli("swarm", "inspect", "-f", "{{.Spec.TaskHistoryLimit}}").out == "3\n"
 
 
 def test_what_is_said_of_networks_when_a_swarm_is_made_or_joined(

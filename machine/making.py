@@ -1,0 +1,215 @@
+"""What is done to machines of the store: installed, looked at, upgraded, taken apart.
+
+The record tells at each moment how far that came, so that whatever is cut off can be gone on with.
+Over SSH only; who asks the operator and who draws is the affair of the command line.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from api.errors import Code, SwarmError
+from hostkit.clock import monotonic
+from machine import inventory
+from machine.certs.host_papers import host_papers, is_borrowed, settings
+from machine.distribution.bundle import read
+from machine.distribution.own import Distribution, given, own
+from machine.layout import CURRENT, SETTINGS
+from machine.provision import Installer
+from machine.provisioning import Change, Problem, Tell, Wanted
+from machine.remote import Remote
+from machine.steps.settings import folders_of, settings_of
+from machine.steps.state import leave, version_of
+from machine.steps.step import StepError
+from machine.store.machine import Machine
+from machine.store.store import Store
+from machine.swarm.lock import Lock
+
+Connect = Callable[[Machine], AbstractAsyncContextManager[Remote]]
+"""The way to a machine, for as long as it is needed."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What is sent to hosts: our distribution, and libraries for those that do not reach PyPI."""
+
+    distribution: Distribution
+    wheel: Path | None = None  # that somebody named
+    bundle: Path | None = None
+
+    @classmethod
+    def of(cls, wheel: Path | None, bundle: Path | None) -> "Parcel":
+        """That wheel, or this program's own; INVALID if a file is not what it should be."""
+        if bundle is not None:
+            read(bundle)
+        return cls(given(wheel) if wheel else own(), wheel, bundle)
+
+
+class Maker:
+    """Works on machines of one store. Every call holds the machine's lock, and may be repeated."""
+
+    def __init__(self, store: Store, connect: Connect, installer: Installer, who: str) -> None:
+        """`who`: what hosts tell others of this operator."""
+        self._store = store
+        self._connect = connect
+        self._installer = installer
+        self._who = who
+
+    async def create(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
+        """Has its driver make the host, then installs it. The record is there already."""
+        with self._store.locked(machine.name, "creating it"):
+            machine = await inventory.make(self._store, machine)
+            return await self._install(machine, parcel.distribution.version, parcel, tell)
+
+    async def provision(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
+        """Makes the host as it is wanted, with the version that it has; goes on with a `create`."""
+        with self._store.locked(machine.name, "provisioning it"):
+            if not machine.target.host or not machine.api:  # one that was adopted gets its API now
+                machine = await inventory.make(self._store, machine)
+            version = machine.version if parcel.wheel is None else ""
+            return await self._install(
+                machine, version or parcel.distribution.version, parcel, tell
+            )
+
+    async def upgrade(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
+        """Makes it run this version; where that does not come up, the one before it runs again."""
+        with self._store.locked(machine.name, "upgrading it"):
+            try:
+                return await self._install(machine, parcel.distribution.version, parcel, tell)
+            except SwarmError as error:
+                await self._go_back(machine, parcel.distribution.version, error, tell)
+                raise
+
+    async def roll_back(self, machine: Machine, tell: Tell) -> str:
+        """Makes the version before the present one run; returns it."""
+        with self._store.locked(machine.name, "rolling it back"):
+            async with self._alone(machine, "rolling it back") as remote:
+                version = await self._installer.roll_back(remote, tell)
+            wish = replace(machine.wish, version=version)
+            self._store.save(replace(machine, wish=wish).ready(version, self._store.now()))
+            return version
+
+    async def plan(
+        self, machine: Machine, parcel: Parcel, version: str = ""
+    ) -> tuple[Sequence[Problem], Sequence[Change]]:
+        """What is in the way, and what would be done. Changes nothing on the host."""
+        wanted = self._wanted(machine, version or parcel.distribution.version, parcel)
+        async with self._connect(machine) as remote:
+            return (
+                await self._installer.problems(remote, wanted),
+                await self._installer.changes(remote, wanted),
+            )
+
+    async def adopt(self, machine: Machine) -> Machine:
+        """Records a host that runs our daemon as it is, with its settings; changes nothing there.
+
+        REFUSED if it runs none. Its API is not ours until `provision` gives it our certificates.
+        """
+        with self._store.locked(machine.name, "adopting it"):
+            machine = await inventory.make(self._store, machine)
+            async with self._connect(machine) as remote:
+                content = await remote.read(SETTINGS) or b""
+                version = await version_of(remote, folders_of(content).socket)
+            if not version:
+                raise SwarmError(
+                    Code.REFUSED,
+                    f"{machine.name} runs no swarmd that could be adopted",
+                    why=f"nobody answers at {folders_of(content).socket}",
+                    remedy="install it: swarmctl machine create",
+                )
+            wish = replace(machine.wish, version=version, settings=_theirs(content))
+            machine = replace(machine, wish=wish, api="").ready(version, self._store.now())
+            self._store.save(machine)
+            return machine
+
+    async def remove(self, machine: Machine, *, cleanup: bool, force: bool, tell: Tell) -> None:
+        """Forgets the machine; its driver takes away what it made.
+
+        `cleanup`: takes from the host all that came with us. `force`: leaves its swarm first, and
+        forgets it also if the host is not to be had.
+        """
+        with self._store.locked(machine.name, "removing it"):
+            try:
+                if cleanup and machine.target.host:
+                    await self._clean(machine, force=force, tell=tell)
+                await inventory.driver_of(self._store, machine).remove(machine.name)
+            except SwarmError as error:
+                if not force:
+                    raise
+                tell(f"{error}; it is forgotten all the same")
+            self._store.remove(machine.name)
+
+    @asynccontextmanager
+    async def _alone(self, machine: Machine, doing: str) -> AsyncIterator[Remote]:
+        """The way to a host that other operators leave alone meanwhile; REFUSED names who is there.
+
+        After a connection that broke, the same operator goes on at once.
+        """
+        store = hashlib.sha256(str(self._store.root).encode()).hexdigest()[:16]
+        async with self._connect(machine) as remote:
+            text = f"{self._who}: {doing}"
+            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), monotonic)
+            async with lease.held():
+                yield remote
+
+    async def _install(
+        self, machine: Machine, version: str, parcel: Parcel, tell: Tell
+    ) -> Sequence[Change]:
+        machine = replace(machine, wish=replace(machine.wish, version=version))
+        machine = machine.at("provision", self._store.now())
+        self._store.save(machine)
+        try:
+            wanted = self._wanted(machine, version, parcel)
+            async with self._alone(machine, "installing it") as remote:
+                changes = await self._installer.apply(remote, wanted, tell)
+        except SwarmError as error:
+            if isinstance(error, StepError):
+                machine = machine.at(error.step, self._store.now())
+            self._store.save(machine.failed(error, self._store.now()))
+            raise
+        self._store.save(machine.ready(version, self._store.now()))
+        return changes
+
+    async def _go_back(self, machine: Machine, version: str, error: SwarmError, tell: Tell) -> None:
+        """After an upgrade that failed: if the host was switched already, the former version."""
+        if error.code is Code.UNAVAILABLE:
+            return  # nobody is reached who could go back
+        async with self._alone(machine, "going back on it") as remote:
+            present = await remote.run(["readlink", CURRENT], timeout=30.0)
+            if present.text != version or machine.version in ("", version):
+                return
+            tell(f"{version} does not run there; going back")
+            former = await self._installer.roll_back(remote, tell)
+        wish = replace(machine.wish, version=former)
+        self._store.save(replace(machine, wish=wish).ready(former, self._store.now()))
+        error.remedy = f"{machine.name} runs {former} again; {error.remedy}".rstrip("; ")
+
+    async def _clean(self, machine: Machine, *, force: bool, tell: Tell) -> None:
+        async with self._alone(machine, "removing it") as remote:
+            if force:
+                content = await remote.read(SETTINGS) or b""
+                await leave(remote, folders_of(content).socket)
+            await self._installer.remove(remote, tell)
+
+    def _wanted(self, machine: Machine, version: str, parcel: Parcel) -> Wanted:
+        """Of a colleague's machine the certificates stay as they are."""
+        own_settings = dict(machine.wish.settings)
+        if machine.wish.labels:
+            own_settings["labels"] = {**own_settings.get("labels", {}), **machine.wish.labels}
+        papers = None if is_borrowed(self._store, machine) else host_papers(self._store, machine)
+        return Wanted(
+            version=version,
+            settings={**(papers.settings if papers else settings()), **own_settings},
+            hostname=machine.wish.hostname,
+            bundle=parcel.bundle,
+            wheel=parcel.wheel,
+            files=papers.files if papers else (),
+        )
+
+
+def _theirs(content: bytes) -> Mapping[str, Any]:
+    """The settings of a host that is adopted, without those of its API, which is theirs."""
+    return {k: value for k, value in settings_of(content).items() if k not in settings()}

@@ -1,0 +1,260 @@
+"""Whether a host can be a node: judges what was found, and says what to do. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from machine.facts.facts import Facts, Listener
+from machine.packages import WIREGUARD, needed
+from machine.provisioning import Problem, Wanted
+
+SYSTEMS = {"debian": (12.0, 13.0), "ubuntu": (24.04, 99.0)}
+"""First and last version that are supported; a later Python of theirs is refused by itself."""
+ARCHITECTURES = ("x86_64", "aarch64")
+PYTHONS = range(11, 14)
+"""Minor versions of Python 3 that we and the bundle serve."""
+MIB = 1024 * 1024
+ROOM = {"/opt": 350 * MIB, "/var/lib": 400 * MIB, "/var/cache/apt": 100 * MIB, "/etc": 1 * MIB}
+"""Free bytes that an installation needs, and some for the first images."""
+MIN_MEMORY = 220 * MIB
+SKEW = 60.0
+"""Seconds. Certificates bear an hour; leases and logs are hard to read long before."""
+WIREGUARD_PORT = 51820
+PORTS = {
+    ("tcp", 2377): "managers and nodes",
+    ("tcp", 2378): "nodes that join",
+    ("udp", 4789): "networks of tasks",
+    ("udp", WIREGUARD_PORT): "encrypted networks",
+}
+FEATURES = {
+    "overlay": "files of containers",
+    "veth": "networks of tasks",
+    "vxlan": "networks of tasks",
+    "macvlan": "networks of tasks",
+    "nf_tables": "published ports",
+}
+CONTROLLERS = ("cpu", "memory", "pids")
+
+
+def judge(facts: Facts, wanted: Wanted) -> list[Problem]:
+    """All that is in the way, what is fatal first."""
+    problems = [
+        *_system(facts),
+        *_room(facts, wanted),
+        *_kernel(facts),
+        *_ports(facts, wanted),
+        *_packages(facts),
+        *_index(facts, wanted),
+        *_clock(facts),
+        *_firewalls(facts, wanted),
+        *_others(facts),
+    ]
+    return sorted(problems, key=lambda problem: not problem.fatal)
+
+
+def _system(facts: Facts) -> Iterable[Problem]:
+    if not _is_supported(facts):
+        yield Problem(
+            f"{facts.os_name or facts.os or 'its operating system'} is not supported",
+            "use Debian 12 or 13, or Ubuntu 24.04 or later",
+        )
+    if facts.arch not in ARCHITECTURES:
+        yield Problem(f"machines of {facts.arch} are not supported", "use x86_64 or aarch64")
+    if facts.init != "systemd":
+        yield Problem(
+            f"process 1 is {facts.init or 'unknown'}, not systemd",
+            "boot the host with systemd: apt-get install systemd-sysv, then reboot",
+        )
+    if facts.python and not _serves(facts.python):
+        yield Problem(
+            f"python3 is {facts.python}",
+            f"make python3 the system's own, of 3.{PYTHONS.start} to 3.{PYTHONS.stop - 1}",
+        )
+    if 0 < facts.memory < MIN_MEMORY:
+        yield Problem(
+            f"it has {facts.memory // MIB} MiB of memory", f"give it {MIN_MEMORY // MIB} at least"
+        )
+
+
+def _is_supported(facts: Facts) -> bool:
+    first, last = SYSTEMS.get(facts.os, (1.0, 0.0))
+    try:
+        return first <= float(facts.os_version) <= last
+    except ValueError:  # testing and sid have none
+        return False
+
+
+def _serves(python: str) -> bool:
+    major, minor, *_ = [*python.split("."), ""]
+    return major == "3" and minor.isdigit() and int(minor) in PYTHONS
+
+
+def _room(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
+    for folder in facts.read_only:
+        yield Problem(f"{folder} is read-only", f"mount -o remount,rw {folder}")
+    present = wanted.version in facts.versions and not _missing(facts)
+    by_mount: dict[str, list[str]] = {}
+    for disk in facts.disks:
+        by_mount.setdefault(disk.mount, []).append(disk.folder)
+    for mount, folders in by_mount.items():
+        free = min(disk.free for disk in facts.disks if disk.mount == mount)
+        room = sum(ROOM.get(folder, 0) for folder in folders)
+        if free < room:
+            yield Problem(
+                f"{free // MIB} MiB are free on {mount}, {room // MIB} are needed there",
+                f"make room on {mount}: apt-get clean; journalctl --vacuum-size=50M; "
+                f"du -xh {mount} | sort -h | tail",
+                fatal=not present,
+            )
+
+
+def _kernel(facts: Facts) -> Iterable[Problem]:
+    for feature, purpose in FEATURES.items():
+        if not facts.has(feature):
+            yield Problem(
+                f"the kernel {facts.kernel} lacks {feature}, which {purpose} need",
+                f"modprobe {feature}; if that fails, apt-get install the kernel's extra modules "
+                "(linux-modules-extra on Ubuntu), or boot a kernel of the distribution",
+            )
+    if not facts.has("wireguard") and not facts.has("tun"):
+        yield Problem(
+            "the kernel has neither wireguard nor tun, so encrypted networks cannot be",
+            "modprobe tun",
+            fatal=False,
+        )
+    lacking = [name for name in CONTROLLERS if name not in facts.controllers]
+    if lacking:
+        yield Problem(
+            f"no control of {', '.join(lacking)}, so tasks with such limits are refused here",
+            "boot with cgroup_enable=memory systemd.unified_cgroup_hierarchy=1",
+            fatal=False,
+        )
+
+
+def ports(wanted: Wanted) -> list[tuple[str, int]]:
+    """The ports that a host of these settings listens at, by protocol."""
+    wireguard = wanted.settings.get("wireguard_port", WIREGUARD_PORT)
+    api = str(wanted.settings.get("api_listen", "")).rpartition(":")[2]
+    known = [at for at in PORTS if at != ("udp", WIREGUARD_PORT)] + [("udp", int(wireguard))]
+    return known + ([("tcp", int(api))] if api.isdigit() else [])
+
+
+def _ports(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
+    taken = ports(wanted)
+    for listener in facts.listeners:
+        if listener.program != "swarmd" and (listener.protocol, listener.port) in taken:
+            yield Problem(
+                f"port {listener.port}/{listener.protocol} is taken by {_owner(facts, listener)}",
+                _freeing(listener),
+            )
+
+
+def _owner(facts: Facts, listener: Listener) -> str:
+    if listener.program:
+        return listener.program
+    return "the kernel" if listener.protocol == "udp" else "somebody"
+
+
+def _freeing(listener: Listener) -> str:
+    if listener.program == "dockerd":
+        return "docker swarm leave --force"
+    if not listener.program and listener.protocol == "udp":
+        return "ip -d link shows which vxlan or wireguard link it is; remove it"
+    return f"stop it: ss -lnp 'sport = :{listener.port}'"
+
+
+def _missing(facts: Facts) -> list[str]:
+    names = needed(kernel_wireguard=facts.has("wireguard"))
+    return [name for name in facts.missing if name in names]
+
+
+def _packages(facts: Facts) -> Iterable[Problem]:
+    missing = _missing(facts)
+    if not missing:
+        return
+    if facts.mirror != "reached":
+        yield Problem(
+            f"packages are missing ({', '.join(missing)}) and Debian's mirror is not reached: "
+            f"{facts.mirror or 'apt does not tell'}",
+            "mend the network or /etc/apt (sources, proxy) until `apt-get update` succeeds",
+        )
+    if facts.dpkg_broken:
+        yield Problem(
+            f"dpkg's last work was cut off ({facts.dpkg_broken}), which is mended first",
+            "dpkg --configure -a",
+            fatal=False,
+        )
+    if facts.apt_lock:
+        yield Problem(
+            f"the package manager is used by process {facts.apt_lock}, which is waited for",
+            "let it end; or: systemctl stop unattended-upgrades apt-daily apt-daily-upgrade",
+            fatal=False,
+        )
+    if WIREGUARD in missing:
+        yield Problem(
+            "the kernel has no wireguard; wireguard-go takes its place, and is slower",
+            "modprobe wireguard, or boot a kernel that has it",
+            fatal=False,
+        )
+
+
+def _index(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
+    if wanted.bundle or wanted.version in facts.versions or facts.index in ("", "reached"):
+        return
+    yield Problem(
+        f"PyPI is not reached from there: {facts.index}",
+        "mend the network or /etc/pip.conf; or run `make dist` here and give --bundle FILE",
+    )
+
+
+def _clock(facts: Facts) -> Iterable[Problem]:
+    low, high = facts.skew
+    off = low if low > 0 else high if high < 0 else 0.0
+    if abs(off) > SKEW:
+        way = "ahead of" if off > 0 else "behind"
+        yield Problem(
+            f"its clock is {abs(off):.0f} s {way} this machine's",
+            "timedatectl set-ntp true; or set this machine's clock, if that one is wrong",
+        )
+
+
+def _firewalls(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
+    closed = [f"{port}/{protocol}" for protocol, port in ports(wanted) if not _is_open(facts, port)]
+    for wall in facts.firewalls:
+        if closed:
+            command = "; ".join(_opening(wall, port) for port in closed)
+            yield Problem(f"{wall} lets nobody in at {', '.join(closed)}", command, fatal=False)
+
+
+def _is_open(facts: Facts, port: int) -> bool:
+    return any(rule.split("/")[0] == str(port) for rule in facts.opened)
+
+
+def _opening(wall: str, port: str) -> str:
+    if wall == "ufw":
+        return f"ufw allow {port}"
+    return f"firewall-cmd --permanent --add-port={port} && firewall-cmd --reload"
+
+
+def _others(facts: Facts) -> Iterable[Problem]:
+    if facts.strays:
+        pids = " ".join(map(str, facts.strays))
+        yield Problem(
+            f"swarmd runs already, started by hand (process {pids})",
+            f"stop it: kill {pids}; its containers go on, and systemd's swarmd takes them over",
+        )
+    if facts.by_hand and not facts.manifest:
+        yield Problem(
+            "there is an installation by hand in /opt/swarm",
+            "nothing: versions are put beside it, and the unit is changed to run them",
+            fatal=False,
+        )
+
+
+def pairs(addresses: Sequence[str]) -> list[tuple[str, str, str, int]]:
+    """Who has to reach whom: from, to, protocol, port. Between two hosts, both ways."""
+    return [
+        (here, there, protocol, port)
+        for here in addresses
+        for there in addresses
+        if here != there
+        for protocol, port in PORTS
+    ]

@@ -1,0 +1,121 @@
+"""Takes from a host what was brought there, by its manifest: files that were replaced come back,
+packages and folders that were there before stay. May be cut off and done again: the manifest goes
+last.
+"""
+
+from functools import cache
+from importlib.resources import files
+
+from api.errors import Code, SwarmError
+from machine import manifest
+from machine.layout import BUILDING, CURRENT, INCOMING, SERVICE, SETTINGS, UNIT, version_folder
+from machine.manifest import Manifest
+from machine.steps.packages import APT, lost
+from machine.steps.places import LINK, point
+from machine.steps.settings import Folders, folders_of
+from machine.steps.state import swarm_state
+from machine.steps.step import Work
+
+_TAKE_DOWN = 180.0
+_PURGE = 900.0
+_PUT_BACK = 'cp -a -- "$1" "$2.new" && mv -fT -- "$2.new" "$2"'
+
+
+async def take_away(work: Work) -> None:
+    """Removes all that is ours. REFUSED while the host is in a swarm."""
+    book = work.seen.manifest
+    if not book.is_begun:
+        work.tell("nothing of ours is there")
+        return
+    folders = folders_of(await work.remote.read(SETTINGS) or b"")
+    await _refuse_member(work, folders)
+    await work.begin("removal")
+    work.tell("stopping swarmd and its containers")
+    await work.run(
+        ["sh", "-s", folders.state, folders.run, folders.cgroup],
+        stdin=_script(),
+        timeout=_TAKE_DOWN,
+    )
+    await _remove_state(work, folders)
+    work.tell("removing our versions")
+    ours = [*map(version_folder, book.versions), CURRENT, INCOMING, BUILDING]
+    await work.run(["rm", "-rf", "--one-file-system", "--", *ours], timeout=_TAKE_DOWN)
+    for path, former in book.replaced.items():
+        await _put_back(work, path, former)
+    await _put_back_rest(work, book)
+    await _purge(work)
+    await work.run(["rm", "-rf", "--", manifest.SAVED, manifest.PATH])
+    for folder in sorted(book.folders, reverse=True):
+        # One into which somebody has put a file of his own stays.
+        await work.remote.run(["rmdir", "--", folder], timeout=_TAKE_DOWN)
+
+
+async def _refuse_member(work: Work, folders: Folders) -> None:
+    if await swarm_state(work.remote, folders.socket) in ("active", "pending", "locked"):
+        raise SwarmError(
+            Code.REFUSED,
+            f"{work.remote.name} is in a swarm",
+            why="its tasks would be lost, and the others would wait for it",
+            remedy="run there: swarmctl swarm leave; or: swarmctl machine rm --force",
+        )
+
+
+async def _remove_state(work: Work, folders: Folders) -> None:
+    """Removes what the daemon kept, if it began in a folder of its own: images, volumes, logs."""
+    book = work.seen.manifest
+    if folders.state not in (*book.folders, *book.empty):
+        work.tell(f"{folders.state} was there before us, and stays")
+        return
+    work.tell(f"removing {folders.state}, with images and volumes")
+    for folder in (folders.state, folders.run):
+        await work.run(
+            ["sh", "-c", '[ ! -d "$1" ] || find "$1" -xdev -mindepth 1 -delete', "sh", folder],
+            timeout=_TAKE_DOWN,
+        )
+    await work.remote.run(["rmdir", "--", folders.run], timeout=_TAKE_DOWN)
+
+
+async def _put_back(work: Work, path: str, former: str) -> None:
+    """What was at a path before us."""
+    if not former:
+        await work.run(["rm", "-f", "--", path])
+    elif former.startswith(LINK):
+        await point(work, path, former.removeprefix(LINK))
+    else:
+        await work.run(["sh", "-c", _PUT_BACK, "sh", former, path])
+
+
+async def _put_back_rest(work: Work, book: Manifest) -> None:
+    await work.run(["systemctl", "daemon-reload"], timeout=_TAKE_DOWN)
+    active, _, enabled = book.service.partition(" ")
+    if book.replaced.get(UNIT) and enabled == "enabled":
+        await work.run(["systemctl", "-q", "enable", SERVICE], timeout=_TAKE_DOWN)
+    if book.replaced.get(UNIT) and active == "active":
+        await work.run(["systemctl", "start", SERVICE], timeout=_TAKE_DOWN)
+    if book.hostname:
+        await work.run(["hostname", book.hostname])
+    for group in book.groups:
+        await work.remote.run(["groupdel", group], timeout=_TAKE_DOWN)  # or it has gone already
+
+
+async def _purge(work: Work) -> None:
+    """Removes the packages that came with us, unless some that came later need them."""
+    query = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${binary:Package}\n"]
+    listed = (await work.run(query, timeout=_TAKE_DOWN)).text
+    present = {line[3:].strip().partition(":")[0] for line in listed.splitlines() if line[1] != "n"}
+    ours = [each for each in work.book.packages if each.partition(":")[0] in present]
+    if not ours:
+        return
+    simulated = await work.run([*APT, "-s", "purge", *ours], timeout=_PURGE)
+    others = sorted(set(lost(simulated.text)) - set(ours))
+    if others:
+        work.tell(f"packages stay, for {' '.join(others)} needs some: see apt-get autoremove")
+        await work.run(["apt-mark", "auto", *ours], timeout=_TAKE_DOWN)
+        return
+    work.tell(f"removing {len(ours)} packages")
+    await work.run([*APT, "purge", *ours], timeout=_PURGE)
+
+
+@cache
+def _script() -> bytes:
+    return files("machine.steps").joinpath("take_down.sh").read_bytes()

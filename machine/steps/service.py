@@ -1,0 +1,113 @@
+"""The daemon runs, as systemd's service, with the version, unit and settings that are wanted.
+
+It is restarted only for a reason, which the plan tells: what it was started with stands in the
+manifest, so that a run that is cut off between a change and the restart makes up for it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from api.errors import Code, SwarmError
+from machine.layout import CURRENT, SERVICE, SETTINGS, UNIT, kept
+from machine.provisioning import Change, Kind
+from machine.steps.seen import Seen
+from machine.steps.step import Work
+
+HEALTHY = 90
+"""Seconds that a daemon has until it answers."""
+_SLACK = 30.0
+_RESTART = 90.0
+_WORDS = {"version": "the version", "unit": "the unit", "settings": "the settings"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """swarmd of `version` runs, and is started at boot. `socket`: where it answers."""
+
+    version: str
+    unit: bytes
+    settings: bytes
+    socket: str
+    name: str = "service"
+    paths: Sequence[str] = ()
+
+    @property
+    def _wanted(self) -> dict[str, str]:
+        return {
+            "version": self.version,
+            "unit": hashlib.sha256(self.unit).hexdigest(),
+            "settings": hashlib.sha256(self.settings).hexdigest(),
+        }
+
+    def change(self, seen: Seen) -> Change | None:
+        """Whether it has to be started, or started anew, and why."""
+        if seen.active != "active":
+            return Change(
+                Kind.ADD, self.name, "start swarmd", f"it is {seen.active or 'not there'}"
+            )
+        changed = [
+            _WORDS[key]
+            for key, value in self._wanted.items()
+            if seen.manifest.running.get(key) != value
+        ]
+        if changed:
+            why = f"{' and '.join(changed)} changed" if seen.manifest.running else "it is not ours"
+            return Change(Kind.RESTART, self.name, "restart swarmd", why)
+        if seen.enabled != "enabled":
+            return Change(Kind.CHANGE, self.name, "start swarmd at boot", f"it is {seen.enabled}")
+        return None
+
+    async def apply(self, work: Work) -> None:
+        """Starts it, waits until it answers, and keeps what it runs with beside its version."""
+        seen = work.seen
+        if not work.book.service:
+            before = f"{seen.active or 'unknown'} {seen.enabled or 'unknown'}"
+            await work.save(replace(work.book, service=before))
+        await work.run(["systemctl", "daemon-reload"], timeout=_RESTART)
+        await work.run(["systemctl", "-q", "enable", SERVICE], timeout=_RESTART)
+        if seen.active != "active" or seen.manifest.running != self._wanted:
+            await work.run(["systemctl", "restart", SERVICE], timeout=_RESTART)
+        await healthy(work, self.version, self.socket)
+        await work.run(["mkdir", "-p", kept(self.version)])
+        await work.run(["cp", "-p", UNIT, SETTINGS, kept(self.version)])
+        await work.save(replace(work.book, running=self._wanted))
+
+
+async def healthy(work: Work, version: str, socket: str) -> Mapping[str, Any]:
+    """Waits until the daemon answers as this version; what it says of itself."""
+    work.tell("waiting for swarmd to answer")
+    done = await work.remote.run(
+        ["sh", "-s", f"{CURRENT}/bin/swarmctl", socket, str(HEALTHY)],
+        stdin=_script(),
+        timeout=HEALTHY + _SLACK,
+    )
+    if done.code != 0:
+        said = done.err.decode(errors="replace").strip().splitlines()
+        raise SwarmError(
+            Code.INTERNAL,
+            f"swarmd {version} does not come up",
+            why=" | ".join(said[-3:])[-600:] or f"no answer in {HEALTHY} s",
+            remedy=f"see journalctl -u {SERVICE}",
+        )
+    try:
+        told: dict[str, Any] = json.loads(done.text)
+        answered = told["Version"]
+    except (ValueError, KeyError, TypeError):
+        raise SwarmError(Code.INTERNAL, "swarmd's answer cannot be read") from None
+    if answered != version:
+        raise SwarmError(
+            Code.INTERNAL,
+            f"swarmd answers as version {answered}, not as {version}",
+            remedy="look who started it: systemctl status swarmd",
+        )
+    return told
+
+
+@cache
+def _script() -> bytes:
+    return files("machine.steps").joinpath("healthy.sh").read_bytes()

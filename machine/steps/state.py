@@ -1,0 +1,56 @@
+"""What a host's own daemon says of itself, and of the swarm it is in."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from machine.layout import CURRENT
+from machine.remote import Remote
+from machine.steps.step import failure
+
+_TIMEOUT = 30.0
+_LEAVING = 300.0
+_PROGRAMS = 'for p in "$0" swarmctl /opt/swarm/bin/swarmctl; do command -v "$p" && break; done'
+"""One that was installed by hand lies elsewhere."""
+
+
+async def swarm_state(remote: Remote, socket: str) -> str:
+    """inactive, active, pending or locked; "" if no daemon answers."""
+    found = await told(remote, socket)
+    if found is None:
+        return ""
+    swarm = found.get("Swarm")
+    return str(swarm.get("State", "inactive")) if isinstance(swarm, dict) else "inactive"
+
+
+async def version_of(remote: Remote, socket: str) -> str:
+    """The version that runs; "" if no daemon answers."""
+    return str((await told(remote, socket) or {}).get("Version", ""))
+
+
+async def leave(remote: Remote, socket: str) -> None:
+    """Leaves the swarm, if the host is in one; the others are not asked."""
+    if await swarm_state(remote, socket) in ("", "inactive"):
+        return
+    argv = [*await _program(remote, socket), "swarm", "leave", "--force"]
+    done = await remote.run(argv, timeout=_LEAVING)
+    if done.code != 0:
+        raise failure(done, argv)
+
+
+async def told(remote: Remote, socket: str) -> Mapping[str, Any] | None:
+    """All that `system info` says there; None if no daemon answers."""
+    argv = [*await _program(remote, socket), "--timeout", "5s", "system", "info"]
+    done = await remote.run([*argv, "--format", "json"], timeout=_TIMEOUT)
+    try:
+        found = json.loads(done.text) if done.code == 0 else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+async def _program(remote: Remote, socket: str) -> list[str]:
+    """`swarmctl`, wherever it is, speaking to the host's own daemon."""
+    found = await remote.run(["sh", "-c", _PROGRAMS, f"{CURRENT}/bin/swarmctl"], timeout=_TIMEOUT)
+    program = found.text.splitlines()[0] if found.text else "false"
+    return [program, "-H", f"unix://{socket}"]

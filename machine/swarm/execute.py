@@ -1,0 +1,145 @@
+"""Carries out a plan: phases in order, lanes of one side by side, actions of a lane in order.
+
+Knows nothing of hosts: `Hands` does what an action says. A lane that fails ends its phase or only
+itself, as the phase says; what was upgraded and does not come up goes back first. Nothing is
+remembered: a plan made afterwards goes on.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from api.errors import SwarmError
+from machine.provisioning import Tell
+from machine.swarm.actions import Action, Install, Lane, Phase, Plan, Restore
+from machine.swarm.events import Event, Report, Stage
+
+
+class Hands(Protocol):
+    """What acts."""
+
+    async def do(self, action: Action, tell: Tell) -> None:
+        """Carries an action out, again if need be; SwarmError if it cannot be."""
+        ...
+
+    async def leader(self) -> str:
+        """The host whose manager leads; "" if that is none of the file's."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """How a run ended: errors by host, and whether it was told to stop."""
+
+    failures: dict[str, SwarmError] = field(default_factory=dict)
+    undone: list[str] = field(default_factory=list)
+    """Hosts that went back to the version before."""
+    was_stopped: bool = False
+
+
+class Executor:
+    """Of one run. `may_act`, asked before each action on a host, raises if the lock is lost."""
+
+    def __init__(
+        self, hands: Hands, report: Report, *, together: int, may_act: Callable[[str], None]
+    ) -> None:
+        self._hands = hands
+        self._report = report
+        self._together = together
+        self._may_act = may_act
+        self._outcome = Outcome()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Lets the actions that run come to their end, and begins no other."""
+        self._stopping = True
+
+    async def run(self, plan: Plan) -> Outcome:
+        """Carries the plan out as far as it gets; never raises for what a lane does."""
+        failed = self._outcome.failures
+        halted = False
+        for phase in plan.phases:
+            if halted or self._stopping or (phase.needs_all and failed):
+                self._skip(phase.title, phase.lanes)
+                continue
+            self._report(Event(Stage.PHASE, phase.title))
+            halted = not await self._phase(phase) and phase.stops
+        self._outcome.was_stopped = self._stopping
+        return self._outcome
+
+    async def _phase(self, phase: Phase) -> bool:
+        """Whether all of it was done. What failed before is passed over, and is not done either."""
+        waiting, broken = list(phase.lanes), asyncio.Event()
+
+        async def work() -> None:
+            while waiting and not self._stopping and not (phase.stops and broken.is_set()):
+                lane = waiting.pop(await self._next(phase, waiting))
+                if lane.host in self._outcome.failures:
+                    self._skip(phase.title, [lane])
+                    broken.set()
+                elif not await self._lane(phase.title, lane):
+                    broken.set()
+
+        workers = min(phase.together or self._together, len(waiting))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(work())
+        self._skip(phase.title, waiting)
+        return not broken.is_set()
+
+    async def _next(self, phase: Phase, waiting: Sequence[Lane]) -> int:
+        """Which lane comes next: the first, but for that of the leader."""
+        if not phase.leader_last or len(waiting) == 1:
+            return 0
+        try:
+            leader = await self._hands.leader()
+        except SwarmError:
+            return 0  # nobody leads now: then nobody hands over either
+        return next((i for i, lane in enumerate(waiting) if lane.host != leader), 0)
+
+    async def _lane(self, title: str, lane: Lane) -> bool:
+        """Whether all of it was done."""
+        for index, action in enumerate(lane.actions):
+            if self._stopping:
+                self._report(Event(Stage.SKIPPED, title, lane.host, action.text))
+                return True
+            error = await self._act(title, action, Stage.BEGUN)
+            if error is not None:
+                self._outcome.failures[lane.host] = error
+                await self._go_back(title, lane, index)
+                return False
+        return True
+
+    async def _go_back(self, title: str, lane: Lane, failed: int) -> None:
+        for action in way_back(lane, failed):
+            if await self._act(title, action, Stage.BACK) is not None:
+                return
+        if lane.undo:
+            self._outcome.undone.append(lane.host)
+
+    async def _act(self, title: str, action: Action, stage: Stage) -> SwarmError | None:
+        def tell(line: str) -> None:
+            self._report(Event(Stage.SAID, title, action.host, action.text, line))
+
+        self._report(Event(stage, title, action.host, action.text))
+        try:
+            self._may_act(action.host)
+            await self._hands.do(action, tell)
+        except SwarmError as error:
+            self._report(Event(Stage.FAILED, title, action.host, action.text, str(error)))
+            return error
+        self._report(Event(Stage.DONE, title, action.host, action.text))
+        return None
+
+    def _skip(self, title: str, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            self._report(Event(Stage.SKIPPED, title, lane.host))
+
+
+def way_back(lane: Lane, failed: int) -> tuple[Action, ...]:
+    """What is undone after the action of that index failed: of versions only what was begun."""
+    begun = lane.actions[: failed + 1]
+    if any(isinstance(each, Install) for each in begun):
+        return lane.undo
+    return tuple(each for each in lane.undo if isinstance(each, Restore))

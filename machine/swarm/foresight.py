@@ -1,0 +1,66 @@
+"""What a plan would lose if it were carried out: the quorum, or the only copy of data. Pure.
+
+Follows the seats of the managers through the plan, action by action.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from machine.provisioning import Kind
+from machine.swarm.actions import Action, Install, Join, Remove, Revert, SetRole
+from machine.swarm.quorum import bears_absence, bears_loss
+from machine.swarm.seen import NodeSeen, Seen
+from machine.swarm.wanted import Role
+
+
+def losses(actions: Iterable[Action], seen: Seen, *, may_lose_data: bool) -> Iterator[str]:
+    """Why each action that loses something must not be."""
+    nodes = dict(seen.nodes)
+    for action in actions:
+        node = nodes.get(action.node_id) or _node_of(action.host, seen, nodes)
+        match action:
+            case Join(role=Role.MANAGER) | SetRole(role=Role.MANAGER):
+                key = node.id if node else f"new {action.host}"
+                seat = node or NodeSeen(key)
+                nodes[key] = dataclasses.replace(seat, is_seated=True, is_reachable=True)
+            case SetRole() if node is not None and node.is_seated:
+                if not bears_loss(nodes.values(), node.id):
+                    yield _too_few(action.host, "taken out of the managers", nodes)
+                nodes[node.id] = dataclasses.replace(node, is_seated=False)
+            case Install() | Revert() if node is not None and node.is_seated and _restarts(action):
+                if not bears_absence(nodes.values(), node.id):
+                    yield _too_few(action.host, "restarted", nodes)
+            case Remove() if node is not None:
+                del nodes[node.id]
+                if not may_lose_data:
+                    yield from _lost_data(action.host, node, seen)
+
+
+def _node_of(host: str, seen: Seen, nodes: dict[str, NodeSeen]) -> NodeSeen | None:
+    found = seen.hosts.get(host)
+    return nodes.get(found.node_id) if found is not None and found.node_id else None
+
+
+def _restarts(action: Install | Revert) -> bool:
+    if action.version or isinstance(action, Revert):
+        return True
+    return any(each.kind is Kind.RESTART for each in action.changes)
+
+
+def _too_few(host: str, how: str, nodes: dict[str, NodeSeen]) -> str:
+    seated = [each for each in nodes.values() if each.is_seated]
+    away = sorted(each.hostname or each.id for each in seated if not each.is_reachable)
+    missing = f": {', '.join(away)} cannot be reached" if away else ""
+    return (
+        f"{host} cannot be {how} now: of {len(seated)} managers too few would be left to agree"
+        f"{missing}. Bring the others back, or add a manager to the file"
+    )
+
+
+def _lost_data(host: str, node: NodeSeen, seen: Seen) -> Iterator[str]:
+    volumes = sorted({*seen.homes.get(node.hostname, ()), *seen.homes.get(node.id, ())})
+    if volumes:
+        yield (
+            f"{host} holds the only copy of {', '.join(volumes)}: move them: "
+            "swarmctl volume migrate VOLUME NODE, or say --lose-data"
+        )

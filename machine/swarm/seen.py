@@ -1,0 +1,78 @@
+"""What was found: each host as itself, and the nodes as the managers hold them. Data only."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from machine.provisioning import Change, Problem
+from machine.swarm.wanted import Availability, Role
+
+FORMER = "machine.availability"
+"""Label of a node that was drained in passing: what it was before, so that whoever goes on after
+an interruption can give that back.
+"""
+
+
+class Standing(enum.Enum):
+    """What a host's daemon says of its place in a swarm."""
+
+    NONE = "inactive"
+    ACTIVE = "active"
+    PENDING = "pending"  # its managers cannot be reached, or have removed it
+    LOCKED = "locked"  # a manager whose keys wait for swarm unlock
+    UNKNOWN = "unknown"  # its daemon does not answer, and its disk tells of a swarm
+
+
+@dataclass(frozen=True)
+class HostSeen:
+    """One host of the file. `error`: why it was not reached; nothing else is known of it then."""
+
+    error: str = ""
+    is_installed: bool = False  # something of ours is there
+    has_daemon: bool = False  # and it answers
+    version: str = ""  # of the daemon that runs
+    previous: str = ""  # version before it, which the host can go back to
+    hostname: str = ""
+    standing: Standing = Standing.NONE
+    node_id: str = ""
+    cluster_id: str = ""
+    is_manager: bool = False
+    expires_at: str = ""  # its certificate as a node, RFC 3339
+    changes: tuple[Change, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeSeen:
+    """One node. `is_seated`: it has a place among the managers, whatever its role is to be."""
+
+    id: str
+    hostname: str = ""
+    role: Role = Role.WORKER
+    is_seated: bool = False
+    is_reachable: bool = False
+    leads: bool = False
+    is_ready: bool = False
+    is_down: bool = False
+    availability: Availability = Availability.ACTIVE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All of it. `trouble`: why no manager told of nodes, though there is a swarm."""
+
+    hosts: Mapping[str, HostSeen]
+    nodes: Mapping[str, NodeSeen] = field(default_factory=dict)  # by id
+    cluster_id: str = ""  # "": none of the hosts is in a swarm
+    spec: Mapping[str, Any] = field(default_factory=dict)  # as swarm inspect shows it
+    homes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Volumes whose only copy is on a node, by its hostname or id."""
+    trouble: str = ""
+
+    def node_of(self, host: str) -> NodeSeen | None:
+        """The node that this host is, as the managers know it."""
+        found = self.hosts.get(host)
+        return self.nodes.get(found.node_id) if found is not None and found.node_id else None

@@ -1,0 +1,129 @@
+"""Waits until the managers see what has to be before a plan goes on. Changes nothing.
+
+Each wait looks again and again, and says at its end what was still missing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from api.errors import Code, SwarmError
+from machine.provisioning import Tell
+from machine.swarm.answers import live_tasks
+from machine.swarm.managers import Managers
+from machine.swarm.quorum import bears_absence, bears_loss
+from machine.swarm.seen import NodeSeen
+from machine.swarm.wanted import Role
+
+_SHOWN = 5
+_RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that each wait may take, and between two looks."""
+
+    ready: float = 120.0
+    drain: float = 600.0
+    quorum: float = 120.0
+    look: float = 1.0
+
+
+class Waits:
+    """Of one run. `clock`: seconds of any steady clock."""
+
+    def __init__(self, managers: Managers, patience: Patience, clock: Callable[[], float]) -> None:
+        self._managers = managers
+        self._patience = patience
+        self._clock = clock
+
+    async def quorum(self, host: str, node_id: str, *, goes: bool, tell: Tell) -> None:
+        """Until the other managers can do without this one, for a while or for ever."""
+        bears = bears_loss if goes else bears_absence
+
+        async def look() -> str:
+            nodes = await self._managers.nodes(host)
+            if bears(nodes.values(), node_id):
+                return ""
+            away = [n for n in nodes.values() if n.is_seated and not n.is_reachable]
+            names = ", ".join(sorted(n.hostname or n.id for n in away))
+            return f"too few managers are there: {names or 'none'} not reached"
+
+        await self._until(look, self._patience.quorum, f"{host} cannot be spared", tell)
+
+    async def ready(self, host: str, node_id: str, role: Role, version: str, tell: Tell) -> None:
+        """Until the node is ready, has its role, and with `version` runs that and all its tasks."""
+
+        async def look() -> str:
+            node = (await self._managers.nodes(host)).get(node_id)
+            missing = lacks(node, role, version)
+            return missing or (await self._tasks_that_wait(host, node_id) if version else "")
+
+        await self._until(look, self._patience.ready, f"{host} did not become ready", tell)
+
+    async def unseated(self, host: str, node_id: str, tell: Tell) -> None:
+        """Until a node that was demoted has given up its place among the managers."""
+
+        async def look() -> str:
+            node = (await self._managers.nodes(host)).get(node_id)
+            return "it has its seat still" if node is not None and node.is_seated else ""
+
+        await self._until(look, self._patience.quorum, f"{host} remains a manager", tell)
+
+    async def empty(self, host: str, node_id: str, tell: Tell) -> None:
+        """Until no task is left on the node."""
+
+        async def look() -> str:
+            tasks = await self._tasks(host, node_id)
+            return f"{len(tasks)} tasks are left: {_names(tasks)}" if tasks else ""
+
+        await self._until(look, self._patience.drain, f"{host} does not become empty", tell)
+
+    async def _tasks_that_wait(self, host: str, node_id: str) -> str:
+        waiting = [each for each in await self._tasks(host, node_id) if each[1] != _RUNNING]
+        return f"{len(waiting)} tasks do not run yet: {_names(waiting)}" if waiting else ""
+
+    async def _tasks(self, host: str, node_id: str) -> list[tuple[str, str]]:
+        words = ("node", "ps", "--format", "json", "--no-resolve", node_id)
+        return live_tasks(await self._managers.call(*words, but=host))
+
+    async def _until(
+        self, look: Callable[[], Awaitable[str]], patience: float, what: str, tell: Tell
+    ) -> None:
+        """Looks until nothing is missing. Managers that do not answer are waited for as well."""
+        end, said = self._clock() + patience, ""
+        while True:
+            try:
+                missing = await look()
+            except SwarmError as error:
+                if error.code not in (Code.UNAVAILABLE, Code.DEADLINE):
+                    raise
+                missing = str(error)
+            if not missing:
+                return
+            if missing != said:
+                tell(missing)
+                said = missing
+            if self._clock() >= end:
+                raise SwarmError(Code.DEADLINE, what, why=f"after {patience:g} s {missing}")
+            await asyncio.sleep(self._patience.look)
+
+
+def lacks(node: NodeSeen | None, role: Role, version: str) -> str:
+    """What a node lacks to be ready; "" if nothing."""
+    if node is None:
+        return "the managers do not know it"
+    if not node.is_ready:
+        return "the managers have not heard of it"
+    if version and node.version != version:
+        return f"it runs {node.version or 'another version'}, not {version}"
+    if role is Role.MANAGER and not (node.is_seated and node.is_reachable):
+        return "the other managers do not reach it as a manager"
+    if role is Role.WORKER and node.is_seated:
+        return "it is a manager still"
+    return ""
+
+
+def _names(tasks: list[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{name} ({state})" for name, state in sorted(tasks)[:_SHOWN])
+    return shown if len(tasks) <= _SHOWN else f"{shown} and more"

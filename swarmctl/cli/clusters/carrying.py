@@ -1,0 +1,170 @@
+"""Carries a plan out before the operator's eyes: shows it, asks, works, and tells how it ended."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+
+import click
+
+from api.errors import Code, SwarmError
+from machine.swarm.actions import Install, Plan, Uninstall
+from machine.swarm.execute import Executor, Outcome
+from machine.swarm.lock import Lock
+from machine.swarm.seen import Seen
+from machine.swarm.wanted import HostWanted
+from swarmctl.cli.clusters import plan_text, registering
+from swarmctl.cli.clusters.progress import shown
+from swarmctl.cli.clusters.session import Session
+from swarmctl.cli.failures import INTERRUPTED, tell
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How the command speaks with the operator."""
+
+    progress: str = "auto"
+    full: bool = False
+    yes: bool = False
+    message: str = ""  # what for, told to whoever finds the hosts locked
+
+
+def show(plan: Plan, talk: Talk) -> None:
+    """Prints the plan, and raises REFUSED if it must not be carried out."""
+    for line in plan_text.lines(plan, full=talk.full):
+        click.echo(line, err=talk.progress == "json")
+    if plan.refusals:
+        count = len(plan.refusals)
+        raise SwarmError(
+            Code.REFUSED,
+            "nothing was changed",
+            why="a reason against it is above" if count == 1 else f"{count} reasons are above",
+        )
+
+
+async def confirm(talk: Talk, question: str) -> None:
+    """Returns if the operator says yes; click.Abort if not, REFUSED where nobody can be asked."""
+    if talk.yes:
+        return
+    if not sys.stdin.isatty():
+        raise SwarmError(Code.REFUSED, "nobody can be asked whether to do this", remedy="say --yes")
+    click.echo(f"{question} [y/N]: ", nl=False, err=True)
+    if (await _line()).strip().lower() not in ("y", "yes"):
+        raise click.Abort
+
+
+async def _line() -> str:
+    """A line of the terminal; the loop goes on meanwhile, and the lock is renewed."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def came() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(sys.stdin, came)
+    try:
+        await ready
+        return sys.stdin.readline()
+    finally:
+        loop.remove_reader(sys.stdin)
+
+
+async def work(session: Session, doing: str, talk: Talk, make: Callable[[Seen], Plan]) -> Plan:
+    """Makes a plan under the locks, so that nobody else changes what was seen, and carries it out.
+
+    `doing`: as "upgrade", for whoever comes meanwhile.
+    """
+    lock = session.lock(f"{doing} of {session.wanted.name}", talk.message)
+    with held_here(session, doing):
+        async with lock.held():
+            seen = await session.look()
+            made = make(seen)
+            show(made, talk)
+            if not made.is_empty:
+                await confirm(talk, "Do this?")
+                end(await carry_out(session, made, seen, lock, talk))
+            return made
+
+
+async def carry_out(session: Session, plan: Plan, seen: Seen, lock: Lock, talk: Talk) -> Outcome:
+    """Does it, under the lock that is held already."""
+    installed = {each.host for each in plan.actions() if isinstance(each, Install)}
+    for name in sorted(installed):
+        _register(session, session.wanted.hosts[name], seen)
+    with shown(talk.progress, plan) as report:
+        executor = Executor(
+            session.hands(seen), report, together=session.means.together, may_act=lock.check
+        )
+        async with _interrupts(executor):
+            outcome = await executor.run(plan)
+    _note(session, plan, seen, installed, outcome)
+    return outcome
+
+
+def end(outcome: Outcome) -> None:
+    """Tells what failed, and ends the command with the code for it."""
+    for error in outcome.failures.values():
+        tell(error)
+    for host in outcome.undone:
+        click.echo(f"{host} is back at the version that it ran before.", err=True)
+    if outcome.was_stopped:
+        click.echo("Stopped. The same command goes on from here.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
+    if outcome.failures:
+        click.echo("The same command goes on from here.", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _register(session: Session, host: HostWanted, seen: Seen) -> None:
+    """New hosts; one that somebody else installed stays with whose authority it trusts."""
+    if seen.hosts[host.name].is_installed and not session.store.has(host.name):
+        return
+    wanted = session.install(host, seen.hosts[host.name].version)
+    registering.register(session.store, host, wanted.version if wanted else "")
+
+
+def _note(session: Session, plan: Plan, seen: Seen, installed: set[str], outcome: Outcome) -> None:
+    for name in installed:
+        error = outcome.failures.get(name)
+        if error is not None:
+            registering.failed(session.store, name, "apply", error)
+            continue
+        wanted = session.install(session.wanted.hosts[name], seen.hosts[name].version)
+        registering.ready(session.store, name, wanted.version if wanted else "")
+    for each in plan.actions():
+        if isinstance(each, Uninstall) and each.host not in outcome.failures:
+            registering.forget(session.store, each.host)
+
+
+@contextlib.asynccontextmanager
+async def _interrupts(executor: Executor) -> AsyncIterator[None]:
+    """The first Ctrl-C lets what runs come to its end; the second cuts it off."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    again = False
+
+    def interrupted() -> None:
+        nonlocal again
+        if again and task is not None:
+            task.cancel()
+            return
+        again = True
+        executor.stop()
+        click.echo("Stopping once the present actions have ended; again to cut them off.", err=True)
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def held_here(session: Session, doing: str) -> Iterator[None]:
+    """The records of the hosts in this operator's store, against another command of his own."""
+    with contextlib.ExitStack() as held:
+        for name in sorted(session.remotes):
+            held.enter_context(session.store.locked(name, doing))
+        yield

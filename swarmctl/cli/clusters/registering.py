@@ -1,0 +1,58 @@
+"""Hosts of a cluster file as machines of the operator's store, so that `machine ssh`, `env` and the
+others know them. The same record as `machine create` makes.
+"""
+
+from dataclasses import replace
+
+from api.address import join_address
+from api.errors import Code, SwarmError
+from api.host_api import PORT
+from machine import inventory
+from machine.store.machine import Machine, Wish
+from machine.store.store import Store
+from machine.swarm.wanted import HostWanted
+
+DRIVER = "generic"
+
+
+def register(store: Store, host: HostWanted, version: str) -> Machine:
+    """Records the host and what is wanted of it. EXISTS if another machine is called so."""
+    target = host.target
+    if store.has(host.name):
+        machine = store.get(host.name)
+        if machine.target.host != target.host:
+            raise SwarmError(
+                Code.EXISTS,
+                f"there is another machine {host.name} in your store",
+                why=f"it is at {machine.target.host}, and the file says {target.host}",
+                remedy=f"rename the host in the file, or swarmctl machine rm {host.name}",
+            )
+    else:
+        options = {"ip-address": target.host, "ssh-user": target.user, "ssh-port": target.port}
+        machine = inventory.add(store, host.name, DRIVER, options)
+    machine = replace(
+        inventory.reached(store, machine, target),
+        wish=Wish(version, dict(host.swarmd), dict(host.labels or {}), host.hostname),
+        api=machine.api or join_address(target.host, PORT),
+    )
+    store.save(machine)
+    return machine
+
+
+def ready(store: Store, name: str, version: str) -> None:
+    """Notes that the host is as wanted."""
+    if store.has(name):
+        store.save(store.get(name).ready(version, store.now()))
+
+
+def failed(store: Store, name: str, step: str, error: SwarmError) -> None:
+    """Notes where it stopped."""
+    if store.has(name):
+        machine = store.get(name).at(step, store.now())
+        store.save(machine.failed(error, store.now()))
+
+
+def forget(store: Store, name: str) -> None:
+    """Takes out a host that nothing of ours is left on."""
+    if store.has(name):
+        store.remove(name)

@@ -1,0 +1,70 @@
+"""What SSH wants to know of the operator, asked on his terminal; and how a machine is reached.
+
+Never on a command line, which every process of this host can read.
+"""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from getpass import getpass
+from pathlib import Path
+
+import click
+
+from machine.inventory import circumstances
+from machine.remote import Remote
+from machine.ssh.connection import Circumstances
+from machine.ssh.host_keys import HostKey
+from machine.ssh.keys import Keyring
+from machine.ssh.remote import SshRemote
+from machine.store.machine import Machine
+from machine.store.store import Store
+
+
+class Terminal:
+    """Questions for whoever sits at it; without one there are no answers.
+
+    They hold the loop up, on purpose: so an interrupt ends the question, and with it the command.
+    """
+
+    async def passphrase(self, key: Path) -> str | None:
+        """See Questions."""
+        return _asked(f"Passphrase of {key}: ")
+
+    async def sudo_password(self, machine: str, user: str) -> str | None:
+        """See Questions."""
+        return _asked(f"Password of {user} on {machine}, for sudo: ")
+
+
+def tell_pinned(key: HostKey) -> None:
+    """Says which host key is trusted from now on."""
+    click.echo(f"{key.name}: trusting its key {key.fingerprint} from now on", err=True)
+
+
+def keyring() -> Keyring:
+    """The operator's keys, for all machines of one command."""
+    return Keyring(Terminal())
+
+
+def around(store: Store, machine: Machine, keys: Keyring) -> Circumstances:
+    """What SSH to a machine has of this operator."""
+    return circumstances(store, machine, keys, tell_pinned)
+
+
+@asynccontextmanager
+async def remote_of(store: Store, machine: Machine, keys: Keyring) -> AsyncIterator[Remote]:
+    """The machine over SSH, for as long as that lasts. Errors as of SshRemote.connect."""
+    remote = await SshRemote.connect(machine.name, machine.target, around(store, machine, keys))
+    try:
+        yield remote
+    finally:
+        await remote.close()
+
+
+def _asked(prompt: str) -> str | None:
+    if not sys.stdin.isatty():
+        return None
+    try:
+        return getpass(prompt) or None
+    except EOFError:
+        return None

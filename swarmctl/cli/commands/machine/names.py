@@ -1,0 +1,39 @@
+"""How commands call machines: names that complete, and their address."""
+
+import click
+
+from api.errors import Code, SwarmError, invalid
+from machine.store.machine import Machine
+from machine.store.store import Store
+
+
+def machine_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The completion function for machines."""
+    given = ctx.params.get(param.name or "") or ()
+    known = Store.open().names()
+    return [name for name in known if name.startswith(incomplete) and name not in given]
+
+
+def url_of(machine: Machine) -> str:
+    """Where its API is, as SWARM_HOST takes it; REFUSED before it has one."""
+    if not machine.api:
+        raise SwarmError(
+            Code.REFUSED,
+            f"machine {machine.name} has no API yet",
+            why=machine.error or "it was not provisioned",
+            remedy=f"go on with it: swarmctl machine provision {machine.name}",
+        )
+    return f"tcp://{machine.api}"
+
+
+def the_only_one(store: Store) -> str:
+    """The name of the only machine, for those who named none; INVALID if that is not clear."""
+    names = store.names()
+    if len(names) != 1:
+        raise invalid(
+            "name",
+            "the name of a machine is needed",
+            why=f"there are {len(names)} of them",
+            remedy="see them with swarmctl machine ls",
+        )
+    return names[0]

@@ -1,0 +1,137 @@
+"""Bare hosts are installed over real SSH, changed, upgraded, taken back and left as they were."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from machine.distribution.own import own
+from tests.support.installing import (
+    BROKEN,
+    Operator,
+    another_wheel,
+    bundle_for_debian_12,
+    swarmd_started,
+    what_is_on,
+)
+from tests.support.machine_hosts import faults
+from tests.support.machine_hosts.form import HostForm
+from tests.support.machine_hosts.host import MachineHost
+from tests.support.machine_hosts.lab import MachineLab, MakeHosts
+from tests.support.until import until_true
+
+pytestmark = pytest.mark.machines
+
+
+def test_a_bare_host_becomes_a_node_and_is_left_as_it_was(
+    lab: MachineLab, machine_hosts: MakeHosts, tmp_path: Path
+) -> None:
+    (host,) = machine_hosts("h1")
+    host.run(["tee", "/usr/local/bin/swarmctl"], given=b"#!/bin/sh\n")  # somebody else's
+    before = what_is_on(host)
+    operator = Operator(lab, tmp_path)
+
+    shown = operator.create(host, "--dry-run")
+    assert shown.code == 0, shown.text
+    assert "h1: + start swarmd" in shown.out
+    assert what_is_on(host) == before
+
+    made = operator.create(host, "--label", "rack=a", "--set-hostname")
+    assert made.code == 0, made.text
+    assert made.out == "h1\n"
+    info = json.loads(host.run(["swarmctl", "system", "info", "--format", "json"]))
+    assert info["Version"] == own().version
+    assert info["Description"]["Engine"]["Labels"] == {"rack": "a"}
+    assert host.run(["systemctl", "is-enabled", "swarmd"]) == "enabled\n"
+    listed = operator.machine("ls", "--format", "json")
+    assert json.loads(listed.out)["State"] == "Running", listed.text
+
+    started = swarmd_started(host)
+    again = operator.machine("provision", "h1", "--progress", "plain")
+    assert (again.code, again.err) == (0, "h1: looking at the host\nh1: no changes\n"), again.text
+    assert swarmd_started(host) == started
+
+    changed = operator.machine("provision", "h1", "--setting", "log_level=debug")
+    assert "! restart swarmd" in changed.err, changed.text
+    assert swarmd_started(host) != started
+
+    removed = operator.machine("rm", "--cleanup", "--yes", "h1")
+    assert removed.code == 0, removed.text
+    assert sorted(what_is_on(host) ^ before) == []
+    assert operator.machine("ls", "-q").out == ""
+
+
+def test_versions_come_and_go_back_and_a_broken_one_does_not_stay(
+    lab: MachineLab, machine_hosts: MakeHosts, tmp_path: Path
+) -> None:
+    (host,) = machine_hosts("h1")
+    operator = Operator(lab, tmp_path)
+    first = own().version
+    assert (made := operator.create(host)).code == 0, made.text
+    second = another_wheel(tmp_path, "0.2.0", {})
+    broken = another_wheel(tmp_path, "0.3.0", BROKEN)
+
+    done = operator.machine("upgrade", "--distribution", str(second), "h1")
+    assert done.code == 0, done.text
+    assert host.run(["readlink", "/opt/swarm/current"]) == "0.2.0\n"
+    failed = operator.machine("upgrade", "--distribution", str(broken), "h1")
+    assert failed.code == 1, failed.text
+    assert "broken on purpose" in failed.err
+    assert "h1 runs 0.2.0 again" in failed.err
+    assert operator.machine("version", "h1").out == "0.2.0\n"
+
+    done = operator.machine("upgrade", "h1")
+    assert done.code == 0, done.text
+    assert operator.machine("version", "h1").out == f"{first}\n"
+    versions = host.run(["ls", "/opt/swarm"]).split()
+    assert versions == sorted(["0.2.0", first, "current"])  # the broken one has gone
+    back = operator.machine("rollback", "h1")
+    assert back.code == 0, back.text
+    assert operator.machine("version", "h1").out == "0.2.0\n"
+
+
+def test_a_user_with_sudo_installs_from_a_bundle_beside_other_package_managers(
+    lab: MachineLab, machine_hosts: MakeHosts, tmp_path: Path
+) -> None:
+    (host,) = machine_hosts("h1")
+    operator = Operator(lab, tmp_path)
+    bundle = bundle_for_debian_12(tmp_path)
+    lab.packages.closed.add("/simple/")
+    faults.half_installation(host)
+
+    refused = operator.create(host, user="deploy")
+    assert refused.code == 1, refused.text
+    assert "PyPI is not reached" in refused.err
+    assert "--bundle FILE" in refused.err
+
+    with faults.apt_lock_held(host):
+        warned = operator.machine("check", "--bundle", str(bundle), "h1")
+    assert "the package manager is used by process" in warned.err, warned.text
+    words = ("provision", "--bundle", str(bundle), "--progress", "plain", "h1")
+    with ThreadPoolExecutor(1) as pool, faults.apt_lock_held(host):
+        going_on = pool.submit(operator.machine, *words)
+        until_true(lambda: _installs(host), "apt waits for the lock", 60.0)
+    done = going_on.result()
+    assert done.code == 0, done.text
+    assert "putting aside /etc/swarm/machine.json" in done.err
+    assert operator.machine("version", "h1").out == f"{own().version}\n"
+
+
+def _installs(host: MachineHost) -> bool:
+    """Whether apt has begun to install, and not only to look what it would."""
+    running = host.run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], check=False)
+    return "--no-remove install conmon" in running
+
+
+def test_a_full_disk_is_told_before_anything_is_changed(
+    lab: MachineLab, machine_hosts: MakeHosts, tmp_path: Path
+) -> None:
+    (host,) = machine_hosts(HostForm("h1", disk=1000))
+    operator = Operator(lab, tmp_path)
+    with faults.disk_full(host, free=50):
+        refused = operator.create(host)
+    assert refused.code == 1, refused.text
+    assert "MiB are free on /" in refused.err
+    assert host.run(["ls", "/opt"]) == ""
+    assert operator.machine("rm", "-y", "h1").code == 0

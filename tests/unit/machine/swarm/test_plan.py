@@ -1,0 +1,253 @@
+"""Plans: what is refused, what is warned of, and the order of what is done."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from machine.provisioning import Change, Kind, Problem
+from machine.swarm.actions import (
+    Adjust,
+    Drain,
+    Install,
+    Join,
+    Leave,
+    Plan,
+    Remove,
+    Restore,
+    Revert,
+    SetOptions,
+    SetRole,
+)
+from machine.swarm.choices import Choices
+from machine.swarm.plan import UPGRADES, plan
+from machine.swarm.seen import FORMER, HostSeen, NodeSeen, Seen, Standing
+from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
+from machine.target import Target
+
+BARE = HostSeen(changes=(Change(Kind.ADD, "packages", "crun"),))
+UP = HostSeen(is_installed=True, has_daemon=True, version="1", previous="0")
+
+
+def host(name: str, **more: Any) -> HostWanted:
+    role = Role.MANAGER if name.startswith("m") else Role.WORKER
+    return HostWanted(name, Target(name), **{"role": role, **more})
+
+
+def file(*hosts: HostWanted, **more: Any) -> SwarmWanted:
+    return SwarmWanted("s", {each.name: each for each in hosts}, **more)
+
+
+def member(name: str, **more: Any) -> HostSeen:
+    is_manager = name.startswith("m")
+    place = {"standing": Standing.ACTIVE, "node_id": f"id-{name}", "cluster_id": "c"}
+    return dataclasses.replace(UP, is_manager=is_manager, **{**place, **more})
+
+
+def node(name: str, **more: Any) -> NodeSeen:
+    seated = name.startswith("m")
+    usual: dict[str, Any] = {
+        "hostname": name,
+        "role": Role.MANAGER if seated else Role.WORKER,
+        "is_seated": seated,
+        "is_reachable": seated,
+        "is_ready": True,
+    }
+    return NodeSeen(f"id-{name}", **{**usual, **more})
+
+
+def swarm(*names: str, hosts: Mapping[str, HostSeen] = {}, **nodes: NodeSeen) -> Seen:
+    """A swarm of these; others of `hosts` are not in it; `nodes` stand for those by that name."""
+    found = {name: nodes.get(name, node(name)) for name in names}
+    return Seen(
+        {**{name: member(name) for name in names}, **hosts},
+        {each.id: each for each in found.values()},
+        "c",
+    )
+
+
+def refused(made: Plan) -> str:
+    assert made.refusals
+    assert not made.phases
+    return " | ".join(made.refusals)
+
+
+def told(made: Plan) -> list[tuple[str, type]]:
+    assert not made.refusals, made.refusals
+    return [(each.host, type(each)) for each in made.actions() if each.kind is not None]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "why"),
+    [
+        ({"m1": HostSeen(error="no route")}, "m1 is not reached: no route"),
+        (
+            {"m1": dataclasses.replace(BARE, problems=(Problem("no sudo", "install it"),))},
+            "m1: no sudo: install it",
+        ),
+        ({"m2": HostSeen(error="refused")}, "m2 is not reached: refused"),
+        ({"m2": HostSeen(standing=Standing.UNKNOWN)}, "m2 was in a swarm, and swarmd does not"),
+        ({"w1": HostSeen(standing=Standing.UNKNOWN)}, "w1 was in a swarm, and swarmd does not"),
+        ({"w1": HostSeen(error="x")}, "w1 is not reached: x"),
+        ({"m2": dataclasses.replace(UP, standing=Standing.LOCKED)}, "m2 is locked"),
+    ],
+)
+def test_no_swarm_is_made_where_it_is_not_sure_that_none_is(
+    hosts: dict[str, HostSeen], why: str
+) -> None:
+    wanted = file(host("m1"), host("m2"), host("m3"), host("w1"))
+    seen = Seen({**dict.fromkeys(wanted.hosts, BARE), **hosts})
+    assert why in refused(plan(wanted, seen, Choices()))
+
+
+def test_a_manager_out_of_the_limit_has_to_be_reached_as_well_before_a_swarm_is_made() -> None:
+    wanted = file(host("m1"), host("m2"), host("m3"))
+    seen = Seen({"m1": BARE, "m2": HostSeen(error="gone"), "m3": BARE})
+    why = refused(plan(wanted, seen, Choices(limit=frozenset({"m1"}))))
+    assert "no swarm was found, but m2 is not reached" in why
+    only_worker = file(host("m1"), host("w1"))
+    seen = Seen({"m1": BARE, "w1": BARE})
+    limited = plan(only_worker, seen, Choices(limit=frozenset({"w1"})))
+    assert "--limit has to name a manager" in refused(limited)
+
+
+def test_hosts_of_two_swarms_and_the_same_host_twice_are_refused() -> None:
+    wanted = file(host("m1"), host("w1"), host("w2"))
+    other = member("w1", cluster_id="other")
+    seen = swarm("m1", hosts={"w1": other, "w2": UP})
+    assert "w1 is in another swarm (other, not c)" in refused(plan(wanted, seen, Choices()))
+    seen = swarm("m1", "w1", hosts={"w2": member("w1")})
+    assert "w1 and w2 are the same host" in refused(plan(wanted, seen, Choices()))
+
+
+def test_managers_that_cannot_be_asked_end_it() -> None:
+    seen = dataclasses.replace(swarm("m1"), trouble="no leader")
+    why = refused(plan(file(host("m1")), seen, Choices()))
+    assert "the managers cannot be asked: no leader" in why
+
+
+def test_what_is_settled_with_a_swarm_is_not_changed_later() -> None:
+    seen = dataclasses.replace(swarm("m1"), spec={"DataPathPort": 4790, "Autolock": True})
+    same = file(host("m1"), options={"data_path_port": 4790, "autolock": True})
+    assert plan(same, seen, Choices()).is_empty
+    other = file(host("m1"), options={"data_path_port": 4789})
+    assert "swarm.data_path_port cannot be 4789" in refused(plan(other, seen, Choices()))
+    later = file(host("m1"), options={"autolock": False, "cert_expiry": "24h"})
+    assert told(plan(later, seen, Choices())) == [("m1", SetOptions)]
+
+
+def test_too_few_managers_are_never_left() -> None:
+    away = node("m3", is_reachable=False)
+    seen = swarm("m1", "m2", "m3", m3=away)
+    wanted = file(host("m1"), host("m2", is_absent=True), host("m3"))
+    assert "m2 cannot be taken out of the managers now" in refused(plan(wanted, seen, Choices()))
+    # The one that is away may go: then two of two are there.
+    lost = file(host("m1"), host("m2"), host("m3", is_absent=True))
+    assert (("m3", Remove)) in told(plan(lost, seen, Choices()))
+    upgrade = file(host("m1"), host("m2"), host("m3"), version="2")
+    assert "m1 cannot be restarted now" in refused(plan(upgrade, seen, Choices()))
+    alone = file(host("m1", is_absent=True), host("m9"))
+    both = swarm("m1", hosts={"m9": HostSeen(error="off")})
+    assert "m9 is not reached" in refused(plan(alone, both, Choices()))
+
+
+def test_the_only_copy_of_data_is_not_removed_unasked() -> None:
+    seen = dataclasses.replace(swarm("m1", "w1"), homes={"w1": ("data", "more")})
+    wanted = file(host("m1"), host("w1", is_absent=True))
+    assert "w1 holds the only copy of data, more" in refused(plan(wanted, seen, Choices()))
+    assert told(plan(wanted, seen, Choices(may_lose_data=True))) == [
+        ("w1", Drain),
+        ("w1", Remove),
+        ("w1", Leave),
+    ]
+
+
+def test_the_order_of_a_new_swarm() -> None:
+    wanted = file(host("w1", labels={"a": "b"}), host("m1"), host("m2"))
+    seen = Seen(dict.fromkeys(wanted.hosts, BARE))
+    made = plan(wanted, seen, Choices())
+    assert [(phase.title, [lane.host for lane in phase.lanes]) for phase in made.phases] == [
+        ("Installation", ["w1", "m1", "m2"]),
+        ("First manager", ["m1"]),
+        ("Managers", ["m2"]),
+        ("Workers", ["w1"]),
+    ]
+    assert told(made)[-2:] == [("w1", Join), ("w1", Adjust)]
+    assert "2 managers bear the loss of as many as 1 do" in made.warnings[0]
+
+
+def test_a_dead_manager_is_replaced() -> None:
+    """Its host is gone; the managers hold it for down, and a new host stands in the file."""
+    dead = node("m3", is_reachable=False, is_ready=False, is_down=True)
+    gone = HostSeen(error="no route to host")
+    seen = swarm("m1", "m2", "m3", m3=dead, hosts={"m3": gone, "m4": BARE})
+    wanted = file(host("m1"), host("m2"), host("m3", is_absent=True), host("m4"))
+    assert told(plan(wanted, seen, Choices())) == [
+        ("m4", Install),
+        ("m4", Join),
+        ("m3", SetRole),
+        ("m3", Remove),
+    ]
+    up = swarm("m1", "m2", "m3", hosts={"m3": gone, "m4": BARE})
+    assert "m3 is to be absent and is not reached" in refused(plan(wanted, up, Choices()))
+
+
+def test_a_node_that_no_line_names_stays_unless_it_is_pruned() -> None:
+    seen = swarm("m1", "w1", "w9", hosts={})
+    seen = dataclasses.replace(seen, hosts={k: v for k, v in seen.hosts.items() if k != "w9"})
+    wanted = file(host("m1"), host("w1"))
+    made = plan(wanted, seen, Choices())
+    assert made.is_empty
+    assert "node w9 is in the swarm and in no line" in made.notes[0]
+    assert told(plan(wanted, seen, Choices(prune=True))) == [("w9", Drain), ("w9", Remove)]
+    lost = dataclasses.replace(seen, hosts={**seen.hosts, "w1": HostSeen(error="x")})
+    refusal = refused(plan(wanted, lost, Choices(prune=True, may_skip=True)))
+    assert "--prune needs to know which node w1 is" in refusal
+    both = Choices(prune=True, limit=frozenset({"w1"}))
+    assert "leave --limit out" in refused(plan(wanted, seen, both))
+
+
+def test_a_worker_that_is_not_reached_may_be_left_out() -> None:
+    seen = swarm("m1", "w1", hosts={"w1": HostSeen(error="off"), "w2": BARE})
+    wanted = file(host("m1"), host("w1"), host("w2"))
+    made = plan(wanted, seen, Choices(may_skip=True))
+    assert told(made) == [("w2", Install), ("w2", Join)]
+    assert "w1 is left out: off" in made.warnings
+
+
+def test_what_the_file_does_not_say_is_left_alone() -> None:
+    drained = node("w1", availability=Availability.DRAIN, labels={"by": "hand"})
+    seen = swarm("m1", "w1", w1=drained)
+    assert plan(file(host("m1"), host("w1")), seen, Choices()).is_empty
+    said = file(host("m1"), host("w1", availability=Availability.ACTIVE, labels={}))
+    [adjust] = list(plan(said, seen, Choices()).actions())
+    assert adjust == Adjust("w1", dropped=("by",), availability=Availability.ACTIVE)
+
+
+def test_another_version_goes_round_managers_first_and_workers_empty() -> None:
+    seen = swarm("m1", "m2", "m3", "w1", "w2")
+    wanted = file(*map(host, seen.hosts), version="2")
+    made = plan(wanted, seen, Choices(batch=2))
+    assert [(p.title, p.leader_last, p.together) for p in made.phases] == [
+        ("Upgrade of managers", True, 1),
+        ("Upgrade of workers", False, 2),
+    ]
+    lane = made.phases[1].lanes[0]
+    assert [type(each) for each in lane.actions if each.kind] == [Drain, Install, Restore]
+    assert lane.undo[0] == Revert("w1", "1")
+    kept = plan(wanted, seen, Choices(drains=False))
+    assert Drain not in [type(each) for each in kept.actions()]
+
+
+def test_what_an_upgrade_left_drained_is_given_back() -> None:
+    left = node("w1", availability=Availability.DRAIN, labels={FORMER: "pause"})
+    made = plan(file(host("m1"), host("w1")), swarm("m1", "w1", w1=left), Choices())
+    assert list(made.actions()) == [Restore("w1")]
+
+
+def test_going_back_installs_nothing() -> None:
+    seen = swarm("m1", "w1")
+    choices = Choices(goes_back=True)
+    made = plan(file(host("m1"), host("w1"), version="0"), seen, choices, only=UPGRADES)
+    assert told(made) == [("m1", Revert), ("w1", Drain), ("w1", Revert), ("w1", Restore)]
