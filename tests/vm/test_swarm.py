@@ -4,6 +4,8 @@ The scenarios go on from one another, in this order.
 """
 
 import json
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -32,10 +34,11 @@ class Cluster:
         hosts = {each.name: {"address": each.address, "role": "manager"} for each in machines}
         self.operator.wants(hosts)
 
+        self.flags = ("-f", str(self.operator.file), "--yes", "--progress", "plain")
+
     def apply(self) -> str:
         """What `machine apply` says; it has to succeed."""
-        words = ("apply", "-f", str(self.operator.file), "--yes", "--progress", "plain")
-        done = self.operator.run(*words, timeout=_INSTALL)
+        done = self.operator.run("apply", *self.flags, timeout=_INSTALL)
         assert done.code == 0, done.text
         return done.out
 
@@ -61,6 +64,17 @@ def cluster(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Cluster:
     return Cluster(vm_lab, three_vms, tmp_path_factory.mktemp("operator"))
+
+
+def test_a_clock_that_is_an_hour_off_is_told_before_anything_changes(cluster: Cluster) -> None:
+    wrong = cluster.machines[2]
+    wrong.set_clock(time.time() + 3600)
+    done = cluster.operator.run("apply", *cluster.flags, timeout=_INSTALL)
+    wrong.set_clock(time.time())
+    assert done.code == 1, done.text
+    assert re.search(r"its clock is 3[56]\d\d s", done.text), done.text
+    assert "timedatectl set-ntp true" in done.text
+    assert cluster.machines[0].run(["ls", "/opt"]) == ""
 
 
 def test_three_machines_become_a_swarm_and_a_second_apply_changes_nothing(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import click
 
 from api.errors import Code, SwarmError
+from machine.steps.step import StepError
 from machine.swarm.actions import Init, Install, Join, Plan, Uninstall
 from machine.swarm.execute import Executor, Outcome
 from machine.swarm.lock import Lock
@@ -143,7 +144,8 @@ def _note(session: Session, plan: Plan, seen: Seen, installed: set[str], outcome
     for name in installed:
         error = outcome.failures.get(name)
         if error is not None:
-            registering.failed(session.store, name, "apply", error)
+            step = error.step if isinstance(error, StepError) else "apply"
+            registering.failed(session.store, name, step, error)
             continue
         wanted = session.install(session.wanted.hosts[name], seen.hosts[name].version)
         registering.ready(session.store, name, wanted.version if wanted else "")
