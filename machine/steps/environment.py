@@ -91,7 +91,7 @@ class Environment:
             Code.NOT_FOUND,
             f"there is no distribution {self.version} to install",
             why=has,
-            remedy="name its wheel with --distribution FILE",
+            remedy="name its wheel with --distribution FILE, or upgrade the host",
         )
 
     async def _python(self, work: Work) -> tuple[str, str]:
