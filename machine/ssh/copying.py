@@ -29,7 +29,8 @@ class End:
         if not self.machine:
             # A name with a colon would be a host's, one with a dash an option.
             odd = ":" in self.path or self.path.startswith("-")
-            return f"./{self.path}" if odd and not self.path.startswith("/") else self.path
+            clear = self.path.startswith(("/", "./", "../"))
+            return f"./{self.path}" if odd and not clear else self.path
         return (
             f"{self.user}@{self.machine}:{self.path}"
             if self.user

@@ -37,15 +37,12 @@ def check_host(hop: Hop, shown: HostKey, known: KnownHosts, machine: str, pinned
         if shown not in known.find(shown.name):
             known.replace(shown)
         return
-    if known.find(shown.name):
-        trusted = known.pin(shown)
-        if trusted != shown:
-            raise _impostor(hop, trusted.fingerprint, shown, "was seen before", machine)
-        return
-    trusted = known.pin(shown)
-    if trusted != shown:  # another connection was first, and has met another server
+    seen = known.find(shown.name)
+    trusted = known.pin(shown)  # also if another connection was first, and has met another server
+    if trusted != shown:
         raise _impostor(hop, trusted.fingerprint, shown, "was seen before", machine)
-    pinned(shown)
+    if not seen:
+        pinned(shown)
 
 
 def authenticate(transport: Transport, hop: Hop, offered: Iterable[Candidate]) -> None:

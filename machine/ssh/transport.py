@@ -118,6 +118,7 @@ def negotiate(
 def end(transport: paramiko.Transport) -> None:
     """Closes it; its thread and its socket are gone afterwards. Twice does no harm."""
     transport.close()
+    transport.packetizer.complete_handshake()  # else its timer would wait on in a thread
     transport.sock.close()
     if transport.ident is not None:
         transport.join(_ENDING)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import paramiko
 
+from machine.ssh.transport import end
 from tests.support.until import until_true
 
 Serve = Callable[[paramiko.Channel, str], None]
@@ -33,6 +34,9 @@ class Manners:
     accepts: Callable[[paramiko.PKey], int] = lambda _: paramiko.common.AUTH_SUCCESSFUL
     methods: str = "publickey"
     sessions: int = 100  # that it opens, in all
+    at_once: int = 100  # that are served at a time
+    opened: int = 0  # that are served now
+    without: dict[str, list[str]] = field(default_factory=dict)  # algorithms
     serve: Serve = field(default_factory=lambda: answering(0, b"0\n"))
     commands: list[str] = field(default_factory=list)  # that it got
 
@@ -49,8 +53,9 @@ class _Side(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         self._manners.sessions -= 1
-        if self._manners.sessions < 0:
+        if self._manners.sessions < 0 or self._manners.opened >= self._manners.at_once:
             return paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+        self._manners.opened += 1
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
@@ -65,8 +70,12 @@ class _Side(paramiko.ServerInterface):
             lambda: bool(channel.recv_ready() or channel.eof_received or channel.closed),
             "it was taken",
         )
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        try:
             self._manners.serve(channel, text)
+        except (OSError, EOFError, paramiko.SSHException):
+            return
+        finally:
+            self._manners.opened -= 1
 
 
 class OddServer:
@@ -87,18 +96,19 @@ class OddServer:
                 way, _ = self._listener.accept()
             except OSError:
                 return
-            transport = paramiko.Transport(way)
+            transport = paramiko.Transport(way, disabled_algorithms=self.manners.without)
             self.transports.append(transport)
             for key in self.keys:
                 transport.add_server_key(key)
-            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            try:
                 transport.start_server(server=_Side(self.manners))
+            except (paramiko.SSHException, EOFError, OSError):
+                end(transport)
 
     def cut(self) -> None:
         """Every connection breaks."""
         for transport in self.transports:
-            transport.close()
-            transport.join(10)
+            end(transport)
 
     def end(self) -> None:
         """Nobody listens any more, and every connection is gone."""

@@ -14,6 +14,7 @@ from machine.ssh.host_keys import HostKey
 from machine.target import Target
 from tests.support.odd_ssh import Manners, answering, odd_listener, odd_server
 from tests.support.ssh_clients import SHORT, Client
+from tests.support.until import until_true
 
 HERE = "127.0.0.1"
 
@@ -33,7 +34,7 @@ def refused(client: Client, to: Target) -> SwarmError:
     before = threading.active_count()
     with pytest.raises(SwarmError) as failed:
         client.try_out(to)
-    assert threading.active_count() == before
+    until_true(lambda: threading.active_count() == before, "no thread of it is left")
     return failed.value
 
 
@@ -118,6 +119,43 @@ def test_a_missing_key_is_named(client: Client) -> None:
         error = refused(client, Target(HERE, "root", server.port, "other"))
     assert error.code is Code.INVALID
     assert "other" in error.what
+
+
+def test_a_server_that_hangs_up_while_keys_are_offered(client: Client) -> None:
+    def accepts(_: paramiko.PKey) -> int:
+        server.transports[0].close()
+        return paramiko.common.AUTH_FAILED
+
+    with odd_server(Manners(accepts=accepts)) as server:
+        error = refused(client, target(server.port))
+    assert error.code is Code.UNAVAILABLE
+    assert "broke when" in error.why
+
+
+def test_a_server_that_thinks_about_a_key_for_ever(tmp_path: Path) -> None:
+    client = Client(tmp_path, patience=replace(SHORT, auth=0.5))
+    client.made_key()
+    over = threading.Event()
+
+    def accepts(_: paramiko.PKey) -> int:
+        over.wait(20)
+        return paramiko.common.AUTH_FAILED
+
+    with odd_server(Manners(accepts=accepts)) as server:
+        with pytest.raises(SwarmError) as failed:
+            client.try_out(target(server.port))
+        over.set()
+    assert failed.value.code is Code.UNAVAILABLE
+    assert "no answer to" in failed.value.why
+
+
+def test_a_server_that_knows_old_algorithms_only(client: Client) -> None:
+    modern = [f"aes{bits}-ctr" for bits in (128, 192, 256)]
+    modern += ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
+    with odd_server(Manners(without={"ciphers": modern})) as server:
+        error = refused(client, target(server.port))
+    assert error.code is Code.UNSUPPORTED
+    assert "old algorithms" in error.why
 
 
 def test_the_first_host_key_is_pinned_and_another_one_refused(client: Client) -> None:

@@ -13,7 +13,9 @@ from api.errors import Code, SwarmError
 from machine.ssh.keys import Agent, Keyring, agent_of, candidates
 from machine.ssh.questions import Asker
 from machine.ssh.route import Hop
-from tests.support.ssh_clients import Answers
+from machine.target import Target
+from tests.support.ssh_clients import Answers, Client
+from tests.support.ssh_server import ssh_server
 from tests.support.until import until_true
 
 pytestmark = pytest.mark.root  # with OpenSSH's programs
@@ -158,3 +160,19 @@ def test_a_certificate_beside_the_key_is_offered_with_it(tmp_path: Path) -> None
     loaded = Keyring(Answers()).plain(key)
     assert isinstance(loaded, paramiko.Ed25519Key)
     assert loaded.public_blob is not None
+
+
+def test_a_server_that_has_seen_enough_keys_says_so(tmp_path: Path, agent: Path) -> None:
+    for number in range(8):
+        load(made(tmp_path / f"key{number}"))
+    with ssh_server(tmp_path) as server, pytest.raises(SwarmError) as failed:
+        Client(tmp_path).try_out(Target(server.address, "root", server.port))
+    assert failed.value.code is Code.UNAUTHENTICATED
+    assert "Too many authentication failures" in failed.value.why
+    assert "name the right key" in failed.value.remedy
+
+
+def test_the_agent_lets_one_in(tmp_path: Path, agent: Path) -> None:
+    with ssh_server(tmp_path) as server:
+        load(tmp_path / "client")
+        Client(tmp_path).try_out(Target(server.address, "root", server.port))
