@@ -12,8 +12,11 @@ from google.protobuf.message import DecodeError
 from api.errors import SwarmError
 from hostkit.netlink import Netlink
 from hostkit.netlink_message import Answer, Message
+from machine import manifest
+from machine.facts import parse as facts
 from machine.moving import cargo
 from machine.ssh.host_keys import HostKey
+from machine.steps import seen, settings
 from machine.store import schema
 from machine.store.machine import Machine
 from machine.target import Target as TargetOfSsh
@@ -40,6 +43,7 @@ from tests.support.kernel_answers import (
     ROUTES,
     Kernel,
 )
+from tests.support.paper_host import FACTS
 from tests.unit.overlay_net.dns.test_responder import ZONE
 
 _RECORD = schema.encoded(Machine("h1", TargetOfSsh("10.0.0.1", jump=("b",))))
@@ -175,6 +179,17 @@ def an_archive(data: bytes) -> None:
             note(data)
 
 
+def a_host(data: bytes) -> None:
+    """Whatever a host prints that is to be installed, or has in the book of that."""
+    with contextlib.suppress(ValueError):
+        facts.facts(data, 0.0, 0.0)
+    with contextlib.suppress(ValueError):
+        seen.parse(data, manifest.Manifest())
+    with contextlib.suppress(manifest.DamagedError, SwarmError):
+        manifest.decoded(data, "h1")
+    settings.folders_of(data)
+
+
 TARGETS: Mapping[str, Target] = {
     "question": Target(a_question, (question("web"), question("_80._tcp.web", 33, edns=1232))),
     "answer": Target(
@@ -190,5 +205,14 @@ TARGETS: Mapping[str, Target] = {
     "machines": Target(machines, (cargo.encoded(_CARGO), _RECORD)),
     "plugin": Target(a_plugin, (_PLUGIN, b"unix:///run/x.sock", b'{"Addr": "https://x:1"}')),
     "csi": Target(a_csi_driver, (_CSI.SerializeToString(),)),
+    "host": Target(
+        a_host,
+        (
+            FACTS,
+            b"place\tfile 644 root:root abc /x\nversion\t1 3.11\nend\t\n",
+            manifest.encoded(manifest.Manifest(version="1", packages=("crun",))),
+            b'state_dir = "/x"\n',
+        ),
+    ),
     "rules": Target(rules, (json.dumps({"nftables": _LISTED}).encode(),)),
 }
