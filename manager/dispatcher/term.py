@@ -1,8 +1,7 @@
 """The dispatcher while this manager leads: it ties sessions, streams and writes to the store.
 
 Holds no rule of its own: what ends a lease is in sessions, what a node is told in assignments and
-nodes, what is written in statuses and nodes. One reader of the store's events serves all streams,
-so that the cost of an event does not grow with the number of nodes (swarmkit#1209).
+nodes, when in routing, what is written in statuses and nodes.
 """
 
 import asyncio
@@ -23,22 +22,18 @@ from manager.dispatcher.links import Feed, Link
 from manager.dispatcher.logins import with_login
 from manager.dispatcher.networks import NodeNetworks
 from manager.dispatcher.resting import Resting
+from manager.dispatcher.routing import Routing
 from manager.dispatcher.sessions import Chance, Sessions
 from manager.dispatcher.writer import Writer
-from manager.state.changes import Event
 from manager.state.files import File, find
 from manager.state.proposer import Proposer
 from manager.state.store import Store
-from manager.state.watch import Subscription, WatchHub, of
+from manager.state.watch import WatchHub
 from manager.waiting import until_due
 
 logger = logging.getLogger(__name__)
 
 Node = objects_pb2.Node
-Network = objects_pb2.Network
-Task = objects_pb2.Task
-Volume = objects_pb2.Volume
-_KINDS = (Task, Node, Network, Volume, objects_pb2.Service, objects_pb2.Cluster)
 
 
 class Term:
@@ -57,7 +52,6 @@ class Term:
         confirm: Confirm,
     ) -> None:
         self._store = store
-        self._hub = hub
         self._clock = clock
         self._monotonic = monotonic
         self._sessions = Sessions(ids, chance)
@@ -75,15 +69,24 @@ class Term:
         )
         self._catalogue = catalogue.Catalogue(store)
         self._drains = Draining(store, self._links.get)
-        self._routed = 0
-        self._subscription: Subscription | None = None
         self._volumes = HeldVolumes(store, proposer, monotonic, confirm)
         self._rests = Resting(
             store,
             proposer,
             monotonic,
-            routed=lambda: self._routed,
+            routed=lambda: self._routing.version,
             confirmed=self._confirmed,
+        )
+        self._routing = Routing(
+            store,
+            hub,
+            self._links,
+            catalogue=self._catalogue,
+            drains=self._drains,
+            rests=self._rests,
+            volumes=self._volumes,
+            present=self._sessions.nodes,
+            removed=self._removed,
         )
         self._attachments = Attachments(store, hub, proposer, clock)
         self._task_writer = Writer(
@@ -96,9 +99,6 @@ class Term:
 
     async def run(self) -> None:
         """Leads until cancelled; then every stream ends with UNAVAILABLE."""
-        woken = asyncio.Event()
-        subscription = self._hub.subscribe(woken.set, match=of(*_KINDS))
-        self._subscription = subscription
         self._begin()
         try:
             await alongside(
@@ -107,36 +107,15 @@ class Term:
                 self._rests.run(),
                 self._volumes.run(),
                 self._end_leases(),
-                self._follow(woken),
+                self._routing.run(),
             )
         finally:
-            self._hub.unsubscribe(subscription)
+            self._routing.end()
             for link in list(self._links.values()):
                 link.end(endings.not_leading())
 
-    async def _follow(self, woken: asyncio.Event) -> None:
-        while True:
-            await woken.wait()
-            woken.clear()
-            self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Routes whatever was applied and is not routed yet."""
-        commits = () if self._subscription is None else self._subscription.take()
-        if commits is None:
-            self._resync()
-        for commit in commits or ():
-            for event in commit.events:
-                self._route(event, commit.version)
-        # Nothing was applied since `take`: whatever is in the store was routed.
-        self._routed = self._store.version
-
     def _begin(self) -> None:
-        self._catalogue.begin()
-        self._drains.begin()
-        self._rests.begin()
-        self._volumes.begin()
-        self._routed = self._store.version
+        self._routing.begin()
         up = [
             node.id
             for node in self._store.all(Node)
@@ -208,7 +187,7 @@ class Term:
         self._drains.heard(node_id)
         if not await self._volumes.may_renew(node_id):
             return after, False
-        self._catch_up()
+        self._routing.catch_up()
         if self._links.get(node_id) is not link:
             return after, False  # another agent has taken its place meanwhile
         renewed = self._volumes.leases.renew(node_id, now, link.confirmed())
@@ -228,7 +207,7 @@ class Term:
             self._volumes.of_node(node_id),
             self._monotonic,
             lambda task: with_login(self._store, task),
-            lambda: self._routed,
+            lambda: self._routing.version,
         )
         link.attach(feed, endings.second_stream())
         try:
@@ -281,55 +260,6 @@ class Term:
 
     # --- what the store and the clock say
 
-    def _route(self, event: Event, version: int) -> None:
-        self._catalogue.tell(self._catalogue.observe(event))
-        if isinstance(event.object, Network):
-            self._rests.observe(event)
-        elif isinstance(event.object, Volume):
-            self._volumes.route(event, version, self._feed)
-        elif isinstance(event.object, Task):
-            self._route_task(event.object.id, {_node_of(event.old), _node_of(event.new)})
-        elif isinstance(event.object, Node | objects_pb2.Cluster):
-            self._route_greeting(event)
-
-    def _route_greeting(self, event: Event) -> None:
-        if isinstance(event.object, Node):
-            self._drains.heard(event.object.id)
-            if event.new is None:
-                self._removed(event.object.id)
-            elif (link := self._links.get(event.object.id)) is not None:
-                link.greet()
-        if nodes.concerns_all_agents(event):
-            for each in self._links.values():
-                each.greet()
-
-    def _route_task(self, task_id: str, node_ids: Iterable[str]) -> None:
-        # The task as it is by now: a stream that has just begun may have told a later version
-        # than that of the event.
-        task = self._store.get(Task, task_id)
-        for node_id in node_ids:
-            if (feed := self._feed(node_id)) is not None:
-                feed.observe(task_id, task)
-        self._drains.observe(task_id, task)
-
-    def _feed(self, node_id: str) -> Feed | None:
-        link = self._links.get(node_id)
-        return None if link is None else link.feed
-
-    def _resync(self) -> None:
-        self._catalogue.begin()
-        self._drains.begin()
-        self._rests.begin()
-        self._volumes.resync()
-        for node_id in self._sessions.nodes():
-            if self._store.get(Node, node_id) is None:
-                self._removed(node_id)
-        for node_id, link in self._links.items():
-            link.greet()
-            if link.feed is not None:
-                volumes = self._store.volumes_of_node(node_id)
-                link.feed.resync(self._store.tasks_of_node(node_id), volumes)
-
     def _removed(self, node_id: str) -> None:
         self._sessions.forget(node_id)
         self._end(node_id, endings.removed(node_id))
@@ -363,7 +293,3 @@ class Term:
         if node is None:
             raise endings.removed(node_id)
         return node
-
-
-def _node_of(obj: object) -> str:
-    return obj.node_id if isinstance(obj, Task) else ""

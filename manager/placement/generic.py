@@ -6,10 +6,20 @@ and are given a number or names (SwarmKit, api/genericresource).
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from api.v1 import types_pb2
 
 GenericResource = types_pb2.GenericResource
+Holding: TypeAlias = tuple[str, int, tuple[str, ...]]
+"""Of one kind so many, or those with these names. Kept for each task that has any: a message would
+keep the task alive that it came from, and Python's collector would look at it again and again.
+"""
+
+
+def holdings(given: Iterable[GenericResource]) -> tuple[Holding, ...]:
+    """What a task was given, as a Stock counts it."""
+    return tuple([(each.kind, each.count, tuple(each.ids)) for each in given])
 
 
 class Stock:
@@ -32,18 +42,18 @@ class Stock:
             else:
                 self._counts[each.kind] = each.count
 
-    def shift(self, given: Iterable[GenericResource], sign: int) -> None:
+    def shift(self, given: Iterable[Holding], sign: int) -> None:
         """Counts what a task was given as held (1), or as free again (-1)."""
-        for each in given:
-            if each.ids:
-                for name in each.ids:
-                    self._used_ids[each.kind, name] += sign
-                    if not self._used_ids[each.kind, name]:
-                        del self._used_ids[each.kind, name]
+        for kind, count, names in given:
+            if names:
+                for name in names:
+                    self._used_ids[kind, name] += sign
+                    if not self._used_ids[kind, name]:
+                        del self._used_ids[kind, name]
             else:
-                self._used[each.kind] += sign * each.count
-                if not self._used[each.kind]:
-                    del self._used[each.kind]
+                self._used[kind] += sign * count
+                if not self._used[kind]:
+                    del self._used[kind]
 
     def free(self, kind: str) -> int:
         """How many of the kind no task holds; negative if the node has less than it had."""

@@ -4,14 +4,14 @@
 be counted at once and confirmed by its event later. Chooses nothing.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from api import states
 from api.published import address_of, ports_of, share_an_address
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.eviction import was_evicted
-from manager.placement.generic import Stock
+from manager.placement.generic import Holding, Stock, holdings
 from manager.placement.resources import Reservation, holds_resources, reservation
 
 GroupKey = tuple[str, int]
@@ -27,12 +27,8 @@ _ACTIVE = types_pb2.NODE_AVAILABILITY_ACTIVE
 _NOBODY = objects_pb2.Node()
 K = TypeVar("K")
 
-
-class _Held(NamedTuple):
-    """What a task holds of its node beside CPU and memory; few tasks do."""
-
-    generic: list[types_pb2.GenericResource]
-    ports: list[specs_pb2.PortConfig]
+HeldPort: TypeAlias = tuple[int, int, str]
+"""Protocol, number and address."""
 
 
 class _Placed(NamedTuple):
@@ -44,7 +40,8 @@ class _Placed(NamedTuple):
     group: GroupKey
     counts: bool  # wanted there, so it weighs in the spread
     failed_at: float  # 0: it did not fail
-    held: _Held | None
+    generic: tuple[Holding, ...] = ()
+    ports: tuple[HeldPort, ...] = ()
 
 
 class NodeInfo:
@@ -116,13 +113,13 @@ class NodeInfo:
         own = address_of(port)
         return any(share_an_address(own, other) for other in held)
 
-    def hold_port(self, port: specs_pb2.PortConfig, sign: int) -> None:
+    def hold_port(self, port: HeldPort, sign: int) -> None:
         """Counts a port as held once more (1), or once less (-1)."""
-        key = (port.protocol, port.published_port)
-        held = self._ports.setdefault(key, [])
-        (held.append if sign > 0 else held.remove)(address_of(port))
+        protocol, number, address = port
+        held = self._ports.setdefault((protocol, number), [])
+        (held.append if sign > 0 else held.remove)(address)
         if not held:
-            del self._ports[key]
+            del self._ports[protocol, number]
 
     def faulty_until(self, group: GroupKey, now: float) -> float:
         """Until when the node comes last for tasks like these; 0: they did not fail too often."""
@@ -211,9 +208,9 @@ class NodeSet:
         """Counts a task that was nowhere on the node that it is given now: what `put` would do, but
         by what is known of the task. `holds_more`: generic resources or ports.
         """
-        held = _held(task) if holds_more else None
+        more = _held(task) if holds_more else ()
         group = (task.service_id, task.spec_version)
-        placed = self._placed[task.id] = _Placed(node.id, *reserved, group, True, 0.0, held)
+        placed = self._placed[task.id] = _Placed(node.id, *reserved, group, True, 0.0, *more)
         self._shift(node, task.id, placed, 1)
 
     def drop(self, task_id: str) -> list[str]:
@@ -283,28 +280,35 @@ def _placed(task: objects_pb2.Task) -> _Placed | None:
     if holds_resources(task):
         cpus, memory = reservation(task)
         counts = states.is_wanted(task)
-        return _Placed(task.node_id, cpus, memory, group, counts, 0.0, _held(task))
+        return _Placed(task.node_id, cpus, memory, group, counts, 0.0, *_held(task))
     has_failed = task.status.state in (states.FAILED, states.REJECTED)
     if task.node_id and has_failed and not was_evicted(task):
         # The leader's clock: that of a worker may be off.
-        return _Placed(task.node_id, 0, 0, group, False, seconds_of(task.meta.updated_at), None)
+        return _Placed(task.node_id, 0, 0, group, False, seconds_of(task.meta.updated_at))
     return None
 
 
-def _held(task: objects_pb2.Task) -> _Held | None:
-    generic = list(task.assigned_generic)
-    ports = [port for port in ports_of(task) if port.published_port] if task.host_ports else []
-    return _Held(generic, ports) if generic or ports else None
+def _held(task: objects_pb2.Task) -> tuple[tuple[Holding, ...], tuple[HeldPort, ...]]:
+    """What it holds of its node beside CPU and memory; few tasks do."""
+    generic = holdings(task.assigned_generic) if task.assigned_generic else ()
+    if not task.host_ports:
+        return generic, ()
+    return generic, tuple([held_port(port) for port in ports_of(task) if port.published_port])
+
+
+def held_port(port: specs_pb2.PortConfig) -> HeldPort:
+    """A port as a node counts it."""
+    return port.protocol, port.published_port, address_of(port)
 
 
 def _shift(info: NodeInfo, task_id: str, placed: _Placed, sign: int) -> None:
     info.placements += sign
     info.reserved_nano_cpus += sign * placed.nano_cpus
     info.reserved_memory_bytes += sign * placed.memory_bytes
-    if placed.held is not None:
-        info.stock.shift(placed.held.generic, sign)
-        for port in placed.held.ports:
-            info.hold_port(port, sign)
+    if placed.generic:
+        info.stock.shift(placed.generic, sign)
+    for port in placed.ports:
+        info.hold_port(port, sign)
     if placed.counts:
         info.tasks += sign
         service_id = placed.group[0]

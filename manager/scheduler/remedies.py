@@ -13,7 +13,7 @@ from manager.placement.constraint import NODE_LABEL, Clause, all_unmet, parsed
 from manager.placement.platform import platforms_for
 from manager.placement.resources import holds_resources, needed_controllers, reservation
 from manager.scheduler.filters.node import network_drivers
-from manager.scheduler.nodes import NodeInfo
+from manager.scheduler.nodes import NodeInfo, held_port
 from manager.scheduler.remedy import About, Case, Obstacle, Remedy, Size
 from manager.scheduler.volume_remedies import volume_obstacles
 
@@ -247,7 +247,7 @@ def _holds(holder: Task, port: specs_pb2.PortConfig) -> bool:
     alone = NodeInfo(holder.node_id)
     for each in ports_of(holder):
         if each.published_port:
-            alone.hold_port(each, 1)
+            alone.hold_port(held_port(each), 1)
     return alone.holds_port(port)
 
 

@@ -8,7 +8,7 @@ from api.errors import Code, SwarmError
 from api.networks import DRIVERS, driver_of, is_internal, scope_of
 from api.new_ids import new_id
 from api.times import seconds_of
-from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2, types_pb2
+from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from swarmctl.cli import local_networks
 from swarmctl.cli.changing import change
 from swarmctl.cli.client import Client
@@ -37,8 +37,6 @@ from swarmctl.cli.specs.networks import pools
 from swarmctl.cli.units import rfc3339
 
 _SHORT = 12
-_CONNECTS = 45.0
-"""Seconds in which managers find a place in a network, and a host builds it."""
 _TRUTH = {"true": (True,), "1": (True,), "false": (False,), "0": (False,)}
 _TYPES = {"builtin": ("builtin",), "custom": ("custom",)}
 _PRUNED = {"label": label("labels")}
@@ -85,6 +83,14 @@ def _ranges(command: Callable[..., None]) -> Callable[..., None]:
         "check": (
             "swarmctl.cli.commands.network_check:check",
             "Look whether networks do what they ought to, and mend them",
+        ),
+        "connect": (
+            "swarmctl.cli.commands.network_containers:connect",
+            "Put a container of this host that is no task into a network.",
+        ),
+        "disconnect": (
+            "swarmctl.cli.commands.network_containers:disconnect",
+            "Take a container of this host that is no task out of a network.",
         ),
     },
 )
@@ -281,37 +287,6 @@ def prune(client: Client, filters: tuple[str, ...], force: bool) -> None:
     click.echo("Deleted Networks:")
     _, complete = for_each(names, remove)
     end(complete)
-
-
-@network.command("connect")
-@click.argument("name", metavar="NETWORK", shell_complete=completes("network"))
-@click.argument("container", metavar="CONTAINER")
-@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Found by that name too")
-@click.option("--ip", default="", metavar="ADDR", help="The address it is to have [chosen]")
-@click.option("--ip6", default="", metavar="ADDR", help="The same of IPv6")
-@click.pass_obj
-def connect(
-    client: Client, name: str, container: str, aliases: tuple[str, ...], ip: str, ip6: str
-) -> None:
-    """Put a container of this host that is no task into a network."""
-    asked = specs_pb2.NetworkAttachmentSpec(
-        target=name, aliases=aliases, addresses=filter(None, (ip, ip6))
-    )
-    request = containers_pb2.ConnectNetworkRequest(key=container, network=asked)
-    doing = f"connecting {container} to network {name}"
-    client.call(client.containers.ConnectNetwork, request, doing, at_least=_CONNECTS, once=True)
-
-
-@network.command("disconnect")
-@click.argument("name", metavar="NETWORK", shell_complete=completes("network"))
-@click.argument("container", metavar="CONTAINER")
-@click.option("-f", "--force", is_flag=True, help="No failure if it is not in it")
-@click.pass_obj
-def disconnect(client: Client, name: str, container: str, force: bool) -> None:
-    """Take a container of this host that is no task out of a network."""
-    request = containers_pb2.DisconnectNetworkRequest(key=container, network=name, force=force)
-    doing = f"disconnecting {container} from network {name}"
-    client.call(client.containers.DisconnectNetwork, request, doing, once=True)
 
 
 def _remove(client: Client, name: str) -> None:
