@@ -117,3 +117,15 @@ def test_a_mount_that_fails_is_told_and_tried_anew(swarm: Swarm, csi: CsiProcess
     swarm.until_runs("db", 1)
     (listed,) = swarm.ctl("volume", "ls", "--format", "json").lines
     assert json.loads(listed)["Driver"] == NAME
+
+
+def test_a_block_device_is_there_in_its_task(swarm: Swarm, drivers: dict[str, CsiProcess]) -> None:
+    drivers["w1"].order()
+    swarm.ctl("volume", "create", "-d", NAME, "--type", "block", "disk")
+    mount = "type=cluster,source=disk,target=/dev/disk,readonly"
+    script = "[ -b /dev/disk ] && echo device; exec sleep 1000"
+    swarm.create("db", *FLAGS, "--mount", mount, TOOLS, "sh", "-c", script)
+    swarm.until(lambda: swarm.logs("db") == ["device"], "it says so")
+    swarm.clear()
+    swarm.until(lambda: swarm.ctl("volume", "rm", "disk", code=None).code == 0, "it is removed")
+    swarm.until(lambda: swarm.ctl("volume", "ls", "-q").lines == [], "the driver has deleted it")
