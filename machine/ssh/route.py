@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.errors import Code, SwarmError, invalid
@@ -31,14 +31,16 @@ class Hop:
     agent_socket: str = ""  # "": the environment says
     alias: str = ""  # HostKeyAlias
     host_key: str = ""  # fingerprint that the operator gave
+    via: str = ""  # what the hop before is known as; "": dialled from here
 
     @property
     def known_as(self) -> str:
-        """Its name in known_hosts."""
+        """Its name in known_hosts. Behind different jump hosts one address is different hosts'."""
         if self.alias:
             return self.alias.lower()
         host = self.host.lower()
-        return host if self.port == SSH_PORT else f"[{host}]:{self.port}"
+        name = host if self.port == SSH_PORT else f"[{host}]:{self.port}"
+        return f"{name}_via_{self.via}" if self.via else name
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -65,7 +67,10 @@ def route(target: Target, lookup: Lookup, *, local_user: str) -> tuple[Hop, ...]
     last = _hop(place, said, target, keys=keys, only=bool(keys), user="root")
     jumps = target.jump or _jumps(said)
     before = _before(jumps, lookup, target, local_user, depth=1)
-    return (*before, last)
+    hops: list[Hop] = []
+    for hop in (*before, last):
+        hops.append(replace(hop, via=hops[-1].known_as if hops else ""))
+    return tuple(hops)
 
 
 def _before(
