@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down quick test test-machines check sim sim-night fuzz proto bench dist test-vm clean
+.PHONY: help demo demo-down quick test test-machines test-vm vagrant-test check sim sim-night fuzz proto bench dist clean
 
 # Which tests: unit, sim, cluster, machines, vm (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
@@ -28,6 +28,9 @@ test-machines: setup-machines ## bare hosts with systemd, installed over SSH; en
 test-vm: setup-vm ## three virtual machines emulated by qemu, installed over SSH; takes long
 	@.ci/test vm
 
+vagrant-test: setup-vagrant ## vagrant up with libvirt and an emulated processor, in namespaces; takes long
+	@.ci/test vagrant
+
 check: setup ## lint, types, layers, generated code (make check quick: the same, and unit tests)
 	@.ci/check
 
@@ -37,7 +40,7 @@ sim: setup ## one simulated run of a group of managers (SEED= STEPS= NODES= FAUL
 sim-night: setup ## simulated runs of fresh seeds until one fails (HOURS=8)
 	@$(PYTHON) -m tests.sim.night
 
-fuzz: setup ## bytes of others, guided by coverage: question, answer, dump, connections, plugin, csi, rules (TARGET= MINUTES=5)
+fuzz: setup ## bytes of others, guided by coverage: question, answer, dump, connections, plugin, csi, rules, host (TARGET= MINUTES=5)
 	@$(PYTHON) -m pip --disable-pip-version-check -q install -e '.[fuzz]'
 	@TARGET=$(TARGET) MINUTES=$(MINUTES) $(PYTHON) -m tests.fuzz
 
@@ -53,7 +56,7 @@ dist: setup ## our wheel, and the bundle of libraries for hosts that do not reac
 clean: ## removes the virtual environment and caches
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: setup setup-host setup-machines setup-vm
+.PHONY: setup setup-host setup-machines setup-vm setup-vagrant
 setup:
 	@.ci/setup
 setup-host:
@@ -62,3 +65,5 @@ setup-machines:
 	@.ci/setup machines
 setup-vm:
 	@.ci/setup vm
+setup-vagrant:
+	@.ci/setup vagrant

@@ -15,7 +15,7 @@ from machine.facts import look as facts_look
 from machine.facts.facts import Facts
 from machine.layout import FOLDERS, SETTINGS, UNIT
 from machine.manifest import DAMAGED, PATH
-from machine.provisioning import Change, Problem, Tell, Wanted
+from machine.provisioning import LONG, Change, Problem, Tell, Wanted
 from machine.remote import Remote
 from machine.removing import take_away
 from machine.returning import go_back
@@ -63,10 +63,21 @@ class Installer:
         Goes on where an earlier run was cut off. SwarmError names the step that failed; REFUSED
         with every problem that has to be solved first, before anything was changed.
         """
+        return await self._through(remote, wanted, tell, lambda step: True)
+
+    async def prepare(self, remote: Remote, wanted: Wanted, tell: Tell) -> Sequence[Change]:
+        """Of `apply` what takes long and touches nothing that runs: packages, and the version."""
+        return await self._through(remote, wanted, tell, _takes_long)
+
+    async def _through(
+        self, remote: Remote, wanted: Wanted, tell: Tell, chosen: Callable[[Step], bool]
+    ) -> Sequence[Change]:
+        """Works through those chosen steps that have something to do."""
         tell("looking at the host")
         facts = await self.facts(remote)
         plan = await self._plan(remote, facts, wanted)
-        if not plan.due:
+        due = [each for each in plan.due if chosen(each[0])]
+        if not due:
             return []
         problems = preflight.judge(facts, wanted)
         refuse(remote.name, problems)
@@ -76,7 +87,7 @@ class Installer:
         if plan.seen.damage:
             tell(f"putting aside {PATH}, which cannot be read: what is there counts as the host's")
             await remote.write(DAMAGED, plan.seen.damage, mode=0o600)
-        for step, change in plan.due:
+        for step, change in due:
             tell(f"{change.kind.value} {change.what}")
             await _carry_out(work, step, change)
         return work.changes
@@ -117,6 +128,10 @@ class Installer:
             [each for each in folders if seen.is_empty(each)],
         )
         return Work(remote, book, seen, tell, self._who, self._clock)
+
+
+def _takes_long(step: Step) -> bool:
+    return step.name in LONG
 
 
 async def _carry_out(work: Work, step: Step, change: Change) -> None:

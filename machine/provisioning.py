@@ -55,6 +55,9 @@ class Problem:
 
 
 DETAIL = "  "
+LONG = frozenset({"packages", "version"})
+"""Steps that take long and touch nothing that runs; `prepare` does them."""
+
 Tell = Callable[[str], None]
 """Takes one line about what is done now, for progress. One that begins with DETAIL is of a program
 that works: of use while it is the last one.
@@ -77,6 +80,10 @@ class Provisioner(Protocol):
 
         Goes on where an earlier run was cut off. SwarmError names the step that failed.
         """
+        ...
+
+    async def prepare(self, remote: Remote, wanted: Wanted, tell: Tell) -> Sequence[Change]:
+        """Of `apply` what takes long and touches nothing that runs; `apply` does the rest."""
         ...
 
     async def roll_back(self, remote: Remote, tell: Tell) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from machine.layout import CURRENT, version_folder
 from machine.provisioning import Change, Kind
-from machine.steps.places import point
+from machine.steps.places import keep_former, point
 from machine.steps.seen import Seen
 from machine.steps.step import Work
 
@@ -32,6 +32,7 @@ class Current:
         was = work.book.version
         previous = was if was and was != self.version else work.book.previous
         await work.save(replace(work.book, version=self.version, previous=previous))
+        await keep_former(work, CURRENT)
         await point(work, CURRENT, self.version)
 
 

@@ -4,19 +4,23 @@ LC_ALL=C
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 
+# How often systemd had to start it anew; a start by hand does not always set this back.
+restarts() { systemctl show swarmd -p NRestarts --value | grep -x '[0-9][0-9]*' || echo 0; }
+
 main() {
-    end=$(($(date +%s) + $3))
+    begin=$(date +%s)
+    end=$((begin + $3))
+    before=$(restarts)
     while [ "$(date +%s)" -lt "$end" ]; do
         if told=$("$1" -H "unix://$2" --timeout 5s system info --format json 2>/dev/null); then
             printf '%s\n' "$told"
             return 0
         fi
         [ "$(systemctl is-active swarmd)" != failed ] || break
-        restarts=$(systemctl show swarmd -p NRestarts --value)
-        [ "${restarts:-0}" -lt 3 ] || break
+        [ $(($(restarts) - before)) -lt 3 ] || break
         sleep 0.3
     done
-    said=$(journalctl -u swarmd -n 30 --no-pager -o cat 2>/dev/null)
+    said=$(journalctl -u swarmd --since "@$begin" -n 30 --no-pager -o cat 2>/dev/null)
     # Its last word tells why; what only died, as by a fault in its code, shows how far it came.
     printf '%s\n' "$said" | grep '^swarmd: ' | tail -n 1 >&2
     [ -n "$(printf '%s\n' "$said" | grep '^swarmd: ')" ] || printf '%s\n' "$said" | tail -n 3 >&2

@@ -44,6 +44,20 @@ class Install(Action):
 
 
 @dataclass(frozen=True)
+class Prepare(Action):
+    """Brings a version to the host, where another one runs on meanwhile."""
+
+    version: str = ""
+
+    kind: ClassVar[Kind | None] = Kind.ADD
+
+    @property
+    def text(self) -> str:
+        """With the version."""
+        return f"bring swarmd {self.version} there, and do not run it yet"
+
+
+@dataclass(frozen=True)
 class Init(Action):
     """Makes the host the first manager of a new swarm."""
 

@@ -5,19 +5,83 @@ Keys that are not there have the first word of their enum: so swarmctl leaves th
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from api.errors import Code, SwarmError
 from machine.swarm.seen import HostSeen, NodeSeen, Standing
 from machine.swarm.wanted import Availability, Role
 
 Document = Mapping[str, Any]
+T = TypeVar("T")
+_SHOWN = 200
 _LIVE = ("assigned", "accepted", "preparing", "ready", "starting", "running")
 
 
-def host_of(info: Document) -> HostSeen:
-    """A host by its `system info`."""
+def host_of(text: str) -> HostSeen:
+    """A host by its `system info`. INTERNAL, as of all here, for what is not understood."""
+    return _understood("system info", lambda: _host(json.loads(text)))
+
+
+def managers_of(text: str) -> list[str]:
+    """The addresses at which hosts join, by the `system info` of a manager."""
+
+    def read() -> list[str]:
+        return [str(each) for each in _mapping(json.loads(text), "Swarm").get("Managers", ())]
+
+    return _understood("system info", read)
+
+
+def cluster_of(text: str) -> tuple[str, dict[str, Any]]:
+    """The swarm's id and its spec, by `swarm inspect`."""
+
+    def read() -> tuple[str, dict[str, Any]]:
+        found = json.loads(text)
+        return str(found["ID"]), dict(_mapping(found, "Spec"))
+
+    return _understood("swarm inspect", read)
+
+
+def nodes_of(text: str) -> dict[str, NodeSeen]:
+    """Nodes by their ids, by `node inspect`."""
+    found = _understood("node inspect", lambda: list(map(_node, json.loads(text))))
+    return {node.id: node for node in found}
+
+
+def live_tasks(lines: str) -> list[tuple[str, str]]:
+    """Name and state of each task that is not over, by `node ps --format json`."""
+
+    def read() -> list[tuple[str, str]]:
+        rows = [json.loads(line) for line in lines.splitlines()]
+        return [(_name(row["Name"]), _state(row["CurrentState"])) for row in rows]
+
+    found = _understood("node ps", read)
+    return [(name, state) for name, state in found if state in _LIVE]
+
+
+def operators_of(lines: str) -> list[tuple[str, str]]:
+    """Name of each operator and the end of his certificate, by `swarm client-cert --ls`."""
+
+    def read() -> list[tuple[str, str]]:
+        rows = [json.loads(line) for line in lines.splitlines()]
+        return [(str(row["Name"]), str(row["Expires"])) for row in rows]
+
+    return _understood("swarm client-cert", read)
+
+
+def _understood(command: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SwarmError(
+            Code.INTERNAL,
+            f"what swarmctl {command} printed on a host is not understood",
+            why=f"{type(error).__name__}: {error}"[:_SHOWN],
+            remedy="use a swarmctl that is not older than the one there",
+        ) from None
+
+
+def _host(info: Document) -> HostSeen:
     swarm = _mapping(info, "Swarm")
     return HostSeen(
         is_installed=True,
@@ -32,13 +96,7 @@ def host_of(info: Document) -> HostSeen:
     )
 
 
-def managers_of(info: Document) -> list[str]:
-    """The addresses at which hosts join, by the `system info` of a manager."""
-    return [str(each) for each in _mapping(info, "Swarm").get("Managers", ())]
-
-
-def node_of(document: Document) -> NodeSeen:
-    """A node by its `node inspect`."""
+def _node(document: Document) -> NodeSeen:
     spec, status = _mapping(document, "Spec"), _mapping(document, "Status")
     description, manager = _mapping(document, "Description"), document.get("Manager")
     seat = manager if isinstance(manager, Mapping) else {}
@@ -58,18 +116,9 @@ def node_of(document: Document) -> NodeSeen:
     )
 
 
-def nodes_of(documents: object) -> dict[str, NodeSeen]:
-    """Nodes by their ids."""
-    if not isinstance(documents, list) or not all(isinstance(d, Mapping) for d in documents):
-        raise SwarmError(Code.INTERNAL, "node inspect printed no list of nodes")
-    return {node.id: node for node in map(node_of, documents)}
-
-
-def live_tasks(lines: str) -> list[tuple[str, str]]:
-    """Name and state of each task that is not over, by `node ps --format json`."""
-    rows = [json.loads(line) for line in lines.splitlines()]
-    found = [(str(row["Name"]).strip(), _state(row["CurrentState"])) for row in rows]
-    return [(name, state) for name, state in found if state in _LIVE]
+def _name(text: str) -> str:
+    r"""The task's name; of its successors in the list it stands behind "\_"."""
+    return text.strip().removeprefix("\\_").strip()
 
 
 def _state(text: str) -> str:

@@ -3,9 +3,7 @@
 Secrets go to it by standard input and come from it in its output, which is nowhere kept.
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from api.errors import Code, SwarmError
 from hostkit.process import Completed
@@ -39,18 +37,6 @@ class Swarmctl:
         if done.code == 0:
             return done.text
         raise failure(self._remote.name, words, done)
-
-    async def json(self, *words: str, timeout: float = 60.0) -> Any:  # noqa: ANN401 - any document
-        """The document that a command prints."""
-        text = await self.call(*words, timeout=timeout)
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise SwarmError(
-                Code.INTERNAL,
-                f"swarmctl {' '.join(words)} on {self._remote.name} printed no JSON",
-                why=str(error),
-            ) from None
 
 
 def is_missing(done: Completed) -> bool:

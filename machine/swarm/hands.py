@@ -21,6 +21,7 @@ from machine.swarm.actions import (
     Install,
     Join,
     Leave,
+    Prepare,
     Remove,
     Restore,
     Revert,
@@ -63,6 +64,7 @@ class RemoteHands:
         found = [name for name, host in seen.hosts.items() if host.is_manager and name in remotes]
         self.managers = Managers(self._ctls, found)
         """Whom anything about the swarm is asked."""
+        self._waited: dict[str, frozenset[str]] = {}
         self._waits = Waits(self.managers, patience, clock)
 
     async def leader(self) -> str:
@@ -78,10 +80,20 @@ class RemoteHands:
         await _DOING[type(action)](self, action, tell)
 
     async def _install(self, action: Install, tell: Tell) -> None:
-        host = self._wanted.hosts[action.host]
+        """What waits on a node before an upgrade, as in a crash loop, is no reason to go back."""
+        host, node = self._wanted.hosts[action.host], self._seen.node_of(action.host)
+        if action.version and node is not None:
+            waiting = await self._waits.waiting(action.host, node.id)
+            self._waited[action.host] = frozenset(name for name, _ in waiting)
         wanted = self._installs(host, self._seen.hosts[action.host].version)
         if wanted is not None:
             await self._provisioner.apply(self._remotes[action.host], wanted, tell)
+
+    async def _prepare(self, action: Prepare, tell: Tell) -> None:
+        host = self._wanted.hosts[action.host]
+        wanted = self._installs(host, self._seen.hosts[action.host].version)
+        if wanted is not None:
+            await self._provisioner.prepare(self._remotes[action.host], wanted, tell)
 
     async def _revert(self, action: Revert, tell: Tell) -> None:
         """What failed before it was switched to is not gone back from: that would be too far."""
@@ -108,7 +120,7 @@ class RemoteHands:
         if found.standing is Standing.NONE:
             role, availability = action.role.value, action.availability.value
             token = await self.managers.call("swarm", "join-token", "-q", role, but=host.name)
-            info = await self.managers.json(*INFO, but=host.name)
+            info = await self.managers.call(*INFO, but=host.name)
             flags = (*_addresses(host), "--availability", availability, "--token-file", "-")
             words = ("swarm", "join", *flags, *answers.managers_of(info))
             await ctl.call(*words, stdin=f"{token}\n".encode(), timeout=_JOINING)
@@ -119,7 +131,7 @@ class RemoteHands:
 
     async def _stayed(self, host: HostWanted, found: HostSeen, role: Role, tell: Tell) -> None:
         """A host that turned out to be a node already, once its daemon ran."""
-        cluster = (await self.managers.json("swarm", "inspect", but=host.name)).get("ID")
+        cluster, _ = answers.cluster_of(await self.managers.call("swarm", "inspect", but=host.name))
         node = (await self.managers.nodes(host.name)).get(found.node_id)
         if found.cluster_id != cluster or node is None:
             raise SwarmError(
@@ -184,7 +196,8 @@ class RemoteHands:
     async def _await_ready(self, action: AwaitReady, tell: Tell) -> None:
         role = self._wanted.hosts[action.host].role
         key = await self._key(action)
-        await self._waits.ready(action.host, key, role, action.version, tell)
+        waited = self._waited.get(action.host, frozenset())
+        await self._waits.ready(action.host, key, role, action.version, tell, but=waited)
 
     async def _update(
         self, key: str, host: str, availability: Availability | None, words: list[str]
@@ -206,7 +219,7 @@ class RemoteHands:
 
 
 async def _info(ctl: Swarmctl) -> HostSeen:
-    return answers.host_of(await ctl.json(*INFO))
+    return answers.host_of(await ctl.call(*INFO))
 
 
 def _addresses(host: HostWanted) -> list[str]:
@@ -223,6 +236,7 @@ _DOING: Mapping[type[Action], Callable[[RemoteHands, Any, Tell], Awaitable[None]
     Install: RemoteHands._install,
     Join: RemoteHands._join,
     Leave: RemoteHands._leave,
+    Prepare: RemoteHands._prepare,
     Remove: RemoteHands._remove,
     Restore: RemoteHands._restore,
     Revert: RemoteHands._revert,

@@ -4,6 +4,7 @@ Whatever could make a second swarm is refused here, before anything is changed; 
 quorum or data, in machine.swarm.foresight.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from machine.swarm.choices import Choices
@@ -45,14 +46,24 @@ def warnings(wanted: SwarmWanted, seen: Seen, choices: Choices) -> list[str]:
     restarts = [each for each in seen.nodes.values() if each.is_seated]
     if 0 < len(restarts) <= TOO_FEW_TO_SPARE:
         found.append("the swarm takes no changes while one of its managers is restarted")
-    for name, host in seen.hosts.items():
-        found += [f"{name}: {each.what}: {each.remedy}" for each in host.problems if not each.fatal]
+    found += _of_hosts(seen)
     found += [
         f"{host.name} is left out: {seen.hosts[host.name].error}"
         for host in _unreached(wanted, seen, choices)
         if _may_be_left_out(host, choices)
     ]
     return found
+
+
+def _of_hosts(seen: Seen) -> Iterator[str]:
+    """What hosts lack, once for all that lack the same."""
+    lacking: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, host in seen.hosts.items():
+        for each in host.problems:
+            if not each.fatal:
+                lacking[each.what, each.remedy].append(name)
+    for (what, remedy), names in lacking.items():
+        yield f"{', '.join(names)}: {what}: {remedy}"
 
 
 def _unknown_names(wanted: SwarmWanted, choices: Choices) -> Iterator[str]:

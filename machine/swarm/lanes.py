@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from machine.provisioning import Kind
+from machine.provisioning import LONG, Kind
 from machine.swarm.actions import (
     Action,
     Adjust,
@@ -14,6 +14,7 @@ from machine.swarm.actions import (
     Join,
     Lane,
     Leave,
+    Prepare,
     Remove,
     Restore,
     Revert,
@@ -46,6 +47,15 @@ class Lanes:
         """A host that is no node yet: what it needs for that. It touches nobody else."""
         is_node = self._seen.node_of(host.name) is not None
         return Lane(host.name, () if is_node else self._install(host))
+
+    def prepared(self, host: HostWanted) -> Lane:
+        """A node that is to be upgraded: what takes long of that, and ends nothing."""
+        node = self._seen.node_of(host.name)
+        if node is None or self._choices.goes_back or not self._is_upgraded(host, node):
+            return Lane(host.name, ())
+        brings = {each.step for each in self._seen.hosts[host.name].changes} & LONG
+        actions = (Prepare(host.name, self._wanted.version),) if brings else ()
+        return Lane(host.name, actions)
 
     def manager(self, host: HostWanted) -> Lane:
         """A manager but for its version: it joins, is promoted, or gets other settings."""

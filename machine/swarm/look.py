@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -91,7 +90,7 @@ class Look:
         )
         previous = manifest.decoded(book, host.name).previous
         if done.code == 0:
-            found = answers.host_of(json.loads(done.text))
+            found = answers.host_of(done.text)
             return dataclasses.replace(found, previous=previous)
         state = host.swarmd.get("state_dir", STATE)
         is_member = await remote.read(f"{state}/{_MEMBERSHIP}") is not None
@@ -119,11 +118,11 @@ async def asked(manager: Swarmctl, seen: Seen) -> Seen:
     """What a manager tells of the swarm, beside what was seen."""
     nodes, cluster, homes = await asyncio.gather(
         nodes_by(manager),
-        manager.json("swarm", "inspect"),
+        manager.call("swarm", "inspect"),
         manager.call("volume", "ls", "--format", answers.HOMES),
     )
     return dataclasses.replace(
-        seen, nodes=nodes, spec=cluster.get("Spec", {}), homes=answers.homes_of(homes)
+        seen, nodes=nodes, spec=answers.cluster_of(cluster)[1], homes=answers.homes_of(homes)
     )
 
 
@@ -138,7 +137,7 @@ async def nodes_by(manager: Swarmctl) -> dict[str, NodeSeen]:
         # One that was removed meanwhile fails the command, and the others are told.
         if done.code != 0 and not done.text.startswith("["):
             raise failure("a manager", words, done)
-        found |= answers.nodes_of(json.loads(done.text))
+        found |= answers.nodes_of(done.text)
     return found
 
 

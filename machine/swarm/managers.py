@@ -1,7 +1,7 @@
 """Asks the managers of a swarm, through their hosts: any of them answers for all."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from api.errors import Code, SwarmError
 from machine.swarm.command import Swarmctl
@@ -33,10 +33,6 @@ class Managers:
     async def call(self, *words: str, but: str = "", timeout: float = 60.0) -> str:
         """What a command prints on a manager; on that of host `but` only if no other answers."""
         return await self.ask(lambda ctl: ctl.call(*words, timeout=timeout), but)
-
-    async def json(self, *words: str, but: str = "") -> Any:  # noqa: ANN401 - any document
-        """The document that a command prints."""
-        return await self.ask(lambda ctl: ctl.json(*words), but)
 
     async def nodes(self, but: str = "") -> dict[str, NodeSeen]:
         """Every node by its id."""

@@ -3,7 +3,6 @@ root, of operators. Looks at hosts; changes nothing but the root.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from machine.certs.authority import expiry_of
 from machine.certs.host_papers import CERTIFICATE
 from machine.certs.renewal import DAY, WARNED
 from machine.remote import Remote
+from machine.swarm.answers import operators_of
 from machine.swarm.managers import Managers
 from machine.swarm.seen import Seen
 
@@ -56,8 +56,8 @@ async def papers(seen: Seen, remotes: Mapping[str, Remote], managers: Managers) 
         managers.call("swarm", "client-cert", "--ls", "--format", "json"),
     )
     found.append(Paper("the swarm", ROOT, expiry_of(root.encode())))
-    rows = map(json.loads, operators.splitlines())
-    return found + [Paper(row["Name"], OPERATOR, moment(row["Expires"])) for row in rows]
+    people = operators_of(operators)
+    return found + [Paper(name, OPERATOR, moment(expires)) for name, expires in people]
 
 
 def moment(text: str) -> float:

@@ -34,6 +34,7 @@ def plan(wanted: SwarmWanted, seen: Seen, choices: Choices, only: Collection[str
 
 
 INSTALLED = "Installation"
+PREPARED = "Preparation of upgrades"
 FIRST = "First manager"
 MANAGER_VERSIONS = "Upgrade of managers"
 MANAGERS = "Managers"
@@ -43,7 +44,7 @@ OPTIONS = "Options of the swarm"
 DEMOTIONS = "Managers that become workers"
 REMOVED_MANAGERS = "Managers to remove"
 REMOVED_WORKERS = "Workers to remove"
-UPGRADES = (MANAGER_VERSIONS, WORKER_VERSIONS)
+UPGRADES = (PREPARED, MANAGER_VERSIONS, WORKER_VERSIONS)
 """What changes versions of nodes that are there."""
 
 
@@ -56,6 +57,7 @@ def _phases(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iterable[Phase
     rest = managers[len(first) :]
     every = (
         Phase(INSTALLED, _each(make.installed, present), together=0, stops=False),
+        Phase(PREPARED, _each(make.prepared, present), together=0),
         Phase(FIRST, _each(make.first, first)),
         Phase(MANAGER_VERSIONS, _each(make.manager_version, rest), leader_last=True),
         Phase(MANAGERS, _each(make.manager, rest), leader_last=True),

@@ -4,7 +4,7 @@ Each wait looks again and again, and says at its end what was still missing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
@@ -51,13 +51,27 @@ class Waits:
 
         await self._until(look, self._patience.quorum, f"{host} cannot be spared", tell)
 
-    async def ready(self, host: str, node_id: str, role: Role, version: str, tell: Tell) -> None:
-        """Until the node is ready, has its role, and with `version` runs that and all its tasks."""
+    async def ready(
+        self,
+        host: str,
+        node_id: str,
+        role: Role,
+        version: str,
+        tell: Tell,
+        *,
+        but: Collection[str] = (),
+    ) -> None:
+        """Until the node is ready, has its role, and with `version` runs that and all its tasks,
+        `but` those of these names, which waited before.
+        """
 
         async def look() -> str:
             node = (await self._managers.nodes(host)).get(node_id)
             missing = lacks(node, role, version)
-            return missing or (await self._tasks_that_wait(host, node_id) if version else "")
+            if missing or not version:
+                return missing
+            waiting = [t for t in await self.waiting(host, node_id) if t[0] not in but]
+            return f"{len(waiting)} tasks do not run yet: {_names(waiting)}" if waiting else ""
 
         await self._until(look, self._patience.ready, f"{host} did not become ready", tell)
 
@@ -79,9 +93,9 @@ class Waits:
 
         await self._until(look, self._patience.drain, f"{host} does not become empty", tell)
 
-    async def _tasks_that_wait(self, host: str, node_id: str) -> str:
-        waiting = [each for each in await self._tasks(host, node_id) if each[1] != _RUNNING]
-        return f"{len(waiting)} tasks do not run yet: {_names(waiting)}" if waiting else ""
+    async def waiting(self, host: str, node_id: str) -> list[tuple[str, str]]:
+        """Tasks of the node that are to run and do not: their names and states."""
+        return [each for each in await self._tasks(host, node_id) if each[1] != _RUNNING]
 
     async def _tasks(self, host: str, node_id: str) -> list[tuple[str, str]]:
         words = ("node", "ps", "--format", "json", "--no-resolve", node_id)

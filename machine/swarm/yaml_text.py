@@ -53,17 +53,19 @@ def read_yaml(text: str, name: str) -> object:
     """The values of a document called `name`. INVALID, with line and column, if it is none."""
     if len(text) > LIMIT:
         raise invalid(name, f"{name} is longer than {LIMIT} characters")
-    loader = _Loader(text)
     try:
-        return loader.get_single_data()
-    except yaml.YAMLError as error:
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    # A date that is none, and a number that is too long, are mere ValueErrors.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _unreadable(name, error) from None
-    finally:
-        loader.dispose()
 
 
-def _unreadable(name: str, error: yaml.YAMLError) -> SwarmError:
+def _unreadable(name: str, error: Exception) -> SwarmError:
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-    problem = getattr(error, "problem", None) or "it is no YAML"
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is no YAML"
     return invalid(name, f"cannot read {name}", why=f"{where}{problem}")

@@ -4,6 +4,7 @@ The scenarios go on from one another, in this order, for the hosts take minutes 
 """
 
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,37 @@ def test_what_people_change_by_hand_is_seen_and_put_right(cluster: Cluster) -> N
     put_right = cluster.operator.apply()
     assert put_right.code == 0, put_right.text
     assert cluster.operator.run("drift", "-f", str(cluster.operator.file)).code == 0
+
+
+def test_a_second_operator_is_kept_out_until_the_first_has_gone(cluster: Cluster) -> None:
+    script = files("machine.swarm").joinpath("lock.sh").read_bytes()
+    taken = ["sh", "-s", "take", "somebody", "60", "bob@desk: apply of test", "/run/swarm-machine"]
+    assert cluster.hosts["h2"].run(taken, given=script) == "mine\n"
+    refused = cluster.operator.apply()
+    assert refused.code == 1, refused.text
+    assert "h2 is locked by bob@desk: apply of test" in refused.err
+    shown = cluster.operator.run("lock", "-f", str(cluster.operator.file))
+    assert "bob@desk" in shown.out, shown.text
+    broken = cluster.operator.run("lock", "-f", str(cluster.operator.file), "--break", "--yes")
+    assert broken.code == 0, broken.text
+    again = cluster.operator.apply()
+    assert (again.code, again.out) == (0, "No changes.\n"), again.text
+
+
+def test_certificates_are_shown_and_exchanged_while_all_goes_on(cluster: Cluster) -> None:
+    file = str(cluster.operator.file)
+    shown = cluster.operator.run("certs", "-f", file)
+    assert shown.code == 0, shown.text
+    kinds = [line.split()[1:3] for line in shown.out.splitlines()[1:]]
+    assert sum(kind[0] == "node" for kind in kinds) == len(NAMES)
+    assert sum(kind == ["host", "API"] for kind in kinds) == len(NAMES)
+    started = ["systemctl", "show", "-p", "ExecMainStartTimestampMonotonic", "swarmd"]
+    before = [host.run(started) for host in cluster.hosts.values()]
+    done = cluster.operator.run("certs", "rotate", "--ca", "-f", file, "--yes")
+    assert done.code == 0, done.text
+    assert [host.run(started) for host in cluster.hosts.values()] == before
+    assert cluster.operator.run("certs", "-f", file).out != shown.out
+    assert _all_ready(cluster)
 
 
 def test_an_upgrade_under_load_loses_no_request(cluster: Cluster, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_bare_host_becomes_a_node_and_is_left_as_it_was(
     made = operator.create(host, "--label", "rack=a", "--set-hostname")
     assert made.code == 0, made.text
     assert made.out == "h1\n"
-    info = json.loads(host.run(["swarmctl", "system", "info", "--format", "json"]))
+    info = json.loads(host.run(["/usr/local/bin/swarmctl", "system", "info", "--format", "json"]))
     assert info["Version"] == own().version
     assert info["Description"]["Engine"]["Labels"] == {"rack": "a"}
     assert host.run(["systemctl", "is-enabled", "swarmd"]) == "enabled\n"
@@ -116,6 +116,14 @@ def test_a_user_with_sudo_installs_from_a_bundle_beside_other_package_managers(
     assert done.code == 0, done.text
     assert "putting aside /etc/swarm/machine.json" in done.err
     assert operator.machine("version", "h1").out == f"{own().version}\n"
+
+    there = ["/usr/local/bin/swarmctl", "system", "install"]
+    shown = host.run([*there, "--dry-run"])  # the host packs the version that it was given
+    assert shown == "h1: no changes\n"
+    host.run([*there, "--uninstall", "--yes"], timeout=120)
+    assert host.run(["systemctl", "is-active", "swarmd"], check=False) != "active\n"
+    assert host.run(["ls", "/opt/swarm"]).split() == ["0.0.1", "current"]  # as it was found
+    assert host.run(["readlink", "/opt/swarm/current"]) == "0.0.1\n"
 
 
 def _installs(host: MachineHost) -> bool:

@@ -16,7 +16,7 @@ import yaml
 
 from machine.distribution import wheel
 from machine.distribution.own import pins, read_parts
-from tests.support.machine_hosts.host import MachineHost
+from tests.support.machine_hosts.bare_host import BareHost
 from tests.support.machine_hosts.lab import MachineLab
 
 APPLY = 280.0
@@ -71,12 +71,12 @@ class Operator:
         return {**kept, **own, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-def swarmctl(host: MachineHost, *words: str, given: bytes = b"", check: bool = True) -> str:
+def swarmctl(host: BareHost, *words: str, given: bytes = b"", check: bool = True) -> str:
     """What swarmctl says on a host."""
     return host.run(["/usr/local/bin/swarmctl", *words], given=given, check=check)
 
 
-def nodes(host: MachineHost) -> dict[str, Mapping[str, str]]:
+def nodes(host: BareHost) -> dict[str, Mapping[str, str]]:
     """The rows of `node ls`, by hostname."""
     rows = map(json.loads, swarmctl(host, "node", "ls", "--format", "json").splitlines())
     return {row["Hostname"]: row for row in rows}
@@ -123,7 +123,7 @@ class Load:
             thread.join()
 
 
-def listing(host: MachineHost, folders: Sequence[str]) -> str:
+def listing(host: BareHost, folders: Sequence[str]) -> str:
     """Every file of some folders, with mode, owner and content."""
     script = (
         "find " + " ".join(folders) + " -xdev ! -type s -printf '%p %y %m %u:%g %l\\n' | sort;"

@@ -238,7 +238,7 @@ class PlayedProvisioner:
         assert isinstance(remote, PlayedHost)
         if remote.version == wanted.version:
             return ()
-        return (Change(Kind.ADD, "distribution", f"install {wanted.version}"),)
+        return (Change(Kind.ADD, "version", f"install {wanted.version}"),)
 
     async def apply(self, remote: Remote, wanted: Wanted, tell: Tell) -> Sequence[Change]:
         assert isinstance(remote, PlayedHost)
@@ -249,6 +249,11 @@ class PlayedProvisioner:
         if wanted.version == self._broken:
             raise SwarmError(Code.INTERNAL, "swarmd does not come up")
         return changes
+
+    async def prepare(self, remote: Remote, wanted: Wanted, tell: Tell) -> Sequence[Change]:
+        assert isinstance(remote, PlayedHost)
+        assert remote.version != wanted.version
+        return ()
 
     async def roll_back(self, remote: Remote, tell: Tell) -> str:
         assert isinstance(remote, PlayedHost)

@@ -22,6 +22,7 @@ from machine.swarm.actions import (
     Install,
     Join,
     Leave,
+    Prepare,
     Remove,
     Restore,
     Revert,
@@ -75,7 +76,7 @@ class Model:
     def _host_seen(self, host: ModelHost) -> HostSeen:
         found: list[Change] = []
         if host.version != self.version:
-            found.append(Change(Kind.ADD, "distribution", f"swarmctl {self.version}"))
+            found.append(Change(Kind.ADD, "version", f"install {self.version}"))
         if not host.has_settings:
             found.append(Change(Kind.RESTART, "settings", "swarmd.toml"))
         standing = Standing.NONE
@@ -125,6 +126,8 @@ class Model:
         host = self.hosts.get(action.host, ModelHost())
         node_id = action.node_id or host.node_id
         match action:
+            case Prepare():
+                assert host.node_id in self.nodes
             case Install():
                 host.version, host.has_settings = self.version, True
                 self._restart(host)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,15 +11,19 @@ from dataclasses import dataclass
 import click
 
 from api.errors import Code, SwarmError
-from machine.swarm.actions import Install, Plan, Uninstall
+from machine.steps.step import StepError
+from machine.swarm.actions import Init, Install, Join, Plan, Uninstall
 from machine.swarm.execute import Executor, Outcome
 from machine.swarm.lock import Lock
 from machine.swarm.seen import Seen
 from machine.swarm.wanted import HostWanted
 from swarmctl.cli.clusters import plan_text, registering
+from swarmctl.cli.clusters.between import obstacles
 from swarmctl.cli.clusters.progress import shown
 from swarmctl.cli.clusters.session import Session
 from swarmctl.cli.failures import INTERRUPTED, tell
+
+_FEW = 30
 
 
 @dataclass(frozen=True)
@@ -78,15 +83,24 @@ async def work(session: Session, doing: str, talk: Talk, make: Callable[[Seen], 
     `doing`: as "upgrade", for whoever comes meanwhile.
     """
     lock = session.lock(f"{doing} of {session.wanted.name}", talk.message)
-    with held_here(session, doing):
+    with held_here(session, f"working on it ({doing} of {session.wanted.name})"):
         async with lock.held():
             seen = await session.look()
-            made = make(seen)
+            made = await _warned(session, make(seen))
             show(made, talk)
             if not made.is_empty:
                 await confirm(talk, "Do this?")
                 end(await carry_out(session, made, seen, lock, talk))
             return made
+
+
+async def _warned(session: Session, plan: Plan) -> Plan:
+    """With what joining nodes will meet. Of many hosts `machine check` tells, for it takes long."""
+    joins = any(isinstance(each, Init | Join) for each in plan.actions())
+    if not joins or len(session.remotes) > _FEW:
+        return plan
+    found = tuple(map(str, await obstacles(session)))
+    return dataclasses.replace(plan, warnings=(*plan.warnings, *found))
 
 
 async def carry_out(session: Session, plan: Plan, seen: Seen, lock: Lock, talk: Talk) -> Outcome:
@@ -130,7 +144,8 @@ def _note(session: Session, plan: Plan, seen: Seen, installed: set[str], outcome
     for name in installed:
         error = outcome.failures.get(name)
         if error is not None:
-            registering.failed(session.store, name, "apply", error)
+            step = error.step if isinstance(error, StepError) else "apply"
+            registering.failed(session.store, name, step, error)
             continue
         wanted = session.install(session.wanted.hosts[name], seen.hosts[name].version)
         registering.ready(session.store, name, wanted.version if wanted else "")

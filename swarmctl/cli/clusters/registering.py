@@ -32,7 +32,7 @@ def register(store: Store, host: HostWanted, version: str) -> Machine:
         machine = inventory.add(store, host.name, DRIVER, options)
     machine = replace(
         inventory.reached(store, machine, target),
-        wish=Wish(version, dict(host.swarmd), dict(host.labels or {}), host.hostname),
+        wish=Wish(version, dict(host.swarmd), hostname=host.hostname),
         api=machine.api or join_address(target.host, PORT),
     )
     store.save(machine)

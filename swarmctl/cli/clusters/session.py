@@ -76,7 +76,7 @@ class Session:
             settings={**settings(), **host.swarmd},
             hostname=host.hostname,
             bundle=self.means.bundle,
-            files=self._papers(host.name),
+            files=self._papers(host),
             wheel=self.means.distribution if is_other else None,
         )
 
@@ -110,12 +110,12 @@ class Session:
         managers = [each.name for each in self.wanted.managers()]
         return Lock(os.urandom(16).hex(), text, self.remotes, managers, monotonic)
 
-    def _papers(self, name: str) -> tuple[tuple[str, bytes, int], ...]:
+    def _papers(self, host: HostWanted) -> tuple[tuple[str, bytes, int], ...]:
         """For the host's API, if it is a machine of this store: whose authority else would sign?"""
-        if not self.store.has(name):
+        if not self.store.has(host.name):
             return ()
-        machine = self.store.get(name)
-        if is_borrowed(self.store, machine):
+        machine = self.store.get(host.name)
+        if machine.target.host != host.target.host or is_borrowed(self.store, machine):
             return ()
         return tuple((f.path, f.content, f.mode) for f in host_papers(self.store, machine).files)
 

@@ -65,15 +65,6 @@ def remove_sudo(host: MachineHost) -> None:
     host.run(["env", "SUDO_FORCE_REMOVE=yes", "dpkg", "--purge", "sudo"])
 
 
-def unpacked_only(host: MachineHost, package: str) -> None:
-    """An installation of a package that was broken off: unpacked, never configured."""
-    host.run(["apt-get", "update", "-q"], timeout=180)
-    script = (
-        f"cd /tmp && apt-get download -q {package} && dpkg --force-all --unpack {package}_*.deb"
-    )
-    host.run(["sh", "-euc", script], timeout=180)
-
-
 def half_installation(host: MachineHost, version: str = "0.0.1") -> None:
     """What another tool, or a run that lost its power, may leave of a node: none of it works."""
     host.run(["mkdir", "-p", f"/opt/swarm/{version}/bin", "/etc/swarm"])

@@ -27,22 +27,15 @@ def template(cache: Path = CACHE) -> Path:
     """The folder of kernel, disk and snapshot; takes some ten minutes if it has to be made."""
     base = base_tree(cache)
     made = cache / f"vm-{qemu.digest(base.name, _SCRIPT.read_text(), qemu.shape())}"
+    complete = made / "complete"
     with locked(cache / "vm.lock"):
-        if not made.is_dir():
-            building = cache / "vm.building"
-            shutil.rmtree(building, ignore_errors=True)
-            building.mkdir()
-            _make_image(base, building, cache)
-            # Disks of clones name this one by its path.
-            building.rename(made)
-            try:
-                _make_snapshot(made)
-            except BaseException:
-                shutil.rmtree(made)
-                raise
-            for other in cache.glob("vm-*"):
-                if other != made:
-                    shutil.rmtree(other)
+        if not complete.exists():
+            for old in cache.glob("vm-*"):
+                shutil.rmtree(old)
+            made.mkdir()
+            _make_image(base, made, cache)
+            _make_snapshot(made)
+            complete.touch()
     return made
 
 

@@ -193,6 +193,25 @@ def test_a_version_that_does_not_come_up_goes_back() -> None:
     }
 
 
+def test_what_waited_before_an_upgrade_may_wait_afterwards() -> None:
+    operator = three()
+    looping = {"Name": " \\_ loop.1", "CurrentState": "Ready 1 second ago"}
+    operator.swarm.tasks["id-m1"] = [looping]
+    operator.wants(version="2")
+    operator.applied()
+    operator.wants(version="3")
+    rows = operator.swarm.tasks["id-m2"] = []
+
+    def breaks(line: str) -> None:
+        if operator.hosts["m2"].version == "3":
+            rows[:] = [{"Name": "web.1", "CurrentState": "Preparing 1 second ago"}]
+
+    operator.hosts["m1"].before_answer = breaks
+    _, outcome = operator.apply()
+    assert "1 tasks do not run yet: web.1 (preparing)" in str(outcome.failures["m2"])
+    assert outcome.undone == ["m2"]
+
+
 def test_another_manager_answers_when_one_does_not() -> None:
     operator = three()
     operator.hosts["w9"] = PlayedHost("w9", operator.swarm)

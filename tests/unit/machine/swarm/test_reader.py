@@ -131,6 +131,8 @@ def test_what_is_wrong_in_the_defaults_is_told_once() -> None:
         ("[" * 100, "nested too deeply"),
         ("a: &a [x]\nb: [" + "*a," * 2000 + "]", "repeats itself too often"),
         ("a: 1\n---\nb: 2", "line 2"),
+        ("a: \x1f", "special characters"),
+        ("a: 2026-13-45", "it is no YAML"),
     ],
 )
 def test_what_is_no_fit_yaml_is_told_with_its_place(text: str, why: str) -> None:

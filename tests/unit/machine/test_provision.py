@@ -1,0 +1,208 @@
+"""Installing, going back and removing, cut off at every command: before it, and behind it."""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from api.errors import Code, SwarmError
+from machine import manifest
+from machine.distribution.own import Distribution
+from machine.provision import Installer
+from machine.provisioning import Kind, Wanted
+from tests.support.paper_host import Node, PaperHost, PaperRemote
+
+ONE = Wanted("1", {"log_level": "debug"}, hostname="new", files=[("/etc/swarm/api/k", b"k", 0o600)])
+TWO = Wanted("2", {"log_level": "info"})
+Act = Callable[[Installer, PaperRemote], Awaitable[object]]
+
+
+def installer(version: str = "1") -> Installer:
+    wheel = Distribution(version, Path(f"swarmctl-{version}-py3-none-any.whl"))
+    return Installer("alice@ws", clock=lambda: 0.0, carried=lambda: wheel)
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def fresh() -> PaperHost:
+    """With a name, and somebody else's program where ours goes."""
+    host = PaperHost()
+    host.tree["/etc/hostname"] = Node("file", b"old\n", 0o644)
+    host.tree["/etc/hosts"] = Node("file", b"127.0.0.1 localhost\n", 0o644)
+    host.tree["/usr/local/bin/swarmctl"] = Node("file", b"theirs", 0o755)
+    return host
+
+
+def apply(wanted: Wanted) -> Act:
+    return lambda inst, remote: inst.apply(remote, wanted, quiet)
+
+
+def remove(inst: Installer, remote: PaperRemote) -> Awaitable[object]:
+    return inst.remove(remote, quiet)
+
+
+def roll_back(inst: Installer, remote: PaperRemote) -> Awaitable[object]:
+    return inst.roll_back(remote, quiet)
+
+
+def go(host: PaperHost, act: Act, version: str = "1") -> PaperRemote:
+    remote = PaperRemote(host)
+    asyncio.run(_await(act(installer(version), remote)))
+    return remote
+
+
+async def _await(work: Awaitable[object]) -> object:
+    return await work
+
+
+def cut_everywhere(start: PaperHost, act: Act, version: str = "1") -> list[PaperHost]:
+    """What becomes of the host when the run is cut off at each call in turn, and then gone on
+    with; the last one is of a run that nobody cut.
+    """
+    ends = []
+    for behind in (False, True):
+        for calls in range(1, 200):
+            host = copy.deepcopy(start)
+            remote = PaperRemote(host, calls, behind=behind)
+            try:
+                asyncio.run(_await(act(installer(version), remote)))
+            except SwarmError as error:
+                if error.code is not Code.UNAVAILABLE:
+                    raise
+                go(host, act, version)
+                ends.append(host)
+            else:
+                ends.append(host)
+                break
+    return ends
+
+
+def without_journal(host: PaperHost) -> object:
+    host = copy.deepcopy(host)
+    host.tree.pop(manifest.PATH, None)
+    return host.picture()
+
+
+def test_it_is_installed_whatever_is_cut_off() -> None:
+    ends = cut_everywhere(fresh(), apply(ONE))
+    assert len(ends) > 80
+    for host in ends:
+        assert without_journal(host) == without_journal(ends[-1])
+    for host in ends[::9]:
+        assert asyncio.run(installer().changes(PaperRemote(host), ONE)) == []
+    last = ends[-1]
+    assert (last.hostname, last.active, last.enabled, last.runs) == (
+        "new",
+        "active",
+        "enabled",
+        "1",
+    )
+    assert last.starts == 1
+
+
+def test_it_is_removed_whatever_is_cut_off_and_is_as_it_was() -> None:
+    host = fresh()
+    host.tree["/var/lib/swarm"] = Node("folder")  # a disk of its own, empty
+    before = copy.deepcopy(host)
+    for cut in cut_everywhere(host, apply(ONE))[::29]:
+        cut.tree["/var/lib/swarm/images"] = Node("folder")
+        for end in cut_everywhere(cut, remove):
+            assert end.picture() == before.picture()
+
+
+def test_an_upgrade_is_gone_on_with_and_gone_back_from() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    ends = cut_everywhere(host, apply(TWO), "2")
+    for end in ends:
+        assert without_journal(end) == without_journal(ends[-1])
+        assert end.runs == "2"
+    former = host.tree["/etc/swarm/swarmd.toml"]
+    *others, _, last = cut_everywhere(ends[-1], roll_back)
+    for end in (*others, last):  # who was cut off behind all of it goes forth again
+        assert end.runs == "1"
+        assert end.tree["/etc/swarm/swarmd.toml"] == former
+
+
+def test_a_version_that_does_not_come_up_is_told_and_can_be_gone_back_from() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.broken = frozenset({"2"})
+    with pytest.raises(SwarmError, match=r"step service failed: swarmd 2 does not come up"):
+        go(host, apply(TWO), "2")
+    go(host, roll_back)
+    assert host.runs == "1"
+
+
+def test_what_is_fatal_is_told_before_anything_is_changed() -> None:
+    host = fresh()
+    before = copy.deepcopy(host)
+    wanted = Wanted("1", {"api_listen": "0.0.0.0:2376"})
+
+    class Busy(PaperHost):
+        def _script(self, name: str, words: list[str]) -> tuple[int, str]:
+            code, out = super()._script(name, words)
+            return code, "init\tsysvinit\n" + out.replace("init\tsystemd\n", "")
+
+    busy = Busy(**vars(host))
+    with pytest.raises(SwarmError, match="process 1 is sysvinit, not systemd") as refused:
+        go(busy, apply(wanted))
+    assert refused.value.code is Code.REFUSED
+    assert busy.picture() == before.picture()
+
+
+def test_a_host_that_is_in_a_swarm_is_not_taken_apart() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.swarm = "active"
+    with pytest.raises(SwarmError, match="h1 is in a swarm"):
+        go(host, remove)
+    assert host.active == "active"
+
+
+def test_nothing_is_taken_from_a_host_that_we_brought_nothing_to() -> None:
+    host = fresh()
+    before = copy.deepcopy(host)
+    go(host, remove)
+    assert host.picture() == before.picture()
+
+
+def test_a_host_without_an_earlier_version_has_no_way_back() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    with pytest.raises(SwarmError, match="no version to go back to: only 1 was there"):
+        go(host, roll_back)
+
+
+def test_a_damaged_manifest_is_put_aside() -> None:
+    host = fresh()
+    host.put(manifest.PATH, Node("file", b'{"steps": [', 0o600))
+    with pytest.raises(SwarmError, match="not known what of h1 is ours"):
+        go(host, remove)
+    go(host, apply(ONE))
+    assert host.tree[manifest.DAMAGED].content == b'{"steps": ['
+    assert manifest.decoded(host.tree[manifest.PATH].content, "h1").version == "1"
+
+
+def test_a_version_that_this_program_is_not_needs_its_wheel() -> None:
+    with pytest.raises(SwarmError, match="there is no distribution 9 to install: this swarmctl is"):
+        go(fresh(), apply(Wanted("9")))
+
+
+def test_a_host_that_ran_another_installation_runs_it_again_after_the_removal() -> None:
+    host = fresh()
+    host.tree["/etc/systemd/system/swarmd.service"] = Node("file", b"[Service]\n", 0o644)
+    host.tree["/opt/swarm"] = Node("folder")
+    host.tree["/opt/swarm/current"] = Node("link", b"hand-made", 0)
+    host.active, host.enabled = "active", "enabled"
+    before = copy.deepcopy(host)
+    changes = asyncio.run(installer().changes(PaperRemote(host), ONE))
+    assert (Kind.RESTART, "it is not ours") in [(each.kind, each.why) for each in changes]
+    for end in cut_everywhere(host, apply(ONE))[::40]:
+        go(end, remove)
+        assert end.picture() == before.picture()
+        assert end.runs == "hand-made"

@@ -1,0 +1,74 @@
+"""What hosts of a file are to have, and how they come into the operator's store."""
+
+from pathlib import Path
+
+import pytest
+
+from api.errors import Code, SwarmError
+from machine.certs.host_papers import CERTIFICATE
+from machine.store.machine import Phase
+from machine.store.store import Store
+from machine.swarm.wanted import HostWanted, SwarmWanted
+from machine.target import Target
+from swarmctl.cli.clusters import registering
+from swarmctl.cli.clusters.session import Means, Session
+
+HOST = HostWanted("h1", Target("192.0.2.1", user="admin"), swarmd={"log_level": "debug"})
+
+
+WHEEL = "swarmctl-9-py3-none-any.whl"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """In a folder with a wheel, whose name tells its version."""
+    monkeypatch.chdir(tmp_path)
+    Path(WHEEL).touch()
+    return Store.open(tmp_path / "store")
+
+
+def session(store: Store, *, version: str = "", limit: tuple[str, ...] = ()) -> Session:
+    wanted = SwarmWanted("s", {"h1": HOST}, version=version)
+    return Session(wanted, Means(limit, distribution=Path(WHEEL)), store)
+
+
+def test_a_host_keeps_its_version_unless_the_file_names_one(store: Store) -> None:
+    kept = session(store).install(HOST, "1")
+    assert kept is not None
+    assert (kept.version, kept.wheel) == ("1", None)
+    new = session(store).install(HOST, "")
+    assert new is not None
+    assert (new.version, new.wheel) == ("9", Path(WHEEL))
+    named = session(store, version="2").install(HOST, "1")
+    assert named is not None
+    assert named.version == "2"
+    assert named.settings["log_level"] == "debug"
+    assert named.settings["api_cert"] == CERTIFICATE
+    assert session(store, limit=("h2",)).install(HOST, "1") is None
+
+
+def test_a_host_is_a_machine_of_the_store_and_its_api_has_papers_then(store: Store) -> None:
+    before = session(store, version="9").install(HOST, "9")
+    assert before is not None
+    assert before.files == ()
+    machine = registering.register(store, HOST, "9")
+    assert (machine.target, machine.api) == (HOST.target, "192.0.2.1:2376")
+    again = registering.register(store, HOST, "9")
+    assert again.created == machine.created
+    after = session(store, version="9").install(HOST, "9")
+    assert after is not None
+    assert [path for path, _, _ in after.files].count(CERTIFICATE) == 1
+    registering.failed(store, "h1", "packages", SwarmError(Code.INTERNAL, "no space"))
+    assert (store.get("h1").phase, store.get("h1").step) == (Phase.FAILED, "packages")
+    registering.ready(store, "h1", "9")
+    assert (store.get("h1").phase, store.get("h1").version) == (Phase.READY, "9")
+    registering.forget(store, "h1")
+    assert not store.has("h1")
+
+
+def test_another_machine_of_that_name_is_not_taken_for_the_host(store: Store) -> None:
+    registering.register(store, HOST, "9")
+    other = HostWanted("h1", Target("192.0.2.99"))
+    with pytest.raises(SwarmError, match=r"another machine h1.*is at 192\.0\.2\.1") as refused:
+        registering.register(store, other, "9")
+    assert refused.value.code is Code.EXISTS
