@@ -1,7 +1,7 @@
 """The way to a host, hop by hop: what the operator said, and what ~/.ssh/config adds. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,10 +67,15 @@ def route(target: Target, lookup: Lookup, *, local_user: str) -> tuple[Hop, ...]
     last = _hop(place, said, target, keys=keys, only=bool(keys), user="root")
     jumps = target.jump or _jumps(said)
     before = _before(jumps, lookup, target, local_user, depth=1)
-    hops: list[Hop] = []
-    for hop in (*before, last):
-        hops.append(replace(hop, via=hops[-1].known_as if hops else ""))
-    return tuple(hops)
+    return chained((*before, last))
+
+
+def chained(hops: Iterable[Hop]) -> tuple[Hop, ...]:
+    """Each hop as it is known behind those before it."""
+    chain: list[Hop] = []
+    for hop in hops:
+        chain.append(replace(hop, via=chain[-1].known_as if chain else ""))
+    return tuple(chain)
 
 
 def _before(
