@@ -135,7 +135,7 @@ async def closed(
     rounds = 1 + (len(stations) - 1) * len(ports) // _AT_ONCE
     limit = _START + 2 * patience * rounds
     listeners = [_Listener(each, ports, nonce, 2 * limit) for each in stations]
-    answers: dict[str, str] = {}  # by the name of who asked
+    answers: dict[str, str] = {}  # by the address of who asked
 
     async def ask(station: Station) -> None:
         goals = [f"{port}/{each.address}" for each in stations if each != station for port in ports]
@@ -143,7 +143,7 @@ async def closed(
         done = await station.remote.run(["perl", "-e", _ASK, *words], timeout=limit)
         if done.code != 0:
             raise done.failure()
-        answers[station.remote.name] = done.text
+        answers[station.address] = done.text
 
     async def all_ask() -> None:
         await together(*(each.ready.wait() for each in listeners))
@@ -155,7 +155,7 @@ async def closed(
     return [
         each
         for station in stations
-        for each in judged(station, stations, ports, held, answers[station.remote.name])
+        for each in judged(station, stations, ports, held, answers[station.address])
     ]
 
 
