@@ -34,8 +34,10 @@ class Remote(Protocol):
         limit: int = 1 << 20,
         tell: Callable[[str], None] | None = None,
     ) -> Completed:
-        """Runs a command as root; no shell reads its words. `timeout` in seconds.
+        """Runs a command as root; no shell reads its words, and what it says is in English.
 
+        After `timeout` seconds the host itself ends it, with all that it started, also when the
+        way is lost meanwhile. What a command leaves running at its end is not waited for.
         `limit`: bytes kept of each stream; the rest is read and dropped. `tell` gets each line of
         both streams as it comes. Secrets go to `stdin`, never into the words.
         """

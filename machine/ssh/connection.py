@@ -70,7 +70,7 @@ class Connection:
         try:
             for hop in jumps:
                 self._prove(self._reach(hop), hop)
-            return proving.shown_key(self._negotiated(last, _KINDS), last)
+            return proving.shown_key(self._negotiated(last, self._kinds(last)), last)
         finally:
             self.cut()
 
@@ -80,6 +80,11 @@ class Connection:
         if self._cut or not self._transports or not self._transports[-1].is_active():
             raise self.lost()
         return self._transports[-1]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether somebody here has ended it."""
+        return self._cut
 
     def lost(self) -> SwarmError:
         """What to raise once the connection is no more."""
@@ -110,9 +115,7 @@ class Connection:
 
     def _reach(self, hop: Hop) -> Transport:
         """An encrypted connection to the hop, over the one before it, with its key judged."""
-        known = self._around.known.find(hop.known_as)
-        kinds = [key.kind for key in known] if known and not hop.host_key else _KINDS
-        transport = self._negotiated(hop, kinds)
+        transport = self._negotiated(hop, _KINDS if hop.host_key else self._kinds(hop))
         shown = proving.shown_key(transport, hop)
         if hop.host_key and shown.fingerprint != hop.host_key:
             # A server has several keys, and the operator may have given another one's fingerprint.
@@ -121,6 +124,10 @@ class Connection:
                     self._forget(transport)
                     return other
         return transport
+
+    def _kinds(self, hop: Hop) -> Sequence[str]:
+        """Of keys, the best liked first: a pinned one, else the host would seem to have changed."""
+        return [key.kind for key in self._around.known.find(hop.known_as)] or _KINDS
 
     def _with_key(self, hop: Hop, kind: str) -> Transport | None:
         transport = self._negotiated(hop, [kind])

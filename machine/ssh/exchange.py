@@ -31,6 +31,10 @@ class CutError(Exception):
     """The command's end is not known: the channel went away under it."""
 
 
+class RefusedError(Exception):
+    """The host opens no more sessions; nothing was run, or read from the input."""
+
+
 class LateError(Exception):
     """The time is over."""
 
@@ -55,8 +59,8 @@ class Exchange:
         self._written = self._told = 0
 
     def run(self, transport: Transport) -> int:
-        """The exit status, or minus the signal. Raises CutError, LateError, and paramiko's."""
-        channel = transport.open_session()
+        """The exit status, or minus the signal. Raises the errors above, and paramiko's."""
+        channel = _opened(transport)
         try:
             channel.exec_command(self.command)
             channel.setblocking(False)
@@ -93,9 +97,17 @@ class Exchange:
             if self.stopped.is_set() or self.now() > self.deadline:
                 raise LateError
             if not moved and not fed:
-                ready.poll(1000 * (_LOOK if self.feed is None else _FULL))
+                self._wait(channel, ready)
         self._say([*self.out.last(), *self.err.last()])
         return channel.exit_status
+
+    def _wait(self, channel: paramiko.Channel, ready: select.poll) -> None:
+        """Until something comes, or it is time to look."""
+        pause = _LOOK if self.feed is None else _FULL
+        if channel.eof_received:  # paramiko's descriptor is ready for ever now
+            channel.status_event.wait(pause)
+        else:
+            ready.poll(1000 * pause)
 
     def _hear(self, channel: paramiko.Channel) -> bool:
         """Takes what has come; false if nothing has."""
@@ -140,3 +152,15 @@ class Exchange:
     def _say(self, lines: list[str]) -> None:
         if self.tell is not None and lines:
             self.tell(lines)
+
+
+def _opened(transport: Transport) -> paramiko.Channel:
+    try:
+        return transport.open_session()
+    except paramiko.SSHException as error:
+        # Of several that are refused at once, paramiko has the cause for one only.
+        if "imeout" in str(error):
+            raise LateError from None
+        if transport.is_active():
+            raise RefusedError(transport.last_refusal or str(error)) from None
+        raise

@@ -10,15 +10,17 @@ _LONGEST = 1024
 
 
 class AtTerminal:
-    """Questions, at the terminal that this process is run from; None where there is none."""
+    """Questions, at the terminal that this process is run from. None where there is none, or if
+    nothing is typed.
+    """
 
     async def passphrase(self, key: Path) -> str | None:
         """See Questions."""
-        return await hidden(f"Passphrase of {key}: ")
+        return await hidden(f"Passphrase of {key}: ") or None
 
     async def sudo_password(self, machine: str, user: str) -> str | None:
         """See Questions."""
-        return await hidden(f"Password of {user} on {machine}, for sudo: ")
+        return await hidden(f"Password of {user} on {machine}, for sudo: ") or None
 
 
 async def hidden(prompt: str, terminal: str = _TERMINAL) -> str | None:

@@ -23,9 +23,10 @@ from machine.bounded import too_long, was_ended
 from machine.ssh import sudo
 from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances, Connection
-from machine.ssh.exchange import CutError, Exchange, LateError
+from machine.ssh.exchange import CutError, Exchange, LateError, RefusedError
 from machine.ssh.host_keys import HostKey
 from machine.ssh.route import Hop, Lookup
+from machine.ssh.sessions import Sessions
 from machine.ssh.sudo import Rights, Way
 from machine.ssh.telling import Teller, TellingError
 from machine.ssh.threads import Threads
@@ -34,6 +35,8 @@ from machine.target import Target
 
 _AT_ONCE = 8
 """Commands at a time on one connection; sshd takes ten (MaxSessions)."""
+_LEAST = 0.01
+"""Seconds that a command gets, however long it had to wait."""
 _CHECK = 60.0
 """Seconds for the first commands, which tell what the user may do."""
 _ALIVE = "keepalive@openssh.com"
@@ -54,7 +57,7 @@ class SshRemote:
             stuck=around.patience.stuck,
             give_up=self._connection.give_up,
         )
-        self._free = asyncio.Semaphore(_AT_ONCE)
+        self._sessions = Sessions(_AT_ONCE)
         self._watch: asyncio.Task[None] | None = None
 
     @classmethod
@@ -147,27 +150,39 @@ class SshRemote:
         sent: Callable[[int], None] | None = None,
     ) -> Completed:
         begun = clock.monotonic()
-        try:
-            async with asyncio.timeout(timeout):
-                await self._free.acquire()
-        except TimeoutError:
-            raise too_long(argv, self._name, timeout) from None
-        try:
-            left = max(timeout - (clock.monotonic() - begun), 0.01)
+        while True:
+            ticket = await self._turn(argv, timeout, begun)
+            left = max(timeout - (clock.monotonic() - begun), _LEAST)
             words, first = sudo.wrapped(argv, self._rights, left)
-            joined = _Joined(first, feed)
-            done = await self._exchange(words, joined, left, limit, tell, sent)
-        finally:
-            self._free.release()
+            try:
+                joined = _Joined(first, feed)
+                done = await self._exchange(words, joined, left, limit, tell, sent)
+                break
+            except RefusedError as error:  # nothing was fed to it yet
+                if not self._sessions.refused(ticket):
+                    raise self._no_session(error) from None
+            finally:
+                self._sessions.leave()
         if was_ended(done.code, clock.monotonic() - begun, timeout):
             raise too_long(argv, self._name, timeout)
         if sudo.refused_later(self._rights, done):
             raise sudo.denied(done, self._user, self._name)
         return Completed(argv, done.code, done.out, done.err)
 
+    async def _turn(self, argv: Sequence[str], timeout: float, begun: float) -> int:
+        """Waits until one more command may run; its ticket."""
+        try:
+            async with asyncio.timeout(timeout - (clock.monotonic() - begun)):
+                return await self._sessions.enter()
+        except TimeoutError:
+            raise too_long(argv, self._name, timeout) from None
+
     async def _plain(self, argv: Sequence[str], stdin: bytes = b"") -> Completed:
         """Runs a command as the user, to learn what he may do."""
-        return await self._exchange(argv, io.BytesIO(stdin), _CHECK, 1 << 16, None, None)
+        try:
+            return await self._exchange(argv, io.BytesIO(stdin), _CHECK, 1 << 16, None, None)
+        except RefusedError as error:
+            raise self._no_session(error) from None
 
     async def _exchange(
         self,
@@ -197,18 +212,16 @@ class SshRemote:
             raise error.cause from None
         except (LateError, TimeoutError):
             raise too_long(argv, self._name, timeout) from None
-        except paramiko.ChannelException as error:
-            raise self._no_channel(error) from None
         except (CutError, EOFError, OSError, paramiko.SSHException):
             raise self._connection.lost() from None
         return Completed(tuple(argv), code, exchange.out.kept, exchange.err.kept)
 
-    def _no_channel(self, error: paramiko.ChannelException) -> SwarmError:
+    def _no_session(self, error: RefusedError) -> SwarmError:
         return SwarmError(
             Code.UNAVAILABLE,
-            f"{self._name} takes no more commands over this connection",
-            why=error.text.lower() or "it refused a session",
-            remedy=f"look at MaxSessions of its sshd: {_AT_ONCE} are used at most",
+            f"{self._name} takes no commands over this connection",
+            why=str(error).lower(),
+            remedy="look at MaxSessions of its sshd: it takes one at least",
         )
 
     async def _watch_over(self) -> None:
@@ -222,7 +235,8 @@ class SshRemote:
                     async with asyncio.timeout(patience.silence):
                         await self._threads.run(ask, self._connection.give_up)
                 except TimeoutError:
-                    return
+                    if self._connection.is_cut:
+                        return
 
 
 class _Joined:

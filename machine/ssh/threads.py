@@ -27,7 +27,8 @@ class Threads:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await self._ended(future, stop)
+            if not future.done():  # as it may be when the loop was held up
+                await self._ended(future, stop)
             raise
 
     def end(self) -> None:

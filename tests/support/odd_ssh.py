@@ -34,6 +34,8 @@ class Manners:
     accepts: Callable[[paramiko.PKey], int] = lambda _: paramiko.common.AUTH_SUCCESSFUL
     methods: str = "publickey"
     sessions: int = 100  # that it opens, in all
+    at_once: int = 100  # that are served at a time
+    opened: int = 0  # that are served now
     without: dict[str, list[str]] = field(default_factory=dict)  # algorithms
     serve: Serve = field(default_factory=lambda: answering(0, b"0\n"))
     commands: list[str] = field(default_factory=list)  # that it got
@@ -51,8 +53,9 @@ class _Side(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         self._manners.sessions -= 1
-        if self._manners.sessions < 0:
+        if self._manners.sessions < 0 or self._manners.opened >= self._manners.at_once:
             return paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+        self._manners.opened += 1
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
@@ -67,8 +70,12 @@ class _Side(paramiko.ServerInterface):
             lambda: bool(channel.recv_ready() or channel.eof_received or channel.closed),
             "it was taken",
         )
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        try:
             self._manners.serve(channel, text)
+        except (OSError, EOFError, paramiko.SSHException):
+            return
+        finally:
+            self._manners.opened -= 1
 
 
 class OddServer:

@@ -18,7 +18,6 @@ from machine.provisioning import Wanted
 from machine.remote import Remote
 from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import KnownHosts
-from machine.ssh.keys import Keyring
 from machine.ssh.remote import SshRemote
 from machine.store.store import Store
 from machine.swarm.hands import RemoteHands
@@ -27,7 +26,7 @@ from machine.swarm.look import Look, Ways, in_scope
 from machine.swarm.seen import Seen
 from machine.swarm.waits import Patience
 from machine.swarm.wanted import HostWanted, SwarmWanted
-from swarmctl.cli.commands.machine.asking import Terminal, tell_pinned
+from swarmctl.cli.commands.machine.asking import keyring, tell_pinned
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     not reached is no error here.
     """
     session = Session(in_scope(wanted, means.limit), means, Store.open())
-    around = Circumstances(KnownHosts(session.store.known_hosts), Keyring(Terminal()), tell_pinned)
+    around = Circumstances(KnownHosts(session.store.known_hosts), keyring(), tell_pinned)
     free = asyncio.Semaphore(means.together)
 
     async def way(host: HostWanted) -> Remote | SwarmError:

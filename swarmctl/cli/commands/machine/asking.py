@@ -3,11 +3,8 @@
 Never on a command line, which every process of this host can read.
 """
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from getpass import getpass
-from pathlib import Path
 
 import click
 
@@ -16,24 +13,10 @@ from machine.remote import Remote
 from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import HostKey
 from machine.ssh.keys import Keyring
+from machine.ssh.prompt import AtTerminal
 from machine.ssh.remote import SshRemote
 from machine.store.machine import Machine
 from machine.store.store import Store
-
-
-class Terminal:
-    """Questions for whoever sits at it; without one there are no answers.
-
-    They hold the loop up, on purpose: so an interrupt ends the question, and with it the command.
-    """
-
-    async def passphrase(self, key: Path) -> str | None:
-        """See Questions."""
-        return _asked(f"Passphrase of {key}: ")
-
-    async def sudo_password(self, machine: str, user: str) -> str | None:
-        """See Questions."""
-        return _asked(f"Password of {user} on {machine}, for sudo: ")
 
 
 def tell_pinned(key: HostKey) -> None:
@@ -43,7 +26,7 @@ def tell_pinned(key: HostKey) -> None:
 
 def keyring() -> Keyring:
     """The operator's keys, for all machines of one command."""
-    return Keyring(Terminal())
+    return Keyring(AtTerminal())
 
 
 def around(store: Store, machine: Machine, keys: Keyring) -> Circumstances:
@@ -59,12 +42,3 @@ async def remote_of(store: Store, machine: Machine, keys: Keyring) -> AsyncItera
         yield remote
     finally:
         await remote.close()
-
-
-def _asked(prompt: str) -> str | None:
-    if not sys.stdin.isatty():
-        return None
-    try:
-        return getpass(prompt) or None
-    except EOFError:
-        return None

@@ -140,11 +140,27 @@ def test_a_host_that_falls_silent(client: Client) -> None:
     assert error.why == "the host is silent"
 
 
-def test_a_server_that_opens_no_more_sessions(client: Client) -> None:
-    with odd_server(Manners(sessions=1)) as server:
-        (error,) = fails(client, server, true)
-    assert error.code is Code.UNAVAILABLE
-    assert "MaxSessions" in error.remedy
+def test_a_server_that_opens_no_sessions(client: Client) -> None:
+    with odd_server(Manners(sessions=0)) as server, pytest.raises(SwarmError) as failed:
+        client.try_out(target(server.port))
+    assert failed.value.code is Code.UNAVAILABLE
+    assert "MaxSessions" in failed.value.remedy
+
+
+def test_a_server_that_opens_few_sessions_at_a_time(client: Client) -> None:
+    def serve(channel: paramiko.Channel, command: str) -> None:
+        most.append(server.manners.opened)
+        answering(0, channel.recv(10))(channel, command)
+
+    async def use(remote: SshRemote) -> None:
+        calls = [remote.run(["x"], stdin=b"%d" % number, timeout=60) for number in range(20)]
+        done = await asyncio.gather(*calls)
+        assert [each.text for each in done] == [str(number) for number in range(20)]
+
+    most: list[int] = []
+    with odd_server(Manners(at_once=2, serve=at_first(serve))) as server:
+        client.use(target(server.port), use)
+    assert 0 < max(most) <= 2
 
 
 def test_lines_of_megabytes_are_told_in_parts_and_kept_up_to_the_limit(client: Client) -> None:

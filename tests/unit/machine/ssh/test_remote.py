@@ -1,6 +1,7 @@
 """Over a real SSH server on the loopback address: what Remote promises."""
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +176,16 @@ def test_a_locked_key_is_opened_once_for_all_hosts(server: SshServer, tmp_path: 
         Client(tmp_path).try_out(target)
     assert failed.value.code is Code.UNAUTHENTICATED
     assert "passphrase" in str(failed.value)
+
+
+def test_no_descriptor_is_left(server: SshServer, tmp_path: Path) -> None:
+    async def use(remote: SshRemote) -> None:
+        await asyncio.gather(*(remote.run(["echo"], timeout=60) for _ in range(10)))
+        await remote.write(str(tmp_path / "file"), b"", mode=0o600)
+        with pytest.raises(SwarmError):
+            await remote.run(["sleep", "9"], timeout=0.2)
+
+    with_remote(server, tmp_path, use)
+    before = os.listdir("/proc/self/fd")
+    with_remote(server, tmp_path, use, f"root@localhost:{server.port}")
+    assert os.listdir("/proc/self/fd") == before
