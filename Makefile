@@ -40,7 +40,7 @@ sim: setup ## one simulated run of a group of managers (SEED= STEPS= NODES= FAUL
 sim-night: setup ## simulated runs of fresh seeds until one fails (HOURS=8)
 	@$(PYTHON) -m tests.sim.night
 
-fuzz: setup ## bytes of others, guided by coverage: question, answer, dump, connections, plugin, csi, rules (TARGET= MINUTES=5)
+fuzz: setup ## bytes of others, guided by coverage: question, answer, dump, connections, plugin, csi, rules, host (TARGET= MINUTES=5)
 	@$(PYTHON) -m pip --disable-pip-version-check -q install -e '.[fuzz]'
 	@TARGET=$(TARGET) MINUTES=$(MINUTES) $(PYTHON) -m tests.fuzz
 

@@ -109,21 +109,27 @@ class Maker:
         REFUSED if it runs none. Its API is not ours until `provision` gives it our certificates.
         """
         with self._store.locked(machine.name, "adopting it"):
-            machine = await inventory.make(self._store, machine)
-            async with self._connect(machine) as remote:
-                content = await remote.read(SETTINGS) or b""
-                version = await version_of(remote, folders_of(content).socket)
-            if not version:
-                raise SwarmError(
-                    Code.REFUSED,
-                    f"{machine.name} runs no swarmd that could be adopted",
-                    why=f"nobody answers at {folders_of(content).socket}",
-                    remedy="install it: swarmctl machine create",
-                )
-            wish = replace(machine.wish, version=version, settings=_theirs(content))
-            machine = replace(machine, wish=wish, api="").ready(version, self._store.now())
+            try:
+                machine = await self._adopted(await inventory.make(self._store, machine))
+            except SwarmError:
+                self._store.remove(machine.name)  # there is nothing to go on with
+                raise
             self._store.save(machine)
             return machine
+
+    async def _adopted(self, machine: Machine) -> Machine:
+        async with self._connect(machine) as remote:
+            content = await remote.read(SETTINGS) or b""
+            version = await version_of(remote, folders_of(content).socket)
+        if not version:
+            raise SwarmError(
+                Code.REFUSED,
+                f"{machine.name} runs no swarmd that could be adopted",
+                why=f"nobody answers at {folders_of(content).socket}",
+                remedy="install it: swarmctl machine create",
+            )
+        wish = replace(machine.wish, version=version, settings=_theirs(content))
+        return replace(machine, wish=wish, api="").ready(version, self._store.now())
 
     async def remove(self, machine: Machine, *, cleanup: bool, force: bool, tell: Tell) -> None:
         """Forgets the machine; its driver takes away what it made.
@@ -185,7 +191,7 @@ class Maker:
             former = await self._installer.roll_back(remote, tell)
         wish = replace(machine.wish, version=former)
         self._store.save(replace(machine, wish=wish).ready(former, self._store.now()))
-        error.remedy = f"{machine.name} runs {former} again; {error.remedy}".rstrip("; ")
+        error.why = f"{error.why}; {machine.name} runs {former} again"
 
     async def _clean(self, machine: Machine, *, force: bool, tell: Tell) -> None:
         async with self._alone(machine, "removing it") as remote:

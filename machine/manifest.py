@@ -19,6 +19,7 @@ DAMAGED = f"{PATH}.damaged"
 """Where a manifest that cannot be read is put aside."""
 SCHEMA = 1
 _MAX_LOG = 100
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def decoded(content: bytes | None, host: str) -> Manifest:
         schema = int(told.pop("schema"))
         known = {each.name for each in fields(Manifest)} & told.keys()
         read = {name: _read(name, told[name]) for name in known} if schema == SCHEMA else {}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DamagedError(f"{PATH} cannot be read: {error}") from None
     if schema != SCHEMA:
         raise SwarmError(

@@ -1,6 +1,6 @@
 """Whether a host can be a node: judges what was found, and says what to do. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from machine.facts.facts import Facts, Listener
 from machine.packages import WIREGUARD, needed
@@ -247,14 +247,3 @@ def _others(facts: Facts) -> Iterable[Problem]:
             "nothing: versions are put beside it, and the unit is changed to run them",
             fatal=False,
         )
-
-
-def pairs(addresses: Sequence[str]) -> list[tuple[str, str, str, int]]:
-    """Who has to reach whom: from, to, protocol, port. Between two hosts, both ways."""
-    return [
-        (here, there, protocol, port)
-        for here in addresses
-        for there in addresses
-        if here != there
-        for protocol, port in PORTS
-    ]

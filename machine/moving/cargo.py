@@ -66,7 +66,7 @@ def decoded(content: bytes) -> Cargo:
             client=_client(document["client"]),
             authority=_contents(document["authority"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SwarmError(
             Code.INVALID,
             "the machines in the file cannot be read",

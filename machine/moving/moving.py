@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from api.certificates import is_issued_by
 from api.errors import Code, SwarmError
+from api.identity import Credentials
 from machine.certs.host_papers import is_borrowed, refuse_borrowed
 from machine.certs.operator_ca import PATIENCE, OperatorCa, write_papers
 from machine.drivers.registry import kind
@@ -93,11 +95,25 @@ def take_in(store: Store, cargo: Cargo) -> list[str]:
 def _take_machine(store: Store, machine: Machine, cargo: Cargo) -> None:
     folder, contents = store.folder(machine.name), cargo.machines[machine.name]
     for name, content in contents.items():
-        if name != _RECORD:
+        if name != _RECORD and not name.startswith(f"{_CLIENT}/"):
             files.replace(folder / name, content)
-    if cargo.client is not None and f"{_CLIENT}/cert.pem" not in contents:
-        write_papers(folder / _CLIENT, cargo.client)
+    client = _client_of(contents) or cargo.client
+    if client is not None and not _is_ours(store, client):
+        write_papers(folder / _CLIENT, client)
     store.save(machine)  # last: until then nothing of it is listed
+
+
+def _client_of(contents: Contents) -> Credentials | None:
+    """The certificate for this machine alone, which somebody gave to whoever sends it."""
+    parts = [contents.get(f"{_CLIENT}/{name}.pem", b"") for name in ("key", "cert", "ca")]
+    return Credentials(*parts) if all(parts) else None
+
+
+def _is_ours(store: Store, client: Credentials) -> bool:
+    """Whether our own authority made it: then the machine is ours, and comes back."""
+    return OperatorCa.exists(store) and is_issued_by(
+        client.certificate_pem, OperatorCa(store).trusted_pem
+    )
 
 
 def _record(store: Store, name: str, contents: Contents) -> Machine:

@@ -67,14 +67,21 @@ class Environment:
         work.tell("making the Python environment")
         await work.run([*_LOCKED, "python3", "-m", "venv", "--clear", folder], timeout=_BUILD)
         work.tell("installing it, and its libraries")
-        await work.run(
-            [*_LOCKED, f"{folder}/bin/python", *_PIP, *sources, remote_wheel],
-            timeout=_BUILD,
-            tell=work.detail,
-        )
+        await self._pip(work, [*sources, remote_wheel])
         await work.run([f"{folder}/bin/swarmctl", "--version"], timeout=COMMAND)
         await work.run(["rm", "-rf", "--", INCOMING, BUILDING])
         await work.remote.write(stamp(self.version), f"{python}\n".encode(), mode=0o644)
+
+    async def _pip(self, work: Work, what: list[str]) -> None:
+        program = f"{version_folder(self.version)}/bin/python"
+        try:
+            await work.run([*_LOCKED, program, *_PIP, *what], timeout=_BUILD, tell=work.detail)
+        except SwarmError as error:
+            if error.code is Code.INTERNAL and self.bundle is None:
+                error.remedy = (
+                    "see that pip gets libraries there (network, /etc/pip.conf), or give --bundle"
+                )
+            raise
 
     def _wheel(self) -> Path:
         if self.distribution is not None and self.distribution.version == self.version:
@@ -84,7 +91,7 @@ class Environment:
             Code.NOT_FOUND,
             f"there is no distribution {self.version} to install",
             why=has,
-            remedy="name its wheel with --distribution FILE",
+            remedy="name its wheel with --distribution FILE, or upgrade the host",
         )
 
     async def _python(self, work: Work) -> tuple[str, str]:

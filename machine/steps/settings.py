@@ -45,7 +45,7 @@ def settings_of(content: bytes) -> dict[str, Any]:
     """What the file says; INVALID if it cannot be read."""
     try:
         return tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SwarmError(
             Code.INVALID,
             f"{SETTINGS} of the host cannot be read",

@@ -45,19 +45,23 @@ def decoded(content: bytes, where: str, schema: Schema = PRESENT) -> Read:
     REFUSED if a newer swarmctl wrote it, INVALID if it is damaged.
     """
     try:
-        document = json.loads(content)
+        document = json.loads(content, parse_constant=_no_number)
         found = int(document["form"])
         _refuse_newer(found, schema.form, where)
         for each in range(found, schema.form):
             document = schema.migrations[each](document)
         return Read(_machine(document), found)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SwarmError(
             Code.INVALID,
             f"{where} cannot be read",
             why=f"{type(error).__name__}: {error}",
             remedy="put back a copy of it, or remove its folder and adopt the host again",
         ) from None
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
 
 
 def _refuse_newer(found: int, form: int, where: str) -> None:

@@ -21,7 +21,6 @@ from hostkit.clock import Clock, wall
 from machine.store import files, lock
 from machine.store.machine import Machine, check_name
 from machine.store.schema import PRESENT, Schema, decoded, encoded
-from machine.target import Target
 
 VARIABLE = "SWARM_MACHINE_STORAGE_PATH"
 """Of the environment: where the store is."""
@@ -120,11 +119,6 @@ class Store:
             raise invalid("key", f"there is no private key {source}", remedy="name another file")
         files.replace(self.folder(name) / "id", content)
         return "id"
-
-    def target(self, machine: Machine) -> Target:
-        """How the machine is reached, with the path of its key as the file system takes it."""
-        key = machine.target.key
-        return replace(machine.target, key=str(self.folder(machine.name) / key) if key else "")
 
     @contextmanager
     def locked(self, name: str, doing: str) -> Iterator[None]:

@@ -12,6 +12,14 @@ from google.protobuf.message import DecodeError
 from api.errors import SwarmError
 from hostkit.netlink import Netlink
 from hostkit.netlink_message import Answer, Message
+from machine import manifest
+from machine.facts import parse as facts
+from machine.moving import cargo
+from machine.ssh.host_keys import HostKey
+from machine.steps import seen, settings
+from machine.store import schema
+from machine.store.machine import Machine
+from machine.target import Target as TargetOfSsh
 from overlay_net import conntrack, nfnetlink, ruleset
 from overlay_net.dns.cache import Cache
 from overlay_net.dns.message import MessageError, parse
@@ -35,8 +43,16 @@ from tests.support.kernel_answers import (
     ROUTES,
     Kernel,
 )
+from tests.support.paper_host import FACTS
 from tests.unit.overlay_net.dns.test_responder import ZONE
 
+_RECORD = schema.encoded(Machine("h1", TargetOfSsh("10.0.0.1", jump=("b",))))
+_CARGO = cargo.Cargo(
+    "alice on desk",
+    {"h1": {"machine.json": _RECORD, "id": b"key"}},
+    (HostKey("10.0.0.1", "ssh-ed25519", b"blob"),),
+    authority={"ca/authority.pem": b"x"},
+)
 _IDENT = 0x4242
 _QUERY = parse(question("Example.COM", edns=1232))
 _SENT = question_to(_QUERY, _IDENT)
@@ -124,6 +140,16 @@ def rules(data: bytes) -> None:
         ruleset.parse(_BASE, objects)
 
 
+def machines(data: bytes) -> None:
+    """What somebody sealed in a file of machines, and a record by itself."""
+    with contextlib.suppress(SwarmError):
+        found = cargo.decoded(data)
+        assert cargo.decoded(cargo.encoded(found)) == found
+    with contextlib.suppress(SwarmError):
+        record = schema.decoded(data, "record").machine
+        assert schema.decoded(schema.encoded(record), "record").machine == record
+
+
 def a_plugin(data: bytes) -> None:
     """Whatever a volume plugin answers, or the file says that announces it."""
     for announced in (address.read_spec, address.read_json):
@@ -153,6 +179,17 @@ def an_archive(data: bytes) -> None:
             note(data)
 
 
+def a_host(data: bytes) -> None:
+    """Whatever a host prints that is to be installed, or has in the book of that."""
+    with contextlib.suppress(ValueError):
+        facts.facts(data, 0.0, 0.0)
+    with contextlib.suppress(ValueError):
+        seen.parse(data, manifest.Manifest())
+    with contextlib.suppress(manifest.DamagedError, SwarmError):
+        manifest.decoded(data, "h1")
+    settings.folders_of(data)
+
+
 TARGETS: Mapping[str, Target] = {
     "question": Target(a_question, (question("web"), question("_80._tcp.web", 33, edns=1232))),
     "answer": Target(
@@ -165,7 +202,17 @@ TARGETS: Mapping[str, Target] = {
         an_archive,
         (layout.written(layout.Head("v", {"a": "b"})), layout.written(layout.End("00", 1))),
     ),
+    "machines": Target(machines, (cargo.encoded(_CARGO), _RECORD)),
     "plugin": Target(a_plugin, (_PLUGIN, b"unix:///run/x.sock", b'{"Addr": "https://x:1"}')),
     "csi": Target(a_csi_driver, (_CSI.SerializeToString(),)),
+    "host": Target(
+        a_host,
+        (
+            FACTS,
+            b"place\tfile 644 root:root abc /x\nversion\t1 3.11\nend\t\n",
+            manifest.encoded(manifest.Manifest(version="1", packages=("crun",))),
+            b'state_dir = "/x"\n',
+        ),
+    ),
     "rules": Target(rules, (json.dumps({"nftables": _LISTED}).encode(),)),
 }

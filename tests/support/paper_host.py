@@ -39,6 +39,7 @@ _SCRIPTS = {
         ("machine.steps", "seen.sh"),
         ("machine.steps", "healthy.sh"),
         ("machine.steps", "take_down.sh"),
+        ("machine.swarm", "lock.sh"),
     )
 }
 _BASE = ("ca-certificates", "iproute2", "kmod", "libseccomp2", "nftables", "python3")
@@ -66,6 +67,8 @@ class PaperHost:
     runs: str = ""  # the version of the daemon that was started last
     starts: int = 0
     swarm: str = "inactive"
+    unreachable: set[str] = field(default_factory=set)  # packages that no mirror has
+    locked_by: str = ""  # what its lock answers: by whom it is held
     broken: frozenset[str] = frozenset()
 
     def picture(self) -> object:
@@ -111,6 +114,8 @@ class PaperHost:
             if self.active == "active" and self.runs not in self.broken:
                 return 0, json.dumps({"Version": self.runs})
             return 1, ""
+        if name == "lock.sh":
+            return 0, self.locked_by or "mine"
         self.active, self.enabled = "inactive", ""
         return 0, ""
 
@@ -154,6 +159,8 @@ class PaperHost:
         verb, names = words[0], set(words[1:])
         if verb == "install":
             new = (names | {"libyajl2"}) - self.packages
+            if lost := names & self.unreachable:
+                return 100, f"E: Unable to locate package {min(lost)}"
             if "-s" in flags:
                 return 0, "".join(f"Inst {name} (1 Debian [amd64])\n" for name in sorted(new))
             self.packages |= new
@@ -164,6 +171,8 @@ class PaperHost:
         return 0, ""
 
     def _swarmctl(self, words: list[str]) -> tuple[int, str]:
+        if "leave" in words:
+            self.swarm = "inactive"
         if "--version" in words or self.active != "active":
             return (0 if "--version" in words else 1), ""
         return 0, json.dumps({"Version": self.runs, "Swarm": {"State": self.swarm}})
@@ -194,6 +203,10 @@ class PaperHost:
         for path in words:
             for each in (path, *self._below(path)):
                 self.tree.pop(each, None)
+
+    def _readlink(self, words: list[str]) -> tuple[int, str]:
+        node = self.tree.get(words[0])
+        return (0, node.content.decode() + "\n") if node else (1, "")
 
     def _rmdir(self, words: list[str]) -> tuple[int, str]:
         if self._below(words[0]):

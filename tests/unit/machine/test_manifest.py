@@ -37,7 +37,8 @@ def test_fields_that_are_not_known_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"steps": [', b'{"schema": 1, "log": [{}]}', b"\xff"]
+    "content",
+    [b"", b"[]", b"{}", b'{"steps": [', b'{"schema": 1, "log": [{}]}', b"\xff", b"[" * 9999],
 )
 def test_what_cannot_be_read_is_no_manifest(content: bytes) -> None:
     with pytest.raises(DamagedError, match=r"/etc/swarm/machine\.json cannot be read"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from machine.facts.facts import Disk, Facts, Listener
-from machine.preflight import FEATURES, judge, pairs
+from machine.preflight import FEATURES, judge
 from machine.provisioning import Wanted
 
 GIB = 1024**3
@@ -116,10 +116,3 @@ def test_full_disks_do_not_matter_once_all_is_there() -> None:
 def test_what_is_fatal_comes_first() -> None:
     found = said(controllers=(), arch="riscv64")
     assert [fatal for fatal, *_ in found] == [True, False]
-
-
-def test_every_host_has_to_reach_every_other() -> None:
-    found = pairs(["a", "b"])
-    assert ("a", "b", "tcp", 2377) in found
-    assert ("b", "a", "udp", 4789) in found
-    assert len(found) == 8

@@ -95,6 +95,10 @@ def test_without_the_authority_it_stays_the_senders(desk: Store, elsewhere: Stor
     assert is_issued_by(certificate, OperatorCa(desk).trusted_pem)
     with pytest.raises(SwarmError, match="colleague's"):
         host_papers(elsewhere, machine)
+    back = store_at(desk.root)
+    back.remove("h1")
+    take_in(back, sent(exported(elsewhere, ["h1"], lookup=lookup)))
+    assert not is_borrowed(back, back.get("h1")), "it is ours, and comes back"
     # And on from there, as it is.
     third = store_at(elsewhere.root / "third")
     take_in(third, sent(exported(elsewhere, ["h1"], lookup=lookup)))

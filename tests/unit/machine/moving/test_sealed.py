@@ -44,6 +44,11 @@ def test_whatever_was_sealed_is_refused_in_words(content: bytes) -> None:
         decoded(content)
 
 
+def test_nothing_is_nested_so_deep() -> None:
+    with pytest.raises(SwarmError, match="cannot be read"):
+        decoded(b"[" * 100_000)
+
+
 def test_a_later_form_is_refused() -> None:
     with pytest.raises(SwarmError, match="newer swarmctl"):
         decoded(b'{"form": 2}')

@@ -71,6 +71,8 @@ def _document(**changed: Any) -> bytes:
         _document(names="h1"),
         _document(driver=7),
         _document(options=[]),
+        _document(created=float("nan")),
+        b"[" * 100_000,
     ],
 )
 def test_damage_is_told(content: bytes) -> None:

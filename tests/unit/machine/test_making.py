@@ -1,0 +1,195 @@
+"""What is done to machines of the store, on hosts of paper: the host, and what the record says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from api.errors import Code, SwarmError
+from machine import inventory
+from machine.distribution.own import Distribution
+from machine.making import Maker, Parcel
+from machine.provision import Installer
+from machine.remote import Remote
+from machine.store.machine import Machine, Phase, Wish
+from machine.store.store import Store
+from tests.support.paper_host import Node, PaperHost, PaperRemote
+
+T = TypeVar("T")
+SETTINGS = "/etc/swarm/swarmd.toml"
+
+
+class Desk:
+    """An operator with a store, and one machine on a host of paper."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder, clock=lambda: 1_800_000_000.0)
+        self.host = PaperHost()
+        self.calls = 1 << 30  # until the way breaks
+        self.said: list[str] = []
+        installer = Installer("alice@ws", clock=lambda: 0.0, carried=lambda: self.distribution("1"))
+        self.maker = Maker(self.store, self._connect, installer, "alice@ws")
+
+    def record(self, wish: Wish | None = None) -> Machine:
+        return inventory.add(self.store, "h1", "generic", {"ip-address": "192.0.2.1"}, wish)
+
+    @property
+    def machine(self) -> Machine:
+        return self.store.get("h1")
+
+    @staticmethod
+    def distribution(version: str) -> Distribution:
+        return Distribution(version, Path(f"swarmctl-{version}-py3-none-any.whl"))
+
+    def parcel(self, version: str = "1") -> Parcel:
+        return Parcel(self.distribution(version))
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run(work)
+
+    def create(self) -> None:
+        self.do(self.maker.create(self.record(), self.parcel(), self.said.append))
+
+    @asynccontextmanager
+    async def _connect(self, machine: Machine) -> AsyncIterator[Remote]:
+        assert machine.target.host == "192.0.2.1"
+        yield PaperRemote(self.host, self.calls)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "store")
+
+
+def test_a_created_machine_is_ready_and_has_an_api(desk: Desk) -> None:
+    desk.create()
+    assert (desk.machine.phase, desk.machine.version) == (Phase.READY, "1")
+    assert desk.machine.api == "192.0.2.1:2376"
+    assert b'api_listen = "0.0.0.0:2376"' in desk.host.tree[SETTINGS].content
+    assert desk.host.tree["/etc/swarm/api/key.pem"].mode == 0o600
+    again = desk.do(desk.maker.provision(desk.machine, desk.parcel(), desk.said.append))
+    assert again == []
+    assert desk.host.starts == 1
+
+
+def test_what_failed_stands_in_the_record_and_is_gone_on_with(desk: Desk) -> None:
+    desk.calls = 20
+    with pytest.raises(SwarmError, match="h1: step") as failed:
+        desk.create()
+    assert failed.value.code is Code.UNAVAILABLE
+    assert desk.machine.phase is Phase.FAILED
+    assert desk.machine.step
+    assert desk.machine.step in desk.machine.error
+    desk.calls = 1 << 30
+    desk.do(desk.maker.provision(desk.machine, desk.parcel(), desk.said.append))
+    assert (desk.machine.phase, desk.host.runs) == (Phase.READY, "1")
+
+
+def test_labels_and_settings_of_the_wish_reach_the_host(desk: Desk) -> None:
+    wish = Wish(settings={"log_level": "debug", "labels": {"a": "1"}}, labels={"rack": "b"})
+    desk.do(desk.maker.create(desk.record(wish), desk.parcel(), desk.said.append))
+    text = desk.host.tree[SETTINGS].content.decode()
+    assert 'labels = { a = "1", rack = "b" }' in text
+    assert 'log_level = "debug"' in text
+
+
+def upgraded(desk: Desk, version: str) -> None:
+    installer = Installer("a", clock=lambda: 0.0, carried=lambda: desk.distribution(version))
+    maker = Maker(desk.store, desk._connect, installer, "alice@ws")
+    desk.do(maker.upgrade(desk.machine, desk.parcel(version), desk.said.append))
+
+
+def test_an_upgrade_that_does_not_come_up_goes_back(desk: Desk) -> None:
+    desk.create()
+    desk.host.broken = frozenset({"2"})
+    with pytest.raises(SwarmError, match="h1 runs 1 again"):
+        upgraded(desk, "2")
+    assert desk.host.runs == "1"
+    assert (desk.machine.phase, desk.machine.version) == (Phase.READY, "1")
+    upgraded(desk, "3")
+    assert (desk.host.runs, desk.machine.version) == ("3", "3")
+    assert desk.do(desk.maker.roll_back(desk.machine, desk.said.append)) == "1"
+    assert (desk.machine.version, desk.machine.wish.version) == ("1", "1")
+
+
+def test_an_upgrade_that_fails_before_the_switch_goes_back_nowhere(desk: Desk) -> None:
+    desk.create()
+    desk.host.packages.discard("crun")
+    desk.host.unreachable = {"crun"}
+    with pytest.raises(SwarmError, match="step packages failed"):
+        upgraded(desk, "2")
+    assert (desk.host.runs, desk.host.starts) == ("1", 1)
+    assert desk.machine.phase is Phase.FAILED
+
+
+def test_somebody_else_at_the_host_is_named(desk: Desk) -> None:
+    desk.host.locked_by = "held\n42\nbob@ws: upgrade of prod"
+    with pytest.raises(SwarmError, match="h1 is locked by bob@ws: upgrade of prod"):
+        desk.create()
+    assert SETTINGS not in desk.host.tree
+
+
+def test_a_host_that_runs_swarmd_is_adopted_as_it_is(desk: Desk) -> None:
+    host = desk.host
+    host.tree["/opt/swarm/current"] = Node("link", b"0.9", 0)
+    host.tree[SETTINGS] = Node("file", b'log_level = "debug"\napi_listen = "0.0.0.0:2376"\n')
+    host.active, host.runs = "active", "0.9"
+    desk.do(desk.maker.adopt(desk.record()))
+    assert (desk.machine.phase, desk.machine.version) == (Phase.READY, "0.9")
+    assert desk.machine.wish.settings == {"log_level": "debug"}
+    assert desk.machine.api == ""
+
+
+def test_a_host_without_swarmd_is_not_adopted_nor_kept(desk: Desk) -> None:
+    with pytest.raises(SwarmError, match="runs no swarmd"):
+        desk.do(desk.maker.adopt(desk.record()))
+    assert not desk.store.has("h1")
+
+
+def test_a_member_of_a_swarm_is_removed_by_force_only(desk: Desk) -> None:
+    desk.create()
+    desk.host.swarm = "active"
+
+    def remove(*, force: bool) -> None:
+        work = desk.maker.remove(desk.machine, cleanup=True, force=force, tell=desk.said.append)
+        desk.do(work)
+
+    with pytest.raises(SwarmError, match="is in a swarm"):
+        remove(force=False)
+    assert desk.store.has("h1")
+    remove(force=True)
+    assert not desk.store.has("h1")
+    assert SETTINGS not in desk.host.tree
+
+
+def test_what_is_not_reached_is_forgotten_by_force_only(desk: Desk) -> None:
+    desk.create()
+    desk.calls = 1
+
+    def remove(*, force: bool) -> None:
+        work = desk.maker.remove(desk.machine, cleanup=True, force=force, tell=desk.said.append)
+        desk.do(work)
+
+    with pytest.raises(SwarmError, match="connection to h1 is lost"):
+        remove(force=False)
+    remove(force=True)
+    assert not desk.store.has("h1")
+    assert SETTINGS in desk.host.tree
+
+
+def test_a_machine_without_cleanup_is_forgotten_and_its_host_stays(desk: Desk) -> None:
+    desk.create()
+    desk.do(desk.maker.remove(desk.machine, cleanup=False, force=False, tell=desk.said.append))
+    assert not desk.store.has("h1")
+    assert desk.host.active == "active"
+
+
+def test_a_plan_changes_nothing(desk: Desk) -> None:
+    machine = desk.do(inventory.make(desk.store, desk.record()))
+    problems, changes = desk.do(desk.maker.plan(machine, desk.parcel()))
+    assert problems == []
+    assert changes[0].step == "packages"
+    assert desk.host.picture() == PaperHost().picture()
