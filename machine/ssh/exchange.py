@@ -97,9 +97,17 @@ class Exchange:
             if self.stopped.is_set() or self.now() > self.deadline:
                 raise LateError
             if not moved and not fed:
-                ready.poll(1000 * (_LOOK if self.feed is None else _FULL))
+                self._wait(channel, ready)
         self._say([*self.out.last(), *self.err.last()])
         return channel.exit_status
+
+    def _wait(self, channel: paramiko.Channel, ready: select.poll) -> None:
+        """Until something comes, or it is time to look."""
+        pause = _LOOK if self.feed is None else _FULL
+        if channel.eof_received:  # paramiko's descriptor is ready for ever now
+            channel.status_event.wait(pause)
+        else:
+            ready.poll(1000 * pause)
 
     def _hear(self, channel: paramiko.Channel) -> bool:
         """Takes what has come; false if nothing has."""

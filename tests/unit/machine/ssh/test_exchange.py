@@ -16,6 +16,7 @@ from machine.ssh.transport import Transport
 from machine.target import Target
 from tests.support.odd_ssh import Manners, odd_server
 from tests.support.ssh_clients import Client
+from tests.support.until import until_true
 
 FAST = 100.0
 
@@ -64,3 +65,25 @@ def test_a_command_without_an_end_is_cut(manners: Manners, transport: Transport)
     manners.serve = lambda channel, _: channel.close()
     with pytest.raises(CutError):
         Exchange("x", io.BytesIO(), now() + FAST * 60, 4, now=now).run(transport)
+
+
+def test_outputs_that_are_closed_long_before_the_end_keep_nobody_busy(
+    manners: Manners, transport: Transport
+) -> None:
+    """As a daemon does to its own."""
+    looks: list[float] = []
+
+    def serve(channel: paramiko.Channel, _: str) -> None:
+        channel.shutdown_write()
+        until_true(lambda: len(looks) > 8, "it was waited for")
+        channel.send_exit_status(6)
+        channel.close()
+
+    def look() -> float:
+        looks.append(time.monotonic())
+        return looks[-1]
+
+    manners.serve = serve
+    exchange = Exchange("x", io.BytesIO(), look() + 60, 4, now=look)
+    assert exchange.run(transport) == 6
+    assert looks[8] - looks[0] > 0.2
