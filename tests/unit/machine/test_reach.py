@@ -22,7 +22,7 @@ HERE, THERE = Station(LocalRemote("h1"), "10.0.0.1"), Station(LocalRemote("h2"),
         ("refused", True, "refused: a firewall rejects it, or the address is another host's"),
         ("other", True, "somebody else answers at this address"),
         ("other", False, ""),
-        ("refused", False, "refused"),
+        ("refused", False, "refused: what has the port there does not listen at this address"),
         ("error no route to host", False, "error no route to host"),
     ],
 )
@@ -81,3 +81,18 @@ def test_an_address_that_nobody_has_is_closed_for_all_others() -> None:
         (first, *more) = found(stations, tcp)
         assert len(more) == 1
         assert (first.source, first.goal, first.port) == ("h1", "h9", tcp)
+
+
+def test_who_drops_what_comes_is_told_from_who_rejects_it() -> None:
+    """A listener whose queue is full drops connections as a firewall does."""
+    with ports() as (tcp, _), ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.2", tcp.number))
+        full.listen(0)
+        for _ in range(3):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(("127.0.0.2", tcp.number))
+        (only,) = found(STATIONS[:2], tcp)
+    assert (only.source, only.goal) == ("h1", "h2")
+    assert only.why.startswith("no answer: a firewall drops it")
