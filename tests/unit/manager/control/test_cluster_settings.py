@@ -71,7 +71,7 @@ class Town:
         services = Services(self.store, proposer, counter("service-"), lambda: NOW)
         group = control_pb2.ManagerGroupStatus
         serve: Any = ControlService  # not every call is of interest here
-        nothing = [None] * 5
+        nothing = [None] * 6
         self.service = serve(self.store, self.hub, services, self.affairs, *nothing, group, None)
 
     @property
