@@ -244,7 +244,7 @@ def test_no_answer_holds_a_login(answer: str) -> None:
     desk = Desk()
     desk.create(login=auth("old"))
     serve: Any = ControlService  # neither the cluster nor secrets are of interest here
-    control = serve(desk.store, WatchHub(), desk.services, *[None] * 8)
+    control = serve(desk.store, WatchHub(), desk.services, *[None] * 9)
     shown = asyncio.run(ask(control))
     assert (shown.id, dict(shown.registry_logins)) == (desk.stored.id, {})
     assert desk.stored.registry_logins, "the store still has it"
