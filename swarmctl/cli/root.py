@@ -5,6 +5,7 @@ start of a process is most of what a short command costs.
 import os
 
 import click
+from click.core import ParameterSource
 
 from swarmctl.cli.completion import context_names
 from swarmctl.cli.failures import show_tracebacks
@@ -85,6 +86,10 @@ def swarmctl(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from swarmctl.cli.client import Client  # noqa: PLC0415 - grpc is needed by few commands' help
 
+    if context_name and _is_only_around(ctx, "host"):
+        # As in Docker: who names a context here means it, whatever host the environment names.
+        host = None
+        cert_path = None if _is_only_around(ctx, "cert_path") else cert_path
     ctx.obj = Client(
         host=host or "",
         context=context_name or "",
@@ -93,3 +98,10 @@ def swarmctl(
         stale=stale,
     )
     ctx.call_on_close(ctx.obj.close)
+
+
+def _is_only_around(ctx: click.Context, option: str) -> bool:
+    """Whether the option is from the environment, and the context is from the command line."""
+    said = ctx.get_parameter_source("context_name")
+    found = ctx.get_parameter_source(option)
+    return (said, found) == (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)

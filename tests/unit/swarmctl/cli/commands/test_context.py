@@ -92,3 +92,14 @@ def test_environment_twins(daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPat
     assert swarmctl("service", "ls").code == 4
     monkeypatch.setenv("SWARM_HOST", daemon.address)
     assert swarmctl("service", "ls").code == 0
+
+
+def test_who_names_a_context_means_it(
+    daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.on("ListServices", control_pb2.ListServicesResponse())
+    contexts.save(Context("here", (daemon.address,)))
+    monkeypatch.setenv("SWARM_HOST", "unix:///nowhere")
+    monkeypatch.setenv("SWARM_CERT_PATH", "/nowhere")
+    assert swarmctl("--context", "here", "service", "ls").code == 0
+    assert swarmctl("--context", "here", "-H", "unix:///nowhere", "service", "ls").code == 4
