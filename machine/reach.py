@@ -135,7 +135,7 @@ async def closed(
     rounds = 1 + (len(stations) - 1) * len(ports) // _AT_ONCE
     limit = _START + 2 * patience * rounds
     listeners = [_Listener(each, ports, nonce, 2 * limit) for each in stations]
-    answers: dict[str, str] = {}  # by the name of who asked
+    answers: dict[str, str] = {}  # by the address of who asked
 
     async def ask(station: Station) -> None:
         goals = [f"{port}/{each.address}" for each in stations if each != station for port in ports]
@@ -143,7 +143,7 @@ async def closed(
         done = await station.remote.run(["perl", "-e", _ASK, *words], timeout=limit)
         if done.code != 0:
             raise done.failure()
-        answers[station.remote.name] = done.text
+        answers[station.address] = done.text
 
     async def all_ask() -> None:
         await together(*(each.ready.wait() for each in listeners))
@@ -155,7 +155,7 @@ async def closed(
     return [
         each
         for station in stations
-        for each in judged(station, stations, ports, held, answers[station.remote.name])
+        for each in judged(station, stations, ports, held, answers[station.address])
     ]
 
 
@@ -186,15 +186,17 @@ def _why(answer: str, port: Port, *, ours: bool) -> str:
     """Why the port is not reached; "" if it is, or if nothing can be told."""
     if answer == "open":
         return ""
-    if not ours:  # whoever has the port there speaks his own language, or is silent
-        return "" if answer == "other" or port.protocol is Protocol.UDP else answer
-    if answer == "other":
-        return "somebody else answers at this address"
-    if answer == "silent":
-        return "no answer: a firewall drops it, or the address is wrong"
-    if answer == "refused":
-        return "refused: a firewall rejects it, or the address is another host's"
-    return answer
+    # Whoever has the port there speaks a language of his own, and over UDP may well be silent.
+    if not ours and (answer == "other" or port.protocol is Protocol.UDP):
+        return ""
+    meanings = {
+        "other": "somebody else answers at this address",
+        "silent": "no answer: a firewall drops it, or the address is wrong",
+        "refused": "refused: a firewall rejects it, or the address is another host's"
+        if ours
+        else "refused: what has the port there does not listen at this address",
+    }
+    return meanings.get(answer, answer)
 
 
 class _Listener:
@@ -223,8 +225,9 @@ class _Listener:
         await self.station.remote.run(["kill", self._pid], timeout=_START)
 
     def _hear(self, line: str) -> None:
-        if line.startswith("ready "):
-            self._pid = line.removeprefix("ready ")
+        word, _, rest = line.partition(" ")
+        if word == "ready" and rest.isdecimal():
+            self._pid = rest
             self.ready.set()
-        elif line.startswith("listens "):
-            self.held.add(line.removeprefix("listens "))
+        elif word == "listens":
+            self.held.add(rest)

@@ -16,7 +16,7 @@ from machine.drivers.registry import kind
 from machine.moving.cargo import Cargo, Contents
 from machine.ssh.config import hops_of
 from machine.ssh.host_keys import HostKey, KnownHosts
-from machine.ssh.route import Lookup
+from machine.ssh.route import Hop, Lookup, chained
 from machine.store import files
 from machine.store.lock import user
 from machine.store.machine import Machine
@@ -206,13 +206,19 @@ def _known_hosts(
 ) -> tuple[HostKey, ...]:
     """The pinned keys on the way to the machines, under the names that they have elsewhere."""
     known = KnownHosts(store.known_hosts)
-    hops = [hop for each in machines for hop in hops_of(each.target, lookup)]
+    ways = [hops_of(each.target, lookup) for each in machines]
     keys = [
-        replace(key, name=replace(hop, alias="").known_as)
-        for hop in hops
+        replace(key, name=there.known_as)
+        for hops in ways
+        for hop, there in zip(hops, _elsewhere(hops), strict=True)
         for key in known.find(hop.known_as)
     ]
     return tuple(dict.fromkeys(keys))
+
+
+def _elsewhere(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
+    """The same way where our ~/.ssh/config gives no other names."""
+    return chained(replace(hop, alias="") for hop in hops)
 
 
 def _sender() -> str:

@@ -39,8 +39,8 @@ def _machine(name: str, hops: tuple[Hop, ...], folder: Path) -> Iterator[str]:
         yield f"HostName {_quoted(hop.host)}"
         yield f"Port {hop.port}"
         yield f"User {_quoted(hop.user)}"
-        if hop.alias:
-            yield f"HostKeyAlias {_quoted(hop.alias)}"
+        if hop.alias or hop.via:  # else ssh makes the same name of host and port
+            yield f"HostKeyAlias {_quoted(hop.known_as)}"
         yield f"IdentitiesOnly {'yes' if hop.only_keys else 'no'}"
         yield f"IdentityAgent {_agent(hop)}"
         for key in hop.keys if hop.only_keys or not hop.keys else (*hop.keys, *DEFAULTS):

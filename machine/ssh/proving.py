@@ -14,7 +14,7 @@ from machine.ssh.route import Hop
 from machine.ssh.transport import Transport
 
 Pinned = Callable[[HostKey], None]
-"""Hears of a host key that was seen for the first time, and is trusted from now on."""
+"""Hears, in a thread, of a host key that was seen for the first time, and is trusted now."""
 
 _SHOWN = 8
 """So many of the keys that were offered are named in an error."""

@@ -1,8 +1,8 @@
 """The way to a host, hop by hop: what the operator said, and what ~/.ssh/config adds. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.errors import Code, SwarmError, invalid
@@ -31,14 +31,16 @@ class Hop:
     agent_socket: str = ""  # "": the environment says
     alias: str = ""  # HostKeyAlias
     host_key: str = ""  # fingerprint that the operator gave
+    via: str = ""  # what the hop before is known as; "": dialled from here
 
     @property
     def known_as(self) -> str:
-        """Its name in known_hosts."""
+        """Its name in known_hosts. Behind different jump hosts one address is different hosts'."""
         if self.alias:
             return self.alias.lower()
         host = self.host.lower()
-        return host if self.port == SSH_PORT else f"[{host}]:{self.port}"
+        name = host if self.port == SSH_PORT else f"[{host}]:{self.port}"
+        return f"{name}_via_{self.via}" if self.via else name
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -65,7 +67,15 @@ def route(target: Target, lookup: Lookup, *, local_user: str) -> tuple[Hop, ...]
     last = _hop(place, said, target, keys=keys, only=bool(keys), user="root")
     jumps = target.jump or _jumps(said)
     before = _before(jumps, lookup, target, local_user, depth=1)
-    return (*before, last)
+    return chained((*before, last))
+
+
+def chained(hops: Iterable[Hop]) -> tuple[Hop, ...]:
+    """Each hop as it is known behind those before it."""
+    chain: list[Hop] = []
+    for hop in hops:
+        chain.append(replace(hop, via=chain[-1].known_as if chain else ""))
+    return tuple(chain)
 
 
 def _before(

@@ -123,8 +123,8 @@ def refused_later(rights: Rights, answer: Completed) -> bool:
     """Whether it was sudo that failed, and not the command that it was to run."""
     if rights.way is Way.ROOT or answer.code != 1:
         return False
-    talk = _talk(answer)
-    return talk.startswith("sudo: ") and "password" in talk.splitlines()[-1]
+    last = _last(answer)
+    return last.startswith("sudo: ") and "password" in last
 
 
 def _talk(answer: Completed) -> str:

@@ -61,9 +61,9 @@ class Client:
         key.write_private_key_file(str(self.folder / name))
         return key
 
-    async def connect(self, target: Target) -> SshRemote:
+    async def connect(self, target: Target, name: str = "h1") -> SshRemote:
         """As an operator without ~/.ssh/config."""
-        return await SshRemote.connect("h1", target, self.around, lookup=lambda _: {})
+        return await SshRemote.connect(name, target, self.around, lookup=lambda _: {})
 
     def use(self, target: Target, use: Use) -> None:
         """Connects, uses and closes; no thread of it is left then."""

@@ -62,7 +62,8 @@ def _make(made: Path) -> None:
     shutil.rmtree(building, ignore_errors=True)
     # In namespaces of its own, so that no mount and no process of it stays if it is broken off.
     alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    what = [_SUITE, ",".join(_PACKAGES), mirrors.configured().debian, OPS_PASSWORD]
+    sources = mirrors.configured()
+    what = [_SUITE, ",".join(_PACKAGES), sources.debian, sources.security, OPS_PASSWORD]
     make = [*alone, "sh", str(_SCRIPT), str(building), *what]
     done = subprocess.run(make, capture_output=True, timeout=_MAKING, check=False)
     if done.returncode != 0:

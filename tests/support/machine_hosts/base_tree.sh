@@ -1,7 +1,7 @@
-# Makes the tree of bare hosts, in mount and PID namespaces of its own:   sh base_tree.sh OUT SUITE PACKAGES MIRROR PASSWORD
-# OUT: the folder to make. PACKAGES: their names, with commas. PASSWORD: of user ops.
+# Makes the tree of bare hosts, in mount and PID namespaces of its own:   sh base_tree.sh OUT SUITE PACKAGES MIRROR SECURITY PASSWORD
+# OUT: the folder to make. PACKAGES: their names, with commas. SECURITY: the mirror of updates. PASSWORD: of user ops.
 set -eu
-out=$1 suite=$2 packages=$3 mirror=$4 password=$5
+out=$1 suite=$2 packages=$3 mirror=$4 security=$5 password=$6
 
 # In memory: dpkg syncs every file, which costs minutes on a busy disk.
 mount --make-rprivate /
@@ -9,7 +9,15 @@ mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /mnt
 debootstrap --variant=minbase "--include=$packages" "$suite" /mnt/tree "$mirror"
 
+# As up to date as a host that somebody looks after: else each test would bring Python up to date first.
+printf 'deb %s %s main\n' "$mirror" "$suite" "$mirror" "$suite-updates" "$security" "$suite-security" \
+    >/mnt/tree/etc/apt/sources.list
+
 chroot /mnt/tree env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -eu -s "$password" <<'INSIDE'
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -qy dist-upgrade
+
 # Who may log in. Every host has all of them: root; ops, whose sudo asks for a password; deploy, whose sudo does not;
 # guest, who has none.
 for user in ops deploy guest; do useradd --create-home --shell /bin/bash "$user"; done

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from machine.local import LocalRemote
 from machine.reach import Closed, Port, Protocol, Station, closed, judged
@@ -22,7 +24,7 @@ HERE, THERE = Station(LocalRemote("h1"), "10.0.0.1"), Station(LocalRemote("h2"),
         ("refused", True, "refused: a firewall rejects it, or the address is another host's"),
         ("other", True, "somebody else answers at this address"),
         ("other", False, ""),
-        ("refused", False, "refused"),
+        ("refused", False, "refused: what has the port there does not listen at this address"),
         ("error no route to host", False, "error no route to host"),
     ],
 )
@@ -43,6 +45,13 @@ def test_a_goal_without_an_answer_counts_as_closed() -> None:
     held = {THERE.address: ["tcp/2377"]}
     (found,) = judged(HERE, [HERE, THERE], [TCP], held, "nonsense\n\ntcp/1/10.0.0.2 open")
     assert found.why == "no answer is known"
+
+
+@given(answers=st.text(st.sampled_from("tcpud/ 23710.\n")) | st.text())
+def test_whatever_a_host_answers_is_judged(answers: str) -> None:
+    held = {THERE.address: ["tcp/2377"]}
+    found = judged(HERE, [HERE, THERE], [TCP, UDP], held, answers)
+    assert {each.port for each in found} <= {TCP, UDP}
 
 
 @contextmanager
@@ -81,3 +90,18 @@ def test_an_address_that_nobody_has_is_closed_for_all_others() -> None:
         (first, *more) = found(stations, tcp)
         assert len(more) == 1
         assert (first.source, first.goal, first.port) == ("h1", "h9", tcp)
+
+
+def test_who_drops_what_comes_is_told_from_who_rejects_it() -> None:
+    """A listener whose queue is full drops connections as a firewall does."""
+    with ports() as (tcp, _), ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.2", tcp.number))
+        full.listen(0)
+        for _ in range(3):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(("127.0.0.2", tcp.number))
+        (only,) = found(STATIONS[:2], tcp)
+    assert (only.source, only.goal) == ("h1", "h2")
+    assert only.why.startswith("no answer: a firewall drops it")

@@ -24,7 +24,7 @@ SSH_CONFIG: dict[str, dict[str, Any]] = {
     "web": {"hostname": "10.0.0.1", "user": "admin", "port": "2222", "proxyjump": "bastion"},
     "bastion": {"hostname": "192.0.2.7", "user": "me"},
 }
-KEY = HostKey("[10.0.0.1]:2222", "ssh-ed25519", b"key of web")
+KEY = HostKey("[10.0.0.1]:2222_via_192.0.2.7", "ssh-ed25519", b"key of web")
 JUMP = HostKey("192.0.2.7", "ssh-ed25519", b"key of bastion")
 
 

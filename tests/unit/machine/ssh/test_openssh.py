@@ -23,7 +23,7 @@ ProxyCommand none
 
 def test_each_machine_has_its_hops_and_all_the_same_known_hosts() -> None:
     jump = Hop("jump", 2222, "me", keys=("~/k",), agent_socket="/run/agent", alias="hop")
-    last = Hop("::1", 22, "root", keys=("key",), only_keys=True, agent=False)
+    last = Hop("::1", 22, "root", keys=("key",), only_keys=True, agent=False, via="hop")
     text = configuration([("h1", (jump, last), Path("/store/h1"))], Path("/store/known_hosts"))
     home = Path.home()
     assert text == (
@@ -44,6 +44,7 @@ Host h1
 HostName "::1"
 Port 22
 User "root"
+HostKeyAlias "::1_via_hop"
 IdentitiesOnly yes
 IdentityAgent none
 IdentityFile "/store/h1/key"

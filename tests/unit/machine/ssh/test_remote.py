@@ -137,7 +137,8 @@ def test_over_jump_hosts_each_with_its_own_pinned_key(server: SshServer, tmp_pat
     client = with_remote(server, tmp_path, use, *jumps)
     assert [key.name for key in client.pinned] == [
         f"[localhost]:{server.port}",
-        f"[127.0.0.1]:{server.port}",
+        f"[127.0.0.1]:{server.port}_via_[localhost]:{server.port}",
+        f"[127.0.0.1]:{server.port}_via_[127.0.0.1]:{server.port}_via_[localhost]:{server.port}",
     ]
 
 

@@ -54,6 +54,12 @@ def test_names_in_known_hosts() -> None:
     assert Hop("::1", 22, "u").known_as == "::1"
     assert Hop("::1", 2222, "u").known_as == "[::1]:2222"
     assert Hop("h", 2222, "u", alias="Other").known_as == "other"
+    hops = way(Target("10.0.0.5", jump=("a:2201", "10.0.0.1")))
+    assert [hop.known_as for hop in hops] == [
+        "[a]:2201",
+        "10.0.0.1_via_[a]:2201",
+        "10.0.0.5_via_10.0.0.1_via_[a]:2201",
+    ]
 
 
 @pytest.mark.parametrize(
