@@ -65,6 +65,10 @@ class Child:
                 os.close(pidfd)
         return self._process.wait()
 
+    def terminate(self) -> None:
+        """Asks it to end."""
+        self._process.terminate()
+
     async def close(self) -> None:
         """Kills and reaps what still runs, and lets go of its pipes, which its own children may
         hold open.

@@ -7,19 +7,21 @@ As hostkit.process it goes through no shell, has a time limit, and leaves no chi
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol
 
 from api.errors import Code, SwarmError
+from hostkit.child import Child
+from hostkit.descriptor import Descriptor
 from hostkit.process import not_runnable
 
 _PIECE = 1 << 16
 _QUIET, _MOST = 1.0, 5.0
 """Seconds of silence, or at most, after the program has ended, when what it started holds its
 outputs."""
-
-
 _GRACE = 5.0
 """Seconds from asking it to end to killing it."""
+
+Hear = Callable[[int, bytes], None]
 
 
 class Source(Protocol):
@@ -34,7 +36,7 @@ async def converse(
     argv: Sequence[str],
     *,
     feed: Source,
-    hear: Callable[[int, bytes], None],
+    hear: Hear,
     timeout: float,
     sent: Callable[[int], None] | None = None,
 ) -> int:
@@ -43,113 +45,100 @@ async def converse(
     `hear` gets pieces of output 1 and 2, `sent` the bytes fed so far; what they raise ends it.
     Raises UNSUPPORTED if the program is not there, DEADLINE after `timeout` seconds.
     """
-    talk = _Talk(hear)
-    loop = asyncio.get_running_loop()
     try:
-        transport, _ = await loop.subprocess_exec(lambda: talk, *argv)
+        child = Child(argv, stdin=True, stdout=True, stderr=True)
     except (FileNotFoundError, PermissionError) as error:
         raise not_runnable(argv[0], error) from None
-    feeding = asyncio.create_task(_feed(transport, talk, feed, sent))
     try:
         async with asyncio.timeout(timeout):
-            await talk.over(feeding)
+            return await _heard_out(child, feed, hear, sent)
     except TimeoutError:
         raise SwarmError(
             Code.DEADLINE, f"{argv[0]} took too long", why=f"killed after {timeout:g} s"
         ) from None
     finally:
-        feeding.cancel()
         try:
-            await _asked_to_end(transport, talk)
+            await _ask_to_end(child)
         finally:
-            transport.close()  # kills what still runs, and lets go of its pipes
-            await asyncio.shield(talk.gone)
-    code = transport.get_returncode()
-    assert code is not None  # noqa: S101 - the program is gone
-    return code
+            await child.close()
 
 
-async def _asked_to_end(transport: asyncio.SubprocessTransport, talk: "_Talk") -> None:
-    """Gives a program that still runs the time to end what it started in turn."""
-    if transport.get_returncode() is None:
-        transport.terminate()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
-                await talk.exited.wait()
+async def _heard_out(
+    child: Child, feed: Source, hear: Hear, sent: Callable[[int], None] | None
+) -> int:
+    """Returns when it has ended and been heard out; raises what listening or feeding raised."""
+    outputs = _Outputs(hear)
+    listening = [
+        asyncio.create_task(outputs.listen(number, source))
+        for number, source in ((1, child.stdout), (2, child.stderr))
+    ]
+    feeding = asyncio.create_task(_feed(child, feed, sent))
+    ending = asyncio.create_task(child.wait())
+    tasks: set[asyncio.Task[Any]] = {*listening, feeding, ending}
+    try:
+        waited = tasks
+        while not ending.done():
+            done, waited = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            _raise_of(done)
+        await outputs.fall_silent(listening)
+        _raise_of({each for each in tasks if each.done()})
+        return ending.result()
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _feed(
-    transport: asyncio.SubprocessTransport,
-    talk: "_Talk",
-    feed: Source,
-    sent: Callable[[int], None] | None,
-) -> None:
-    pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
+def _raise_of(done: "set[asyncio.Task[Any]]") -> None:
+    for each in done:
+        each.result()
+
+
+class _Outputs:
+    """Hears what a program says."""
+
+    def __init__(self, hear: Hear) -> None:
+        self._hear = hear
+        self._time = asyncio.get_running_loop().time
+        self._heard = self._time()  # when it last said anything
+
+    async def listen(self, number: int, source: Descriptor) -> None:
+        """Up to the end of this output."""
+        while True:
+            piece = source.take(_PIECE)
+            if piece is None:
+                await source.wait()
+            elif piece:
+                self._heard = self._time()
+                self._hear(number, piece)
+            else:
+                return
+
+    async def fall_silent(self, listening: "Sequence[asyncio.Task[None]]") -> None:
+        """Returns when all outputs have ended, or nothing came for a while; the program is gone."""
+        end = self._time() + _MOST
+        self._heard = self._time()
+        while (left := min(self._heard + _QUIET, end) - self._time()) > 0:
+            _, open_ones = await asyncio.wait(listening, timeout=left)
+            if not open_ones:
+                return
+
+
+async def _feed(child: Child, feed: Source, sent: Callable[[int], None] | None) -> None:
     written = 0
     while piece := await asyncio.to_thread(feed.read, _PIECE):
-        await talk.taking.wait()
-        if pipe.is_closing():
+        if not await child.stdin.write(piece):
             return  # the program has ended, or wants no more
-        pipe.write(piece)
         written += len(piece)
         if sent is not None:
             sent(written)
-    pipe.close()  # once all that was written is taken
+    child.stdin.close()
 
 
-class _Talk(asyncio.SubprocessProtocol):
-    """Hears what the loop tells of one program."""
-
-    def __init__(self, hear: Callable[[int, bytes], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self._hear = hear
-        self._time = loop.time
-        self._quiet = 0.0  # when it has been silent for long enough
-        self._stirred = asyncio.Event()  # it has ended, or listening has failed
-        self.exited = asyncio.Event()
-        self._failure: Exception | None = None
-        self._open = {1, 2}
-        self.taking = asyncio.Event()
-        self.taking.set()
-        self.gone: asyncio.Future[None] = loop.create_future()
-
-    async def over(self, feeding: "asyncio.Task[None]") -> None:
-        """Returns when the program has ended and been heard out; raises what listening raised."""
-        await self._stirred.wait()
-        end = self._time() + _MOST
-        while self._open and self._failure is None and self._time() < min(self._quiet, end):
-            await asyncio.wait([self.gone], timeout=_QUIET / 10)
-        if self._failure is not None:
-            raise self._failure
-        if feeding.done() and not feeding.cancelled() and (error := feeding.exception()):
-            raise error
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        self._quiet = self._time() + _QUIET
-        try:
-            self._hear(fd, data)
-        except Exception as error:
-            self._failure = self._failure or error
-            self._stirred.set()
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._open.discard(fd)
-        if fd == 0:
-            self.taking.set()
-
-    def process_exited(self) -> None:
-        self._quiet = self._time() + _QUIET
-        self.exited.set()
-        self._stirred.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.gone.done():
-            self.gone.set_result(None)
-
-    def pause_writing(self) -> None:
-        """The program takes no input for now."""
-        self.taking.clear()
-
-    def resume_writing(self) -> None:
-        """It does again."""
-        self.taking.set()
+async def _ask_to_end(child: Child) -> None:
+    """Gives a program that still runs the time to end what it started in turn."""
+    if not child.has_ended:
+        child.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await child.wait()
