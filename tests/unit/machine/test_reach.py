@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from machine.local import LocalRemote
 from machine.reach import Closed, Port, Protocol, Station, closed, judged
@@ -43,6 +45,13 @@ def test_a_goal_without_an_answer_counts_as_closed() -> None:
     held = {THERE.address: ["tcp/2377"]}
     (found,) = judged(HERE, [HERE, THERE], [TCP], held, "nonsense\n\ntcp/1/10.0.0.2 open")
     assert found.why == "no answer is known"
+
+
+@given(answers=st.text(st.sampled_from("tcpud/ 23710.\n")) | st.text())
+def test_whatever_a_host_answers_is_judged(answers: str) -> None:
+    held = {THERE.address: ["tcp/2377"]}
+    found = judged(HERE, [HERE, THERE], [TCP, UDP], held, answers)
+    assert {each.port for each in found} <= {TCP, UDP}
 
 
 @contextmanager

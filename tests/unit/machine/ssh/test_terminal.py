@@ -82,17 +82,20 @@ def test_files_are_copied_in_all_directions(server: SshServer, tmp_path: Path) -
     folder.mkdir()
     (folder / "a:b").write_text("content")
 
-    def copy(source: str, goal: str) -> list[str]:
+    def copy(source: str, goal: str, *, delta: bool = False) -> list[str]:
         ends = [copying.end(source)], copying.end(goal)
-        return copying.command(CONFIG, *ends, recursive=True, quiet=True)
+        return copying.command(CONFIG, *ends, recursive=True, quiet=True, delta=delta)
 
-    there, third, back = (str(tmp_path / name) for name in ("there", "third", "back"))
+    names = ("there", "third", "back", "delta")
+    there, third, back, delta = (str(tmp_path / name) for name in names)
     commands = [
         copy(str(folder), f"h1:{there}"),
         copy(f"h1:{there}", f"root@h2:{third}"),
         copy(f"h2:{third}", back),
+        copy(f"{folder}/", f"h1:{delta}", delta=True),
     ]
-    assert ran(both, *commands) == [0, 0, 0]
+    assert ran(both, *commands) == [0, 0, 0, 0]
+    assert (Path(delta) / "a:b").read_text() == "content"
     assert (Path(back) / "a:b").read_text() == "content"
 
 
