@@ -31,6 +31,7 @@ FEATURES = {
     "macvlan": "networks of tasks",
     "nf_tables": "published ports",
 }
+_NAMES_OF_IMAGES = ("", "localhost", "debian", "ubuntu")
 CONTROLLERS = ("cpu", "memory", "pids")
 
 
@@ -45,7 +46,7 @@ def judge(facts: Facts, wanted: Wanted) -> list[Problem]:
         *_index(facts, wanted),
         *_clock(facts),
         *_firewalls(facts, wanted),
-        *_others(facts),
+        *_others(facts, wanted),
     ]
     return sorted(problems, key=lambda problem: not problem.fatal)
 
@@ -234,16 +235,22 @@ def _opening(wall: str, port: str) -> str:
     return f"firewall-cmd --permanent --add-port={port} && firewall-cmd --reload"
 
 
-def _others(facts: Facts) -> Iterable[Problem]:
+def _others(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
     if facts.strays:
         pids = " ".join(map(str, facts.strays))
         yield Problem(
             f"swarmd runs already, started by hand (process {pids})",
             f"stop it: kill {pids}; its containers go on, and systemd's swarmd takes them over",
         )
-    if facts.by_hand and not facts.manifest:
+    if (facts.by_hand or facts.current or facts.unit) and not facts.manifest:
         yield Problem(
-            "there is an installation by hand in /opt/swarm",
-            "nothing: versions are put beside it, and the unit is changed to run them",
+            "there is an installation that is not ours, or half of one",
+            "nothing: versions are put beside it, and what is replaced comes back with a removal",
+            fatal=False,
+        )
+    if facts.hostname in _NAMES_OF_IMAGES and not wanted.hostname:
+        yield Problem(
+            f"it calls itself {facts.hostname}, and so will `node ls`",
+            "hostnamectl set-hostname NAME, or create it with --set-hostname",
             fatal=False,
         )

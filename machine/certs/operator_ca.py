@@ -138,6 +138,9 @@ class OperatorCa:
         key = files.read(self.client_folder / "key.pem")
         if certificate is None or key is None or not is_key_of(key, certificate):
             return True  # the first time, or where a renewal was cut off
+        serial = load_certificate(certificate).serial_number
+        if any(each.serial == serial and each.revoked for each in self.issued()):
+            return True  # all that bear his own name were: he had lost one
         return is_due(certificate, self._store.now()) and not self.is_rotating()
 
     def _issue(self, person: str) -> Credentials:

@@ -41,22 +41,17 @@ class Facts:
     dpkg_broken: str = ""  # what dpkg says of a package that is half installed
     features: Mapping[str, str] = field(default_factory=dict)
     """By kernel module: loaded, builtin, loadable, works, or absent."""
-    cgroup: str = ""  # type of the file system: cgroup2fs, or tmpfs
     controllers: tuple[str, ...] = ()
-    addresses: tuple[tuple[str, str], ...] = ()  # of link and address, as eth0 and 10.0.0.1/24
     listeners: tuple[Listener, ...] = ()
     firewalls: tuple[str, ...] = ()
     opened: tuple[str, ...] = ()  # what they let in, as 2377/tcp
     apt_lock: str = ""  # pid and name of who holds it
-    docker: str = ""  # "": not installed; else the state of its unit
-    swarmd: str = ""  # state of the unit
     strays: tuple[int, ...] = ()  # processes of swarmd that systemd did not start
     versions: tuple[str, ...] = ()  # of ours, that are whole
-    current: str = ""  # the one that is run
-    unit: bool = False
+    current: str = ""  # the one that a link says is run
+    unit: bool = False  # whether systemd has one of swarmd
     by_hand: bool = False  # an installation as older instructions made it
     manifest: bool = False
-    settings: bool = False
     mirror: str = ""  # reached, or why not
     index: str = ""  # the same of PyPI; "": there is nothing to try it with
     skew: tuple[float, float] = (0.0, 0.0)
@@ -65,8 +60,3 @@ class Facts:
     def has(self, feature: str) -> bool:
         """Whether the kernel has a feature, or can load it."""
         return self.features.get(feature, "absent") != "absent"
-
-    @property
-    def ours(self) -> bool:
-        """Whether anything of an earlier installation is there."""
-        return bool(self.manifest or self.versions or self.current or self.unit or self.by_hand)

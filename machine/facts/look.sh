@@ -45,20 +45,17 @@ feature() {
 features() {
     feature overlay 'grep -qw overlay /proc/filesystems'
     feature veth 'unshare -n ip link add sw0 type veth peer name sw1'
-    feature bridge 'unshare -n ip link add sw0 type bridge'
     feature vxlan 'unshare -n ip link add sw0 type vxlan id 1 dstport 4789'
     feature macvlan 'unshare -n sh -c "ip link add sw0 type veth peer name sw1 && ip link add sw2 link sw0 type macvlan mode bridge"'
     feature nf_tables 'unshare -n nft add table inet sw'
     feature wireguard 'unshare -n ip link add sw0 type wireguard'
     [ -c /dev/net/tun ] && say feature "tun loaded" || feature tun
-    say cgroup "$(stat -f -c %T /sys/fs/cgroup 2>/dev/null)"
     if [ -r /sys/fs/cgroup/cgroup.controllers ]; then say controllers "$(cat /sys/fs/cgroup/cgroup.controllers)"
     else say controllers "$(awk '$4 == 1 { printf "%s ", $1 }' /proc/cgroups 2>/dev/null)"
     fi
 }
 
 network() {
-    ip -o addr show scope global 2>/dev/null | awk '{ print $2, $4 }' | head -n 64 | each address
     ss -H -l -n -t -u -p 2>/dev/null | head -n 2000 | awk '{ print $1, $5, $7 }' | grep -E ':(2376|2377|2378|4789|51820) ' | each listener
     if [ "$(systemctl is-active firewalld 2>/dev/null)" = active ]; then
         say firewall firewalld
@@ -81,9 +78,7 @@ lock() {
     done
 }
 
-engines() {
-    command -v dockerd >/dev/null 2>&1 && say docker "$(systemctl is-active docker 2>/dev/null)"
-    say swarmd "$(systemctl show swarmd -p ActiveState --value 2>/dev/null)"
+installed() {
     pid=$(systemctl show swarmd -p MainPID --value 2>/dev/null)
     for folder in /proc/[0-9]*; do
         [ "$(cat "$folder/comm" 2>/dev/null)" = swarmd ] || continue
@@ -97,7 +92,6 @@ engines() {
     [ -e /etc/systemd/system/swarmd.service ] && say unit there
     [ -e /opt/swarm/bin/swarmd ] && say by_hand /opt/swarm
     [ -e /etc/swarm/machine.json ] && say manifest there
-    [ -e /etc/swarm/swarmd.toml ] && say settings there
 }
 
 # Whether packages can be fetched: by apt's own methods, and by the index that pip is configured with.
@@ -138,7 +132,7 @@ main() {
     features
     network
     lock
-    engines
+    installed
     mirrors
     say end "$(date +%s.%N)"
 }

@@ -21,7 +21,7 @@ from machine.target import Target
 from tests.support.installing import what_is_on
 from tests.support.machine_hosts.lab import MachineLab, MakeHosts
 
-pytestmark = pytest.mark.machines
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(600, func_only=True)]
 
 _LOOKS = 3
 """Calls with which every run begins: facts, the manifest, the state of all. They change nothing."""

@@ -18,6 +18,7 @@ clock\t0.0
 os.id\tdebian
 os.version\t12
 arch\tx86_64
+hostname\th1
 python\t3.11.2
 init\tsystemd
 mirror\treached

@@ -106,6 +106,13 @@ class VagrantHost:
 
     async def target(self) -> Target:
         """See MachineHost."""
+        if await self.known_state() is not State.RUNNING:
+            raise SwarmError(
+                Code.UNAVAILABLE,
+                f"{self.name} does not run",
+                why="Vagrant says how to get into a machine only while it runs",
+                remedy=f"start it: swarmctl machine start {self.name}",
+            )
         target = target_in(await self.vagrant("ssh-config", timeout=_ASK), self._machine)
         self._address = self._address or target.host
         return target

@@ -17,6 +17,7 @@ GOOD = Facts(
     os_name="Debian GNU/Linux 12 (bookworm)",
     arch="x86_64",
     kernel="6.1.0",
+    hostname="h1",
     python="3.11.2",
     init="systemd",
     memory=GIB,
@@ -81,7 +82,9 @@ def test_what_cannot_be_is_fatal_and_has_a_remedy(
         ({"missing": ("crun",), "dpkg_broken": "x is half"}, "x is half"),
         ({"firewalls": ("ufw",), "opened": ("2377/tcp", "2378")}, "4789/udp, 51820/udp"),
         ({"firewalls": ("firewalld",)}, "firewalld lets nobody in"),
-        ({"by_hand": True}, "by hand in /opt/swarm"),
+        ({"by_hand": True}, "not ours"),
+        ({"unit": True}, "half of one"),
+        ({"hostname": "localhost"}, "calls itself localhost"),
         (
             {"missing": ("wireguard-go",), "features": {**GOOD.features, "wireguard": "absent"}},
             "is",
@@ -97,6 +100,8 @@ def test_what_is_not_needed_is_no_problem() -> None:
     assert said(mirror="no route") == []  # nothing is missing
     assert said(index="no", versions=("0.1.0",)) == []
     assert said(WANTED, listeners=(Listener("tcp", 2377, "swarmd"),)) == []
+    assert said(unit=True, current="1", manifest=True) == []
+    assert said(Wanted("0.1.0", hostname="h1"), hostname="debian") == []
     assert said(WANTED, listeners=(Listener("tcp", 2376, "dockerd"),)) == []
     assert said(Wanted("0.1.0", bundle=Path("b")), index="no") == []
     moved = Wanted("0.1.0", {"wireguard_port": 51821})

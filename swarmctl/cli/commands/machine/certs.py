@@ -22,7 +22,7 @@ from machine.ssh.keys import Keyring
 from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from swarmctl.cli.commands.machine.asking import keyring, remote_of
-from swarmctl.cli.commands.machine.names import machine_names
+from swarmctl.cli.commands.machine.names import machine_names, url_of
 from swarmctl.cli.commands.machine.parcel import passphrase_option, write
 from swarmctl.cli.commands.machine.together import done, end
 from swarmctl.cli.grammar import Verb
@@ -47,6 +47,7 @@ def regenerate_certs(names: tuple[str, ...], force: bool, client_certs: bool) ->
         OperatorCa(store).renew_client()
 
     async def one(machine: Machine) -> None:
+        url_of(machine)  # one without an API of ours gets no file of ours
         with store.locked(machine.name, "renewing its certificate"):
             papers = host_papers(store, machine, fresh=force)
             async with remote_of(store, machine, keys) as remote:
@@ -113,7 +114,7 @@ def _revoke(store: Store, person: str, names: Sequence[str]) -> None:
     authority.revoke(person)
 
     async def one(machine: Machine) -> None:
-        if not is_borrowed(store, machine) and machine.phase is not Phase.NEW:
+        if machine.api and not is_borrowed(store, machine) and machine.phase is not Phase.NEW:
             await _send(store, machine, keys)
 
     found = done(store, store.names(), one)

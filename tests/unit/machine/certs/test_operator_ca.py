@@ -78,6 +78,15 @@ def test_a_renewal_that_was_cut_off_is_made_again(desk: Desk) -> None:
     assert is_key_of((folder / "key.pem").read_bytes(), (folder / "cert.pem").read_bytes())
 
 
+def test_who_revokes_his_own_name_gets_another_certificate(desk: Desk) -> None:
+    lost = (desk.ca.client() / "cert.pem").read_bytes()
+    desk.ca.revoke(identity_of(lost).id)
+    found = (desk.ca.client() / "cert.pem").read_bytes()
+    assert found != lost
+    assert (desk.ca.client() / "cert.pem").read_bytes() == found
+    assert [bool(each.revoked) for each in desk.ca.issued()] == [True, False]
+
+
 def test_several_commands_at_once_make_one_certificate(desk: Desk) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: OperatorCa(desk.store).client(), range(16)))

@@ -79,7 +79,7 @@ def test_a_machine_from_its_making_to_its_end(folder: Path) -> None:
         assert host.address == "192.168.121.5"
         await host.stop()
         assert await host.state() is State.STOPPED
-        with pytest.raises(SwarmError, match="not ready"):
+        with pytest.raises(SwarmError, match="does not run"):
             await host.target()
         await host.start()
         await host.kill()

@@ -17,7 +17,6 @@ disk\t/mnt
 feature\tvxlan loadable
 feature\twireguard absent
 controllers\tcpu memory pids
-address\teth0 10.0.0.1/24
 listener\ttcp 0.0.0.0:2377 users:(("dockerd",pid=7,fd=3))
 listener\tudp [::]:4789
 listener\tudp nonsense
@@ -39,7 +38,6 @@ def test_every_line_finds_its_place() -> None:
     assert not facts.has("never_looked_for")
     assert facts.listeners == (Listener("tcp", 2377, "dockerd"), Listener("udp", 4789, ""))
     assert (facts.missing, facts.strays, facts.unit) == (("crun",), (17,), True)
-    assert facts.addresses == (("eth0", "10.0.0.1/24"),)
 
 
 def test_the_skew_lies_between_what_the_round_trip_allows() -> None:

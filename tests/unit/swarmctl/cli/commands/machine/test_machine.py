@@ -156,7 +156,9 @@ def test_a_machine_without_a_switch_is_not_stopped_by_a_slip(
     assert "is upgrading it since" in busy.err
 
 
-def test_people_and_files(store: Store, h1: Machine, tmp_path: Path) -> None:
+def test_people_and_files(
+    store: Store, h1: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     word = tmp_path / "word"
     word.write_text("correct horse\n")
     file = tmp_path / "alice.machines"
@@ -169,16 +171,17 @@ def test_people_and_files(store: Store, h1: Machine, tmp_path: Path) -> None:
     assert swarmctl("machine", "share").words[1][0] == "alice"
     here = swarmctl("machine", "import", str(file), "--passphrase-file", str(word))
     assert (here.code, "a machine h1 already" in here.err) == (1, True)
-    other = CommandLine()
-    store.remove("h1")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "hers"))
     word.write_text("wrong\n")
-    wrong = other("machine", "import", str(file), "--passphrase-file", str(word))
+    wrong = swarmctl("machine", "import", str(file), "--passphrase-file", str(word))
     assert "is not opened by this passphrase" in wrong.err
     word.write_text("correct horse\n")
-    taken = other("machine", "import", str(file), "--passphrase-file", str(word))
+    taken = swarmctl("machine", "import", str(file), "--passphrase-file", str(word))
     assert (taken.code, taken.out) == (0, "h1\n")
-    flags = other("machine", "config", "h1").out.split()
-    assert flags[1] == f"--cert-path={store.folder('h1') / 'client'}"
+    flags = swarmctl("machine", "config", "h1").out.split()
+    assert flags[1] == f"--cert-path={Store.open().folder('h1') / 'client'}"
+    monkeypatch.setenv(VARIABLE, str(store.root))
+    store.remove("h1")
     gone = swarmctl("machine", "share", "--revoke", "alice")
     assert (gone.code, gone.out) == (0, "alice\n")
     assert swarmctl("machine", "share", "--format", "{{.Revoked}}").out.startswith("20")
