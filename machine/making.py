@@ -59,10 +59,14 @@ class Maker:
         self._who = who
 
     async def create(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
-        """Has its driver make the host, then installs it. The record is there already."""
+        """Has its driver make the host, then installs it. The record is there already.
+
+        REFUSED for a host that somebody else has installed, who would lose it.
+        """
         with self._store.locked(machine.name, "creating it"):
             machine = await inventory.make(self._store, machine)
-            return await self._install(machine, parcel.distribution.version, parcel, tell)
+            version = parcel.distribution.version
+            return await self._install(machine, version, parcel, tell, is_new=True)
 
     async def provision(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
         """Makes the host as it is wanted, with the version that it has; goes on with a `create`."""
@@ -162,7 +166,7 @@ class Maker:
                 yield remote
 
     async def _install(
-        self, machine: Machine, version: str, parcel: Parcel, tell: Tell
+        self, machine: Machine, version: str, parcel: Parcel, tell: Tell, *, is_new: bool = False
     ) -> Sequence[Change]:
         machine = replace(machine, wish=replace(machine.wish, version=version))
         machine = machine.at("provision", self._store.now())
@@ -170,6 +174,8 @@ class Maker:
         try:
             wanted = self._wanted(machine, version, parcel)
             async with self._alone(machine, "installing it") as remote:
+                if is_new:
+                    await self._refuse_others(machine.name, remote)
                 changes = await self._installer.apply(remote, wanted, tell)
         except SwarmError as error:
             if isinstance(error, StepError):
@@ -178,6 +184,17 @@ class Maker:
             raise
         self._store.save(machine.ready(version, self._store.now()))
         return changes
+
+    async def _refuse_others(self, name: str, remote: Remote) -> None:
+        who = await self._installer.last_operator(remote)
+        if who not in ("", self._who):
+            raise SwarmError(
+                Code.REFUSED,
+                f"{name} was installed already, by {who}",
+                why="their certificates would no longer be trusted there",
+                remedy=f"record it as it is: swarmctl machine rm {name}, then adopt; "
+                f"or take it over: swarmctl machine provision {name}",
+            )
 
     async def _go_back(self, machine: Machine, version: str, error: SwarmError, tell: Tell) -> None:
         """After an upgrade that failed: if the host was switched already, the former version."""

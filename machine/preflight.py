@@ -24,6 +24,7 @@ PORTS = {
     ("udp", 4789): "networks of tasks",
     ("udp", WIREGUARD_PORT): "encrypted networks",
 }
+_LINKS = ("", "wireguard-go")
 FEATURES = {
     "overlay": "files of containers",
     "veth": "networks of tasks",
@@ -141,11 +142,18 @@ def ports(wanted: Wanted) -> list[tuple[str, int]]:
 def _ports(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
     taken = ports(wanted)
     for listener in facts.listeners:
-        if listener.program != "swarmd" and (listener.protocol, listener.port) in taken:
+        if not _is_ours(facts, listener) and (listener.protocol, listener.port) in taken:
             yield Problem(
                 f"port {listener.port}/{listener.protocol} is taken by {_owner(facts, listener)}",
                 _freeing(listener),
             )
+
+
+def _is_ours(facts: Facts, listener: Listener) -> bool:
+    """A node's links outlive its daemon: VXLAN and WireGuard of the kernel, or wireguard-go."""
+    if listener.program == "swarmd":
+        return True
+    return facts.manifest and listener.protocol == "udp" and listener.program in _LINKS
 
 
 def _owner(facts: Facts, listener: Listener) -> str:

@@ -48,6 +48,11 @@ class Installer:
         """What the host is and has; changes nothing."""
         return await facts_look.look(remote, self._clock)
 
+    async def last_operator(self, remote: Remote) -> str:
+        """Who installed the host last, as its journal tells; "" if nobody did."""
+        log = (await look(remote, ())).manifest.log
+        return log[-1].who if log else ""
+
     async def problems(self, remote: Remote, wanted: Wanted) -> Sequence[Problem]:
         """Preflight: changes nothing."""
         return preflight.judge(await self.facts(remote), wanted)

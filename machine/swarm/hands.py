@@ -223,8 +223,12 @@ async def _info(ctl: Swarmctl) -> HostSeen:
 
 
 def _addresses(host: HostWanted) -> list[str]:
-    words = ["--advertise-addr", host.advertise] if host.advertise else []
-    return words + (["--data-path-addr", host.data_path] if host.data_path else [])
+    flags = (
+        ("--advertise-addr", host.advertise),
+        ("--listen-addr", host.listen),
+        ("--data-path-addr", host.data_path),
+    )
+    return [word for flag, value in flags if value for word in (flag, value)]
 
 
 _DOING: Mapping[type[Action], Callable[[RemoteHands, Any, Tell], Awaitable[None]]] = {

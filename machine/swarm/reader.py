@@ -89,6 +89,7 @@ class _Reader:
             target=self._target(host, host.text("address", name), usual.target),
             role=host.word("role", _ROLES, Role.WORKER),
             advertise=host.text("advertise"),
+            listen=host.text("listen"),
             data_path=host.text("data_path"),
             availability=host.word("availability", _AVAILABILITIES, None),
             # Asked for in any case, so that `labels` is a key that is known.

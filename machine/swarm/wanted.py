@@ -35,7 +35,8 @@ class HostWanted:
     target: Target
     role: Role = Role.WORKER
     advertise: str = ""  # address or interface that other nodes are told; "": swarmd chooses
-    data_path: str = ""  # the same for tasks' traffic
+    listen: str = ""  # address or interface where it listens; "": all
+    data_path: str = ""  # address or interface for tasks' traffic; "": as advertised
     availability: Availability | None = None
     labels: Mapping[str, str] | None = None  # all of them: others are taken off
     swarmd: Mapping[str, Any] = field(default_factory=dict)  # /etc/swarm/swarmd.toml

@@ -69,6 +69,7 @@ class PaperHost:
     starts: int = 0
     swarm: str = "inactive"
     unreachable: set[str] = field(default_factory=set)  # packages that no mirror has
+    apt_fails: list[str] = field(default_factory=list)  # what its next installations end with
     locked_by: str = ""  # what its lock answers: by whom it is held
     broken: frozenset[str] = frozenset()
 
@@ -164,6 +165,8 @@ class PaperHost:
                 return 100, f"E: Unable to locate package {min(lost)}"
             if "-s" in flags:
                 return 0, "".join(f"Inst {name} (1 Debian [amd64])\n" for name in sorted(new))
+            if self.apt_fails:
+                return 100, self.apt_fails.pop(0)
             self.packages |= new
         elif verb == "purge":
             if "-s" in flags:
@@ -177,6 +180,9 @@ class PaperHost:
         if "--version" in words or self.active != "active":
             return (0 if "--version" in words else 1), ""
         return 0, json.dumps({"Version": self.runs, "Swarm": {"State": self.swarm}})
+
+    def _dpkg(self, words: list[str]) -> None:
+        """Ends what was cut off."""
 
     def _dpkg_query(self, words: list[str]) -> tuple[int, str]:
         return 0, "".join(f"ii {name}\n" for name in sorted(self.packages))
@@ -256,8 +262,9 @@ class PaperRemote:
             self.commands.append(argv)
             return self.host.do(argv, stdin)
 
-        code, out = self._reach(work)
-        return Completed(tuple(argv), code, out.encode(), b"")
+        code, said = self._reach(work)
+        out, err = (said, "") if code == 0 else ("", said)
+        return Completed(tuple(argv), code, out.encode(), err.encode())
 
     async def read(self, path: str, *, limit: int = 1 << 20) -> bytes | None:
         node = self._reach(lambda: self.host.tree.get(path))

@@ -12,6 +12,7 @@ from api.errors import Code, SwarmError
 from machine import inventory
 from machine.distribution.own import Distribution
 from machine.making import Maker, Parcel
+from machine.manifest import PATH, Entry, Manifest, encoded
 from machine.provision import Installer
 from machine.remote import Remote
 from machine.store.machine import Machine, Phase, Wish
@@ -130,6 +131,17 @@ def test_somebody_else_at_the_host_is_named(desk: Desk) -> None:
     with pytest.raises(SwarmError, match="h1 is locked by bob@ws: upgrade of prod"):
         desk.create()
     assert SETTINGS not in desk.host.tree
+
+
+def test_what_a_colleague_installed_is_taken_over_on_request_only(desk: Desk) -> None:
+    entry = Entry("service", "start swarmd", "bob@ws", 1.0)
+    book = Manifest(version="1", log=(entry,))
+    desk.host.put(PATH, Node("file", encoded(book), 0o600))
+    with pytest.raises(SwarmError, match="h1 was installed already, by bob@ws"):
+        desk.create()
+    assert SETTINGS not in desk.host.tree
+    desk.do(desk.maker.provision(desk.machine, desk.parcel(), desk.said.append))
+    assert desk.machine.phase is Phase.READY
 
 
 def test_a_host_that_runs_swarmd_is_adopted_as_it_is(desk: Desk) -> None:

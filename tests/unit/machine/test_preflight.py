@@ -121,3 +121,10 @@ def test_full_disks_do_not_matter_once_all_is_there() -> None:
 def test_what_is_fatal_comes_first() -> None:
     found = said(controllers=(), arch="riscv64")
     assert [fatal for fatal, *_ in found] == [True, False]
+
+
+@pytest.mark.parametrize("program", ["", "wireguard-go"])
+def test_the_links_of_a_node_are_in_nobodys_way(program: str) -> None:
+    held = tuple(Listener("udp", port, program) for port in (4789, 51820))
+    assert said(listeners=held, manifest=True) == said(manifest=True)
+    assert len(said(listeners=held)) > len(said())

@@ -138,6 +138,37 @@ def test_a_version_that_does_not_come_up_is_told_and_can_be_gone_back_from() -> 
     assert host.runs == "1"
 
 
+INTERRUPTED = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct"
+
+
+def test_what_dpkg_had_not_ended_is_ended_first() -> None:
+    host = fresh()
+    host.apt_fails = [INTERRUPTED]
+    ran = go(host, apply(ONE)).commands
+    assert ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "-a"] in ran
+    assert host.runs == "1"
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "told"),
+    [
+        ("E: Could not get lock /var/lib/dpkg/lock-frontend.", Code.REFUSED, "unattended-upgrades"),
+        ("E: No space left on device", Code.INTERNAL, "make room"),
+        ("E: Unable to locate package crun", Code.INTERNAL, "add-apt-repository universe"),
+        ("E: something else", Code.INTERNAL, "it goes on there"),
+    ],
+)
+def test_what_apt_fails_with_comes_with_a_remedy(said: str, code: Code, told: str) -> None:
+    host = fresh()
+    host.apt_fails = [said]
+    with pytest.raises(SwarmError, match="step packages failed") as failed:
+        go(host, apply(ONE))
+    assert failed.value.code is code
+    assert told in failed.value.remedy
+    go(host, apply(ONE))
+    assert host.runs == "1"
+
+
 def test_what_is_fatal_is_told_before_anything_is_changed() -> None:
     host = fresh()
     before = copy.deepcopy(host)
