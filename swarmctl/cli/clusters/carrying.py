@@ -38,6 +38,8 @@ class Talk:
 
 def show(plan: Plan, talk: Talk) -> None:
     """Prints the plan, and raises REFUSED if it must not be carried out."""
+    for line in plan_text.remarks(plan):
+        click.echo(line, err=True)
     for line in plan_text.lines(plan, full=talk.full):
         click.echo(line, err=talk.progress == "json")
     if plan.refusals:

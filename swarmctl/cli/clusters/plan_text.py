@@ -27,14 +27,18 @@ def kind_of(action: Action) -> Kind | None:
     return action.kind
 
 
-def lines(plan: Plan, *, full: bool = False) -> Iterator[str]:
-    """The plan; `full`: with every change of an installation, and with waits."""
+def remarks(plan: Plan) -> Iterator[str]:
+    """What is to be known of it beside: for standard error."""
     for warning in plan.warnings:
         yield f"Warning: {warning}"
     for note in plan.notes:
         yield f"Note: {note}"
     for refusal in plan.refusals:
         yield f"Refused: {refusal}"
+
+
+def lines(plan: Plan, *, full: bool = False) -> Iterator[str]:
+    """The plan; `full`: with every change of an installation, and with waits. Nothing if empty."""
     for phase in plan.phases:
         yield ""
         yield f"{phase.title}{_how(phase)}"

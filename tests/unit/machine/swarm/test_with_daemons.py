@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from api.v1 import host_pb2, host_pb2_grpc
 from hostkit.clock import monotonic
 from hostkit.process import Completed
 from machine.layout import COMMAND
@@ -30,9 +32,9 @@ from machine.target import Target
 from tests.support.daemon_process import Daemon
 from tests.support.until import until_true
 
-pytestmark = [pytest.mark.root, pytest.mark.managers, pytest.mark.timeout(300)]
-LONG = Patience(ready=60.0, drain=60.0, quorum=60.0, look=0.2)
-_START = 120.0
+pytestmark = [pytest.mark.root, pytest.mark.managers, pytest.mark.timeout(600)]
+_LIMIT = 120.0
+LONG = Patience(ready=_LIMIT, drain=_LIMIT, quorum=_LIMIT, look=0.2)
 NAMES = ("m1", "m2", "m3")
 
 
@@ -46,11 +48,32 @@ class Host(LocalRemote):
         return await super().run(words, **named)
 
 
+def end(daemon: Daemon) -> None:
+    assert daemon.process is not None
+    daemon.process.terminate()
+    daemon.process.wait(_LIMIT)
+
+
+def answers(daemon: Daemon) -> Callable[[], bool]:
+    """Whether the daemon answers its operator."""
+
+    def ask() -> bool:
+        with daemon.channel() as channel:
+            try:
+                host_pb2_grpc.HostStub(channel).Info(host_pb2.InfoRequest(), timeout=5.0)
+            except grpc.RpcError:
+                return False
+        return True
+
+    return ask
+
+
 class Starter:
     """Installs by starting daemons; a host with other settings than it has is restarted."""
 
     def __init__(self, daemons: Mapping[str, Daemon]) -> None:
         self._daemons = daemons
+        self._one = asyncio.Semaphore(1)
         self.settings: dict[str, object] = {}
         self.restarted: list[str] = []
 
@@ -67,15 +90,12 @@ class Starter:
     async def apply(self, remote: Remote, wanted: Wanted, tell: Tell) -> Sequence[Change]:
         changes = await self.changes(remote, wanted)
         daemon = self._daemons[remote.name]
-        if remote.name in self.settings:
-            self.restarted.append(remote.name)
-            await asyncio.to_thread(daemon.end)
-        socket = daemon.run / "swarmd.sock"
-        socket.unlink(missing_ok=True)
-        daemon.start()
-        # Several start at once, on a machine that may be busy.
-        await asyncio.to_thread(until_true, socket.exists, f"{remote.name} listens", _START)
-        await asyncio.to_thread(daemon.info)
+        async with self._one:  # the machine may be busy, and starts cost it most
+            if remote.name in self.settings:
+                self.restarted.append(remote.name)
+                await asyncio.to_thread(end, daemon)
+            daemon.start()
+            await asyncio.to_thread(until_true, answers(daemon), f"{remote.name} answers", _LIMIT)
         self.settings[remote.name] = wanted.settings["log_level"]
         return changes
 
@@ -155,7 +175,7 @@ class Cluster:
     def end(self) -> None:
         for daemon in self.daemons.values():
             if daemon.process is not None and daemon.process.poll() is None:
-                daemon.end()
+                end(daemon)
 
 
 @pytest.fixture

@@ -42,12 +42,13 @@ PLAN = Plan(
 
 @pytest.mark.parametrize("full", [False, True])
 def test_a_plan(full: bool) -> None:
-    text = "".join(f"{line}\n" for line in plan_text.lines(PLAN, full=full))
+    shown = [*plan_text.remarks(PLAN), *plan_text.lines(PLAN, full=full)]
+    text = "".join(f"{line}\n" for line in shown)
     check_golden(f"cli/machine_plan{'_full' if full else ''}.txt", text)
 
 
 def test_a_plan_that_is_refused_says_why() -> None:
-    assert list(plan_text.lines(Plan(refusals=("no",)))) == ["Refused: no"]
+    assert list(plan_text.remarks(Plan(refusals=("no",)))) == ["Refused: no"]
 
 
 def test_a_plan_for_programs() -> None:

@@ -42,7 +42,7 @@ def test_a_host_that_is_not_reached_is_told_with_the_reason_at_once(
     verb, *flags = words
     done = CommandLine()("machine", verb, "-f", file, *flags)
     assert done.code == 1
-    assert "Refused: m1 is not reached" in done.out
+    assert "Refused: m1 is not reached" in done.err
     assert "nothing was changed" in done.err
 
 
