@@ -10,8 +10,10 @@ from machine.facts.facts import Facts
 from machine.packages import ALL
 from machine.remote import Remote
 
-TIMEOUT = 90.0
-"""Seconds: the mirror and the index may each take some until they count as not reached."""
+TIMEOUT = 300.0
+"""Seconds: the mirror and the index may each take some until they count as not reached, and a host
+with a slow or emulated processor, or a busy one, a hundred for all the programs that are asked.
+"""
 
 
 async def look(remote: Remote, clock: Clock) -> Facts:

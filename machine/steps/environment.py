@@ -16,7 +16,7 @@ from machine.provisioning import Change, Kind
 from machine.steps.seen import Seen
 from machine.steps.step import COMMAND, Work
 
-_BUILD = 1200.0
+_BUILD = 3600.0  # an emulated processor takes a third of it
 _LOCKED = ("flock", "-w", "600", BUILDING)
 """What an earlier run, whose connection broke, still does there has to end first."""
 _PIP = (

@@ -12,7 +12,7 @@ main() {
     end=$((begin + $3))
     before=$(restarts)
     while [ "$(date +%s)" -lt "$end" ]; do
-        if told=$("$1" -H "unix://$2" --timeout 5s system info --format json 2>/dev/null); then
+        if told=$("$1" -H "unix://$2" --timeout 30s system info --format json 2>/dev/null); then
             printf '%s\n' "$told"
             return 0
         fi

@@ -11,7 +11,7 @@ from machine.packages import ALL
 from machine.remote import Remote
 from machine.steps import seen
 
-TIMEOUT = 60.0
+TIMEOUT = 240.0  # of a host with a slow or emulated processor
 
 
 async def look(remote: Remote, paths: Iterable[str]) -> seen.Seen:

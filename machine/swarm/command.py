@@ -13,6 +13,7 @@ from machine.remote import Remote
 LIMIT = 16 << 20
 """Bytes of an answer: a thousand nodes in full are a fifth of it."""
 _TALK = 2000
+_TIME = 180.0  # Python alone takes half a minute to start on an emulated processor
 _NOT_THERE = (126, 127)
 _UNREACHABLE = 4
 
@@ -24,12 +25,12 @@ class Swarmctl:
         self._remote = remote
         self._options = ("-H", f"unix://{socket}") if socket else ()
 
-    async def attempt(self, *words: str, stdin: bytes = b"", timeout: float = 60.0) -> Completed:
+    async def attempt(self, *words: str, stdin: bytes = b"", timeout: float = _TIME) -> Completed:
         """Runs a command, whatever comes of it; `timeout` in seconds."""
         argv = (COMMAND, *self._options, *words)
         return await self._remote.run(argv, stdin=stdin, timeout=timeout, limit=LIMIT)
 
-    async def call(self, *words: str, stdin: bytes = b"", timeout: float = 60.0) -> str:
+    async def call(self, *words: str, stdin: bytes = b"", timeout: float = _TIME) -> str:
         """What a command prints. UNAVAILABLE if its daemon or a leader is not there, UNSUPPORTED if
         it is not installed, REFUSED, with what it says, for any other failure.
         """

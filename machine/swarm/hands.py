@@ -37,7 +37,7 @@ from machine.swarm.seen import FORMER, HostSeen, NodeSeen, Seen, Standing
 from machine.swarm.waits import Patience, Waits
 from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
 
-_JOINING = 120.0
+_JOINING = 300.0
 _LEAVING = 300.0
 
 
