@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,7 +52,12 @@ class Host(LocalRemote):
 def end(daemon: Daemon) -> None:
     assert daemon.process is not None
     daemon.process.terminate()
-    daemon.process.wait(_LIMIT)
+    try:
+        daemon.process.wait(_LIMIT)
+    except subprocess.TimeoutExpired:
+        daemon.process.kill()
+        daemon.process.wait()
+        raise
 
 
 def answers(daemon: Daemon) -> Callable[[], bool]:
