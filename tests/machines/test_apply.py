@@ -182,6 +182,11 @@ def _all_ready(cluster: Cluster) -> bool:
 
 
 def _lines(text: str) -> set[str]:
-    """Without what apt keeps for itself when packages come and go."""
-    passing = ("/var/lib/apt", "/etc/ld.so.cache", "/usr/share/man", "__pycache__")
+    """Without what apt keeps for itself when packages come and go, and the copies that groupdel
+    makes of the files it is about to change.
+    """
+    passing = (
+        *("/var/lib/apt", "/etc/ld.so.cache", "/usr/share/man", "__pycache__"),
+        *("/etc/group-", "/etc/gshadow-"),
+    )
     return {line for line in text.splitlines() if not any(each in line for each in passing)}
