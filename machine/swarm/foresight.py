@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from machine.provisioning import Kind
 from machine.swarm.actions import Action, Install, Join, Remove, Revert, SetRole
-from machine.swarm.quorum import bears_absence, bears_loss
+from machine.swarm.quorum import TOO_FEW_TO_SPARE, bears_absence, bears_loss
 from machine.swarm.seen import NodeSeen, Seen
 from machine.swarm.wanted import Role
 
@@ -34,6 +34,18 @@ def losses(actions: Iterable[Action], seen: Seen, *, may_lose_data: bool) -> Ite
                 del nodes[node.id]
                 if not may_lose_data:
                     yield from _lost_data(action.host, node, seen)
+
+
+def pauses(actions: Iterable[Action], seen: Seen) -> Iterator[str]:
+    """That the swarm will take no changes for a while, where a plan brings that about."""
+    seated = [each for each in seen.nodes.values() if each.is_seated]
+    if len(seated) > TOO_FEW_TO_SPARE:
+        return
+    for action in actions:
+        node = _node_of(action.host, seen, dict(seen.nodes))
+        if node in seated and isinstance(action, Install | Revert) and _restarts(action):
+            yield "the swarm takes no changes while one of its managers is restarted"
+            return
 
 
 def _node_of(host: str, seen: Seen, nodes: dict[str, NodeSeen]) -> NodeSeen | None:

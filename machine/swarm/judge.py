@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from machine.swarm.choices import Choices
 from machine.swarm.options import unmet
-from machine.swarm.quorum import TOO_FEW_TO_SPARE
 from machine.swarm.seen import Seen, Standing
 from machine.swarm.wanted import HostWanted, Role, SwarmWanted
 
@@ -43,9 +42,6 @@ def warnings(wanted: SwarmWanted, seen: Seen, choices: Choices) -> list[str]:
         )
     if managers > _MANY:
         found.append(f"more than {_MANY} managers make every change slower and bear little more")
-    restarts = [each for each in seen.nodes.values() if each.is_seated]
-    if 0 < len(restarts) <= TOO_FEW_TO_SPARE:
-        found.append("the swarm takes no changes while one of its managers is restarted")
     found += _of_hosts(seen)
     found += [
         f"{host.name} is left out: {seen.hosts[host.name].error}"

@@ -26,6 +26,7 @@ def plan(wanted: SwarmWanted, seen: Seen, choices: Choices, only: Collection[str
     if refused:
         return Plan(refusals=tuple(refused), warnings=warned)
     phases = tuple(p for p in _phases(wanted, seen, choices) if not only or p.title in only)
+    warned += tuple(foresight.pauses(Plan(phases).actions(), seen))
     made = Plan(phases, (), warned, _notes(wanted, seen, choices))
     lost = foresight.losses(made.actions(), seen, may_lose_data=choices.may_lose_data)
     if refused := list(lost):

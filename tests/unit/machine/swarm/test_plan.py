@@ -177,6 +177,30 @@ def test_the_order_of_a_new_swarm() -> None:
     assert "2 managers bear the loss of as many as 1 do" in made.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("managers", "kind", "warned"),
+    [
+        (("m1",), Kind.RESTART, True),
+        (("m1", "m2"), Kind.RESTART, True),
+        (("m1",), Kind.ADD, False),
+        (("m1", "m2", "m3"), Kind.RESTART, False),
+    ],
+)
+def test_a_restart_that_halts_the_swarm_is_warned_of(
+    managers: tuple[str, ...], kind: Kind, warned: bool
+) -> None:
+    found = member("m1", changes=(Change(kind, "swarmd", "restart swarmd"),))
+    made = plan(file(*map(host, managers)), swarm(*managers, hosts={"m1": found}), Choices())
+    assert told(made) == [("m1", Install)]
+    assert any("takes no changes while" in each for each in made.warnings) == warned
+
+
+def test_nothing_is_warned_of_where_nothing_is_done() -> None:
+    made = plan(file(host("m1")), swarm("m1"), Choices())
+    assert made.is_empty
+    assert made.warnings == ()
+
+
 def test_a_dead_manager_is_replaced() -> None:
     """Its host is gone; the managers hold it for down, and a new host stands in the file."""
     dead = node("m3", is_reachable=False, is_ready=False, is_down=True)
