@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 from api.v1 import objects_pb2
 from manager.scheduler import volumes as scheduling
-from manager.state import store as state
+from manager.state import refusals
 from manager.state import volumes as state_of_volumes
 from manager.volumes import leases as counting
 from manager.volumes import order_book, orders
@@ -18,7 +18,7 @@ from tests.sim.leasing import agent as agents
 from tests.sim.leasing.agent import Agent
 from tests.sim.leasing.manager import Manager
 from tests.sim.leasing.world import TwoWriters, World
-from tests.sim.raft.plant import swap
+from tests.sim.raft.plant import at_once, swap
 
 SEEDS = int(os.environ.get("LEASE_SEEDS", "40"))
 """`make sim-night` runs thousands of others."""
@@ -77,10 +77,10 @@ def an_epoch_is_used_again() -> AbstractContextManager[object]:
             changed.holders[-1].epoch = volume.epoch
         return changed
 
-    planted = ExitStack()
-    planted.enter_context(swap(scheduling, "_taken", again))
-    planted.enter_context(swap(state, "refusal_of_volumes", lambda view, change, among: None))
-    return planted
+    return at_once(
+        swap(scheduling, "_taken", again),
+        swap(refusals, "refusal_of_volumes", lambda view, change, among: None),
+    )
 
 
 def what_has_lapsed_is_renewed() -> AbstractContextManager[object]:
@@ -115,18 +115,18 @@ def a_fence_frees_before_it_is_up() -> AbstractContextManager[object]:
     def hasty(holder: objects_pb2.VolumeHolder) -> bool:
         return holder.state not in (holder.STATE_CLOSING, holder.STATE_RELEASING)
 
-    planted = ExitStack()
-    planted.enter_context(swap(scheduling, "may_touch", hasty))
-    planted.enter_context(swap(state_of_volumes, "may_touch", hasty))
-    return planted
+    return at_once(
+        swap(scheduling, "may_touch", hasty),
+        swap(state_of_volumes, "may_touch", hasty),
+    )
 
 
 def two_nodes_are_not_refused() -> AbstractContextManager[object]:
     """The scheduler takes a volume that another node holds for free, and nothing refuses it."""
-    planted = ExitStack()
-    planted.enter_context(swap(scheduling, "may_touch", lambda holder: False))
-    planted.enter_context(swap(state, "refusal_of_volumes", lambda view, change, among: None))
-    return planted
+    return at_once(
+        swap(scheduling, "may_touch", lambda holder: False),
+        swap(refusals, "refusal_of_volumes", lambda view, change, among: None),
+    )
 
 
 @pytest.mark.parametrize(

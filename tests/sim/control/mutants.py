@@ -4,7 +4,7 @@ A hunt runs seeds from 1 on until one is broken; its budget says after how many 
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import Any
 
 from api import states
@@ -31,7 +31,7 @@ from manager.state.changes import copy
 from manager.state.store import Store
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
-from tests.sim.raft.plant import Plant, Plants, swap
+from tests.sim.raft.plant import Plant, Plants, at_once, swap
 from worker import task_machine
 from worker.drains import Drains
 
@@ -46,10 +46,10 @@ def plant_former_leader_counts_its_proposals() -> AbstractContextManager[object]
         at = self._at.pop(index, None)
         return (None if at is None else at[1]), []
 
-    planted = ExitStack()
-    planted.enter_context(swap(Waits, "applied", applied))
-    planted.enter_context(swap(Waits, "lost", lambda self: []))
-    return planted
+    return at_once(
+        swap(Waits, "applied", applied),
+        swap(Waits, "lost", lambda self: []),
+    )
 
 
 @plants("transfer", steps=6_000)
@@ -267,12 +267,12 @@ def _plant_in_the_book(kind: type[object]) -> AbstractContextManager[object]:
 @plants("none", steps=12_000)
 def plant_tasks_are_reaped_with_their_addresses() -> AbstractContextManager[object]:
     """The reaper does not wait until a task has given back what it holds, where that takes long."""
-    planted = ExitStack()
-    planted.enter_context(swap(reaper, "holds", lambda task: False))
-    planted.enter_context(swap(decide.AllocatorLoop, "debounce", 1.0))
-    planted.enter_context(swap(reaper.ReaperLoop, "debounce", 0.0))
-    planted.enter_context(swap(runner, "MAX_DEBOUNCE", 1.0))
-    return planted
+    return at_once(
+        swap(reaper, "holds", lambda task: False),
+        swap(decide.AllocatorLoop, "debounce", 1.0),
+        swap(reaper.ReaperLoop, "debounce", 0.0),
+        swap(runner, "MAX_DEBOUNCE", 1.0),
+    )
 
 
 @plants("none", steps=12_000)

@@ -1,7 +1,7 @@
 """How a planted bug is written down: a function that makes the patch, and where to look for it."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from unittest.mock import patch
@@ -44,6 +44,15 @@ class Plants:
 def swap(owner: Any, name: str, new: object) -> AbstractContextManager[object]:
     """Has `owner.name` be `new` for a while; AttributeError if there is no such name."""
     return patch.object(owner, name, new)
+
+
+@contextmanager
+def at_once(*swaps: AbstractContextManager[object]) -> Iterator[None]:
+    """All of these for a while; none of them if one cannot be."""
+    with ExitStack() as planted:
+        for each in swaps:
+            planted.enter_context(each)
+        yield
 
 
 def rehandle(old: Handler, new: Handler) -> AbstractContextManager[object]:
