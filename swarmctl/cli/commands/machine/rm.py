@@ -28,12 +28,13 @@ def rm(names: tuple[str, ...], cleanup: bool, force: bool, yes: bool, form: str)
 
     With --cleanup they get back what was there before, and lose images and volumes.
     """
-    if not yes:
+    store = Store.open()
+    here = [name for name in names if name in store.names()]
+    if here and not yes:
         loss = ", with its images and volumes" if cleanup else ""
         click.confirm(
-            f"About to remove {', '.join(names)}{loss}.\nAre you sure?", abort=True, err=True
+            f"About to remove {', '.join(here)}{loss}.\nAre you sure?", abort=True, err=True
         )
-    store = Store.open()
 
     async def act(maker: Maker, machine: Machine, tell: Tell) -> str:
         await maker.remove(machine, cleanup=cleanup, force=force, tell=tell)

@@ -50,6 +50,9 @@ def test_a_create_that_failed_is_gone_on_with_or_cleaned_up(closed_port: str) ->
     forgotten = swarmctl("machine", "rm", "-y", "--cleanup", "--force", "h1", "h2")
     assert (forgotten.code, forgotten.out) == (0, "h1\nh2\n"), forgotten.err
     assert swarmctl("machine", "ls", "-q").out == ""
+    gone = swarmctl("machine", "rm", "h1")  # nobody is asked about what is not there
+    assert gone.code == 1
+    assert "there is no machine h1" in gone.err
 
 
 def test_a_dry_run_records_nothing(closed_port: str, store: Path) -> None:
