@@ -13,6 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from api.errors import Code, SwarmError
 
 _SIGNATURE = ec.ECDSA(hashes.SHA256())
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 def load_certificate(certificate: bytes) -> x509.Certificate:
@@ -113,3 +124,8 @@ def is_signed_by(certificate: bytes, signature: bytes, data: bytes) -> bool:
 def unreadable(why: str) -> SwarmError:
     """The refusal of a certificate that is none of ours."""
     return SwarmError(Code.UNAUTHENTICATED, "the certificate is not valid", why=why)
+
+
+def key_usage(*usages: str) -> x509.KeyUsage:
+    """What a key may be used for (RFC 5280, 4.2.1.3), by cryptography's names; nothing else."""
+    return x509.KeyUsage(**{usage: usage in usages for usage in _USAGES})

@@ -110,10 +110,7 @@ def _entry(told: Any) -> Entry:  # noqa: ANN401 - JSON
 def _read(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON
     match name:
         case "log":
-            return tuple(
-                Entry(str(e["step"]), str(e["what"]), str(e["who"]), float(e["when"]))
-                for e in value
-            )
+            return tuple(map(_entry, value))
         case "replaced" | "running":
             return {str(key): str(text) for key, text in value.items()}
         case "packages" | "groups" | "folders" | "empty" | "versions":

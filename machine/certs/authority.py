@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from api.certificates import load_certificate, load_key
+from api.certificates import key_usage, load_certificate, load_key
 from api.errors import invalid
 from api.host_api import ORGANIZATION
 from api.identity import BACKDATE, Credentials, new_key, subject_of
@@ -25,17 +25,6 @@ AUTHORITY_EXPIRY = 20 * YEAR
 SERVER_EXPIRY = 2 * YEAR
 CLIENT_EXPIRY = YEAR
 _PERSON_LENGTH = 64
-_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ def new_authority(now: float) -> Authority:
     certificate = (
         _builder(name, name, key, now, now + AUTHORITY_EXPIRY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .add_extension(key_usage("key_cert_sign", "crl_sign"), critical=True)
         .sign(key, hashes.SHA256())
     )
     return Authority(certificate.public_bytes(serialization.Encoding.PEM), key_pem)
@@ -155,7 +144,7 @@ def _issued(
             min(end, issuer.not_valid_after_utc.timestamp()),
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(
             # By this, TLS tells the authority from another one of the same name.
@@ -201,7 +190,3 @@ def _general_name(text: str) -> x509.GeneralName:
 
 def _date(seconds: float) -> datetime:
     return datetime.fromtimestamp(int(seconds), UTC)
-
-
-def _key_usage(*usages: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{usage: usage in usages for usage in _USAGES})

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from api.certificates import is_p256, load_certificate, load_key
+from api.certificates import is_p256, key_usage, load_certificate, load_key
 from api.errors import SwarmError, invalid
 from api.identity import BACKDATE, CA_NAME, Role, new_key, server_names, subject_of
 from api.times import seconds_of
@@ -24,17 +24,6 @@ NODE_EXPIRY = 90 * 86400.0
 """What Swarm gives a node's certificate: 2160 h."""
 OPERATOR_EXPIRY = YEAR
 _CSR_LIMIT = 8 << 10
-_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 
 def new_root(cluster_id: str, now: float) -> objects_pb2.RootCa:
@@ -51,7 +40,7 @@ def new_root(cluster_id: str, now: float) -> objects_pb2.RootCa:
         _builder(name, name, key.public_key(), now, now + ROOT_EXPIRY)
         # No limit to the length of a path: a root vouches for the one that takes its place.
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .add_extension(key_usage("key_cert_sign", "crl_sign"), critical=True)
         .sign(key, hashes.SHA256())
     )
     return objects_pb2.RootCa(certificate_pem=_pem(certificate), key_pem=key_pem)
@@ -67,7 +56,7 @@ def cross_sign(root: objects_pb2.RootCa, new_pem: bytes, now: float) -> bytes:
     certificate = (
         _builder(new.subject, old.subject, key, now, min(ends), key_id=_key_id(new))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .add_extension(key_usage("key_cert_sign", "crl_sign"), critical=True)
         .add_extension(_issued_by(old), critical=False)
         .sign(load_key(root.key_pem), hashes.SHA256())
     )
@@ -103,7 +92,7 @@ def sign(
     certificate = (
         _builder(subject, issuer.subject, public_key, now, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage("digital_signature"), critical=True)
+        .add_extension(key_usage("digital_signature"), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(_issued_by(issuer), critical=False)
@@ -171,10 +160,6 @@ def _key_id(root: x509.Certificate) -> x509.SubjectKeyIdentifier:
 
 def _issued_by(root: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(_key_id(root))
-
-
-def _key_usage(*usages: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{usage: usage in usages for usage in _USAGES})
 
 
 def _pem(certificate: x509.Certificate) -> bytes:
