@@ -13,10 +13,12 @@ from api.errors import Code, SwarmError, invalid
 from api.host_api import PORT
 from machine.driver import DriverKind, MachineDriver, MachineHost, Option
 from machine.drivers.registry import kind
+from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import KnownHosts
 from machine.ssh.keys import Keyring
 from machine.ssh.proving import Pinned
+from machine.ssh.route import Lookup
 from machine.store.machine import Machine, Wish, check_name
 from machine.store.store import Store
 from machine.target import Target
@@ -89,6 +91,27 @@ def reached(store: Store, machine: Machine, target: Target) -> Machine:
             else store.keep_key(machine.name, Path(key))
         )
     return replace(machine, target=replace(target, key=key))
+
+
+def forget(store: Store, name: str, lookup: Lookup | None = None) -> None:
+    """Takes a machine out of the store, with the host key that was pinned for it.
+
+    Whoever has its address next shows his key as any new host does. A key by which another machine
+    of the store is known stays. `lookup`: stands for ~/.ssh/config.
+    """
+    pins = _pins(store, name, lookup)
+    store.remove(name)
+    for each in pins.difference(*(_pins(store, other, lookup) for other in store.names())):
+        KnownHosts(store.known_hosts).forget(each)
+
+
+def _pins(store: Store, name: str, lookup: Lookup | None) -> set[str]:
+    """What the machine itself is known as; nothing if nobody can say."""
+    try:
+        target = store.get(name).target
+        return {hops_of(target, lookup)[-1].known_as} if target.host else set()
+    except SwarmError:  # of a damaged record, or an odd ~/.ssh/config
+        return set()
 
 
 def driver_of(store: Store, machine: Machine) -> MachineDriver:

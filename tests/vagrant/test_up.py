@@ -50,6 +50,7 @@ def test_a_second_up_changes_nothing(world: World) -> None:
 def test_destroy_leaves_no_machine(world: World) -> None:
     _said(world, "vagrant", "destroy", "-f")
     assert _said(world, "virsh", "-c", "qemu:///system", "list", "--all", "--name").strip() == ""
+    assert _said(world, "swarmctl", "machine", "ls", "-q") == ""
 
 
 def _in_machine(world: World, name: str, command: str) -> list[str]:

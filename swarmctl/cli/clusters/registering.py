@@ -55,4 +55,4 @@ def failed(store: Store, name: str, step: str, error: SwarmError) -> None:
 def forget(store: Store, name: str) -> None:
     """Takes out a host that nothing of ours is left on."""
     if store.has(name):
-        store.remove(name)
+        inventory.forget(store, name)

@@ -8,7 +8,8 @@ import pytest
 
 from api.errors import Code, SwarmError
 from machine.drivers.generic.driver import GENERIC
-from machine.inventory import add, complete, make, reached
+from machine.inventory import add, complete, forget, make, reached
+from machine.ssh.host_keys import HostKey, KnownHosts
 from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
 from machine.target import Target
@@ -78,3 +79,28 @@ def test_the_key_of_a_new_way_is_copied(store: Store, tmp_path: Path) -> None:
     assert (moved.target.host, moved.target.key) == ("10.0.0.2", "id")
     again = reached(store, moved, Target("10.0.0.2", key=str(store.folder("h1") / "id")))
     assert again == moved
+
+
+def test_what_is_forgotten_shows_its_key_anew(store: Store) -> None:
+    known = KnownHosts(store.known_hosts)
+    places = {"gone": "10.0.0.1", "twin": "10.0.0.2", "other": "10.0.0.2"}
+    for name, host in places.items():
+        store.save(Machine(name, Target(host)))
+        known.pin(HostKey(host, "ssh-ed25519", host.encode()))
+
+    def pinned() -> list[str]:
+        return [host for host in ("10.0.0.1", "10.0.0.2") if known.find(host)]
+
+    forget(store, "gone", lambda _: {})
+    assert (store.names(), pinned()) == (["other", "twin"], ["10.0.0.2"])
+    forget(store, "twin", lambda _: {})
+    assert pinned() == ["10.0.0.2"]  # another machine is known by it
+    forget(store, "other", lambda _: {})
+    assert (store.names(), pinned()) == ([], [])
+
+
+def test_a_damaged_record_is_forgotten_too(store: Store) -> None:
+    store.save(Machine("h1", Target("10.0.0.1")))
+    (store.folder("h1") / "machine.json").write_text("{")
+    forget(store, "h1", lambda _: {})
+    assert store.names() == []

@@ -24,7 +24,7 @@ from swarmctl.cli.grammar import Verb
 @click.option("-y", "--yes", is_flag=True, help="Do not ask")
 @progress_option
 def rm(names: tuple[str, ...], cleanup: bool, force: bool, yes: bool, form: str) -> None:
-    """Forget machines. What their driver made is deleted; other hosts stay as they are.
+    """Forget machines and host keys. What drivers made is deleted; other hosts stay as they are.
 
     With --cleanup they get back what was there before, and lose images and volumes.
     """
