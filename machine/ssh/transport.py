@@ -36,7 +36,7 @@ class Patience:
     auth: float = 30.0
     channel: float = 30.0
     alive: float = 15.0  # between two questions whether it still answers
-    silence: float = 45.0  # without an answer, after which it is lost
+    silence: float = 120.0  # without an answer, after which it is lost: a busy host is slow
     late: float = BACKSTOP  # that a command may take beyond its time, until its host has ended it
     stuck: float = 10.0  # that a thread may take to stop, until the connection is cut under it
 

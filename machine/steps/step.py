@@ -17,8 +17,10 @@ from machine.provisioning import DETAIL, Change, Tell
 from machine.remote import Remote
 from machine.steps.seen import Seen
 
-COMMAND = 60.0
-"""Seconds that a short command may take."""
+COMMAND = 180.0
+"""Seconds that a short command may take: Python alone takes half a minute to start on an emulated
+processor. Of a host that is gone the connection tells.
+"""
 _TOLD = 300
 
 

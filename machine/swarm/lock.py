@@ -15,8 +15,8 @@ from importlib.resources import files
 from api.errors import Code, SwarmError
 from machine.remote import Remote
 
-LEASE = 60
-"""Seconds that it outlives its holder by at most."""
+LEASE = 180
+"""Seconds that it outlives its holder by at most; longer than a host may be silent."""
 RENEW = 15.0
 MARGIN = 10.0
 """So many seconds before its end a lease is no longer acted on."""

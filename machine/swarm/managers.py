@@ -30,7 +30,7 @@ class Managers:
         if host in self._names:
             self._names.remove(host)
 
-    async def call(self, *words: str, but: str = "", timeout: float = 60.0) -> str:
+    async def call(self, *words: str, but: str = "", timeout: float = 180.0) -> str:
         """What a command prints on a manager; on that of host `but` only if no other answers."""
         return await self.ask(lambda ctl: ctl.call(*words, timeout=timeout), but)
 

@@ -35,7 +35,8 @@ class Cluster:
         hosts = {each.name: {"address": each.address, "role": "manager"} for each in machines}
         self.operator.wants(hosts)
 
-        self.flags = ("-f", str(self.operator.file), "--yes", "--progress", "plain")
+        slow = ("--ready-timeout", "15m")  # on an emulated processor
+        self.flags = ("-f", str(self.operator.file), "--yes", "--progress", "plain", *slow)
 
     def apply(self) -> str:
         """What `machine apply` says; it has to succeed."""
