@@ -26,6 +26,7 @@ from tests.support.until import until_true
 
 _BOOT = 900.0
 _SHUTDOWN = 300.0
+_COMMAND = 600.0
 # The clones have the state of one machine, its random numbers included: fresh ones come first, and
 # are used at once (random(4): RNDRESEEDCRNG).
 _RESEED = """\
@@ -133,7 +134,7 @@ class VirtualMachine:
         argv: Sequence[str],
         *,
         given: bytes = b"",
-        timeout: float = 120.0,
+        timeout: float = _COMMAND,
         check: bool = True,
     ) -> str:
         """What a command says that runs as root in it; with `check` it has to succeed."""
