@@ -31,3 +31,8 @@ def boot() -> float:
     have ended by then.
     """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def cpu() -> float:
+    """Seconds that all threads of this process have worked, in the kernel and beside it."""
+    return time.process_time()

@@ -9,7 +9,11 @@ are collected in steps of a few milliseconds, and everything only after millions
 Python counts what was made less what was freed, whatever its age. A store whose objects are
 replaced, one freed for one made, looks to it as if nothing happened; when something does, it finds
 hundreds of thousands of young ones, which took 221 ms with 100,000 tasks that had each changed
-three times. `keep_pace` counts them as they are.
+three times. So `keep_pace` goes by the time that the process has worked: to make many takes long.
+
+Nothing here asks for the objects themselves (gc.get_objects): a tuple that another thread is about
+to make is among them, and whoever holds it then lets that thread fail with a SystemError
+(bugs.python.org/issue15108).
 """
 
 import asyncio
@@ -17,14 +21,19 @@ import gc
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
+from hostkit import clock
+from hostkit.clock import Clock
+
 YOUNG = 5_000
 """Containers made, and not freed, since the last collection of the youngest."""
 OLDER = 5
 """Collections of the youngest after which their survivors are looked at again: 20 ms at most."""
 ALL = 500
 """Collections of those before everything is looked at, and not before it has grown by a quarter."""
+WORK = 0.05
+"""Seconds of CPU of the process after which the young are collected, whatever Python counts."""
 PERIOD = 0.1
-"""Seconds between two counts of the young."""
+"""Seconds between two looks."""
 
 
 def rest() -> None:
@@ -44,13 +53,22 @@ def tune() -> None:
 
 
 async def keep_pace(sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> NoReturn:
-    """Collects the young when they are many, whatever Python counts; until cancelled."""
+    """Collects the young as often as they may be many, whatever Python counts; until cancelled."""
+    pace = Pace(clock.cpu)
     while True:
         await sleep(PERIOD)
-        step()
+        pace.step()
 
 
-def step() -> None:
-    """Looks once. Where there is nothing to do it takes microseconds."""
-    if len(gc.get_objects(generation=0)) >= YOUNG:
-        gc.collect(1 if gc.get_count()[1] > OLDER else 0)
+class Pace:
+    """Looks now and then. `cpu`: seconds that this process has worked."""
+
+    def __init__(self, cpu: Clock) -> None:
+        self._cpu = cpu
+        self._done = cpu()
+
+    def step(self) -> None:
+        """Looks once. Where there is nothing to do it takes a microsecond."""
+        if self._cpu() - self._done >= WORK:
+            gc.collect(1 if gc.get_count()[1] > OLDER else 0)
+            self._done = self._cpu()

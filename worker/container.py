@@ -196,6 +196,7 @@ class ContainerExecutor:
             if state is not None and state.phase == "running":
                 await self._networks.drained(task)
                 end = await self._driver.stop(task.id, grace_of(task.spec))
+            await self._unmake(state)
         await self._over(task)
         return end
 
@@ -206,6 +207,7 @@ class ContainerExecutor:
             end = state.exit if state else None
             if state is not None and state.phase == "running":
                 end = await self._driver.kill(task.id)
+            await self._unmake(state)
         await self._over(task)
         return end
 
@@ -216,6 +218,13 @@ class ContainerExecutor:
             await self._networks.leave(task.id)
             await self._drop_files(task.id)
             await self._volumes.forget(task.id)
+
+    async def _unmake(self, state: ContainerState | None) -> None:
+        """Removes a container that was never started. It holds the network stack of its task, and
+        its addresses are soon another's: it would refuse what is meant for that one.
+        """
+        if state is not None and state.phase == "created":
+            await self._driver.remove(state.id)
 
     async def _over(self, task: Task) -> None:
         """A task that has ended never runs again: its secrets, its network stack and its volumes
@@ -337,10 +346,10 @@ def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:
 
 @contextlib.asynccontextmanager
 async def _or(leave: Callable[[str], Awaitable[None]], task_id: str) -> AsyncIterator[None]:
-    """Lets the task leave if what is done within fails; not if it is broken off."""
+    """Lets the task leave if what is done within fails, however; not if it is broken off."""
     try:
         yield
-    except SwarmError:
+    except Exception:
         await leave(task_id)
         raise
 

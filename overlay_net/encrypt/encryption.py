@@ -16,8 +16,8 @@ from overlay_net.encrypt.ends import mtu_within
 from overlay_net.encrypt.hands import Hands
 from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.encrypt.keys import KeyPair
-from overlay_net.encrypt.operations import MakeDevice
-from overlay_net.encrypt.picture import Picture
+from overlay_net.encrypt.operations import MakeDevice, WriteGuard
+from overlay_net.encrypt.picture import Guard, Picture
 from overlay_net.encrypt.plan import after, plan, widened
 from overlay_net.encrypt.wanted import PORT, Told, Wish, wish
 from overlay_net.fabric import observed
@@ -54,6 +54,7 @@ class Encryption:
         self._host: Netlink | None = None
         self._driver: Driver | None = None
         self._known: Picture | None = None
+        self._written: Guard | None = None  # the last guard
         self._ground: Ground | None = None
         self._unreached: dict[str, str] = {}
         self._warned = False
@@ -185,7 +186,11 @@ class Encryption:
             if isinstance(operation, MakeDevice):
                 self._warn()
             hands.carry_out(operation, own)
-            log.info("encryption: %s", operation)
+            # A look does not know what the guard says, and writes it anew.
+            is_old = isinstance(operation, WriteGuard) and operation.guard == self._written
+            log.log(logging.DEBUG if is_old else logging.INFO, "encryption: %s", operation)
+            if isinstance(operation, WriteGuard):
+                self._written = operation.guard
             self._known = after(self._known, operation)
         self._known = wished
 

@@ -33,7 +33,8 @@ class Cluster:
         self.machines = machines
         self.operator = Operator(lab, folder)
         hosts = {each.name: {"address": each.address, "role": "manager"} for each in machines}
-        self.operator.wants(hosts)
+        # A node that is busy for seconds is slow here, not gone.
+        self.operator.wants(hosts, swarm={"dispatcher_heartbeat": "30s"})
 
         slow = ("--ready-timeout", "15m")  # on an emulated processor
         self.flags = ("-f", str(self.operator.file), "--yes", "--progress", "plain", *slow)

@@ -272,6 +272,22 @@ def test_a_cancelled_start_is_a_start(host: Host) -> None:
     host.run(scenario)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_was_never_started_leaves_nothing_that_holds_its_network(
+    host: Host, asked: bool
+) -> None:
+    task = host.task(*SLEEP)
+
+    async def scenario(executor: ContainerExecutor) -> None:
+        await executor.prepare(task)
+        end = await (executor.shutdown(task) if asked else executor.terminate(task))
+        assert end is None
+        assert task.id not in await executor.recover()
+        await executor.remove(task)
+
+    host.run(scenario)
+
+
 def test_a_new_daemon_finds_only_the_containers_of_tasks(host: Host) -> None:
     runs, ended, made = host.task(*SLEEP), host.task("sh", "-c", "exit 6"), host.task(*SLEEP)
 
