@@ -19,6 +19,7 @@ from api import backup_file
 from api.backup_key import ENVELOPE_BYTES, LOG_N, SALT_BYTES, KeySource, damaged, read_envelope
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, raft_pb2
+from hostkit.durable import sync_folder
 
 CHUNK = 1 << 20
 
@@ -54,7 +55,7 @@ def write(path: Path, source: KeySource, key: bytes, sealed: Iterable[bytes]) ->
         held = check(fresh, key)
         with _refused(f"cannot write {path}"):
             fresh.replace(path)
-            _sync(path.parent)
+            sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             fresh.unlink()
@@ -103,11 +104,3 @@ def _refused(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise SwarmError(Code.REFUSED, what, why=error.strerror or str(error)) from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
