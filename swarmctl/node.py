@@ -199,6 +199,7 @@ class Node:
         await self._volumes.host.recover(alive | others, present | others)
         await self._containers.recover(member=self.lives.is_member())
         await self.lives.prepare()
+        collector.settle()
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
         listener = self._bind()
         self.lives.begin()
