@@ -19,7 +19,7 @@ _PIECE = 64 << 10
 
 class Child:
     """`close` it in the end, whatever happened. A stream that is not asked for is /dev/null, but
-    standard error, which is this process's own.
+    standard error, which is this process's own; with `terminal` all three are.
     """
 
     def __init__(
@@ -31,12 +31,14 @@ class Child:
         stderr: bool = False,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
+        terminal: bool = False,
     ) -> None:
         """OSError if the program cannot be run."""
+        otherwise = None if terminal else subprocess.DEVNULL
         self._process = subprocess.Popen(
             argv,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if stdin else otherwise,
+            stdout=subprocess.PIPE if stdout else otherwise,
             stderr=subprocess.PIPE if stderr else None,
             bufsize=0,
             env=env,

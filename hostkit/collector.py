@@ -52,6 +52,15 @@ def tune() -> None:
     gc.enable()
 
 
+def settle() -> None:
+    """What there is by now counts as there for good too: for whoever has just loaded a whole state.
+
+    A look at everything passes over it; 100,000 tasks out of a snapshot took 62 ms of one, and take
+    none. What is replaced or removed dies by its reference count as ever.
+    """
+    gc.freeze()
+
+
 async def keep_pace(sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> NoReturn:
     """Collects the young as often as they may be many, whatever Python counts; until cancelled."""
     pace = Pace(clock.cpu)

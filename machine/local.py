@@ -3,27 +3,25 @@
 Only root may: nobody is asked for rights here.
 """
 
-import io
 import os
 import socket
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Self
 
 from api.errors import Code, SwarmError
 from hostkit import clock
 from hostkit.conversation import Source, converse
 from hostkit.process import Completed
-from machine import files
 from machine.bounded import BACKSTOP, ENGLISH, bounded, too_long, was_ended
+from machine.commanded import CommandedRemote
 from machine.lines import Stream
 
 
-class LocalRemote:
+class LocalRemote(CommandedRemote):
     """Remote of this host; made by `here` alone."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        super().__init__(name)
         self._closed = False
 
     @classmethod
@@ -37,40 +35,6 @@ class LocalRemote:
                 remedy="do the same with sudo",
             )
         return cls(socket.gethostname())
-
-    @property
-    def name(self) -> str:
-        """See Remote."""
-        return self._name
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: float,
-        limit: int = 1 << 20,
-        tell: Callable[[str], None] | None = None,
-    ) -> Completed:
-        """See Remote."""
-        feed = io.BytesIO(stdin)
-        return await self._run(tuple(argv), feed, timeout=timeout, limit=limit, tell=tell)
-
-    async def read(self, path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """See Remote."""
-        return await files.read(self._run, self._name, path, limit)
-
-    async def write(
-        self, path: str, content: bytes, *, mode: int, owner: str = "root:root"
-    ) -> None:
-        """See Remote."""
-        await files.write(self._run, self._name, path, content, mode=mode, owner=owner)
-
-    async def upload(
-        self, source: Path, path: str, *, mode: int, tell: Callable[[int], None] | None = None
-    ) -> None:
-        """See Remote."""
-        await files.upload(self._run, self._name, source, path, mode=mode, sent=tell)
 
     async def close(self) -> None:
         """See Remote."""

@@ -41,7 +41,7 @@ class Loop(Protocol):
         """Takes note of what the event makes worth a look; says whether to decide."""
 
     def decide(self, view: View, now: float) -> Decision:
-        """What to change. `now`: wall clock, seconds since the epoch. At most 20 ms of work."""
+        """What to change. `now`: SwarmClock, seconds since the epoch. At most 20 ms of work."""
 
     def refused(self, batch: Batch) -> None:
         """A proposed batch did not apply: what it was about is to be looked at again."""

@@ -20,6 +20,9 @@ from manager.state.watch import Subscription, WatchHub, of
 
 logger = logging.getLogger(__name__)
 
+LONGEST_SLEEP = 60.0
+"""Seconds after which a loop that waits for a moment asks the clock again: it may be set back."""
+
 
 class LoopTask:
     """Keeps one loop going until cancelled."""
@@ -78,7 +81,7 @@ class LoopTask:
         delay = due - self._clock()
         if delay > 0.0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timer(delay)):
+                async with asyncio.timeout(timer(min(delay, LONGEST_SLEEP))):
                     await woken.wait()
 
     def _take(self, subscription: Subscription) -> None:

@@ -62,6 +62,7 @@ from manager.raft.node.node import RaftNode
 from manager.raft.transport.service import RaftService
 from manager.state.machine import LogProposer
 from manager.state.store import Store
+from manager.state.swarm_clock import SwarmClock
 from manager.state.watch import WatchHub
 
 CATCH_UP = 2.0
@@ -73,6 +74,7 @@ class OfferedParts:
     """The parts of a manager that its services speak for; `greeted`: see RaftService."""
 
     config: ManagerConfig
+    clock: SwarmClock
     store: Store
     hub: WatchHub
     proposer: LogProposer
@@ -174,7 +176,7 @@ class Offer:
             parts.store,
             parts.proposer,
             new_id,
-            parts.config.clock,
+            parts.clock,
             ask_registry=parts.config.ask_registry,
         )
         moves = VolumeMoves(parts.store, parts.proposer, new_id)
@@ -190,7 +192,7 @@ class Offer:
             Volumes(parts.store, parts.proposer, new_id),
             moves,
             self._status,
-            Explanations(parts.store, parts.config.clock),
+            Explanations(parts.store, parts.clock),
         )
         control_pb2_grpc.add_ControlServicer_to_server(control, server)
         logs_pb2_grpc.add_LogsServicer_to_server(parts.logs, server)

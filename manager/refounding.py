@@ -14,7 +14,6 @@ group is the one that goes on. Then the folders change places. `settle`, before 
 what a crash has interrupted: towards the new group where the place is its, else towards the old.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, raft_pb2
+from hostkit.durable import sync_folder
 from manager import new_log
 from manager.config import ManagerConfig
 from manager.new_group import left_alone
@@ -79,10 +79,10 @@ def _change_places(config: ManagerConfig, fresh: Path) -> Iterator[None]:
         if old.is_dir():
             shutil.rmtree(old)
         config.directory.rename(old)
-        _sync(config.directory.parent)
+        sync_folder(config.directory.parent)
     yield
     fresh.rename(config.directory)
-    _sync(config.directory.parent)
+    sync_folder(config.directory.parent)
     yield
     if old.is_dir():
         shutil.rmtree(old)
@@ -134,11 +134,3 @@ def _name_of(place: GroupIdentity) -> str:
 
 def _beside(config: ManagerConfig, name: str) -> Path:
     return config.directory.with_name(f"{config.directory.name}.{name}")
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -22,12 +22,17 @@ LONGEST_DELAY = 30.0
 
 
 class Runner:
-    """The state of one loop between its steps. Times are wall seconds, as for the loop itself."""
+    """The state of one loop between its steps. Times are seconds of a SwarmClock, as for the loop.
+
+    Such a clock is set back only after it was wholly wrong: then nothing is due when it was said to
+    be, and all is looked at anew.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._dirty_since: float | None = None
         self._last_event = 0.0
+        self._latest = 0.0
         self._wake_at: float | None = None
         self._backlog: list[Batch] = []
         self._held_until = 0.0
@@ -74,6 +79,10 @@ class Runner:
 
     def step(self, view: View, now: float) -> Sequence[Batch]:
         """What to propose now; nothing while nothing is due. Raises what the loop raises."""
+        if now < self._latest:
+            self.reset(now)
+            self._held_until = now
+        self._latest = now
         due = self.due()
         if not self._backlog and due is not None and due <= now:
             if self._anew:

@@ -46,6 +46,7 @@ from manager.reign import Reign
 from manager.state.machine import LogProposer, StoreMachine
 from manager.state.proposer import propose_one
 from manager.state.store import Store
+from manager.state.swarm_clock import SwarmClock
 from manager.state.watch import WatchHub
 
 logger = logging.getLogger(__name__)
@@ -90,12 +91,13 @@ class Manager:
         )
         self.node = self._log.node
         self._group = Group(self.node)
-        self._proposer = LogProposer(self.node, config.clock)
+        clock = SwarmClock(config.clock, config.monotonic, lambda: self.store.at)
+        self._proposer = LogProposer(self.node, clock)
         self._dispatcher = DispatcherService(
             store=self.store,
             hub=self._hub,
             proposer=self._proposer,
-            clock=config.clock,
+            clock=clock,
             monotonic=config.monotonic,
             ids=new_id,
             chance=secrets.SystemRandom(),
@@ -131,12 +133,13 @@ class Manager:
             volume_data=self._volume_data,
             keeper=Keeper(self.store, self._proposer, self._group, self.node.subscribe),
             ids=new_id,
-            clock=config.clock,
+            clock=clock,
         )
         self._standing = Standing(self.store, self._hub, config.credentials.ca_pem)
         self._offer = Offer(
             OfferedParts(
                 config=config,
+                clock=clock,
                 store=self.store,
                 hub=self._hub,
                 proposer=self._proposer,

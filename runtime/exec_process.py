@@ -49,10 +49,4 @@ def _environment(base: Iterable[str], request: ExecRequest) -> list[str]:
         found[name] = value
     if request.tty:
         found.setdefault("TERM", "xterm")
-    for entry in request.env:
-        name, equals, value = entry.partition("=")
-        if equals:
-            found[name] = value
-        else:
-            found.pop(name, None)
-    return [f"{name}={value}" for name, value in found.items()]
+    return process.with_entries(found, request.env)

@@ -45,7 +45,12 @@ def environment(
     found = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if spec.tty:
         found["TERM"] = "xterm"
-    for entry in (*(image.get("Env") or ()), *spec.env):
+    return with_entries(found, (*(image.get("Env") or ()), *spec.env))
+
+
+def with_entries(found: dict[str, str], entries: Iterable[str]) -> list[str]:
+    """NAME=value of what was found, as changed by the entries: a NAME alone takes it away."""
+    for entry in entries:
         name, equals, value = entry.partition("=")
         if equals:
             found[name] = value

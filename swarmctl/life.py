@@ -7,36 +7,29 @@ from the local socket go. Which life a host has is the affair of swarmctl/lives.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from api.errors import Code, SwarmError
 from api.identity import Credentials, Identity
-from api.times import timestamp
-from api.v1 import dispatcher_pb2, host_pb2, objects_pb2, types_pb2
+from api.v1 import dispatcher_pb2, host_pb2, objects_pb2
 from hostkit.clock import wall
 from hostkit.lasting import LastingTasks
 from manager.ca.bootstrap import FirstObjects
 from manager.ca.members import Members
-from manager.control.images import AskRegistry
 from manager.restoring import Restored
 from manager.server import Manager
 from swarmctl import safe as node_safe
 from swarmctl.certificate import CertificateKeeper
 from swarmctl.departure import AGENT_FILE
+from swarmctl.host_parts import HostParts
 from swarmctl.managership import Managership
-from swarmctl.membership import Membership, MembershipStore
+from swarmctl.membership import Membership
+from swarmctl.membership_words import missing, swarm_info
 from swarmctl.relay import Relay
 from swarmctl.safe import NodeSafe
-from swarmctl.switch import Switch
 from swarmctl.wished_role import wished_role
 from worker.agent import Agent
-from worker.attachments import Attachments
 from worker.backoff import Backoff
-from worker.executor import Executor
-from worker.node_networks import NodeNetworks
-from worker.node_volumes import NodeVolumes
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -47,32 +40,11 @@ ROLE_LONGEST = 30.0
 
 
 class Life:
-    """Membership in one swarm, while the daemon runs. `failed` hears what ends it from inside."""
+    """Membership in one swarm, while the daemon runs."""
 
-    def __init__(
-        self,
-        membership: Membership,
-        safe: NodeSafe,
-        *,
-        executor: Executor,
-        networks: NodeNetworks,
-        memberships: MembershipStore,
-        state_dir: Path,
-        switch: Switch,
-        volumes: NodeVolumes,
-        attachments: Attachments,
-        ask_registry: AskRegistry,
-        failed: Callable[[BaseException], None],
-    ) -> None:
+    def __init__(self, membership: Membership, safe: NodeSafe, parts: HostParts) -> None:
         self.membership = membership
-        self._executor = executor
-        self._networks = networks
-        self._memberships = memberships
-        self._state_dir = state_dir
-        self._switch = switch
-        self._volumes = volumes
-        self._attachments = attachments
-        self._failed = failed
+        self._parts = parts
         self._chance = secrets.SystemRandom()
         self._tasks = LastingTasks(self._ended)
         self.manager: Manager | None = None
@@ -89,7 +61,7 @@ class Life:
             is_shut_out=lambda: self._trouble() is not None,
             chance=self._chance,
         )
-        self._managership = Managership(memberships, ask_registry)
+        self._managership = Managership(parts.memberships, parts.ask_registry)
         self._relay = Relay(self._addresses, self._certificate.connect)
         self._in_touch = False
         self._told: objects_pb2.Node | None = None
@@ -153,7 +125,7 @@ class Life:
     async def stop(self) -> None:
         """Stops everything, also after a failure; containers live on. May be called again."""
         self._tasks.may_end()
-        self._switch.refuse()
+        self._parts.switch.refuse()
         if self._agent is not None:
             await self._agent.stop()
         await self._tasks.stop()
@@ -166,29 +138,19 @@ class Life:
 
     def info(self) -> host_pb2.SwarmInfo:
         """What `system info` tells of the membership."""
-        identity = self._certificate.credentials.identity
-        state, trouble = host_pb2.SwarmInfo, self._trouble()
-        is_refused = trouble is not None and trouble.code is Code.UNAUTHENTICATED
-        return host_pb2.SwarmInfo(
-            state=state.STATE_ACTIVE if self._in_touch and not is_refused else state.STATE_PENDING,
-            error="" if trouble is None else f"{trouble}",
-            node_id=self.membership.node_id,
-            cluster_id=self.membership.cluster_id,
-            role=types_pb2.NODE_ROLE_MANAGER
-            if self.membership.manager
-            else types_pb2.NODE_ROLE_WORKER,
-            managers=self._addresses(),
-            certificate_expires_at=timestamp(identity.not_after),
+        return swarm_info(
+            self.membership,
+            self._certificate.credentials.identity,
+            self._addresses(),
+            in_touch=self._in_touch,
+            trouble=self._trouble(),
         )
 
     def complaint(self) -> str:
         """What is wrong, for the health service; empty if nothing is."""
-        trouble = self._trouble()
-        missing = "" if self._in_touch else "no manager has been reached yet"
-        if trouble is not None and trouble.code is Code.UNAUTHENTICATED:
-            missing = str(trouble)
+        own = missing(in_touch=self._in_touch, trouble=self._trouble())
         wrong = "" if self.manager is None else self.manager.complaint()
-        return "; ".join(filter(None, (missing, wrong)))
+        return "; ".join(filter(None, (own, wrong)))
 
     async def _start_manager(self, first: FirstObjects | Restored | None, *, joining: bool) -> None:
         membership, safe = self.membership, self._certificate.safe
@@ -206,14 +168,14 @@ class Life:
 
     def _watch(self, manager: Manager) -> None:
         # From here on: what fails before is raised, and ends the attempt, not the daemon.
-        manager.failure.add_done_callback(lambda failure: self._failed(failure.result()))
+        manager.failure.add_done_callback(lambda failure: self._parts.failed(failure.result()))
         manager.node.subscribe(self._role_told.set)  # it may lose its seat
 
     async def _make_agent(self) -> Agent:
-        self._storage = await Storage.open(self._state_dir / AGENT_FILE)
+        self._storage = await Storage.open(self._parts.state_dir / AGENT_FILE)
         return Agent(
             node_id=self.membership.node_id,
-            executor=self._executor,
+            executor=self._parts.executor,
             storage=self._storage,
             managers=[
                 dispatcher_pb2.ManagerAddress(address=address, weight=1)
@@ -224,9 +186,9 @@ class Life:
             chance=self._chance,
             on_session=self._heard,
             data_path=self.membership.data_path_address,
-            networks=self._networks,
-            volumes=self._volumes,
-            attachments=self._attachments,
+            networks=self._parts.networks,
+            volumes=self._parts.volumes,
+            attachments=self._parts.attachments,
         )
 
     def _heard(self, message: dispatcher_pb2.SessionMessage) -> None:
@@ -241,7 +203,7 @@ class Life:
     def _keep(self, membership: Membership) -> None:
         self.membership = membership
         try:
-            self._memberships.save(membership)
+            self._parts.memberships.save(membership)
         except OSError as error:
             logger.warning("the new list of managers is not kept: %s", error)
 
@@ -271,7 +233,9 @@ class Life:
             return  # it was demoted again meanwhile
         membership = replace(self.membership, manager=True)
         worker_safe = self._certificate.safe
-        safe = await asyncio.to_thread(node_safe.made, self._memberships, credentials, manager=True)
+        safe = await asyncio.to_thread(
+            node_safe.made, self._parts.memberships, credentials, manager=True
+        )
         self._certificate.safe = safe  # from here on a lock may close, and covers both
         try:
             manager = await self._managership.join(
@@ -300,7 +264,7 @@ class Life:
                 self._former.stop()
             )  # before its keys go: a lock that closes now would shut us out
         self._certificate.safe = await asyncio.to_thread(
-            node_safe.made, self._memberships, credentials, manager=False
+            node_safe.made, self._parts.memberships, credentials, manager=False
         )
         self._take_place(manager=False)
         await asyncio.to_thread(self._managership.forget)
@@ -313,15 +277,15 @@ class Life:
 
     def _take_place(self, *, manager: bool) -> None:
         membership = replace(self.membership, manager=manager)
-        self._memberships.save(membership)
+        self._parts.memberships.save(membership)
         self.membership = membership
         self._route_calls()
 
     def _route_calls(self) -> None:
         if self.manager is None:
-            self._switch.pass_on(self._relay)
+            self._parts.switch.pass_on(self._relay)
         else:
-            self._switch.serve_locally(self.manager.operator_services())
+            self._parts.switch.serve_locally(self.manager.operator_services())
 
     def _addresses(self) -> list[str]:
         known = [] if self._agent is None else [each.address for each in self._agent.managers()]
@@ -347,4 +311,4 @@ class Life:
     def _ended(self, error: BaseException) -> None:
         known = isinstance(error, SwarmError)
         logger.critical("a part of this node failed: %s", error, exc_info=None if known else error)
-        self._failed(error)
+        self._parts.failed(error)

@@ -9,8 +9,6 @@ join` does). A life is on the disk before the call that began it is answered.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from pathlib import Path
 
 from api import validate
 from api.errors import Code, SwarmError
@@ -18,7 +16,6 @@ from api.identity import Credentials, Identity
 from api.unlock_key import parse_unlock_key
 from api.v1 import host_pb2, types_pb2
 from manager.ca.bootstrap import FirstObjects
-from manager.control.images import AskRegistry
 from manager.raft.durable.key_file import LockedError
 from manager.restoring import Restored
 from swarmctl import safe
@@ -26,48 +23,26 @@ from swarmctl.addresses import DEFAULT_LISTEN, addresses, data_path, host_addres
 from swarmctl.changes import Changes
 from swarmctl.departure import depart, forget_tasks
 from swarmctl.founding import found_swarm, restore_swarm
+from swarmctl.host_parts import HostParts
 from swarmctl.joining import Joiner, check_join
 from swarmctl.life import Life
 from swarmctl.locked import LockedLife
-from swarmctl.membership import Membership, MembershipStore
+from swarmctl.membership import Membership
 from swarmctl.recovery import Recovery
-from swarmctl.switch import Switch
 from swarmctl.threads import to_its_end
-from worker.attachments import Attachments
-from worker.container import ContainerExecutor
-from worker.node_networks import NodeNetworks
-from worker.node_volumes import NodeVolumes
 
 logger = logging.getLogger(__name__)
 
 
 class Lives:
-    """Of one host. `failed` hears why the daemon cannot go on."""
+    """Of one host."""
 
-    def __init__(
-        self,
-        state_dir: Path,
-        executor: ContainerExecutor,
-        networks: NodeNetworks,
-        switch: Switch,
-        *,
-        volumes: NodeVolumes,
-        attachments: Attachments,
-        ask_registry: AskRegistry,
-        failed: Callable[[BaseException], None],
-    ) -> None:
-        self._volumes = volumes
-        self._attachments = attachments
-        self._state_dir = state_dir
-        self._executor = executor
-        self._networks = networks
-        self._switch = switch
-        self._ask_registry = ask_registry
-        self._failed = failed
-        self._memberships = MembershipStore(state_dir)
+    def __init__(self, parts: HostParts) -> None:
+        self._parts = parts
+        self._memberships = parts.memberships
         self._life: Life | LockedLife | None = None
         self._recovery = Recovery(
-            self._memberships, new_life=self._new_life, begun=self._goes_on, failed=failed
+            parts.memberships, new_life=self._new_life, begun=self._goes_on, failed=parts.failed
         )
         self._changing = asyncio.Lock()
         self._joiner = Joiner()
@@ -231,8 +206,9 @@ class Lives:
             await self._depart()
 
     async def _depart(self) -> None:
-        await depart(self._executor, self._networks, self._memberships, self._state_dir)
-        await self._attachments.leave()
+        parts = self._parts
+        await depart(parts.executor, parts.networks, parts.memberships, parts.state_dir)
+        await parts.attachments.leave()
 
     def _found(self) -> Life | LockedLife | None:
         """The life that the disk tells of."""
@@ -242,7 +218,7 @@ class Lives:
         try:
             kept = safe.found(self._memberships, membership)
         except LockedError:
-            return LockedLife(membership, self._switch)
+            return LockedLife(membership, self._parts.switch)
         return self._new_life(membership, kept)
 
     def _check_free(self) -> None:
@@ -264,7 +240,7 @@ class Lives:
         life: Life | None = None
         try:
             self._memberships.clear()
-            forget_tasks(self._state_dir)
+            forget_tasks(self._parts.state_dir)
             kept = safe.made(self._memberships, credentials, manager=membership.manager, kek=kek)
             life = self._new_life(membership, kept)
             await life.prepare(first, joining=first is None)
@@ -287,7 +263,7 @@ class Lives:
             Code.UNAVAILABLE,
             what,
             why=str(error),
-            remedy=f"look after the disk and its free space below {self._state_dir}",
+            remedy=f"look after the disk and its free space below {self._parts.state_dir}",
         )
 
     async def _undo(self, life: Life | None) -> None:
@@ -296,19 +272,7 @@ class Lives:
         self._memberships.clear()
 
     def _new_life(self, membership: Membership, kept: safe.NodeSafe) -> Life:
-        return Life(
-            membership,
-            kept,
-            executor=self._executor,
-            networks=self._networks,
-            memberships=self._memberships,
-            state_dir=self._state_dir,
-            switch=self._switch,
-            volumes=self._volumes,
-            attachments=self._attachments,
-            ask_registry=self._ask_registry,
-            failed=self._failed,
-        )
+        return Life(membership, kept, self._parts)
 
 
 async def _addresses(

@@ -7,7 +7,6 @@ and does the rest at its next start.
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from api.errors import Code, SwarmError
 from api.identity import Credentials, load_credentials, save_credentials
+from hostkit.durable import replace, sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -83,19 +83,14 @@ class MembershipStore:
 
     def save(self, membership: Membership) -> None:
         """Writes the membership; the certificate has been written before."""
-        temporary = self._file.with_suffix(".new")
-        with temporary.open("w") as out:
-            json.dump({"format": FORMAT, **asdict(membership)}, out, indent=1)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(self._file)
-        _sync(self.directory)
+        content = json.dumps({"format": FORMAT, **asdict(membership)}, indent=1)
+        replace(self._file, content.encode())
 
     def resign(self) -> None:
         """Ends the membership, durably; what it needs to be wound up stays until `clear`."""
         if self._file.exists():
             self._file.replace(self._leaving)
-            _sync(self.directory)
+            sync_folder(self.directory)
 
     def is_leaving(self) -> bool:
         """Whether a membership was resigned, and not yet forgotten."""
@@ -107,7 +102,7 @@ class MembershipStore:
             return
         # Durably first: the rest goes piece by piece, and a membership without it is damage.
         self._file.unlink(missing_ok=True)
-        _sync(self.directory)
+        sync_folder(self.directory)
         shutil.rmtree(self.directory, onerror=_not_removed)
 
 
@@ -133,14 +128,6 @@ def _membership(path: Path, content: object) -> Membership:
 def _not_removed(function: object, path: str, error: Any) -> None:  # noqa: ANN401 - exc_info
     if not isinstance(error[1], FileNotFoundError):
         logger.error("%s, of a swarm that was left, cannot be removed: %s", path, error[1])
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _damaged(path: Path, why: str) -> SwarmError:

@@ -42,9 +42,11 @@ from runtime.volume.sshfs import SshfsDriver
 from swarmctl import outside_volumes
 from swarmctl.host_api.papers import Files
 from swarmctl.host_api.server import HostApi
+from swarmctl.host_parts import HostParts
 from swarmctl.host_service import HostService
 from swarmctl.lives import Lives
 from swarmctl.local_socket import add_socket
+from swarmctl.membership import MembershipStore
 from swarmctl.outside_volumes import VolumesForDocker
 from swarmctl.pinning import Pinning
 from swarmctl.settings import Settings
@@ -158,14 +160,17 @@ class Node:
         self._switch = Switch()
         self._pinning = Pinning(registries, wall)
         self.lives = Lives(
-            settings.state_dir,
-            self._executor,
-            self._networks,
-            self._switch,
-            volumes=self._volumes,
-            attachments=attachments,
-            ask_registry=self._pinning.ask,
-            failed=self._fail,
+            HostParts(
+                state_dir=settings.state_dir,
+                memberships=MembershipStore(settings.state_dir),
+                executor=self._executor,
+                networks=self._networks,
+                volumes=self._volumes,
+                attachments=attachments,
+                switch=self._switch,
+                ask_registry=self._pinning.ask,
+                failed=self._fail,
+            )
         )
         """What this host is in a swarm."""
         attachments.is_member = self.lives.is_member
@@ -194,6 +199,7 @@ class Node:
         await self._volumes.host.recover(alive | others, present | others)
         await self._containers.recover(member=self.lives.is_member())
         await self.lives.prepare()
+        collector.settle()
         # Bound when nothing can fail any more, and no thread runs that the umask would concern.
         listener = self._bind()
         self.lives.begin()

@@ -19,14 +19,13 @@ from collections.abc import (
 )
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, cast
 
 from api.errors import Code, SwarmError
 from api.files import Key
 from api.payloads import Content
 from api.placeholders import NodeFacts
 from api.states import UNCHECKED, UNPROVEN
-from api.times import at_nanos, duration, nanos_of
+from api.times import duration
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit import clock
 from runtime import health_watch
@@ -35,12 +34,12 @@ from runtime.driver import (
     ContainerRequest,
     ContainerState,
     ExitResult,
-    LogLine,
     RunningCommand,
 )
 from runtime.health import unproven_at_most
 from runtime.image.store import ImageStore, StoredImage
 from worker import host
+from worker.container_logs import messages
 from worker.container_request import (
     TASK_ID_LABEL,
     container_request,
@@ -60,15 +59,9 @@ from worker.uninterrupted import uninterrupted
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Task = objects_pb2.Task
-LogOptions = logs_pb2.LogOptions
 
 _TEMPORARY = frozenset({Code.DEADLINE, Code.EXHAUSTED})
-_STREAMS: dict[str, LogOptions.Stream.ValueType] = {
-    "stdout": LogOptions.STREAM_STDOUT,
-    "stderr": LogOptions.STREAM_STDERR,
-}
 
 
 class ContainerExecutor:
@@ -305,23 +298,11 @@ class ContainerExecutor:
 
     # --- logs -------------------------------------------------------------------------------
 
-    async def logs(
-        self, task: Task, options: LogOptions
+    def logs(
+        self, task: Task, options: logs_pb2.LogOptions
     ) -> AsyncGenerator[logs_pb2.LogMessage, None]:
         """See Executor."""
-        lines = self._driver.logs(
-            task.id,
-            follow=options.follow,
-            tail=options.tail if options.tail >= 0 else -1,
-            since=nanos_of(options.since),
-            until=nanos_of(options.until),
-        )
-        wanted = frozenset(options.streams) or frozenset(_STREAMS.values())
-        # The driver's iterator is a generator, whose open file is closed with it.
-        async with contextlib.aclosing(cast(AsyncGenerator[LogLine, None], lines)):
-            async for line in lines:
-                if _STREAMS[line.stream] in wanted:
-                    yield _message(task, line)
+        return messages(self._driver, task, options)
 
     # --- commands ---------------------------------------------------------------------------
 
@@ -330,18 +311,6 @@ class ContainerExecutor:
     ) -> contextlib.AbstractAsyncContextManager[RunningCommand]:
         """See Executor."""
         return self._driver.exec(task.id, exec_request(start))
-
-
-def _message(task: Task, line: LogLine) -> logs_pb2.LogMessage:
-    return logs_pb2.LogMessage(
-        service_id=task.service_id,
-        task_id=task.id,
-        node_id=task.node_id,
-        at=at_nanos(line.at),
-        stream=_STREAMS[line.stream],
-        data=line.data,
-        partial=line.partial,
-    )
 
 
 @contextlib.asynccontextmanager

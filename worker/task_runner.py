@@ -144,10 +144,17 @@ class TaskRunner:
         level = logging.WARNING if status.error else logging.INFO
         if status.state not in (STARTING, RUNNING) and not status.error:
             level = logging.DEBUG
-        reason = f": {status.error}" if status.error else ""
-        log.log(level, "task %s is %s%s", self.task.id, state_name(status.state).lower(), reason)
+        log.log(level, "task %s is %s", self.task.id, _told(self.status, status))
         self.status = status
         self._observer(self.task, status)
+
+
+def _told(before: TaskStatus, now: TaskStatus) -> str:
+    """What a log says of a status: a state once, and what is new in it afterwards."""
+    state = state_name(now.state).lower()
+    if now.error:
+        return f"{state}: {now.error}"
+    return now.message if now.state == before.state else state
 
 
 def _log_crash(loop: asyncio.Task[None]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.errors import Code, SwarmError
+from hostkit.durable import replace
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,7 @@ class KnownHosts:
             ) from None
 
     def _write(self, lines: Sequence[str]) -> None:
-        fresh = self.path.with_name(f".{self.path.name}.new")
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+        replace(self.path, "".join(f"{line}\n" for line in lines).encode())
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

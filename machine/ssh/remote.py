@@ -9,7 +9,6 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Self
 
 import paramiko
@@ -18,8 +17,8 @@ from api.errors import Code, SwarmError
 from hostkit import clock
 from hostkit.conversation import Source
 from hostkit.process import Completed
-from machine import files
 from machine.bounded import too_long, was_ended
+from machine.commanded import CommandedRemote
 from machine.ssh import sudo
 from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances, Connection
@@ -42,11 +41,11 @@ _CHECK = 60.0
 _ALIVE = "keepalive@openssh.com"
 
 
-class SshRemote:
+class SshRemote(CommandedRemote):
     """Remote over SSH; made by `connect` alone."""
 
     def __init__(self, name: str, hops: tuple[Hop, ...], around: Circumstances) -> None:
-        self._name = name
+        super().__init__(name)
         self._user = hops[-1].user
         self._around = around
         self._connection = Connection(name, hops, around, asyncio.get_running_loop())
@@ -79,40 +78,6 @@ class SshRemote:
             raise
         remote._watch = asyncio.create_task(remote._watch_over())
         return remote
-
-    @property
-    def name(self) -> str:
-        """See Remote."""
-        return self._name
-
-    async def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: float,
-        limit: int = 1 << 20,
-        tell: Callable[[str], None] | None = None,
-    ) -> Completed:
-        """See Remote."""
-        feed = io.BytesIO(stdin)
-        return await self._run(tuple(argv), feed, timeout=timeout, limit=limit, tell=tell)
-
-    async def read(self, path: str, *, limit: int = 1 << 20) -> bytes | None:
-        """See Remote."""
-        return await files.read(self._run, self._name, path, limit)
-
-    async def write(
-        self, path: str, content: bytes, *, mode: int, owner: str = "root:root"
-    ) -> None:
-        """See Remote."""
-        await files.write(self._run, self._name, path, content, mode=mode, owner=owner)
-
-    async def upload(
-        self, source: Path, path: str, *, mode: int, tell: Callable[[int], None] | None = None
-    ) -> None:
-        """See Remote."""
-        await files.upload(self._run, self._name, source, path, mode=mode, sent=tell)
 
     async def close(self) -> None:
         """See Remote."""

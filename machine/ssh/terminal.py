@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.errors import Code, SwarmError
+from hostkit.child import Child
 from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances, Connection
 from machine.ssh.host_keys import KnownHosts
@@ -93,14 +94,15 @@ async def run(argv: Sequence[str]) -> int:
             why="it is not installed on this machine",
             remedy=f"install it: apt-get install {_PACKAGES.get(argv[0], argv[0])}",
         )
-    child = await asyncio.create_subprocess_exec(*argv)
+    child = Child(argv, terminal=True)
     with _interrupts_ignored():
         try:
             code = await child.wait()
         finally:
-            if child.returncode is None:
-                child.terminate()
-                await asyncio.shield(child.wait())
+            if not child.has_ended:
+                child.terminate()  # not killed: it gives the terminal back as it was
+                await asyncio.shield(asyncio.ensure_future(child.wait()))
+            await child.close()
     return code if code >= 0 else 128 - code
 
 

@@ -17,6 +17,7 @@ from api.serving import caller
 from api.v1 import check_pb2, check_pb2_grpc, objects_pb2
 from manager.control import check_words as words
 from manager.control.check_exchange import Answer, CheckExchange, Order
+from manager.control.listener import check_member
 from manager.control.resolve import resolve
 from manager.state.changes import T
 from manager.state.store import Store
@@ -201,8 +202,7 @@ class CheckBrokerService(check_pb2_grpc.CheckBrokerServicer):
     ) -> AsyncIterator[Order]:
         """What the calling node is to look at, and what nobody waits for any more."""
         node_id = caller().id
-        if self._store.get(objects_pb2.Node, node_id) is None:
-            raise SwarmError(Code.NOT_FOUND, f"node {node_id} is not part of this swarm")
+        check_member(self._store, node_id)
         listener = self._exchange.listen(node_id)
         try:
             while True:

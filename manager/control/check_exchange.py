@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
 from api.v1 import check_pb2
-from manager.control.listener import Listener
+from manager.control.listener import Listener, Listeners
 
 Order = check_pb2.CheckOrder
 Answer = check_pb2.CheckReportRequest
@@ -25,7 +25,7 @@ class CheckExchange:
     """All orders and all agents."""
 
     def __init__(self) -> None:
-        self._listeners: dict[str, Listener[Order]] = {}
+        self._listeners = Listeners[Order]("checks")
         self._waiting: dict[str, _Waiting] = {}
 
     async def ask(self, node_id: str, order: Order) -> Answer:
@@ -33,14 +33,12 @@ class CheckExchange:
         waiting = _Waiting(node_id, order, asyncio.get_running_loop().create_future())
         self._waiting[order.id] = waiting
         try:
-            if (listener := self._listeners.get(node_id)) is not None:
-                listener.tell(order)
+            self._listeners.tell(node_id, order)
             return await waiting.answer
         finally:
             del self._waiting[order.id]
-            listener = self._listeners.get(node_id)
-            if listener is not None and waiting.answer.cancelled():
-                listener.tell(Order(id=order.id, close=True))
+            if waiting.answer.cancelled():
+                self._listeners.tell(node_id, Order(id=order.id, close=True))
 
     def report(self, node_id: str, answer: Answer) -> None:
         """What an agent found. NOT_FOUND if nobody waits for it any more, DENIED if it is another
@@ -66,10 +64,7 @@ class CheckExchange:
         """An agent begins to listen, and is told of what waits for it; an older stream of the same
         node ends.
         """
-        older = self._listeners.get(node_id)
-        if older is not None:
-            older.end(SwarmError(Code.REFUSED, "a newer stream of this node listens for checks"))
-        listener = self._listeners[node_id] = Listener[Order](node_id)
+        listener = self._listeners.open(node_id)
         for waiting in self._waiting.values():
             if waiting.node_id == node_id and not waiting.answer.done():
                 listener.tell(waiting.order)
@@ -77,13 +72,11 @@ class CheckExchange:
 
     def leave(self, listener: Listener[Order]) -> None:
         """An agent listens no more."""
-        if self._listeners.get(listener.node_id) is listener:
-            del self._listeners[listener.node_id]
+        self._listeners.leave(listener)
 
     def end(self, error: SwarmError) -> None:
         """Ends every stream of agents, and every check, with `error`."""
         for waiting in self._waiting.values():
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)
-        for listener in self._listeners.values():
-            listener.end(error)
+        self._listeners.end(error)

@@ -19,6 +19,7 @@ from api.v1 import exec_pb2, exec_pb2_grpc, objects_pb2
 from hostkit.clock import Clock
 from manager.control.exec_check import check_input, check_output, check_start
 from manager.control.exec_exchange import ExecExchange, Session
+from manager.control.listener import check_member
 from manager.state.changes import Event
 from manager.state.store import Store
 from manager.state.watch import WatchHub
@@ -95,10 +96,8 @@ class ExecBrokerService(exec_pb2_grpc.ExecBrokerServicer):
     ) -> AsyncIterator[exec_pb2.ExecOrder]:
         """The sessions that the calling node is to attach to, and to let go."""
         node_id = caller().id
-        if self._store.get(objects_pb2.Node, node_id) is None:
-            raise SwarmError(Code.NOT_FOUND, f"node {node_id} is not part of this swarm")
-        newer = SwarmError(Code.REFUSED, "a newer stream of this node listens for commands")
-        listener = self._exchange.listen(node_id, newer)
+        check_member(self._store, node_id)
+        listener = self._exchange.listen(node_id)
         try:
             while True:
                 yield await listener.next()

@@ -10,7 +10,7 @@ from api.errors import SwarmError
 from api.v1 import exec_pb2
 from hostkit.clock import Clock
 from manager.control.exec_book import ExecBook
-from manager.control.listener import Listener
+from manager.control.listener import Listener, Listeners
 from manager.state.store import View
 from manager.waiting import until_due
 
@@ -106,7 +106,7 @@ class ExecExchange:
         self._monotonic = monotonic
         self._book = ExecBook()
         self._sessions: dict[str, Session] = {}
-        self._listeners: dict[str, Listener[Order]] = {}
+        self._listeners = Listeners[Order]("commands")
 
     def open(self, session_id: str, start: exec_pb2.ExecStart) -> Session:
         """A client begins; its node is asked. See ExecBook for why it may be refused."""
@@ -133,9 +133,8 @@ class ExecExchange:
         session.over.set()
         del self._sessions[session.id]
         node_id = self._book.close(session.id)
-        listener = self._listeners.get(node_id)
-        if listener is not None and not session.finished:
-            listener.tell(Order(id=session.id, close=True))
+        if not session.finished:
+            self._listeners.tell(node_id, Order(id=session.id, close=True))
 
     def attach(self, session_id: str, node_id: str) -> Session:
         """An agent takes its session; see ExecBook for why it may not."""
@@ -144,27 +143,22 @@ class ExecExchange:
         session.look()
         return session
 
-    def listen(self, node_id: str, newer: SwarmError) -> Listener[Order]:
-        """An agent begins to listen; a stream of the same node that was open ends with `newer`."""
-        older = self._listeners.get(node_id)
-        if older is not None:
-            older.end(newer)
-        listener = self._listeners[node_id] = Listener[Order](node_id)
+    def listen(self, node_id: str) -> Listener[Order]:
+        """An agent begins to listen; a stream of the same node that was open ends."""
+        listener = self._listeners.open(node_id)
         self._book.listens(node_id)
         self._ask()
         return listener
 
     def leave(self, listener: Listener[Order]) -> None:
         """An agent listens no more."""
-        if self._listeners.get(listener.node_id) is listener:
-            del self._listeners[listener.node_id]
+        self._listeners.leave(listener)
 
     def end(self, error: SwarmError) -> None:
         """Ends every stream of clients and agents with `error`."""
         for session in self._sessions.values():
             session.fail(error)
-        for listener in self._listeners.values():
-            listener.end(error)
+        self._listeners.end(error)
 
     def _ask(self) -> None:
         for node_id, session_id in self._book.ask(self._listeners):

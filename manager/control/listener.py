@@ -1,10 +1,12 @@
-"""The open ear of an agent: what a broker wants of it, in order, until the stream ends."""
+"""The open ears of agents: what a broker wants of each, in order, until its stream ends."""
 
 import asyncio
 from collections import deque
 from typing import Generic, Protocol, TypeVar
 
-from api.errors import SwarmError
+from api.errors import Code, SwarmError
+from api.v1 import objects_pb2
+from manager.state.store import View
 
 
 class Wish(Protocol):
@@ -58,3 +60,45 @@ class Listener(Generic[W]):
                 self._unsent.remove(waiting)
                 return True
         return False
+
+
+class Listeners(dict[str, Listener[W]]):
+    """The ears of all agents by node: of each node the newest alone, as an agent has but one."""
+
+    def __init__(self, what: str) -> None:
+        """`what`: they listen for."""
+        super().__init__()
+        self._what = what
+
+    def open(self, node_id: str) -> Listener[W]:
+        """An agent begins to listen; a stream of the same node that was open ends."""
+        if (older := self.get(node_id)) is not None:
+            why = f"a newer stream of this node listens for {self._what}"
+            older.end(SwarmError(Code.REFUSED, why))
+        listener = self[node_id] = Listener[W](node_id)
+        return listener
+
+    def leave(self, listener: Listener[W]) -> bool:
+        """An agent listens no more; whether its node has no other ear."""
+        is_newest = self.get(listener.node_id) is listener
+        if is_newest:
+            del self[listener.node_id]
+        return is_newest
+
+    def tell(self, node_id: str, wish: W) -> bool:
+        """Tells the node's agent; whether it listens."""
+        listener = self.get(node_id)
+        if listener is not None:
+            listener.tell(wish)
+        return listener is not None
+
+    def end(self, error: SwarmError) -> None:
+        """Ends every stream."""
+        for listener in self.values():
+            listener.end(error)
+
+
+def check_member(view: View, node_id: str) -> None:
+    """NOT_FOUND for a node that is not part of the swarm."""
+    if view.get(objects_pb2.Node, node_id) is None:
+        raise SwarmError(Code.NOT_FOUND, f"node {node_id} is not part of this swarm")

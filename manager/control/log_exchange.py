@@ -13,7 +13,7 @@ from typing import NamedTuple
 from api.errors import Code, SwarmError
 from api.v1 import logs_pb2
 from hostkit.clock import Clock
-from manager.control.listener import Listener
+from manager.control.listener import Listener, Listeners
 from manager.control.log_routing import Route
 from manager.state.store import View
 from manager.waiting import until_due
@@ -147,7 +147,7 @@ class LogExchange:
         self._view = view
         self._monotonic = monotonic
         self._readings: dict[str, Reading] = {}
-        self._listeners: dict[str, Listener[logs_pb2.Subscription]] = {}
+        self._listeners = Listeners[logs_pb2.Subscription]("log requests")
 
     def open(self, route: Route) -> Reading:
         """A client begins."""
@@ -164,8 +164,8 @@ class LogExchange:
         del self._readings[reading.route.id]
         reading.end(closed(reading.route.id))
         for node_id in reading.route.asked():
-            if (listener := self._listeners.get(node_id)) is not None:
-                listener.tell(logs_pb2.Subscription(id=reading.route.id, close=True))
+            over = logs_pb2.Subscription(id=reading.route.id, close=True)
+            self._listeners.tell(node_id, over)
 
     def reading(self, subscription_id: str) -> Reading:
         """The client with this subscription; NOT_FOUND if it is closed."""
@@ -176,12 +176,7 @@ class LogExchange:
 
     def listen(self, node_id: str) -> Listener[logs_pb2.Subscription]:
         """An agent begins to listen; a stream of the same node that was open ends."""
-        older = self._listeners.get(node_id)
-        if older is not None:
-            older.end(
-                SwarmError(Code.REFUSED, "a newer stream of this node listens for log requests")
-            )
-        listener = self._listeners[node_id] = Listener[logs_pb2.Subscription](node_id)
+        listener = self._listeners.open(node_id)
         for reading in self._readings.values():
             reading.hush(node_id)
             if reading.route.listens(self._view, node_id, self._monotonic()):
@@ -191,15 +186,13 @@ class LogExchange:
 
     def leave(self, listener: Listener[logs_pb2.Subscription]) -> None:
         """An agent listens no more."""
-        if self._listeners.get(listener.node_id) is listener:
-            del self._listeners[listener.node_id]
+        self._listeners.leave(listener)
 
     def end(self, error: SwarmError) -> None:
         """Ends every stream of clients and agents with `error`."""
         for reading in self._readings.values():
             reading.end(error)
-        for listener in self._listeners.values():
-            listener.end(error)
+        self._listeners.end(error)
 
 
 def closed(subscription_id: str) -> SwarmError:

@@ -15,6 +15,7 @@ from api.ids import IdSource
 from api.serving import caller
 from api.v1 import logs_pb2, logs_pb2_grpc, objects_pb2
 from hostkit.clock import Clock
+from manager.control.listener import check_member
 from manager.control.log_exchange import LogExchange, Reading, closed
 from manager.control.log_routing import Route, check
 from manager.state.store import Store
@@ -80,8 +81,7 @@ class LogBrokerService(logs_pb2_grpc.LogBrokerServicer):
     ) -> AsyncIterator[logs_pb2.Subscription]:
         """What the calling node is asked for, and what nobody reads any more."""
         node_id = caller().id
-        if self._store.get(objects_pb2.Node, node_id) is None:
-            raise SwarmError(Code.NOT_FOUND, f"node {node_id} is not part of this swarm")
+        check_member(self._store, node_id)
         listener = self._exchange.listen(node_id)
         try:
             while True:

@@ -13,7 +13,7 @@ from api.errors import Code, SwarmError
 from api.ids import IdSource
 from api.v1 import objects_pb2, volume_pb2
 from hostkit.clock import Clock, timer
-from manager.control.listener import Listener
+from manager.control.listener import Listener, Listeners, check_member
 from manager.state.changes import Event
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store
@@ -21,7 +21,7 @@ from manager.state.volumes import node_name, secrets_of
 from manager.state.watch import WatchHub, of
 from manager.volumes.known import as_driver_knows
 from manager.volumes.order import Order
-from manager.volumes.order_book import Given, OrderBook
+from manager.volumes.order_book import OrderBook
 from manager.volumes.orders import bounded, outcome, settled, written
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class VolumeOrders:
         self._proposer = proposer
         self._monotonic = monotonic
         self._book = OrderBook(ids)
-        self._listeners: dict[str, Listener[Message]] = {}
+        self._listeners = Listeners[Message]("orders about volumes")
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -65,22 +65,22 @@ class VolumeOrders:
 
     def listen(self, node_id: str) -> Listener[Message]:
         """An agent takes orders from now on; an older stream of the same node ends."""
-        if self.store.get(Node, node_id) is None:
-            raise SwarmError(Code.NOT_FOUND, f"node {node_id} is not part of this swarm")
+        check_member(self.store, node_id)
         if (older := self._listeners.get(node_id)) is not None:
-            self.leave(older)
-            older.end(SwarmError(Code.REFUSED, "a newer stream of this node takes these orders"))
-        listener = self._listeners[node_id] = Listener[Message](node_id)
+            self._gone(older)
+        listener = self._listeners.open(node_id)
         self._book.listens(node_id)
         self._woken.set()
         return listener
 
     def leave(self, listener: Listener[Message]) -> None:
         """An agent takes no more orders."""
-        if self._listeners.get(listener.node_id) is listener:
-            del self._listeners[listener.node_id]
-            self._book.leaves(listener.node_id, self._monotonic())
-            self._woken.set()
+        if self._listeners.leave(listener):
+            self._gone(listener)
+
+    def _gone(self, listener: Listener[Message]) -> None:
+        self._book.leaves(listener.node_id, self._monotonic())
+        self._woken.set()
 
     async def report(self, node_id: str, report: Report) -> None:
         """What a node has done, or could not; returns when that is durable."""
@@ -119,13 +119,12 @@ class VolumeOrders:
 
     def ask(self, node_id: str, message: Message) -> None:
         """Tells an agent its part of another one's order; UNAVAILABLE if it does not listen."""
-        if (listener := self._listeners.get(node_id)) is None:
+        if not self._listeners.tell(node_id, message):
             raise SwarmError(
                 Code.UNAVAILABLE,
                 f"node {node_name(self.store, node_id)} does not answer",
                 why="it has the data of the volume",
             )
-        listener.tell(message)
 
     def end(self) -> None:
         """This manager stops to lead: the agents go to another."""
@@ -167,18 +166,14 @@ class VolumeOrders:
     def _step(self) -> None:
         step = self._book.step(self._monotonic())
         for given in step.taken_back:
-            self._tell(given, Message(id=given.id, close=True))
+            self._listeners.tell(given.node_id, Message(id=given.id, close=True))
         for given in step.given:
             volume = self.store.get(Volume, given.order.volume_id)
             if volume is not None:
                 known = as_driver_knows(volume, secrets_of(self.store, volume))
                 message = written(volume, given.order, known)
                 message.id = given.id
-                self._tell(given, message)
-
-    def _tell(self, given: Given, message: Message) -> None:
-        if (listener := self._listeners.get(given.node_id)) is not None:
-            listener.tell(message)
+                self._listeners.tell(given.node_id, message)
 
     async def _news(self) -> None:
         due = self._book.due()

@@ -35,6 +35,7 @@ from manager.orchestrator.tasks import (
 )
 from manager.state.changes import Change, copy, create, update
 from manager.state.indexes import SlotKey
+from manager.state.swarm_clock import believed
 
 if TYPE_CHECKING:
     from manager.orchestrator.update import Rollout
@@ -165,7 +166,7 @@ def _held_until(unfit: list[objects_pb2.Task], scene: Scene) -> float:
     A task is prepared during its delay, and a missing image fails it then and there: were the next
     one made at once, the delay would never be waited for (SwarmKit, restart.go, waitRestart).
     """
-    until = max(seconds_of(task.start_after) for task in unfit)
+    until = max(_starts_at(task, scene.now) for task in unfit)
     ended_here = all(
         states.is_terminal(task) and scene.fates.of(task) is Fate.STAYS for task in unfit
     )
@@ -250,14 +251,20 @@ def _release(slot: Slot, wanted: list[objects_pb2.Task], scene: Scene) -> Steps:
             change: Callable[[objects_pb2.Task], objects_pb2.Task] = _well
         else:
             change = partial(released, desired=goal(scene.service))
-            at = seconds_of(task.start_after)
+            at = _starts_at(task, scene.now)
             if slot.stopping(scene.fates):
-                at = max(at, seconds_of(task.meta.created_at) + OLD_TASK_WAIT)
+                made = believed(seconds_of(task.meta.created_at), scene.now)
+                at = max(at, made + OLD_TASK_WAIT)
         if scene.now >= at:
             steps.changes.append(update(change(task)))
         elif steps.wake_at is None or at < steps.wake_at:
             steps.wake_at = at
     return steps
+
+
+def _starts_at(task: objects_pb2.Task, now: float) -> float:
+    longest = restart_delay(task.spec.restart, task.restarts)
+    return believed(seconds_of(task.start_after), now, ahead=longest)
 
 
 def _well(task: objects_pb2.Task) -> objects_pb2.Task:

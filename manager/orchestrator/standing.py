@@ -10,6 +10,7 @@ from manager.orchestrator.restart import Scene
 from manager.orchestrator.slots import Slot
 from manager.orchestrator.tasks import ended_by_itself, is_as_made
 from manager.orchestrator.trial import STEP_DEADLINE, monitor_of, step_deadline
+from manager.state.swarm_clock import believed
 
 
 class Progress(Enum):
@@ -107,7 +108,7 @@ class Look:
 
     def _running_standing(self, slot: Slot, trial: objects_pb2.Task) -> Standing:
         # The leader's clock: that of a worker may be off.
-        since = seconds_of(trial.meta.updated_at)
+        since = believed(seconds_of(trial.meta.updated_at), self._scene.now)
         for progress, until in (
             (Progress.BUSY, since + seconds_of(self._config.delay)),
             (Progress.WATCHED, since + monitor_of(self._config)),

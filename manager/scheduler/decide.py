@@ -141,15 +141,16 @@ class SchedulerLoop:
         self._volumes.put(volume.id, None if is_gone else volume)
         self._retry_wanting(volume)
 
-    def _retry_wanting(self, volume: objects_pb2.Volume) -> None:
+    def _retry_wanting(self, volume: objects_pb2.Volume | None = None) -> None:
+        """Those that want the volume, or any."""
         self._candidates.forget_wanting()
         for needs in [each for each in self._waiting.stuck if each.wants]:
-            if self._volumes.concern(needs.wants, volume):
+            if volume is None or self._volumes.concern(needs.wants, volume):
                 self._waiting.retry(needs)
 
     def _describe(self, node_id: str, node: objects_pb2.Node | None) -> bool:
-        if node is not None:
-            self._volumes.call(node_id, node.description.hostname)
+        if self._volumes.describe(node_id, node):
+            self._retry_wanting()
         return self._nodes.describe(node_id, node)
 
     def _note_change(self, node_ids: list[str]) -> None:

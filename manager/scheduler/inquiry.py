@@ -73,8 +73,6 @@ class Inquiry:
         self._needs: Needs = needs_of(task)
         self._succeeded = succeeded_on(task, self._needs, view)
         self._volumes = Volumes.of(view)
-        for node in view.all(Node):
-            self._volumes.call(node.id, node.description.hostname)
         self._pipeline = Pipeline(volumes=self._volumes)
         self._pipeline.turn_to(task, self._needs)
         self.rows: list[Row] = []

@@ -6,7 +6,8 @@ from api.v1 import objects_pb2, specs_pb2
 from api.volumes import LOCAL, driver_of
 from manager.placement.volumes import wants_of
 from manager.scheduler.remedy import About, Case, Node, Obstacle, Remedy, Size
-from manager.scheduler.volumes import Bar, Hindrance, Volumes
+from manager.scheduler.volume_bars import Bar, Hindrance
+from manager.scheduler.volumes import Volumes
 from manager.state.changes import copy
 
 Volume = objects_pb2.Volume

@@ -4,12 +4,13 @@ one changes. Kept by events; what is given in one decision counts in it from the
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from enum import Enum
 from typing import NamedTuple
 
 from api.v1 import objects_pb2, specs_pb2
 from api.volumes import LOCAL, availability_word, driver_of
 from manager.placement.volumes import Want
+from manager.scheduler.makers import Makers
+from manager.scheduler.volume_bars import Bar, Hindrance, missing
 from manager.state.changes import copy
 from manager.state.store import View
 from manager.state.volumes import (
@@ -27,30 +28,6 @@ Node = objects_pb2.Node
 Task = objects_pb2.Task
 Volume = objects_pb2.Volume
 Spec = specs_pb2.VolumeSpec
-
-
-class Bar(Enum):
-    """Why a task cannot have a volume on a node."""
-
-    MISSING = "there is none"
-    PENDING = "it cannot be used yet"
-    UNAVAILABLE = "it takes no more tasks"
-    WRITES = "it is only read"
-    SHARED = "a task that is there does not share it"
-    CLOSED = "the storage has shut the node out"
-    HELD = "another node holds it"
-    HOME = "its data is elsewhere"
-    DRIVER = "the node lacks its driver"
-    TOPOLOGY = "the node does not reach it"
-
-
-class Hindrance(NamedTuple):
-    """One bar, in words; `node_id`: of the node that holds it, or where it is at home."""
-
-    bar: Bar
-    text: str
-    volume: Volume
-    node_id: str = ""
 
 
 class Given(NamedTuple):
@@ -73,6 +50,7 @@ class Volumes:
         # Of tasks that got it in this decision, whether they only read.
         self._users: defaultdict[str, list[bool]] = defaultdict(list)
         self._hosts: dict[str, str] = {}
+        self._makers = Makers()
 
     @classmethod
     def of(cls, view: View) -> "Volumes":
@@ -80,6 +58,8 @@ class Volumes:
         made = cls(view)
         for volume in view.all(Volume):
             made.put(volume.id, volume)
+        for node in view.all(Node):
+            made.describe(node.id, node)
         return made
 
     def put(self, volume_id: str, volume: Volume | None) -> None:
@@ -94,9 +74,13 @@ class Volumes:
             if volume.spec.group:
                 self._groups.setdefault(volume.spec.group, {})[volume_id] = None
 
-    def call(self, node_id: str, hostname: str) -> None:
-        """What people call the node."""
-        self._hosts[node_id] = hostname
+    def describe(self, node_id: str, node: Node | None) -> bool:
+        """What the node is called and can make; None: it is gone.
+
+        Whether that changes which volumes have to be made.
+        """
+        self._hosts[node_id] = "" if node is None else node.description.hostname
+        return self._makers.put(node_id, node)
 
     def begin_decision(self, view: View) -> None:
         """What the last decision gave is in the state by now, or never will be."""
@@ -144,7 +128,7 @@ class Volumes:
                 if first is not None:
                     yield first
                 elif want.must:
-                    yield _missing(want)
+                    yield missing(want)
 
     def passes(self, wants: Iterable[Want], node: Node) -> bool:
         """Whether all wishes can be met there."""
@@ -167,7 +151,7 @@ class Volumes:
             return Hindrance(Bar.WRITES, text, volume)
         return (
             self._elsewhere(volume, node)
-            or _out_of_reach(volume, node)
+            or self._out_of_reach(volume, node)
             or self._not_shared(volume, want)
         )
 
@@ -267,6 +251,20 @@ class Volumes:
             text += f": {held.order_error}" if held.order_error else ""
         return Hindrance(Bar.CLOSED, text, volume)
 
+    def _out_of_reach(self, volume: Volume, node: Node) -> Hindrance | None:
+        name, driver_name = volume.spec.annotations.name, driver_of(volume.spec)
+        driver = _driver_there(volume, node)
+        if driver is None:
+            return Hindrance(Bar.DRIVER, f"no driver {driver_name} for volume {name}", volume)
+        # Another node's may have to make it, as this one's need not have the part that does.
+        if driver_name in self._makers and not volume.HasField("made"):
+            text = f"volume {name} cannot be used: its driver has not made it yet"
+            return Hindrance(Bar.PENDING, text, volume)
+        reach = volume.made.topology or volume.spec.topology_required
+        if reach and not any(_within(each.segments, driver.segments) for each in reach):
+            return Hindrance(Bar.TOPOLOGY, f"volume {name} is out of reach", volume)
+        return None
+
     def _not_shared(self, volume: Volume, want: Want) -> Hindrance | None:
         if volume.spec.sharing == Spec.SHARING_ALL or self._view is None:
             return None
@@ -321,28 +319,5 @@ def _driver_there(volume: Volume, node: Node) -> objects_pb2.VolumeDriver | None
     return next((each for each in node.description.volume_drivers if each.name == wanted), None)
 
 
-def _out_of_reach(volume: Volume, node: Node) -> Hindrance | None:
-    name = volume.spec.annotations.name
-    driver = _driver_there(volume, node)
-    if driver is None:
-        text = f"no driver {driver_of(volume.spec)} for volume {name}"
-        return Hindrance(Bar.DRIVER, text, volume)
-    if driver.creates and not volume.HasField("made"):
-        text = f"volume {name} cannot be used: its driver has not made it yet"
-        return Hindrance(Bar.PENDING, text, volume)
-    reach = volume.made.topology or volume.spec.topology_required
-    if reach and not any(_within(each.segments, driver.segments) for each in reach):
-        return Hindrance(Bar.TOPOLOGY, f"volume {name} is out of reach", volume)
-    return None
-
-
 def _within(wanted: Mapping[str, str], segments: Mapping[str, str]) -> bool:
     return all(segments.get(key) == value for key, value in wanted.items())
-
-
-def _missing(want: Want) -> Hindrance:
-    if want.group:
-        what = f"no volume of group {want.group}"
-    else:
-        what = f"no volume {want.name}" if want.name else f"volume {want.source} was removed"
-    return Hindrance(Bar.MISSING, what, Volume())

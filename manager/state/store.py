@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from api.errors import SwarmError
+from api.times import seconds_of
 from api.v1 import objects_pb2, raft_pb2
 from manager.state.capture import Capture
 from manager.state.changes import (
@@ -102,6 +103,7 @@ class Store:
 
     def _clear(self) -> None:
         self._version = 0
+        self._at = 0.0
         self._tables: dict[type[StoredObject], dict[str, StoredObject]] = {k: {} for k in KINDS}
         self._names = Names()
         self._tasks = TaskIndexes()
@@ -120,6 +122,11 @@ class Store:
     def version(self) -> int:
         """The log index of the last applied command."""
         return self._version
+
+    @property
+    def at(self) -> float:
+        """When that was proposed, by its proposer's clock; 0 if nothing was."""
+        return self._at
 
     def get(self, kind: type[T], object_id: str) -> T | None:
         """The object with this id, or None."""
@@ -200,12 +207,13 @@ class Store:
     ) -> Applied:
         """Applies one command of the log; takes over the objects in `batches`.
 
-        `at` is the proposer's wall clock. A request that was applied before changes nothing and
+        `at` is the proposer's SwarmClock. A request that was applied before changes nothing and
         gets its first answer again. Indexes must grow; ValueError otherwise.
         """
         if index <= self._version:
             raise ValueError(f"entry {index} comes after {self._version} was applied")
         self._version = index
+        self._at = seconds_of(at)
         known = self._requests.get(request_id) if request_id else None
         if known is not None:
             none = (None,) * len(batches)
@@ -236,11 +244,13 @@ class Store:
         self._version = snapshot.index
         for obj in objects:
             self._replace(None, obj)
+            self._at = max(self._at, seconds_of(obj.meta.updated_at))
         self._requests = {request.request_id: request for request in snapshot.requests}
 
     def adopt(self, other: "Store") -> None:
         """Replaces everything by what `other` holds, at once; `other` is not used afterwards."""
         self._version = other._version
+        self._at = other._at
         self._tables = other._tables
         self._names = other._names
         self._tasks = other._tasks

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from api.v1 import objects_pb2
-from manager.state.changes import Batch, batch, update
+from manager.state.changes import Batch
 from manager.state.store import View
-from manager.state.volumes import ended
+from manager.volumes.ends import ends
 from manager.volumes.leases import Hold, Leases
 
 AGAIN = 0.1
@@ -36,8 +35,4 @@ class Lapses:
 
     def batches(self, view: View, taken: Sequence[Hold]) -> Iterator[Batch]:
         """The volumes without these holds, as they are now."""
-        for hold in taken:
-            volume = view.get(objects_pb2.Volume, hold.volume_id)
-            changed = None if volume is None else ended(volume, hold.node_id, hold.epoch)
-            if changed is not None:
-                yield batch(update(changed))
+        return ends(view, taken)

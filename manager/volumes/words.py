@@ -7,10 +7,10 @@ about an earlier one changes nothing. Whether it could be mounted, its tasks tel
 from collections.abc import Iterable, Iterator, Sequence
 
 from api.errors import invalid
-from api.v1 import objects_pb2, volume_pb2
-from manager.state.changes import Batch, batch, update
+from api.v1 import volume_pb2
+from manager.state.changes import Batch
 from manager.state.store import View
-from manager.state.volumes import ended
+from manager.volumes.ends import ends
 from manager.volumes.leases import Hold
 
 MAX_WORDS = 10_000
@@ -61,8 +61,4 @@ class Words:
 
     def batches(self, view: View, taken: Sequence[Hold]) -> Iterator[Batch]:
         """The volumes without these holds."""
-        for hold in taken:
-            volume = view.get(objects_pb2.Volume, hold.volume_id)
-            changed = None if volume is None else ended(volume, hold.node_id, hold.epoch)
-            if changed is not None:
-                yield batch(update(changed))
+        return ends(view, taken)

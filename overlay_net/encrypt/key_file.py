@@ -6,10 +6,10 @@ a secret, and what the keys protect is what this host's tasks say. The lock of m
 """
 
 import json
-import os
 from pathlib import Path
 
 from api.errors import Code, SwarmError
+from hostkit.durable import replace
 from overlay_net.encrypt.keys import Keys, key_pair
 
 _LARGEST = 4096
@@ -51,19 +51,7 @@ class KeyFile:
             "chance": keys.chance,
             "round": keys.round,
         }
-        fresh = self._path.with_name(f".{self._path.name}.new")
-        fresh.unlink(missing_ok=True)  # of a write that was cut off
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(fresh, flags, 0o600), "w", encoding="ascii") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace(self._path, json.dumps(content).encode("ascii"))
 
     def remove(self) -> None:
         """No error if there is none."""

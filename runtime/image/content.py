@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
+from hostkit.durable import sync_folder
 from runtime.image import digest as digests
 
 _FACTS = "layer.json"
@@ -141,9 +142,9 @@ class Content:
     def commit_layer(self, scratch: Path, diff_id: str, facts: dict[str, Any]) -> None:
         """Gives a layer, whose files are on disk, its name."""
         write_atomic(scratch / _FACTS, json.dumps(facts).encode(), scratch / f".{_FACTS}")
-        fsync_directory(scratch)
+        sync_folder(scratch)
         scratch.rename(self._layers / digests.encoded(diff_id))
-        fsync_directory(self._layers)
+        sync_folder(self._layers)
 
     # Removal
 
@@ -202,23 +203,14 @@ def write_atomic(target: Path, body: bytes, temporary: Path) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_directory(target.parent)
+    sync_folder(target.parent)
 
 
 def _make_directory(path: Path) -> None:
     """Makes a private directory where it is missing; a crash does not take it away again."""
     if not path.exists():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fsync_directory(path.parent)
-
-
-def fsync_directory(path: Path) -> None:
-    """Puts the names in a directory on disk."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        sync_folder(path.parent)
 
 
 def _tree_size(top: Path) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from api.errors import Code, SwarmError, invalid
 from api.times import timestamp
 from hostkit.clock import Clock
+from hostkit.durable import replace
 from runtime.volume.driver import Known, Volume
 
 FILE = "volume.json"
@@ -86,12 +87,7 @@ class Definitions:
         content = {"options": made.options, "labels": made.labels, "created_at": made.created_at}
         try:
             folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-            fresh = folder / f"{FILE}.new"
-            with fresh.open("w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(folder / FILE)
+            replace(folder / FILE, json.dumps(content).encode(), mode=0o644)
         except OSError as error:
             raise SwarmError(
                 Code.UNAVAILABLE,

@@ -6,7 +6,6 @@ names of its places are Docker's: NAME/_data below one folder.
 
 import asyncio
 import logging
-import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock
+from hostkit.durable import sync_folder
 from hostkit.process import run
 from runtime.volume import local_options, mounting
 from runtime.volume.copying import streams
@@ -139,7 +139,7 @@ class LocalDriver:
                 await self._make(filling)
                 labels = await streams.fill(filling, title, pieces, devices=devices)
                 filling.rename(self._path(volume.name))
-                _sync(folder)
+                sync_folder(folder)
                 self._volumes.keep(replace(volume, labels=labels))
             except BaseException:
                 await asyncio.shield(self.remove(volume))
@@ -193,14 +193,6 @@ async def _discard(path: Path, name: str) -> None:
         raise SwarmError(
             Code.UNAVAILABLE, f"volume {name} cannot be removed", why=str(error)
         ) from None
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _is_folder(path: Path) -> bool:

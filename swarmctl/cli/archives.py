@@ -2,12 +2,9 @@
 says how far they are.
 """
 
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +13,7 @@ import click
 from api.errors import Code, SwarmError
 from api.v1 import volume_pb2
 from swarmctl.cli.units import size
+from swarmctl.cli.whole_files import refused, write_whole
 
 PIECE = 256 * 1024
 _REDRAWN = 0.2
@@ -65,23 +63,12 @@ def write(path: Path | None, pieces: Iterable[bytes]) -> None:
     Until all of it is on the disk the file has another name. REFUSED if that cannot be written.
     """
     if path is None:
-        with _refused("cannot write to standard output"):
+        with refused("cannot write to standard output"):
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         return
-    with _refused(f"cannot write {path}"):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                for piece in pieces:
-                    out.write(piece)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+    write_whole(path, pieces, lambda _: None)
 
 
 class Source(Iterator[volume_pb2.VolumePiece]):
@@ -107,14 +94,6 @@ class Source(Iterator[volume_pb2.VolumePiece]):
         if piece is None:
             return volume_pb2.VolumePiece(end=volume_pb2.VolumeEnd())
         return volume_pb2.VolumePiece(data=piece)
-
-
-@contextmanager
-def _refused(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SwarmError(Code.REFUSED, what, why=error.strerror or str(error)) from error
 
 
 def _now() -> float:

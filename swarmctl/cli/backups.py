@@ -3,13 +3,11 @@
 What stands in them is the affair of api/backup_key.py and api/backup_file.py.
 """
 
-import contextlib
-import os
 import secrets
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -17,8 +15,8 @@ from google.protobuf.message import DecodeError
 
 from api import backup_file
 from api.backup_key import ENVELOPE_BYTES, LOG_N, SALT_BYTES, KeySource, damaged, read_envelope
-from api.errors import Code, SwarmError
 from api.v1 import control_pb2, raft_pb2
+from swarmctl.cli.whole_files import refused, write_whole
 
 CHUNK = 1 << 20
 
@@ -41,25 +39,7 @@ def write(path: Path, source: KeySource, key: bytes, sealed: Iterable[bytes]) ->
     Until all of it is on the disk and every seal was checked, it has another name. REFUSED where
     that cannot be done, or as `check`; what was at `path` is still there then.
     """
-    with _refused(f"cannot write {path}"):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    fresh = Path(name)
-    try:
-        with _refused(f"cannot write {path}"), os.fdopen(handle, "wb") as out:
-            out.write(source.envelope())
-            for piece in sealed:
-                out.write(piece)
-            out.flush()
-            os.fsync(out.fileno())
-        held = check(fresh, key)
-        with _refused(f"cannot write {path}"):
-            fresh.replace(path)
-            _sync(path.parent)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            fresh.unlink()
-        raise
-    return held
+    return write_whole(path, chain((source.envelope(),), sealed), lambda fresh: check(fresh, key))
 
 
 def source_of(path: Path) -> KeySource:
@@ -93,21 +73,5 @@ def check(path: Path, key: bytes) -> Held:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    with _refused(f"cannot read {path}"), path.open("rb") as file:
+    with refused(f"cannot read {path}"), path.open("rb") as file:
         yield file
-
-
-@contextmanager
-def _refused(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SwarmError(Code.REFUSED, what, why=error.strerror or str(error)) from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,6 @@
 """Read, edit, write; and again if somebody else was faster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import TypeVar
 
 from api.errors import Code, SwarmError
@@ -9,6 +9,24 @@ TRIES = 5
 
 Read = TypeVar("Read")
 Written = TypeVar("Written")
+
+
+def relabel(
+    labels: MutableMapping[str, str], added: Mapping[str, str], removed: Iterable[str], what: str
+) -> None:
+    """Changes an object's labels as --label-add and --label-rm say; NOT_FOUND for one to be removed
+    that is not there. `what` has it: its noun and name.
+    """
+    labels.update(added)
+    for key in removed:
+        if key not in labels:
+            noun, _, name = what.partition(" ")
+            raise SwarmError(
+                Code.NOT_FOUND,
+                f"{what} has no label {key!r}",
+                remedy=f"see them with swarmctl {noun} inspect {name}",
+            )
+        del labels[key]
 
 
 def change(read: Callable[[], Read], write: Callable[[Read], Written]) -> Written:

@@ -136,6 +136,22 @@ class PlacingUser(User):
             self.cluster.set_node_state(found.id, READY)
 
 
+def unrest(seed: int, steps: int) -> tuple[PlacingCluster, PlacingUser]:
+    """A cluster after so many steps of changes; what was begun may be under way yet."""
+    cluster = PlacingCluster(Random(seed))
+    user = PlacingUser(cluster)
+    cluster.refusal_rate, cluster.crash_rate = 0.15, 0.01
+    for _ in range(steps):
+        if cluster.random.random() < 0.3:
+            user.act()
+        cluster.pass_time(cluster.random.choice([0.0, 0.2, 1.0, 7.0]))
+        cluster.run_loop(cluster.random.choice(cluster.loops))
+        if cluster.random.random() < 0.6:
+            cluster.run_loops()
+        cluster.run_agents()
+    return cluster, user
+
+
 def misplaced(cluster: VirtualCluster) -> list[str]:
     """What is wrong with where tasks are, once nothing moves any more."""
     return [

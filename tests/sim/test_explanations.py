@@ -1,7 +1,5 @@
 """Whatever the cluster went through, what is explained agrees with what the scheduler did."""
 
-from random import Random
-
 import pytest
 
 from api import states
@@ -9,23 +7,13 @@ from api.v1 import explain_pb2, objects_pb2
 from manager.control.explain_service import explain_service
 from manager.control.explain_task import explain_task
 from manager.scheduler.waiting import is_waiting
-from tests.sim.placing_user import PlacingCluster, PlacingUser
+from tests.sim.placing_user import PlacingCluster, unrest
 from tests.support.pieces import result_of
 
 
 def at_rest(seed: int) -> PlacingCluster:
     """A cluster after many changes, some nodes of which may be lost, drained or too small."""
-    cluster = PlacingCluster(Random(seed))
-    user = PlacingUser(cluster)
-    cluster.refusal_rate, cluster.crash_rate = 0.15, 0.01
-    for _ in range(100):
-        if cluster.random.random() < 0.3:
-            user.act()
-        cluster.pass_time(cluster.random.choice([0.0, 0.2, 1.0, 7.0]))
-        cluster.run_loop(cluster.random.choice(cluster.loops))
-        if cluster.random.random() < 0.6:
-            cluster.run_loops()
-        cluster.run_agents()
+    cluster, _ = unrest(seed, 100)
     cluster.refusal_rate = cluster.crash_rate = 0.0
     for _ in range(90):
         cluster.pass_time(1.0)

@@ -17,9 +17,9 @@ from manager.placement.generic import Stock
 from manager.scheduler.candidates import Candidates
 from manager.scheduler.filters.placement import MaxReplicasFilter
 from manager.scheduler.nodes import NodeInfo
-from tests.sim.placing_user import PlacingCluster, PlacingUser, misplaced, stranded
+from tests.sim.placing_user import PlacingCluster, PlacingUser, misplaced, stranded, unrest
 from tests.sim.raft.plant import swap
-from tests.sim.test_reset_agrees import drain, plain
+from tests.sim.test_reset_agrees import check_resets
 
 SEEDS = 25
 
@@ -28,17 +28,7 @@ Patch = Callable[[], AbstractContextManager[object]]
 
 def verdict(seed: int) -> list[str]:
     """What is wrong at the end of one run."""
-    cluster = PlacingCluster(Random(seed))
-    user = PlacingUser(cluster)
-    cluster.refusal_rate, cluster.crash_rate = 0.15, 0.01
-    for _ in range(150):
-        if cluster.random.random() < 0.3:
-            user.act()
-        cluster.pass_time(cluster.random.choice([0.0, 0.2, 1.0, 7.0]))
-        cluster.run_loop(cluster.random.choice(cluster.loops))
-        if cluster.random.random() < 0.6:
-            cluster.run_loops()
-        cluster.run_agents()
+    cluster, user = unrest(seed, 150)
     user.calm()
     cluster.come_to_rest()
     cluster.store.check_seals()
@@ -54,22 +44,7 @@ def test_at_rest_every_task_is_where_it_may_be(seed: int) -> None:
 @given(st.integers(0, 1 << 32))
 def test_a_new_leader_places_and_moves_the_same_tasks(seed: int) -> None:
     cluster = PlacingCluster(Random(seed))
-    user = PlacingUser(cluster)
-    cluster.refusal_rate, cluster.crash_rate = 0.1, 0.05
-    for _ in range(50):
-        if cluster.random.random() < 0.4:
-            user.act()
-        cluster.pass_time(cluster.random.choice([0.0, 0.5, 6.0, 61.0]))
-        cluster.run_agents()
-        if cluster.random.random() < 0.5:
-            cluster.run_loops()
-        followed = cluster.random.choice(cluster.loops)
-        fresh = next(x for x in cluster.new_loops() if x.name == followed.name)
-        fresh.reset(cluster.store)
-        expected = drain(fresh, cluster)
-        decided = drain(followed, cluster)
-        assert plain(decided) == plain(expected), f"{followed.name} at {cluster.now}"
-        cluster.propose(followed, decided)
+    check_resets(cluster, PlacingUser(cluster), steps=50, acts=0.4)
 
 
 def deaf_enforcer() -> AbstractContextManager[object]:

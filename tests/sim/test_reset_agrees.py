@@ -22,10 +22,16 @@ Plain = list[list[tuple[str, str, bytes]]]
 @given(st.integers(0, 1 << 32))
 def test_a_reset_changes_no_decision(seed: int) -> None:
     cluster = VirtualCluster(Random(seed))
-    user = User(cluster)
+    check_resets(cluster, User(cluster), steps=60, acts=0.25)
+
+
+def check_resets(cluster: VirtualCluster, user: User, *, steps: int, acts: float) -> None:
+    """Each step one loop decides, and a fresh one of its kind the same; `acts`: how often the user
+    does something.
+    """
     cluster.refusal_rate, cluster.crash_rate = 0.1, 0.05
-    for _ in range(60):
-        if cluster.random.random() < 0.25:
+    for _ in range(steps):
+        if cluster.random.random() < acts:
             user.act()
         cluster.pass_time(cluster.random.choice([0.0, 0.5, 6.0, 61.0]))
         cluster.run_agents()

@@ -17,6 +17,7 @@ from manager.control.images import no_registry
 from manager.restoring import Restored
 from manager.server import Manager
 from swarmctl import safe
+from swarmctl.host_parts import HostParts
 from swarmctl.life import Life
 from swarmctl.membership import Membership, MembershipStore
 from swarmctl.recovery import Recovery
@@ -183,9 +184,7 @@ class Host:
         return life
 
     def _new_life(self, membership: Membership, kept: safe.NodeSafe) -> Life:
-        return Life(
-            membership,
-            kept,
+        parts = HostParts(
             executor=self._executor,
             networks=NoNetworks(),
             volumes=NoVolumes(),
@@ -196,6 +195,7 @@ class Host:
             ask_registry=no_registry,
             failed=self.failures.append,
         )
+        return Life(membership, kept, parts)
 
     def _goes_on(self, life: Life) -> None:
         self.life = life

@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from machine.distribution import bundle, own, wheel
 from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.lab import MachineLab
+from tests.support.ran import Ran
 
 _LIMIT = 280.0
 BROKEN = {"swarmctl/daemon.py": b"raise SystemExit('swarmd: broken on purpose')\n"}
@@ -23,19 +23,6 @@ find / /var -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -p
 echo; dpkg-query -W -f '${Status} ${Package}\n' | sort; cat /etc/passwd /etc/group /etc/hosts
 """
 """All but what apt, dpkg and systemd keep for themselves: lists, logs, caches, copies."""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return f"exit code {self.code}\n{self.out}\n{self.err}"
 
 
 class Operator:
@@ -53,7 +40,7 @@ class Operator:
             timeout=_LIMIT,
             environment=self._environment(),
         )
-        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Ran.of(done)
 
     def create(self, host: MachineHost, *words: str, user: str = "root") -> Ran:
         """`swarmctl machine create` of a host, called as it is."""

@@ -18,22 +18,10 @@ from machine.distribution import wheel
 from machine.distribution.own import pins, read_parts
 from tests.support.machine_hosts.bare_host import BareHost
 from tests.support.machine_hosts.lab import MachineLab
+from tests.support.ran import Ran
 
 APPLY = 280.0
 PORT = 8080
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return f"exit code {self.code}\n{self.out}\n{self.err}"
 
 
 class Operator:
@@ -54,7 +42,7 @@ class Operator:
         done = self._lab.command(
             self.command(*words), timeout=timeout, environment=self.environment()
         )
-        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Ran.of(done)
 
     def apply(self, *words: str, verb: str = "apply") -> Ran:
         """`machine apply` of the file, with no question asked."""

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from api.errors import Code, SwarmError
+from hostkit.durable import replace
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -74,19 +75,7 @@ def write(path: Path, held: KeyFile) -> None:
     OSError before anything is replaced, or where the disk cannot say that it was.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.unlink(missing_ok=True)
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w", encoding="ascii") as stream:
-        stream.writelines(f"{line}\n" for line in _lines(held))
-        stream.flush()
-        os.fsync(file)
-    fresh.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace(path, "".join(f"{line}\n" for line in _lines(held)).encode("ascii"))
 
 
 def _lines(held: KeyFile) -> list[str]:

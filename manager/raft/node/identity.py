@@ -5,13 +5,13 @@ nothing of the log, which is believed first wherever it knows better.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
 from api.v1.raft_pb2 import Member
+from hostkit.durable import replace
 from manager.raft.durable import damage
 
 FORMAT = 1
@@ -56,19 +56,7 @@ def save(path: Path, identity: GroupIdentity) -> None:
             for each in identity.members
         ],
     }
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as out:
-        json.dump(content, out, indent=1)
-        out.flush()
-        os.fsync(file)
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace(path, json.dumps(content, indent=1).encode())
 
 
 def _identity(content: Any) -> GroupIdentity:  # noqa: ANN401 - whatever a file can hold

@@ -5,12 +5,12 @@ one was started anew; so their ids have to be kept. Blocking; written rarely.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from api.errors import Code, SwarmError
+from hostkit.durable import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,8 @@ class Served:
             self._write()
 
     def _write(self) -> None:
-        beside = self._path.with_suffix(".new")
         self._path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        with beside.open("w") as file:
-            json.dump(list(self._rows()), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(self._path)
+        replace(self._path, json.dumps(list(self._rows())).encode())
 
     def _rows(self) -> Iterator[dict[str, str]]:
         for use, path in self._paths.items():

@@ -14,10 +14,10 @@ from api.v1 import host_pb2, types_pb2
 from swarmctl.cli import registry_logins
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
-from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
+from swarmctl.cli.inspecting import inspect_each
 from swarmctl.cli.options import (
     Parsed,
     format_option,
@@ -25,7 +25,7 @@ from swarmctl.cli.options import (
     no_trunc_option,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, Row, check_inspect, inspect
+from swarmctl.cli.render import Listing, Row
 from swarmctl.cli.units import ago, size
 
 CHUNK = 1 << 20
@@ -173,15 +173,12 @@ def ls(
 @click.pass_obj
 def inspect_(client: Client, references: tuple[str, ...], form: str) -> None:
     """Show images in full."""
-    check_inspect(form, document(host_pb2.Image()))
 
     def get(reference: str) -> host_pb2.Image:
         request = host_pb2.GetImageRequest(reference=reference)
         return client.call(client.host.GetImage, request, f"looking up image {reference}")
 
-    found, complete = for_each(references, get)
-    click.echo(inspect([document(each) for each in found], form), nl=False)
-    end(complete)
+    inspect_each(references, get, form, blank=host_pb2.Image())
 
 
 @image.command("rm")

@@ -10,7 +10,7 @@ from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from swarmctl.cli import local_networks
-from swarmctl.cli.changing import change
+from swarmctl.cli.changing import change, relabel
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
 from swarmctl.cli.documents import Document, document
@@ -224,11 +224,7 @@ def update(
     def write(present: objects_pb2.Network) -> None:
         spec = present.spec
         spec.pools.extend(fresh)
-        spec.annotations.labels.update(added)
-        for each in label_rm:
-            if each not in spec.annotations.labels:
-                raise SwarmError(Code.NOT_FOUND, f"network {name} has no label {each!r}")
-            del spec.annotations.labels[each]
+        relabel(spec.annotations.labels, added, label_rm, f"network {name}")
         request = control_pb2.UpdateNetworkRequest(
             key=present.id, spec=spec, version=present.meta.version, request_id=new_id()
         )

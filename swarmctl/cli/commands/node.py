@@ -5,19 +5,18 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from swarmctl.cli import lists
-from swarmctl.cli.changing import change
+from swarmctl.cli.changing import change, relabel
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, own_node, task_list_options
 from swarmctl.cli.completion import completes
-from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
+from swarmctl.cli.inspecting import inspect_each
 from swarmctl.cli.options import (
     choice,
     format_option,
@@ -26,7 +25,7 @@ from swarmctl.cli.options import (
     pretty_option,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, check_inspect, inspect, natural, pretty
+from swarmctl.cli.render import Listing, natural, pretty
 from swarmctl.cli.units import binary_size, rfc3339
 
 ROLES = {"worker": types_pb2.NODE_ROLE_WORKER, "manager": types_pb2.NODE_ROLE_MANAGER}
@@ -96,13 +95,10 @@ def ls(client: Client, filters: tuple[str, ...], form: str, quiet: bool) -> None
 @click.pass_obj
 def inspect_(client: Client, names: tuple[str, ...], form: str, as_text: bool) -> None:
     """Show nodes in full. `self` is the node of this host."""
-    check_inspect(form, document(objects_pb2.Node()), pretty=as_text)
-    found, complete = for_each(names, lambda name: _get(client, name))
-    if as_text:
-        click.echo("\n".join(_pretty(each) for each in found), nl=False)
-    else:
-        click.echo(inspect([document(each) for each in found], form), nl=False)
-    end(complete)
+    text_of = _pretty if as_text else None
+    inspect_each(
+        names, lambda name: _get(client, name), form, blank=objects_pb2.Node(), as_text=text_of
+    )
 
 
 @node.command("ps")
@@ -159,15 +155,7 @@ def update(
         if role is not None:
             spec.role = role
         spec.network_key_round += rotate_network_key
-        spec.annotations.labels.update(added)
-        for key in label_rm:
-            if key not in spec.annotations.labels:
-                raise SwarmError(
-                    Code.NOT_FOUND,
-                    f"node {name} has no label {key!r}",
-                    remedy=f"see them with swarmctl node inspect --pretty {name}",
-                )
-            del spec.annotations.labels[key]
+        relabel(spec.annotations.labels, added, label_rm, f"node {name}")
 
     _change(client, name, edit)
     click.echo(name)

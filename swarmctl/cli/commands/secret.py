@@ -15,10 +15,10 @@ from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from swarmctl.cli import lists
 from swarmctl.cli.client import Client
 from swarmctl.cli.completion import completes
-from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text
 from swarmctl.cli.grammar import Noun
+from swarmctl.cli.inspecting import inspect_each
 from swarmctl.cli.options import (
     format_option,
     inspect_format,
@@ -26,7 +26,7 @@ from swarmctl.cli.options import (
     pretty_option,
     quiet_option,
 )
-from swarmctl.cli.render import Listing, check_inspect, inspect, natural, pretty, printable
+from swarmctl.cli.render import Listing, natural, pretty, printable
 from swarmctl.cli.units import ago, rfc3339
 
 File: TypeAlias = objects_pb2.Secret | objects_pb2.Config
@@ -165,15 +165,10 @@ def _add_inspect(noun: click.Group, kind: _Kind) -> None:
     @pretty_option
     @click.pass_obj
     def inspect_(client: Client, names: tuple[str, ...], form: str, as_text: bool) -> None:
-        check_inspect(form, document(kind.blank), pretty=as_text)
-        found, complete = for_each(
-            names, lambda name: kind.get(client, control_pb2.GetRequest(key=name))
-        )
-        if as_text:
-            click.echo("\n".join(_pretty(each) for each in found), nl=False)
-        else:
-            click.echo(inspect([document(each) for each in found], form), nl=False)
-        end(complete)
+        def get(name: str) -> File:
+            return kind.get(client, control_pb2.GetRequest(key=name))
+
+        inspect_each(names, get, form, blank=kind.blank, as_text=_pretty if as_text else None)
 
 
 def _add_rm(noun: click.Group, kind: _Kind) -> None:

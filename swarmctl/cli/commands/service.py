@@ -14,10 +14,10 @@ from swarmctl.cli import lists, ports, rollouts
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.task import Shown, list_tasks, task_list_options
 from swarmctl.cli.completion import completes
-from swarmctl.cli.documents import document
 from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.filters import filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
+from swarmctl.cli.inspecting import inspect_each
 from swarmctl.cli.options import (
     format_option,
     inspect_format,
@@ -26,9 +26,7 @@ from swarmctl.cli.options import (
 )
 from swarmctl.cli.render import (
     Listing,
-    check_inspect,
     image_of,
-    inspect,
     natural,
     pretty,
     short_image,
@@ -124,13 +122,10 @@ def ps(client: Client, names: tuple[str, ...], shown: Shown) -> None:
 @click.pass_obj
 def inspect_(client: Client, names: tuple[str, ...], form: str, as_text: bool) -> None:
     """Show services in full."""
-    check_inspect(form, document(objects_pb2.Service()), pretty=as_text)
-    found, complete = for_each(names, lambda name: get(client, name))
-    if as_text:
-        click.echo("\n".join(_pretty(each) for each in found), nl=False)
-    else:
-        click.echo(inspect([document(each) for each in found], form), nl=False)
-    end(complete)
+    text_of = _pretty if as_text else None
+    inspect_each(
+        names, lambda name: get(client, name), form, blank=objects_pb2.Service(), as_text=text_of
+    )
 
 
 @service.command("rm")

@@ -15,10 +15,9 @@ from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, objects_pb2, types_pb2
 from swarmctl.cli import lists, ports
 from swarmctl.cli.client import Client
-from swarmctl.cli.documents import document
-from swarmctl.cli.failures import end, for_each
 from swarmctl.cli.filters import Asked, filter_option, label, narrow, read_filters, text, words
 from swarmctl.cli.grammar import Noun
+from swarmctl.cli.inspecting import inspect_each
 from swarmctl.cli.options import (
     format_option,
     inspect_format,
@@ -28,9 +27,7 @@ from swarmctl.cli.options import (
 from swarmctl.cli.render import (
     Listing,
     Row,
-    check_inspect,
     image_of,
-    inspect,
     natural,
     short_image,
     shortened,
@@ -152,15 +149,12 @@ def ls(client: Client, shown: Shown) -> None:
 @click.pass_obj
 def inspect_(client: Client, names: tuple[str, ...], form: str) -> None:
     """Show tasks in full."""
-    check_inspect(form, document(objects_pb2.Task()))
 
     def get(name: str) -> objects_pb2.Task:
         request = control_pb2.GetRequest(key=name)
         return client.call(client.control.GetTask, request, f"looking up task {name}")
 
-    found, complete = for_each(names, get)
-    click.echo(inspect([document(each) for each in found], form), nl=False)
-    end(complete)
+    inspect_each(names, get, form, blank=objects_pb2.Task())
 
 
 def list_tasks(client: Client, request: control_pb2.ListTasksRequest, shown: Shown) -> None:

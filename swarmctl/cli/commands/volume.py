@@ -8,7 +8,7 @@ from api.times import duration
 from api.v1 import control_pb2, objects_pb2, specs_pb2, types_pb2
 from api.volumes import ACCESS_WORDS
 from swarmctl.cli import lists, local_volumes, volume_rows
-from swarmctl.cli.changing import change
+from swarmctl.cli.changing import change, relabel
 from swarmctl.cli.client import Client
 from swarmctl.cli.commands.volume_data import backup, migrate, restore
 from swarmctl.cli.completion import completes
@@ -191,11 +191,7 @@ def update(
             spec.group = group
         if lease is not None:
             spec.lease_term.CopyFrom(duration(lease))
-        spec.annotations.labels.update(added)
-        for each in label_rm:
-            if each not in spec.annotations.labels:
-                raise SwarmError(Code.NOT_FOUND, f"volume {name} has no label {each!r}")
-            del spec.annotations.labels[each]
+        relabel(spec.annotations.labels, added, label_rm, f"volume {name}")
         request = control_pb2.UpdateVolumeRequest(
             key=present.id, spec=spec, version=present.meta.version, request_id=new_id()
         )

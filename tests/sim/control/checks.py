@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Service = objects_pb2.Service
 Task = objects_pb2.Task
 ROLLBACK = (ROLLBACK_STARTED, ROLLBACK_PAUSED, ROLLBACK_COMPLETED)
-GENTLE = {"transfer", "crash", "ill", "members"}
+GENTLE = {"transfer", "crash", "ill", "members", "clock"}
 """Faults that keep no agent from its leader for long."""
 MANAGER = types_pb2.NODE_ROLE_MANAGER
 

@@ -37,6 +37,7 @@ class Faults:
             "transfer": self._transfer,
             "crash": self._crash,
             "ill": self._ill,
+            "clock": self._clock,
         }
         enabled = [each for each in self._acts if each in world.settings.faults]
         few = len(enabled) < 4
@@ -141,6 +142,13 @@ class Faults:
         for process in paused:
             self._world.note("{} goes on", process.name)
             process.go_on()
+
+    def _clock(self) -> None:
+        """Of a manager as often as not; it stays wrong, as nothing here needs a right one."""
+        manager = self._manager()
+        host = self._host() if manager is None else manager.host
+        host.skew = self._random.choice((-20000.0, -600.0, -5.0, 0.0, 5.0, 600.0, 20000.0))
+        self._world.note("--- the clock of {} is {} s fast", host.name, int(host.skew))
 
     # The network.
 

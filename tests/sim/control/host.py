@@ -96,7 +96,13 @@ class Host:
         self.manager: Manager | None = None
         self.agent: Process | None = None
         self.told: objects_pb2.Node | None = None
+        self.skew = 0.0
+        """Seconds by which its wall clock is fast."""
         self._joining = False
+
+    def wall(self) -> float:
+        """What its wall clock shows."""
+        return self.world.wall() + self.skew
 
     # The manager.
 
@@ -213,7 +219,7 @@ class Host:
             storage=cast(Storage, SimStorage(self)),
             managers=world.seeds(),
             connect=lambda address: self._connect(process, "worker", address),
-            wall=world.wall,
+            wall=self.wall,
             chance=world.random,
             on_session=self._heard,
             networks=networks,

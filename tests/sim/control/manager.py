@@ -52,6 +52,7 @@ from manager.raft.node.identity import GroupIdentity
 from manager.raft.node.node import RaftNode
 from manager.reign import Reign
 from manager.state.machine import LogProposer
+from manager.state.swarm_clock import SwarmClock
 from manager.state.watch import WatchHub
 from tests.sim.control.calls import Channel, Server
 from tests.sim.control.loop import Process
@@ -143,14 +144,15 @@ class Manager:
     def _compose(self) -> None:
         world, store, hub = self.world, self.store, self._hub
         self._group = Group(self.node)
-        self.proposer = LogProposer(self.node, world.wall)
+        self._clock = SwarmClock(self.host.wall, world.loop.time, lambda: store.at)
+        self.proposer = LogProposer(self.node, self._clock)
         self._logs = LogsService(store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id)
         skewed = self.host.keeper.clock if world.settings.volumes else world.loop.time
         self._dispatcher = DispatcherService(
             store=store,
             hub=hub,
             proposer=self.proposer,
-            clock=world.wall,
+            clock=self._clock,
             monotonic=skewed,
             ids=world.new_id,
             chance=world.random,
@@ -179,7 +181,7 @@ class Manager:
             volume_data=self._volume_data,
             keeper=Keeper(store, self.proposer, self._group, self.node.subscribe),
             ids=world.new_id,
-            clock=world.wall,
+            clock=self._clock,
         )
 
     def _handlers(self) -> list[grpc.GenericRpcHandler]:
@@ -189,10 +191,10 @@ class Manager:
             self.store,
             self.proposer,
             ids=world.new_id,
-            clock=world.wall,
+            clock=self._clock,
             needed=self._group.needed,
         )
-        services = Services(self.store, self.proposer, world.new_id, world.wall)
+        services = Services(self.store, self.proposer, world.new_id, self._clock)
         control_pb2_grpc.add_ControlServicer_to_server(
             ControlService(
                 self.store,
@@ -204,14 +206,14 @@ class Manager:
                 EventStreams(
                     self.machine.history,
                     self.store,
-                    world.wall,
+                    self.host.wall,
                     in_touch=lambda: self.node.leader is not None,
                 ),
                 Networks(self.store, self.proposer, world.new_id),
                 Volumes(self.store, self.proposer, world.new_id),
                 VolumeMoves(self.store, self.proposer, world.new_id),
                 lambda: group_status(self._group, self.node, self.store),
-                Explanations(self.store, world.wall),
+                Explanations(self.store, self._clock),
             ),
             collector,
         )

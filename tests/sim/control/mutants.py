@@ -29,6 +29,7 @@ from manager.scheduler.waiting import Entry
 from manager.state.capture import Capture
 from manager.state.changes import copy
 from manager.state.store import Store
+from manager.state.swarm_clock import SwarmClock
 from tests.sim.control.runner import Verdict, run
 from tests.sim.control.settings import FAULTS, Settings
 from tests.sim.raft.plant import Plant, Plants, at_once, swap
@@ -60,6 +61,18 @@ def plant_loops_go_on_as_before() -> AbstractContextManager[object]:
         self._wake_at = now
 
     return swap(Runner, "reset", reset)
+
+
+@plants("clock,crash", steps=20_000)
+def plant_time_is_what_the_wall_clock_shows() -> AbstractContextManager[object]:
+    """A clock that is set back sets the swarm's time back."""
+    return swap(SwarmClock, "__call__", lambda self: self._wall())
+
+
+@plants("transfer,clock", steps=20_000)
+def plant_a_new_leader_has_a_time_of_its_own() -> AbstractContextManager[object]:
+    """It knows no stamps of the one before."""
+    return swap(Store, "at", 0.0)
 
 
 @plants("kill,power", steps=20_000)

@@ -21,6 +21,7 @@ FAULTS = {
     "transfer": "leadership is handed over",
     "crash": "containers end by themselves",
     "ill": "health checks of containers fail",
+    "clock": "somebody sets the wall clock of a host",
     "members": "managers become workers, and workers managers",
 }
 

@@ -19,6 +19,11 @@ from manager.state.watch import WatchHub
 from tests.sim.invariants import Watchdog
 from tests.sim.raft.violation import Violation, must
 
+LAG = 60.0
+"""Seconds by which the stamps of a new leader may lie before the last one's: it has yet to apply
+what that wrote at the end.
+"""
+
 
 class Watch:
     """The right state (`store`) after `index` entries, and what must hold after each."""
@@ -28,7 +33,7 @@ class Watch:
         self.index = 1
         self.commands = 0
         self.at = 0.0
-        """The wall time of the last command."""
+        """The time of the last command."""
         self.sums: dict[int, int] = {}
         self.observers: list[Callable[[Event], None]] = []
         self._entries: dict[int, tuple[int, bytes]] = {}
@@ -89,7 +94,9 @@ class Watch:
             self._sum.add(self.store, applied, command.request_id)
             self._history.applied(entry.index, command.at, applied.events)
             self._told[entry.index] = _told(self._history, entry.index)
-            self.at = seconds_of(command.at)
+            at = seconds_of(command.at)
+            must(at > self.at - LAG, "time does not go back", "from %.3f to %.3f", self.at, at)
+            self.at = at
             for event in applied.events:
                 self._check(event)
         self.sums[entry.index] = self._sum.value

@@ -54,3 +54,17 @@ def test_nothing_is_called_that_was_to_be_called_at_a_fork() -> None:
 
     talk("exit 3", scenario)
     assert called == []
+
+
+def test_on_the_terminal_it_speaks_where_this_process_does(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def whole() -> int:
+        child = Child(["sh", "-c", "echo heard; echo complaint >&2"], terminal=True)
+        try:
+            return await child.wait()
+        finally:
+            await child.close()
+
+    assert asyncio.run(whole()) == 0
+    assert capfd.readouterr() == ("heard\n", "complaint\n")

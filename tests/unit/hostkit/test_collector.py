@@ -73,6 +73,26 @@ print(gc.get_freeze_count() > 0, gc.get_stats()[2]["collections"] - full, knots 
 """
 
 
+SETTLED = """
+import gc
+from hostkit import collector
+
+class Replaced:
+    alive = 0
+    def __init__(self):
+        Replaced.alive += 1
+    def __del__(self):
+        Replaced.alive -= 1
+
+collector.tune()
+state = [Replaced() for _ in range(100_000)]
+collector.settle()
+print(len(gc.get_objects()) < 10_000)
+state[:50_000] = ()
+print(Replaced.alive)
+"""
+
+
 def said(script: str) -> list[str]:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
@@ -86,6 +106,10 @@ def test_the_young_that_took_the_place_of_others_are_collected_after_work() -> N
 
 def test_tuples_that_other_threads_make_are_left_alone() -> None:
     assert said(TUPLES) == ["0"]
+
+
+def test_a_state_that_was_loaded_is_not_looked_at_and_dies_all_the_same() -> None:
+    assert said(SETTLED) == ["True", "50000"]
 
 
 def test_what_lives_long_is_left_alone_and_what_dies_young_is_collected() -> None:

@@ -179,6 +179,20 @@ def test_a_decision_for_nothing_is_a_success_too() -> None:
     assert (runner.complaint, runner.due()) == ("", None)
 
 
+def test_when_the_clock_is_set_back_everything_is_looked_at_anew() -> None:
+    loop, runner, store = started()
+    loop.decisions = [Decision(wake_at=9000.0)]
+    runner.observe([Event(None, task("a"))], 8000.0)
+    runner.step(store, 8001.0)
+    runner.failed("a defect", 8001.0)
+    loop.asked.clear()
+    resets = loop.resets
+    runner.step(store, 50.0)
+    assert (loop.asked, loop.resets) == ([50.0], resets + 1)
+    runner.step(store, 51.0)
+    assert loop.asked == [50.0]
+
+
 def test_large_batches_are_proposed_in_small_numbers() -> None:
     loop, runner, store = started()
     large = MAX_PROPOSAL_BYTES // 3

@@ -20,6 +20,7 @@ from manager.ca.bootstrap import FirstObjects, first_objects
 from manager.control.images import no_registry
 from manager.raft.durable.key_file import LockedError
 from swarmctl import safe
+from swarmctl.host_parts import HostParts
 from swarmctl.life import Life
 from swarmctl.membership import Membership, MembershipStore
 from swarmctl.switch import Switch
@@ -50,9 +51,7 @@ class Host:
         else:
             kept = safe.made(self.memberships, credentials, manager=membership.manager, kek=kek)
             self.memberships.save(membership)
-        return Life(
-            membership,
-            kept,
+        parts = HostParts(
             executor=FakeExecutor(),
             networks=NoNetworks(),
             volumes=NoVolumes(),
@@ -63,6 +62,7 @@ class Host:
             ask_registry=no_registry,
             failed=self.failures.append,
         )
+        return Life(membership, kept, parts)
 
 
 class Founder(Host):

@@ -163,7 +163,7 @@ def test_a_log_that_cannot_be_made_anew_leaves_the_manager_as_it_was(tmp_path: P
             await s.until(lambda: two.stored_services() == {"web"})
             group = two.manager.node.group_id
             await one.stop()
-            in_the_way = two.memberships.log.with_name("manager.json.new")
+            in_the_way = two.memberships.log.with_name(".manager.json.new")
             in_the_way.mkdir()
             with pytest.raises(SwarmError, match="cannot be written down"):
                 await force(two)

@@ -1,6 +1,9 @@
 """An agent whose tasks have health checks, over a scripted executor."""
 
 import asyncio
+import logging
+
+import pytest
 
 from api.errors import Code, SwarmError
 from api.states import (
@@ -51,6 +54,19 @@ def test_a_task_runs_once_it_is_healthy(node: Node) -> None:
         assert node.executor.steps("a") == ["prepare", "start", "health", "health", "wait"]
 
     node.run(scenario)
+
+
+def test_a_log_tells_each_step_once(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        node.manager.tasks["a"] = checked()
+        async with node.agent():
+            (await started(node)).judge(WELL)
+            await node.manager.reported("a", RUNNING)
+
+    caplog.set_level(logging.INFO, "worker.task_runner")
+    node.run(scenario)
+    said = [each.getMessage() for each in caplog.records if each.name == "worker.task_runner"]
+    assert said == ["task a is starting", "task a is not healthy yet", "task a is running"]
 
 
 def test_an_unhealthy_task_is_stopped_and_has_failed(node: Node) -> None:

@@ -10,6 +10,7 @@ from manager.orchestrator.attempts import attempts_before
 from manager.orchestrator.backoff import DEFAULT_DELAY
 from manager.orchestrator.restart import OLD_TASK_WAIT, may_restart
 from manager.orchestrator.services import ServicesLoop
+from manager.state.swarm_clock import FURTHEST
 from tests.support.builders import DOWN, DRAIN, EPOCH, UNKNOWN, node, service, task, task_spec
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
@@ -147,6 +148,21 @@ def test_a_task_that_fails_while_it_waits_is_followed_only_after_its_delay() -> 
     driver.run(seconds=DEFAULT_DELAY - 1)
     assert len(driver.tasks()) == 3
     assert seconds_of(newest(driver).start_after) == EPOCH + 3 * DEFAULT_DELAY  # twice as long
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_clock_that_was_wholly_wrong_holds_nothing_up(fails: bool) -> None:
+    driver = driver_with(task("old", node_id="n1"))
+    driver.now = EPOCH + 2 * FURTHEST
+    driver.report("old", FAILED)
+    driver.run()
+    if fails:
+        driver.report(newest(driver).id, REJECTED, node_id="n2")
+    driver.now = EPOCH
+    driver.loop.reset(driver.store)
+    driver.run()
+    driver.run(seconds=2 * DEFAULT_DELAY)
+    assert newest(driver).desired_state == RUNNING
 
 
 def test_an_end_for_good_keeps_its_slot_filled() -> None:

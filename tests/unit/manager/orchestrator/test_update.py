@@ -7,6 +7,8 @@ from api.v1 import specs_pb2
 from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
 from manager.orchestrator.services import ServicesLoop
 from manager.orchestrator.trial import DEFAULT_MONITOR, STEP_DEADLINE, step_deadline
+from manager.state.changes import copy, update
+from manager.state.swarm_clock import FURTHEST
 from tests.support.builders import DOWN, EPOCH, service, task, task_spec, update_config
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
@@ -52,6 +54,16 @@ def test_one_slot_at_a_time_by_default() -> None:
 )
 def test_parallelism(parallelism: int, expected: list[int]) -> None:
     assert updated(rollout(4, update_config(parallelism))) == expected
+
+
+def test_a_clock_that_was_wholly_wrong_holds_nothing_up() -> None:
+    driver = rollout(2)
+    start(driver, 1)
+    driver.store.must(update(copy(get_fresh(driver, 1))), now=EPOCH + 2 * FURTHEST)
+    driver.loop.reset(driver.store)
+    start(driver, 2)
+    driver.run(seconds=DEFAULT_MONITOR)
+    assert state(driver) == COMPLETED
 
 
 def test_a_place_that_becomes_free_is_used() -> None:

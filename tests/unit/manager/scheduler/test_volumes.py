@@ -6,7 +6,7 @@ from api import states
 from api.v1 import objects_pb2, specs_pb2
 from manager.scheduler.decide import SchedulerLoop
 from manager.scheduler.inquiry import Inquiry
-from manager.state.changes import StoredObject, copy, create, update
+from manager.state.changes import StoredObject, copy, create, delete, update
 from tests.support.builders import DRAIN, given, mount, node, task, task_spec, volume
 from tests.support.loop_driver import LoopDriver
 
@@ -254,9 +254,36 @@ def test_a_storage_lets_a_node_in_before_it_hears_of_the_volume() -> None:
 def test_what_its_driver_has_to_make_first_is_waited_for() -> None:
     driver = placed(opening_host("n1", creates=True), volume("data"), wanting("data"))
     assert "has not made it yet" in driver.task("t").status.error
-    made = copy(the(driver))
-    made.made.handle = "h"
-    driver.write(update(made))
+    driver.write(update(made(the(driver))))
+    driver.run()
+    assert driver.task("t").node_id == "n1"
+
+
+def made(data: Volume, **segments: str) -> Volume:
+    changed = copy(data)
+    changed.made.handle = "h"
+    if segments:
+        changed.made.topology.add(segments=segments)
+    return changed
+
+
+def test_what_another_node_has_to_make_is_waited_for_and_followed() -> None:
+    west, east = host("n1", "shared", zone="west"), host("n2", "shared", zone="east")
+    maker = opening_host("n3", creates=True)
+    maker.spec.availability = DRAIN
+    driver = placed(west, east, maker, volume("data"), wanting("data"))
+    assert "has not made it yet" in driver.task("t").status.error
+    driver.write(update(made(the(driver), zone="east")))
+    driver.run()
+    assert driver.task("t").node_id == "n2"
+
+
+def test_what_nobody_can_make_is_taken_as_it_is() -> None:
+    maker = opening_host("n2", creates=True)
+    maker.spec.availability = DRAIN
+    driver = placed(host("n1"), maker, volume("data"), wanting("data"))
+    assert not driver.task("t").node_id
+    driver.write(delete(maker))
     driver.run()
     assert driver.task("t").node_id == "n1"
 

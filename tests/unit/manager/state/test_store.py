@@ -178,7 +178,7 @@ def test_a_snapshot_brings_everything_back() -> None:
     restored = Store()
     applied(restored, batch(create(service("stale"))))
     restored.restore(captured.encode())
-    assert restored.version == captured.version
+    assert (restored.version, restored.at) == (captured.version, store.at)
     assert restored.capture().encode() == captured.encode()
     assert restored.named(Service, "web") is not None
     assert restored.named(Service, "stale") is None
