@@ -1,12 +1,11 @@
 """Services from their first task to their last, on a swarm of three hosts."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm
 
 pytestmark = pytest.mark.cluster
 
@@ -17,12 +16,6 @@ echo "start $name $version" >>/shared/journal
 while :; do sleep 0.05; done
 """
 """Notes when it begins and ends, in one file for all hosts: lines in the order of time."""
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config")) as made:
-        yield made
 
 
 @pytest.fixture

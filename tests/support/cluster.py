@@ -80,6 +80,7 @@ class Swarm:
     def __init__(self, name: str, config: Path, shape: Sequence[str] = ()) -> None:
         self.name = name
         self.shape = shape
+        self.was_mended = False
         self.environment = {
             **{key: text for key, text in os.environ.items() if not key.startswith("SWARM")},
             "XDG_CONFIG_HOME": str(config),
@@ -227,6 +228,7 @@ class Swarm:
 
     def mend(self) -> None:
         """Whatever a failed test left: links whole, hosts and daemons up."""
+        self.was_mended = True
         self.program("lab", "heal", code=None)
         self.program("lab", "up", *self.shape, code=None, timeout=100)
 
