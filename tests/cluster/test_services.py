@@ -94,7 +94,8 @@ def test_an_update_to_a_broken_image_pauses_and_leaves_the_others_running(swarm:
 
 def test_a_task_that_ends_is_followed_by_another_on_a_fresh_file_system(swarm: Swarm) -> None:
     script = "cat /mark; echo been here >/mark; sleep 0.2; exit 3"
-    swarm.create("web", "--restart-delay", "1s", "--restart-max-attempts", "2", TOOLS, "sleep", "9")
+    once = ("--restart-delay", "1s", "--restart-max-attempts", "2")
+    swarm.create("web", *once, TOOLS, "sh", "-c", OBEDIENT)
     swarm.ctl("service", "update", "--detach", "--args", f"sh -c '{script}'", "web")
 
     def all_ended() -> bool:
