@@ -41,7 +41,7 @@ class SharedSwarm:
 def _state(swarm: Swarm) -> str:
     """What anybody may have changed of it and of its hosts, in words to be compared."""
     asks: list[Callable[[], object]] = [
-        *(lambda noun=noun: swarm.ctl(noun, "ls", "-q").lines for noun in _NOUNS),  # type: ignore[misc]
+        *(lambda noun=noun: swarm.ctl(noun, "ls", "-q").lines for noun in _NOUNS),
         lambda: swarm.ctl("node", "inspect", "-f", _NODE, *swarm.hosts()),
         lambda: swarm.ctl("swarm", "inspect", "-f", "{{json .Spec}}"),
         lambda: swarm.lab("ls", "--filter", f"lab={swarm.name}"),
