@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down quick test test-machines test-vm vagrant-test check sim sim-night fuzz proto bench dist clean
+.PHONY: help demo demo-down quick test test-all test-machines test-vm vagrant-test check sim sim-night fuzz proto bench dist clean
 
 # Which tests: unit, sim, cluster, machines, vm (make test ONLY=unit); which figure (make bench ONLY=create_100).
 ONLY ?=
@@ -21,6 +21,9 @@ quick: setup ## unit tests that need neither root nor containers nor groups of m
 
 test: setup-host ## every test; ends with a table of the cluster scenarios
 	@.ci/test $(ONLY)
+
+test-all: setup-machines ## every test, and bare hosts beside those that need no lab: what continuous integration runs
+	@.ci/test all
 
 test-machines: setup-machines ## bare hosts with systemd, installed over SSH; ends with a table of the scenarios
 	@.ci/test machines

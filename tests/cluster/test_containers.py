@@ -2,21 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cluster import TOOLS, Swarm, a_swarm
+from tests.support.cluster import TOOLS, Swarm
 
 pytestmark = pytest.mark.cluster
 
 ONCE = ("--restart-condition", "none")
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
-        yield made
 
 
 def _run_once(swarm: Swarm, name: str, *words: str) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm
 from tests.support.traffic import HEALTH, WEB, Load
 from tests.support.web_client import Client
 
@@ -18,12 +18,6 @@ while :; do
 done
 """
 """Asks the service `web` by its virtual address, one time after another, and says how it went."""
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
-        yield made
 
 
 @pytest.fixture

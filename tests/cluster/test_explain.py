@@ -2,22 +2,15 @@
 
 import json
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm
 
 pytestmark = pytest.mark.cluster
 
 QUICK = (TOOLS, "sh", "-c", OBEDIENT)
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), workers=2) as made:
-        yield made
 
 
 def make_waiting(swarm: Swarm, name: str, *words: str) -> str:

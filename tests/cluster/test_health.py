@@ -1,13 +1,12 @@
 """Health checks: what they hold back, what they end, and what survives a daemon."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, Task, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm, Task
 
 pytestmark = pytest.mark.cluster
 
@@ -15,12 +14,6 @@ CHECKED = "registry:5000/demo/checked:1"
 """Is healthy while there is a file /well/up."""
 COMMAND = ("sh", "-c", OBEDIENT)
 STRICT = ("--health-retries", "2", "--restart-delay", "3s")
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
-        yield made
 
 
 @pytest.fixture

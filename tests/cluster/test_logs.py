@@ -2,12 +2,11 @@
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 
-from tests.support.cluster import TOOLS, Swarm, a_swarm
+from tests.support.cluster import TOOLS, Swarm
 
 pytestmark = pytest.mark.cluster
 
@@ -15,12 +14,6 @@ COUNT = (
     "trap 'exit 0' TERM; for i in 1 2 3 4 5; do echo line $i; done; while :; do sleep 0.05; done"
 )
 """Writes five lines and then nothing."""
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config")) as made:
-        yield made
 
 
 @pytest.mark.parametrize("host", ["m1", "w1"])

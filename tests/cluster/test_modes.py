@@ -1,12 +1,11 @@
 """Global services and jobs on a swarm of three hosts, with real containers."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm
 
 pytestmark = pytest.mark.cluster
 
@@ -17,12 +16,6 @@ echo "start $(hostname)" >>/shared/journal; sleep 0.5; echo "end $(hostname)" >>
 """Notes when it begins and ends, in one file for all hosts: lines in the order of time."""
 FLAKY = "test -e /shared/mark && exit 0; echo tried >>/shared/journal; touch /shared/mark; exit 3"
 """Fails the first time, wherever that is."""
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config")) as made:
-        yield made
 
 
 @pytest.fixture

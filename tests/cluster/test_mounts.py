@@ -6,20 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cluster import TOOLS, Swarm, a_swarm
+from tests.support.cluster import TOOLS, Swarm
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), workers=1) as made:
-        yield made
-        swarm_is_clear(made)
-
-
-def swarm_is_clear(swarm: Swarm) -> None:
-    """Nothing that was mounted for a container outlives it."""
+@pytest.fixture(autouse=True)
+def _nothing_stays_mounted(swarm: Swarm) -> Iterator[None]:
+    """What was mounted for a container does not outlive it."""
+    yield
     swarm.clear()
 
     def left() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import wires
-from tests.support.cluster import OBEDIENT, TOOLS, Container, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Container, Swarm
 from tests.support.traffic import (
     ASK,
     QUIET,
@@ -28,12 +28,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 HOSTS = ("m1", "w1", "w2")
 SILENT = 2.0
 """Seconds without an answer that say that there is no way, where others get one meanwhile."""
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
-        yield made
 
 
 @pytest.fixture

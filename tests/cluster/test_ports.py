@@ -12,19 +12,13 @@ import pytest
 
 from api.published import CHOSEN
 from tests.support import wires
-from tests.support.cluster import TOOLS, Swarm, a_swarm
+from tests.support.cluster import TOOLS, Swarm
 from tests.support.traffic import QUIET, fails, lookup, of, of_host, outside, serving
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 HOSTS = ("m1", "w1", "w2")
 LOCALHOST = "127.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), managers=1, workers=2) as made:
-        yield made
 
 
 @pytest.fixture

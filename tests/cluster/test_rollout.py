@@ -1,11 +1,10 @@
 """Updates that go back, by themselves and by hand; drains that start first; crash loops."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm
 
 pytestmark = pytest.mark.cluster
 
@@ -16,12 +15,6 @@ trap 'echo "stop $(hostname)" >>/shared/journal; exit 0' TERM
 echo "start $(hostname)" >>/shared/journal
 while :; do sleep 0.05; done
 """
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config")) as made:
-        yield made
 
 
 def _status(swarm: Swarm, form: str) -> str:

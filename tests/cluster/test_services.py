@@ -1,12 +1,11 @@
 """Services from their first task to their last, on a swarm of three hosts."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm
 
 pytestmark = pytest.mark.cluster
 
@@ -17,12 +16,6 @@ echo "start $name $version" >>/shared/journal
 while :; do sleep 0.05; done
 """
 """Notes when it begins and ends, in one file for all hosts: lines in the order of time."""
-
-
-@pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -101,7 +94,8 @@ def test_an_update_to_a_broken_image_pauses_and_leaves_the_others_running(swarm:
 
 def test_a_task_that_ends_is_followed_by_another_on_a_fresh_file_system(swarm: Swarm) -> None:
     script = "cat /mark; echo been here >/mark; sleep 0.2; exit 3"
-    swarm.create("web", "--restart-delay", "1s", "--restart-max-attempts", "2", TOOLS, "sleep", "9")
+    once = ("--restart-delay", "1s", "--restart-max-attempts", "2")
+    swarm.create("web", *once, TOOLS, "sh", "-c", OBEDIENT)
     swarm.ctl("service", "update", "--detach", "--args", f"sh -c '{script}'", "web")
 
     def all_ended() -> bool:

@@ -1,7 +1,7 @@
 """A swarm of lab hosts as its operator sees it: through `swarmctl`, and by what really runs.
 
-Every command is the program itself in a process of its own. What runs is asked of the kernel, not
-of the swarm: the containers of a host are the children of its monitors.
+Every command is the program itself in a process of its own (prepared_program.py). What runs is
+asked of the kernel, not of the swarm: the containers of a host are the children of its monitors.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from hostkit import cgroup
 from machine.drivers.lab import cgroups, command, naming
 from machine.drivers.lab.driver import LabDriver
 from machine.drivers.lab.host import LabHost
+from tests.support.prepared_program import forked_program
 
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ class Swarm:
     def __init__(self, name: str, config: Path, shape: Sequence[str] = ()) -> None:
         self.name = name
         self.shape = shape
+        self.was_mended = False
         self.environment = {
             **{key: text for key, text in os.environ.items() if not key.startswith("SWARM")},
             "XDG_CONFIG_HOME": str(config),
@@ -92,16 +94,7 @@ class Swarm:
 
     def program(self, *words: str, code: int | None = 0, timeout: float = 60) -> Done:
         """`swarmctl WORDS`, and nothing else."""
-        ended = subprocess.run(
-            [SWARMCTL, *words],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-        )
+        ended = forked_program().run(words, self.environment, timeout)
         done = Done(ended.returncode, ended.stdout, ended.stderr)
         if code is not None and done.code != code:
             raise AssertionError(
@@ -235,6 +228,7 @@ class Swarm:
 
     def mend(self) -> None:
         """Whatever a failed test left: links whole, hosts and daemons up."""
+        self.was_mended = True
         self.program("lab", "heal", code=None)
         self.program("lab", "up", *self.shape, code=None, timeout=100)
 
