@@ -22,7 +22,7 @@ quick: setup ## unit tests that need neither root nor containers nor groups of m
 test: setup-host ## every test; ends with a table of the cluster scenarios
 	@.ci/test $(ONLY)
 
-test-machines: setup-machines ## bare hosts with systemd, installed over SSH; ends with a table of the scenarios
+test-machines: setup-machines ## bare hosts with systemd, installed over SSH; ends with a table (SUITE=trixie: Debian 13)
 	@.ci/test machines
 
 test-vm: setup-vm ## three virtual machines emulated by qemu, installed over SSH; takes long

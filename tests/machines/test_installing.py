@@ -11,7 +11,7 @@ from tests.support.installing import (
     BROKEN,
     Operator,
     another_wheel,
-    bundle_for_debian_12,
+    bundle_for,
     swarmd_started,
     what_is_on,
 )
@@ -95,7 +95,7 @@ def test_a_user_with_sudo_installs_from_a_bundle_beside_other_package_managers(
 ) -> None:
     (host,) = machine_hosts("h1")
     operator = Operator(lab, tmp_path)
-    bundle = bundle_for_debian_12(tmp_path)
+    bundle = bundle_for(lab, tmp_path)
     lab.packages.closed.add("/simple/")
     faults.half_installation(host)
 
