@@ -24,7 +24,7 @@ _PACKAGES = (
     *("iproute2", "iputils-ping", "netbase", "iptables", "nftables", "ca-certificates"),
 )
 _SCRIPT = Path(__file__).with_suffix(".sh")
-_MAKING = 900.0
+_MAKING = 1800.0
 _UNUSED = 30 * 86400.0
 """Seconds after which what no test asked for any more is deleted."""
 
