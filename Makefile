@@ -25,7 +25,7 @@ test: setup-host ## every test; ends with a table of the cluster scenarios
 test-all: setup-machines ## every test, and bare hosts beside those that need no lab: what continuous integration runs
 	@.ci/test all
 
-test-machines: setup-machines ## bare hosts with systemd, installed over SSH; ends with a table of the scenarios
+test-machines: setup-machines ## bare hosts with systemd, installed over SSH; ends with a table (SUITE=trixie: Debian 13)
 	@.ci/test machines
 
 test-vm: setup-vm ## three virtual machines emulated by qemu, installed over SSH; takes long

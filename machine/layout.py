@@ -13,7 +13,8 @@ COMMAND = "/usr/local/bin/swarmctl"
 STATE = "/var/lib/swarm"
 GROUP = "swarm"
 SERVICE = "swarmd"
-FOLDERS = (ROOT, CONFIG, f"{CONFIG}/api", STATE)
+NETWORKD = "/etc/systemd/networkd.conf.d"
+FOLDERS = (ROOT, CONFIG, f"{CONFIG}/api", STATE, NETWORKD)
 """Those that were not there before us go with us."""
 
 

@@ -56,7 +56,7 @@ def _system(facts: Facts) -> Iterable[Problem]:
     if not _is_supported(facts):
         yield Problem(
             f"{facts.os_name or facts.os or 'its operating system'} is not supported",
-            "use Debian 12 or 13, or Ubuntu 24.04 or later",
+            "use Debian 12 or 13, or Ubuntu 24.04",
         )
     if facts.arch not in ARCHITECTURES:
         yield Problem(f"machines of {facts.arch} are not supported", "use x86_64 or aarch64")
@@ -68,7 +68,8 @@ def _system(facts: Facts) -> Iterable[Problem]:
     if facts.python and not _serves(facts.python):
         yield Problem(
             f"python3 is {facts.python}",
-            f"make python3 the system's own, of 3.{PYTHONS.start} to 3.{PYTHONS.stop - 1}",
+            f"have the system's own python3, of 3.{PYTHONS.start} to 3.{PYTHONS.stop - 1}: "
+            "that of Debian 12, of Debian 13 or of Ubuntu 24.04",
         )
     if 0 < facts.memory < MIN_MEMORY:
         yield Problem(

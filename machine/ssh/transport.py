@@ -22,6 +22,11 @@ _OLD = {
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
 }
 _CHANNEL_REQUEST = 98  # RFC 4254, 9
+_SHUT_OUT = "Not allowed at this time"
+"""What OpenSSH since 9.8 says to an address whose logins failed (PerSourcePenalties), or when too
+many are about to log in (MaxStartups).
+"""
+_BEFORE = "Banner: "
 _ENDING = 5.0
 """Seconds that a connection's thread has to end; it looks ten times a second."""
 
@@ -46,9 +51,16 @@ class Transport(paramiko.Transport):
 
     def __init__(self, way: socket.socket | paramiko.Channel) -> None:
         super().__init__(way, disabled_algorithms=_OLD)
+        self.first_words = ""  # what it said in place of its version
         self.last_words = ""
         self.last_refusal = ""  # why a channel was not opened
         self.signals: dict[int, int] = {}  # by channel: what ended its command
+
+    def _log(self, level: int, msg: str | list[str], *args: object) -> None:
+        # paramiko tells nowhere else of lines before the version (RFC 4253, 4.2).
+        if isinstance(msg, str) and msg.startswith(_BEFORE) and not self.first_words:
+            self.first_words = msg.removeprefix(_BEFORE).strip()
+        super()._log(level, msg, *args)  # type: ignore[misc]
 
     def _parse_disconnect(self, message: paramiko.Message) -> None:
         message.get_int()
@@ -140,6 +152,10 @@ def _no_server(
         )
     if transport.remote_version:
         why, remedy = _broken_off(transport, error), "look at its log: journalctl -u ssh"
+    elif transport.first_words == _SHUT_OUT:
+        why = f"it says {_SHUT_OUT!r}, as after logins from here that failed"
+        remedy = "wait half a minute; if that is not enough, name this machine's address in "
+        remedy += "PerSourcePenaltyExemptList of its sshd_config, and look at MaxStartups there"
     elif "timed out" in str(error) or isinstance(error.__context__, TimeoutError):
         why = f"it said nothing within {patience.banner:g} s"
         remedy = "look whether the port is sshd's, and whether that host is overloaded"

@@ -13,6 +13,7 @@ from machine.steps import settings
 from machine.steps.current import Current, FormerVersions
 from machine.steps.environment import Environment
 from machine.steps.identity import Group, Hostname
+from machine.steps.neighbours import NEIGHBOURS
 from machine.steps.packages import Packages
 from machine.steps.places import File, Link
 from machine.steps.service import Service
@@ -31,6 +32,7 @@ def compose(facts: Facts, wanted: Wanted, distribution: Distribution | None) -> 
         *(File(path, content, mode) for path, content, mode in wanted.files),
         File(SETTINGS, content),
         File(UNIT, unit()),
+        *NEIGHBOURS,
         Link(COMMAND, f"{CURRENT}/bin/swarmctl"),
         Current(wanted.version),
         Service(wanted.version, unit(), content, socket),

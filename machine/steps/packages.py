@@ -17,11 +17,11 @@ LOCK_TIMEOUT = 120
 """Seconds that another package manager is waited for."""
 _UPDATE, _INSTALL = 300.0, 1500.0
 _PAUSE = 3.0
+_UNASKING = ("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "LC_ALL=C")
+_KEEPING = ("--force-confdef", "--force-confold")
+"""Files of settings that somebody changed stay as they are; else dpkg asks, and nobody answers."""
 APT = (
-    "env",
-    "DEBIAN_FRONTEND=noninteractive",
-    "NEEDRESTART_SUSPEND=1",
-    "LC_ALL=C",
+    *_UNASKING,
     "apt-get",
     "-q",
     "-y",
@@ -29,11 +29,10 @@ APT = (
     f"DPkg::Lock::Timeout={LOCK_TIMEOUT}",
     "-o",
     "APT::Keep-Downloaded-Packages=false",
-    "-o",
-    "Dpkg::Options::=--force-confdef",
-    "-o",
-    "Dpkg::Options::=--force-confold",
+    *(word for each in _KEEPING for word in ("-o", f"Dpkg::Options::={each}")),
 )
+_DPKG = (*_UNASKING, "dpkg", *_KEEPING, "--configure", "-a")
+_UNKNOWN = (b"Unable to locate package", b"has no installation candidate")
 _NEW = re.compile(r"^Inst (\S+) \((?!.*\[\S+\] \()", re.MULTILINE)
 _GONE = re.compile(r"^(?:Remv|Purg) (\S+) ", re.MULTILINE)
 
@@ -84,10 +83,7 @@ async def _mended(
     done = await work.remote.run(argv, timeout=_INSTALL, tell=tell)
     if done.code != 0 and b"dpkg --configure -a" in done.err + done.out:
         work.tell("dpkg --configure -a, for its last work was cut off")
-        await work.run(
-            ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "-a"],
-            timeout=_INSTALL,
-        )
+        await work.run(_DPKG, timeout=_INSTALL)
         done = await work.remote.run(argv, timeout=_INSTALL, tell=tell)
     return _checked(done, argv)
 
@@ -115,7 +111,7 @@ def _checked(done: Completed, argv: Sequence[str]) -> Completed:
             remedy="let it end, or: systemctl stop unattended-upgrades apt-daily "
             "apt-daily-upgrade; then run this again",
         )
-    if b"Unable to locate package" in done.err:
+    if any(each in done.err for each in _UNKNOWN):
         error.remedy = "on Ubuntu: add-apt-repository universe; else look at /etc/apt/sources.list"
     if b"No space left" in done.err:
         error.remedy = "make room (apt-get clean), then run this again"

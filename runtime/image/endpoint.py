@@ -47,6 +47,10 @@ class Endpoint:
     def tls(self) -> ssl.SSLContext:
         """A context for this registry. Reads CA files: call it off the event loop."""
         context = ssl.create_default_context()
+        # As Docker, and alike under each Python: since 3.13 certificates without identifiers of
+        # keys, as many an own CA makes them, would be refused by default.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self.ca_file is not None:
             try:
                 context.load_verify_locations(cafile=self.ca_file)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.support.machine_hosts import suite
 from tests.support.machine_hosts.form import HostForm
 from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.lab import DEFAULT, MachineLab, MakeHosts, machine_lab
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def machine_lab_of_run() -> Iterator[MachineLab]:
     """One network and server of packages for the whole run, of each of its workers."""
     name = os.environ.get("PYTEST_XDIST_WORKER", DEFAULT)
-    with machine_lab(name) as lab:
+    with machine_lab(name, suite.chosen()) as lab:
         yield lab
 
 

@@ -11,7 +11,7 @@ from tests.support.installing import (
     BROKEN,
     Operator,
     another_wheel,
-    bundle_for_debian_12,
+    bundle_for,
     swarmd_started,
     what_is_on,
 )
@@ -19,6 +19,7 @@ from tests.support.machine_hosts import faults
 from tests.support.machine_hosts.form import HostForm
 from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.lab import MachineLab, MakeHosts
+from tests.support.machine_hosts.networkd import leaves_routes, run_networkd
 from tests.support.until import until_true
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600, func_only=True)]
@@ -29,6 +30,8 @@ def test_a_bare_host_becomes_a_node_and_is_left_as_it_was(
 ) -> None:
     (host,) = machine_hosts("h1")
     host.run(["tee", "/usr/local/bin/swarmctl"], given=b"#!/bin/sh\n")  # somebody else's
+    run_networkd(host)
+    assert not leaves_routes(host)
     before = what_is_on(host)
     operator = Operator(lab, tmp_path)
 
@@ -46,6 +49,8 @@ def test_a_bare_host_becomes_a_node_and_is_left_as_it_was(
     assert host.run(["systemctl", "is-enabled", "swarmd"]) == "enabled\n"
     listed = operator.machine("ls", "--format", "json")
     assert json.loads(listed.out)["State"] == "Running", listed.text
+
+    assert leaves_routes(host)
 
     started = swarmd_started(host)
     again = operator.machine("provision", "h1", "--progress", "plain")
@@ -95,7 +100,7 @@ def test_a_user_with_sudo_installs_from_a_bundle_beside_other_package_managers(
 ) -> None:
     (host,) = machine_hosts("h1")
     operator = Operator(lab, tmp_path)
-    bundle = bundle_for_debian_12(tmp_path)
+    bundle = bundle_for(lab, tmp_path)
     lab.packages.closed.add("/simple/")
     faults.half_installation(host)
 

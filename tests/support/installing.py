@@ -3,12 +3,12 @@ what is on a host.
 """
 
 import os
-import subprocess
+import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from machine.distribution import bundle, own, wheel
+from machine.distribution import bundle, libraries, own, wheel
 from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.lab import MachineLab
 from tests.support.ran import Ran
@@ -73,16 +73,15 @@ def another_wheel(folder: Path, version: str, changed: Mapping[str, bytes]) -> P
     return path
 
 
-def bundle_for_debian_12(folder: Path) -> Path:
+def bundle_for(lab: MachineLab, folder: Path) -> Path:
     """A bundle for the lab's hosts alone; libraries come from where this machine has them from."""
     ours = own.own(folder)
     place = folder / "libraries"
     place.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:"]
-    subprocess.run([*command, "--dest", str(place), str(ours.path)], check=True, timeout=_LIMIT)
-    libraries = [path for path in place.glob("*.whl") if path.name != ours.path.name]
+    python, arch = lab.suite.python, platform.machine()
+    files = libraries.download(ours.path, python, arch, place)
     path = folder / "bundle.tar"
-    bundle.write(path, ours.version, {"3.11-x86_64": libraries})
+    bundle.write(path, ours.version, {bundle.target(python, arch): files})
     return path
 
 

@@ -1,14 +1,16 @@
 """Brings up bare hosts and keeps them until Ctrl-C, or until it is told to end.
 
-    python -m tests.support.machine_hosts [COUNT] [NAME]
+    [SUITE=trixie] python -m tests.support.machine_hosts [COUNT] [NAME]
 
 NAME: of the lab, "byhand" unless said; labs of different names do not see each other.
+SUITE: of Debian, bookworm unless said.
 """
 
 import contextlib
 import signal
 import sys
 
+from tests.support.machine_hosts import suite
 from tests.support.machine_hosts.form import HostForm
 from tests.support.machine_hosts.lab import machine_lab
 
@@ -21,7 +23,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        machine_lab(name) as lab,
+        machine_lab(name, suite.chosen()) as lab,
         lab.hosts(*forms) as hosts,
     ):
         enter = f"nsenter --net={lab.namespace}"

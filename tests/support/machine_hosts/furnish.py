@@ -4,30 +4,37 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.machine_hosts.form import HostForm, HostPaths
+from tests.support.machine_hosts.suite import BOOKWORM, Suite
 
 USERS = ("root", "ops", "deploy", "guest")
 """Who has the operator's key. The last three have homes in /home."""
 _LIMIT = 120.0
 
 
-def furnish(base: Path, form: HostForm, paths: HostPaths, *, key: str, packages: str) -> None:
-    """Makes the disk. `key`: the operator's public key; `packages`: where packages are served."""
+def furnish(
+    base: Path, form: HostForm, paths: HostPaths, *, key: str, packages: str, suite: Suite
+) -> None:
+    """Makes the disk. `key`: the operator's public key; `packages`: where those of `suite` are
+    served.
+    """
     for each in (paths.root, paths.disk):
         each.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
-        _furnish(base, form, Path(folder), key, packages)
+        contents = files(form, packages, suite)
+        _furnish(base, form, Path(folder), key, contents)
         _make_disk(form, Path(folder), paths.image)
 
 
-def _furnish(base: Path, form: HostForm, disk: Path, key: str, packages: str) -> None:
+def _furnish(base: Path, form: HostForm, disk: Path, key: str, contents: Mapping[str, str]) -> None:
     upper = disk / "upper"
     for each in (upper, disk / "work"):
         each.mkdir(mode=0o755)
     subprocess.run(["cp", "-a", base / "var", disk / "var"], check=True, timeout=_LIMIT)
-    for path, content in files(form, packages).items():
+    for path, content in contents.items():
         _write(upper, path, content)
     for user in USERS:
         _authorize(base, upper, user, key)
@@ -37,7 +44,7 @@ def _furnish(base: Path, form: HostForm, disk: Path, key: str, packages: str) ->
     subprocess.run(make, check=True, timeout=_LIMIT)
 
 
-def files(form: HostForm, packages: str) -> dict[str, str]:
+def files(form: HostForm, packages: str, suite: Suite = BOOKWORM) -> dict[str, str]:
     """What a host has that no other has, by its path."""
     host = packages.removeprefix("http://").partition(":")[0]
     return {
@@ -45,14 +52,7 @@ def files(form: HostForm, packages: str) -> dict[str, str]:
         "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {form.name}\n",
         "etc/machine-id": "",
         "etc/resolv.conf": f"nameserver {host}\n",  # where nobody answers
-        "etc/apt/sources.list": "".join(
-            f"deb {packages}/{folder} {suite} main\n"
-            for folder, suite in (
-                ("debian", "bookworm"),
-                ("debian", "bookworm-updates"),
-                ("debian-security", "bookworm-security"),
-            )
-        ),
+        "etc/apt/sources.list": suite.sources(f"{packages}/debian", f"{packages}/debian-security"),
         "etc/apt/apt.conf.d/90swarm-tests": 'Acquire::Languages "none";\n',
         "etc/pip.conf": f"[global]\nindex-url = {packages}/simple/\ntrusted-host = {host}\n",
     }

@@ -1,4 +1,4 @@
-"""One bare host: Debian 12 with systemd as PID 1 and its own SSH server, made of namespaces.
+"""One bare host: Debian with systemd as PID 1 and its own SSH server, made of namespaces.
 
 A test reaches it as an operator would, over SSH from the lab's network; `run` is the back door,
 for what a test wants to see or to break without the way it tests.
@@ -16,6 +16,7 @@ from machine.drivers.lab import cuts, naming, network
 from tests.support.machine_hosts.form import HostForm, HostPaths
 from tests.support.machine_hosts.furnish import furnish
 from tests.support.machine_hosts.power import Power
+from tests.support.machine_hosts.suite import Suite
 from tests.support.until import until_true
 
 SSH = 22
@@ -28,13 +29,20 @@ class MachineHost:
     """Made and booted by `MachineLab`."""
 
     def __init__(
-        self, lab: str, base: Path, form: HostForm, *, public_key: str, packages: str
+        self,
+        lab: str,
+        base: Path,
+        form: HostForm,
+        *,
+        public_key: str,
+        packages: str,
+        suite: Suite,
     ) -> None:
         self._lab = lab
         self.form = form
         self.paths = HostPaths(lab, form.name)
         self.power = Power(base, self.paths)
-        furnish(base, form, self.paths, key=public_key, packages=packages)
+        furnish(base, form, self.paths, key=public_key, packages=packages, suite=suite)
         network.plug(lab, form.name, self.paths.namespace, form.address)
 
     @property

@@ -30,6 +30,7 @@ from tests.support.machine_hosts.base_tree import CACHE, base_tree, locked
 from tests.support.machine_hosts.form import STATE, SUBNET, HostForm, HostPaths
 from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.package_server import PORT, PackageServer, package_server
+from tests.support.machine_hosts.suite import BOOKWORM, Suite
 
 T = TypeVar("T")
 
@@ -42,8 +43,12 @@ DEFAULT = "machines"
 class MachineLab:
     """The network, what serves packages there, and the operator's key."""
 
-    def __init__(self, name: str, base: Path, key: Path, packages: PackageServer) -> None:
+    def __init__(
+        self, name: str, suite: Suite, base: Path, key: Path, packages: PackageServer
+    ) -> None:
         self.name = name
+        self.suite = suite
+        """What all its hosts are of."""
         self.base = base
         self.key = key
         """File of the operator's private key; its public half is beside it, with `.pub`."""
@@ -100,6 +105,7 @@ class MachineLab:
                     form,
                     public_key=self.public_key,
                     packages=self.packages.url,
+                    suite=self.suite,
                 )
                 ends.callback(host.remove)
                 made.append(host)
@@ -110,19 +116,19 @@ class MachineLab:
 
 
 @contextlib.contextmanager
-def machine_lab(name: str = DEFAULT) -> Iterator[MachineLab]:
+def machine_lab(name: str = DEFAULT, suite: Suite = BOOKWORM) -> Iterator[MachineLab]:
     """The lab of that name, once nobody else has it; what a crash left of an earlier one goes."""
-    base = base_tree()
+    base = base_tree(suite=suite)
     STATE.mkdir(mode=0o700, exist_ok=True)
     with locked(STATE / f"{name}.lock"):
         sweep(name)
         try:
-            yield from _lab(name, base)
+            yield from _lab(name, suite, base)
         finally:
             sweep(name)
 
 
-def _lab(name: str, base: Path) -> Iterator[MachineLab]:
+def _lab(name: str, suite: Suite, base: Path) -> Iterator[MachineLab]:
     folder = STATE / name
     folder.mkdir(mode=0o700)
     key = folder / "operator"
@@ -132,7 +138,7 @@ def _lab(name: str, base: Path) -> Iterator[MachineLab]:
     namespace = netns.path(naming.bridge_namespace(name))
     address = naming.bridge_address(SUBNET)
     with package_server(CACHE, address, PORT, namespace=namespace) as packages:
-        yield MachineLab(name, base, key, packages)
+        yield MachineLab(name, suite, base, key, packages)
 
 
 def sweep(name: str) -> None:

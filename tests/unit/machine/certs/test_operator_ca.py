@@ -20,6 +20,7 @@ from machine.certs.renewal import DAY, warning
 from machine.store.machine import Machine
 from machine.store.store import Store
 from machine.target import Target
+from tests.support.tls_handshake import shake
 
 NOW = 1_800_000_000.0
 
@@ -187,10 +188,10 @@ def test_what_openssl_says_of_them(tmp_path: Path) -> None:
     server = _context(ssl.PROTOCOL_TLS_SERVER, desk.store.folder("h1") / "server")
     server.verify_mode = ssl.CERT_REQUIRED
     client = _context(ssl.PROTOCOL_TLS_CLIENT, desk.ca.client())
-    _shake(client, server, "10.0.0.1")
-    _shake(client, server, "h1.lan")
+    shake(client, server, "10.0.0.1")
+    shake(client, server, "h1.lan")
     with pytest.raises(ssl.SSLCertVerificationError, match=r"10\.0\.0\.9"):
-        _shake(client, server, "10.0.0.9")
+        shake(client, server, "10.0.0.9")
 
 
 def test_warnings(desk: Desk) -> None:
@@ -223,19 +224,3 @@ def _context(side: int, folder: Path) -> ssl.SSLContext:
     context.load_verify_locations(folder / "ca.pem")
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context
-
-
-def _shake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> None:
-    """A whole handshake between the two, or what it fails with."""
-    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = (
-        client.wrap_bio(down, up, server_hostname=name),
-        server.wrap_bio(up, down, server_side=True),
-    )
-    for _ in range(4):
-        for end in ends:
-            try:
-                end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-    assert ends[0].version() == "TLSv1.3"

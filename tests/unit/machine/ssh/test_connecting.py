@@ -74,6 +74,18 @@ def test_somebody_who_is_no_ssh_server(client: Client, said: bytes) -> None:
     assert str(port) in error.what
 
 
+def test_a_server_that_shuts_this_machine_out_for_a_while(client: Client) -> None:
+    def serve(way: socket.socket) -> None:
+        way.sendall(b"Not allowed at this time\r\n")
+        way.close()
+
+    with odd_listener(serve) as port:
+        error = refused(client, target(port))
+    assert error.code is Code.UNAVAILABLE
+    assert "Not allowed at this time" in error.why
+    assert "wait half a minute" in error.remedy
+
+
 def test_a_banner_that_never_ends(tmp_path: Path) -> None:
     client = Client(tmp_path, patience=replace(SHORT, handshake=1))
     client.made_key()

@@ -14,6 +14,7 @@ from machine.packages import ALL
 from machine.provisioning import Kind, Wanted
 from machine.steps import compose, settings
 from machine.steps.identity import with_own_name
+from machine.steps.neighbours import KEEP_ROUTES, KEEP_RUNNING, Beside
 from machine.steps.seen import Place, Seen
 
 WANTED = Wanted("2", {"log_level": "debug"}, files=[("/etc/swarm/api/key.pem", b"key", 0o600)])
@@ -154,6 +155,21 @@ def test_a_run_that_was_cut_off_before_the_restart_makes_up_for_it() -> None:
 
 def test_where_the_kernel_lacks_wireguard_a_program_does_it() -> None:
     assert plan(DONE, facts=Facts()) == [("+", "packages", "")]
+
+
+@pytest.mark.parametrize(
+    ("step", "there"),
+    [
+        (KEEP_RUNNING, Place("folder", content="empty")),
+        (KEEP_ROUTES, file(b"OPER_STATE=routable")),
+    ],
+)
+def test_other_programs_leave_a_node_in_peace_where_they_are(step: Beside, there: Place) -> None:
+    with_it = placed(step.sign, there)
+    assert plan(with_it) == [("+", step.path, "")]
+    told = replace(with_it, places={**with_it.places, step.path: file(step.content)})
+    assert plan(told) == []
+    assert set(compose.paths([step], ())) == {step.path, step.sign}
 
 
 def test_a_host_is_renamed_on_request_only() -> None:
