@@ -3,6 +3,7 @@
 Join tokens are in memory only, and reach hosts by standard input.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -68,11 +69,12 @@ class RemoteHands:
         self._waits = Waits(self.managers, patience, clock)
 
     async def leader(self) -> str:
-        """See Hands."""
+        """See Hands. A manager that does not answer for itself leads nobody."""
         leaders = [each.id for each in (await self.managers.nodes()).values() if each.leads]
-        for name, ctl in self._ctls.items():
-            if leaders and (await _info(ctl)).node_id in leaders:
-                return name
+        for name, ctl in self.managers.each() if leaders else ():
+            with contextlib.suppress(SwarmError):
+                if (await _info(ctl)).node_id in leaders:
+                    return name
         return ""
 
     async def do(self, action: Action, tell: Tell) -> None:
