@@ -15,7 +15,7 @@ from machine.swarm import foresight, judge, lanes
 from machine.swarm.actions import Lane, Phase, Plan, SetOptions
 from machine.swarm.choices import Choices
 from machine.swarm.options import unmet
-from machine.swarm.seen import Seen
+from machine.swarm.seen import NodeSeen, Seen
 from machine.swarm.wanted import HostWanted, Role, SwarmWanted
 
 
@@ -117,7 +117,13 @@ def _notes(wanted: SwarmWanted, seen: Seen, choices: Choices) -> tuple[str, ...]
     if choices.prune or choices.limit:
         return ()
     return tuple(
-        f"node {each.hostname or each.id}{' (down)' if each.is_down else ''} is in the swarm and "
-        "in no line of the file: it stays; --prune removes it"
+        f"node {each.hostname or each.id}{_how(each)} is in the swarm and in no line of the file: "
+        "it stays; --prune removes it"
         for each in seen.strange(wanted.hosts.values())
     )
+
+
+def _how(node: NodeSeen) -> str:
+    if not node.is_down:
+        return ""
+    return " (down, and counts as a manager)" if node.is_seated else " (down)"

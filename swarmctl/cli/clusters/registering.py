@@ -31,7 +31,14 @@ def register(store: Store, host: HostWanted, version: str) -> Machine:
                 remedy=f"rename the host in the file, or swarmctl machine rm {host.name}",
             )
     else:
-        options = {"ip-address": target.host, "ssh-user": target.user, "ssh-port": target.port}
+        options = {
+            "ip-address": target.host,
+            "ssh-user": target.user,
+            "ssh-port": target.port,
+            "ssh-jump": list(target.jump),
+            "ssh-host-key": target.host_key,
+            "ssh-no-agent": not target.agent,
+        }
         machine = inventory.add(store, host.name, DRIVER, options)
     machine = replace(
         inventory.reached(store, machine, target),

@@ -224,7 +224,7 @@ def test_a_dead_manager_that_was_installed_anew_is_replaced_by_itself() -> None:
     wanted = file(host("m1"), host("m2"), host("m3"))
     made = plan(wanted, seen, Choices())
     assert told(made) == [("m3", Install), ("m3", Join)]
-    assert "node m3 (down) is in the swarm and in no line" in made.notes[0]
+    assert "node m3 (down, and counts as a manager) is in the swarm and in no line" in made.notes[0]
     assert told(plan(wanted, seen, Choices(prune=True))) == [
         ("m3", Install),
         ("m3", SetRole),
@@ -247,7 +247,7 @@ def test_a_host_that_is_gone_is_known_by_its_address_too() -> None:
     other = dataclasses.replace(old, target=Target("192.0.2.9"))
     made = plan(file(host("m1"), host("m2"), other), seen, Choices())
     assert made.is_empty
-    assert "node m3 (down) is in the swarm and in no line" in made.notes[0]
+    assert "node m3 (down, and counts as a manager) is in the swarm and in no line" in made.notes[0]
     # Of a host that is to go nobody has to know which node it was.
     pruned = plan(file(host("m1"), host("m2"), other), seen, Choices(prune=True))
     assert told(pruned) == [("m3", SetRole), ("m3", Remove)]
