@@ -37,7 +37,12 @@ class _Seat:
     host: str
     node_id: str
     cluster_id: str
-    managers: Managers
+    itself: Swarmctl
+
+    @property
+    def managers(self) -> Managers:
+        """It answers for all."""
+        return Managers({self.host: self.itself}, [self.host])
 
 
 class Turns:
@@ -87,7 +92,7 @@ class Turns:
                 await self._spared(seat, waits, tell)
             try:
                 yield
-                await waits.ready(seat.host, seat.node_id, Role.MANAGER, "", tell)
+                await waits.ready(seat.host, seat.node_id, seat.itself, Role.MANAGER, "", tell)
             except SwarmError:
                 self._failed[seat.cluster_id] = seat.host
                 raise
@@ -127,8 +132,7 @@ async def _seat(remote: Remote) -> _Seat | None:
     found = host_of(done.text) if done.code == 0 else None
     if found is None or not found.is_manager or found.standing is not Standing.ACTIVE:
         return None
-    managers = Managers({remote.name: ctl}, [remote.name])
-    return _Seat(remote.name, found.node_id, found.cluster_id, managers)
+    return _Seat(remote.name, found.node_id, found.cluster_id, ctl)
 
 
 def _restarts(changes: Sequence[Change]) -> bool:

@@ -196,10 +196,11 @@ class RemoteHands:
         await self._waits.quorum(action.host, key, goes=action.goes, tell=tell)
 
     async def _await_ready(self, action: AwaitReady, tell: Tell) -> None:
-        role = self._wanted.hosts[action.host].role
-        key = await self._key(action)
-        waited = self._waited.get(action.host, frozenset())
-        await self._waits.ready(action.host, key, role, action.version, tell, but=waited)
+        host, ctl = action.host, self._ctls[action.host]
+        role = self._wanted.hosts[host].role
+        key = action.node_id or await self._waits.node_id(host, ctl, tell)
+        waited = self._waited.get(host, frozenset())
+        await self._waits.ready(host, key, ctl, role, action.version, tell, but=waited)
 
     async def _update(
         self, key: str, host: str, availability: Availability | None, words: list[str]

@@ -45,6 +45,7 @@ class PlayedHost:
         self.lines: list[str] = []
         self.files: dict[str, bytes] = {}
         self.is_away = False
+        self.is_out_of_touch = False  # its daemon runs, and has not reached the managers
         self.before_answer: Callable[[str], None] = lambda line: None
 
     async def run(
@@ -97,7 +98,7 @@ class PlayedHost:
         if self.node_id:
             node = self.swarm.nodes.get(self.node_id, {})
             found["Swarm"] = {
-                "State": "active" if node else "pending",
+                "State": "active" if node and not self.is_out_of_touch else "pending",
                 "NodeID": self.node_id,
                 "ClusterID": self.swarm.id,
                 "Managers": [f"{key}:2377" for key in self.swarm.nodes],

@@ -48,6 +48,17 @@ async def look(store: Store, machine: Machine, timeout: float) -> Look:
     return Look("Running", _role(info.swarm), info.version, (*wrong, *trouble))
 
 
+async def running_version(store: Store, machine: Machine, timeout: float) -> str:
+    """The version of swarmd that runs there; raises what asking its API does if nobody tells."""
+    try:
+        return (await asyncio.to_thread(ask, store, machine, timeout)).version
+    except SwarmError:
+        seen = await _look_over_ssh(store, machine, timeout) if _has_no_way(machine) else None
+        if seen is None or not seen.version:
+            raise
+        return seen.version
+
+
 def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse:
     """What the daemon there says of its host. Blocks."""
     url = url_of(machine)
