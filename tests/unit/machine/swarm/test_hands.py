@@ -311,3 +311,28 @@ def test_the_leader_is_found_though_a_manager_before_it_is_silent() -> None:
         clock=monotonic,
     )
     assert asyncio.run(hands.leader()) == "m3"
+
+
+def test_a_leader_that_has_not_heard_of_the_others_yet_is_asked_again() -> None:
+    operator = three()
+    operator.change("m2", is_absent=True)
+    seat = operator.swarm.nodes["id-m2"]["Manager"]
+    seat["Reachable"] = False
+    asked = []
+
+    def before_answer(line: str) -> None:
+        if line.startswith("node inspect"):
+            asked.append(line)
+            seat["Reachable"] = len(asked) > 2
+
+    operator.hosts["m1"].before_answer = before_answer
+
+    def look() -> Seen:
+        parts = (operator.wanted, operator.ways(), operator.provisioner, operator.install)
+        return asyncio.run(Look(*parts, together=1, pause=0.001).take())
+
+    assert look().nodes["id-m2"].is_reachable
+    asked.clear()
+    operator.hosts["m2"].is_out_of_touch = True  # it says itself that it is not there
+    assert not look().nodes["id-m2"].is_reachable
+    assert len(asked) == 1
