@@ -25,7 +25,7 @@ from machine.sparing import Turns
 from machine.steps.settings import folders_of, settings_of
 from machine.steps.state import leave, version_of
 from machine.steps.step import StepError
-from machine.store.machine import Machine
+from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from machine.swarm.lock import Lock
 
@@ -97,11 +97,17 @@ class Maker:
     async def roll_back(self, machine: Machine, tell: Tell) -> str:
         """Makes the version before the present one run; returns it."""
         with self._store.locked(machine.name, "rolling it back"):
-            async with (
-                self._alone(machine, "rolling it back") as remote,
-                self._turns.turn(remote, tell),
-            ):
-                version = await self._installer.roll_back(remote, tell)
+            try:
+                async with (
+                    self._alone(machine, "rolling it back") as remote,
+                    self._turns.turn(remote, tell),
+                ):
+                    version = await self._installer.roll_back(remote, tell)
+            except SwarmError as error:
+                if error.code is not Code.REFUSED:  # nothing has changed there then
+                    failed = machine.at("rollback", self._store.now())
+                    self._store.save(failed.failed(error, self._store.now()))
+                raise
             wish = replace(machine.wish, version=version)
             self._store.save(replace(machine, wish=wish).ready(version, self._store.now()))
             return version
@@ -180,6 +186,7 @@ class Maker:
     async def _install(
         self, machine: Machine, version: str, parcel: Parcel, tell: Tell, *, is_new: bool = False
     ) -> Sequence[Change]:
+        before = machine
         machine = replace(machine, wish=replace(machine.wish, version=version))
         machine = machine.at("provision", self._store.now())
         self._store.save(machine)
@@ -192,6 +199,9 @@ class Maker:
         except SwarmError as error:
             if isinstance(error, StepError):
                 machine = machine.at(error.step, self._store.now())
+            elif error.code is Code.REFUSED and before.phase is Phase.READY:
+                self._store.save(before)  # nothing has changed there
+                raise
             self._store.save(machine.failed(error, self._store.now()))
             raise
         self._store.save(machine.ready(version, self._store.now()))

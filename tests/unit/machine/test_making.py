@@ -122,6 +122,25 @@ def test_an_upgrade_that_does_not_come_up_goes_back(desk: Desk) -> None:
     assert (desk.machine.version, desk.machine.wish.version) == ("1", "1")
 
 
+def test_a_way_back_that_fails_is_in_the_record_and_one_that_is_refused_is_not(desk: Desk) -> None:
+    desk.create()
+    with pytest.raises(SwarmError, match="no version to go back to"):
+        desk.do(desk.maker.roll_back(desk.machine, desk.said.append))
+    assert desk.machine.phase is Phase.READY
+    upgraded(desk, "2")
+    desk.host.broken = frozenset({"1"})
+    with pytest.raises(SwarmError, match="does not come up"):
+        desk.do(desk.maker.roll_back(desk.machine, desk.said.append))
+    assert (desk.machine.phase, desk.machine.step) == (Phase.FAILED, "rollback")
+    desk.host.broken = frozenset()
+    upgraded(desk, "2")
+    assert (desk.machine.phase, desk.host.runs) == (Phase.READY, "2")
+    desk.host.locked_by = "held\n42\nbob@ws: upgrade of prod"
+    with pytest.raises(SwarmError, match="locked by bob"):
+        upgraded(desk, "3")
+    assert (desk.machine.phase, desk.machine.wish.version) == (Phase.READY, "2")
+
+
 def test_an_upgrade_that_fails_before_the_switch_goes_back_nowhere(desk: Desk) -> None:
     desk.create()
     desk.host.packages.discard("crun")
