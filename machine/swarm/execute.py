@@ -7,13 +7,13 @@ remembered: a plan made afterwards goes on.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from api.errors import SwarmError
 from machine.provisioning import Tell
 from machine.swarm.actions import Action, Drain, Install, Lane, Phase, Plan, Restore, Revert
 from machine.swarm.events import Event, Report, Stage
+from machine.swarm.outcome import Outcome
 
 
 class Hands(Protocol):
@@ -26,20 +26,6 @@ class Hands(Protocol):
     async def leader(self) -> str:
         """The host whose manager leads; "" if that is none of the file's."""
         ...
-
-
-@dataclass
-class Outcome:
-    """How far a run came: errors by host, and whether it was told to stop. Grows while it works."""
-
-    failures: dict[str, SwarmError] = field(default_factory=dict)
-    undone: list[str] = field(default_factory=list)
-    """Hosts that went back to the version before."""
-    done: list[Action] = field(default_factory=list)
-    """Actions that came to their end, without those of a way back."""
-    busy: list[Action] = field(default_factory=list)
-    """Actions that have begun and not ended: of a run that was cut off, what it was cut off in."""
-    was_stopped: bool = False
 
 
 class Executor:

@@ -13,8 +13,9 @@ import click
 from api.errors import Code, SwarmError
 from machine.steps.step import StepError
 from machine.swarm.actions import Init, Install, Join, Plan, Uninstall
-from machine.swarm.execute import Executor, Outcome
+from machine.swarm.execute import Executor
 from machine.swarm.lock import Lock
+from machine.swarm.outcome import Outcome
 from machine.swarm.seen import Seen
 from machine.swarm.wanted import HostWanted
 from swarmctl.cli.clusters import plan_text, registering

@@ -10,7 +10,7 @@ from typing import Any
 
 from machine.provisioning import Kind
 from machine.swarm.actions import Action, Install, Lane, Phase, Plan
-from machine.swarm.execute import Outcome
+from machine.swarm.outcome import Outcome
 
 _WORDS = {
     Kind.ADD: "to add",

@@ -18,7 +18,8 @@ from machine.swarm.actions import (
     Revert,
 )
 from machine.swarm.events import Event, Stage
-from machine.swarm.execute import Executor, Outcome
+from machine.swarm.execute import Executor
+from machine.swarm.outcome import Outcome
 
 
 class Hands:

@@ -12,9 +12,10 @@ from machine.remote import Remote
 from machine.swarm.actions import Plan
 from machine.swarm.choices import Choices
 from machine.swarm.events import Event
-from machine.swarm.execute import Executor, Outcome
+from machine.swarm.execute import Executor
 from machine.swarm.hands import RemoteHands
 from machine.swarm.look import Look
+from machine.swarm.outcome import Outcome
 from machine.swarm.plan import plan
 from machine.swarm.seen import FORMER, HostSeen, Seen, Standing
 from machine.swarm.waits import Patience

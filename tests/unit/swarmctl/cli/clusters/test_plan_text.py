@@ -18,7 +18,7 @@ from machine.swarm.actions import (
     Remove,
 )
 from machine.swarm.events import Event, Stage
-from machine.swarm.execute import Outcome
+from machine.swarm.outcome import Outcome
 from swarmctl.cli.clusters import plan_text, progress
 from tests.support.golden import check_golden
 
