@@ -72,12 +72,17 @@ async def make(store: Store, machine: Machine) -> Machine:
     except SwarmError as error:
         store.save(machine.failed(error, store.now()))
         raise
-    machine = reached(store, machine, target)
-    if not machine.api:
-        port = int(machine.options.get("engine-port", PORT))
-        machine = replace(machine, api=join_address(host.address or target.host, port))
+    machine = with_api(reached(store, machine, target), host.address or target.host)
     store.save(machine)
     return machine
+
+
+def with_api(machine: Machine, address: str) -> Machine:
+    """The machine with an API of its own at that address, unless it has one already."""
+    if machine.api or not address:
+        return machine
+    port = int(machine.options.get("engine-port", PORT))
+    return replace(machine, api=join_address(address, port))
 
 
 def reached(store: Store, machine: Machine, target: Target) -> Machine:

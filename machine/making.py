@@ -21,10 +21,11 @@ from machine.layout import CURRENT, SETTINGS
 from machine.provision import Installer
 from machine.provisioning import Change, Problem, Tell, Wanted
 from machine.remote import Remote
+from machine.sparing import Turns
 from machine.steps.settings import folders_of, settings_of
 from machine.steps.state import leave, version_of
 from machine.steps.step import StepError
-from machine.store.machine import Machine
+from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from machine.swarm.lock import Lock
 
@@ -51,8 +52,11 @@ class Parcel:
 class Maker:
     """Works on machines of one store. Every call holds the machine's lock, and may be repeated."""
 
-    def __init__(self, store: Store, connect: Connect, installer: Installer, who: str) -> None:
-        """`who`: what hosts tell others of this operator."""
+    def __init__(
+        self, store: Store, connect: Connect, installer: Installer, who: str, turns: Turns
+    ) -> None:
+        """`who`: what hosts tell others of this operator; `turns`: of managers among them."""
+        self._turns = turns
         self._store = store
         self._connect = connect
         self._installer = installer
@@ -79,7 +83,10 @@ class Maker:
             )
 
     async def upgrade(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
-        """Makes it run this version; where that does not come up, the one before it runs again."""
+        """Makes it run this version; where that does not come up, the one before it runs again.
+
+        One that was adopted, and not provisioned since, keeps its settings and certificates.
+        """
         with self._store.locked(machine.name, "upgrading it"):
             try:
                 return await self._install(machine, parcel.distribution.version, parcel, tell)
@@ -90,8 +97,17 @@ class Maker:
     async def roll_back(self, machine: Machine, tell: Tell) -> str:
         """Makes the version before the present one run; returns it."""
         with self._store.locked(machine.name, "rolling it back"):
-            async with self._alone(machine, "rolling it back") as remote:
-                version = await self._installer.roll_back(remote, tell)
+            try:
+                async with (
+                    self._alone(machine, "rolling it back") as remote,
+                    self._turns.turn(remote, tell),
+                ):
+                    version = await self._installer.roll_back(remote, tell)
+            except SwarmError as error:
+                if error.code is not Code.REFUSED:  # nothing has changed there then
+                    failed = machine.at("rollback", self._store.now())
+                    self._store.save(failed.failed(error, self._store.now()))
+                raise
             wish = replace(machine.wish, version=version)
             self._store.save(replace(machine, wish=wish).ready(version, self._store.now()))
             return version
@@ -100,8 +116,10 @@ class Maker:
         self, machine: Machine, parcel: Parcel, version: str = ""
     ) -> tuple[Sequence[Problem], Sequence[Change]]:
         """What is in the way, and what would be done. Changes nothing on the host."""
-        wanted = self._wanted(machine, version or parcel.distribution.version, parcel)
         async with self._connect(machine) as remote:
+            wanted = await self._wanted(
+                machine, version or parcel.distribution.version, parcel, remote
+            )
             return (
                 await self._installer.problems(remote, wanted),
                 await self._installer.changes(remote, wanted),
@@ -168,18 +186,22 @@ class Maker:
     async def _install(
         self, machine: Machine, version: str, parcel: Parcel, tell: Tell, *, is_new: bool = False
     ) -> Sequence[Change]:
+        before = machine
         machine = replace(machine, wish=replace(machine.wish, version=version))
         machine = machine.at("provision", self._store.now())
         self._store.save(machine)
         try:
-            wanted = self._wanted(machine, version, parcel)
             async with self._alone(machine, "installing it") as remote:
                 if is_new:
                     await self._refuse_others(machine.name, remote)
-                changes = await self._installer.apply(remote, wanted, tell)
+                wanted = await self._wanted(machine, version, parcel, remote)
+                changes = await self._turns.apply(self._installer, remote, wanted, tell)
         except SwarmError as error:
             if isinstance(error, StepError):
                 machine = machine.at(error.step, self._store.now())
+            elif error.code is Code.REFUSED and before.phase is Phase.READY:
+                self._store.save(before)  # nothing has changed there
+                raise
             self._store.save(machine.failed(error, self._store.now()))
             raise
         self._store.save(machine.ready(version, self._store.now()))
@@ -217,9 +239,16 @@ class Maker:
                 await leave(remote, folders_of(content).socket)
             await self._installer.remove(remote, tell)
 
-    def _wanted(self, machine: Machine, version: str, parcel: Parcel) -> Wanted:
-        """Of a colleague's machine the certificates stay as they are."""
+    async def _wanted(
+        self, machine: Machine, version: str, parcel: Parcel, remote: Remote
+    ) -> Wanted:
+        """Of a colleague's machine the certificates stay as they are; of one that was adopted, and
+        has no API of ours, all but the version.
+        """
         own_settings = dict(machine.wish.settings)
+        if is_left_alone(machine):
+            found = settings_of(await remote.read(SETTINGS) or b"")
+            return Wanted(version, found, bundle=parcel.bundle, wheel=parcel.wheel)
         if machine.wish.labels:
             own_settings["labels"] = {**own_settings.get("labels", {}), **machine.wish.labels}
         papers = None if is_borrowed(self._store, machine) else host_papers(self._store, machine)
@@ -231,6 +260,11 @@ class Maker:
             wheel=parcel.wheel,
             files=papers.files if papers else (),
         )
+
+
+def is_left_alone(machine: Machine) -> bool:
+    """Whether it was adopted, and nobody has asked yet to make it as it is wanted here."""
+    return bool(machine.version) and not machine.api
 
 
 def _theirs(content: bytes) -> Mapping[str, Any]:

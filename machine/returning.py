@@ -29,6 +29,7 @@ async def go_back(work: Work) -> str:
         )
     work.tell(f"going back from {book.version} to {version}")
     await work.begin("rollback")
+    await work.save(replace(work.book, running={}))  # until it answers, nobody knows what runs
     files = {
         path: await work.remote.read(f"{kept(version)}/{path.rpartition('/')[2]}")
         for path in (SETTINGS, UNIT)

@@ -28,10 +28,11 @@ class Current:
         return Change(Kind.CHANGE, self.name, f"run {self.version}", f"{now} runs")
 
     async def apply(self, work: Work) -> None:
-        """Notes what goes back to what, then switches."""
+        """Notes what goes back to what, and that nobody knows any more what runs; then switches."""
         was = work.book.version
         previous = was if was and was != self.version else work.book.previous
-        await work.save(replace(work.book, version=self.version, previous=previous))
+        book = replace(work.book, version=self.version, previous=previous, running={})
+        await work.save(book)
         await keep_former(work, CURRENT)
         await point(work, CURRENT, self.version)
 

@@ -36,7 +36,7 @@ class Service:
     settings: bytes
     socket: str
     name: str = "service"
-    paths: Sequence[str] = ()
+    paths: Sequence[str] = (CURRENT,)
 
     @property
     def _wanted(self) -> dict[str, str]:
@@ -58,8 +58,11 @@ class Service:
             if seen.manifest.running.get(key) != value
         ]
         if changed:
-            why = f"{' and '.join(changed)} changed" if seen.manifest.running else "it is not ours"
+            known = seen.manifest.running
+            why = f"{' and '.join(changed)} changed" if known else "what it runs with is not known"
             return Change(Kind.RESTART, self.name, "restart swarmd", why)
+        if seen.target(CURRENT) != self.version:
+            return Change(Kind.RESTART, self.name, "restart swarmd", "the version was switched")
         if seen.enabled != "enabled":
             return Change(Kind.CHANGE, self.name, "start swarmd at boot", f"it is {seen.enabled}")
         return None
@@ -72,7 +75,7 @@ class Service:
             await work.save(replace(work.book, service=before))
         await work.run(["systemctl", "daemon-reload"], timeout=_RESTART)
         await work.run(["systemctl", "-q", "enable", SERVICE], timeout=_RESTART)
-        if seen.active != "active" or seen.manifest.running != self._wanted:
+        if seen.active != "active" or work.book.running != self._wanted:
             await work.run(["systemctl", "restart", SERVICE], timeout=_RESTART)
         await healthy(work, self.version, self.socket)
         await work.run(["mkdir", "-p", kept(self.version)])

@@ -10,6 +10,7 @@ from machine.steps.step import failure
 
 _TIMEOUT = 120.0  # Python alone takes half a minute to start on an emulated processor
 _LEAVING = 300.0
+_INFO = ("system", "info", "--format", "json")
 _PROGRAMS = 'for p in "$0" swarmctl /opt/swarm/bin/swarmctl; do command -v "$p" && break; done'
 """One that was installed by hand lies elsewhere."""
 
@@ -32,7 +33,7 @@ async def leave(remote: Remote, socket: str) -> None:
     """Leaves the swarm, if the host is in one; the others are not asked."""
     if await swarm_state(remote, socket) in ("", "inactive"):
         return
-    argv = [*await _program(remote, socket), "swarm", "leave", "--force"]
+    argv = [await program_of(remote), "-H", f"unix://{socket}", "swarm", "leave", "--force"]
     done = await remote.run(argv, timeout=_LEAVING)
     if done.code != 0:
         raise failure(done, argv)
@@ -40,8 +41,8 @@ async def leave(remote: Remote, socket: str) -> None:
 
 async def told(remote: Remote, socket: str) -> Mapping[str, Any] | None:
     """All that `system info` says there; None if no daemon answers."""
-    argv = [*await _program(remote, socket), "--timeout", "5s", "system", "info"]
-    done = await remote.run([*argv, "--format", "json"], timeout=_TIMEOUT)
+    argv = [await program_of(remote), "-H", f"unix://{socket}", "--timeout", "5s", *_INFO]
+    done = await remote.run(argv, timeout=_TIMEOUT)
     try:
         found = json.loads(done.text) if done.code == 0 else None
     except ValueError:
@@ -49,8 +50,7 @@ async def told(remote: Remote, socket: str) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-async def _program(remote: Remote, socket: str) -> list[str]:
-    """`swarmctl`, wherever it is, speaking to the host's own daemon."""
+async def program_of(remote: Remote) -> str:
+    """`swarmctl`, wherever it is there; what fails if it is nowhere."""
     found = await remote.run(["sh", "-c", _PROGRAMS, f"{CURRENT}/bin/swarmctl"], timeout=_TIMEOUT)
-    program = found.text.splitlines()[0] if found.text else "false"
-    return [program, "-H", f"unix://{socket}"]
+    return found.text.splitlines()[0] if found.text else "false"

@@ -5,7 +5,7 @@ Keys that are not there have the first word of their enum: so swarmctl leaves th
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from api.errors import Code, SwarmError
@@ -104,6 +104,7 @@ def _node(document: Document) -> NodeSeen:
     return NodeSeen(
         id=str(document.get("ID", "")),
         hostname=str(description.get("Hostname", "")),
+        addresses=frozenset(_addresses(status, seat)),
         role=Role(spec.get("Role", Role.WORKER.value)),
         is_seated=isinstance(manager, Mapping),
         is_reachable=bool(seat.get("Reachable", False)),
@@ -114,6 +115,14 @@ def _node(document: Document) -> NodeSeen:
         labels={str(key): str(value) for key, value in _mapping(spec, "Labels").items()},
         version=str(_mapping(description, "Engine").get("Version", "")),
     )
+
+
+def _addresses(status: Document, seat: Document) -> Iterator[str]:
+    """Where its agent comes from, and where others reach it as a manager; without ports."""
+    if address := status.get("Address"):
+        yield str(address)
+    if address := seat.get("Address"):
+        yield str(address).rpartition(":")[0].strip("[]")
 
 
 def _name(text: str) -> str:

@@ -21,13 +21,14 @@ _UNREACHABLE = 4
 class Swarmctl:
     """Of one host. `socket`: where its daemon listens, if not at the usual place."""
 
-    def __init__(self, remote: Remote, socket: str = "") -> None:
+    def __init__(self, remote: Remote, socket: str = "", program: str = COMMAND) -> None:
         self._remote = remote
+        self._program = program
         self._options = ("-H", f"unix://{socket}") if socket else ()
 
     async def attempt(self, *words: str, stdin: bytes = b"", timeout: float = _TIME) -> Completed:
         """Runs a command, whatever comes of it; `timeout` in seconds."""
-        argv = (COMMAND, *self._options, *words)
+        argv = (self._program, *self._options, *words)
         return await self._remote.run(argv, stdin=stdin, timeout=timeout, limit=LIMIT)
 
     async def call(self, *words: str, stdin: bytes = b"", timeout: float = _TIME) -> str:

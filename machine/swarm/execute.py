@@ -7,13 +7,13 @@ remembered: a plan made afterwards goes on.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from api.errors import SwarmError
 from machine.provisioning import Tell
-from machine.swarm.actions import Action, Install, Lane, Phase, Plan, Restore
+from machine.swarm.actions import Action, Drain, Install, Lane, Phase, Plan, Restore, Revert
 from machine.swarm.events import Event, Report, Stage
+from machine.swarm.outcome import Outcome
 
 
 class Hands(Protocol):
@@ -28,18 +28,11 @@ class Hands(Protocol):
         ...
 
 
-@dataclass
-class Outcome:
-    """How a run ended: errors by host, and whether it was told to stop."""
-
-    failures: dict[str, SwarmError] = field(default_factory=dict)
-    undone: list[str] = field(default_factory=list)
-    """Hosts that went back to the version before."""
-    was_stopped: bool = False
-
-
 class Executor:
-    """Of one run. `may_act`, asked before each action on a host, raises if the lock is lost."""
+    """Of one run. `may_act`, asked before each action on a host, raises if the lock is lost.
+
+    `outcome` is there at any time, also of a run that was cut off.
+    """
 
     def __init__(
         self, hands: Hands, report: Report, *, together: int, may_act: Callable[[str], None]
@@ -48,16 +41,16 @@ class Executor:
         self._report = report
         self._together = together
         self._may_act = may_act
-        self._outcome = Outcome()
+        self.outcome = Outcome()
         self._stopping = False
 
     def stop(self) -> None:
         """Lets the actions that run come to their end, and begins no other."""
-        self._stopping = True
+        self._stopping = self.outcome.was_stopped = True
 
     async def run(self, plan: Plan) -> Outcome:
         """Carries the plan out as far as it gets; never raises for what a lane does."""
-        failed = self._outcome.failures
+        failed = self.outcome.failures
         halted = False
         for phase in plan.phases:
             if halted or self._stopping or (phase.needs_all and failed):
@@ -65,8 +58,7 @@ class Executor:
                 continue
             self._report(Event(Stage.PHASE, phase.title))
             halted = not await self._phase(phase) and phase.stops
-        self._outcome.was_stopped = self._stopping
-        return self._outcome
+        return self.outcome
 
     async def _phase(self, phase: Phase) -> bool:
         """Whether all of it was done. What failed before is passed over, and is not done either."""
@@ -75,7 +67,7 @@ class Executor:
         async def work() -> None:
             while waiting and not self._stopping and not (phase.stops and broken.is_set()):
                 lane = waiting.pop(await self._next(phase, waiting))
-                if lane.host in self._outcome.failures:
+                if lane.host in self.outcome.failures:
                     self._skip(phase.title, [lane])
                     broken.set()
                 elif not await self._lane(phase.title, lane):
@@ -103,32 +95,46 @@ class Executor:
         for index, action in enumerate(lane.actions):
             if self._stopping:
                 self._report(Event(Stage.SKIPPED, title, lane.host, action.text))
+                await self._undrain(title, lane, index)
                 return True
             error = await self._act(title, action, Stage.BEGUN)
             if error is not None:
-                self._outcome.failures[lane.host] = error
+                self.outcome.failures[lane.host] = error
                 await self._go_back(title, lane, index)
                 return False
         return True
 
     async def _go_back(self, title: str, lane: Lane, failed: int) -> None:
-        for action in way_back(lane, failed):
+        steps = way_back(lane, failed)
+        for action in steps:
             if await self._act(title, action, Stage.BACK) is not None:
                 return
-        if lane.undo:
-            self._outcome.undone.append(lane.host)
+        if any(isinstance(each, Revert) for each in steps):
+            self.outcome.undone.append(lane.host)
+
+    async def _undrain(self, title: str, lane: Lane, next_one: int) -> None:
+        """Nobody comes soon to give a node back what it was drained for."""
+        begun = lane.actions[:next_one]
+        if any(isinstance(each, Drain) and each.is_passing for each in begun):
+            for action in (each for each in lane.undo if isinstance(each, Restore)):
+                await self._act(title, action, Stage.BACK)
 
     async def _act(self, title: str, action: Action, stage: Stage) -> SwarmError | None:
         def tell(line: str) -> None:
             self._report(Event(Stage.SAID, title, action.host, action.text, line))
 
         self._report(Event(stage, title, action.host, action.text))
+        self.outcome.busy.append(action)
         try:
             self._may_act(action.host)
             await self._hands.do(action, tell)
         except SwarmError as error:
+            self.outcome.busy.remove(action)
             self._report(Event(Stage.FAILED, title, action.host, action.text, str(error)))
             return error
+        self.outcome.busy.remove(action)
+        if stage is Stage.BEGUN:
+            self.outcome.done.append(action)
         self._report(Event(Stage.DONE, title, action.host, action.text))
         return None
 

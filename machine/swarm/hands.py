@@ -3,6 +3,7 @@
 Join tokens are in memory only, and reach hosts by standard input.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -68,11 +69,12 @@ class RemoteHands:
         self._waits = Waits(self.managers, patience, clock)
 
     async def leader(self) -> str:
-        """See Hands."""
+        """See Hands. A manager that does not answer for itself leads nobody."""
         leaders = [each.id for each in (await self.managers.nodes()).values() if each.leads]
-        for name, ctl in self._ctls.items():
-            if leaders and (await _info(ctl)).node_id in leaders:
-                return name
+        for name, ctl in self.managers.each() if leaders else ():
+            with contextlib.suppress(SwarmError):
+                if (await _info(ctl)).node_id in leaders:
+                    return name
         return ""
 
     async def do(self, action: Action, tell: Tell) -> None:
@@ -194,10 +196,11 @@ class RemoteHands:
         await self._waits.quorum(action.host, key, goes=action.goes, tell=tell)
 
     async def _await_ready(self, action: AwaitReady, tell: Tell) -> None:
-        role = self._wanted.hosts[action.host].role
-        key = await self._key(action)
-        waited = self._waited.get(action.host, frozenset())
-        await self._waits.ready(action.host, key, role, action.version, tell, but=waited)
+        host, ctl = action.host, self._ctls[action.host]
+        role = self._wanted.hosts[host].role
+        key = action.node_id or await self._waits.node_id(host, ctl, tell)
+        waited = self._waited.get(host, frozenset())
+        await self._waits.ready(host, key, ctl, role, action.version, tell, but=waited)
 
     async def _update(
         self, key: str, host: str, availability: Availability | None, words: list[str]

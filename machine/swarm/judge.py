@@ -86,7 +86,7 @@ def _hosts_in_trouble(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iter
             yield from _not_surely_gone(host, seen)
         elif not _may_be_left_out(host, choices):
             yield f"{host.name} is not reached: {found.error}"
-        if choices.prune:
+        if choices.prune and not host.is_absent:
             yield f"--prune needs to know which node {host.name} is, and it is not reached"
     for host in wanted.hosts.values():
         found = seen.hosts[host.name]
@@ -101,15 +101,19 @@ def _hosts_in_trouble(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iter
 
 
 def _not_surely_gone(host: HostWanted, seen: Seen) -> Iterator[str]:
-    """A host that cannot be asked is known by its name alone: only one that is down goes so."""
-    named = [each for each in seen.nodes.values() if each.hostname in (host.name, host.hostname)]
+    """A host that cannot be asked is known by name and address alone: only one goes that is down"""
+    named = seen.called(host)
     if len(named) > 1:
         ids = ", ".join(each.id for each in named)
-        yield f"{host.name} is not reached, and several nodes are called so: {ids}: name one to rm"
+        yield (
+            f"{host.name} is not reached, and several nodes have its name or address: {ids}: "
+            "remove the right one there: swarmctl node rm --force ID"
+        )
     elif named and not named[0].is_down:
         yield (
-            f"{host.name} is to be absent and is not reached over SSH, "
-            "but the managers hear of it: make it reachable, or stop it"
+            f"{host.name} is to be absent and is not reached over SSH, but the managers hold it "
+            "for up: make it reachable, or stop it; if it has just died, wait until node ls shows "
+            "it as Down"
         )
 
 

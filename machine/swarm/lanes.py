@@ -123,8 +123,8 @@ class Lanes:
         """A host that is to be no node any more."""
         found, node = self._seen.hosts[host.name], self._seen.node_of(host.name)
         if found.error:
-            node = self._called(host)
-            return self.pruned(node.id, host.name) if node is not None else Lane(host.name, ())
+            found_nodes = self._seen.called(host)  # of several, judge.py refuses
+            return self.pruned(found_nodes[0].id, host.name) if found_nodes else Lane(host.name, ())
         actions = [*self._goes(host.name, node)] if node is not None else []
         if found.standing in _FORGOTTEN:
             actions.append(Leave(host.name))
@@ -137,11 +137,10 @@ class Lanes:
         node = self._seen.nodes[node_id]
         return Lane(name or node.hostname or node_id, tuple(self._goes(name, node)))
 
-    def is_seated(self, lane: Lane) -> bool:
-        """Whether the lane is that of a manager."""
+    def node_of(self, lane: Lane) -> NodeSeen | None:
+        """The node that the lane takes away; None if its host is none any more."""
         node_id = next((each.node_id for each in lane.actions if each.node_id), "")
-        node = self._seen.nodes.get(node_id) or self._seen.node_of(lane.host)
-        return node is not None and node.is_seated
+        return self._seen.nodes.get(node_id) or self._seen.node_of(lane.host)
 
     def _goes(self, name: str, node: NodeSeen) -> Iterator[Action]:
         """Out of the swarm before the host forgets it: so whoever goes on sees which node it is."""
@@ -219,8 +218,3 @@ class Lanes:
     def _is_other_version(self, host: HostWanted) -> bool:
         found, version = self._seen.hosts[host.name], self._wanted.version
         return bool(version) and found.version != version
-
-    def _called(self, host: HostWanted) -> NodeSeen | None:
-        """The node of a host that cannot be asked; judge.py refuses where it is not surely so."""
-        names = (host.name, host.hostname) if host.hostname else (host.name,)
-        return next((n for n in self._seen.nodes.values() if n.hostname in names), None)

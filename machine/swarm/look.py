@@ -19,6 +19,8 @@ Ways = Mapping[str, Remote | SwarmError]
 """The way to each host, or why there is none."""
 Installs = Callable[[HostWanted, str], Wanted | None]
 _CHUNK = 100
+_LOOKS = 5
+_PAUSE = 2.0
 _MEMBERSHIP = "swarm/membership.json"
 INFO = ("system", "info", "--format", "json")
 
@@ -31,7 +33,7 @@ def swarmctl_of(host: HostWanted, remote: Remote) -> Swarmctl:
 
 class Look:
     """One look. `installs` tells what a host that runs this version is to have; None: it may not be
-    changed, and is only asked.
+    changed, and is only asked. `pause`: seconds between two questions to a leader that is in doubt.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Look:
         installs: Installs,
         *,
         together: int,
+        pause: float = _PAUSE,
     ) -> None:
+        self._pause = pause
         self._wanted = wanted
         self._ways = ways
         self._provisioner = provisioner
@@ -108,10 +112,28 @@ class Look:
             if not host.is_manager or isinstance(remote, SwarmError):
                 continue
             try:
-                return await asked(swarmctl_of(self._wanted.hosts[name], remote), seen)
+                return await self._settled(swarmctl_of(self._wanted.hosts[name], remote), seen)
             except SwarmError as error:
                 trouble = str(error)
         return dataclasses.replace(seen, trouble=trouble)
+
+    async def _settled(self, manager: Swarmctl, seen: Seen) -> Seen:
+        """A leader that was elected just now, or was held up, takes managers for lost that are
+        there; it has some seconds to hear of them, or a plan would be refused for nothing.
+        """
+        for _ in range(_LOOKS - 1):
+            found = await asked(manager, seen)
+            if not _is_in_doubt(found):
+                return found
+            await asyncio.sleep(self._pause)
+        return await asked(manager, seen)
+
+
+def _is_in_doubt(seen: Seen) -> bool:
+    """Whether managers are said to be lost whose own daemons say that they are there."""
+    there = {each.node_id for each in seen.hosts.values() if each.standing is Standing.ACTIVE}
+    seats = (each for each in seen.nodes.values() if each.is_seated)
+    return any(not each.is_reachable and each.id in there for each in seats)
 
 
 async def asked(manager: Swarmctl, seen: Seen) -> Seen:

@@ -30,6 +30,10 @@ class Managers:
         if host in self._names:
             self._names.remove(host)
 
+    def each(self) -> list[tuple[str, Swarmctl]]:
+        """Their hosts, and the way to ask them."""
+        return [(name, self._all[name]) for name in self._names]
+
     async def call(self, *words: str, but: str = "", timeout: float = 180.0) -> str:
         """What a command prints on a manager; on that of host `but` only if no other answers."""
         return await self.ask(lambda ctl: ctl.call(*words, timeout=timeout), but)

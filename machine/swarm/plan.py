@@ -2,8 +2,11 @@
 
 New hosts are installed together; then the first manager alone, versions of managers, further
 managers one by one, workers together, versions of workers in batches, options of the swarm, and
-only when all of that is done what takes nodes away. Whatever interrupts a run, a plan made
-afterwards goes on from there: nothing is remembered but what hosts and managers tell.
+only when all of that is done what takes nodes away. Managers that are dead go before others join:
+while the seat of a dead one counts, a new one that fails would take the quorum with it.
+
+Whatever interrupts a run, a plan made afterwards goes on from there: nothing is remembered but what
+hosts and managers tell.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,7 +15,7 @@ from machine.swarm import foresight, judge, lanes
 from machine.swarm.actions import Lane, Phase, Plan, SetOptions
 from machine.swarm.choices import Choices
 from machine.swarm.options import unmet
-from machine.swarm.seen import Seen
+from machine.swarm.seen import NodeSeen, Seen
 from machine.swarm.wanted import HostWanted, Role, SwarmWanted
 
 
@@ -42,6 +45,7 @@ MANAGERS = "Managers"
 WORKERS = "Workers"
 WORKER_VERSIONS = "Upgrade of workers"
 OPTIONS = "Options of the swarm"
+DEAD_MANAGERS = "Dead managers to remove"
 DEMOTIONS = "Managers that become workers"
 REMOVED_MANAGERS = "Managers to remove"
 REMOVED_WORKERS = "Workers to remove"
@@ -56,31 +60,37 @@ def _phases(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iterable[Phase
     workers = [each for each in present if each.role is Role.WORKER]
     first = managers[:1] if not seen.cluster_id else []
     rest = managers[len(first) :]
+    dead, leaving, others = _going(make, wanted, seen, choices)
     every = (
         Phase(INSTALLED, _each(make.installed, present), together=0, stops=False),
         Phase(PREPARED, _each(make.prepared, present), together=0),
         Phase(FIRST, _each(make.first, first)),
         Phase(MANAGER_VERSIONS, _each(make.manager_version, rest), leader_last=True),
+        Phase(DEAD_MANAGERS, dead, needs_all=True),
         Phase(MANAGERS, _each(make.manager, rest), leader_last=True),
         Phase(WORKERS, _each(make.worker, workers), together=0, stops=False),
         Phase(WORKER_VERSIONS, _each(make.worker_version, workers), together=choices.batch),
         Phase(OPTIONS, _options(wanted, seen, managers)),
         Phase(DEMOTIONS, _each(make.demoted, workers), needs_all=True),
-        *_removals(make, wanted, seen, choices),
+        Phase(REMOVED_MANAGERS, leaving, needs_all=True),
+        Phase(REMOVED_WORKERS, others, together=0, stops=False, needs_all=True),
     )
     return [each for each in every if each.lanes]
 
 
-def _removals(
+def _going(
     make: lanes.Lanes, wanted: SwarmWanted, seen: Seen, choices: Choices
-) -> Iterable[Phase]:
-    going = [
-        *(make.removed(each) for each in _in_scope(wanted, seen, choices) if each.is_absent),
-        *(make.pruned(each) for each in (_strange(seen) if choices.prune else ())),
-    ]
-    for title, seated, together in ((REMOVED_MANAGERS, True, 1), (REMOVED_WORKERS, False, 0)):
-        chosen = tuple(each for each in going if each.actions and make.is_seated(each) == seated)
-        yield Phase(title, chosen, together=together, stops=seated, needs_all=True)
+) -> tuple[tuple[Lane, ...], ...]:
+    """Of the nodes that are to go: managers that are dead, other managers, all others."""
+    absent = (each for each in _in_scope(wanted, seen, choices) if each.is_absent)
+    strange = seen.strange(wanted.hosts.values()) if choices.prune else []
+    made = [*map(make.removed, absent), *(make.pruned(each.id) for each in strange)]
+    kinds: tuple[list[Lane], ...] = ([], [], [])
+    for lane in (each for each in made if each.actions):
+        node = make.node_of(lane)
+        is_manager = node is not None and node.is_seated
+        kinds[2 if not is_manager else 0 if node and node.is_down else 1].append(lane)
+    return tuple(map(tuple, kinds))
 
 
 def _in_scope(wanted: SwarmWanted, seen: Seen, choices: Choices) -> list[HostWanted]:
@@ -103,17 +113,17 @@ def _options(wanted: SwarmWanted, seen: Seen, managers: Iterable[HostWanted]) ->
     return (Lane(host, (SetOptions(host, options=changed),)),) if changed and host else ()
 
 
-def _strange(seen: Seen) -> list[str]:
-    """Ids of nodes that no host of the file is."""
-    ours = {each.node_id for each in seen.hosts.values()}
-    return [each for each in seen.nodes if each not in ours]
-
-
 def _notes(wanted: SwarmWanted, seen: Seen, choices: Choices) -> tuple[str, ...]:
-    if choices.prune or choices.limit or any(each.error for each in seen.hosts.values()):
+    if choices.prune or choices.limit:
         return ()
     return tuple(
-        f"node {seen.nodes[each].hostname or each} is in the swarm and in no line of the file: it "
-        "stays; --prune removes it"
-        for each in _strange(seen)
+        f"node {each.hostname or each.id}{_how(each)} is in the swarm and in no line of the file: "
+        "it stays; --prune removes it"
+        for each in seen.strange(wanted.hosts.values())
     )
+
+
+def _how(node: NodeSeen) -> str:
+    if not node.is_down:
+        return ""
+    return " (down, and counts as a manager)" if node.is_seated else " (down)"

@@ -1,12 +1,12 @@
 """What was found: each host as itself, and the nodes as the managers hold them. Data only."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from machine.provisioning import Change, Problem
-from machine.swarm.wanted import Availability, Role
+from machine.swarm.wanted import Availability, HostWanted, Role
 
 FORMER = "machine.availability"
 """Label of a node that was drained in passing: what it was before, so that whoever goes on after
@@ -49,6 +49,7 @@ class NodeSeen:
 
     id: str
     hostname: str = ""
+    addresses: frozenset[str] = frozenset()  # at which the managers have it
     role: Role = Role.WORKER
     is_seated: bool = False
     is_reachable: bool = False
@@ -76,3 +77,26 @@ class Seen:
         """The node that this host is, as the managers know it."""
         found = self.hosts.get(host)
         return self.nodes.get(found.node_id) if found is not None and found.node_id else None
+
+    def called(self, host: HostWanted) -> list[NodeSeen]:
+        """The nodes that a host which cannot be asked may be: by its name or its address, and no
+        other host's.
+        """
+        names = {host.name, host.hostname} - {""}
+        addresses = {host.target.host, host.advertise} - {""}
+        return [
+            node
+            for node in self._unclaimed()
+            if node.hostname in names or node.addresses & addresses
+        ]
+
+    def strange(self, hosts: Iterable[HostWanted]) -> list[NodeSeen]:
+        """The nodes that none of these hosts is."""
+        lost = [each for each in hosts if each.name in self.hosts and self.hosts[each.name].error]
+        known = {node.id for each in lost for node in self.called(each)}
+        return [node for node in self._unclaimed() if node.id not in known]
+
+    def _unclaimed(self) -> Iterator[NodeSeen]:
+        """Nodes that no host says it is."""
+        ours = {each.node_id for each in self.hosts.values()}
+        return (node for node in self.nodes.values() if node.id not in ours)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from api.errors import Code, SwarmError
 from machine.provisioning import Tell
-from machine.swarm.answers import live_tasks
+from machine.swarm.answers import host_of, live_tasks
+from machine.swarm.command import Swarmctl
+from machine.swarm.look import INFO
 from machine.swarm.managers import Managers
 from machine.swarm.quorum import bears_absence, bears_loss
-from machine.swarm.seen import NodeSeen
+from machine.swarm.seen import NodeSeen, Standing
 from machine.swarm.wanted import Role
 
 _SHOWN = 5
@@ -51,10 +53,23 @@ class Waits:
 
         await self._until(look, self._patience.quorum, f"{host} cannot be spared", tell)
 
+    async def node_id(self, host: str, itself: Swarmctl, tell: Tell) -> str:
+        """Which node a host is, as it says itself; until its daemon answers."""
+        found = ""
+
+        async def look() -> str:
+            nonlocal found
+            found = host_of(await itself.call(*INFO)).node_id
+            return "" if found else "it is no node yet"
+
+        await self._until(look, self._patience.ready, f"{host} did not become ready", tell)
+        return found
+
     async def ready(
         self,
         host: str,
         node_id: str,
+        itself: Swarmctl,
         role: Role,
         version: str,
         tell: Tell,
@@ -63,11 +78,14 @@ class Waits:
     ) -> None:
         """Until the node is ready, has its role, and with `version` runs that and all its tasks,
         `but` those of these names, which waited before.
+
+        It has to say so itself, too: after a restart the managers may not know yet that it was
+        away, and the next one would be restarted while this one is.
         """
 
         async def look() -> str:
             node = (await self._managers.nodes(host)).get(node_id)
-            missing = lacks(node, role, version)
+            missing = lacks(node, role, version) or await _lacks_touch(itself)
             if missing or not version:
                 return missing
             waiting = [t for t in await self.waiting(host, node_id) if t[0] not in but]
@@ -121,6 +139,11 @@ class Waits:
             if self._clock() >= end:
                 raise SwarmError(Code.DEADLINE, what, why=f"after {patience:g} s {missing}")
             await asyncio.sleep(self._patience.look)
+
+
+async def _lacks_touch(itself: Swarmctl) -> str:
+    found = host_of(await itself.call(*INFO))
+    return "" if found.standing is Standing.ACTIVE else "it has not reached the managers yet"
 
 
 def lacks(node: NodeSeen | None, role: Role, version: str) -> str:

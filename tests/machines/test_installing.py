@@ -124,10 +124,31 @@ def test_a_user_with_sudo_installs_from_a_bundle_beside_other_package_managers(
     there = ["/usr/local/bin/swarmctl", "system", "install"]
     shown = host.run([*there, "--dry-run"])  # the host packs the version that it was given
     assert shown == "h1: no changes\n"
+    _what_the_host_installed_itself_is_adopted_as_it_is(lab, host, tmp_path / "colleague")
     host.run([*there, "--uninstall", "--yes"], timeout=120)
     assert host.run(["systemctl", "is-active", "swarmd"], check=False) != "active\n"
     assert host.run(["ls", "/opt/swarm"]).split() == ["0.0.1", "current"]  # as it was found
     assert host.run(["readlink", "/opt/swarm/current"]) == "0.0.1\n"
+
+
+def _what_the_host_installed_itself_is_adopted_as_it_is(
+    lab: MachineLab, host: MachineHost, home: Path
+) -> None:
+    home.mkdir()
+    host.run(
+        ["/usr/local/bin/swarmctl", "system", "install", "--setting", "log_level=debug"],
+        timeout=120,
+    )
+    before, started = what_is_on(host), swarmd_started(host)
+    colleague = Operator(lab, home)
+    words = ("--generic-ip-address", host.address, "--generic-ssh-no-agent")
+    adopted = colleague.machine("adopt", *words, "--generic-ssh-key", str(lab.key), "h1")
+    assert adopted.code == 0, adopted.text
+    assert colleague.machine("version", "h1").out == f"{own().version}\n"
+    upgraded = colleague.machine("upgrade", "--progress", "plain", "h1")
+    assert "h1: no changes" in upgraded.err, upgraded.text
+    assert sorted(what_is_on(host) ^ before) == []
+    assert swarmd_started(host) == started
 
 
 def _installs(host: MachineHost) -> bool:

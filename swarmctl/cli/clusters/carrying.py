@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import click
@@ -13,8 +13,9 @@ import click
 from api.errors import Code, SwarmError
 from machine.steps.step import StepError
 from machine.swarm.actions import Init, Install, Join, Plan, Uninstall
-from machine.swarm.execute import Executor, Outcome
+from machine.swarm.execute import Executor
 from machine.swarm.lock import Lock
+from machine.swarm.outcome import Outcome
 from machine.swarm.seen import Seen
 from machine.swarm.wanted import HostWanted
 from swarmctl.cli.clusters import plan_text, registering
@@ -90,9 +91,10 @@ async def work(session: Session, doing: str, talk: Talk, make: Callable[[Seen], 
             seen = await session.look()
             made = await _warned(session, make(seen))
             show(made, talk)
+            registering.settle(session.store, seen)
             if not made.is_empty:
                 await confirm(talk, "Do this?")
-                end(await carry_out(session, made, seen, lock, talk))
+                end(await carry_out(session, made, seen, lock, talk), made)
             return made
 
 
@@ -114,24 +116,27 @@ async def carry_out(session: Session, plan: Plan, seen: Seen, lock: Lock, talk: 
         executor = Executor(
             session.hands(seen), report, together=session.means.together, may_act=lock.check
         )
-        async with _interrupts(executor):
-            outcome = await executor.run(plan)
-    _note(session, plan, seen, installed, outcome)
-    return outcome
+        running = asyncio.create_task(executor.run(plan))
+        with _interrupts(executor, running):
+            await asyncio.wait((running,))
+    if not running.cancelled():
+        running.result()
+    _note(session, seen, installed, executor.outcome)
+    return executor.outcome
 
 
-def end(outcome: Outcome) -> None:
-    """Tells what failed, and ends the command with the code for it."""
+def end(outcome: Outcome, plan: Plan) -> None:
+    """Tells what failed and how far it came, and ends the command with the code for it."""
     for error in outcome.failures.values():
         tell(error)
     for host in outcome.undone:
         click.echo(f"{host} is back at the version that it ran before.", err=True)
-    if outcome.was_stopped:
-        click.echo("Stopped. The same command goes on from here.", err=True)
-        raise click.exceptions.Exit(INTERRUPTED)
-    if outcome.failures:
-        click.echo("The same command goes on from here.", err=True)
-        raise click.exceptions.Exit(1)
+    if not outcome.was_stopped and not outcome.failures:
+        return
+    for line in plan_text.standing(plan, outcome):
+        click.echo(line, err=True)
+    click.echo("The same command goes on from here.", err=True)
+    raise click.exceptions.Exit(INTERRUPTED if outcome.was_stopped else 1)
 
 
 def _register(session: Session, host: HostWanted, seen: Seen) -> None:
@@ -142,30 +147,34 @@ def _register(session: Session, host: HostWanted, seen: Seen) -> None:
     registering.register(session.store, host, wanted.version if wanted else "")
 
 
-def _note(session: Session, plan: Plan, seen: Seen, installed: set[str], outcome: Outcome) -> None:
-    for name in installed:
-        error = outcome.failures.get(name)
-        if error is not None:
+def _note(session: Session, seen: Seen, installed: Collection[str], outcome: Outcome) -> None:
+    """What has come of hosts, in the operator's store; of what was not begun nothing."""
+    for each in outcome.done:
+        if isinstance(each, Install):
+            host = session.wanted.hosts[each.host]
+            wanted = session.install(host, seen.hosts[each.host].version)
+            registering.ready(session.store, each.host, wanted.version if wanted else "")
+        elif isinstance(each, Uninstall):
+            registering.forget(session.store, each.host)
+    for each in outcome.busy:
+        if isinstance(each, Install):
+            registering.cut_off(session.store, each.host)
+    for name, error in outcome.failures.items():
+        if name in installed:
             step = error.step if isinstance(error, StepError) else "apply"
             registering.failed(session.store, name, step, error)
-            continue
-        wanted = session.install(session.wanted.hosts[name], seen.hosts[name].version)
-        registering.ready(session.store, name, wanted.version if wanted else "")
-    for each in plan.actions():
-        if isinstance(each, Uninstall) and each.host not in outcome.failures:
-            registering.forget(session.store, each.host)
 
 
-@contextlib.asynccontextmanager
-async def _interrupts(executor: Executor) -> AsyncIterator[None]:
+@contextlib.contextmanager
+def _interrupts(executor: Executor, running: asyncio.Task[Outcome]) -> Iterator[None]:
     """The first Ctrl-C lets what runs come to its end; the second cuts it off."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    loop = asyncio.get_running_loop()
     again = False
 
     def interrupted() -> None:
         nonlocal again
-        if again and task is not None:
-            task.cancel()
+        if again:
+            running.cancel()
             return
         again = True
         executor.stop()

@@ -10,6 +10,7 @@ from typing import Any
 
 from machine.provisioning import Kind
 from machine.swarm.actions import Action, Install, Lane, Phase, Plan
+from machine.swarm.outcome import Outcome
 
 _WORDS = {
     Kind.ADD: "to add",
@@ -54,6 +55,19 @@ def summary(plan: Plan) -> str:
     counts = Counter(_sign(each) for each in plan.actions() if each.kind is not None)
     parts = [f"{counts[kind]} {word}" for kind, word in _WORDS.items() if counts[kind]]
     return f"Plan: {', '.join(parts)}."
+
+
+def standing(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """What a run that did not come to its end has done, and what it has not."""
+    every = [each for each in plan.actions() if each.kind is not None]
+    done = sum(each.kind is not None for each in outcome.done)
+    yield f"{done} of {len(every)} actions were done."
+    for action in outcome.busy:
+        yield f"Cut off, may be half done: {action.host}: {action.text}"
+    begun = {*(each.host for each in (*outcome.done, *outcome.busy)), *outcome.failures}
+    untouched = dict.fromkeys(each.host for each in every if each.host not in begun)
+    if untouched:
+        yield f"As before: {', '.join(untouched)}"
 
 
 def document(plan: Plan) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from api.address import join_address
 from api.errors import Code, SwarmError
 from api.host_api import PORT
 from machine import inventory
-from machine.store.machine import Machine, Wish
+from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
+from machine.swarm.seen import Seen
 from machine.swarm.wanted import HostWanted
 
 DRIVER = "generic"
+_STEP = "apply"
+"""The step of work on a whole cluster."""
 
 
 def register(store: Store, host: HostWanted, version: str) -> Machine:
@@ -28,7 +31,14 @@ def register(store: Store, host: HostWanted, version: str) -> Machine:
                 remedy=f"rename the host in the file, or swarmctl machine rm {host.name}",
             )
     else:
-        options = {"ip-address": target.host, "ssh-user": target.user, "ssh-port": target.port}
+        options = {
+            "ip-address": target.host,
+            "ssh-user": target.user,
+            "ssh-port": target.port,
+            "ssh-jump": list(target.jump),
+            "ssh-host-key": target.host_key,
+            "ssh-no-agent": not target.agent,
+        }
         machine = inventory.add(store, host.name, DRIVER, options)
     machine = replace(
         inventory.reached(store, machine, target),
@@ -43,6 +53,23 @@ def ready(store: Store, name: str, version: str) -> None:
     """Notes that the host is as wanted."""
     if store.has(name):
         store.save(store.get(name).ready(version, store.now()))
+
+
+def settle(store: Store, seen: Seen) -> None:
+    """Corrects records of work that was cut off or failed, where the host turns out to be as it is
+    to be all the same.
+    """
+    for name, host in seen.hosts.items():
+        if host.has_daemon and not host.changes and store.has(name):
+            machine = store.get(name)
+            if machine.phase is not Phase.READY:
+                store.save(machine.ready(host.version, store.now()))
+
+
+def cut_off(store: Store, name: str) -> None:
+    """Notes that an installation was begun there, and nobody saw its end."""
+    if store.has(name):
+        store.save(store.get(name).at(_STEP, store.now()))
 
 
 def failed(store: Store, name: str, step: str, error: SwarmError) -> None:

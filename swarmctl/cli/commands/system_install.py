@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from api.errors import SwarmError
+from hostkit.clock import monotonic
 from machine.layout import SETTINGS
 from machine.local import LocalRemote
 from machine.making import Parcel
 from machine.provision import Installer
 from machine.provisioning import Tell, Wanted
 from machine.remote import Remote
+from machine.sparing import Turns
 from machine.steps.settings import settings_of
 from machine.store.machine import Wish
 from swarmctl.cli.clusters.session import who
@@ -22,6 +24,7 @@ from swarmctl.cli.commands.machine.wishes import (
     bundle_option,
     distribution_option,
     dry_run_option,
+    force_option,
     wish,
     wish_options,
 )
@@ -35,6 +38,7 @@ Act = Callable[[Installer, Remote, Tell], Awaitable[str]]
 @wish_options
 @distribution_option
 @bundle_option
+@force_option
 @dry_run_option
 @click.option(
     "--uninstall", is_flag=True, help="Leave the host as it was, without its images and volumes"
@@ -47,6 +51,7 @@ def install(
     registries: tuple[str, ...],
     wheel: Path | None,
     bundle: Path | None,
+    force: bool,
     dry_run: bool,
     uninstall: bool,
     yes: bool,
@@ -54,7 +59,8 @@ def install(
 ) -> None:
     """Install what a node needs on this host, and start swarmd. Again, to upgrade or repair it.
 
-    Settings that are given are added to those that the host has.
+    Settings that are given are added to those that the host has. A manager is restarted only while
+    the others can do without it.
     """
     if uninstall:
         if dry_run:
@@ -70,7 +76,8 @@ def install(
             problems = await installer.problems(here, wanted)
             show_plan(here.name, problems, await installer.changes(here, wanted))
             return ""
-        return summary(await installer.apply(here, wanted, tell), wanted.version)
+        turns = Turns(monotonic, force=force)
+        return summary(await turns.apply(installer, here, wanted, tell), wanted.version)
 
     _here(act, "none" if dry_run else form)
 

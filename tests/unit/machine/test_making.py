@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 import pytest
 
 from api.errors import Code, SwarmError
+from hostkit.clock import monotonic
 from machine import inventory
 from machine.distribution.own import Distribution
 from machine.making import Maker, Parcel
 from machine.manifest import PATH, Entry, Manifest, encoded
 from machine.provision import Installer
 from machine.remote import Remote
+from machine.sparing import Turns
+from machine.steps.settings import settings_of
 from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
 from tests.support.paper_host import Node, PaperHost, PaperRemote
@@ -32,7 +35,10 @@ class Desk:
         self.calls = 1 << 30  # until the way breaks
         self.said: list[str] = []
         installer = Installer("alice@ws", clock=lambda: 0.0, carried=lambda: self.distribution("1"))
-        self.maker = Maker(self.store, self._connect, installer, "alice@ws")
+        self.maker = self.with_installer(installer)
+
+    def with_installer(self, installer: Installer) -> Maker:
+        return Maker(self.store, self._connect, installer, "alice@ws", Turns(monotonic))
 
     def record(self, wish: Wish | None = None) -> Machine:
         return inventory.add(self.store, "h1", "generic", {"ip-address": "192.0.2.1"}, wish)
@@ -99,7 +105,7 @@ def test_labels_and_settings_of_the_wish_reach_the_host(desk: Desk) -> None:
 
 def upgraded(desk: Desk, version: str) -> None:
     installer = Installer("a", clock=lambda: 0.0, carried=lambda: desk.distribution(version))
-    maker = Maker(desk.store, desk._connect, installer, "alice@ws")
+    maker = desk.with_installer(installer)
     desk.do(maker.upgrade(desk.machine, desk.parcel(version), desk.said.append))
 
 
@@ -114,6 +120,25 @@ def test_an_upgrade_that_does_not_come_up_goes_back(desk: Desk) -> None:
     assert (desk.host.runs, desk.machine.version) == ("3", "3")
     assert desk.do(desk.maker.roll_back(desk.machine, desk.said.append)) == "1"
     assert (desk.machine.version, desk.machine.wish.version) == ("1", "1")
+
+
+def test_a_way_back_that_fails_is_in_the_record_and_one_that_is_refused_is_not(desk: Desk) -> None:
+    desk.create()
+    with pytest.raises(SwarmError, match="no version to go back to"):
+        desk.do(desk.maker.roll_back(desk.machine, desk.said.append))
+    assert desk.machine.phase is Phase.READY
+    upgraded(desk, "2")
+    desk.host.broken = frozenset({"1"})
+    with pytest.raises(SwarmError, match="does not come up"):
+        desk.do(desk.maker.roll_back(desk.machine, desk.said.append))
+    assert (desk.machine.phase, desk.machine.step) == (Phase.FAILED, "rollback")
+    desk.host.broken = frozenset()
+    upgraded(desk, "2")
+    assert (desk.machine.phase, desk.host.runs) == (Phase.READY, "2")
+    desk.host.locked_by = "held\n42\nbob@ws: upgrade of prod"
+    with pytest.raises(SwarmError, match="locked by bob"):
+        upgraded(desk, "3")
+    assert (desk.machine.phase, desk.machine.wish.version) == (Phase.READY, "2")
 
 
 def test_an_upgrade_that_fails_before_the_switch_goes_back_nowhere(desk: Desk) -> None:
@@ -153,6 +178,23 @@ def test_a_host_that_runs_swarmd_is_adopted_as_it_is(desk: Desk) -> None:
     assert (desk.machine.phase, desk.machine.version) == (Phase.READY, "0.9")
     assert desk.machine.wish.settings == {"log_level": "debug"}
     assert desk.machine.api == ""
+
+
+def test_an_upgrade_of_an_adopted_host_leaves_settings_and_certificates_alone(desk: Desk) -> None:
+    theirs = b'log_level = "debug"\napi_listen = "0.0.0.0:2376"\n'
+    host = desk.host
+    host.tree["/opt/swarm/current"] = Node("link", b"0.9", 0)
+    host.tree[SETTINGS] = Node("file", theirs)
+    host.active, host.runs = "active", "0.9"
+    desk.do(desk.maker.adopt(desk.record()))
+    upgraded(desk, "2")
+    assert (host.runs, host.hostname) == ("2", "old")
+    assert settings_of(host.tree[SETTINGS].content) == settings_of(theirs)
+    assert not any(path.startswith("/etc/swarm/api") for path in host.tree)
+    installer = Installer("a", clock=lambda: 0.0, carried=lambda: desk.distribution("2"))
+    provision = desk.with_installer(installer).provision
+    desk.do(provision(desk.machine, desk.parcel("2"), desk.said.append))
+    assert "/etc/swarm/api/cert.pem" in host.tree
 
 
 def test_a_host_without_swarmd_is_not_adopted_nor_kept(desk: Desk) -> None:

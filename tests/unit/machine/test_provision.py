@@ -234,7 +234,9 @@ def test_a_host_that_ran_another_installation_runs_it_again_after_the_removal() 
     host.active, host.enabled = "active", "enabled"
     before = copy.deepcopy(host)
     changes = asyncio.run(installer().changes(PaperRemote(host), ONE))
-    assert (Kind.RESTART, "it is not ours") in [(each.kind, each.why) for each in changes]
+    assert (Kind.RESTART, "what it runs with is not known") in [
+        (each.kind, each.why) for each in changes
+    ]
     for end in cut_everywhere(host, apply(ONE))[::40]:
         go(end, remove)
         assert end.picture() == before.picture()

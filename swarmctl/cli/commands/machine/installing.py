@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from machine import inventory
 from machine.making import Maker
 from machine.provisioning import Tell
 from machine.store.machine import Machine
@@ -16,6 +17,7 @@ from swarmctl.cli.commands.machine.wishes import (
     bundle_option,
     distribution_option,
     dry_run_option,
+    force_option,
     wish,
     wish_options,
 )
@@ -39,6 +41,7 @@ _names = click.argument(
 @wish_options
 @distribution_option
 @bundle_option
+@force_option
 @dry_run_option
 @progress_option
 def provision(
@@ -48,12 +51,14 @@ def provision(
     registries: tuple[str, ...],
     wheel: Path | None,
     bundle: Path | None,
+    force: bool,
     dry_run: bool,
     form: str,
 ) -> None:
     """Make hosts as they are wanted, and go on with a create that failed.
 
     What is right is left alone. Settings and labels that are given are added to those of before.
+    Managers that have to be restarted are so one by one, while the others can do without them.
     """
     store = Store.open()
     sent = parcel(wheel, bundle)
@@ -72,12 +77,13 @@ def provision(
     async def act(maker: Maker, machine: Machine, tell: Tell) -> str:
         version = sent.distribution.version if wheel else machine.version
         if dry_run:
-            show_plan(machine.name, *await maker.plan(asked(machine), sent, version))
+            wanted = inventory.with_api(asked(machine), machine.target.host)
+            show_plan(machine.name, *await maker.plan(wanted, sent, version))
             return ""
         changes = await maker.provision(asked(machine), sent, tell)
         return summary(changes, version or sent.distribution.version)
 
-    end(on_each(store, names, act, "none" if dry_run else form))
+    end(on_each(store, names, act, "none" if dry_run else form, force=force))
 
 
 def check(names: tuple[str, ...], bundle: Path | None) -> None:
@@ -101,7 +107,13 @@ def check(names: tuple[str, ...], bundle: Path | None) -> None:
 
 
 def upgrade(
-    names: tuple[str, ...], wheel: Path | None, bundle: Path | None, dry_run: bool, form: str
+    names: tuple[str, ...],
+    wheel: Path | None,
+    bundle: Path | None,
+    form: str,
+    *,
+    dry_run: bool,
+    force: bool,
 ) -> None:
     """Have hosts run this swarmctl's version, or that of a wheel.
 
@@ -117,14 +129,14 @@ def upgrade(
         changes = await maker.upgrade(machine, sent, tell)
         return summary(changes, sent.distribution.version)
 
-    end(on_each(store, names, act, "none" if dry_run else form))
+    end(on_each(store, names, act, "none" if dry_run else form, force=force))
 
 
-def rollback(names: tuple[str, ...], form: str) -> None:
+def rollback(names: tuple[str, ...], form: str, *, force: bool) -> None:
     """Have hosts run the version that they ran before, with its settings."""
     store = Store.open()
 
     async def act(maker: Maker, machine: Machine, tell: Tell) -> str:
         return f"runs {await maker.roll_back(machine, tell)}"
 
-    end(on_each(store, names, act, form))
+    end(on_each(store, names, act, form, force=force))

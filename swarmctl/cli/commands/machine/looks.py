@@ -8,6 +8,7 @@ from api.v1 import host_pb2, types_pb2
 from machine.certs.host_papers import client_folder, is_borrowed, server_certificate_of
 from machine.certs.renewal import warning
 from machine.inventory import circumstances, host_of
+from machine.ssh.config import hops_of
 from machine.ssh.keys import Keyring
 from machine.ssh.questions import NoAnswers
 from machine.ssh.remote import SshRemote
@@ -37,7 +38,7 @@ async def look(store: Store, machine: Machine, timeout: float) -> Look:
     try:
         info = await asyncio.to_thread(ask, store, machine, timeout)
     except SwarmError as error:
-        if machine.target.jump and (seen := await _look_over_ssh(store, machine, timeout)):
+        if _has_no_way(machine) and (seen := await _look_over_ssh(store, machine, timeout)):
             return replace(seen, errors=(*wrong, *seen.errors))
         state = await _state(store, machine, timeout)
         if machine.phase is Phase.READY:
@@ -45,6 +46,17 @@ async def look(store: Store, machine: Machine, timeout: float) -> Look:
         return Look(state, errors=tuple(wrong))
     trouble = [info.swarm.error] if info.swarm.error else []
     return Look("Running", _role(info.swarm), info.version, (*wrong, *trouble))
+
+
+async def running_version(store: Store, machine: Machine, timeout: float) -> str:
+    """The version of swarmd that runs there; raises what asking its API does if nobody tells."""
+    try:
+        return (await asyncio.to_thread(ask, store, machine, timeout)).version
+    except SwarmError:
+        seen = await _look_over_ssh(store, machine, timeout) if _has_no_way(machine) else None
+        if seen is None or not seen.version:
+            raise
+        return seen.version
 
 
 def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse:
@@ -58,8 +70,20 @@ def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse
         client.close()
 
 
+def _has_no_way(machine: Machine) -> bool:
+    """Whether its API may be out of reach, or is not ours, though all is well: behind other hosts,
+    or adopted and left as it is.
+    """
+    if not machine.api:
+        return machine.phase is Phase.READY
+    try:
+        return len(hops_of(machine.target)) > 1
+    except SwarmError:
+        return False  # whoever goes there is told what is wrong with ~/.ssh/config
+
+
 async def _look_over_ssh(store: Store, machine: Machine, timeout: float) -> Look | None:
-    """Of a machine behind others, whose API may be out of reach. Asks the operator nothing."""
+    """Of a machine whose API may be out of reach. Asks the operator nothing."""
     around = circumstances(store, machine, Keyring(NoAnswers()))
     try:
         async with asyncio.timeout(timeout):

@@ -20,7 +20,8 @@ def url_of(machine: Machine) -> str:
         raise SwarmError(
             Code.REFUSED,
             f"machine {machine.name} has no API yet",
-            why=machine.error or "it was not provisioned",
+            why=machine.error
+            or ("it was adopted as it is" if machine.version else "it was not provisioned"),
             remedy=f"go on with it: swarmctl machine provision {machine.name}",
         )
     return f"tcp://{machine.api}"

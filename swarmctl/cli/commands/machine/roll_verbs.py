@@ -22,6 +22,7 @@ from swarmctl.cli.commands.machine.wishes import (
     bundle_option,
     distribution_option,
     dry_run_option,
+    force_option,
 )
 from swarmctl.cli.grammar import Verb
 from swarmctl.cli.options import whole
@@ -38,6 +39,7 @@ _roll_options = flags.together(
     click.option("--batch", type=whole(1, 100), default="1", help="Workers at once [1]"),
     flags.message_option,
     flags.yes_option,
+    force_option,
 )
 _OF_CLUSTERS = (
     *("every", "concurrency", "ready_timeout", "drain_timeout", "skip_unreachable"),
@@ -81,13 +83,14 @@ def upgrade(
 ) -> None:
     """Have hosts run this swarmctl's version, or that of a wheel.
 
-    Where it does not come up, the version before it runs again. With -f one node after another:
-    managers first and the leader last, never without a quorum; then workers, emptied before.
+    Where it does not come up, the version before it runs again. Managers one by one, and only while
+    the others can do without them. With -f also the leader last, then workers, emptied before.
     """
     if path is None:
         _of_machines(names)
-        installing.upgrade(names, wheel, bundle, dry_run, form)
+        installing.upgrade(names, wheel, bundle, form, dry_run=dry_run, force=given["force"])
     else:
+        _not_forced(given)
         means = _means(names, given, wheel, bundle)
         roll(Roll(path, means, _choices(names, given), _talk(form, given), dry_run=dry_run))
 
@@ -108,14 +111,15 @@ def rollback(
 ) -> None:
     """Have hosts run the version that they ran before, with its settings.
 
-    With -f one node after another, as upgrade does.
+    One after another, as upgrade does.
     """
     if path is None:
         _of_machines(names)
         if dry_run:
             raise click.UsageError("--dry-run goes with -f")
-        installing.rollback(names, form)
+        installing.rollback(names, form, force=given["force"])
     else:
+        _not_forced(given)
         choices = _choices(names, given, goes_back=True)
         talk = _talk(form, given)
         roll(Roll(path, _means(names, given), choices, talk, dry_run=dry_run, to=given["to"]))
@@ -131,6 +135,12 @@ def _of_machines(names: Iterable[str]) -> None:
             raise click.UsageError(f"{parameter.opts[0]} goes with -f")
     if not names:
         raise click.UsageError("name machines, or a cluster file with -f")
+
+
+def _not_forced(given: dict[str, Any]) -> None:
+    """A whole cluster is never left without a quorum."""
+    if given["force"]:
+        raise click.UsageError("--force goes without -f")
 
 
 def _means(

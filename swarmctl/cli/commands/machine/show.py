@@ -1,6 +1,5 @@
 """`swarmctl machine inspect`, `ip`, `url`, `status` and `version`: what is known, and what is."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from machine.certs.host_papers import server_certificate_of
 from machine.store.machine import Machine
 from machine.store.store import Store
 from machine.target import Target
-from swarmctl.cli.commands.machine.looks import ask, look
+from swarmctl.cli.commands.machine.looks import look, running_version
 from swarmctl.cli.commands.machine.names import machine_names, the_only_one, url_of
 from swarmctl.cli.commands.machine.together import done, end
 from swarmctl.cli.grammar import Verb
@@ -79,7 +78,7 @@ def version(names: tuple[str, ...]) -> None:
     """Print which version of swarmd machines run."""
 
     async def one(store: Store, machine: Machine) -> str:
-        return (await asyncio.to_thread(ask, store, machine, _LIMIT)).version
+        return await running_version(store, machine, _LIMIT)
 
     _print_each(names, one)
 

@@ -21,6 +21,9 @@ distribution_option = click.option(
 bundle_option = click.option(
     "--bundle", type=_FILE, help="Libraries for hosts that do not reach PyPI (make dist)"
 )
+force_option = click.option(
+    "--force", is_flag=True, help="Restart a manager though the others cannot do without it"
+)
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show what would be done, and change nothing"
 )

@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 
 from api.errors import SwarmError
+from hostkit.clock import monotonic
 from machine.making import Maker, Parcel
 from machine.provision import Installer
 from machine.provisioning import Change, Problem, Tell
+from machine.sparing import Turns
 from machine.store.machine import Machine
 from machine.store.store import Store
 from swarmctl.cli.clusters.session import who
@@ -20,15 +22,19 @@ Act = Callable[[Maker, Machine, Tell], Awaitable[str]]
 """Works on one machine; what to say when it is done."""
 
 
-def maker(store: Store) -> Maker:
-    """Works on the machines of a store, over SSH, asking at this terminal."""
-    keys = keyring()
-    return Maker(store, lambda machine: remote_of(store, machine, keys), Installer(who()), who())
+def maker(store: Store, *, force: bool = False) -> Maker:
+    """Works on the machines of a store, over SSH, asking at this terminal. `force`: see Turns."""
+    keys, turns = keyring(), Turns(monotonic, force=force)
+    return Maker(
+        store, lambda machine: remote_of(store, machine, keys), Installer(who()), who(), turns
+    )
 
 
-def on_each(store: Store, names: Iterable[str], act: Act, form: str) -> list[Outcome[str]]:
+def on_each(
+    store: Store, names: Iterable[str], act: Act, form: str, *, force: bool = False
+) -> list[Outcome[str]]:
     """Acts on machines at once, draws how that goes, and tells each failure."""
-    makes = maker(store)
+    makes = maker(store, force=force)
     with drawing(form) as drawn:
 
         async def one(machine: Machine) -> str:

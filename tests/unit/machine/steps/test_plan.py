@@ -111,7 +111,7 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
         (replace(DONE, enabled="disabled"), [("~", "service", "it is disabled")]),
         (
             replace(DONE, manifest=replace(DONE.manifest, running={})),
-            [("!", "service", "it is not ours")],
+            [("!", "service", "what it runs with is not known")],
         ),
         (
             replace(DONE, manifest=replace(DONE.manifest, versions=("0", "1", "2"))),

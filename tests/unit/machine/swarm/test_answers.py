@@ -44,9 +44,9 @@ def test_a_node() -> None:
             {
                 "ID": "n1",
                 "Spec": {"Role": "manager", "Availability": "drain", "Labels": {"a": "b"}},
-                "Status": {"State": "ready"},
+                "Status": {"State": "ready", "Address": "192.0.2.7"},
                 "Description": {"Hostname": "h1", "Engine": {"Version": "1.0"}},
-                "Manager": {"Leader": True, "Reachable": True},
+                "Manager": {"Leader": True, "Reachable": True, "Address": "[fd00::7]:2377"},
             },
             {"ID": "n2", "Status": {"State": "down"}, "Spec": {}},
         ]
@@ -55,6 +55,7 @@ def test_a_node() -> None:
         "n1": NodeSeen(
             "n1",
             hostname="h1",
+            addresses=frozenset({"192.0.2.7", "fd00::7"}),
             role=Role.MANAGER,
             is_seated=True,
             is_reachable=True,

@@ -18,7 +18,8 @@ from machine.swarm.actions import (
     Revert,
 )
 from machine.swarm.events import Event, Stage
-from machine.swarm.execute import Executor, Outcome
+from machine.swarm.execute import Executor
+from machine.swarm.outcome import Outcome
 
 
 class Hands:
@@ -170,3 +171,61 @@ def test_without_the_lock_nothing_is_done() -> None:
     outcome = asyncio.run(executor.run(Plan((Phase("all", joins("a", "b")),))))
     assert list(outcome.failures) == ["a"]
     assert hands.done == []
+
+
+class Stopping(Hands):
+    """Is told to stop while it does one action of a host, as by Ctrl-C."""
+
+    def __init__(self, at: tuple[str, type[Action]], *, cuts: bool = False) -> None:
+        super().__init__()
+        self._at = at
+        self._cuts = cuts
+        self.reached = asyncio.Event()
+        self.executor: Executor
+
+    async def do(self, action: Action, tell: Tell) -> None:
+        if (action.host, type(action)) == self._at:
+            self.executor.stop()
+            self.reached.set()
+            if self._cuts:
+                await asyncio.Event().wait()
+        await super().do(action, tell)
+
+
+def stopped(hands: Stopping, *phases: Phase) -> Outcome:
+    async def work() -> None:
+        hands.executor = Executor(hands, lambda _: None, together=1, may_act=lambda _: None)
+        running = asyncio.create_task(hands.executor.run(Plan(phases)))
+        await hands.reached.wait()
+        if hands._cuts:
+            running.cancel()
+        await asyncio.wait((running,))
+        assert running.cancelled() == hands._cuts
+
+    asyncio.run(work())
+    assert hands.executor.outcome.was_stopped
+    return hands.executor.outcome
+
+
+def test_what_runs_comes_to_its_end_and_nothing_else_is_begun() -> None:
+    hands = Stopping(("w1", Install))
+    outcome = stopped(hands, Phase("w", joins("w1", "w2")), Phase("x", joins("w3")))
+    assert hands.done == [("w1", "Install")]
+    assert outcome.done == [Install("w1")]
+    assert (outcome.busy, outcome.failures) == ([], {})
+
+
+def test_a_node_that_was_drained_in_passing_is_not_left_so() -> None:
+    hands = Stopping(("w1", Drain))
+    outcome = stopped(hands, Phase("versions", (upgrade("w1"), upgrade("w2"))))
+    assert hands.done == [("w1", "Drain"), ("w1", "Restore")]
+    assert outcome.undone == []
+    hands = Stopping(("w1", Install))
+    stopped(hands, Phase("versions", (upgrade("w1"),)))
+    assert [what for _, what in hands.done] == ["Drain", "Install", "Restore"]
+
+
+def test_what_was_cut_off_in_the_middle_is_known() -> None:
+    hands = Stopping(("w1", Join), cuts=True)
+    outcome = stopped(hands, Phase("w", joins("w1", "w2")))
+    assert (outcome.done, outcome.busy) == ([Install("w1")], [Join("w1")])

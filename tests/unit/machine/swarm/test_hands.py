@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.errors import Code, SwarmError
@@ -12,11 +12,12 @@ from machine.remote import Remote
 from machine.swarm.actions import Plan
 from machine.swarm.choices import Choices
 from machine.swarm.events import Event
-from machine.swarm.execute import Executor, Outcome
+from machine.swarm.execute import Executor
 from machine.swarm.hands import RemoteHands
 from machine.swarm.look import Look
+from machine.swarm.outcome import Outcome
 from machine.swarm.plan import plan
-from machine.swarm.seen import FORMER, Standing
+from machine.swarm.seen import FORMER, HostSeen, Seen, Standing
 from machine.swarm.waits import Patience
 from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
 from machine.target import Target
@@ -254,3 +255,85 @@ def test_the_only_copy_of_a_volume_is_seen() -> None:
     operator.change("w1", is_absent=True)
     made, _ = operator.apply()
     assert "w1 holds the only copy of data" in made.refusals[0]
+
+
+def unavailable(times: int, command: str) -> Callable[[str], None]:
+    """What makes a host's daemon silent for the first answers to a command."""
+    left = [times]
+
+    def before_answer(line: str) -> None:
+        if line.startswith(command) and left[0]:
+            left[0] -= 1
+            raise SwarmError(Code.UNAVAILABLE, "the daemon does not answer")
+
+    return before_answer
+
+
+def test_a_daemon_that_answers_late_after_its_join_is_waited_for() -> None:
+    operator = three()
+    late = operator.hosts["w2"] = PlayedHost("w2", operator.swarm)
+    operator.wants(hosts={**operator.wanted.hosts, "w2": operator._host("w2")})
+    silent = unavailable(3, "system info")
+
+    def before_answer(line: str) -> None:
+        if late.node_id:
+            silent(line)
+
+    late.before_answer = before_answer
+    operator.applied()
+
+
+def test_a_node_is_ready_when_it_says_so_itself() -> None:
+    """Its managers have not noticed yet that it was away."""
+    operator = three()
+    operator.wants(version="2")
+    host = operator.hosts["m2"]
+    host.is_out_of_touch = True
+    _, outcome = operator.apply()
+    assert "it has not reached the managers yet" in str(outcome.failures["m2"])
+    assert operator.hosts["m1"].version == "1"  # its turn did not come
+
+
+def test_the_leader_is_found_though_a_manager_before_it_is_silent() -> None:
+    operator = Operator("m1", "m2", "m3")
+    operator.applied()
+    nodes = operator.swarm.nodes
+    for key, node in nodes.items():
+        node["Manager"]["Leader"] = key == "id-m3"
+    operator.hosts["m1"].before_answer = unavailable(1, "system info")
+    seen = Seen({name: HostSeen(is_manager=True) for name in operator.hosts})
+    hands = RemoteHands(
+        operator.wanted,
+        seen,
+        operator.hosts,
+        operator.provisioner,
+        operator.install,
+        patience=SOON,
+        clock=monotonic,
+    )
+    assert asyncio.run(hands.leader()) == "m3"
+
+
+def test_a_leader_that_has_not_heard_of_the_others_yet_is_asked_again() -> None:
+    operator = three()
+    operator.change("m2", is_absent=True)
+    seat = operator.swarm.nodes["id-m2"]["Manager"]
+    seat["Reachable"] = False
+    asked = []
+
+    def before_answer(line: str) -> None:
+        if line.startswith("node inspect"):
+            asked.append(line)
+            seat["Reachable"] = len(asked) > 2
+
+    operator.hosts["m1"].before_answer = before_answer
+
+    def look() -> Seen:
+        parts = (operator.wanted, operator.ways(), operator.provisioner, operator.install)
+        return asyncio.run(Look(*parts, together=1, pause=0.001).take())
+
+    assert look().nodes["id-m2"].is_reachable
+    asked.clear()
+    operator.hosts["m2"].is_out_of_touch = True  # it says itself that it is not there
+    assert not look().nodes["id-m2"].is_reachable
+    assert len(asked) == 1

@@ -32,7 +32,7 @@ UP = HostSeen(is_installed=True, has_daemon=True, version="1", previous="0")
 
 def host(name: str, **more: Any) -> HostWanted:
     role = Role.MANAGER if name.startswith("m") else Role.WORKER
-    return HostWanted(name, Target(name), **{"role": role, **more})
+    return HostWanted(name, **{"target": Target(name), "role": role, **more})
 
 
 def file(*hosts: HostWanted, **more: Any) -> SwarmWanted:
@@ -209,12 +209,55 @@ def test_a_dead_manager_is_replaced() -> None:
     wanted = file(host("m1"), host("m2"), host("m3", is_absent=True), host("m4"))
     assert told(plan(wanted, seen, Choices())) == [
         ("m4", Install),
-        ("m4", Join),
         ("m3", SetRole),
         ("m3", Remove),
+        ("m4", Join),
     ]
     up = swarm("m1", "m2", "m3", hosts={"m3": gone, "m4": BARE})
     assert "m3 is to be absent and is not reached" in refused(plan(wanted, up, Choices()))
+
+
+def test_a_dead_manager_that_was_installed_anew_is_replaced_by_itself() -> None:
+    """Same line, same name, a bare host: its former node goes before it joins."""
+    dead = node("m3", is_reachable=False, is_ready=False, is_down=True)
+    seen = swarm("m1", "m2", "m3", m3=dead, hosts={"m3": BARE})
+    wanted = file(host("m1"), host("m2"), host("m3"))
+    made = plan(wanted, seen, Choices())
+    assert told(made) == [("m3", Install), ("m3", Join)]
+    assert "node m3 (down, and counts as a manager) is in the swarm and in no line" in made.notes[0]
+    assert told(plan(wanted, seen, Choices(prune=True))) == [
+        ("m3", Install),
+        ("m3", SetRole),
+        ("m3", Remove),
+        ("m3", Join),
+    ]
+
+
+def test_a_host_that_is_gone_is_known_by_its_address_too() -> None:
+    """The file calls it otherwise than it calls itself."""
+    seats = {"is_reachable": False, "is_ready": False, "is_down": True}
+    dead = node("m3", **seats, addresses=frozenset({"192.0.2.3"}))
+    seen = swarm("m1", "m2", "m3", m3=dead, hosts={"old": HostSeen(error="off")})
+    seen = dataclasses.replace(seen, hosts={k: v for k, v in seen.hosts.items() if k != "m3"})
+    old = host("old", target=Target("192.0.2.3"), is_absent=True)
+    for one in (old, dataclasses.replace(old, target=Target("x"), advertise="192.0.2.3")):
+        made = plan(file(host("m1"), host("m2"), one), seen, Choices())
+        assert told(made) == [("old", SetRole), ("old", Remove)]
+        assert made.notes == ()
+    other = dataclasses.replace(old, target=Target("192.0.2.9"))
+    made = plan(file(host("m1"), host("m2"), other), seen, Choices())
+    assert made.is_empty
+    assert "node m3 (down, and counts as a manager) is in the swarm and in no line" in made.notes[0]
+    # Of a host that is to go nobody has to know which node it was.
+    pruned = plan(file(host("m1"), host("m2"), other), seen, Choices(prune=True))
+    assert told(pruned) == [("m3", SetRole), ("m3", Remove)]
+    two = swarm(
+        "m1", "m2", "m3", m3=dead, m2=node("m2", addresses=dead.addresses), hosts=seen.hosts
+    )
+    two = dataclasses.replace(two, hosts={**seen.hosts, "m2": HostSeen(error="off")})
+    assert "several nodes have its name or address: id-m2, id-m3" in refused(
+        plan(file(host("m1"), old), two, Choices())
+    )
 
 
 def test_a_node_that_no_line_names_stays_unless_it_is_pruned() -> None:

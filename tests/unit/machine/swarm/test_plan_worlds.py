@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from machine.swarm.actions import Action, AwaitQuorum, AwaitReady, Plan
 from machine.swarm.choices import Choices
-from machine.swarm.execute import Executor, Outcome
+from machine.swarm.execute import Executor
+from machine.swarm.outcome import Outcome
 from machine.swarm.plan import UPGRADES, plan
 from machine.swarm.seen import FORMER, NodeSeen
 from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted

@@ -2,6 +2,7 @@
 
 import pytest
 
+from api.errors import Code, SwarmError
 from machine.provisioning import DETAIL, Change, Kind
 from machine.swarm.actions import (
     Action,
@@ -17,6 +18,7 @@ from machine.swarm.actions import (
     Remove,
 )
 from machine.swarm.events import Event, Stage
+from machine.swarm.outcome import Outcome
 from swarmctl.cli.clusters import plan_text, progress
 from tests.support.golden import check_golden
 
@@ -49,6 +51,21 @@ def test_a_plan(full: bool) -> None:
 
 def test_a_plan_that_is_refused_says_why() -> None:
     assert list(plan_text.remarks(Plan(refusals=("no",)))) == ["Refused: no"]
+
+
+def test_how_far_a_run_came() -> None:
+    actions = list(PLAN.actions())
+    outcome = Outcome(done=actions[:3], busy=[Join("m2")], was_stopped=True)
+    assert list(plan_text.standing(PLAN, outcome)) == [
+        "2 of 7 actions were done.",
+        "Cut off, may be half done: m2: join the swarm as a worker",
+        "As before: m3, w9",
+    ]
+    failed = Outcome(failures={"m1": SwarmError(Code.INTERNAL, "no")})
+    assert list(plan_text.standing(PLAN, failed)) == [
+        "0 of 7 actions were done.",
+        "As before: m2, m3, w9",
+    ]
 
 
 def test_a_plan_for_programs() -> None:

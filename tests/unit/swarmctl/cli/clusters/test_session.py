@@ -6,8 +6,10 @@ import pytest
 
 from api.errors import Code, SwarmError
 from machine.certs.host_papers import CERTIFICATE
+from machine.provisioning import Change, Kind
 from machine.store.machine import Phase
 from machine.store.store import Store
+from machine.swarm.seen import HostSeen, Seen
 from machine.swarm.wanted import HostWanted, SwarmWanted
 from machine.target import Target
 from swarmctl.cli.clusters import registering
@@ -72,3 +74,15 @@ def test_another_machine_of_that_name_is_not_taken_for_the_host(store: Store) ->
     with pytest.raises(SwarmError, match=r"another machine h1.*is at 192\.0\.2\.1") as refused:
         registering.register(store, other, "9")
     assert refused.value.code is Code.EXISTS
+
+
+def test_a_record_of_work_that_was_cut_off_follows_the_host(store: Store) -> None:
+    registering.register(store, HOST, "9")
+    registering.cut_off(store, "h1")
+    assert (store.get("h1").phase, store.get("h1").step) == (Phase.CHANGING, "apply")
+    to_do = HostSeen(has_daemon=True, version="9", changes=(Change(Kind.ADD, "unit", "write"),))
+    for found in (to_do, HostSeen(version="9"), HostSeen(error="off")):
+        registering.settle(store, Seen({"h1": found}))
+        assert store.get("h1").phase is Phase.CHANGING
+    registering.settle(store, Seen({"h1": HostSeen(has_daemon=True, version="9")}))
+    assert (store.get("h1").phase, store.get("h1").version) == (Phase.READY, "9")

@@ -92,6 +92,12 @@ def test_hosts_or_all_of_them(file: str) -> None:
         assert (done.code, "name hosts of the file, or say --all" in done.err) == (2, True)
 
 
+def test_a_whole_cluster_is_never_left_without_a_quorum(file: str) -> None:
+    for verb in ("upgrade", "rollback"):
+        done = CommandLine()("machine", verb, "-f", file, "--all", "--force")
+        assert (done.code, "--force goes without -f" in done.err) == (2, True), done.err
+
+
 def test_a_file_with_mistakes_is_a_wrong_call(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yml"
     bad.write_text("name: x\nhost: {}\n")

@@ -47,7 +47,7 @@ def store(server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_machine_behind_another_is_looked_at_over_ssh(store: Store) -> None:
     (row,) = map(
-        json.loads, swarmctl("machine", "ls", "-t", "20s", "--format", "json").out.splitlines()
+        json.loads, swarmctl("machine", "ls", "-t", "60s", "--format", "json").out.splitlines()
     )
     assert (row["State"], row["Errors"]) == ("Running", "its daemon does not answer")
     assert KnownHosts(store.known_hosts).path.stat().st_mode & 0o777 == 0o600
@@ -63,6 +63,19 @@ def test_another_host_key_is_shown_before_it_is_trusted(store: Store, server: Ss
     again = swarmctl("machine", "trust", "--host-key", pinned.fingerprint, "h1")
     assert (again.code, again.out) == (0, "h1\n")
     assert f"pinned was {pinned.fingerprint}" in again.err
+
+
+def test_a_host_of_a_file_is_trusted_before_it_is_a_machine(
+    store: Store, server: SshServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "cluster.yml"
+    ssh = f"ssh: {{port: {server.port}, user: root, key: {tmp_path}/key}}"
+    file.write_text(f"name: x\n{ssh}\nhosts:\n  m1: {{address: {server.address}, role: manager}}\n")
+    assert "there is no machine m1" in swarmctl("machine", "trust", "-y", "m1").err
+    assert "no host m2" in swarmctl("machine", "trust", "-y", "-f", str(file), "m2").err
+    done = swarmctl("machine", "trust", "-y", "-f", str(file), "m1")
+    assert (done.code, done.out) == (0, "m1\n"), done.err
+    assert KnownHosts(store.known_hosts).find(f"[{server.address}]:{server.port}")
 
 
 def test_a_command_there_ends_as_it_ends_there(store: Store) -> None:
