@@ -24,7 +24,6 @@ from manager.restoring import Restored
 from manager.server import Manager
 from swarmctl import safe as node_safe
 from swarmctl.certificate import CertificateKeeper
-from swarmctl.departure import AGENT_FILE
 from swarmctl.managership import Managership
 from swarmctl.membership import Membership, MembershipStore
 from swarmctl.relay import Relay
@@ -37,7 +36,7 @@ from worker.backoff import Backoff
 from worker.executor import Executor
 from worker.node_networks import NodeNetworks
 from worker.node_volumes import NodeVolumes
-from worker.storage import Storage
+from worker.storage import AGENT_FILE, Storage
 
 logger = logging.getLogger(__name__)
 

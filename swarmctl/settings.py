@@ -18,6 +18,8 @@ from overlay_net.encrypt.wanted import PORT
 from swarmctl.cli.units import parse_duration
 
 DEFAULT_FILE = Path("/etc/swarm/swarmd.toml")
+KERNEL = "kernel"
+NETWORKS = (KERNEL, "none")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Settings:
     """Engine labels of this node."""
     node_generic_resources: tuple[str, ...] = ()
     """What tasks may reserve of this node beside CPU and memory, as api.generic reads it."""
-    networks: str = "kernel"
+    networks: str = KERNEL
     """Where networks of tasks are built: in the kernel of this host; or "none", so that its links,
     routes and rules are left alone, and it gets only tasks that are in no network of the swarm.
     """
@@ -109,7 +111,6 @@ _PATHS = (
 )
 _LISTS = frozenset({"insecure_registries", "node_generic_resources"})
 _LEVELS = ("debug", "info", "warning", "error")
-NETWORKS = ("kernel", "none")
 _PORTS = range(1, 65536)
 _SHORTEST_AGE = 60
 """Seconds: it takes up to twenty until the managers hear of a new key."""

@@ -16,6 +16,7 @@ from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
+from worker.names import Names
 from worker.network_book import Item, News, change_of
 from worker.networks import KernelNetworks
 
@@ -82,7 +83,8 @@ def run(
                 prefix=f"{host.name}-net",
             )
 
-        made = KernelNetworks(nft, clock.monotonic, data_path, host=host.path, look_every=look)
+        names = Names(nft, clock.monotonic)
+        made = KernelNetworks(names, clock.monotonic, data_path, host=host.path, look_every=look)
         try:
             await made.restore(host.name, (), (), ())
             await scenario(made, host)
