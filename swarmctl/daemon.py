@@ -89,6 +89,13 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     "0: never [30].",
 )
 @click.option(
+    "--open-firewalls",
+    is_flag=True,
+    default=None,
+    help="Whenever another firewall of this host drops what is forwarded for networks, let it "
+    "pass [only when asked].",
+)
+@click.option(
     "--wireguard-port",
     type=int,
     help="UDP port for encrypted networks [51820].",

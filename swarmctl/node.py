@@ -75,7 +75,14 @@ def _networks(settings: Settings, names: Names | None) -> NodeNetworks:
     ring = KeyRing(file, wall, chance, age=settings.network_key_age)
     group = f"{settings.cgroup_parent.rstrip('/')}-wireguard"
     options = Options(port=settings.wireguard_port, group=group)
-    return open_networks(names, monotonic, ring, options, settings.look_at_networks_every)
+    return open_networks(
+        names,
+        monotonic,
+        ring,
+        options,
+        look_every=settings.look_at_networks_every,
+        opens=settings.open_firewalls,
+    )
 
 
 def _volume_host(settings: Settings) -> VolumeHost:

@@ -47,6 +47,10 @@ class Settings:
     """Seconds between looks at what the kernel has of networks, which put right what others changed
     by hand; 0 for never.
     """
+    open_firewalls: bool = False
+    """Whether other programs' firewalls that drop what this host forwards for networks are told,
+    without being asked each time, to let it pass.
+    """
     wireguard_port: int = PORT
     """UDP, where this node takes what others encrypted for it; managers tell them."""
     network_key_age: float = AGE
@@ -126,6 +130,8 @@ def _check(name: str, value: object) -> None:
         case "look_at_networks_every":
             right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
             wanted = "a number of seconds"
+        case "open_firewalls":
+            right, wanted = isinstance(value, bool), "true or false"
         case "insecure_registries" | "node_generic_resources":
             right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
             wanted = "a list of texts"

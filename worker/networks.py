@@ -46,7 +46,7 @@ class KernelNetworks:
 
     `names`: perhaps answered already; `data_path`: makes that of the node of an id; `host`: the
     file of the host's network namespace; `look_every`: seconds between looks at what the kernel
-    has, 0 for never.
+    has, 0 for never; `opens`: other firewalls are let forward for networks without being asked.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class KernelNetworks:
         *,
         host: str = OWN_NAMESPACE,
         look_every: float = EVERY,
+        opens: bool = False,
     ) -> None:
         self._make = data_path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
@@ -76,7 +77,7 @@ class KernelNetworks:
             self._in_thread,
             lambda: self._data_path,
             names.redirects,
-            ObstacleWatch(names.nft, host),
+            ObstacleWatch(names.nft, host, opens=opens),
             monotonic,
         )
 
@@ -314,17 +315,23 @@ def open_networks(
     monotonic: Clock,
     keys: KeyRing,
     encryption: Options,
+    *,
     look_every: float = EVERY,
+    opens: bool = False,
 ) -> NodeNetworks:
     """The networks of this host; without names it builds none. `keys`: of this node, by which
-    networks are encrypted; `look_every`: see KernelNetworks.
+    networks are encrypted; `look_every`, `opens`: see KernelNetworks.
     """
     if names is None:
         return NoNetworks()
     nft = names.nft
     encrypts = Encryption(nft, keys, encryption)
     return KernelNetworks(
-        names, monotonic, lambda node_id: DataPath(node_id, nft, encrypts), look_every=look_every
+        names,
+        monotonic,
+        lambda node_id: DataPath(node_id, nft, encrypts),
+        look_every=look_every,
+        opens=opens,
     )
 
 
