@@ -8,19 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from api.v1 import network_pb2, objects_pb2
+from api.v1 import network_pb2
 from hostkit import clock
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.nft import LibNft
 from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
-from tests.unit.worker.test_networks import a_task, answers, message, told
+from tests.support.told_networks import a_task, answers, message, told, written
 from worker.data_path import DataPath
 from worker.first_names import answer_first
 from worker.names import Names
-from worker.network_book import Item, News
 from worker.networks import KernelNetworks
-from worker.storage import AGENT_FILE, Storage
+from worker.storage import AGENT_FILE
 
 HEAVY = {"grpc", "manager", "httpx", "cryptography.x509", "worker.networks"}
 
@@ -54,15 +53,9 @@ class Daemons:
         await networks.follow(message(items))
         joined = await networks.join(a_task())
         assert joined is not None
-        await self.written(items, [a_task()])
+        await written(self.folder, items, [a_task()])
         await networks.close()
         return joined.path
-
-    async def written(self, items: list[Item], tasks: list[objects_pb2.Task]) -> None:
-        storage = await Storage.open(self.folder / AGENT_FILE)
-        await storage.keep_networks(News(tuple(items)))
-        await storage.assign(tasks, ())
-        await storage.close()
 
 
 def run(folder: Path, scenario: Callable[[Daemons], Awaitable[None]]) -> None:
