@@ -71,6 +71,11 @@ def subnet_of(pool: specs_pb2.IpamConfig) -> IpNetwork:
     return ipaddress.ip_network(pool.subnet)
 
 
+def handed_out(pool: specs_pb2.IpamConfig) -> str:
+    """In words what is handed out of a pool."""
+    return f"{pool.ip_range} of {pool.subnet}" if pool.ip_range else pool.subnet
+
+
 def check(spec: specs_pb2.NetworkSpec) -> None:
     """Refuses a network spec that no node could build."""
     wellformed.check(spec)

@@ -387,7 +387,7 @@ _ALL = (
         "s",
         1,
         UNKNOWN,
-        "the daemon's imports, then reading back networks",
+        "the end of one Python and the start of another, which loads what answers names first",
     ),
     Figure(
         "update_gap",

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ import uvloop
 
 from api.errors import Code, SwarmError
 from hostkit import collector
+from hostkit.clock import monotonic
 from swarmctl.folders import RUN_MODE, STATE_MODE, held
-from swarmctl.settings import DEFAULT_FILE, NETWORKS, Settings, load
+from swarmctl.settings import DEFAULT_FILE, KERNEL, NETWORKS, Settings, load
+from worker.first_names import answer_first, open_names
 
 if TYPE_CHECKING:
     from swarmctl.node import Node
@@ -87,6 +89,13 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
     "0: never [30].",
 )
 @click.option(
+    "--open-firewalls",
+    is_flag=True,
+    default=None,
+    help="Whenever another firewall of this host drops what is forwarded for networks, let it "
+    "pass [only when asked].",
+)
+@click.option(
     "--wireguard-port",
     type=int,
     help="UDP port for encrypted networks [51820].",
@@ -127,11 +136,8 @@ def main(config: Path | None, **flags: Any) -> None:  # noqa: ANN401 - one keywo
         # The disk thread, back from an fsync, must not wait 5 ms for its turn to say so.
         sys.setswitchinterval(SWITCH_INTERVAL)
         collector.rest()
-        from swarmctl.node import Node  # noqa: PLC0415 - that is nearly all of the program
-
-        collector.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings, Node))
+            runner.run(_run(settings))
     except SwarmError as error:
         print(f"swarmd: {error}", file=sys.stderr)
         sys.exit(1)
@@ -152,14 +158,14 @@ def _check_privileges() -> None:
         )
 
 
-async def _run(settings: Settings, make: Callable[[Settings], "Node"]) -> None:
+async def _run(settings: Settings) -> None:
     """Runs the node until a signal, or until it fails; told to stop while starting, it gives up."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     with _disk_errors(), held({settings.state_dir: STATE_MODE, settings.run_dir: RUN_MODE}):
-        node = make(settings)
+        node = await _made(settings)
         running = asyncio.create_task(_work(node))
         told = asyncio.create_task(stopping.wait())
         try:
@@ -172,6 +178,21 @@ async def _run(settings: Settings, make: Callable[[Settings], "Node"]) -> None:
             await node.stop()
         if not running.cancelled():
             running.result()
+
+
+async def _made(settings: Settings) -> "Node":
+    """The node of this host. Its tasks find names while the rest of the program is loaded."""
+    names = open_names(monotonic) if settings.networks == KERNEL else None
+    if names is not None:
+        await answer_first(names, settings.state_dir)
+    return (await asyncio.to_thread(_load))(settings, names)
+
+
+def _load() -> type["Node"]:
+    from swarmctl.node import Node  # noqa: PLC0415 - that is nearly all of the program
+
+    collector.tune()
+    return Node
 
 
 async def _work(node: "Node") -> None:

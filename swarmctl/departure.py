@@ -13,11 +13,9 @@ from api.v1 import objects_pb2
 from swarmctl.membership import MembershipStore
 from worker.executor import Executor
 from worker.node_networks import NodeNetworks
-from worker.storage import Storage
+from worker.storage import AGENT_FILE, Storage
 
 logger = logging.getLogger(__name__)
-
-AGENT_FILE = "agent.db"
 
 
 async def depart(

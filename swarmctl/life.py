@@ -20,7 +20,6 @@ from manager.restoring import Restored
 from manager.server import Manager
 from swarmctl import safe as node_safe
 from swarmctl.certificate import CertificateKeeper
-from swarmctl.departure import AGENT_FILE
 from swarmctl.host_parts import HostParts
 from swarmctl.managership import Managership
 from swarmctl.membership import Membership
@@ -30,7 +29,7 @@ from swarmctl.safe import NodeSafe
 from swarmctl.wished_role import wished_role
 from worker.agent import Agent
 from worker.backoff import Backoff
-from worker.storage import Storage
+from worker.storage import AGENT_FILE, Storage
 
 logger = logging.getLogger(__name__)
 

@@ -55,12 +55,13 @@ from swarmctl.tidying import tidy
 from worker.attachments import Attachments
 from worker.container import ContainerExecutor
 from worker.container_request import CONTAINER_ID_LABEL
+from worker.names import Names
 from worker.networks import open_networks
-from worker.node_networks import NodeNetworks, NoNetworks
+from worker.node_networks import NodeNetworks
 from worker.standalone.containers import Containers
 from worker.standalone.service import ContainersService
 from worker.standalone.stacks import Stacks
-from worker.standalone.storage import LocalStorage
+from worker.standalone.storage import CONTAINERS_FILE, LocalStorage
 from worker.volumes import Volumes
 
 logger = logging.getLogger(__name__)
@@ -70,15 +71,20 @@ STOP_GRACE = 0.5
 """Seconds that calls on the socket get when the daemon stops."""
 
 
-def _networks(settings: Settings) -> NodeNetworks:
-    if settings.networks == "none":
-        return NoNetworks()
+def _networks(settings: Settings, names: Names | None) -> NodeNetworks:
     file = KeyFile(settings.state_dir / "wireguard.json")
     chance = secrets.SystemRandom().random
     ring = KeyRing(file, wall, chance, age=settings.network_key_age)
     group = f"{settings.cgroup_parent.rstrip('/')}-wireguard"
     options = Options(port=settings.wireguard_port, group=group)
-    return open_networks(monotonic, ring, options, settings.look_at_networks_every)
+    return open_networks(
+        names,
+        monotonic,
+        ring,
+        options,
+        look_every=settings.look_at_networks_every,
+        opens=settings.open_firewalls,
+    )
 
 
 def _volume_host(settings: Settings) -> VolumeHost:
@@ -110,9 +116,12 @@ def _api_files(settings: Settings) -> Files | None:
 
 
 class Node:
-    """The node of this host. Its folders are its alone: swarmctl/folders.py holds them."""
+    """The node of this host. Its folders are its alone: swarmctl/folders.py holds them.
 
-    def __init__(self, settings: Settings) -> None:
+    `names`: those of its tasks, answered already; None: it builds no networks.
+    """
+
+    def __init__(self, settings: Settings, names: Names | None) -> None:
         self.settings = settings
         registries = RegistryOptions(
             insecure=settings.insecure_registries, ca_files=settings.registry_cas
@@ -124,7 +133,7 @@ class Node:
             cgroup_parent=settings.cgroup_parent,
             clock=wall,
         )
-        self._networks = _networks(settings)
+        self._networks = _networks(settings, names)
         self._volumes = Volumes(_volume_host(settings), boot)
         self._volumes_for_docker = VolumesForDocker(settings, self._volumes.host)
         attachments = Attachments()
@@ -153,7 +162,7 @@ class Node:
             self._networks,
             stacks,
             attachments,
-            LocalStorage(settings.state_dir / "local.db"),
+            LocalStorage(settings.state_dir / CONTAINERS_FILE),
             ids=new_id,
             wall=wall,
         )

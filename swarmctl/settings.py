@@ -18,6 +18,8 @@ from overlay_net.encrypt.wanted import PORT
 from swarmctl.cli.units import parse_duration
 
 DEFAULT_FILE = Path("/etc/swarm/swarmd.toml")
+KERNEL = "kernel"
+NETWORKS = (KERNEL, "none")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,17 @@ class Settings:
     """Engine labels of this node."""
     node_generic_resources: tuple[str, ...] = ()
     """What tasks may reserve of this node beside CPU and memory, as api.generic reads it."""
-    networks: str = "kernel"
+    networks: str = KERNEL
     """Where networks of tasks are built: in the kernel of this host; or "none", so that its links,
     routes and rules are left alone, and it gets only tasks that are in no network of the swarm.
     """
     look_at_networks_every: float = 30.0
     """Seconds between looks at what the kernel has of networks, which put right what others changed
     by hand; 0 for never.
+    """
+    open_firewalls: bool = False
+    """Whether other programs' firewalls that drop what this host forwards for networks are told,
+    without being asked each time, to let it pass.
     """
     wireguard_port: int = PORT
     """UDP, where this node takes what others encrypted for it; managers tell them."""
@@ -109,7 +115,6 @@ _PATHS = (
 )
 _LISTS = frozenset({"insecure_registries", "node_generic_resources"})
 _LEVELS = ("debug", "info", "warning", "error")
-NETWORKS = ("kernel", "none")
 _PORTS = range(1, 65536)
 _SHORTEST_AGE = 60
 """Seconds: it takes up to twenty until the managers hear of a new key."""
@@ -125,6 +130,8 @@ def _check(name: str, value: object) -> None:
         case "look_at_networks_every":
             right = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
             wanted = "a number of seconds"
+        case "open_firewalls":
+            right, wanted = isinstance(value, bool), "true or false"
         case "insecure_registries" | "node_generic_resources":
             right = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
             wanted = "a list of texts"

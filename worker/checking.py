@@ -108,7 +108,7 @@ class NetworkChecks:
         """Names what is in the way of networks in the log, and in the node's description."""
         self._look_around_at = self._monotonic() + AROUND_EVERY
         if (data_path := self._data_path()) is not None:
-            await self._thread(lambda: self._obstacles.look(data_path.need()))
+            await self._thread(lambda: self._obstacles.tend(data_path.need()))
 
     def obstacles(self) -> list[objects_pb2.NetworkObstacle]:
         """What was in the way at the last look, for the node's description."""

@@ -2,23 +2,52 @@
 tasks. Names end with the daemon; what leads questions to them does not.
 """
 
+import logging
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
+from api.errors import SwarmError
 from api.v1 import network_pb2
 from hostkit.clock import Clock
 from overlay_net.dns.server import DnsServer, Sandbox
-from worker.network_book import ENDPOINT, NETWORK, SERVICE, Key, News
+from overlay_net.nft import LibNft
+from worker.network_book import ENDPOINT, NETWORK, SERVICE, Item, Key, News
 from worker.redirects import Redirects
 from worker.task_place import Place
 
+log = logging.getLogger(__name__)
+
 
 class Names:
-    """`redirects`: what leads the questions of tasks here."""
+    """`nft`: by which the questions of tasks are led here; it stays its maker's."""
 
-    def __init__(self, redirects: Redirects, monotonic: Clock) -> None:
-        self._redirects = redirects
-        self._dns = DnsServer(redirects, monotonic)
+    def __init__(self, nft: LibNft, monotonic: Clock) -> None:
+        self.nft = nft
+        self.redirects = Redirects(nft)
+        self._dns = DnsServer(self.redirects, monotonic)
         self._served: dict[str, Path] = {}
+
+    async def know(self, items: Collection[Item], living: Collection[tuple[Place, str]]) -> None:
+        """From now on there is this and nothing else, and nobody is served but the living, each
+        with the file of its sandbox. Whoever was served already is answered meanwhile.
+        """
+        for task_id in self._served.keys() - {place.task_id for place, _ in living}:
+            self.forget(task_id)
+        networks = [item for item in items if isinstance(item, network_pb2.NodeNetwork)]
+        self._dns.directory.sync(
+            networks,
+            [item for item in items if isinstance(item, network_pb2.NetworkEndpoint)],
+            [item for item in items if isinstance(item, network_pb2.NetworkService)],
+        )
+        known = {network.id for network in networks}
+        for place, path in living:
+            # What is no task may be in networks of a swarm that this host has left.
+            there = tuple(network_id for network_id in place.networks if network_id in known)
+            try:
+                await self.serve(replace(place, networks=there), path)
+            except SwarmError as error:
+                log.warning("task %s finds no names: %s", place.task_id, error)
 
     def hear(self, news: News) -> None:
         """Names come and go in the order in which things do."""
@@ -43,7 +72,7 @@ class Names:
     def forget(self, task_id: str) -> None:
         """The task has ended; nothing happens if it was not served."""
         if (served := self._served.pop(task_id, None)) is not None:
-            self._redirects.forget(served)
+            self.redirects.forget(served)
         self._dns.detach(task_id)
 
     def forget_all(self) -> None:

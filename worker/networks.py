@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -20,7 +19,6 @@ from overlay_net.dns.resolv import container_text
 from overlay_net.encrypt.encryption import Encryption, Options
 from overlay_net.encrypt.key_ring import KeyRing
 from overlay_net.fabric.fabric import OWN_NAMESPACE
-from overlay_net.nft import LibNft
 from worker.checking import EVERY, NetworkChecks
 from worker.data_path import DataPath
 from worker.drains import Drains
@@ -29,7 +27,6 @@ from worker.names import Names
 from worker.network_book import Item, Key, News, key_of
 from worker.node_networks import DRIVERS, Joined, Means, NodeNetworks, NoNetworks
 from worker.obstacle_watch import ObstacleWatch
-from worker.redirects import Redirects
 from worker.task_place import Place, place_of
 
 log = logging.getLogger(__name__)
@@ -47,24 +44,24 @@ HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 class KernelNetworks:
     """NodeNetworks in the kernel of this host. One per daemon; close it.
 
-    `data_path`: makes that of the node of an id; `host`: the file of the host's network namespace;
-    `look_every`: seconds between looks at what the kernel has, 0 for never.
+    `names`: perhaps answered already; `data_path`: makes that of the node of an id; `host`: the
+    file of the host's network namespace; `look_every`: seconds between looks at what the kernel
+    has, 0 for never; `opens`: other firewalls are let forward for networks without being asked.
     """
 
     def __init__(
         self,
-        nft: LibNft,
+        names: Names,
         monotonic: Clock,
         data_path: Callable[[str], DataPath],
         *,
         host: str = OWN_NAMESPACE,
         look_every: float = EVERY,
+        opens: bool = False,
     ) -> None:
-        self._nft = nft
         self._make = data_path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
-        redirects = Redirects(nft)
-        self._names = Names(redirects, monotonic)
+        self._names = names
         self._node_id = ""
         self._member = False  # of a swarm, whose agent restores what there was
         self._data_path: DataPath | None = None
@@ -79,8 +76,8 @@ class KernelNetworks:
         self._checks = NetworkChecks(
             self._in_thread,
             lambda: self._data_path,
-            redirects,
-            ObstacleWatch(nft, host),
+            names.redirects,
+            ObstacleWatch(names.nft, host, opens=opens),
             monotonic,
         )
 
@@ -106,22 +103,13 @@ class KernelNetworks:
             await self._in_thread(self._data_path.close)
         self._node_id, self._member = node_id, bool(node_id)
         data_path = self._data_path = self._make(node_id)
-        self._names.forget_all()
         places = [place for place in map(place_of, tasks) if place is not None]
         places += self._lone.values()
         own = [self._mine(item) for item in self._own.values()]
         news, living = await self._act(lambda: data_path.recall(list(items), places, kept, own))
-        # Names first: they ended with the earlier daemon, all else goes on.
-        self._names.hear(news)
-        known = {item.id for item in news.updated if isinstance(item, network_pb2.NodeNetwork)}
+        # Names first: they end with a daemon, all else goes on.
+        await self._names.know(news.updated, living)
         self._drains.restore(node_id, news.updated)
-        for place, path in living:
-            # What is no task may be in networks of a swarm that this host has left.
-            there = tuple(network_id for network_id in place.networks if network_id in known)
-            try:
-                await self._names.serve(replace(place, networks=there), path)
-            except SwarmError as error:
-                log.warning("task %s finds no names: %s", place.task_id, error)
         await self._act(lambda: data_path.converge(look=True))
         if self._looking is None:
             looking = self._checks.run(self._look_every)
@@ -246,11 +234,11 @@ class KernelNetworks:
         for task in filter(None, (self._retry, self._looking, self._tending)):
             task.cancel()
             await asyncio.wait({task})
-        self._names.close()
         if self._data_path is not None:
             await self._in_thread(self._data_path.close)
         await asyncio.to_thread(self._thread.shutdown)
-        self._nft.close()
+        self._names.close()
+        self._names.nft.close()
 
     # --- within -----------------------------------------------------------------------------
 
@@ -323,20 +311,28 @@ class KernelNetworks:
 
 
 def open_networks(
-    monotonic: Clock, keys: KeyRing, encryption: Options, look_every: float = EVERY
+    names: Names | None,
+    monotonic: Clock,
+    keys: KeyRing,
+    encryption: Options,
+    *,
+    look_every: float = EVERY,
+    opens: bool = False,
 ) -> NodeNetworks:
-    """The networks of this host, as far as it can build any. `keys`: of this node, by which
-    networks are encrypted; `look_every`: see KernelNetworks.
+    """The networks of this host; without names it builds none. `keys`: of this node, by which
+    networks are encrypted; `look_every`, `opens`: see KernelNetworks.
     """
-    try:
-        nft = LibNft()
-        encrypts = Encryption(nft, keys, encryption)
-        return KernelNetworks(
-            nft, monotonic, lambda node_id: DataPath(node_id, nft, encrypts), look_every=look_every
-        )
-    except SwarmError as error:
-        log.warning("tasks here have no networks but the host's: %s", error)
+    if names is None:
         return NoNetworks()
+    nft = names.nft
+    encrypts = Encryption(nft, keys, encryption)
+    return KernelNetworks(
+        names,
+        monotonic,
+        lambda node_id: DataPath(node_id, nft, encrypts),
+        look_every=look_every,
+        opens=opens,
+    )
 
 
 def _text_of(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Keeps an eye on what other programs of the host do that is in the way of networks.
 
 Rules of others are read only when somebody changed rules since, or when more is needed than before.
-Nothing is changed here but by `let_pass`, when an operator asked for it.
+Nothing is changed here but when an operator asked for it: once, or for good by a setting.
 """
 
 import dataclasses
@@ -23,9 +23,13 @@ _CONTROL, _IDENTITY = ("tcp", 2377), ("tcp", 2378)
 
 
 class ObstacleWatch:
-    """Of the host whose network namespace is file `host`. Blocks; one call at a time."""
+    """Of the host whose network namespace is file `host`. Blocks; one call at a time.
 
-    def __init__(self, nft: Nft, host: str) -> None:
+    `opens`: what is forwarded for networks is let pass whenever it is found to be dropped.
+    """
+
+    def __init__(self, nft: Nft, host: str, *, opens: bool = False) -> None:
+        self._opens = opens
         self._nft = nft
         self._host = Path(host)
         self._looked: tuple[int, Need] | None = None
@@ -50,16 +54,30 @@ class ObstacleWatch:
                 log.warning("%s: %s; %s: %s", each.what, each.why, each.remedy, each.command)
         return self.found
 
+    def tend(self, need: Need) -> None:
+        """Looks, and opens what may be opened without being asked: never a door of the host, which
+        its operator may have shut for all but some.
+        """
+        for each in self.look(need):
+            if self._opens and each.mends and not each.incoming:
+                fix = self._fixed(each, need)
+                log.warning("%s: %s", fix.command, fix.error or fix.after)
+
     def let_pass(self, need: Need) -> list[check_pb2.NetworkFix]:
         """Runs the commands by which other firewalls let networks pass; what became of each."""
-        fixes = []
-        for each in [one for one in self.look(need, always=True) if one.mends]:
-            fix = check_pb2.NetworkFix(what=each.what, command=each.command, before=each.why)
-            try:
-                letting.run(each.command)
-                left = next((o for o in self.look(need, always=True) if o.what == each.what), None)
-                fix.after = left.why if left else "it passes"
-            except SwarmError as error:
-                fix.error = str(error)
-            fixes.append(fix)
-        return fixes
+        return [self._fixed(each, need) for each in self.look(need, always=True) if each.mends]
+
+    def _fixed(self, each: Finding, need: Need) -> check_pb2.NetworkFix:
+        fix = check_pb2.NetworkFix(what=each.what, command=each.command, before=each.why)
+        try:
+            letting.run(each.command)
+            left = next((o for o in self.look(need, always=True) if o.what == each.what), None)
+            fix.after = left.why if left else self._passes(each)
+        except SwarmError as error:
+            fix.error = str(error)
+        return fix
+
+    def _passes(self, each: Finding) -> str:
+        if each.lasts or (self._opens and not each.incoming):
+            return "it passes"
+        return "it passes until the next reboot, unless you save the rule"

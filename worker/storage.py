@@ -29,6 +29,8 @@ Task = objects_pb2.Task
 TaskStatus = objects_pb2.TaskStatus
 M = TypeVar("M", bound=Message)
 
+AGENT_FILE = "agent.db"
+"""Its name in the state directory of a daemon."""
 SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE tasks (id TEXT PRIMARY KEY, task BLOB NOT NULL) WITHOUT ROWID;

@@ -84,11 +84,9 @@ class Networks:
         room = self._book.room(network.id)
         full = room.full() if room is not None else "it"
         hint = self._hint()
-        remedy = f"; network update --add-subnet {hint}" if hint else ""
-        raise NotYet(
-            f"network {network.spec.annotations.name}: {full} has no free address{remedy}",
-            network.id,
-        )
+        name = network.spec.annotations.name
+        remedy = f"; swarmctl network update --add-subnet {hint} {name}" if hint else ""
+        raise NotYet(f"network {name}: {full} has no free address{remedy}", network.id)
 
 
 def endpoint_of(

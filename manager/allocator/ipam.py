@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from api.networks import IpNetwork, subnet_of
+from api.networks import IpNetwork, handed_out, subnet_of
 from api.v1 import specs_pb2
 from manager.allocator.ranges import FreeRuns
 
@@ -49,6 +49,7 @@ class _Part:
         for number in self._never:
             self.runs.take(number)
         self.size = self.runs.free
+        self.words = handed_out(pool)
 
     def give(self, number: int) -> None:
         if number not in self._never:
@@ -98,10 +99,10 @@ class Room:
             part.give(address.number)
 
     def full(self) -> str:
-        """In words the subnets of the family that has run out, or is about to."""
+        """In words what of the family that has run out, or is about to, could be handed out."""
         for family in self.families:
             if self.lowest(family) is None:
-                return " and ".join(str(part.subnet) for part in self._of(family))
+                return " and ".join(part.words for part in self._of(family))
         return ""
 
     def usage(self, family: int = V4) -> tuple[int, int]:

@@ -200,12 +200,15 @@ def users_of(view: "View", network: Network) -> list[str]:
 
 def in_use(network: Network, users: list[str]) -> SwarmError:
     """The refusal to remove a network that these use."""
+    name = network.spec.annotations.name
+    option, what = f"--network-rm {name}", "the network"
+    if network.spec.ingress:
+        option, what = "--publish-rm TARGET_PORT", "their published ports"
     return SwarmError(
         Code.REFUSED,
-        f"network {network.spec.annotations.name} is in use",
+        f"network {name} is in use",
         why=f"by {named(users)}",
-        remedy="remove them, or take the network from them: swarmctl service update --network-rm "
-        f"{network.spec.annotations.name} SERVICE",
+        remedy=f"remove them, or take {what} from them: swarmctl service update {option} SERVICE",
     )
 
 

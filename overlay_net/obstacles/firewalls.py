@@ -16,14 +16,17 @@ _ALL = "*"
 _AND = " && "
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 _OWN = ("swarm",)  # what names of our tables begin with
+_ENDS = "a reboot, or a restart of what made the chain, ends it"
+_LASTING = ("firewalld", "ufw")  # whose own commands write down what they change
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What stands in the way, why, what to do, and a command that does or shows it.
 
-    `mends`: the command does it, and may be run as it is. `note`: networks are as they ought to be.
-    `incoming`: it is about what comes to this host, which other rules may let in after all.
+    `mends`: the command does it, and may be run as it is; `lasts`: what it adds outlives a reboot.
+    `note`: networks are as they ought to be. `incoming`: it is about what comes to this host, which
+    other rules may let in after all.
     """
 
     what: str
@@ -31,6 +34,7 @@ class Finding:
     remedy: str
     command: str
     mends: bool = False
+    lasts: bool = False
     note: bool = False
     incoming: bool = False
 
@@ -206,11 +210,13 @@ def _about(
     what = "this host forwards" if lacking[0].hook == "forward" else "comes to this host"
     each_one, _, at_last = form.partition(_AND)
     commands = [each_one.format(legacy=each.legacy, **each.words) for each in lacking]
+    lasts = owner in _LASTING
     return Finding(
         f"{owner} drops what {what}",
         f"its chain {chain_name} drops what no rule accepts, and none accepts {names}",
-        "let it pass, and keep the rule over restarts",
+        "let it pass" if lasts else f"let it pass, and save the rule: {_ENDS}",
         _AND.join(filter(None, dict.fromkeys([*commands, at_last]))),
         mends=mends,
+        lasts=lasts,
         incoming=lacking[0].hook == "input",
     )

@@ -22,6 +22,7 @@ from worker.attachments import Attachments
 from worker.container import ContainerExecutor
 from worker.container_request import CONTAINER_ID_LABEL
 from worker.data_path import DataPath
+from worker.names import Names
 from worker.networks import KernelNetworks
 from worker.standalone.containers import Containers
 from worker.standalone.stacks import Stacks
@@ -74,7 +75,7 @@ def run(host: Host, scenario: Scenario) -> None:
                 encrypts = encryption(nft, folder, at, device)
                 return DataPath(node_id, nft, encrypts, host=at.path, prefix=f"{at.name}-net")
 
-            networks = KernelNetworks(nft, clock.monotonic, data_path)
+            networks = KernelNetworks(Names(nft, clock.monotonic), clock.monotonic, data_path)
             images = ImageStore(host.images, options=RegistryOptions(), clock=clock.wall)
             stacks = Stacks(networks, lambda: containers.host)
 

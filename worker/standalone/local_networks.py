@@ -204,7 +204,7 @@ def _address(
             found = ""
         if found:
             return f"{found}/{subnet.prefixlen}"
-    subnets = " and ".join(pool.subnet for pool in pools)
+    subnets = " and ".join(map(rules.handed_out, pools))
     raise SwarmError(Code.EXHAUSTED, f"network {name}: {subnets} has no free address")
 
 

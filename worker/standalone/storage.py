@@ -23,6 +23,8 @@ Kept: TypeAlias = containers_pb2.Container | objects_pb2.Network | network_pb2.N
 Place: TypeAlias = tuple[str, str]
 """Kind and key."""
 
+CONTAINERS_FILE = "local.db"
+"""Its name in the state directory of a daemon."""
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE kept (

@@ -1,5 +1,6 @@
 """The daemon as a process: its starts and ends, its socket, its disk, and what each costs."""
 
+import asyncio
 import errno
 import os
 import signal
@@ -17,7 +18,9 @@ from api.status import from_grpc
 from api.unlock_key import format_unlock_key
 from api.v1 import host_pb2
 from hostkit import mount
+from overlay_net.fabric.sandboxes import Sandboxes
 from tests.support.daemon_process import Daemon
+from tests.support.told_networks import Ground, a_task, answers, told, written
 
 pytestmark = pytest.mark.root
 
@@ -255,3 +258,20 @@ def fill(path: Path) -> None:
     with path.open("wb") as ballast:
         size = space.f_bavail * space.f_frsize - FREE_BYTES
         os.posix_fallocate(ballast.fileno(), 0, size)
+
+
+def test_a_daemon_that_begins_anew_answers_names_by_what_was_written_down(folder: Path) -> None:
+    daemon = Daemon(folder, ["--networks", "kernel"])
+    task = a_task(f"t{os.getpid()}")
+    daemon.state.mkdir()
+    asyncio.run(written(daemon.state, told(Ground("n1", "10.98.0.1")), [task]))
+    path = Sandboxes().make(task.id)
+    try:
+        daemon.start()  # in no swarm: nobody else would tell it of any network
+        daemon.info()
+        assert answers(path, "web") == ["10.0.1.2"]
+        assert daemon.end()[0] == 0
+    finally:
+        Sandboxes().remove(task.id)
+        if daemon.process is not None and daemon.process.poll() is None:
+            daemon.end()

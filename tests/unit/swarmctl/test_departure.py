@@ -7,12 +7,12 @@ import pytest
 
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2
-from swarmctl.departure import AGENT_FILE, depart, forget_tasks
+from swarmctl.departure import depart, forget_tasks
 from swarmctl.membership import MembershipStore
 from tests.support.fake_executor import FakeExecutor
 from tests.support.members import MEMBERSHIP, credentials
 from worker.node_networks import NoNetworks
-from worker.storage import Storage
+from worker.storage import AGENT_FILE, Storage
 
 
 def a_member(state_dir: Path) -> MembershipStore:

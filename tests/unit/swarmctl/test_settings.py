@@ -70,6 +70,7 @@ def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:
         ("look_at_networks_every = -1", "a number of seconds"),
         ("wireguard_port = 65536", "from 1 to 65535"),
         ("wireguard_port = true", "from 1 to 65535"),
+        ("open_firewalls = 1", "true or false"),
         ('network_key_age = "1 week"', "a duration as 168h"),
         ('network_key_age = "59s"', "of 60 s at least"),
         ("network_key_age = 3600", "a duration as 168h"),

@@ -1,8 +1,6 @@
 """The networks of a node as its agent and executor see them: names, order, ends."""
 
 import asyncio
-import socket
-import struct
 import subprocess
 from collections.abc import Awaitable, Callable
 
@@ -14,57 +12,16 @@ from hostkit import clock, netns
 from overlay_net.nft import LibNft
 from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
+from tests.support.told_networks import a_task, answers, message, told
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
-from worker.network_book import Item, News, change_of
+from worker.names import Names
+from worker.network_book import News
 from worker.networks import KernelNetworks
 
 pytestmark = pytest.mark.root
 
 Message = dispatcher_pb2.AssignmentsMessage
-
-
-def told(host: FabricHost, *, serving: bool = True) -> list[Item]:
-    front = network_pb2.NodeNetwork(id="front", name="front", driver="overlay", vni=4097)
-    front.pools.add(subnet="10.0.1.0/24")
-    peer = network_pb2.NetworkPeer(node_id=host.name, data_path_address=host.address)
-    service = network_pb2.NetworkService(
-        network_id="front", service_id="web", name="web", virtual_ips=["10.0.1.2"]
-    )
-    endpoint = network_pb2.NetworkEndpoint(
-        network_id="front",
-        task_id="t1",
-        name="web.1.t1",
-        service_id="web",
-        addresses=["10.0.1.5/24"],
-        node_id=host.name,
-        serving=serving,
-    )
-    return [front, peer, service, endpoint]
-
-
-def message(items: list[Item]) -> Message:
-    return Message(type=Message.TYPE_COMPLETE, changes=map(change_of, items))
-
-
-def a_task() -> objects_pb2.Task:
-    task = objects_pb2.Task(id="t1")
-    task.spec.networks.add(target="front", id="front")
-    task.networks.add(network_id="front", addresses=["10.0.1.5/24"])
-    task.spec.container.dns.search.append("example.org")
-    return task
-
-
-def answers(path: str, name: str) -> list[str]:
-    """The addresses that a container finds; blocks for a second at most if there is nobody."""
-    with netns.call_in(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asker:
-        asker.settimeout(1.0)
-        labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
-        header = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0)
-        asker.sendto(header + labels + b"\0\0\1\0\1", ("127.0.0.11", 53))
-        answer = asker.recv(512)
-    count = answer[7]
-    return [socket.inet_ntoa(answer[len(answer) - 16 * n :][12:16]) for n in range(count, 0, -1)]
 
 
 def run(
@@ -82,7 +39,8 @@ def run(
                 prefix=f"{host.name}-net",
             )
 
-        made = KernelNetworks(nft, clock.monotonic, data_path, host=host.path, look_every=look)
+        names = Names(nft, clock.monotonic)
+        made = KernelNetworks(names, clock.monotonic, data_path, host=host.path, look_every=look)
         try:
             await made.restore(host.name, (), (), ())
             await scenario(made, host)

@@ -27,9 +27,16 @@ class Host:
         self.nft = LibNft()
         self.watch = ObstacleWatch(self.nft, str(self.path))
 
-    def drop(self) -> None:
-        hook = "{ type filter hook forward priority 0; policy drop; }"
+    def drop(self, what: str = "forward") -> None:
+        hook = f"{{ type filter hook {what} priority 0; policy drop; }}"
         self.nft.run(self.path, f"add table inet other\nadd chain inet other gate {hook}\n")
+
+    def with_its_own_nft(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        """The daemon's own `nft` works on the daemon's host: here that is a namespace."""
+        inside = folder / "nft"
+        inside.write_text(f'#!/bin/sh\nexec nsenter --net={self.path} /usr/sbin/nft "$@"\n')
+        inside.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin")
 
 
 @pytest.fixture
@@ -59,16 +66,40 @@ def test_it_is_let_pass_by_the_command_that_is_told(
     host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     host.drop()
-    # The daemon's own `nft` works on the daemon's host: here that is a namespace.
-    inside = tmp_path / "nft"
-    inside.write_text(f'#!/bin/sh\nexec nsenter --net={host.path} /usr/sbin/nft "$@"\n')
-    inside.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
+    host.with_its_own_nft(monkeypatch, tmp_path)
     (fix,) = host.watch.let_pass(NEED)
-    assert (fix.after, fix.error) == ("it passes", "")
+    assert (fix.after, fix.error) == (
+        "it passes until the next reboot, unless you save the rule",
+        "",
+    )
     assert 'nft insert rule inet other gate iifname "ing0" accept' in fix.command
     assert host.watch.look(NEED) == []
     assert host.watch.let_pass(NEED) == []
+
+
+def test_it_is_let_pass_again_and_again_where_that_is_wanted(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    host.with_its_own_nft(monkeypatch, tmp_path)
+    opens = ObstacleWatch(host.nft, str(host.path), opens=True)
+    for _ in range(2):  # as before and after a reboot
+        host.drop()
+        host.watch.tend(NEED)
+        assert len(host.watch.look(NEED, always=True)) == 1
+        opens.tend(NEED)
+        assert host.watch.look(NEED, always=True) == []
+        host.nft.run(host.path, "delete table inet other")
+
+
+def test_no_door_of_the_host_is_opened_without_being_asked(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    host.with_its_own_nft(monkeypatch, tmp_path)
+    opens = ObstacleWatch(host.nft, str(host.path), opens=True)
+    host.drop("input")
+    opens.tend(NEED)
+    (found,) = opens.look(NEED, always=True)
+    assert (found.mends, found.incoming) == (True, True)
 
 
 def test_a_command_that_fails_is_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,10 @@ def test_the_ends_the_gateway_and_what_is_reserved_are_never_handed_out() -> Non
 def test_of_an_ip_range_only_what_lies_in_it() -> None:
     pool = Pool(subnet="10.0.1.0/24", ip_range="10.0.1.252/30")
     assert handed_out(pool) == [f"10.0.1.{n}/24" for n in (252, 253, 254)]
+    room = Room([pool])
+    for n in (252, 253, 254):
+        room.take(parsed(f"10.0.1.{n}"))
+    assert room.full() == "10.0.1.252/30 of 10.0.1.0/24"
 
 
 def test_a_second_subnet_comes_after_the_first() -> None:

@@ -173,7 +173,8 @@ def test_a_full_network_lets_tasks_wait_with_the_reason_until_it_grows() -> None
     waiting = [each for each in d.tasks() if each.status.state == NEW]
     assert [each.id for each in waiting] == ["t5", "t6"]
     assert waiting[0].status.error == (
-        "network front: 10.0.1.0/29 has no free address; network update --add-subnet 10.0.0.0/24"
+        "network front: 10.0.1.0/29 has no free address; "
+        "swarmctl network update --add-subnet 10.0.0.0/24 front"
     )
     assert "70%" in net(d).warning
     grown = copy(net(d))

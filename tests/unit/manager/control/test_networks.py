@@ -168,7 +168,9 @@ def test_the_ingress_network_is_used_by_what_publishes() -> None:
     desk = Desk()
     desk.create("in", ingress=True)
     desk.use("web", port=8080)
-    assert "service web" in refusal(lambda: desk.remove("in")).why
+    refused = refusal(lambda: desk.remove("in"))
+    assert "service web" in refused.why
+    assert "--publish-rm" in refused.remedy
     desk.drop("web")
     desk.remove("in")
 

@@ -95,6 +95,8 @@ def test_who_drops_and_what_lets_us_pass(
     assert found.what == f"{owner} drops what this host forwards"
     assert "ing0" in found.why
     assert found.command == command
+    assert found.lasts is (owner in ("ufw", "firewalld"))
+    assert ("reboot" in found.remedy) is not found.lasts
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hostkit import netns
 from tests.support.fabric_hosts import connected, listening, look, reaches, seen_as
 from tests.support.lone_host import address, blocking, inside, run
 from tests.support.task_host import Host
-from tests.unit.worker.test_networks import a_task, answers, told
+from tests.support.told_networks import a_task, answers, told
 from worker.executor import TemporaryError
 from worker.standalone.clothes import dressed
 
