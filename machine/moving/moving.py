@@ -179,8 +179,14 @@ def _files(folder: Path, *, but: Sequence[str] = ()) -> dict[str, bytes]:
 
 
 def _explained(machine: Machine, lookup: Lookup | None) -> Machine:
-    """The machine without what ~/.ssh/config of this workstation says of it."""
-    *jumps, last = hops_of(machine.target, lookup)
+    """The machine without what ~/.ssh/config of this workstation says of it.
+
+    A ProxyCommand is a program of this workstation: what leads to one stays as it was said, for the
+    ~/.ssh/config of the other one.
+    """
+    *jumps, last = hops = hops_of(machine.target, lookup)
+    if hops[0].command:
+        return machine
     return replace(
         machine,
         target=replace(

@@ -1,6 +1,7 @@
 """How a machine is, asked of the machine itself within a limit: its API first, then its driver."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 
 from api.errors import SwarmError
@@ -8,6 +9,7 @@ from api.v1 import host_pb2, types_pb2
 from machine.certs.host_papers import client_folder, is_borrowed, server_certificate_of
 from machine.certs.renewal import warning
 from machine.inventory import circumstances, host_of
+from machine.ssh.config import dialled
 from machine.ssh.keys import Keyring
 from machine.ssh.questions import NoAnswers
 from machine.ssh.remote import SshRemote
@@ -37,7 +39,7 @@ async def look(store: Store, machine: Machine, timeout: float) -> Look:
     try:
         info = await asyncio.to_thread(ask, store, machine, timeout)
     except SwarmError as error:
-        if machine.target.jump and (seen := await _look_over_ssh(store, machine, timeout)):
+        if _is_behind(machine) and (seen := await _look_over_ssh(store, machine, timeout)):
             return replace(seen, errors=(*wrong, *seen.errors))
         state = await _state(store, machine, timeout)
         if machine.phase is Phase.READY:
@@ -59,7 +61,7 @@ def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse
 
 
 async def _look_over_ssh(store: Store, machine: Machine, timeout: float) -> Look | None:
-    """Of a machine behind others, whose API may be out of reach. Asks the operator nothing."""
+    """Of a machine behind others. Asks the operator nothing."""
     around = circumstances(store, machine, Keyring(NoAnswers()))
     try:
         async with asyncio.timeout(timeout):
@@ -77,6 +79,13 @@ async def _look_over_ssh(store: Store, machine: Machine, timeout: float) -> Look
     role = str(swarm.get("Role", "worker"))
     words = {"inactive": "", "active": role}.get(state, f"{role} ({state})")
     return Look("Running", words, str(info.get("Version", "")))
+
+
+def _is_behind(machine: Machine) -> bool:
+    """Whether others, or a ProxyCommand, lead there: then its API may be out of reach."""
+    with contextlib.suppress(SwarmError):  # of a way that cannot be gone the driver tells
+        return bool(machine.target.host) and dialled(machine.target) is None
+    return False
 
 
 def _of_record(store: Store, machine: Machine) -> list[str]:
