@@ -1,4 +1,4 @@
-"""This very host as one that may be changed, for whoever installs it without SSH.
+"""This very host as one that may be changed, or one that is entered from it: without SSH.
 
 Only root may: nobody is asked for rights here.
 """
@@ -18,12 +18,16 @@ from machine import files
 from machine.bounded import BACKSTOP, ENGLISH, bounded, too_long, was_ended
 from machine.lines import Stream
 
+Entering = Callable[[Sequence[str]], Sequence[str]]
+"""Of a command that is to run in a host, the one that does it from here."""
+
 
 class LocalRemote:
-    """Remote of this host; made by `here` alone."""
+    """Remote of this host, by `here`, or of one that `entering` leads into."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, entering: Entering = tuple) -> None:
         self._name = name
+        self._entering = entering
         self._closed = False
 
     @classmethod
@@ -97,7 +101,7 @@ class LocalRemote:
                     tell(line)
 
         begun = clock.monotonic()
-        words = (*ENGLISH, *bounded(argv, timeout))
+        words = self._entering((*ENGLISH, *bounded(argv, timeout)))
         try:
             code = await converse(
                 words, feed=feed, hear=hear, timeout=timeout + BACKSTOP, sent=sent

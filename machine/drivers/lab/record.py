@@ -4,16 +4,21 @@ One JSON file per lab, replaced as a whole. What runs and what does not is never
 kernel knows. Whoever changes a record holds the lock of its base directory.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from api.errors import Code, SwarmError
+from hostkit import clock
 from machine.drivers.lab.naming import LabPaths, check_base, check_lab
+
+_STEP = 0.05
+"""Seconds between two tries at a lock."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,22 @@ def write_atomically(path: Path, text: str) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
+
+
+@contextlib.asynccontextmanager
+async def turn(directory: Path, what: str, *, patience: float = 30.0) -> AsyncIterator[None]:
+    """As `locked`, waiting for it up to `patience` seconds."""
+    end = clock.monotonic() + patience
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(directory, what))
+                break
+            except SwarmError:
+                if clock.monotonic() >= end:
+                    raise
+            await asyncio.sleep(_STEP)
+        yield
 
 
 @contextlib.contextmanager

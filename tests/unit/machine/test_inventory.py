@@ -8,7 +8,8 @@ import pytest
 
 from api.errors import Code, SwarmError
 from machine.drivers.generic.driver import GENERIC
-from machine.inventory import add, complete, make, reached
+from machine.inventory import add, complete, forget, make, reached
+from machine.ssh.host_keys import HostKey, KnownHosts
 from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
 from machine.target import Target
@@ -78,3 +79,17 @@ def test_the_key_of_a_new_way_is_copied(store: Store, tmp_path: Path) -> None:
     assert (moved.target.host, moved.target.key) == ("10.0.0.2", "id")
     again = reached(store, moved, Target("10.0.0.2", key=str(store.folder("h1") / "id")))
     assert again == moved
+
+
+def test_a_machine_is_forgotten_with_its_host_key_unless_another_is_there_too(store: Store) -> None:
+    key = HostKey("10.0.0.1", "ssh-ed25519", b"key")
+    known = KnownHosts(store.known_hosts)
+    for name in ("h1", "h2", "h3"):
+        store.save(Machine(name, Target("10.0.0.1")))
+    (store.folder("h3") / "machine.json").write_text("{")
+    known.pin(key)
+    forget(store, store.get("h1"))
+    assert known.find("10.0.0.1") == [key]
+    forget(store, store.get("h2"))
+    assert known.find("10.0.0.1") == []
+    assert store.names() == ["h3"]

@@ -52,8 +52,8 @@ async def look(store: Store, machine: Machine, timeout: float) -> Look:
 def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse:
     """What the daemon there says of its host. Blocks."""
     url = url_of(machine)
-    folder = client_folder(store, machine)
-    client = Client(host=url, cert_path=str(folder), timeout=timeout, retry=False)
+    folder = "" if machine.is_entered else str(client_folder(store, machine))
+    client = Client(host=url, cert_path=folder, timeout=timeout, retry=False)
     try:
         return client.call(client.host.Info, host_pb2.InfoRequest(), f"asking {machine.name}")
     finally:

@@ -12,7 +12,7 @@ from machine.ssh.remote import shown_key
 from machine.store.machine import Machine
 from machine.store.store import Store
 from swarmctl.cli.commands.machine.asking import around, keyring
-from swarmctl.cli.commands.machine.names import machine_names
+from swarmctl.cli.commands.machine.names import machine_names, refuse_without_ssh
 from swarmctl.cli.grammar import Verb
 
 
@@ -24,6 +24,7 @@ def trust(name: str, host_key: str, yes: bool) -> None:
     """Trust the host key that a machine shows now, in place of the one that was pinned."""
     store = Store.open()
     machine = store.get(name)
+    refuse_without_ssh(machine)
     known = KnownHosts(store.known_hosts)
     shown = asyncio.run(shown_key(name, machine.target, around(store, machine, keyring())))
     before = known.find(shown.name)
