@@ -12,7 +12,7 @@ from typing import Protocol
 
 from api.errors import SwarmError
 from machine.provisioning import Tell
-from machine.swarm.actions import Action, Install, Lane, Phase, Plan, Restore
+from machine.swarm.actions import Action, Install, Lane, Phase, Plan, Restore, Run
 from machine.swarm.events import Event, Report, Stage
 
 
@@ -115,7 +115,7 @@ class Executor:
         for action in way_back(lane, failed):
             if await self._act(title, action, Stage.BACK) is not None:
                 return
-        if lane.undo:
+        if way_back(lane, failed):
             self._outcome.undone.append(lane.host)
 
     async def _act(self, title: str, action: Action, stage: Stage) -> SwarmError | None:
@@ -138,8 +138,12 @@ class Executor:
 
 
 def way_back(lane: Lane, failed: int) -> tuple[Action, ...]:
-    """What is undone after the action of that index failed: of versions only what was begun."""
+    """What is undone after the action of that index failed: of versions only what was begun.
+
+    What hooks did before is taken back by those after. One that fails after another version was
+    found well is no reason to go back from that.
+    """
     begun = lane.actions[: failed + 1]
     if any(isinstance(each, Install) for each in begun):
-        return lane.undo
-    return tuple(each for each in lane.undo if isinstance(each, Restore))
+        return () if isinstance(begun[-1], Run) else lane.undo
+    return tuple(each for each in lane.undo if isinstance(each, Restore | Run))

@@ -1,4 +1,4 @@
-"""`swarmctl machine create -d lab`: hosts of namespaces as machines, from their making to their end."""
+"""`machine create -d lab`: hosts of namespaces as machines, from their making to their end."""
 
 import asyncio
 import json
@@ -56,7 +56,9 @@ async def rows(swarmctl: Tool) -> dict[str, dict[str, str]]:
 async def answers(swarmctl: Tool, name: str) -> None:
     """Until its daemon does: it has just been started."""
     async with asyncio.timeout(100):
-        while (await swarmctl("machine", "version", name, check=False)).code != 0:
+        while True:
+            if (await swarmctl("machine", "version", name, check=False)).code == 0:
+                return
             await asyncio.sleep(0.5)
 
 
