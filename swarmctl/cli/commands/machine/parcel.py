@@ -117,8 +117,10 @@ class Seal:
         self._passphrase = ""
 
     def prepare(self) -> None:
-        """Asks for the passphrase, if it takes one."""
-        if not self._recipients:
+        """Asks for the passphrase, or tries the keys: what is packed later is made for somebody."""
+        if self._recipients:
+            asyncio.run(age.sealed(b"", self._recipients))
+        else:
             self._passphrase = ask(self._file, twice=True)
 
     def close(self, content: bytes) -> bytes:

@@ -258,3 +258,15 @@ def test_whether_a_folder_is_shown() -> None:
     assert is_mounted(Path("/mnt/my folder"), mounts)
     assert not is_mounted(Path("/mnt"), mounts)
     assert not is_mounted(Path("/mnt/my folder"), mounts.replace("fuse.sshfs", "ext4"))
+
+
+def test_a_file_that_cannot_be_sealed_makes_nobody_a_certificate(
+    store: Store, h1: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without age
+    to = ("--to", "ssh-ed25519 AAAA", "-o", str(tmp_path / "file"))
+    done = swarmctl("machine", "share", "--with", "alice", *to)
+    assert (done.code, "apt-get install age" in done.err) == (1, True)
+    assert swarmctl("machine", "share", "--format", "{{.Person}}").out == ""
+    both = swarmctl("machine", "export", *to, "--passphrase-file", "/etc/os-release")
+    assert "exclude each other" in both.err
