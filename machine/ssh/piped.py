@@ -1,8 +1,8 @@
 """The way to an SSH server through a program of this machine (ProxyCommand): what it is fed goes
 there, what it prints came from there.
 
-To those who use it it is a socket, with the time limits of sockets. The program, and all that it
-started, has ended once that is closed.
+To those who use it it is a socket, with the time limits of sockets. Once that is closed the program
+has ended, and what it started with it, unless that went off into a session of its own.
 """
 
 import contextlib
@@ -124,7 +124,7 @@ class _LastWords:
 
 
 def _end(program: "subprocess.Popen[bytes]", patience: float) -> bool:
-    """Asks all of its session to end, then makes them; whether it had not ended by itself, for
+    """Asks all of its group to end, then makes them; whether it had not ended by itself, for
     which it has `patience` seconds. It is reaped last: until then its number is no other process's.
     """
     handle = os.pidfd_open(program.pid)

@@ -15,6 +15,7 @@ from typing import Any
 
 from api.errors import Code, SwarmError, invalid
 from hostkit import cgroup, netns, process
+from machine import turns
 from machine.drivers.lab import cgroups, command, cuts, etc, naming, network, record, registry
 from machine.drivers.lab.host import LabHost
 from machine.drivers.lab.naming import LabPaths
@@ -50,7 +51,7 @@ class LabDriver:
         if expose:
             naming.check_expose(expose)
         template = tuple(daemon) if daemon else command.swarmd(Path(sys.executable).parent)
-        with record.locked(base, f"the list of labs in {base}"):
+        with turns.locked(base, f"the list of labs in {base}"):
             return cls._made(paths, template, expose, disk)
 
     @classmethod
@@ -60,7 +61,7 @@ class LabDriver:
         """The lab of that name, whoever made it; many may ask for it at once."""
         need_root()
         paths = record.lab_paths(name, base)
-        async with record.turn(base, f"the list of labs in {base}"):
+        async with turns.turn(base, f"the list of labs in {base}"):
             if (lab := record.load(paths)) is not None:
                 return cls(paths, lab)
             return cls._made(paths, tuple(daemon), "", 0)
@@ -128,7 +129,7 @@ class LabDriver:
 
         `daemon` and `disk`: of these hosts, if not those that the lab was made with.
         """
-        async with record.turn(self.paths.directory, f"lab {self.name}"):
+        async with turns.turn(self.paths.directory, f"lab {self.name}"):
             self._read()
             self._record(
                 [name for name in names if name not in self._names()],
@@ -145,7 +146,7 @@ class LabDriver:
         host = self.host(name)
         await cuts.rejoin(self.name, name)
         await host.erase()
-        async with record.turn(self.paths.directory, f"lab {self.name}"):
+        async with turns.turn(self.paths.directory, f"lab {self.name}"):
             self._read()
             self._save(tuple(each for each in self._lab.hosts if each.name != name))
 
@@ -206,7 +207,7 @@ class LabDriver:
 
     async def down_if_empty(self) -> None:
         """Remove what is left of a lab whose last host has gone."""
-        async with record.turn(self.paths.directory, f"lab {self.name}"):
+        async with turns.turn(self.paths.directory, f"lab {self.name}"):
             self._read()
             if not self._lab.hosts:
                 await self._dissolve()
@@ -214,7 +215,7 @@ class LabDriver:
     async def _dissolve(self) -> None:
         await cgroups.remove(cgroup.detect(), self.paths.cgroup)
         await asyncio.to_thread(network.remove_bridge, self.name)
-        async with record.turn(self.paths.base, f"the list of labs in {self.paths.base}"):
+        async with turns.turn(self.paths.base, f"the list of labs in {self.paths.base}"):
             await asyncio.to_thread(shutil.rmtree, self.paths.directory)
 
     def _host(self, host: HostRecord) -> LabHost:

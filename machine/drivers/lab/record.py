@@ -4,21 +4,13 @@ One JSON file per lab, replaced as a whole. What runs and what does not is never
 kernel knows. Whoever changes a record holds the lock of its base directory.
 """
 
-import asyncio
-import contextlib
-import fcntl
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from hostkit import clock
 from machine.drivers.lab.naming import LabPaths, check_base, check_lab
-
-_STEP = 0.05
-"""Seconds between two tries at a lock."""
 
 
 @dataclass(frozen=True)
@@ -94,36 +86,3 @@ def write_atomically(path: Path, text: str) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
-
-
-@contextlib.asynccontextmanager
-async def turn(directory: Path, what: str, *, patience: float = 30.0) -> AsyncIterator[None]:
-    """As `locked`, waiting for it up to `patience` seconds."""
-    end = clock.monotonic() + patience
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(directory, what))
-                break
-            except SwarmError:
-                if clock.monotonic() >= end:
-                    raise
-            await asyncio.sleep(_STEP)
-        yield
-
-
-@contextlib.contextmanager
-def locked(directory: Path, what: str) -> Iterator[None]:
-    """Hold the lock of a directory; CONFLICT at once if another process or task has it."""
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SwarmError(
-                Code.CONFLICT, f"{what} is being changed by somebody else", remedy="try again"
-            ) from None
-        yield
-    finally:
-        os.close(handle)

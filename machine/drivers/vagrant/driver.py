@@ -8,6 +8,7 @@ from typing import Any
 
 from api.errors import Code, SwarmError, invalid
 from hostkit.process import run
+from machine import turns
 from machine.driver import MachineDriver, MachineHost, Option, State
 from machine.drivers.vagrant.said import address_in, is_missing, state_in, target_in
 from machine.target import Target
@@ -142,7 +143,9 @@ class VagrantHost:
     async def start(self) -> None:
         """Makes it, if it is not there yet, and boots it. The Vagrantfile's provisioners run."""
         provider = (f"--provider={self._provider}",) if self._provider else ()
-        await self.vagrant("up", *provider, timeout=_UP)
+        # Processes side by side would make the networks of a provider twice.
+        async with turns.turn(self._folder, f"the machines of {self._folder}", patience=_UP):
+            await self.vagrant("up", *provider, timeout=_UP)
 
     async def stop(self) -> None:
         """Shuts it down in order."""

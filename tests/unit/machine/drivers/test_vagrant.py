@@ -173,3 +173,16 @@ def test_words_that_nobody_knows() -> None:
         state_in(STATUS.format(state="running"), "node2")
     with pytest.raises(SwarmError, match="how node1 is reached"):
         target_in("", "node1")
+
+
+def test_machines_of_one_file_come_up_one_after_another(folder: Path) -> None:
+    program = folder / "bin" / "vagrant"
+    slow = "up) [ ! -e up ] || exit 8; touch up; sleep 0.05; rm up; echo running > state;;"
+    program.write_text(PROGRAM.replace("up) echo running > state;;", slow))
+    driver = VAGRANT.driver({"folder": str(folder), "machine": "node1"}, folder)
+
+    async def whole() -> None:
+        await asyncio.gather(*(driver.host(name).start() for name in ("h1", "h2", "h3")))
+
+    asyncio.run(whole())
+    assert (folder / "calls").read_text().count("up node1") == 3
