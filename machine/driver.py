@@ -9,8 +9,9 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from machine.provisioning import Provisioner
 from machine.target import Target
 
 
@@ -96,6 +97,35 @@ class MachineHost(Host, Protocol):
 
     async def target(self) -> Target:
         """How its SSH server is reached now; UNAVAILABLE while that cannot be said."""
+        ...
+
+
+@runtime_checkable
+class EnteredHost(Protocol):
+    """A MachineHost on this very machine, which is entered from here: it has no SSH server.
+
+    Its daemon is spoken to over its socket, and it knows itself what is to be done to be a node.
+    """
+
+    @property
+    def socket(self) -> Path:
+        """Where its daemon answers, as seen from here."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The one that its daemon is once it is started anew: it is not installed there."""
+        ...
+
+    def entering(self, argv: Sequence[str], *, terminal: bool = False) -> list[str]:
+        """What to execute here so that `argv` runs there as root, in the host's environment.
+
+        `terminal`: standard input is a terminal, of which it is to be the foreground job.
+        """
+        ...
+
+    def provisioner(self) -> Provisioner:
+        """Makes a node of it, and of no other host."""
         ...
 
 

@@ -11,15 +11,14 @@ from typing import Any
 from api.address import join_address
 from api.errors import Code, SwarmError, invalid
 from api.host_api import PORT
-from machine.driver import DriverKind, MachineDriver, MachineHost, Option
+from machine.driver import DriverKind, EnteredHost, MachineDriver, MachineHost, Option
 from machine.drivers.registry import kind
 from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import KnownHosts
 from machine.ssh.keys import Keyring
 from machine.ssh.proving import Pinned
-from machine.ssh.route import Lookup
-from machine.store.machine import Machine, Wish, check_name
+from machine.store.machine import UNIX, Machine, Wish, check_name
 from machine.store.store import Store
 from machine.target import Target
 
@@ -34,6 +33,11 @@ def add(
 
     EXISTS if there is one of that name; INVALID if the driver refuses the options.
     """
+    with store.locked(name, "recording it"):
+        return _added(store, name, driver, options, wish or Wish())
+
+
+def _added(store: Store, name: str, driver: str, options: Mapping[str, Any], wish: Wish) -> Machine:
     if store.has(check_name(name)):
         raise SwarmError(
             Code.EXISTS,
@@ -51,7 +55,7 @@ def add(
         target=Target(""),
         driver=driver,
         options=kept,
-        wish=wish or Wish(),
+        wish=wish,
         created=now,
         changed=now,
     )
@@ -72,7 +76,11 @@ async def make(store: Store, machine: Machine) -> Machine:
     except SwarmError as error:
         store.save(machine.failed(error, store.now()))
         raise
-    machine = with_api(reached(store, machine, target), host.address or target.host)
+    machine = reached(store, machine, target)
+    if isinstance(host, EnteredHost):
+        machine = replace(machine, api=f"{UNIX}{host.socket}")
+    else:
+        machine = with_api(machine, host.address or target.host)
     store.save(machine)
     return machine
 
@@ -98,27 +106,6 @@ def reached(store: Store, machine: Machine, target: Target) -> Machine:
     return replace(machine, target=replace(target, key=key))
 
 
-def forget(store: Store, name: str, lookup: Lookup | None = None) -> None:
-    """Takes a machine out of the store, with the host key that was pinned for it.
-
-    Whoever has its address next shows his key as any new host does. A key by which another machine
-    of the store is known stays. `lookup`: stands for ~/.ssh/config.
-    """
-    pins = _pins(store, name, lookup)
-    store.remove(name)
-    for each in pins.difference(*(_pins(store, other, lookup) for other in store.names())):
-        KnownHosts(store.known_hosts).forget(each)
-
-
-def _pins(store: Store, name: str, lookup: Lookup | None) -> set[str]:
-    """What the machine itself is known as; nothing if nobody can say."""
-    try:
-        target = store.get(name).target
-        return {hops_of(target, lookup)[-1].known_as} if target.host else set()
-    except SwarmError:  # of a damaged record, or an odd ~/.ssh/config
-        return set()
-
-
 def driver_of(store: Store, machine: Machine) -> MachineDriver:
     """What made the machine, or found it."""
     return kind(machine.driver).driver(machine.options, store.folder(machine.name))
@@ -129,6 +116,18 @@ def host_of(store: Store, machine: Machine) -> MachineHost:
     return driver_of(store, machine).host(machine.name)
 
 
+def entered(store: Store, machine: Machine) -> EnteredHost:
+    """A machine that is entered from here; INVALID if its driver makes no such host."""
+    host = host_of(store, machine)
+    if not isinstance(host, EnteredHost):
+        raise invalid(
+            "driver",
+            f"{machine.name} cannot be entered",
+            why=f"its record has a socket, and hosts of driver {machine.driver} have none",
+        )
+    return host
+
+
 def circumstances(
     store: Store, machine: Machine, keyring: Keyring, pinned: Pinned = lambda _: None
 ) -> Circumstances:
@@ -137,6 +136,35 @@ def circumstances(
     With it: `SshRemote.connect(machine.name, machine.target, circumstances(...))`.
     """
     return Circumstances(KnownHosts(store.known_hosts), keyring, pinned, store.folder(machine.name))
+
+
+def forget(store: Store, machine: Machine) -> None:
+    """Forgets a machine, with the host key that was pinned for it unless another one is there too.
+
+    One of its name that is made anew has another key, and nobody is surprised by it.
+    """
+    name = _known_as(machine)
+    others = [each for each in store.names() if each != machine.name]
+    if name and name not in (_known_as_in(store, each) for each in others):
+        KnownHosts(store.known_hosts).forget(name)
+    store.remove(machine.name)
+
+
+def _known_as_in(store: Store, name: str) -> str:
+    try:
+        return _known_as(store.get(name))
+    except SwarmError:
+        return ""  # of a record that cannot be read nobody goes anywhere
+
+
+def _known_as(machine: Machine) -> str:
+    """Its name among pinned keys; "" if it has none, or ~/.ssh/config leads nowhere."""
+    if machine.is_entered or not machine.target.host:
+        return ""
+    try:
+        return hops_of(machine.target)[-1].known_as
+    except SwarmError:
+        return ""
 
 
 def complete(chosen: DriverKind, options: Mapping[str, Any]) -> dict[str, Any]:

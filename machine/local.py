@@ -1,11 +1,11 @@
-"""This very host as one that may be changed, for whoever installs it without SSH.
+"""This very host as one that may be changed, or one that is entered from it: without SSH.
 
 Only root may: nobody is asked for rights here.
 """
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from api.errors import Code, SwarmError
@@ -16,12 +16,16 @@ from machine.bounded import BACKSTOP, ENGLISH, bounded, too_long, was_ended
 from machine.commanded import CommandedRemote
 from machine.lines import Stream
 
+Entering = Callable[[Sequence[str]], Sequence[str]]
+"""Of a command that is to run in a host, the one that does it from here."""
+
 
 class LocalRemote(CommandedRemote):
-    """Remote of this host; made by `here` alone."""
+    """Remote of this host, by `here`, or of one that `entering` leads into."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, entering: Entering = tuple) -> None:
         super().__init__(name)
+        self._entering = entering
         self._closed = False
 
     @classmethod
@@ -61,7 +65,7 @@ class LocalRemote(CommandedRemote):
                     tell(line)
 
         begun = clock.monotonic()
-        words = (*ENGLISH, *bounded(argv, timeout))
+        words = self._entering((*ENGLISH, *bounded(argv, timeout)))
         try:
             code = await converse(
                 words, feed=feed, hear=hear, timeout=timeout + BACKSTOP, sent=sent

@@ -1,7 +1,7 @@
 """What is done to machines of the store: installed, looked at, upgraded, taken apart.
 
 The record tells at each moment how far that came, so that whatever is cut off can be gone on with.
-Over SSH only; who asks the operator and who draws is the affair of the command line.
+By whatever way leads there; who asks the operator and who draws is the affair of the command line.
 """
 
 import hashlib
@@ -17,15 +17,16 @@ from machine import inventory
 from machine.certs.host_papers import host_papers, is_borrowed, settings
 from machine.distribution.bundle import read
 from machine.distribution.own import Distribution, given, own
+from machine.driver import EnteredHost, MachineHost
 from machine.layout import CURRENT, SETTINGS
 from machine.provision import Installer
-from machine.provisioning import Change, Problem, Tell, Wanted
+from machine.provisioning import Change, Problem, Provisioner, Tell, Wanted
 from machine.remote import Remote
 from machine.sparing import Turns
 from machine.steps.settings import folders_of, settings_of
 from machine.steps.state import leave, version_of
 from machine.steps.step import StepError
-from machine.store.machine import Machine, Phase
+from machine.store.machine import UNIX, Machine, Phase
 from machine.store.store import Store
 from machine.swarm.lock import Lock
 
@@ -69,18 +70,16 @@ class Maker:
         """
         with self._store.locked(machine.name, "creating it"):
             machine = await inventory.make(self._store, machine)
-            version = parcel.distribution.version
-            return await self._install(machine, version, parcel, tell, is_new=True)
+            return await self._install(machine, "", parcel, tell, is_new=True)
 
     async def provision(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
         """Makes the host as it is wanted, with the version that it has; goes on with a `create`."""
         with self._store.locked(machine.name, "provisioning it"):
-            if not machine.target.host or not machine.api:  # one that was adopted gets its API now
+            # One that was adopted gets its API now; one that is entered may have been taken down.
+            if not machine.target.host or not machine.api or machine.is_entered:
                 machine = await inventory.make(self._store, machine)
             version = machine.version if parcel.wheel is None else ""
-            return await self._install(
-                machine, version or parcel.distribution.version, parcel, tell
-            )
+            return await self._install(machine, version, parcel, tell)
 
     async def upgrade(self, machine: Machine, parcel: Parcel, tell: Tell) -> Sequence[Change]:
         """Makes it run this version; where that does not come up, the one before it runs again.
@@ -89,7 +88,7 @@ class Maker:
         """
         with self._store.locked(machine.name, "upgrading it"):
             try:
-                return await self._install(machine, parcel.distribution.version, parcel, tell)
+                return await self._install(machine, "", parcel, tell)
             except SwarmError as error:
                 await self._go_back(machine, parcel.distribution.version, error, tell)
                 raise
@@ -102,7 +101,7 @@ class Maker:
                     self._alone(machine, "rolling it back") as remote,
                     self._turns.turn(remote, tell),
                 ):
-                    version = await self._installer.roll_back(remote, tell)
+                    version = await self._provisioner(machine).roll_back(remote, tell)
             except SwarmError as error:
                 if error.code is not Code.REFUSED:  # nothing has changed there then
                     failed = machine.at("rollback", self._store.now())
@@ -116,13 +115,14 @@ class Maker:
         self, machine: Machine, parcel: Parcel, version: str = ""
     ) -> tuple[Sequence[Problem], Sequence[Change]]:
         """What is in the way, and what would be done. Changes nothing on the host."""
+        provisioner = self._provisioner(machine)
         async with self._connect(machine) as remote:
             wanted = await self._wanted(
-                machine, version or parcel.distribution.version, parcel, remote
+                machine, self._version(machine, version, parcel), parcel, remote
             )
             return (
-                await self._installer.problems(remote, wanted),
-                await self._installer.changes(remote, wanted),
+                await provisioner.problems(remote, wanted),
+                await provisioner.changes(remote, wanted),
             )
 
     async def adopt(self, machine: Machine) -> Machine:
@@ -132,6 +132,7 @@ class Maker:
         """
         with self._store.locked(machine.name, "adopting it"):
             try:
+                _refuse_entered(inventory.host_of(self._store, machine))
                 machine = await self._adopted(await inventory.make(self._store, machine))
             except SwarmError:
                 self._store.remove(machine.name)  # there is nothing to go on with
@@ -168,7 +169,7 @@ class Maker:
                 if not force:
                     raise
                 tell(f"{error}; it is forgotten all the same")
-            inventory.forget(self._store, machine.name)
+            inventory.forget(self._store, machine)
 
     @asynccontextmanager
     async def _alone(self, machine: Machine, doing: str) -> AsyncIterator[Remote]:
@@ -187,15 +188,16 @@ class Maker:
         self, machine: Machine, version: str, parcel: Parcel, tell: Tell, *, is_new: bool = False
     ) -> Sequence[Change]:
         before = machine
+        version = self._version(machine, version, parcel)
         machine = replace(machine, wish=replace(machine.wish, version=version))
         machine = machine.at("provision", self._store.now())
         self._store.save(machine)
         try:
             async with self._alone(machine, "installing it") as remote:
-                if is_new:
+                if is_new and not machine.is_entered:
                     await self._refuse_others(machine.name, remote)
                 wanted = await self._wanted(machine, version, parcel, remote)
-                changes = await self._turns.apply(self._installer, remote, wanted, tell)
+                changes = await self._turns.apply(self._provisioner(machine), remote, wanted, tell)
         except SwarmError as error:
             if isinstance(error, StepError):
                 machine = machine.at(error.step, self._store.now())
@@ -220,8 +222,8 @@ class Maker:
 
     async def _go_back(self, machine: Machine, version: str, error: SwarmError, tell: Tell) -> None:
         """After an upgrade that failed: if the host was switched already, the former version."""
-        if error.code is Code.UNAVAILABLE:
-            return  # nobody is reached who could go back
+        if error.code is Code.UNAVAILABLE or machine.is_entered:
+            return  # nobody is reached who could go back, or there is nothing to go back to
         async with self._alone(machine, "going back on it") as remote:
             present = await remote.run(["readlink", CURRENT], timeout=30.0)
             if present.text != version or machine.version in ("", version):
@@ -235,9 +237,21 @@ class Maker:
     async def _clean(self, machine: Machine, *, force: bool, tell: Tell) -> None:
         async with self._alone(machine, "removing it") as remote:
             if force:
-                content = await remote.read(SETTINGS) or b""
-                await leave(remote, folders_of(content).socket)
-            await self._installer.remove(remote, tell)
+                await leave(remote, await _socket(machine, remote))
+            await self._provisioner(machine).remove(remote, tell)
+
+    def _version(self, machine: Machine, asked: str, parcel: Parcel) -> str:
+        """The one that is to run: what is asked for, else what is sent. One that is entered runs
+        what is installed here.
+        """
+        if machine.is_entered:
+            return inventory.entered(self._store, machine).version
+        return asked or parcel.distribution.version
+
+    def _provisioner(self, machine: Machine) -> Provisioner:
+        if machine.is_entered:
+            return inventory.entered(self._store, machine).provisioner()
+        return self._installer
 
     async def _wanted(
         self, machine: Machine, version: str, parcel: Parcel, remote: Remote
@@ -251,10 +265,12 @@ class Maker:
             return Wanted(version, found, bundle=parcel.bundle, wheel=parcel.wheel)
         if machine.wish.labels:
             own_settings["labels"] = {**own_settings.get("labels", {}), **machine.wish.labels}
-        papers = None if is_borrowed(self._store, machine) else host_papers(self._store, machine)
+        no_papers = machine.is_entered or is_borrowed(self._store, machine)
+        papers = None if no_papers else host_papers(self._store, machine)
+        of_api = {} if machine.is_entered else settings()
         return Wanted(
             version=version,
-            settings={**(papers.settings if papers else settings()), **own_settings},
+            settings={**(papers.settings if papers else of_api), **own_settings},
             hostname=machine.wish.hostname,
             bundle=parcel.bundle,
             wheel=parcel.wheel,
@@ -265,6 +281,23 @@ class Maker:
 def is_left_alone(machine: Machine) -> bool:
     """Whether it was adopted, and nobody has asked yet to make it as it is wanted here."""
     return bool(machine.version) and not machine.api
+
+
+def _refuse_entered(host: MachineHost) -> None:
+    if isinstance(host, EnteredHost):
+        raise SwarmError(
+            Code.UNSUPPORTED,
+            f"{host.name} cannot be adopted",
+            why="its driver makes its hosts, and removes them with the machine",
+            remedy="make one: swarmctl machine create",
+        )
+
+
+async def _socket(machine: Machine, remote: Remote) -> str:
+    """Where its daemon answers, on the host."""
+    if machine.is_entered:
+        return machine.api.removeprefix(UNIX)
+    return folders_of(await remote.read(SETTINGS) or b"").socket
 
 
 def _theirs(content: bytes) -> Mapping[str, Any]:

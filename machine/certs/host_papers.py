@@ -60,9 +60,11 @@ def settings(port: int = PORT, listen: str = _ALL) -> dict[str, str]:
 def host_papers(store: Store, machine: Machine, *, fresh: bool = False) -> HostPapers:
     """What this machine is to have; with `fresh`, another certificate whatever the present one is.
 
-    REFUSED where the machine is a colleague's: his authority alone can sign.
+    REFUSED where the machine is a colleague's: his authority alone can sign; and for one that is
+    spoken to over a socket.
     """
     refuse_borrowed(store, machine)
+    refuse_entered(machine, "has no certificate")
     authority = OperatorCa(store)
     papers = _server(store, machine, authority, fresh=fresh)
     address, _, port = machine.api.rpartition(":")
@@ -106,10 +108,20 @@ def refuse_borrowed(store: Store, machine: Machine) -> None:
         )
 
 
+def refuse_entered(machine: Machine, what: str) -> None:
+    """REFUSED for a machine of this workstation alone; `what` it cannot have, as words."""
+    if machine.is_entered:
+        raise SwarmError(
+            Code.REFUSED,
+            f"{machine.name} {what}",
+            why="it is a part of this workstation, and is spoken to over a socket",
+        )
+
+
 def names_of(machine: Machine) -> tuple[str, ...]:
     """The addresses and names that a machine's certificate is for."""
-    address = machine.api.rpartition(":")[0].strip("[]")
-    wanted = (address, machine.target.host, machine.name, *machine.names, "127.0.0.1", "localhost")
+    own = (machine.api_address, machine.target.host, machine.name)
+    wanted = (*own, *machine.names, "127.0.0.1", "localhost")
     return tuple(dict.fromkeys(each for each in wanted if each))
 
 

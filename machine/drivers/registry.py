@@ -14,6 +14,7 @@ from machine.driver import DriverKind
 GROUP = "swarm.machine_drivers"
 _OURS = {
     "generic": "machine.drivers.generic.driver:GENERIC",
+    "lab": "machine.drivers.lab.kind:LAB",
     "vagrant": "machine.drivers.vagrant.driver:VAGRANT",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from api.certificates import is_issued_by
 from api.errors import Code, SwarmError
 from api.identity import Credentials
-from machine.certs.host_papers import is_borrowed, refuse_borrowed
+from machine.certs.host_papers import is_borrowed, refuse_borrowed, refuse_entered
 from machine.certs.operator_ca import PATIENCE, OperatorCa, write_papers
 from machine.drivers.registry import kind
 from machine.moving.cargo import Cargo, Contents
@@ -35,7 +35,7 @@ def exported(
 
     `authority`: with it, so that certificates can be made there; then nobody else may get the file.
     """
-    machines = [store.get(name) for name in names]
+    machines = _movable(store, names)
     left = () if authority else (_SERVER,)
     folders = {each.name: _files(store.folder(each.name), but=left) for each in machines}
     known = _known_hosts(store, machines, lookup)
@@ -61,7 +61,7 @@ def shared(
     REFUSED for machines that are a colleague's themselves. No private key of ours goes along: he
     goes there by SSH with his own, which the hosts have to know.
     """
-    machines = [store.get(name) for name in names]
+    machines = _movable(store, names)
     for each in machines:
         refuse_borrowed(store, each)
     return Cargo(
@@ -70,6 +70,11 @@ def shared(
         known_hosts=_known_hosts(store, machines, lookup),
         client=OperatorCa(store).issue(person),
     )
+
+
+def movable(store: Store) -> tuple[str, ...]:
+    """All machines that can be used from elsewhere."""
+    return tuple(name for name in store.names() if not store.get(name).is_entered)
 
 
 def take_in(store: Store, cargo: Cargo) -> list[str]:
@@ -88,8 +93,16 @@ def take_in(store: Store, cargo: Cargo) -> list[str]:
         known.pin(key)
     for name, machine in records.items():
         with store.locked(name, "importing it"):
+            _refuse_present(store, name)
             _take_machine(store, machine, cargo)
     return sorted(records)
+
+
+def _movable(store: Store, names: Sequence[str]) -> list[Machine]:
+    machines = [store.get(name) for name in names]
+    for each in machines:
+        refuse_entered(each, "cannot be moved")
+    return machines
 
 
 def _take_machine(store: Store, machine: Machine, cargo: Cargo) -> None:
@@ -116,18 +129,23 @@ def _is_ours(store: Store, client: Credentials) -> bool:
     )
 
 
-def _record(store: Store, name: str, contents: Contents) -> Machine:
+def _refuse_present(store: Store, name: str) -> None:
     if store.has(name):
         raise SwarmError(
             Code.EXISTS,
             f"there is a machine {name} already",
             remedy=f"remove that one first: swarmctl machine rm {name}",
         )
+
+
+def _record(store: Store, name: str, contents: Contents) -> Machine:
+    _refuse_present(store, name)
     if _RECORD not in contents:
         raise SwarmError(Code.INVALID, f"the record of machine {name} is not in the file")
     machine = replace(
         decoded(contents[_RECORD], f"the record of machine {name}").machine, name=name
     )
+    refuse_entered(machine, "cannot be moved")
     if machine.target.key and machine.target.key not in contents:
         raise SwarmError(Code.INVALID, f"the key of machine {name} is not in the file")
     return machine
@@ -179,8 +197,14 @@ def _files(folder: Path, *, but: Sequence[str] = ()) -> dict[str, bytes]:
 
 
 def _explained(machine: Machine, lookup: Lookup | None) -> Machine:
-    """The machine without what ~/.ssh/config of this workstation says of it."""
-    *jumps, last = hops_of(machine.target, lookup)
+    """The machine without what ~/.ssh/config of this workstation says of it.
+
+    A ProxyCommand is a program of this workstation: what leads to one stays as it was said, for the
+    ~/.ssh/config of the other one.
+    """
+    *jumps, last = hops = hops_of(machine.target, lookup)
+    if hops[0].command:
+        return machine
     return replace(
         machine,
         target=replace(

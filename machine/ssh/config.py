@@ -1,5 +1,5 @@
 """Reads ~/.ssh/config, with the files that it includes. Bounded; never writes, and runs nothing:
-what stands under `Match exec` is passed over.
+what stands under `Match exec` is passed over, and a ProxyCommand is only told.
 """
 
 import getpass
@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paramiko
 
@@ -18,6 +19,7 @@ from machine.target import Target
 USERS = Path("~/.ssh/config")
 _LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.*)")
 _EXEC = re.compile(r"\bexec\b", re.IGNORECASE)
+_COMMAND = "proxycommand"
 _NOBODY = "Host !*"
 _EVERYBODY = "Host *"
 _LIMIT = 1 << 20
@@ -31,17 +33,28 @@ def hops_of(target: Target, said: Lookup | None = None) -> tuple[Hop, ...]:
     return route(target, said or lookup(), local_user=getpass.getuser())
 
 
+def dialled(target: Target, said: Lookup | None = None) -> Hop | None:
+    """The host itself, if it is dialled from here; None if others or a command lead to it."""
+    first, *others = hops_of(target, said)
+    return None if others or first.command else first
+
+
 def lookup(path: Path = USERS) -> Lookup:
     """What the file says of hosts; nothing if there is no such file. INVALID if it is odd."""
     path = path.expanduser()
 
-    def said(host: str) -> dict[str, object]:
+    def said(host: str) -> dict[str, Any]:
         if not path.exists():
             return {}
         try:
-            return dict(_config("\n".join(_lines(path, path.parent, host, 0))).lookup(host))
+            found: dict[str, Any] = dict(
+                _config("\n".join(_lines(path, path.parent, host, 0))).lookup(host)
+            )
         except (paramiko.SSHException, ValueError) as error:
             raise _odd(path, str(error)) from None
+        if found.get(_COMMAND):
+            found[_COMMAND] = bytes.fromhex(found[_COMMAND]).decode()
+        return found
 
     return said
 
@@ -54,7 +67,10 @@ def _lines(path: Path, folder: Path, host: str, depth: int) -> Iterator[str]:
     for line in _text(path).splitlines():
         found = _LINE.match(line.strip())
         key = found[1].lower() if found else ""
-        if found is None or key not in ("host", "match", "include"):
+        if found is not None and key == _COMMAND and found[2].lower() != "none":
+            # paramiko would fill in port and user as they stand here, not as they will be.
+            yield f"{_COMMAND} {found[2].encode().hex()}"
+        elif found is None or key not in ("host", "match", "include"):
             yield line
         elif key == "include":
             if _is_within(block, host):

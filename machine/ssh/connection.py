@@ -12,7 +12,7 @@ from pathlib import Path
 import paramiko
 
 from api.errors import Code, SwarmError
-from machine.ssh import keys, proving
+from machine.ssh import keys, piped, proving
 from machine.ssh.dial import dial
 from machine.ssh.host_keys import HostKey, KnownHosts
 from machine.ssh.keys import Keyring
@@ -138,7 +138,13 @@ class Connection:
 
     def _negotiated(self, hop: Hop, kinds: Sequence[str]) -> Transport:
         way = self._way(hop)
-        transport = negotiate(way, f"{hop.host}:{hop.port}", self._around.patience, kinds)
+        try:
+            transport = negotiate(way, f"{hop.host}:{hop.port}", self._around.patience, kinds)
+        except SwarmError as error:
+            if isinstance(way, piped.PipedWay) and (why := way.why()):
+                error.why = f"{error.why}; its ProxyCommand: {why}"
+                error.remedy = f"try it by hand: {hop.command}"
+            raise
         with self._lock:
             self._transports.append(transport)
         if self._cut:
@@ -154,6 +160,8 @@ class Connection:
     def _way(self, hop: Hop) -> socket.socket | paramiko.Channel:
         patience = self._around.patience
         at = self._hops.index(hop)
+        if hop.command:
+            return piped.through(hop.command)
         if at == 0:
             return dial(hop.host, hop.port, patience.dial)
         before, transport = self._hops[at - 1], self._transports[at - 1]

@@ -45,7 +45,11 @@ def _machine(name: str, hops: tuple[Hop, ...], folder: Path) -> Iterator[str]:
         yield f"IdentityAgent {_agent(hop)}"
         for key in hop.keys if hop.only_keys or not hop.keys else (*hop.keys, *DEFAULTS):
             yield f"IdentityFile {_quoted(folder / Path(key).expanduser())}"
-        yield f"ProxyJump {names[at - 1] if at else 'none'}"
+        # Of the two ssh takes the one that it finds first, and knows no quotes for the command.
+        if hop.command:
+            yield f"ProxyCommand {hop.command.replace('%', '%%')}"
+        else:
+            yield f"ProxyJump {names[at - 1] if at else 'none'}"
 
 
 def _agent(hop: Hop) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api.errors import Code, SwarmError, invalid
+from api.errors import invalid
+from machine.ssh import proxy_command
 from machine.target import Target
 
 Lookup = Callable[[str], Mapping[str, Any]]
@@ -32,6 +33,7 @@ class Hop:
     alias: str = ""  # HostKeyAlias
     host_key: str = ""  # fingerprint that the operator gave
     via: str = ""  # what the hop before is known as; "": dialled from here
+    command: str = ""  # ProxyCommand, filled in: a program of this machine that carries the bytes
 
     @property
     def known_as(self) -> str:
@@ -66,6 +68,8 @@ def route(target: Target, lookup: Lookup, *, local_user: str) -> tuple[Hop, ...]
     keys = (target.key,) if target.key else ()
     last = _hop(place, said, target, keys=keys, only=bool(keys), user="root")
     jumps = target.jump or _jumps(said)
+    if not jumps:
+        return (_begun(last, place, said),)
     before = _before(jumps, lookup, target, local_user, depth=1)
     return chained((*before, last))
 
@@ -89,17 +93,26 @@ def _before(
             why="or its jump hosts lead to one another in a circle",
             remedy="look at the lines ProxyJump in ~/.ssh/config",
         )
-    if not jumps:
-        return ()
     places = [_place(jump) for jump in jumps]
-    own = _before(_jumps(lookup(places[0].host)), lookup, target, local_user, depth + len(jumps))
+    said = lookup(places[0].host)
+    further = _jumps(said)
+    own = _before(further, lookup, target, local_user, depth + len(jumps)) if further else ()
     keys = (target.key,) if target.key else ()
     plain = Target(target.host, agent=target.agent)  # the fingerprint is the host's alone
     hops = [
         _hop(place, lookup(place.host), plain, keys=keys, only=False, user=local_user)
         for place in places
     ]
-    return (*own, *hops)
+    first = hops[0] if own else _begun(hops[0], places[0], said)
+    return (*own, first, *hops[1:])
+
+
+def _begun(hop: Hop, place: _Place, said: Mapping[str, Any]) -> Hop:
+    """The hop that is reached from here: dialled, or by the command that is said for it."""
+    said_first = _said_first(said)
+    if said_first != "proxycommand" or not said[said_first]:
+        return hop
+    return replace(hop, command=proxy_command.filled(str(said[said_first]), hop, place.host))
 
 
 def _hop(
@@ -127,17 +140,15 @@ def _hop(
 
 
 def _jumps(said: Mapping[str, Any]) -> tuple[str, ...]:
-    jump = str(said.get("proxyjump") or "none")
-    if jump.lower() != "none":
-        return tuple(word.strip().removeprefix("ssh://") for word in jump.split(","))
-    if said.get("proxycommand"):
-        raise SwarmError(
-            Code.UNSUPPORTED,
-            f"~/.ssh/config reaches {said.get('hostname')} by a ProxyCommand",
-            why="machines are reached over SSH servers alone",
-            remedy="say ProxyJump instead, or name the jump host with the machine",
-        )
-    return ()
+    jump = str(said["proxyjump"]) if _said_first(said) == "proxyjump" else "none"
+    if jump.lower() == "none":
+        return ()
+    return tuple(word.strip().removeprefix("ssh://") for word in jump.split(","))
+
+
+def _said_first(said: Mapping[str, Any]) -> str:
+    """ProxyJump or ProxyCommand: the one that stands first counts, be it "none" (ssh_config(5))."""
+    return next((key for key in said if key in ("proxyjump", "proxycommand")), "")
 
 
 def _place(text: str) -> _Place:

@@ -20,6 +20,8 @@ from hostkit.clock import Clock, monotonic
 from machine.store import files
 
 _STEP = 0.05
+_GLANCE = 0.2
+"""Seconds that are waited at least: who only asks for the holder has it for a moment, too."""
 _LONGEST = 4096
 """Bytes that are read of what a holder says."""
 
@@ -37,7 +39,7 @@ def held(
     files.make_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        end = monotonic() + patience
+        end = monotonic() + max(patience, _GLANCE)
         while not _is_taken(handle):
             if monotonic() >= end:
                 raise _refusal(what, os.pread(handle, _LONGEST, 0))

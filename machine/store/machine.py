@@ -15,6 +15,7 @@ from machine.target import Target
 
 DEFAULT_API_PORT = 2376
 """Of a host's own API, as Docker's over TLS."""
+UNIX = "unix://"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
 
 
@@ -50,10 +51,27 @@ class Machine:
     step: str = ""  # being done, or failed at
     error: str = ""  # what it failed with
     version: str = ""  # that was installed last
-    api: str = ""  # HOST:PORT of the host's own API; "": it has none yet
+    api: str = ""  # HOST:PORT of the host's own API, or unix://PATH; "": it has none yet
     names: tuple[str, ...] = ()  # beside the address, that its server certificate is for
     created: float = 0.0  # seconds since 1970
     changed: float = 0.0
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether it is a part of this workstation: entered from here, without SSH, and spoken to
+        over a socket, without certificates.
+        """
+        return self.api.startswith(UNIX)
+
+    @property
+    def url(self) -> str:
+        """Where its API is, as SWARM_HOST takes it; "" if it has none yet."""
+        return self.api if self.is_entered or not self.api else f"tcp://{self.api}"
+
+    @property
+    def api_address(self) -> str:
+        """The address that its API is reached at; "" if it is not reached over a network."""
+        return "" if self.is_entered else self.api.rpartition(":")[0].strip("[]")
 
     def at(self, step: str, now: float) -> "Machine":
         """It is being worked on, at this step."""

@@ -12,6 +12,9 @@ from machine.provisioning import Change, Kind
 from machine.swarm.options import Option, Value
 from machine.swarm.wanted import Availability, Role
 
+_SHOWN = 60
+"""Characters of a command that plans show."""
+
 
 @dataclass(frozen=True)
 class Action:
@@ -171,6 +174,21 @@ class Uninstall(Action):
 
     kind: ClassVar[Kind | None] = Kind.REMOVE
     says: ClassVar[str] = "uninstall all that was brought there"
+
+
+@dataclass(frozen=True)
+class Run(Action):
+    """Runs a hook: a command of the operator's, by a shell on the host."""
+
+    command: str = ""
+
+    kind: ClassVar[Kind | None] = Kind.RESTART
+
+    @property
+    def text(self) -> str:
+        """With the beginning of the command."""
+        shown = " ".join(self.command.split())
+        return f"run {shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + '...'}"
 
 
 @dataclass(frozen=True)

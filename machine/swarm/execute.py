@@ -11,7 +11,7 @@ from typing import Protocol
 
 from api.errors import SwarmError
 from machine.provisioning import Tell
-from machine.swarm.actions import Action, Drain, Install, Lane, Phase, Plan, Restore, Revert
+from machine.swarm.actions import Action, Drain, Install, Lane, Phase, Plan, Restore, Revert, Run
 from machine.swarm.events import Event, Report, Stage
 from machine.swarm.outcome import Outcome
 
@@ -144,8 +144,12 @@ class Executor:
 
 
 def way_back(lane: Lane, failed: int) -> tuple[Action, ...]:
-    """What is undone after the action of that index failed: of versions only what was begun."""
+    """What is undone after the action of that index failed: of versions only what was begun.
+
+    What hooks did before is taken back by those after. One that fails after another version was
+    found well is no reason to go back from that.
+    """
     begun = lane.actions[: failed + 1]
     if any(isinstance(each, Install) for each in begun):
-        return lane.undo
-    return tuple(each for each in lane.undo if isinstance(each, Restore))
+        return () if isinstance(begun[-1], Run) else lane.undo
+    return tuple(each for each in lane.undo if isinstance(each, Restore | Run))

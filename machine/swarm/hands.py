@@ -9,7 +9,7 @@ from typing import Any
 
 from api.errors import Code, SwarmError
 from machine.layout import CURRENT
-from machine.provisioning import Provisioner, Tell
+from machine.provisioning import DETAIL, Provisioner, Tell
 from machine.remote import Remote
 from machine.swarm import answers
 from machine.swarm.actions import (
@@ -26,6 +26,7 @@ from machine.swarm.actions import (
     Remove,
     Restore,
     Revert,
+    Run,
     SetOptions,
     SetRole,
     Uninstall,
@@ -40,6 +41,9 @@ from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
 
 _JOINING = 300.0
 _LEAVING = 300.0
+_HOOK = 300.0
+_TOLD = 300
+"""Characters of what a hook said last."""
 
 
 class RemoteHands:
@@ -103,6 +107,19 @@ class RemoteHands:
         present = await remote.run(("readlink", CURRENT), timeout=30.0)
         if present.text.rpartition("/")[2] != action.version:
             await self._provisioner.roll_back(remote, tell)
+
+    async def _hook(self, action: Run, tell: Tell) -> None:
+        argv = ("sh", "-c", action.command)
+        remote = self._remotes[action.host]
+        done = await remote.run(argv, timeout=_HOOK, tell=lambda line: tell(f"{DETAIL}{line}"))
+        if done.code != 0:
+            said = (done.err.strip() or done.out.strip()).decode(errors="replace").splitlines()
+            raise SwarmError(
+                Code.REFUSED,
+                f"a hook of {action.host} failed: {action.text.removeprefix('run ')}",
+                why=": ".join((f"exit status {done.code}", " | ".join(said[-3:])[-_TOLD:])),
+                remedy="mend the command in the cluster file, then do the same again",
+            )
 
     async def _uninstall(self, action: Uninstall, tell: Tell) -> None:
         await self._provisioner.remove(self._remotes[action.host], tell)
@@ -247,6 +264,7 @@ _DOING: Mapping[type[Action], Callable[[RemoteHands, Any, Tell], Awaitable[None]
     Remove: RemoteHands._remove,
     Restore: RemoteHands._restore,
     Revert: RemoteHands._revert,
+    Run: RemoteHands._hook,
     SetOptions: RemoteHands._set_options,
     SetRole: RemoteHands._set_role,
     Uninstall: RemoteHands._uninstall,

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from machine.swarm import foresight, judge, lanes
 from machine.swarm.actions import Lane, Phase, Plan, SetOptions
 from machine.swarm.choices import Choices
+from machine.swarm.hooks import hooked
 from machine.swarm.options import unmet
 from machine.swarm.seen import NodeSeen, Seen
 from machine.swarm.wanted import HostWanted, Role, SwarmWanted
@@ -28,7 +29,8 @@ def plan(wanted: SwarmWanted, seen: Seen, choices: Choices, only: Collection[str
     warned = tuple(judge.warnings(wanted, seen, choices))
     if refused:
         return Plan(refusals=tuple(refused), warnings=warned)
-    phases = tuple(p for p in _phases(wanted, seen, choices) if not only or p.title in only)
+    chosen = [p for p in _phases(wanted, seen, choices) if not only or p.title in only]
+    phases = hooked(chosen, wanted, applies=not only)
     warned += tuple(foresight.pauses(Plan(phases).actions(), seen))
     made = Plan(phases, (), warned, _notes(wanted, seen, choices))
     lost = foresight.losses(made.actions(), seen, may_lose_data=choices.may_lose_data)

@@ -13,7 +13,7 @@ from api.durations import parse_duration
 from api.errors import Code, SwarmError
 from machine.swarm.document import Mistakes, Section, shown
 from machine.swarm.options import OPTIONS, Option, Type, Value
-from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
+from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.swarm.yaml_text import read_yaml
 from machine.target import Target
 
@@ -24,6 +24,7 @@ _AVAILABILITIES: Mapping[str, Availability | None] = {each.value: each for each 
 _STATES = {"present": False, "absent": True}
 _PORTS = (1, 65535)
 MOST_HOSTS = 1000
+_MOST_COMMANDS = 20
 
 
 def read(text: str, *, name: str, folder: Path, settings: Collection[str]) -> SwarmWanted:
@@ -54,7 +55,10 @@ class _Reader:
         if not _NAME.fullmatch(name):
             whole.wrong("name", "the swarm needs a name, of letters, digits, - and .")
         usual = HostWanted(
-            name="", target=self._target(whole, "", Target("")), swarmd=self._swarmd(whole)
+            name="",
+            target=self._target(whole, "", Target("")),
+            swarmd=self._swarmd(whole),
+            hooks=self._hooks(whole, Hooks()),
         )
         options = _options(whole.section("swarm"))
         hosts = self._hosts(whole.section("hosts"), usual)
@@ -97,6 +101,7 @@ class _Reader:
             swarmd={**usual.swarmd, **self._swarmd(host)},
             hostname=host.text("hostname"),
             is_absent=host.word("state", _STATES, False),
+            hooks=self._hooks(host, usual.hooks),
         )
         host.end()
         return wanted
@@ -119,6 +124,20 @@ class _Reader:
         ssh.end()
         return target
 
+    def _hooks(self, around: Section, usual: Hooks) -> Hooks:
+        """Commands; what is not said is as `usual`."""
+        section = around.section("hooks")
+        apply, upgrade = section.section("apply"), section.section("upgrade")
+        found = Hooks(
+            before_apply=_commands(apply, "before", usual.before_apply),
+            after_apply=_commands(apply, "after", usual.after_apply),
+            before_upgrade=_commands(upgrade, "before", usual.before_upgrade),
+            after_upgrade=_commands(upgrade, "after", usual.after_upgrade),
+        )
+        for each in (apply, upgrade, section):
+            each.end()
+        return found
+
     def _swarmd(self, around: Section) -> dict[str, Any]:
         """Settings of swarmd; their values are checked by swarmd itself."""
         section = around.section("swarmd")
@@ -127,6 +146,16 @@ class _Reader:
             section.take(name)
         section.end()
         return found
+
+
+def _commands(section: Section, key: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+    is_there = section.has(key)
+    found = section.texts(key)
+    if len(found) > _MOST_COMMANDS:
+        section.wrong(key, f"there are more than {_MOST_COMMANDS} commands")
+    if any(not each.strip() or "\0" in each for each in found):
+        section.wrong(key, "a command is empty, or no text for a shell")
+    return found if is_there else usual
 
 
 def _options(section: Section) -> dict[str, Value]:

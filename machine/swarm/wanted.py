@@ -28,6 +28,16 @@ class Availability(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """Commands of the operator, which a shell on the host runs as root around work there."""
+
+    before_apply: tuple[str, ...] = ()
+    after_apply: tuple[str, ...] = ()
+    before_upgrade: tuple[str, ...] = ()
+    after_upgrade: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HostWanted:
     """One host of the file."""
 
@@ -42,6 +52,7 @@ class HostWanted:
     swarmd: Mapping[str, Any] = field(default_factory=dict)  # /etc/swarm/swarmd.toml
     hostname: str = ""  # "": stays as it is
     is_absent: bool = False  # is to be no node any more
+    hooks: Hooks = Hooks()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def ask(file: Path | None, *, twice: bool = False) -> str:
     elif sys.stdin.isatty():
         passphrase = _typed(twice=twice)
     else:
-        passphrase = sys.stdin.readline().rstrip("\r\n")
+        passphrase = sys.stdin.readline(_LIMIT).rstrip("\r\n")
     if not passphrase:
         raise invalid(
             "passphrase",

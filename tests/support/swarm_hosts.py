@@ -64,6 +64,10 @@ class PlayedHost:
             return Completed(tuple(argv), 0, f"{COMMAND}\n".encode(), b"")
         if words[0] == "readlink":
             return Completed(tuple(argv), 0, f"/opt/swarm/{self.version}\n".encode(), b"")
+        if words[:2] == ["sh", "-c"]:  # a hook
+            self.lines.append(f"hook {words[2]}")
+            code = 7 if "fails" in words[2] else 0
+            return Completed(tuple(argv), code, b"", b"no such balancer\n" if code else b"")
         assert words.pop(0) == COMMAND
         if not self.version:
             return Completed(tuple(argv), 127, b"", b"no such file")

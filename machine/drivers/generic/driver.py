@@ -13,6 +13,7 @@ from api.address import split_address
 from api.errors import Code, SwarmError, invalid
 from api.host_api import PORT
 from machine.driver import MachineDriver, MachineHost, Option, State
+from machine.ssh.config import dialled
 from machine.ssh.route import SSH_PORT
 from machine.target import Target
 
@@ -108,16 +109,16 @@ class GenericHost:
 
     async def state(self) -> State:
         """RUNNING if its SSH server is there; UNAVAILABLE if that does not tell."""
-        target = self._target
-        if target.jump:
+        server = dialled(self._target)
+        if server is None:
             raise SwarmError(Code.UNAVAILABLE, f"{self.name} is reached over other hosts only")
         try:
             async with asyncio.timeout(_DIAL):
-                _, writer = await asyncio.open_connection(target.host, target.port or SSH_PORT)
+                _, writer = await asyncio.open_connection(server.host, server.port)
         except (OSError, TimeoutError) as error:
             raise SwarmError(
                 Code.UNAVAILABLE,
-                f"{self.name} does not answer at {target.host}",
+                f"{self.name} does not answer at {server.host}",
                 why=str(error) or f"nothing within {_DIAL:g} s",
             ) from None
         writer.close()

@@ -1,6 +1,7 @@
 """The command line of a host's daemon, with blanks for what differs from host to host. Pure.
 
-`{name}`, `{address}`, `{state}`, `{run}` and `{cgroup}` are filled in; other braces stay.
+`{name}`, `{address}`, `{settings}`, `{state}`, `{run}` and `{cgroup}` are filled in; other braces
+stay.
 """
 
 import re
@@ -10,11 +11,21 @@ from pathlib import Path
 from machine.drivers.lab import naming
 from machine.drivers.lab.naming import HostPaths
 
-_BLANK = re.compile(r"\{(name|address|state|run|cgroup)\}")
+_BLANK = re.compile(r"\{(name|address|settings|state|run|cgroup)\}")
 
 
 def swarmd(programs: Path, extra: Sequence[str] = ()) -> tuple[str, ...]:
     """The template for swarmd; `programs` is the directory that holds it."""
+    registry = f"{naming.REGISTRY}:{naming.REGISTRY_PORT}"
+    return (*_anywhere(programs), "--insecure-registry", registry, *extra)
+
+
+def with_settings(programs: Path) -> tuple[str, ...]:
+    """The template for swarmd in a host that has settings of its own, in a file."""
+    return (*_anywhere(programs), "--config", "{settings}")
+
+
+def _anywhere(programs: Path) -> tuple[str, ...]:
     return (
         str(programs / "swarmd"),
         "--state-dir",
@@ -24,9 +35,6 @@ def swarmd(programs: Path, extra: Sequence[str] = ()) -> tuple[str, ...]:
         "--cgroup-parent",
         # Below the host's own group: what the daemon puts beside its parent is still the host's.
         "{cgroup}/swarm",
-        "--insecure-registry",
-        f"{naming.REGISTRY}:{naming.REGISTRY_PORT}",
-        *extra,
     )
 
 
@@ -35,6 +43,7 @@ def filled(template: Sequence[str], paths: HostPaths, address: str) -> list[str]
     values = {
         "name": paths.host,
         "address": address,
+        "settings": str(paths.settings),
         "state": str(paths.state),
         "run": str(paths.run),
         "cgroup": paths.cgroup,

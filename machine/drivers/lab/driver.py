@@ -8,13 +8,14 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError, invalid
 from hostkit import cgroup, netns, process
+from machine import turns
 from machine.drivers.lab import cgroups, command, cuts, etc, naming, network, record, registry
 from machine.drivers.lab.host import LabHost
 from machine.drivers.lab.naming import LabPaths
@@ -50,11 +51,30 @@ class LabDriver:
         if expose:
             naming.check_expose(expose)
         template = tuple(daemon) if daemon else command.swarmd(Path(sys.executable).parent)
-        with record.locked(base, f"the list of labs in {base}"):
-            _refuse_taken_names(paths)
-            subnet = naming.free_subnet(_taken_subnets(base))
-            lab = LabRecord(name, subnet, template, expose, disk=disk)
-            record.save(paths, lab)
+        with turns.locked(base, f"the list of labs in {base}"):
+            return cls._made(paths, template, expose, disk)
+
+    @classmethod
+    async def made_or_found(
+        cls, name: str, *, base: Path = naming.DEFAULT_BASE, daemon: Sequence[str]
+    ) -> "LabDriver":
+        """The lab of that name, whoever made it; many may ask for it at once."""
+        need_root()
+        paths = record.lab_paths(name, base)
+        async with turns.turn(base, f"the list of labs in {base}"):
+            if (lab := record.load(paths)) is not None:
+                return cls(paths, lab)
+            return cls._made(paths, tuple(daemon), "", 0)
+
+    @classmethod
+    def _made(
+        cls, paths: LabPaths, template: tuple[str, ...], expose: str, disk: int
+    ) -> "LabDriver":
+        """A new lab, on record. For who holds the lock of all labs."""
+        _refuse_taken_names(paths)
+        subnet = naming.free_subnet(_taken_subnets(paths.base))
+        lab = LabRecord(paths.lab, subnet, template, expose, disk=disk)
+        record.save(paths, lab)
         return cls(paths, lab)
 
     @classmethod
@@ -102,10 +122,21 @@ class LabDriver:
         (host,) = await self.create_all([name])
         return host
 
-    async def create_all(self, names: Sequence[str]) -> list[LabHost]:
-        """Make those hosts that are not there, start all at once. A rerun after a crash goes on."""
-        self._record([name for name in names if name not in self._names()])
-        await asyncio.to_thread(network.make_bridge, self.name, self._lab.subnet)
+    async def create_all(
+        self, names: Sequence[str], *, daemon: Sequence[str] = (), disk: int | None = None
+    ) -> list[LabHost]:
+        """Make those hosts that are not there, start all at once. A rerun after a crash goes on.
+
+        `daemon` and `disk`: of these hosts, if not those that the lab was made with.
+        """
+        async with turns.turn(self.paths.directory, f"lab {self.name}"):
+            self._read()
+            self._record(
+                [name for name in names if name not in self._names()],
+                tuple(daemon) or self._lab.command,
+                self._lab.disk if disk is None else disk,
+            )
+            await asyncio.to_thread(network.make_bridge, self.name, self._lab.subnet)
         hosts = [self.host(name) for name in names]
         await all_of(host.start() for host in hosts)
         return hosts
@@ -115,7 +146,9 @@ class LabDriver:
         host = self.host(name)
         await cuts.rejoin(self.name, name)
         await host.erase()
-        self._save(tuple(each for each in self._lab.hosts if each.name != name))
+        async with turns.turn(self.paths.directory, f"lab {self.name}"):
+            self._read()
+            self._save(tuple(each for each in self._lab.hosts if each.name != name))
 
     async def partition(self, first: str, second: str) -> None:
         """Keep two hosts from one another, until healed; restarts do not end it."""
@@ -170,9 +203,19 @@ class LabDriver:
     async def down(self) -> None:
         """Remove every trace of the lab, whatever state it is in. The record goes last."""
         await all_of(host.erase() for host in self.hosts())
+        await self._dissolve()
+
+    async def down_if_empty(self) -> None:
+        """Remove what is left of a lab whose last host has gone."""
+        async with turns.turn(self.paths.directory, f"lab {self.name}"):
+            self._read()
+            if not self._lab.hosts:
+                await self._dissolve()
+
+    async def _dissolve(self) -> None:
         await cgroups.remove(cgroup.detect(), self.paths.cgroup)
         await asyncio.to_thread(network.remove_bridge, self.name)
-        with record.locked(self.paths.base, f"the list of labs in {self.paths.base}"):
+        async with turns.turn(self.paths.base, f"the list of labs in {self.paths.base}"):
             await asyncio.to_thread(shutil.rmtree, self.paths.directory)
 
     def _host(self, host: HostRecord) -> LabHost:
@@ -181,17 +224,28 @@ class LabDriver:
     def _names(self) -> set[str]:
         return {host.name for host in self._lab.hosts}
 
-    def _record(self, names: Iterable[str]) -> None:
-        """Put new hosts on record, give them their directory, and tell all hosts their names."""
-        fresh = tuple(
-            HostRecord(
-                name,
-                naming.host_address(self._lab.subnet, name),
-                registry.COMMAND if name == naming.REGISTRY else self._lab.command,
-                0 if name == naming.REGISTRY else self._lab.disk,
+    def _read(self) -> None:
+        """The record as others have left it; CONFLICT if they took the lab down meanwhile."""
+        lab = record.load(self.paths)
+        if lab is None:
+            raise SwarmError(
+                Code.CONFLICT, f"lab {self.name} was taken down meanwhile", remedy="try again"
             )
-            for name in names
-        )
+        self._lab = lab
+
+    def _record(self, names: Iterable[str], command: tuple[str, ...], disk: int) -> None:
+        """Put new hosts on record, give them their directory, and tell all hosts their names.
+
+        For who holds the lock of the lab.
+        """
+        taken = {host.address: host.name for host in self._lab.hosts}
+        fresh = []
+        for name in names:
+            address = self._address(name, taken)
+            taken[address] = name
+            is_registry = name == naming.REGISTRY
+            template = registry.COMMAND if is_registry else command
+            fresh.append(HostRecord(name, address, template, 0 if is_registry else disk))
         if not fresh:
             return
         if any(host.name == naming.REGISTRY for host in fresh):
@@ -199,14 +253,26 @@ class LabDriver:
         self._save((*self._lab.hosts, *fresh))
         for host in self.hosts():
             host.paths.directory.mkdir(mode=0o755, exist_ok=True)
+            host.paths.settings.touch()
             etc.write(host.paths, self._lab.hosts)
             if host.name == naming.REGISTRY:
                 registry.configure(host.paths)
 
+    def _address(self, name: str, taken: Mapping[str, str]) -> str:
+        subnet = self._lab.subnet
+        if not naming.has_place(name):
+            naming.check_host(name)
+            return naming.free_address(subnet, taken)
+        address = naming.host_address(subnet, name)
+        if address in taken:
+            raise SwarmError(
+                Code.EXISTS, f"the address of {name} is taken", why=f"{taken[address]} has it"
+            )
+        return address
+
     def _save(self, hosts: tuple[HostRecord, ...]) -> None:
-        with record.locked(self.paths.directory, f"lab {self.name}"):
-            self._lab = replace(record.load(self.paths) or self._lab, hosts=hosts)
-            record.save(self.paths, self._lab)
+        self._lab = replace(self._lab, hosts=hosts)
+        record.save(self.paths, self._lab)
 
 
 def labs(base: Path = naming.DEFAULT_BASE) -> list[str]:

@@ -58,14 +58,25 @@ async def form(
 
 async def role(host: LabHost) -> str:
     """What a host is in its swarm, as its daemon says; `-` if it is in none or does not answer."""
+    info = await _told(host)
+    if info is None or info.swarm.state == host_pb2.SwarmInfo.STATE_INACTIVE:
+        return "-"
+    return _ROLES[info.swarm.role]
+
+
+async def version(host: LabHost) -> str:
+    """Which one its daemon is; "" if it does not answer."""
+    info = await _told(host, _CALL_TIMEOUT)
+    return info.version if info is not None else ""
+
+
+async def _told(host: LabHost, timeout: float = _LOOK_TIMEOUT) -> host_pb2.InfoResponse | None:
     try:
         async with _connected(host) as channel:
             stub = host_pb2_grpc.HostStub(channel)
-            info = await stub.Info(host_pb2.InfoRequest(), timeout=_LOOK_TIMEOUT)
+            return await stub.Info(host_pb2.InfoRequest(), timeout=timeout)
     except grpc.aio.AioRpcError:
-        return "-"
-    is_member = info.swarm.state != host_pb2.SwarmInfo.STATE_INACTIVE
-    return _ROLES[info.swarm.role] if is_member else "-"
+        return None
 
 
 async def _init(host: LabHost, heartbeat: float) -> None:

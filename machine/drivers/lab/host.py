@@ -15,6 +15,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError
 from hostkit import cgroup, netns, pidfd, process
+from machine import turns
 from machine.driver import State
 from machine.drivers.lab import (
     cgroups,
@@ -25,7 +26,6 @@ from machine.drivers.lab import (
     enter,
     etc,
     network,
-    record,
 )
 from machine.drivers.lab.boot import Boot
 from machine.drivers.lab.control import DaemonStatus
@@ -72,7 +72,7 @@ class LabHost:
 
     async def start(self) -> None:
         """Boot it with the disk it had, an empty run directory and a whole link."""
-        with record.locked(self.paths.directory, f"host {self.name}"):
+        with turns.locked(self.paths.directory, f"host {self.name}"):
             if self.pid() is not None:
                 return
             plan = self._boot_plan()
@@ -86,7 +86,7 @@ class LabHost:
 
     async def stop(self, grace: float = _STOP_GRACE) -> None:
         """Shut it down: the daemon first, within `grace` seconds, then the rest, then PID 1."""
-        with record.locked(self.paths.directory, f"host {self.name}"):
+        with turns.locked(self.paths.directory, f"host {self.name}"):
             if self.pid() is not None:
                 cgroups.thaw(cgroup.detect(), self.paths.cgroup)
                 await control.shut_down(self.paths.init_socket, grace)
@@ -94,7 +94,7 @@ class LabHost:
 
     async def kill(self) -> None:
         """Power failure: the link is cut first, so that no connection is seen to close."""
-        with record.locked(self.paths.directory, f"host {self.name}"):
+        with turns.locked(self.paths.directory, f"host {self.name}"):
             await self._clear()
 
     async def erase(self) -> None:

@@ -7,7 +7,7 @@ lab's directory, so that any later process can find it and remove it.
 import contextlib
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ SWARM_PORT = 2377
 # No dash: the names below join lab and host with one, and must be read in one way only.
 _LAB = re.compile(r"[a-z][a-z0-9]{0,11}")
 _HOST = re.compile(r"([mw])([1-9][0-9]{0,2})")
+_OTHER_HOST = re.compile(r"[a-z][a-z0-9]{0,10}")
+_HIGHEST, _LOWEST = 254, 3
 _SUBNETS = 256
 _MAX_PORT = 65535
 _BRIDGE_NUMBER = 1
@@ -99,6 +101,38 @@ def host_address(subnet: int, host: str) -> str:
         f"{host!r} is no name for a host of a lab",
         why=f"hosts are m1 to m{MAX_MANAGERS}, w1 to w{MAX_WORKERS} and {REGISTRY}",
     )
+
+
+def has_place(host: str) -> bool:
+    """Whether a host of that name always has the same address: `host_address` tells it."""
+    try:
+        host_address(0, host)
+    except SwarmError:
+        return False
+    return True
+
+
+def check_host(name: str) -> str:
+    """`name` if a host may be called so, whatever it is to be; else INVALID."""
+    if not _OTHER_HOST.fullmatch(name):
+        raise invalid(
+            "host",
+            f"{name!r} is no name for a host of a lab",
+            why="it takes a lower-case letter, then at most 10 lower-case letters or digits",
+        )
+    return name
+
+
+def free_address(subnet: int, taken: Collection[str]) -> str:
+    """For a host of another name, the highest that nobody has; EXHAUSTED if all are taken.
+
+    From the top: hosts whose names decide are numbered from below.
+    """
+    for number in range(_HIGHEST, _LOWEST - 1, -1):
+        address = f"10.77.{subnet}.{number}"
+        if address not in taken:
+            return address
+    raise SwarmError(Code.EXHAUSTED, "the lab has no address left", remedy="use another lab")
 
 
 def hardware_address(address: str) -> str:
@@ -217,6 +251,11 @@ class HostPaths:
     def boot(self) -> Path:
         """What the process that boots the host is to do."""
         return self.directory / "boot.json"
+
+    @property
+    def settings(self) -> Path:
+        """The daemon's settings, for a host that has any of its own."""
+        return self.directory / "swarmd.toml"
 
     @property
     def init_log(self) -> Path:

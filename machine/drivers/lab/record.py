@@ -4,11 +4,8 @@ One JSON file per lab, replaced as a whole. What runs and what does not is never
 kernel knows. Whoever changes a record holds the lock of its base directory.
 """
 
-import contextlib
-import fcntl
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,20 +86,3 @@ def write_atomically(path: Path, text: str) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
-
-
-@contextlib.contextmanager
-def locked(directory: Path, what: str) -> Iterator[None]:
-    """Hold the lock of a directory; CONFLICT at once if another process or task has it."""
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SwarmError(
-                Code.CONFLICT, f"{what} is being changed by somebody else", remedy="try again"
-            ) from None
-        yield
-    finally:
-        os.close(handle)

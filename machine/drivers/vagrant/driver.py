@@ -1,5 +1,6 @@
 """Hosts that are virtual machines of a Vagrantfile: made, started and removed by `vagrant`."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,14 +8,16 @@ from typing import Any
 
 from api.errors import Code, SwarmError, invalid
 from hostkit.process import run
+from machine import turns
 from machine.driver import MachineDriver, MachineHost, Option, State
-from machine.drivers.vagrant.said import state_in, target_in
+from machine.drivers.vagrant.said import address_in, is_missing, state_in, target_in
 from machine.target import Target
 
 _ASK = 60.0
 _UP = 1800.0
 """Seconds. A box may have to be fetched, and an emulated machine boots for minutes."""
 _DOWN = 300.0
+_ADDRESSES = "ip -4 route show default; ip -o -4 addr show scope global"
 
 
 class Vagrant:
@@ -73,7 +76,7 @@ class VagrantDriver:
     async def remove(self, name: str) -> None:
         """See MachineDriver."""
         host = self._host(name)
-        if await host.known_state() is not None:
+        if await host.is_made():
             await host.vagrant("destroy", "-f", timeout=_DOWN)
 
     def _host(self, name: str) -> "VagrantHost":
@@ -104,6 +107,11 @@ class VagrantHost:
         output = await self.vagrant("status", "--machine-readable", timeout=_ASK)
         return state_in(output, self._machine)
 
+    async def is_made(self) -> bool:
+        """Whether there is something to destroy, be it in a state that nobody knows."""
+        output = await self.vagrant("status", "--machine-readable", timeout=_ASK)
+        return not is_missing(output, self._machine)
+
     async def target(self) -> Target:
         """See MachineHost."""
         if await self.known_state() is not State.RUNNING:
@@ -114,13 +122,30 @@ class VagrantHost:
                 remedy=f"start it: swarmctl machine start {self.name}",
             )
         target = target_in(await self.vagrant("ssh-config", timeout=_ASK), self._machine)
-        self._address = self._address or target.host
+        self._address = self._address or await self._seen_by_others(target.host)
         return target
+
+    async def _seen_by_others(self, host: str) -> str:
+        """Its address, where SSH goes to a port of this machine; UNAVAILABLE if it has none."""
+        if not host.startswith("127."):
+            return host
+        address = address_in(await self.vagrant("ssh", "-c", _ADDRESSES, timeout=_ASK))
+        if not address:
+            raise SwarmError(
+                Code.UNAVAILABLE,
+                f"{self.name} has no address at which it is reached",
+                why="it is in no network but the one that Vagrant forwards its SSH port from",
+                remedy="give it a private_network in the Vagrantfile, or name the address: "
+                "--vagrant-address",
+            )
+        return address
 
     async def start(self) -> None:
         """Makes it, if it is not there yet, and boots it. The Vagrantfile's provisioners run."""
         provider = (f"--provider={self._provider}",) if self._provider else ()
-        await self.vagrant("up", *provider, timeout=_UP)
+        # Processes side by side would make the networks of a provider twice.
+        async with turns.turn(self._folder, f"the machines of {self._folder}", patience=_UP):
+            await self.vagrant("up", *provider, timeout=_UP)
 
     async def stop(self) -> None:
         """Shuts it down in order."""
@@ -139,4 +164,6 @@ class VagrantHost:
                 remedy="install it: apt-get install vagrant, and a provider, as vagrant-libvirt",
             )
         argv = ["vagrant", verb, *words, self._machine]
-        return (await run(argv, timeout=timeout, cwd=self._folder)).text
+        # Our own Vagrantfile would make a swarm of its machines, which is somebody else's work now.
+        environment = {**os.environ, "SWARM_APPLY": "no"}
+        return (await run(argv, timeout=timeout, cwd=self._folder, env=environment)).text

@@ -81,26 +81,15 @@ def test_the_key_of_a_new_way_is_copied(store: Store, tmp_path: Path) -> None:
     assert again == moved
 
 
-def test_what_is_forgotten_shows_its_key_anew(store: Store) -> None:
+def test_a_machine_is_forgotten_with_its_host_key_unless_another_is_there_too(store: Store) -> None:
+    key = HostKey("10.0.0.1", "ssh-ed25519", b"key")
     known = KnownHosts(store.known_hosts)
-    places = {"gone": "10.0.0.1", "twin": "10.0.0.2", "other": "10.0.0.2"}
-    for name, host in places.items():
-        store.save(Machine(name, Target(host)))
-        known.pin(HostKey(host, "ssh-ed25519", host.encode()))
-
-    def pinned() -> list[str]:
-        return [host for host in ("10.0.0.1", "10.0.0.2") if known.find(host)]
-
-    forget(store, "gone", lambda _: {})
-    assert (store.names(), pinned()) == (["other", "twin"], ["10.0.0.2"])
-    forget(store, "twin", lambda _: {})
-    assert pinned() == ["10.0.0.2"]  # another machine is known by it
-    forget(store, "other", lambda _: {})
-    assert (store.names(), pinned()) == ([], [])
-
-
-def test_a_damaged_record_is_forgotten_too(store: Store) -> None:
-    store.save(Machine("h1", Target("10.0.0.1")))
-    (store.folder("h1") / "machine.json").write_text("{")
-    forget(store, "h1", lambda _: {})
-    assert store.names() == []
+    for name in ("h1", "h2", "h3"):
+        store.save(Machine(name, Target("10.0.0.1")))
+    (store.folder("h3") / "machine.json").write_text("{")
+    known.pin(key)
+    forget(store, store.get("h1"))
+    assert known.find("10.0.0.1") == [key]
+    forget(store, store.get("h2"))
+    assert known.find("10.0.0.1") == []
+    assert store.names() == ["h3"]

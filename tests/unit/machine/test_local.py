@@ -124,3 +124,14 @@ def test_a_source_that_gets_shorter_meanwhile_replaces_nothing(tmp_path: Path) -
         assert not path.exists()
 
     done(use)
+
+
+def test_a_host_that_is_entered() -> None:
+    """Every command goes through what leads there, with its time limit inside."""
+    remote = LocalRemote("h1", lambda argv: ("env", "WHERE=inside", *argv))
+
+    async def whole() -> str:
+        return (await remote.run(["sh", "-c", "echo $WHERE $LC_ALL"], timeout=10)).text
+
+    assert asyncio.run(whole()) == "inside C.UTF-8"
+    assert remote.name == "h1"

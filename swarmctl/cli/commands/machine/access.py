@@ -1,19 +1,23 @@
 """`swarmctl machine ssh`, `scp` and `mount`: OpenSSH's own programs, with the keys of the store."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
 
-from api.errors import Code, SwarmError
+from api.errors import Code, SwarmError, invalid
+from machine.inventory import entered
 from machine.ssh import copying, terminal
 from machine.store.store import Store
 from swarmctl.cli.commands.machine.asking import around, keyring
-from swarmctl.cli.commands.machine.names import machine_names
+from swarmctl.cli.commands.machine.names import machine_names, refuse_without_ssh
 from swarmctl.cli.grammar import Verb
 
 MOUNTS = Path("/proc/self/mountinfo")
+_SHELL = 'exec "$(command -v bash || command -v sh)"'
+"""No login shell: /etc/profile would put other programs before those of the host."""
 
 
 @click.command(
@@ -24,7 +28,28 @@ MOUNTS = Path("/proc/self/mountinfo")
 @click.argument("words", nargs=-1, metavar="[COMMAND...]", type=click.UNPROCESSED)
 def ssh(tty: bool, name: str, words: tuple[str, ...]) -> None:
     """Open a shell on a machine, or run a command there; ends with its exit status."""
+    store = Store.open()
+    machine = store.get(name)
+    if machine.is_entered:
+        host = entered(store, machine)
+        argv = host.entering(inside(words), terminal=sys.stdin.isatty())
+        raise click.exceptions.Exit(asyncio.run(terminal.run(argv)))
     _run([name], lambda config: terminal.ssh(config, name, words, terminal=tty))
+
+
+def inside(words: Sequence[str]) -> list[str]:
+    """A shell, or what makes one run the words as ssh's other side does; INVALID for options. Pure.
+
+    A host that is entered has no ssh that could obey those.
+    """
+    command = words[1:] if words[:1] == ("--",) else words
+    if command is words and command and command[0].startswith("-"):
+        raise invalid(
+            "words",
+            f"{command[0]} is an option of ssh, which does not go to this machine",
+            remedy="leave it out",
+        )
+    return ["/bin/sh", "-c", " ".join(command) or _SHELL]
 
 
 @click.command(cls=Verb)
@@ -78,6 +103,8 @@ def _run(names: Iterable[str], command: Callable[[Path], Sequence[str]]) -> None
     """Runs the program that `command` makes of a configuration for these machines."""
     store, keys = Store.open(), keyring()
     machines = [store.get(name) for name in dict.fromkeys(names)]
+    for each in machines:
+        refuse_without_ssh(each)
     known = [
         terminal.Acquaintance(each.name, each.target, around(store, each, keys))
         for each in machines

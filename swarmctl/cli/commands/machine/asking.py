@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import click
 
-from machine.inventory import circumstances
+from machine.inventory import circumstances, entered
+from machine.local import LocalRemote
 from machine.remote import Remote
 from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import HostKey
@@ -36,8 +37,12 @@ def around(store: Store, machine: Machine, keys: Keyring) -> Circumstances:
 
 @asynccontextmanager
 async def remote_of(store: Store, machine: Machine, keys: Keyring) -> AsyncIterator[Remote]:
-    """The machine over SSH, for as long as that lasts. Errors as of SshRemote.connect."""
-    remote = await SshRemote.connect(machine.name, machine.target, around(store, machine, keys))
+    """The way to the machine, for as long as that lasts. Errors as of SshRemote.connect."""
+    remote: Remote
+    if machine.is_entered:
+        remote = LocalRemote(machine.name, entered(store, machine).entering)
+    else:
+        remote = await SshRemote.connect(machine.name, machine.target, around(store, machine, keys))
     try:
         yield remote
     finally:

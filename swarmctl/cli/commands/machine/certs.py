@@ -17,13 +17,13 @@ from machine.certs.host_papers import (
 )
 from machine.certs.operator_ca import OperatorCa
 from machine.certs.sending import send
-from machine.moving.moving import shared
+from machine.moving.moving import movable, shared
 from machine.ssh.keys import Keyring
 from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from swarmctl.cli.commands.machine.asking import keyring, remote_of
 from swarmctl.cli.commands.machine.names import machine_names, url_of
-from swarmctl.cli.commands.machine.parcel import passphrase_option, write
+from swarmctl.cli.commands.machine.parcel import Seal, passphrase_option, to_option, write
 from swarmctl.cli.commands.machine.together import done, end
 from swarmctl.cli.grammar import Verb
 from swarmctl.cli.options import format_option
@@ -66,6 +66,7 @@ def regenerate_certs(names: tuple[str, ...], force: bool, client_certs: bool) ->
     "-o", "--output", type=click.Path(path_type=Path), help="File for him [PERSON.machines]"
 )
 @click.option("--revoke", default="", metavar="PERSON", help="Who may not any more")
+@to_option
 @passphrase_option
 @format_option
 def share(
@@ -73,6 +74,7 @@ def share(
     person: str,
     output: Path | None,
     revoke: str,
+    keys: tuple[str, ...],
     passphrase_file: Path | None,
     form: str,
 ) -> None:
@@ -84,8 +86,8 @@ def share(
         _revoke(store, revoke, names)
     elif person:
         path = output or Path(f"{person.replace(os.sep, '_')}.machines")
-        chosen = names or tuple(store.names())
-        write(path, passphrase_file, lambda: shared(store, chosen, person))
+        chosen = names or movable(store)
+        write(path, Seal(keys, passphrase_file), lambda: shared(store, chosen, person))
     else:
         _list(store, form)
 
@@ -114,7 +116,8 @@ def _revoke(store: Store, person: str, names: Sequence[str]) -> None:
     authority.revoke(person)
 
     async def one(machine: Machine) -> None:
-        if machine.api and not is_borrowed(store, machine) and machine.phase is not Phase.NEW:
+        has_papers = machine.api and not machine.is_entered
+        if has_papers and not is_borrowed(store, machine) and machine.phase is not Phase.NEW:
             await _send(store, machine, keys)
 
     found = done(store, store.names(), one)

@@ -81,7 +81,8 @@ def create(
     store = Store.open()
 
     async def act(maker: Maker, machine: Machine, tell: Tell) -> str:
-        return summary(await maker.create(machine, sent, tell), sent.distribution.version)
+        changes = await maker.create(machine, sent, tell)
+        return summary(changes, store.get(machine.name).version)
 
     _each(store, names, added, act, form)
 

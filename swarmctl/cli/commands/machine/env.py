@@ -35,9 +35,10 @@ def env(name: str | None, shell: str | None, unset: bool, no_proxy: bool) -> Non
         return
     machine = store.get(name or the_only_one(store))
     values = _variables(store, machine)
-    if no_proxy:
-        values |= _no_proxy(_address(machine), add=True)
-    click.echo(shells.script(told, values, (), [*command, machine.name]), nl=False)
+    if no_proxy and machine.api_address:
+        values |= _no_proxy(machine.api_address, add=True)
+    unused = () if CERT_PATH in values else (CERT_PATH,)
+    click.echo(shells.script(told, values, unused, [*command, machine.name]), nl=False)
 
 
 @click.command(cls=Verb)
@@ -47,7 +48,9 @@ def config(name: str | None) -> None:
     store = Store.open()
     machine = store.get(name or the_only_one(store))
     variables = _variables(store, machine)
-    click.echo(f"--host={variables[HOST]}\n--cert-path={variables[CERT_PATH]}")
+    click.echo(f"--host={variables[HOST]}")
+    if CERT_PATH in variables:
+        click.echo(f"--cert-path={variables[CERT_PATH]}")
 
 
 @click.command(cls=Verb)
@@ -76,20 +79,15 @@ def active_machine(store: Store) -> str:
 
 
 def _variables(store: Store, machine: Machine) -> dict[str, str]:
-    return {
-        HOST: url_of(machine),
-        CERT_PATH: str(client_folder(store, machine)),
-        NAME: machine.name,
-    }
-
-
-def _address(machine: Machine) -> str:
-    return machine.api.rpartition(":")[0].strip("[]")
+    """A socket of this workstation asks for no certificate."""
+    url = url_of(machine)
+    papers = {} if machine.is_entered else {CERT_PATH: str(client_folder(store, machine))}
+    return {HOST: url, **papers, NAME: machine.name}
 
 
 def _active_address(store: Store) -> str:
     name = active_machine(store)
-    return _address(store.get(name)) if name else ""
+    return store.get(name).api_address if name else ""
 
 
 def _no_proxy(address: str, *, add: bool) -> dict[str, str]:

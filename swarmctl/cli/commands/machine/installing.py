@@ -81,7 +81,7 @@ def provision(
             show_plan(machine.name, *await maker.plan(wanted, sent, version))
             return ""
         changes = await maker.provision(asked(machine), sent, tell)
-        return summary(changes, version or sent.distribution.version)
+        return summary(changes, store.get(machine.name).version)
 
     end(on_each(store, names, act, "none" if dry_run else form, force=force))
 
@@ -127,7 +127,7 @@ def upgrade(
             show_plan(machine.name, *await maker.plan(machine, sent))
             return ""
         changes = await maker.upgrade(machine, sent, tell)
-        return summary(changes, sent.distribution.version)
+        return summary(changes, store.get(machine.name).version)
 
     end(on_each(store, names, act, "none" if dry_run else form, force=force))
 

@@ -8,7 +8,7 @@ from api.v1 import host_pb2, types_pb2
 from machine.certs.host_papers import client_folder, is_borrowed, server_certificate_of
 from machine.certs.renewal import warning
 from machine.inventory import circumstances, host_of
-from machine.ssh.config import hops_of
+from machine.ssh.config import dialled
 from machine.ssh.keys import Keyring
 from machine.ssh.questions import NoAnswers
 from machine.ssh.remote import SshRemote
@@ -62,8 +62,8 @@ async def running_version(store: Store, machine: Machine, timeout: float) -> str
 def ask(store: Store, machine: Machine, timeout: float) -> host_pb2.InfoResponse:
     """What the daemon there says of its host. Blocks."""
     url = url_of(machine)
-    folder = client_folder(store, machine)
-    client = Client(host=url, cert_path=str(folder), timeout=timeout, retry=False)
+    folder = "" if machine.is_entered else str(client_folder(store, machine))
+    client = Client(host=url, cert_path=folder, timeout=timeout, retry=False)
     try:
         return client.call(client.host.Info, host_pb2.InfoRequest(), f"asking {machine.name}")
     finally:
@@ -77,7 +77,7 @@ def _has_no_way(machine: Machine) -> bool:
     if not machine.api:
         return machine.phase is Phase.READY
     try:
-        return len(hops_of(machine.target)) > 1
+        return bool(machine.target.host) and dialled(machine.target) is None
     except SwarmError:
         return False  # whoever goes there is told what is wrong with ~/.ssh/config
 

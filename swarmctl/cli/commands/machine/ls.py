@@ -94,7 +94,7 @@ def _row(store: Store, name: str, seen: Look, is_active: bool) -> dict[str, str]
         return row | gone | {"State": "Error", "Errors": str(error)}
     return row | {
         "Driver": machine.driver,
-        "URL": f"tcp://{machine.api}" if machine.api else "",
+        "URL": machine.url,
         "Address": machine.target.host,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(machine.wish.labels.items())),
         "Phase": machine.phase.value,

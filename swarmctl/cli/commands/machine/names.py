@@ -24,7 +24,18 @@ def url_of(machine: Machine) -> str:
             or ("it was adopted as it is" if machine.version else "it was not provisioned"),
             remedy=f"go on with it: swarmctl machine provision {machine.name}",
         )
-    return f"tcp://{machine.api}"
+    return machine.url
+
+
+def refuse_without_ssh(machine: Machine) -> None:
+    """UNSUPPORTED for a machine that is entered, where a program of OpenSSH is to go there."""
+    if machine.is_entered:
+        raise SwarmError(
+            Code.UNSUPPORTED,
+            f"{machine.name} has no SSH server",
+            why="it is a part of this machine, and its files are files of this one",
+            remedy=f"run commands there with swarmctl machine ssh {machine.name}",
+        )
 
 
 def the_only_one(store: Store) -> str:

@@ -45,7 +45,7 @@ def ip(names: tuple[str, ...]) -> None:
     """Print addresses of machines, one a line."""
 
     async def one(store: Store, machine: Machine) -> str:
-        return machine.api.rpartition(":")[0].strip("[]") or machine.target.host
+        return machine.api_address or machine.target.host
 
     _print_each(names, one)
 
@@ -109,7 +109,7 @@ def document(store: Store, machine: Machine) -> dict[str, Any]:
             "Agent": target.agent,
             "HostKey": target.host_key,
         },
-        "URL": f"tcp://{machine.api}" if machine.api else "",
+        "URL": machine.url,
         "Phase": machine.phase.value,
         "Step": machine.step,
         "Error": machine.error,

@@ -17,7 +17,7 @@ from machine.target import Target
 from swarmctl.cli.clusters.cluster_file import load
 from swarmctl.cli.commands.machine.asking import around, keyring, tell_pinned
 from swarmctl.cli.commands.machine.cluster_flags import FILE
-from swarmctl.cli.commands.machine.names import machine_names
+from swarmctl.cli.commands.machine.names import machine_names, refuse_without_ssh
 from swarmctl.cli.grammar import Verb
 
 
@@ -58,6 +58,7 @@ def _way(store: Store, name: str, path: Path | None) -> tuple[Target, Circumstan
     """How the machine is reached: as the store has it, or as the file says."""
     if path is None:
         machine = store.get(name)
+        refuse_without_ssh(machine)
         return machine.target, around(store, machine, keyring())
     hosts = load(path).hosts
     if name not in hosts:

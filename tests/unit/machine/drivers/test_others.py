@@ -32,7 +32,7 @@ def pool(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_driver_of_another_package_makes_machines(pool: Path, tmp_path: Path) -> None:
-    assert registry.names() == ["generic", "pool", "vagrant"]
+    assert registry.names() == ["generic", "lab", "pool", "vagrant"]
     store = Store(tmp_path / "store")
     (tmp_path / "key").write_text("private")
     options = {"file": str(pool), "ssh-key": str(tmp_path / "key")}
@@ -102,7 +102,7 @@ def test_a_broken_package_is_told_and_disturbs_nobody(
     (source / "swarm_driver_pool.py").write_text(code)
     with installed(source, site):
         found, failed = registry.kinds()
-        assert sorted(found) == ["generic", "vagrant"]
+        assert sorted(found) == ["generic", "lab", "vagrant"]
         with pytest.raises(SwarmError, match="swarm-driver-pool is broken") as caught:
             registry.kind("pool")
     assert caught.value.code is Code.UNAVAILABLE
@@ -116,10 +116,10 @@ def test_nobody_takes_the_name_of_one_of_ours(tmp_path: Path) -> None:
     text = (EXAMPLE / "pyproject.toml").read_text().replace("pool = ", "generic = ")
     (source / "pyproject.toml").write_text(text)
     with installed(source, site):
-        assert registry.names() == ["generic", "vagrant"]
+        assert registry.names() == ["generic", "lab", "vagrant"]
         assert registry.kind("generic").help == "a host that is there already, by its SSH server"
 
 
 def test_a_driver_that_nobody_has() -> None:
-    with pytest.raises(SwarmError, match="known are: generic, vagrant"):
+    with pytest.raises(SwarmError, match="known are: generic, lab, vagrant"):
         registry.kind("aws")

@@ -12,7 +12,7 @@ import pytest
 from api.errors import Code, SwarmError
 from machine.driver import State
 from machine.drivers.vagrant.driver import VAGRANT
-from machine.drivers.vagrant.said import state_in, target_in
+from machine.drivers.vagrant.said import address_in, state_in, target_in
 from machine.target import Target
 
 STATUS = """\
@@ -37,6 +37,7 @@ Host node1
 """
 PROGRAM = f"""#!/bin/sh
 echo "$*" >> calls
+[ "$SWARM_APPLY" = no ] || exit 9
 case "$1" in
 up) echo running > state;;
 halt) echo poweroff > state;;
@@ -45,6 +46,7 @@ status) state=$(cat state 2>/dev/null || echo not_created)
 cat <<END
 {STATUS.format(state="$state")}END
 ;;
+ssh) cat networks;;
 ssh-config) grep -q running state || {{ echo "not ready" >&2; exit 1; }}
 cat <<END
 {SSH_CONFIG}END
@@ -93,6 +95,48 @@ def test_a_machine_from_its_making_to_its_end(folder: Path) -> None:
     assert calls.count("destroy -f node1") == 1
 
 
+NETWORKS = """\
+default via 10.0.2.2 dev eth0 proto dhcp src 10.0.2.15 metric 100
+2: eth0    inet 10.0.2.15/24 metric 100 brd 10.0.2.255 scope global dynamic eth0
+3: eth1    inet 192.168.56.11/24 brd 192.168.56.255 scope global eth1
+"""
+
+
+@pytest.mark.parametrize(
+    ("networks", "address"),
+    [
+        (NETWORKS, "192.168.56.11"),
+        (NETWORKS.replace("\n", "\r\n"), "192.168.56.11"),
+        ("\n".join(NETWORKS.splitlines()[:2]), ""),
+        ("", ""),
+        ("default dev\n2: eth0 inet\n", ""),
+    ],
+)
+def test_an_address_that_others_reach(networks: str, address: str) -> None:
+    assert address_in(networks) == address
+
+
+def test_a_machine_whose_ssh_is_a_port_of_this_one(folder: Path) -> None:
+    """As with VirtualBox: its API is not at that address."""
+    program = folder / "bin" / "vagrant"
+    program.write_text(PROGRAM.replace("192.168.121.5", "127.0.0.1"))
+    (folder / "networks").write_text(NETWORKS)
+    driver = VAGRANT.driver({"folder": str(folder), "machine": "node1"}, folder)
+    host = asyncio.run(driver.create("h1"))
+    assert host.address == "192.168.56.11"
+    assert asyncio.run(host.target()).host == "127.0.0.1"
+    (folder / "networks").write_text("")
+    with pytest.raises(SwarmError, match="--vagrant-address"):
+        asyncio.run(driver.create("h1"))
+
+
+def test_one_in_a_state_that_nobody_knows_is_removed_all_the_same(folder: Path) -> None:
+    (folder / "state").write_text("gurumeditation")
+    driver = VAGRANT.driver({"folder": str(folder), "machine": "node1"}, folder)
+    asyncio.run(driver.remove("h1"))
+    assert "destroy -f node1" in (folder / "calls").read_text()
+
+
 def test_a_folder_without_a_vagrantfile(tmp_path: Path) -> None:
     with pytest.raises(SwarmError, match="no Vagrantfile"):
         VAGRANT.driver({"folder": str(tmp_path)}, tmp_path)
@@ -113,6 +157,8 @@ def test_a_host_without_vagrant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("paused", State.PAUSED),
         ("saved", State.STOPPED),
         ("shutoff", State.STOPPED),
+        ("suspended", State.PAUSED),
+        ("off", State.STOPPED),
         ("not_created", None),
     ],
 )
@@ -127,3 +173,16 @@ def test_words_that_nobody_knows() -> None:
         state_in(STATUS.format(state="running"), "node2")
     with pytest.raises(SwarmError, match="how node1 is reached"):
         target_in("", "node1")
+
+
+def test_machines_of_one_file_come_up_one_after_another(folder: Path) -> None:
+    program = folder / "bin" / "vagrant"
+    slow = "up) [ ! -e up ] || exit 8; touch up; sleep 0.05; rm up; echo running > state;;"
+    program.write_text(PROGRAM.replace("up) echo running > state;;", slow))
+    driver = VAGRANT.driver({"folder": str(folder), "machine": "node1"}, folder)
+
+    async def whole() -> None:
+        await asyncio.gather(*(driver.host(name).start() for name in ("h1", "h2", "h3")))
+
+    asyncio.run(whole())
+    assert (folder / "calls").read_text().count("up node1") == 3

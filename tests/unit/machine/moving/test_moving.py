@@ -178,3 +178,17 @@ def test_an_authority_brings_no_other_files(desk: Store, elsewhere: Store) -> No
     take_in(elsewhere, replace(cargo, authority={**cargo.authority, "locks/x": b"x"}))
     assert not (elsewhere.root / "locks" / "x").exists()
     assert "private" not in repr(cargo)
+
+
+def test_what_a_program_of_this_workstation_leads_to_stays_as_it_was_said(
+    desk: Store, elsewhere: Store
+) -> None:
+    """Its ~/.ssh/config has to say the same of it."""
+
+    def said(host: str) -> dict[str, str]:
+        return {"hostname": "i-07", "user": "ops", "proxycommand": "aws ssm %h"}
+
+    before = desk.get("h1").target
+    take_in(elsewhere, sent(shared(desk, ["h1"], "alice", lookup=said)))
+    machine = elsewhere.get("h1")
+    assert (machine.target.host, machine.target.user) == (before.host, before.user)

@@ -82,3 +82,18 @@ def test_no_command_is_run_to_find_a_host(tmp_path: Path) -> None:
     (hop,) = hops_of(Target("h"), lookup(path))
     assert hop.user == "y"
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ('ProxyCommand=nc -X "~" %h %p', 'nc -X "~" a.example 7'),
+        ("ProxyCommand NONE", ""),
+        ("ProxyJump none\nProxyCommand nc %h", ""),
+    ],
+)
+def test_a_proxy_command_is_taken_as_it_stands(tmp_path: Path, text: str, command: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(f"Host a\n HostName a.example\n {text}\n Port 9\nHost *\n ProxyCommand x\n")
+    (hop,) = hops_of(Target("a", port=7), lookup(path))
+    assert hop.command == command

@@ -58,3 +58,10 @@ def test_what_would_add_a_line_is_refused() -> None:
     with pytest.raises(SwarmError) as failed:
         configuration([("h1", (Hop("h\nProxyCommand x", 22, "u"),), Path("/"))], Path("/k"))
     assert failed.value.code is Code.INVALID
+
+
+def test_a_command_stands_in_place_of_a_jump() -> None:
+    hop = Hop("h", 22, "root", command='nc -x "a b" 100%')
+    text = configuration([("h1", (hop,), Path("/"))], Path("/k"))
+    assert 'ProxyCommand nc -x "a b" 100%%\nHost *' in text
+    assert "ProxyJump" not in text

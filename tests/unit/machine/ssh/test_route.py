@@ -78,10 +78,40 @@ def test_the_agent_of_the_configuration(socket: str, agent: bool, path: str) -> 
         (Target("h", jump=("a:0",)), {}, Code.INVALID),
         (Target("h"), {"h": {"port": "x"}}, Code.INVALID),
         (Target("a"), {"a": {"proxyjump": "b"}, "b": {"proxyjump": "a"}}, Code.INVALID),
-        (Target("h"), {"h": {"proxycommand": "nc %h %p"}}, Code.UNSUPPORTED),
+        (Target("h"), {"h": {"proxycommand": "nc %d"}}, Code.INVALID),
+        (Target("h"), {"h": {"proxycommand": "nc %"}}, Code.INVALID),
     ],
 )
 def test_a_way_that_cannot_be_gone_is_refused(target: Target, said: Said, code: Code) -> None:
     with pytest.raises(SwarmError) as failed:
         way(target, said)
     assert failed.value.code is code
+
+
+def test_a_proxy_command_leads_to_the_first_hop_alone() -> None:
+    said = {"h": {"hostname": "i-07", "proxycommand": "aws ssm %h %p %r %n 100%%"}}
+    (hop,) = way(Target("h", user="ops", port=2222), said)
+    assert hop.command == "aws ssm i-07 2222 ops h 100%"
+    first, last = way(Target("x", jump=("h",)), said)
+    assert (first.command, last.command) == ("aws ssm i-07 22 me h 100%", "")
+    (dialled,) = way(Target("h"), {"h": {"proxycommand": None}})
+    assert dialled.command == ""
+    named = way(Target("h", jump=("q",)), said)
+    assert [hop.command for hop in named] == ["", ""]
+
+
+def test_of_proxy_command_and_jump_the_first_one_counts() -> None:
+    both = {"proxycommand": "nc %h %p", "proxyjump": "j"}
+    assert [hop.command for hop in way(Target("h"), {"h": both})] == ["nc h 22"]
+    turned = dict(reversed(both.items()))
+    assert [hop.command for hop in way(Target("h"), {"h": turned})] == ["", ""]
+    assert [hop.command for hop in way(Target("h"), {"h": turned | {"proxyjump": "none"}})] == [""]
+
+
+@pytest.mark.parametrize("host", ["a;b", "$(x)", "-oProxyCommand=x", "a b", "a`b`", "a\nb", "'"])
+def test_nothing_gets_into_a_proxy_command_that_a_shell_would_read(host: str) -> None:
+    with pytest.raises(SwarmError) as failed:
+        way(Target(host), {host: {"proxycommand": "nc %h %p"}})
+    assert failed.value.code is Code.REFUSED
+    (hop,) = way(Target(host), {host: {"proxycommand": "nc fixed 22"}})
+    assert hop.command == "nc fixed 22"

@@ -16,9 +16,10 @@ from machine.swarm.actions import (
     Plan,
     Restore,
     Revert,
+    Run,
 )
 from machine.swarm.events import Event, Stage
-from machine.swarm.execute import Executor
+from machine.swarm.execute import Executor, way_back
 from machine.swarm.outcome import Outcome
 
 
@@ -229,3 +230,26 @@ def test_what_was_cut_off_in_the_middle_is_known() -> None:
     hands = Stopping(("w1", Join), cuts=True)
     outcome = stopped(hands, Phase("w", joins("w1", "w2")))
     assert (outcome.done, outcome.busy) == ([Install("w1")], [Join("w1")])
+
+
+def hooked(host: str) -> Lane:
+    plain = upgrade(host)
+    before, after = Run(host, command="in"), Run(host, command="out")
+    return Lane(host, (before, *plain.actions, after), undo=(*plain.undo, after))
+
+
+def test_hooks_of_an_upgrade_that_fails() -> None:
+    """Whatever the one before took away, the one after gives back."""
+    drains, _ = run(hands := Hands(fails=[("w1", Drain)]), Phase("p", (hooked("w1"),)))
+    assert [name for _, name in hands.done] == ["Run", "Restore", "Run"]
+    assert "w1" in drains.failures
+    run(hands := Hands(fails=[("w1", AwaitReady)]), Phase("p", (hooked("w1"),)))
+    assert [name for _, name in hands.done] == ["Run", "Drain", "Install", "Revert"]
+
+
+def test_a_hook_that_fails_after_an_upgrade_takes_nothing_back() -> None:
+    lane = hooked("w1")
+    assert way_back(lane, len(lane.actions) - 1) == ()
+    outcome, _ = run(hands := Hands(fails=[("w1", Run)]), Phase("p", (lane,)))
+    assert [name for _, name in hands.done] == ["Restore"]
+    assert "w1" in outcome.failures

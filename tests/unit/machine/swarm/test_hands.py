@@ -19,7 +19,7 @@ from machine.swarm.outcome import Outcome
 from machine.swarm.plan import plan
 from machine.swarm.seen import FORMER, HostSeen, Seen, Standing
 from machine.swarm.waits import Patience
-from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
+from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.target import Target
 from tests.support.swarm_hosts import PlayedHost, PlayedProvisioner, PlayedSwarm
 
@@ -337,3 +337,18 @@ def test_a_leader_that_has_not_heard_of_the_others_yet_is_asked_again() -> None:
     operator.hosts["m2"].is_out_of_touch = True  # it says itself that it is not there
     assert not look().nodes["id-m2"].is_reachable
     assert len(asked) == 1
+
+
+def test_hooks_run_on_their_host_and_one_that_fails_ends_what_is_done_there() -> None:
+    operator = Operator("m1", "w1", "w2")
+    operator.change("w1", hooks=Hooks(("take out",), ("put back",)))
+    operator.change("w2", hooks=Hooks(("fails",), ("put back",)))
+    _, outcome = operator.apply()
+    assert list(outcome.failures) == ["w2"]
+    assert outcome.failures["w2"].why == "exit status 7: no such balancer"
+    lines = [line for line in operator.hosts["w1"].lines if "hook" in line or "join" in line]
+    assert (lines[0], lines[-1]) == ("hook take out", "hook put back")
+    assert not any("hook" in line for line in operator.hosts["m1"].lines)
+    assert [line for line in operator.hosts["w2"].lines if "hook" in line] == ["hook fails"]
+    operator.change("w2", hooks=Hooks())
+    operator.applied()

@@ -1,13 +1,14 @@
 """Plans: what is refused, what is warned of, and the order of what is done."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 
 from machine.provisioning import Change, Kind, Problem
 from machine.swarm.actions import (
+    Action,
     Adjust,
     Drain,
     Install,
@@ -17,13 +18,14 @@ from machine.swarm.actions import (
     Remove,
     Restore,
     Revert,
+    Run,
     SetOptions,
     SetRole,
 )
 from machine.swarm.choices import Choices
 from machine.swarm.plan import UPGRADES, plan
 from machine.swarm.seen import FORMER, HostSeen, NodeSeen, Seen, Standing
-from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
+from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.target import Target
 
 BARE = HostSeen(changes=(Change(Kind.ADD, "packages", "crun"),))
@@ -318,3 +320,42 @@ def test_going_back_installs_nothing() -> None:
     choices = Choices(goes_back=True)
     made = plan(file(host("m1"), host("w1"), version="0"), seen, choices, only=UPGRADES)
     assert told(made) == [("m1", Revert), ("w1", Drain), ("w1", Revert), ("w1", Restore)]
+
+
+HOOKS = Hooks(("apply in",), ("apply out",), ("upgrade in",), ("upgrade out",))
+
+
+def shown(actions: Iterable[Action]) -> list[str]:
+    return [each.text if isinstance(each, Run) else type(each).__name__ for each in actions]
+
+
+def test_hooks_stand_around_what_is_done_with_a_host() -> None:
+    wanted = file(host("m1"), host("w1", hooks=HOOKS), version="2")
+    made = plan(wanted, swarm("m1", hosts={"w1": BARE}), Choices())
+    assert shown(each for each in made.actions() if each.host == "w1") == [
+        "run apply in", "Install", "Join", "AwaitReady", "run apply out",
+    ]  # fmt: skip
+    assert not any(isinstance(each, Run) and each.host != "w1" for each in made.actions())
+
+
+def test_hooks_of_an_upgrade_and_of_the_way_back() -> None:
+    wanted = file(host("m1"), host("w1", hooks=HOOKS), version="2")
+    made = plan(wanted, swarm("m1", "w1"), Choices(), only=UPGRADES)
+    lane = made.phases[-1].lanes[0]
+    assert shown(lane.actions) == [
+        "run upgrade in", "Drain", "Install", "AwaitReady", "Restore", "run upgrade out",
+    ]  # fmt: skip
+    assert shown(lane.undo) == ["Revert", "AwaitReady", "Restore", "run upgrade out"]
+    both = plan(wanted, swarm("m1", "w1"), Choices()).phases[-1].lanes[0]
+    assert shown(both.actions)[:2] == ["run apply in", "run upgrade in"]
+    assert shown(both.actions)[-2:] == ["run upgrade out", "run apply out"]
+
+
+def test_no_hooks_where_nothing_is_done_or_a_node_goes() -> None:
+    wanted = file(host("m1", hooks=HOOKS), host("w1", hooks=HOOKS))
+    assert plan(wanted, swarm("m1", "w1"), Choices()).is_empty
+    gone = file(host("m1", hooks=HOOKS), host("w1", hooks=HOOKS, is_absent=True))
+    made = plan(gone, swarm("m1", "w1"), Choices())
+    assert shown(made.actions()) == ["Drain", "Remove", "Leave"]
+    options = file(host("m1", hooks=HOOKS), options={"task_history_limit": 9})
+    assert shown(plan(options, swarm("m1"), Choices()).actions()) == ["SetOptions"]

@@ -6,7 +6,7 @@ import pytest
 
 from api.errors import SwarmError
 from machine.swarm.reader import read
-from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
+from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.target import Target
 
 SETTINGS = ("labels", "log_level", "state_dir")
@@ -151,3 +151,36 @@ hosts:
     found = parsed(text).hosts
     assert found["m2"].role is Role.MANAGER
     assert found["m2"].availability is Availability.DRAIN
+
+
+HOOKED = """
+name: prod
+hooks:
+  apply: {before: echo usual}
+  upgrade: {after: [one, two]}
+hosts:
+  m1: {role: manager}
+  w1: {hooks: {apply: {before: []}, upgrade: {before: out}}}
+"""
+
+
+def test_hooks_are_those_of_the_file_unless_a_host_says_otherwise() -> None:
+    found = parsed(HOOKED)
+    assert found.hosts["m1"].hooks == Hooks(("echo usual",), (), (), ("one", "two"))
+    assert found.hosts["w1"].hooks == Hooks((), (), ("out",), ("one", "two"))
+
+
+@pytest.mark.parametrize(
+    ("hooks", "why"),
+    [
+        ("{aply: {}}", "hooks.aply: nobody knows this key: did you mean apply?"),
+        ("{apply: {befor: x}}", "hooks.apply.befor: nobody knows"),
+        ('{apply: {before: [""]}}', "hooks.apply.before: a command is empty"),
+        ("{upgrade: {after: 7}}", "hooks.upgrade.after: 7 is no list of texts"),
+        (f"{{apply: {{after: {['x'] * 21}}}}}", "there are more than 20 commands"),
+    ],
+)
+def test_odd_hooks(hooks: str, why: str) -> None:
+    with pytest.raises(SwarmError) as refused:
+        parsed(f"name: s\nhooks: {hooks}\nhosts: {{m1: {{role: manager}}}}\n")
+    assert why in refused.value.why

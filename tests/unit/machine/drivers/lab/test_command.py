@@ -27,3 +27,9 @@ def test_blanks_are_filled_once_and_other_braces_stay() -> None:
     template = ["{name}@{address}", "{other}", "{}", "{state"]
     filled = command.filled(template, PATHS, "{name}")
     assert filled == ["m1@{name}", "{other}", "{}", "{state"]
+
+
+def test_a_host_with_settings_of_its_own() -> None:
+    filled = command.filled(command.with_settings(Path("/venv/bin")), PATHS, "10.77.0.11")
+    assert filled[-2:] == ["--config", "/labs/lab/m1/swarmd.toml"]
+    assert "--insecure-registry" not in filled

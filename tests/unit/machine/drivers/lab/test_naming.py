@@ -59,6 +59,32 @@ def test_names_that_no_host_has(name: str) -> None:
         naming.host_address(0, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "has_place"), [("m1", True), ("registry", True), ("m40", False), ("h1", False)]
+)
+def test_names_that_decide_about_an_address(name: str, has_place: bool) -> None:
+    assert naming.has_place(name) == has_place
+
+
+@pytest.mark.parametrize("name", ["", "H1", "web-1", "1h", "abcdefghijkl", "../h", "h1\n"])
+def test_what_no_host_may_be_called(name: str) -> None:
+    with pytest.raises(SwarmError, match="no name for a host"):
+        naming.check_host(name)
+    assert naming.check_host("abcdefghijk") == "abcdefghijk"
+
+
+def test_other_hosts_are_numbered_from_above_until_all_are_taken() -> None:
+    taken = {naming.host_address(7, name) for name in naming.host_names(39, 200, True)}
+    found: list[str] = []
+    for _ in range(13):
+        found.append(naming.free_address(7, taken | set(found)))
+    with pytest.raises(SwarmError) as refused:
+        naming.free_address(7, taken | set(found))
+    assert refused.value.code is Code.EXHAUSTED
+    assert (found[0], found[-1]) == ("10.77.7.254", "10.77.7.3")
+    assert not taken & set(found)
+
+
 def test_hardware_addresses_differ_with_addresses() -> None:
     assert naming.hardware_address("10.77.3.11") == "02:77:0a:4d:03:0b"
 
@@ -115,5 +141,5 @@ def test_no_two_hosts_of_any_two_labs_share_a_name_in_the_kernel() -> None:
 
 
 def test_sockets_have_short_paths() -> None:
-    longest = HostPaths(naming.DEFAULT_BASE, "abcdefghijkl", "registry")
+    longest = HostPaths(naming.DEFAULT_BASE, "abcdefghijkl", "abcdefghijk")
     assert len(bytes(longest.swarm_socket)) < 60

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import Code, SwarmError
+from api.errors import SwarmError
 from machine.drivers.lab import record
 from machine.drivers.lab.naming import LabPaths
 from machine.drivers.lab.record import HostRecord, LabRecord
@@ -45,12 +45,3 @@ def test_an_unknown_host_is_answered_with_the_known_ones() -> None:
 
 def test_no_labs_where_there_is_no_directory(tmp_path: Path) -> None:
     assert record.labs(tmp_path / "none") == []
-
-
-def test_a_lock_is_refused_while_it_is_held_and_free_afterwards(tmp_path: Path) -> None:
-    with record.locked(tmp_path, "host m1"):
-        with pytest.raises(SwarmError) as refused, record.locked(tmp_path, "host m1"):
-            pass
-        assert refused.value.code is Code.CONFLICT
-    with record.locked(tmp_path, "host m1"):
-        pass

@@ -12,7 +12,7 @@ from machine.certs.host_papers import host_papers
 from machine.store.machine import Machine, Wish
 from machine.store.store import VARIABLE, Store
 from machine.target import Target
-from swarmctl.cli.commands.machine.access import is_mounted
+from swarmctl.cli.commands.machine.access import inside, is_mounted
 from swarmctl.cli.root import swarmctl as root
 from tests.support.command_line import CommandLine
 from tests.support.ports import free_pair
@@ -64,6 +64,65 @@ def test_a_machine_is_shown(store: Store, h1: Machine) -> None:
     assert swarmctl("machine", "inspect", "-f", "{{.SSH.Host}}", "h1").out == "127.0.0.1\n"
     wrong = swarmctl("machine", "inspect", "-f", "{{.Nothing}}", "h1")
     assert (wrong.code, "no field" in wrong.err) == (2, True)
+
+
+@pytest.fixture
+def inner(store: Store) -> Machine:
+    """A machine of this workstation, which is entered; nobody listens at its socket."""
+    made = Machine(
+        "n1",
+        Target("10.77.0.254"),
+        driver="lab",
+        options={"name": "nolab", "host": "", "disk": 0},
+        api="unix:///var/lib/swarm-lab/nolab/n1/run/swarmd.sock",
+    ).ready("0.1.0", 1.0)
+    store.save(made)
+    return made
+
+
+def test_a_machine_of_this_workstation_is_spoken_to_over_a_socket(
+    store: Store, inner: Machine
+) -> None:
+    assert swarmctl("machine", "url").out == f"{inner.api}\n"
+    assert swarmctl("machine", "ip").out == "10.77.0.254\n"
+    assert swarmctl("machine", "config").out == f"--host={inner.api}\n"
+    told = swarmctl("machine", "env", "--no-proxy").out.splitlines()
+    assert told[:3] == [
+        f"export SWARM_HOST={inner.api}",
+        "export SWARM_MACHINE_NAME=n1",
+        "unset SWARM_CERT_PATH",
+    ]
+    assert not any("PROXY" in line for line in told)
+    assert not (store.root / "ca").exists(), "nobody needs an authority for it"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("scp", "n1:/etc/hosts", "/x"), "no SSH server"),
+        (("mount", "n1:/x", "/y"), "no SSH server"),
+        (("trust", "n1"), "no SSH server"),
+        (("regenerate-certs", "n1"), "has no certificate"),
+        (
+            ("export", "--passphrase-file", "/etc/os-release", "-o", "/nowhere/x", "n1"),
+            "cannot be moved",
+        ),
+        (("export", "-o", "/nowhere/x"), "there are no machines to export"),
+        (("ssh", "n1", "-L", "1:x:1"), "option of ssh"),
+    ],
+)
+def test_what_it_cannot_have(inner: Machine, words: tuple[str, ...], why: str) -> None:
+    done = swarmctl("machine", *words)
+    assert done.code != 0
+    assert why in done.err
+
+
+def test_words_that_a_shell_there_runs() -> None:
+    assert inside(("echo", "a b", "$HOME")) == ["/bin/sh", "-c", "echo a b $HOME"]
+    assert inside(("--", "-x")) == ["/bin/sh", "-c", "-x"]
+    assert "bash" in inside(())[-1]
+    with pytest.raises(SwarmError, match="option of ssh"):
+        inside(("-L", "1:x:1"))
 
 
 def test_of_several_names_each_is_tried_and_the_worst_is_the_end(store: Store, h1: Machine) -> None:
@@ -199,3 +258,15 @@ def test_whether_a_folder_is_shown() -> None:
     assert is_mounted(Path("/mnt/my folder"), mounts)
     assert not is_mounted(Path("/mnt"), mounts)
     assert not is_mounted(Path("/mnt/my folder"), mounts.replace("fuse.sshfs", "ext4"))
+
+
+def test_a_file_that_cannot_be_sealed_makes_nobody_a_certificate(
+    store: Store, h1: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without age
+    to = ("--to", "ssh-ed25519 AAAA", "-o", str(tmp_path / "file"))
+    done = swarmctl("machine", "share", "--with", "alice", *to)
+    assert (done.code, "apt-get install age" in done.err) == (1, True)
+    assert swarmctl("machine", "share", "--format", "{{.Person}}").out == ""
+    both = swarmctl("machine", "export", *to, "--passphrase-file", "/etc/os-release")
+    assert "exclude each other" in both.err
