@@ -16,7 +16,6 @@ import pytest
 from tests.support.machine_cluster import (
     APPLY,
     Operator,
-    Ran,
     another_wheel,
     listing,
     nodes,
@@ -25,6 +24,7 @@ from tests.support.machine_cluster import (
 from tests.support.machine_hosts.form import HostForm
 from tests.support.machine_hosts.host import MachineHost
 from tests.support.machine_hosts.lab import MachineLab
+from tests.support.ran import Ran
 from tests.support.until import until_true
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
