@@ -34,10 +34,13 @@ def add(
     EXISTS if there is one of that name; INVALID if the driver refuses the options.
     """
     with store.locked(name, "recording it"):
-        return _added(store, name, driver, options, wish or Wish())
+        return record(store, name, driver, options, wish)
 
 
-def _added(store: Store, name: str, driver: str, options: Mapping[str, Any], wish: Wish) -> Machine:
+def record(
+    store: Store, name: str, driver: str, options: Mapping[str, Any], wish: Wish | None = None
+) -> Machine:
+    """As `add`, for whoever holds the machine already."""
     if store.has(check_name(name)):
         raise SwarmError(
             Code.EXISTS,
@@ -55,7 +58,7 @@ def _added(store: Store, name: str, driver: str, options: Mapping[str, Any], wis
         target=Target(""),
         driver=driver,
         options=kept,
-        wish=wish,
+        wish=wish or Wish(),
         created=now,
         changed=now,
     )

@@ -19,7 +19,9 @@ _STEP = "apply"
 
 
 def register(store: Store, host: HostWanted, version: str) -> Machine:
-    """Records the host and what is wanted of it. EXISTS if another machine is called so."""
+    """Records the host, which is held already, and what is wanted of it. EXISTS if another machine
+    is called so.
+    """
     target = host.target
     if store.has(host.name):
         machine = store.get(host.name)
@@ -39,7 +41,7 @@ def register(store: Store, host: HostWanted, version: str) -> Machine:
             "ssh-host-key": target.host_key,
             "ssh-no-agent": not target.agent,
         }
-        machine = inventory.add(store, host.name, DRIVER, options)
+        machine = inventory.record(store, host.name, DRIVER, options)
     machine = replace(
         inventory.reached(store, machine, target),
         wish=Wish(version, dict(host.swarmd), hostname=host.hostname),

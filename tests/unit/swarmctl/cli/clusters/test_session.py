@@ -53,7 +53,8 @@ def test_a_host_is_a_machine_of_the_store_and_its_api_has_papers_then(store: Sto
     before = session(store, version="9").install(HOST, "9")
     assert before is not None
     assert before.files == ()
-    machine = registering.register(store, HOST, "9")
+    with store.locked("h1", "working on it"):  # as `apply` holds it
+        machine = registering.register(store, HOST, "9")
     assert (machine.target, machine.api) == (HOST.target, "192.0.2.1:2376")
     again = registering.register(store, HOST, "9")
     assert again.created == machine.created
