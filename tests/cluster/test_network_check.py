@@ -179,10 +179,12 @@ def outside(*argv: str) -> None:
     subprocess.run(argv, check=True)
 
 
-def test_flushed_rules_come_back_by_themselves(tmp_path_factory: pytest.TempPathFactory) -> None:
-    often = ("--look-at-networks-every", "0.5")
+def test_flushed_rules_come_back_and_firewalls_are_opened_by_themselves(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    flags_of_daemons = ("--look-at-networks-every", "0.5", "--open-firewalls")
     name, config = "heals", tmp_path_factory.mktemp("heals")
-    with a_swarm(config, managers=1, workers=0, name=name, daemon=often) as alone:
+    with a_swarm(config, managers=1, workers=0, name=name, daemon=flags_of_daemons) as alone:
         alone.ctl("network", "create", "front")
         flags = ("--network", "front", "--publish", "8080:80")
         alone.create("web", *flags, TOOLS, "sh", "-c", OBEDIENT)
@@ -198,3 +200,13 @@ def test_flushed_rules_come_back_by_themselves(tmp_path_factory: pytest.TempPath
         alone.until(lambda: alone.inside("m1", *forwards).lines == ["1"], "it forwards again")
         told = alone.ctl("network", "check").out
         assert "swarmd put something right by itself" in told
+        alone.inside("m1", "iptables", "-P", "FORWARD", "DROP")
+        alone.kill_daemon("m1")
+        alone.start_daemon("m1")  # as after a reboot: another firewall was there first
+        for way in ("-i ing0", "-o ing0", "-i swb-gateway", "-o swb-gateway"):
+            rule = f"-A FORWARD {way} -j ACCEPT"
+            alone.until(
+                lambda rule=rule: rule in alone.inside("m1", "iptables", "-S", "FORWARD").lines,  # type: ignore[misc]
+                f"{way} is let pass",
+            )
+        alone.inside("m1", "nft", "delete", "table", "ip", "filter")
