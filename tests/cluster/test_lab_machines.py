@@ -113,7 +113,7 @@ def test_two_machines_from_their_making_to_their_end(swarmctl: Tool) -> None:
 def test_what_is_wished_and_cannot_be_is_gone_on_with(swarmctl: Tool) -> None:
     async def scenario() -> None:
         bad = await swarmctl("machine", "create", "-d", "lab", "web-1", check=False)
-        assert (bad.code, b"no name for a host" in bad.err) == (1, True)
+        assert (bad.code, b"no name for a host" in bad.err) == (2, True)
         assert await rows(swarmctl) == {}
         refused = await swarmctl(
             "machine", "create", "-d", "lab", "--setting", "state_dir=/x", "h1", check=False
