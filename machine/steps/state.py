@@ -11,8 +11,8 @@ from machine.steps.step import failure
 _TIMEOUT = 120.0  # Python alone takes half a minute to start on an emulated processor
 _LEAVING = 300.0
 _INFO = ("system", "info", "--format", "json")
-_PROGRAMS = 'for p in "$0" swarmctl /opt/swarm/bin/swarmctl; do command -v "$p" && break; done'
-"""One that was installed by hand lies elsewhere."""
+FIND = 'for p in "$0" swarmctl /opt/swarm/bin/swarmctl; do command -v "$p" && break; done'
+"""Finds our program, for one that was installed by hand lies elsewhere."""
 
 
 async def swarm_state(remote: Remote, socket: str) -> str:
@@ -52,5 +52,5 @@ async def told(remote: Remote, socket: str) -> Mapping[str, Any] | None:
 
 async def program_of(remote: Remote) -> str:
     """`swarmctl`, wherever it is there; what fails if it is nowhere."""
-    found = await remote.run(["sh", "-c", _PROGRAMS, f"{CURRENT}/bin/swarmctl"], timeout=_TIMEOUT)
+    found = await remote.run(["sh", "-c", FIND, f"{CURRENT}/bin/swarmctl"], timeout=_TIMEOUT)
     return found.text.splitlines()[0] if found.text else "false"

@@ -15,6 +15,7 @@ from hostkit.process import Completed
 from machine.layout import COMMAND
 from machine.provisioning import Change, Kind, Problem, Tell, Wanted
 from machine.remote import Remote
+from machine.steps.state import FIND
 from swarmctl.cli.root import swarmctl
 
 
@@ -60,7 +61,7 @@ class PlayedHost:
         if self.is_away:
             raise SwarmError(Code.UNAVAILABLE, f"{self.name} is not reached")
         words = list(argv)
-        if words[:2] == ["sh", "-c"]:  # where its swarmctl is
+        if words[:3] == ["sh", "-c", FIND]:
             return Completed(tuple(argv), 0, f"{COMMAND}\n".encode(), b"")
         if words[0] == "readlink":
             return Completed(tuple(argv), 0, f"/opt/swarm/{self.version}\n".encode(), b"")
