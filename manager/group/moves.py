@@ -62,7 +62,7 @@ def next_move(
             continue
         return HandOver(seat) if seat.raft_id == leader else Remove(seat)
     for seat in seats:
-        caught_up = seat.match + CAUGHT_UP >= commit
+        caught_up = 0 < seat.match >= commit - CAUGHT_UP
         if seat.node_id in managers and not seat.voter and seat.active and caught_up:
             return Promote(seat)
     return None

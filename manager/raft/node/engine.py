@@ -9,7 +9,7 @@ the log, and does not know what it is asked for from outside: that is manager.ra
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol
 
 from api.errors import SwarmError
@@ -49,7 +49,7 @@ class Transport(Protocol):
 class Engine:
     """Drives one member's duties. `run` it; the rest is called on the same loop.
 
-    `told`: the members until the log names them. `failure`: why it has come to its end, or None.
+    `told`: the members until the log names this one. `failure`: why it has come to its end, or None.
     """
 
     def __init__(
@@ -75,6 +75,8 @@ class Engine:
         self.ticks = 0
         self._raft_id = raft_id
         self._told = told
+        self._named: Mapping[int, Member] | None = None
+        self._known: Mapping[int, Member] = {}
         self._transport = transport
         self._monotonic, self._sleep = monotonic, sleep
         self._wake = asyncio.Event()
@@ -100,8 +102,19 @@ class Engine:
 
     @property
     def members(self) -> Mapping[int, Member]:
-        """Who is in the group, by raft id; the same object until it changes."""
-        return self.duties.membership.members or self._told
+        """Who is in the group, by raft id; the same object until it changes.
+
+        Whoever takes the log in from its beginning reads of former members first. Until it reads of
+        itself those count too whom it was told of: one of them leads, and waits for its answers.
+        """
+        membership = self.duties.membership
+        if self._raft_id in membership.members:
+            return membership.members
+        if self._named is not membership.members:
+            self._named = membership.members
+            told = {each: m for each, m in self._told.items() if each not in membership.removed}
+            self._known = MappingProxyType({**told, **self._named})
+        return self._known
 
     @property
     def leader(self) -> Member | None:

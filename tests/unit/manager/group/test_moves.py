@@ -164,3 +164,8 @@ def test_a_change_of_leader_is_told_to_both() -> None:
     ]
     found = statuses(nodes, [A, B], leader=B.raft_id)
     assert found == {"a": told("a"), "b": told("b", leader=True)}
+
+
+def test_who_has_said_nothing_yet_gets_no_vote_however_short_the_log() -> None:
+    young = learner("b", match=0)
+    assert next_move([A, young], "ab", leader=LEADER, commit=CAUGHT_UP - 1) is None

@@ -224,6 +224,38 @@ def test_a_joiner_waits_to_be_let_in(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_joiner_answers_who_leads_now_though_its_log_begins_with_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that comes at first is an entry that knows nobody but a member who is gone."""
+
+    async def scenario() -> None:
+        async with group(tmp_path, 1) as g:
+            await g.add_learner(2)
+            await g.changed(change(ADD_VOTER, 2))
+            await g.changed(change(REMOVE, 1))
+            await g.tick_until(lambda: [each.raft_id for each in g.leaders] == [2])
+            joiner, carry = g.station(3).start([2, 3]), g.carry
+
+            def begins(sender: int, message: RaftMessage) -> None:
+                if message.to == 3 and message.entries:
+                    del message.entries[1:]
+                    message.commit = min(message.commit, message.entries[0].index)
+                if sender != 3 or message.reject:
+                    carry(sender, message)  # that it took something in is lost
+
+            monkeypatch.setattr(g, "carry", begins)
+            await g.changed(change(ADD_LEARNER, 3))
+            await g.tick_until(lambda: joiner.applied == 1)
+            monkeypatch.setattr(g, "carry", carry)
+            assert sorted(joiner.members) == [1, 2, 3]
+            await g.done(g.leader.append(b"one"))
+            await g.tick_until(lambda: g.told(3) == [b"one"])
+            assert sorted(joiner.members) == [2, 3]
+
+    asyncio.run(scenario())
+
+
 def test_who_comes_under_another_certificate_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with group(tmp_path, 2) as g:
