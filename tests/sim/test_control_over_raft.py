@@ -34,7 +34,7 @@ def test_never_two_nodes_may_write_to_a_volume(seed: int) -> None:
 def test_a_volume_that_is_forgotten_while_it_is_being_made_is_found() -> None:
     """Removed at once, as if its driver had nothing to do with it yet."""
     forgotten = swap(volumes, "has_to_be_deleted", lambda found, drivers: found.HasField("made"))
-    verdict = run(Settings(1, 12_000, volumes=True), planted=forgotten)
+    verdict = run(Settings(7, 12_000, volumes=True), planted=forgotten)
     assert verdict.violation is not None
     assert "which nobody knows" in str(verdict.violation)
 
