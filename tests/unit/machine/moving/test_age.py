@@ -1,10 +1,6 @@
-"""Machines sealed for a public key, by `age` where it is installed, else by a program in its place.
-
-That one seals nothing; it takes the same flags, and refuses in the same words (age 1.1.1).
-"""
+"""Machines sealed for a public key."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -14,40 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.errors import Code, SwarmError
 from machine.moving import age
-
-PROGRAM = """#!/usr/bin/python3
-import base64, os, sys
-from pathlib import Path
-verb, words = sys.argv[1], sys.argv[2:]
-flags = list(zip(words[::2], words[1::2]))
-head = b"age-encryption.org/v1\\n"
-def fail(why):
-    sys.exit(f"age: error: {why}\\nage: report unexpected or unhelpful errors at https://x")
-data = sys.stdin.buffer.read()
-if verb == "--encrypt":
-    keys = [v if k == "-r" else Path(v).read_text() for k, v in flags]
-    lines = [line for key in keys for line in key.splitlines()]
-    if any(line.startswith("ecdsa") for line in lines):
-        fail("unknown recipient type")
-    named = "\\n".join(" ".join(line.split()[:2]) for line in lines)
-    sys.stdout.buffer.write(head + base64.b64encode(named.encode()) + b"\\n" + data[::-1])
-else:
-    named, body = data.removeprefix(head).split(b"\\n", 1)
-    publics = [Path(v + ".pub").read_text().strip() for k, v in flags if k == "-i"]
-    if not any(key in base64.b64decode(named).decode().splitlines() for key in publics):
-        fail("no identity matched any of the recipients")
-    sys.stdout.buffer.write(body[::-1])
-"""
-
-
-@pytest.fixture(autouse=True)
-def _program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real one comes first."""
-    folder = tmp_path / "in-its-place"
-    folder.mkdir()
-    (folder / "age").write_text(PROGRAM)
-    (folder / "age").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{folder}")
 
 
 def made_key(folder: Path, name: str = "id_ed25519") -> str:
@@ -68,6 +30,7 @@ def made_key(folder: Path, name: str = "id_ed25519") -> str:
     return public.decode()
 
 
+@pytest.mark.root  # with the program
 def test_a_file_for_a_colleague_and_for_oneself(tmp_path: Path) -> None:
     hers = made_key(tmp_path / "alice")
     made_key(tmp_path / "bob" / ".ssh")
@@ -82,6 +45,7 @@ def test_a_file_for_a_colleague_and_for_oneself(tmp_path: Path) -> None:
         assert asyncio.run(age.opened(data, own)) == b"all machines"
 
 
+@pytest.mark.root  # with the program
 def test_somebody_elses_key(tmp_path: Path) -> None:
     data = asyncio.run(age.sealed(b"x", age.recipients([made_key(tmp_path / "a")])))
     made_key(tmp_path / "b")
@@ -91,6 +55,7 @@ def test_somebody_elses_key(tmp_path: Path) -> None:
     assert refused.value.why == "no identity matched any of the recipients"
 
 
+@pytest.mark.root  # with the program
 def test_keys_of_a_kind_that_it_does_not_know(tmp_path: Path) -> None:
     public = generate_private_key(SECP256R1()).public_key()
     path = tmp_path / "keys"
