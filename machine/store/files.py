@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from api.errors import Code, SwarmError
+from hostkit.durable import sync_folder
 
 LIMIT = 4 << 20
 """Bytes that a file of the store may have."""
@@ -48,12 +49,3 @@ def read(path: Path) -> bytes | None:
     if len(content) > LIMIT:
         raise SwarmError(Code.EXHAUSTED, f"{path} is too long", why=f"the limit is {LIMIT} bytes")
     return content
-
-
-def sync_folder(path: Path) -> None:
-    """Makes what was made, replaced or removed in the folder outlive a power failure."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock, wall
+from hostkit.durable import sync_folder
 from machine.store import files, lock
 from machine.store.machine import Machine, check_name
 from machine.store.schema import PRESENT, Schema, decoded, encoded
@@ -110,7 +111,7 @@ class Store:
         # The record first: whatever moment the power fails, no half of a machine is listed.
         (folder / _RECORD).unlink(missing_ok=True)
         shutil.rmtree(folder)
-        files.sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
     def keep_key(self, name: str, source: Path) -> str:
         """Copies a private key into the machine's folder; its path for `Target.key`."""
