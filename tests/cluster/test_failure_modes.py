@@ -33,7 +33,10 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
 
 @pytest.fixture(autouse=True)
 def _begins_whole(swarm: Swarm) -> None:
+    """And every node takes tasks, as if nothing had happened to it."""
     _until_whole(swarm)
+    for host in MANAGERS:
+        swarm.until_node(host, "Ready")
 
 
 def _until_whole(swarm: Swarm) -> None:

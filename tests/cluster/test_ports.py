@@ -123,7 +123,8 @@ def test_a_port_that_a_node_chose_is_shown_kept_and_given_back(swarm: Swarm) -> 
         assert task.host in refused.err
     swarm.ctl("service", "rm", "probe")
     swarm.until(lambda: refuses(client, by, chosen), "the port is closed")
-    swarm.clear()
+    gone = ("task", "inspect", task.task_id)
+    swarm.until(lambda: swarm.ctl(*gone, code=None).code != 0, "its node has told that it is gone")
     quiet(swarm, "web", "--publish", f"{chosen}:80")
     with serving(swarm, "web"):
         until_answers(swarm, client, by, chosen)

@@ -153,8 +153,9 @@ class Swarm:
     def nodes(self, at: str = "m1") -> dict[str, str]:
         """The state of each node, by host."""
         form = "{{.Hostname}} {{.Status}}"
-        pairs = [line.split() for line in self.ctl("node", "ls", "--format", form, at=at).lines]
-        return {words[0]: words[1] for words in pairs}
+        pairs = [line.split(" ") for line in self.ctl("node", "ls", "--format", form, at=at).lines]
+        # One that has just joined has told no name yet.
+        return {host: status for host, status in pairs if host}
 
     def until_node(self, host: str, state: str, *, timeout: float = 30) -> None:
         """Until a node is in a state, as `node ls` says it."""
