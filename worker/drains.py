@@ -6,7 +6,6 @@ a rolling update fails no request. Nobody who is silent holds that up for longer
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable
 
@@ -18,6 +17,10 @@ log = logging.getLogger(__name__)
 
 LIMIT = 5.0
 """Seconds from the word that a task serves no more to its stop, at most."""
+ON_THE_WAY = 0.1
+"""Seconds in which packets arrive that were led to a task before; a busy host's kernel holds some
+back for a while, and a task that has closed its port would refuse them.
+"""
 
 Endpoint = network_pb2.NetworkEndpoint
 
@@ -61,16 +64,18 @@ class Drains:
         if task_id not in self._since:
             return
         left = self._since[task_id] + LIMIT - self._monotonic()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(max(left, 0.0)):
                 await self._drained[task_id].wait()
-                return
-        log.warning(
-            "task %s is stopped, though not every node has confirmed within %g s that it leads "
-            "nobody there any more",
-            task_id,
-            LIMIT,
-        )
+        except TimeoutError:
+            log.warning(
+                "task %s is stopped, though not every node has confirmed within %g s that it leads "
+                "nobody there any more",
+                task_id,
+                LIMIT,
+            )
+        else:
+            await asyncio.sleep(ON_THE_WAY)
 
     def forget(self, task_id: str) -> None:
         """The task has ended, or is in no network any more."""
