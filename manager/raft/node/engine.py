@@ -49,7 +49,8 @@ class Transport(Protocol):
 class Engine:
     """Drives one member's duties. `run` it; the rest is called on the same loop.
 
-    `told`: the members until the log names this one. `failure`: why it has come to its end, or None.
+    `told`: the members until the log names this one. `failure`: why it has come to its end, or
+    None.
     """
 
     def __init__(

@@ -35,6 +35,7 @@ from tests.sim.raft.transcript import Transcript
 from tests.sim.raft.violation import Violation
 from tests.support.builders import EPOCH, cluster, mount, network, service, task_spec, volume
 from tests.support.sim_disk import FATES, Dice, Fate
+from worker import drains
 
 KEPT = 12
 """Entries kept below a snapshot; few, so that managers do lag too far."""
@@ -301,7 +302,11 @@ def new_world(settings: Settings, transcript: Transcript) -> Iterator[World]:
     with VirtualLoop() as loop:
         world = World(loop, settings, transcript)
         disk = type("DiskThread", (DiskThread,), {"world": world})
-        with patch.object(duties, "KEPT_ENTRIES", KEPT), patch.object(engine, "DiskThread", disk):
+        with (
+            patch.object(duties, "KEPT_ENTRIES", KEPT),
+            patch.object(engine, "DiskThread", disk),
+            patch.object(drains, "ON_THE_WAY", 0.0),  # it would hide who is led astray for a moment
+        ):
             try:
                 yield world
             finally:
