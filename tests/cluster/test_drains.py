@@ -28,12 +28,25 @@ def front(swarm: Swarm) -> Iterator[str]:
     swarm.until(lambda: swarm.ctl("network", "rm", "front", code=None).code == 0, "it is unused")
 
 
+def until_leads_to_all(swarm: Swarm, client: Client, host: str) -> None:
+    """A node hears of one task a moment after another."""
+    tasks = len(swarm.on("web"))
+    seen: set[str] = set()
+
+    def all_seen() -> bool:
+        if answer := client.ask(host):
+            seen.add(answer[0])
+        return len(seen) == tasks
+
+    swarm.until(all_seen, f"{host} leads to all tasks")
+
+
 def test_a_rolling_update_fails_no_request(swarm: Swarm, front: str) -> None:
     flags = ("--network", front, "--publish", "8080:80", "--update-monitor", "0s", *HEALTH)
     swarm.create("web", *flags, TOOLS, "sh", "-c", WEB, replicas=3)
     client = Client(swarm)
     for host in client.hosts:
-        swarm.until(lambda host=host: client.ask(host) is not None, f"{host} answers")  # type: ignore[misc]
+        until_leads_to_all(swarm, client, host)
     swarm.create("inner", "--network", front, TOOLS, "sh", "-c", CALLS, replicas=3)
     with Load({host: partial(client.get, host) for host in client.hosts}) as load:
         for order in ("stop-first", "start-first"):

@@ -28,6 +28,8 @@ from tests.support.traffic import (
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 HOSTS = ("m1", "w1", "w2")
+_REST = 3.0
+"""Seconds without a change after which a host counts as at rest."""
 Asks = dict[str, Callable[[], object]]
 
 
@@ -153,6 +155,23 @@ def test_a_lost_node_is_forgotten_everywhere(swarm: Swarm, front: str) -> None:
     assert late == []
 
 
+def at_rest(swarm: Swarm) -> dict[str, list[str]]:
+    """What the kernel of each host has, once it changes no more: what came or went just before is
+    carried out a moment after its containers are there, or gone.
+    """
+
+    def looked() -> dict[str, list[str]]:
+        return {host: settled(dump(swarm, host)) for host in HOSTS}
+
+    def unchanged() -> dict[str, list[str]]:
+        earlier = looked()
+        time.sleep(_REST)
+        now = looked()
+        return now if now == earlier else {}
+
+    return swarm.until(unchanged, "the hosts are at rest")
+
+
 def test_killed_daemons_disturb_no_traffic(swarm: Swarm, front: str) -> None:
     web(swarm, replicas=3)
     client_on(swarm, "w1")
@@ -161,7 +180,7 @@ def test_killed_daemons_disturb_no_traffic(swarm: Swarm, front: str) -> None:
     asks = {**through(swarm), "a container": lambda: get(of(client), virtual)}
     until_all_answer(swarm, asks)
     with wires.connect(of(client), virtual) as held, Load(asks) as load:
-        before = {host: settled(dump(swarm, host)) for host in HOSTS}
+        before = at_rest(swarm)
         swarm.kill_daemon("m1")
         load.goes_on(20)
         for host in ("w1", "w2"):  # no manager is there
@@ -211,7 +230,7 @@ def quiet(name: str, network: str, port: int, replicas: int) -> control_pb2.Crea
 
 
 def test_many_services_come_and_leave_nothing(swarm: Swarm) -> None:
-    before = {host: settled(dump(swarm, host)) for host in HOSTS}
+    before = at_rest(swarm)
     networks = ("one", "two", "three")
     for name in networks:
         swarm.ctl("network", "create", name)
