@@ -141,30 +141,26 @@ def circumstances(
     return Circumstances(KnownHosts(store.known_hosts), keyring, pinned, store.folder(machine.name))
 
 
-def forget(store: Store, machine: Machine) -> None:
+def forget(store: Store, name: str) -> None:
     """Forgets a machine, with the host key that was pinned for it unless another one is there too.
 
     One of its name that is made anew has another key, and nobody is surprised by it.
     """
-    name = _known_as(machine)
-    others = [each for each in store.names() if each != machine.name]
-    if name and name not in (_known_as_in(store, each) for each in others):
-        KnownHosts(store.known_hosts).forget(name)
-    store.remove(machine.name)
+    known = _known_as(store, name)
+    others = (each for each in store.names() if each != name)
+    if known and known not in (_known_as(store, each) for each in others):
+        KnownHosts(store.known_hosts).forget(known)
+    store.remove(name)
 
 
-def _known_as_in(store: Store, name: str) -> str:
+def _known_as(store: Store, name: str) -> str:
+    """A machine's name among pinned keys; "" if it has none, or nobody can say how one gets there:
+    its record cannot be read, or ~/.ssh/config leads nowhere.
+    """
     try:
-        return _known_as(store.get(name))
-    except SwarmError:
-        return ""  # of a record that cannot be read nobody goes anywhere
-
-
-def _known_as(machine: Machine) -> str:
-    """Its name among pinned keys; "" if it has none, or ~/.ssh/config leads nowhere."""
-    if machine.is_entered or not machine.target.host:
-        return ""
-    try:
+        machine = store.get(name)
+        if machine.is_entered or not machine.target.host:
+            return ""
         return hops_of(machine.target)[-1].known_as
     except SwarmError:
         return ""

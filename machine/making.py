@@ -169,7 +169,7 @@ class Maker:
                 if not force:
                     raise
                 tell(f"{error}; it is forgotten all the same")
-            inventory.forget(self._store, machine)
+            inventory.forget(self._store, machine.name)
 
     @asynccontextmanager
     async def _alone(self, machine: Machine, doing: str) -> AsyncIterator[Remote]:

@@ -84,4 +84,4 @@ def failed(store: Store, name: str, step: str, error: SwarmError) -> None:
 def forget(store: Store, name: str) -> None:
     """Takes out a host that nothing of ours is left on."""
     if store.has(name):
-        inventory.forget(store, store.get(name))
+        inventory.forget(store, name)

@@ -88,8 +88,10 @@ def test_a_machine_is_forgotten_with_its_host_key_unless_another_is_there_too(st
         store.save(Machine(name, Target("10.0.0.1")))
     (store.folder("h3") / "machine.json").write_text("{")
     known.pin(key)
-    forget(store, store.get("h1"))
+    forget(store, "h1")
     assert known.find("10.0.0.1") == [key]
-    forget(store, store.get("h2"))
+    forget(store, "h2")
     assert known.find("10.0.0.1") == []
     assert store.names() == ["h3"]
+    forget(store, "h3")  # though its record is damaged
+    assert store.names() == []
