@@ -1,8 +1,8 @@
 """Files of a host, read and replaced by small commands: the same over SSH and on the host itself.
 
 Content goes through standard input and output, so that root's files need neither sftp nor another
-user's folder. A file is replaced only once all of it has come and is on the disk; whatever
-happens before, the old one stays and nothing else is left.
+user's folder. A file is replaced only once all of it has come and is on the disk, and no other
+command of ours works there; whatever happens before, the old one stays and nothing else is left.
 """
 
 import io
@@ -15,6 +15,7 @@ from typing import Protocol
 from api.errors import Code, SwarmError, invalid
 from hostkit.conversation import Source
 from hostkit.process import Completed
+from machine import succession
 
 PATIENCE = 60.0
 """Seconds for a file of no length."""
@@ -40,6 +41,8 @@ chmod -- "$5" "$fresh"
 head -c "$3" >"$fresh"
 [ "$(stat -c %s -- "$fresh")" = "$3" ] || exit {_PART}
 sync -- "$fresh"
+exec 9<{succession.LOCKED}
+flock -w {succession.PATIENCE} -E {succession.BUSY} 9
 mv -fT -- "$fresh" "$1"
 sync -- "$2"
 """
@@ -121,6 +124,8 @@ async def _replace(
     done = await run(argv, source, timeout=_patience(size), limit=1 << 16, sent=sent)
     if done.code == 0:
         return
+    if done.code == succession.BUSY:
+        raise succession.still_works(machine)
     talk = _talk(done)
     if "No space left" in talk or "quota exceeded" in talk:
         raise SwarmError(
@@ -141,7 +146,7 @@ def _check(path: str) -> None:
 
 
 def _patience(size: int) -> float:
-    return PATIENCE + size / _SLOWEST
+    return PATIENCE + succession.PATIENCE + size / _SLOWEST
 
 
 def _talk(done: Completed) -> str:

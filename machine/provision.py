@@ -23,6 +23,7 @@ from machine.steps import compose
 from machine.steps.look import look
 from machine.steps.seen import Seen
 from machine.steps.step import Step, StepError, Work
+from machine.succession import await_turn
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Installer:
         self, remote: Remote, wanted: Wanted, tell: Tell, chosen: Callable[[Step], bool]
     ) -> Sequence[Change]:
         """Works through those chosen steps that have something to do."""
+        await await_turn(remote, tell)
         tell("looking at the host")
         facts = await self.facts(remote)
         plan = await self._plan(remote, facts, wanted)
@@ -99,6 +101,7 @@ class Installer:
 
     async def roll_back(self, remote: Remote, tell: Tell) -> str:
         """Makes the version before the present one the present one; returns it. REFUSED if none."""
+        await await_turn(remote, tell)
         seen = await look(remote, [SETTINGS, UNIT])
         return await go_back(self._work(remote, seen, tell))
 
@@ -107,6 +110,7 @@ class Installer:
 
         REFUSED while the host is in a swarm, which has to be told that it goes.
         """
+        await await_turn(remote, tell)
         seen = await look(remote, FOLDERS)
         if seen.damage:
             raise SwarmError(

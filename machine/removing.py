@@ -8,9 +8,9 @@ from importlib.resources import files
 
 from api.errors import Code, SwarmError
 from machine import manifest
-from machine.layout import BUILDING, CURRENT, INCOMING, SERVICE, SETTINGS, UNIT, version_folder
+from machine.layout import CURRENT, INCOMING, SERVICE, SETTINGS, UNIT, version_folder
 from machine.manifest import Manifest
-from machine.steps.packages import APT, lost
+from machine.steps.packages import APT, lost, mended
 from machine.steps.places import LINK, point
 from machine.steps.settings import Folders, folders_of
 from machine.steps.state import swarm_state
@@ -42,7 +42,7 @@ async def take_away(work: Work) -> None:
     )
     await _remove_state(work, folders)
     work.tell("removing our versions")
-    ours = [*map(version_folder, book.versions), CURRENT, INCOMING, BUILDING]
+    ours = [*map(version_folder, book.versions), CURRENT, INCOMING]
     await work.run(["rm", "-rf", "--one-file-system", "--", *ours], timeout=_TAKE_DOWN)
     for path, former in book.replaced.items():
         await _put_back(work, path, former)
@@ -76,7 +76,7 @@ async def _remove_state(work: Work, folders: Folders) -> None:
             ["sh", "-c", '[ ! -d "$1" ] || find "$1" -xdev -mindepth 1 -delete', "sh", folder],
             timeout=_TAKE_DOWN,
         )
-    await work.remote.run(["rmdir", "--", folders.run], timeout=_TAKE_DOWN)
+    await work.attempt(["rmdir", "--", folders.run], timeout=_TAKE_DOWN)
 
 
 async def _put_back(work: Work, path: str, former: str) -> None:
@@ -99,7 +99,7 @@ async def _put_back_rest(work: Work, book: Manifest) -> None:
     if book.hostname:
         await work.run(["hostname", book.hostname])
     for group in book.groups:
-        await work.remote.run(["groupdel", group], timeout=_TAKE_DOWN)  # or it has gone already
+        await work.attempt(["groupdel", group], timeout=_TAKE_DOWN)  # or it has gone already
 
 
 async def _purge(work: Work) -> None:
@@ -117,7 +117,7 @@ async def _purge(work: Work) -> None:
         await work.run(["apt-mark", "auto", *ours], timeout=_TAKE_DOWN)
         return
     work.tell(f"removing {len(ours)} packages")
-    await work.run([*APT, "purge", *ours], timeout=_PURGE)
+    await mended(work, [*APT, "purge", *ours])
 
 
 @cache

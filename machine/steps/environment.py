@@ -11,14 +11,12 @@ from pathlib import Path
 from api.errors import Code, SwarmError
 from machine.distribution import bundle
 from machine.distribution.own import Distribution
-from machine.layout import BUILDING, INCOMING, ROOT, stamp, version_folder
+from machine.layout import INCOMING, ROOT, stamp, version_folder
 from machine.provisioning import Change, Kind
 from machine.steps.seen import Seen
 from machine.steps.step import COMMAND, Work
 
 _BUILD = 3600.0  # an emulated processor takes a third of it
-_LOCKED = ("flock", "-w", "600", BUILDING)
-"""What an earlier run, whose connection broke, still does there has to end first."""
 _PIP = (
     "-m",
     "pip",
@@ -58,24 +56,24 @@ class Environment:
         await work.save(replace(work.book, versions=versions))
         python, arch = await self._python(work)
         await work.run(["mkdir", "-p", "-m", "0755", ROOT])
-        await work.run([*_LOCKED, "rm", "-rf", "--", folder, INCOMING], timeout=_BUILD)
+        await work.run(["rm", "-rf", "--", folder, INCOMING], timeout=_BUILD)
         await work.run(["mkdir", "-m", "0700", INCOMING])
         remote_wheel = f"{INCOMING}/{wheel.name}"
         work.tell(f"sending {wheel.name}")
         await work.remote.upload(wheel, remote_wheel, mode=0o600)
         sources = await self._libraries(work, python, arch)
         work.tell("making the Python environment")
-        await work.run([*_LOCKED, "python3", "-m", "venv", "--clear", folder], timeout=_BUILD)
+        await work.run(["python3", "-m", "venv", "--clear", folder], timeout=_BUILD)
         work.tell("installing it, and its libraries")
         await self._pip(work, [*sources, remote_wheel])
         await work.run([f"{folder}/bin/swarmctl", "--version"], timeout=COMMAND)
-        await work.run(["rm", "-rf", "--", INCOMING, BUILDING])
+        await work.run(["rm", "-rf", "--", INCOMING])
         await work.remote.write(stamp(self.version), f"{python}\n".encode(), mode=0o644)
 
     async def _pip(self, work: Work, what: list[str]) -> None:
         program = f"{version_folder(self.version)}/bin/python"
         try:
-            await work.run([*_LOCKED, program, *_PIP, *what], timeout=_BUILD, tell=work.detail)
+            await work.run([program, *_PIP, *what], timeout=_BUILD, tell=work.detail)
         except SwarmError as error:
             if error.code is Code.INTERNAL and self.bundle is None:
                 error.remedy = (

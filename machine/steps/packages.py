@@ -68,30 +68,30 @@ class Packages:
         install = [*APT, "--no-install-recommends", "--no-remove", "install", *missing]
         work.tell("apt-get update")
         await _patiently(work, [*APT, "update"], _UPDATE)
-        simulated = await _mended(work, [*install[: -len(missing)], "-s", *missing])
+        simulated = await mended(work, [*install[: -len(missing)], "-s", *missing])
         new = brought(simulated.text)
         packages = tuple(sorted({*work.book.packages, *new}))
         await work.save(replace(work.book, packages=packages))
         work.tell(f"apt-get install: {len(new)} packages")
-        await _mended(work, install, work.detail)
+        await mended(work, install, work.detail)
 
 
-async def _mended(
+async def mended(
     work: Work, argv: Sequence[str], tell: Callable[[str], None] | None = None
 ) -> Completed:
     """Runs apt; a work of dpkg's that was cut off, as by us, is brought to its end first."""
-    done = await work.remote.run(argv, timeout=_INSTALL, tell=tell)
+    done = await work.attempt(argv, timeout=_INSTALL, tell=tell)
     if done.code != 0 and b"dpkg --configure -a" in done.err + done.out:
         work.tell("dpkg --configure -a, for its last work was cut off")
         await work.run(_DPKG, timeout=_INSTALL)
-        done = await work.remote.run(argv, timeout=_INSTALL, tell=tell)
+        done = await work.attempt(argv, timeout=_INSTALL, tell=tell)
     return _checked(done, argv)
 
 
 async def _patiently(work: Work, argv: Sequence[str], timeout: float) -> None:
     """Waits for the lock of the package lists, which apt itself does not wait for."""
     for _ in range(int(LOCK_TIMEOUT / _PAUSE)):
-        done = await work.remote.run(argv, timeout=timeout)
+        done = await work.attempt(argv, timeout=timeout)
         if done.code == 0 or b"Could not get lock /var/lib/apt/lists" not in done.err:
             break
         work.tell("another package manager updates its lists; waiting for it")

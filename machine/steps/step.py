@@ -16,6 +16,7 @@ from machine.manifest import Entry, Manifest
 from machine.provisioning import DETAIL, Change, Tell
 from machine.remote import Remote
 from machine.steps.seen import Seen
+from machine.succession import BUSY, PATIENCE, in_turn, still_works
 
 COMMAND = 180.0
 """Seconds that a short command may take: Python alone takes half a minute to start on an emulated
@@ -65,9 +66,25 @@ class Work:
         tell: Callable[[str], None] | None = None,
     ) -> Completed:
         """Runs a command that must succeed; INTERNAL with what it said last if it does not."""
-        done = await self.remote.run(argv, stdin=stdin, timeout=timeout, tell=tell)
+        done = await self.attempt(argv, timeout=timeout, stdin=stdin, tell=tell)
         if done.code != 0:
             raise failure(done, argv)
+        return done
+
+    async def attempt(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = COMMAND,
+        stdin: bytes = b"",
+        tell: Callable[[str], None] | None = None,
+    ) -> Completed:
+        """Runs a command that may fail, when no other of ours works there; CONFLICT if one does."""
+        done = await self.remote.run(
+            in_turn(argv), stdin=stdin, timeout=timeout + PATIENCE, tell=tell
+        )
+        if done.code == BUSY:
+            raise still_works(self.remote.name)
         return done
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from api.errors import Code, SwarmError
 from hostkit.process import Completed
+from machine.succession import LOCKED
 
 FACTS = b"""\
 clock\t0.0
@@ -69,7 +70,7 @@ class PaperHost:
     starts: int = 0
     swarm: str = "inactive"
     unreachable: set[str] = field(default_factory=set)  # packages that no mirror has
-    apt_fails: list[str] = field(default_factory=list)  # what its next installations end with
+    apt_fails: list[str] = field(default_factory=list)  # what its next works end with
     locked_by: str = ""  # what its lock answers: by whom it is held
     broken: frozenset[str] = frozenset()
 
@@ -80,8 +81,10 @@ class PaperHost:
     def do(self, argv: Sequence[str], stdin: bytes) -> tuple[int, str]:
         """Exit code and output of a command."""
         words = list(argv)
-        while words[0] in ("env", "flock") or "=" in words[0].split("/")[0]:
-            words = words[4:] if words[0] == "flock" else words[1:]
+        if words[0] == "flock":
+            words = words[words.index(LOCKED) + 1 :]
+        while words[0] == "env" or "=" in words[0].split("/")[0]:
+            words = words[1:]
         if words[:2] == ["sh", "-s"]:
             return self._script(_SCRIPTS[stdin], words[2:])
         if words[:2] == ["sh", "-c"]:
@@ -171,6 +174,8 @@ class PaperHost:
         elif verb == "purge":
             if "-s" in flags:
                 return 0, "".join(f"Purg {name} [1]\n" for name in sorted(names))
+            if self.apt_fails:
+                return 100, self.apt_fails.pop(0)
             self.packages -= names
         return 0, ""
 
@@ -180,6 +185,9 @@ class PaperHost:
         if "--version" in words or self.active != "active":
             return (0 if "--version" in words else 1), ""
         return 0, json.dumps({"Version": self.runs, "Swarm": {"State": self.swarm}})
+
+    def _true(self, words: list[str]) -> None:
+        """Nothing works here that an earlier run began."""
 
     def _dpkg(self, words: list[str]) -> None:
         """Ends what was cut off."""

@@ -150,6 +150,15 @@ def test_what_dpkg_had_not_ended_is_ended_first() -> None:
     assert host.runs == "1"
 
 
+def test_nor_does_it_hinder_a_removal() -> None:
+    host, before = fresh(), fresh().picture()
+    go(host, apply(ONE))
+    host.apt_fails = [INTERRUPTED]
+    ran = go(host, remove).commands
+    assert len([words for words in ran if "--configure" in words]) == 1
+    assert host.picture() == before
+
+
 @pytest.mark.parametrize(
     ("said", "code", "told"),
     [
