@@ -28,7 +28,7 @@ from machine.ssh.route import Hop, Lookup
 from machine.ssh.sessions import Sessions
 from machine.ssh.sudo import Rights, Way
 from machine.ssh.telling import Teller, TellingError
-from machine.ssh.threads import Threads
+from machine.ssh.threads import EndedError, Threads
 from machine.ssh.words import command_line
 from machine.target import Target
 
@@ -177,7 +177,7 @@ class SshRemote(CommandedRemote):
             raise error.cause from None
         except (LateError, TimeoutError):
             raise too_long(argv, self._name, timeout) from None
-        except (CutError, EOFError, OSError, paramiko.SSHException):
+        except (CutError, EndedError, EOFError, OSError, paramiko.SSHException):
             raise self._connection.lost() from None
         return Completed(tuple(argv), code, exchange.out.kept, exchange.err.kept)
 
@@ -192,7 +192,7 @@ class SshRemote(CommandedRemote):
     async def _watch_over(self) -> None:
         """Cuts the connection when the host answers no more; TCP itself would wait for long."""
         patience = self._around.patience
-        with contextlib.suppress(SwarmError, paramiko.SSHException, EOFError, OSError):
+        with contextlib.suppress(SwarmError, EndedError, paramiko.SSHException, EOFError, OSError):
             while True:
                 await asyncio.sleep(patience.alive)
                 ask = functools.partial(self._connection.transport.global_request, _ALIVE)

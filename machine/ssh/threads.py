@@ -8,6 +8,10 @@ from typing import TypeVar
 _Answer = TypeVar("_Answer")
 
 
+class EndedError(Exception):
+    """There are no threads any more; the work was not begun."""
+
+
 class Threads:
     """Runs work that blocks. `stuck`: seconds for it to end once it was told to; then `give_up`
     is called, after which nothing may block any more.
@@ -21,12 +25,17 @@ class Threads:
     async def run(self, work: Callable[[], _Answer], stop: Callable[[], None]) -> _Answer:
         """The answer of `work`. If nobody waits for it any more, `stop` has it end first.
 
-        RuntimeError after `end`.
+        EndedError after `end`, also if that comes before a thread took the work.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except RuntimeError:
+            raise EndedError from None
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
+            if future.cancelled() and not _is_cancelled():
+                raise EndedError from None
             if not future.done():  # as it may be when the loop was held up
                 await self._ended(future, stop)
             raise
@@ -43,3 +52,9 @@ class Threads:
             await asyncio.wait([future], timeout=self._stuck)
         if future.done() and not future.cancelled():
             future.exception()  # nobody else will look at it
+
+
+def _is_cancelled() -> bool:
+    """Whether who waits is to end, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
