@@ -11,7 +11,7 @@ from pathlib import Path
 
 from api.errors import SwarmError
 from hostkit.clock import monotonic
-from machine.certs.host_papers import host_papers, is_borrowed, settings
+from machine.certs.host_papers import host_papers, is_certified_here, settings
 from machine.distribution.own import Distribution, given, own
 from machine.provision import Installer
 from machine.provisioning import Wanted
@@ -19,6 +19,7 @@ from machine.remote import Remote
 from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import KnownHosts
 from machine.ssh.remote import SshRemote
+from machine.store.machine import Machine
 from machine.store.store import Store
 from machine.swarm.hands import RemoteHands
 from machine.swarm.lock import Lock
@@ -104,6 +105,13 @@ class Session:
             clock=monotonic,
         )
 
+    def certified(self, host: HostWanted) -> Machine | None:
+        """The machine of the store that the host is, if our own authority certifies its API."""
+        machine = self.store.get(host.name) if self.store.has(host.name) else None
+        if machine is None or machine.target.host != host.target.host:
+            return None
+        return machine if is_certified_here(self.store, machine) else None
+
     def lock(self, doing: str, message: str) -> Lock:
         """The lock on every host that was reached; `doing`: as "apply of prod"."""
         text = f"{who()}: {doing}" + (f" ({message})" if message else "")
@@ -112,10 +120,8 @@ class Session:
 
     def _papers(self, host: HostWanted) -> tuple[tuple[str, bytes, int], ...]:
         """For the host's API, if it is a machine of this store: whose authority else would sign?"""
-        if not self.store.has(host.name):
-            return ()
-        machine = self.store.get(host.name)
-        if machine.target.host != host.target.host or is_borrowed(self.store, machine):
+        machine = self.certified(host)
+        if machine is None:
             return ()
         return tuple((f.path, f.content, f.mode) for f in host_papers(self.store, machine).files)
 
