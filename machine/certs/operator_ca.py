@@ -87,7 +87,9 @@ class OperatorCa:
             return self._issue(person)
 
     def issued(self) -> tuple[Issued, ...]:
-        """Every client certificate that has not expired, revoked ones too."""
+        """Every client certificate that has not expired, revoked ones too, of those authorities
+        that are trusted.
+        """
         path = self._folder / "issued.json"
         return decoded(files.read(path), str(path))
 
@@ -111,6 +113,12 @@ class OperatorCa:
         """Whether one authority takes the place of another."""
         return bool(self._former())
 
+    def losing(self) -> tuple[str, ...]:
+        """Others whose certificates are worth nothing once the authority has been replaced."""
+        stays = self._serial if self.is_rotating() else None
+        lost = {e.person for e in self.issued() if not e.revoked and e.authority != stays}
+        return tuple(sorted(lost - {user()}))
+
     def rotate(self) -> None:
         """Begins to replace the authority: from now on a new one signs, and both are trusted.
 
@@ -130,11 +138,12 @@ class OperatorCa:
             files.replace(self.client_folder / "ca.pem", self.trusted_pem)
 
     def end_rotation(self) -> None:
-        """Trusts the former authority no more."""
+        """Trusts the former authority no more, and forgets to whom it gave certificates."""
         with self._changing("replacing the authority"):
             # Where `rotate` was cut off the list is the former one's still: hosts would refuse it.
             self._write_revocations(self.issued())
             (self._folder / _FORMER).unlink(missing_ok=True)
+            self._write_issued(tuple(e for e in self.issued() if e.authority == self._serial))
             files.replace(self.client_folder / "ca.pem", self.trusted_pem)
 
     def _client_is_due(self) -> bool:
@@ -150,9 +159,14 @@ class OperatorCa:
     def _issue(self, person: str) -> Credentials:
         papers = client_certificate(self._present(), person, self._store.now())
         serial = load_certificate(papers.certificate_pem).serial_number
-        entry = Issued(person, serial, expiry_of(papers.certificate_pem))
+        end = expiry_of(papers.certificate_pem)
+        entry = Issued(person, serial, end, authority=self._serial)
         self._write_issued((*self.issued(), entry))
         return Credentials(papers.key_pem, papers.certificate_pem, self.trusted_pem)
+
+    @property
+    def _serial(self) -> int:
+        return load_certificate(self.signing_pem).serial_number
 
     def _present(self) -> Authority:
         path = self._folder / _AUTHORITY

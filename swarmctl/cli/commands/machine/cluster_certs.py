@@ -49,7 +49,8 @@ def certs(
     """Show when the certificates of a cluster end, with a remark 30 days before.
 
     With `rotate` hosts' APIs and you get others, and with --ca the swarm and all its nodes, too.
-    What was good before stays good until all have followed, and nothing is restarted.
+    What was good before stays good until all have followed, and nothing is restarted. With --ca
+    those of people with whom you share machines end then: share anew.
     """
     if verb is None:
         if ca:
@@ -84,6 +85,8 @@ def _row(paper: Paper, now: float) -> dict[str, str]:
 async def _rotate(path: Path, talk: Talk, root_within: float | None) -> None:
     async with opened(load(path), Means()) as session:
         _all_reached(session)
+        if root_within is not None:
+            _tell_who_loses(session)
         await confirm(talk, "Exchange certificates?")
         lock = session.lock(f"rotation of certificates of {session.wanted.name}", talk.message)
         with held_here(session, "exchanging its certificates"):
@@ -101,6 +104,17 @@ def _all_reached(session: Session) -> None:
     for way in session.ways.values():
         if isinstance(way, SwarmError):
             raise way
+
+
+def _tell_who_loses(session: Session) -> None:
+    """Whoever has a certificate of the authority that goes, before the operator is asked."""
+    if _others(session) or not OperatorCa.exists(session.store):
+        return  # it stays, or there is none
+    if people := OperatorCa(session.store).losing():
+        _tell(
+            f"the certificates of {', '.join(people)} end with your authority: "
+            "share the machines with them anew afterwards"
+        )
 
 
 async def _rotate_own(session: Session) -> None:

@@ -1,6 +1,7 @@
 """The operator's own authority: what it signs is what both sides of TLS want, and it is renewed."""
 
 import errno
+import json
 import ssl
 import stat
 import time
@@ -143,6 +144,35 @@ def test_the_authority_is_replaced_with_overlap(desk: Desk) -> None:
     new = (desk.ca.client() / "cert.pem").read_bytes()
     assert is_issued_by(new, desk.ca.trusted_pem)
     assert not is_issued_by(old, desk.ca.trusted_pem)
+
+
+def test_who_had_a_certificate_of_the_former_authority_is_forgotten_with_it(desk: Desk) -> None:
+    own = identity_of((desk.ca.client() / "cert.pem").read_bytes()).id
+    for person in ("alice", "bob", "carol"):
+        desk.ca.issue(person)
+    desk.ca.revoke("carol")
+    assert desk.ca.losing() == ("alice", "bob")
+    desk.ca.rotate()
+    desk.ca.issue("dave")
+    assert desk.ca.losing() == ("alice", "bob"), "one of the new authority is not lost"
+    desk.ca.renew_client()
+    desk.ca.end_rotation()
+    assert [each.person for each in desk.ca.issued()] == ["dave", own]
+    assert desk.ca.losing() == ("dave",)
+
+
+def test_certificates_whose_authority_was_not_written_down_count_as_of_the_former(
+    desk: Desk,
+) -> None:
+    desk.ca.issue("alice")
+    path = desk.store.root / "ca" / "issued.json"
+    (entry,) = json.loads(path.read_text())
+    del entry["authority"]
+    path.write_text(json.dumps([entry]))
+    desk.ca.rotate()
+    assert desk.ca.losing() == ("alice",)
+    desk.ca.end_rotation()
+    assert desk.ca.issued() == ()
 
 
 @pytest.mark.parametrize("name", ["crl.pem", "issued.json"])

@@ -69,3 +69,18 @@ def test_the_authority_is_held_up_only_by_machines_that_trust_it(store: Store) -
     store.save(replace(OURS, name="h4"))
     store.save(ELSEWHERE)
     assert cluster_certs._others(session(store, PaperHost())) == ["h1", "h4"]
+
+
+def test_who_loses_a_certificate_with_the_authority_is_told(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.save(OURS)
+    cluster_certs._tell_who_loses(session(store, PaperHost()))
+    for person in ("bob", "alice"):
+        OperatorCa(store).issue(person)
+    cluster_certs._tell_who_loses(session(store, PaperHost()))
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "certificates of alice, bob end" in told
+    store.save(replace(OURS, name="h4"))  # in no line of the file: the authority stays
+    cluster_certs._tell_who_loses(session(store, PaperHost()))
+    assert capsys.readouterr().err == ""
