@@ -96,8 +96,19 @@ def _hosts_in_trouble(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iter
             yield from (f"{host.name}: {p.what}: {p.remedy}" for p in found.problems if p.fatal)
         if found.standing is Standing.LOCKED:
             yield f"{host.name} is locked: give it the unlock key there: swarmctl swarm unlock"
-        if host.is_absent and found.standing is Standing.UNKNOWN:
-            yield f"{host.name} was in a swarm, and swarmd does not answer: {_TO_FIND_OUT}"
+        if found.standing is Standing.UNKNOWN:
+            yield from _of_a_silent_daemon(host, choices)
+
+
+def _of_a_silent_daemon(host: HostWanted, choices: Choices) -> Iterator[str]:
+    """Which node it is, its daemon alone knows; a plan without --prune starts that."""
+    if host.is_absent:
+        yield f"{host.name} was in a swarm, and swarmd does not answer: {_TO_FIND_OUT}"
+    elif choices.prune:
+        yield (
+            f"--prune needs to know which node {host.name} is, and swarmd does not answer there: "
+            f"{_TO_FIND_OUT}, or leave --prune out first"
+        )
 
 
 def _not_surely_gone(host: HostWanted, seen: Seen) -> Iterator[str]:

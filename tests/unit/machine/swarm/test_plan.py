@@ -277,6 +277,17 @@ def test_a_node_that_no_line_names_stays_unless_it_is_pruned() -> None:
     assert "leave --limit out" in refused(plan(wanted, seen, both))
 
 
+@pytest.mark.parametrize("name", ["w1", "m3"])
+def test_a_node_whose_daemon_is_silent_is_no_stranger(name: str) -> None:
+    down = node(name, is_ready=False, is_down=True, is_reachable=False)
+    silent = HostSeen(is_installed=True, standing=Standing.UNKNOWN)
+    seen = swarm("m1", "m2", name, **{name: down}, hosts={name: silent})
+    wanted = file(host("m1"), host("m2"), host(name))
+    assert plan(wanted, seen, Choices()).notes == ()
+    why = refused(plan(wanted, seen, Choices(prune=True)))
+    assert f"--prune needs to know which node {name} is, and swarmd does not answer there" in why
+
+
 def test_a_worker_that_is_not_reached_may_be_left_out() -> None:
     seen = swarm("m1", "w1", hosts={"w1": HostSeen(error="off"), "w2": BARE})
     wanted = file(host("m1"), host("w1"), host("w2"))
