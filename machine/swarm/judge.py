@@ -153,6 +153,12 @@ def _of_no_swarm(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iterator[
         found = seen.hosts[host.name]
         if found.error and not choices.has(host):
             yield f"no swarm was found, but {host.name} is not reached: {found.error}"
+    for host in wanted.hosts.values():
+        if host.role is Role.MANAGER and host.is_absent and seen.hosts[host.name].error:
+            yield (
+                f"no swarm was found, but {host.name}, which is to be absent, is not reached: "
+                "delete its line if it is gone for good"
+            )
     for name, found in seen.hosts.items():
         if found.standing in _MEMBERS:
             yield f"{name} is in a swarm of which no manager is in the file"

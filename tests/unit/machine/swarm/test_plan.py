@@ -11,6 +11,7 @@ from machine.swarm.actions import (
     Action,
     Adjust,
     Drain,
+    Init,
     Install,
     Join,
     Leave,
@@ -23,6 +24,7 @@ from machine.swarm.actions import (
     SetRole,
 )
 from machine.swarm.choices import Choices
+from machine.swarm.look import in_scope
 from machine.swarm.plan import UPGRADES, plan
 from machine.swarm.seen import FORMER, HostSeen, NodeSeen, Seen, Standing
 from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
@@ -112,6 +114,24 @@ def test_a_manager_out_of_the_limit_has_to_be_reached_as_well_before_a_swarm_is_
     seen = Seen({"m1": BARE, "w1": BARE})
     limited = plan(only_worker, seen, Choices(limit=frozenset({"w1"})))
     assert "--limit has to name a manager" in refused(limited)
+
+
+@pytest.mark.parametrize("limit", [(), ("m2",)])
+def test_a_manager_that_is_to_go_has_to_be_reached_before_a_swarm_is_made(
+    limit: tuple[str, ...],
+) -> None:
+    """It may be the one that holds the swarm."""
+    wanted = in_scope(file(host("m1", is_absent=True), host("m2")), limit)
+    assert list(wanted.hosts) == ["m1", "m2"]
+    choices = Choices(limit=frozenset(limit))
+    seen = Seen({"m1": HostSeen(error="no route"), "m2": BARE})
+    why = refused(plan(wanted, seen, choices))
+    assert "no swarm was found, but m1, which is to be absent, is not reached" in why
+    # Where it is reached and in no swarm, there is none.
+    assert told(plan(wanted, Seen({"m1": BARE, "m2": BARE}), choices)) == [
+        ("m2", Install),
+        ("m2", Init),
+    ]
 
 
 def test_hosts_of_two_swarms_and_the_same_host_twice_are_refused() -> None:
