@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from machine.swarm.choices import Choices
 from machine.swarm.options import unmet
-from machine.swarm.seen import Seen, Standing
+from machine.swarm.seen import TO_UNLOCK, Seen, Standing
 from machine.swarm.wanted import HostWanted, Role, SwarmWanted
 
 _MANY = 7
@@ -95,7 +95,7 @@ def _hosts_in_trouble(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iter
         if not host.is_absent:
             yield from (f"{host.name}: {p.what}: {p.remedy}" for p in found.problems if p.fatal)
         if found.standing is Standing.LOCKED:
-            yield f"{host.name} is locked: give it the unlock key there: swarmctl swarm unlock"
+            yield f"{host.name} is locked: {TO_UNLOCK}"
         if found.standing is Standing.UNKNOWN:
             yield from _of_a_silent_daemon(host, choices)
 

@@ -13,6 +13,8 @@ FORMER = "machine.availability"
 an interruption can give that back.
 """
 
+TO_UNLOCK = "give it the unlock key there: swarmctl swarm unlock"
+
 
 class Standing(enum.Enum):
     """What a host's daemon says of its place in a swarm."""

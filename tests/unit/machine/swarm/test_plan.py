@@ -26,7 +26,7 @@ from machine.swarm.actions import (
 from machine.swarm.choices import Choices
 from machine.swarm.look import in_scope
 from machine.swarm.plan import UPGRADES, plan
-from machine.swarm.seen import FORMER, HostSeen, NodeSeen, Seen, Standing
+from machine.swarm.seen import FORMER, TO_UNLOCK, HostSeen, NodeSeen, Seen, Standing
 from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.target import Target
 
@@ -215,6 +215,40 @@ def test_a_restart_that_halts_the_swarm_is_warned_of(
     made = plan(file(*map(host, managers)), swarm(*managers, hosts={"m1": found}), Choices())
     assert told(made) == [("m1", Install)]
     assert any("takes no changes while" in each for each in made.warnings) == warned
+
+
+NOTE_THE_KEY = "swarmctl swarm unlock-key"
+
+
+@pytest.mark.parametrize(
+    ("seen", "spec", "more", "warned"),
+    [
+        (Seen({"m1": BARE}), {}, {}, NOTE_THE_KEY),
+        (Seen({"m1": BARE}), {}, {"options": {"autolock": False}}, ""),
+        (swarm("m1"), {}, {}, NOTE_THE_KEY),
+        (swarm("m1"), {"Autolock": True}, {}, ""),
+        (swarm("m1"), {"Autolock": True}, {"options": {"autolock": False}}, ""),
+        (swarm("m1"), {"Autolock": True}, {"version": "2"}, f"(m1): {TO_UNLOCK}"),
+        (swarm("m1"), {}, {"version": "2", "options": {}}, ""),
+    ],
+)
+def test_what_autolock_asks_of_the_operator_is_told_before(
+    seen: Seen, spec: dict[str, Any], more: dict[str, Any], warned: str
+) -> None:
+    wanted = file(host("m1"), **{"options": {"autolock": True}, **more})
+    made = plan(wanted, dataclasses.replace(seen, spec=spec), Choices())
+    found = [each for each in made.warnings if "unlock" in each]
+    assert [each.endswith(warned) for each in found] == ([True] if warned else [])
+
+
+def test_a_manager_that_becomes_a_worker_is_not_locked() -> None:
+    changed = member("m2", changes=(Change(Kind.RESTART, "swarmd", "restart swarmd"),))
+    seen = dataclasses.replace(
+        swarm("m1", "m2", "m3", hosts={"m2": changed}), spec={"Autolock": True}
+    )
+    made = plan(file(host("m1"), host("m2", role=Role.WORKER), host("m3")), seen, Choices())
+    assert told(made) == [("m2", SetRole), ("m2", Install)]
+    assert not any("locked" in each for each in made.warnings)
 
 
 def test_nothing_is_warned_of_where_nothing_is_done() -> None:
