@@ -378,3 +378,13 @@ def test_hooks_run_on_their_host_and_one_that_fails_ends_what_is_done_there() ->
     assert [line for line in operator.hosts["w2"].lines if "hook" in line] == ["hook fails"]
     operator.change("w2", hooks=Hooks())
     operator.applied()
+
+
+def test_a_hook_that_fails_after_the_work_is_left_to_the_operator() -> None:
+    operator = three()
+    operator.change("w1", labels={"a": "1"}, hooks=Hooks((), ("fails", "put back")))
+    _, outcome = operator.apply()
+    assert "run it there by hand: swarmctl machine ssh w1" in outcome.failures["w1"].remedy
+    assert operator.hosts["w1"].lines[-2:] == ["hook fails", "hook put back"]
+    again, _ = operator.apply()
+    assert again.is_empty
