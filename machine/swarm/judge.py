@@ -20,7 +20,7 @@ _TO_FIND_OUT = "start it there: systemctl start swarmd"
 def refusals(wanted: SwarmWanted, seen: Seen, choices: Choices) -> list[str]:
     """Every reason, with its remedy; empty if the file may be carried out."""
     found = [
-        *_unknown_names(wanted, choices),
+        *_of_choices(choices),
         *_hosts_in_trouble(wanted, seen, choices),
         *_one_host_twice(seen),
         *_other_swarms(seen),
@@ -62,9 +62,7 @@ def _of_hosts(seen: Seen) -> Iterator[str]:
         yield f"{', '.join(names)}: {what}: {remedy}"
 
 
-def _unknown_names(wanted: SwarmWanted, choices: Choices) -> Iterator[str]:
-    for name in sorted(choices.limit - wanted.hosts.keys()):
-        yield f"--limit names {name}, which is not in the file"
+def _of_choices(choices: Choices) -> Iterator[str]:
     if choices.limit and choices.prune:
         yield "--prune looks at every host: leave --limit out"
 
