@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
 
-from api.errors import SwarmError
+from api.errors import Code, SwarmError
 from hostkit.clock import monotonic
 from machine.certs.host_papers import host_papers, is_certified_here, settings
 from machine.distribution.own import Distribution, given, own
@@ -129,8 +129,9 @@ class Session:
 @contextlib.asynccontextmanager
 async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     """Ways to the hosts of the file, of `limit` and of the managers if there is one. A host that is
-    not reached is no error here.
+    not reached is no error here; NOT_FOUND for a name of `limit` that is no host of the file.
     """
+    _all_known(wanted, means.limit)
     session = Session(in_scope(wanted, means.limit), means, Store.open())
     around = Circumstances(KnownHosts(session.store.known_hosts), keyring(), tell_pinned)
     free = asyncio.Semaphore(means.together)
@@ -149,6 +150,16 @@ async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     finally:
         closing = (each.close() for each in session.remotes.values())
         await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _all_known(wanted: SwarmWanted, names: Sequence[str]) -> None:
+    unknown = [each for each in names if each not in wanted.hosts]
+    if unknown:
+        raise SwarmError(
+            Code.NOT_FOUND,
+            f"there is no host {', '.join(unknown)} in the cluster file",
+            remedy="name hosts as it does",
+        )
 
 
 def _nothing(host: HostWanted, version: str) -> None:

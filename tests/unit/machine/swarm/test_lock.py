@@ -122,6 +122,32 @@ class _Rooted(Away):
         return await super().run((*argv[:-1], str(self._folder)), **named)
 
 
+class Mute(Away):
+    """A host that does what it is told, and whose answer to the first command is lost."""
+
+    is_heard = False
+
+    async def run(self, *args: object, **named: object) -> Completed:
+        done = await super().run(*args, **named)
+        if not self.is_heard:
+            self.is_heard = True
+            raise SwarmError(Code.DEADLINE, f"{self.name} took too long")
+        return done
+
+
+def test_what_was_taken_is_given_back_though_the_answer_was_lost(tmp_path: Path) -> None:
+    async def scene() -> None:
+        held = lock("alice", tmp_path, remotes={"h1": Mute("h1")})
+        with pytest.raises(SwarmError, match="took too long"):
+            async with held.held():
+                pass
+        with pytest.raises(SwarmError, match="was lost"):
+            held.check("h1")
+        assert await ask(Away("h1"), "take", "bob", "b", folder=str(tmp_path)) is None
+
+    asyncio.run(scene())
+
+
 def test_what_was_not_renewed_is_not_acted_on(tmp_path: Path) -> None:
     moment = [0.0]
     hosts = {name: _Rooted(name, tmp_path / name) for name in ("h1", "h2", "h3", "w1")}
