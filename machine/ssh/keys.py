@@ -124,10 +124,10 @@ def candidates(
     locked: list[Path] = []
     offered: set[bytes] = set()
     # A file that only ~/.ssh/config or a habit names may be missing.
-    files = [path for path in named if hop.only_keys or path.exists()]
-    usual = [] if hop.only_keys else _usual(named)
+    files = [path for path in named if hop.named or path.exists()]
+    usual = [] if hop.only_keys and hop.keys else _usual(named)
     for path in files:
-        yield from _of_file(path, keyring, held, locked, offered, strict=hop.only_keys)
+        yield from _of_file(path, keyring, held, locked, offered, strict=hop.named)
     if not hop.only_keys:
         for blob, key in held.items():
             if blob not in offered:
