@@ -95,14 +95,20 @@ class SshRemote(CommandedRemote):
         if not sudo.wants_password(await self._plain(sudo.FREE_CHECK), self._user, self._name):
             self._rights = Rights(Way.FREE)
             return
-        password = await self._around.keyring.sudo_password(self._name, self._user)
+        keyring = self._around.keyring
+        password = await keyring.sudo_password(self._name, self._user)
         if password is None:
             raise sudo.unasked(self._user, self._name)
         argv, line = sudo.password_check(password)
         answer = await self._plain(argv, line)
         if answer.code != 0:
-            raise sudo.denied(answer, self._user, self._name)
+            raise self._denied(answer)
+        keyring.keep_password(self._name, self._user, password)
         self._rights = Rights(Way.PASSWORD, password)
+
+    def _denied(self, answer: Completed) -> SwarmError:
+        self._around.keyring.drop_password(self._name, self._user)
+        return sudo.denied(answer, self._user, self._name)
 
     async def _run(
         self,
@@ -131,7 +137,7 @@ class SshRemote(CommandedRemote):
         if was_ended(done.code, clock.monotonic() - begun, timeout):
             raise too_long(argv, self._name, timeout)
         if sudo.refused_later(self._rights, done):
-            raise sudo.denied(done, self._user, self._name)
+            raise self._denied(done)
         return Completed(argv, done.code, done.out, done.err)
 
     async def _turn(self, argv: Sequence[str], timeout: float, begun: float) -> int:
