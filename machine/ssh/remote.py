@@ -22,7 +22,7 @@ from machine.commanded import CommandedRemote
 from machine.ssh import sudo
 from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances, Connection
-from machine.ssh.exchange import CutError, Exchange, LateError, RefusedError
+from machine.ssh.exchange import CutError, Exchange, LateError, RefusedError, UnopenedError
 from machine.ssh.host_keys import HostKey
 from machine.ssh.route import Hop, Lookup
 from machine.ssh.sessions import Sessions
@@ -149,11 +149,15 @@ class SshRemote(CommandedRemote):
             raise too_long(argv, self._name, timeout) from None
 
     async def _plain(self, argv: Sequence[str], stdin: bytes = b"") -> Completed:
-        """Runs a command as the user, to learn what he may do."""
+        """Runs a command as the user, to learn what he may do. Late means that nobody answers."""
         try:
             return await self._exchange(argv, io.BytesIO(stdin), _CHECK, 1 << 16, None, None)
         except RefusedError as error:
             raise self._no_session(error) from None
+        except SwarmError as error:
+            if error.code is not Code.DEADLINE:
+                raise
+            raise self._no_answer(f"{' '.join(argv)} took longer than {_CHECK:g} s") from None
 
     async def _exchange(
         self,
@@ -183,6 +187,8 @@ class SshRemote(CommandedRemote):
             raise error.cause from None
         except (LateError, TimeoutError):
             raise too_long(argv, self._name, timeout) from None
+        except UnopenedError:
+            raise self._no_answer(f"no session was opened within {patience.channel:g} s") from None
         except (CutError, EndedError, EOFError, OSError, paramiko.SSHException):
             raise self._connection.lost() from None
         return Completed(tuple(argv), code, exchange.out.kept, exchange.err.kept)
@@ -193,6 +199,14 @@ class SshRemote(CommandedRemote):
             f"{self._name} takes no commands over this connection",
             why=str(error).lower(),
             remedy="look at MaxSessions of its sshd: it takes one at least",
+        )
+
+    def _no_answer(self, why: str) -> SwarmError:
+        return SwarmError(
+            Code.UNAVAILABLE,
+            f"{self._name} does not answer any more",
+            why=why,
+            remedy="look whether the host is up, and what it is busy with, then do the same again",
         )
 
     async def _watch_over(self) -> None:
