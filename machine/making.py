@@ -28,6 +28,7 @@ from machine.steps.state import leave, version_of
 from machine.steps.step import StepError
 from machine.store.machine import UNIX, Machine, Phase
 from machine.store.store import Store
+from machine.swarm.leased import LeasedRemote
 from machine.swarm.lock import Lock
 
 Connect = Callable[[Machine], AbstractAsyncContextManager[Remote]]
@@ -175,14 +176,15 @@ class Maker:
     async def _alone(self, machine: Machine, doing: str) -> AsyncIterator[Remote]:
         """The way to a host that other operators leave alone meanwhile; REFUSED names who is there.
 
-        After a connection that broke, the same operator goes on at once.
+        It raises CONFLICT, and does nothing, once that is not certain any more. After a connection
+        that broke, the same operator goes on at once.
         """
         store = hashlib.sha256(str(self._store.root).encode()).hexdigest()[:16]
         async with self._connect(machine) as remote:
             text = f"{self._who}: {doing}"
             lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), monotonic)
             async with lease.held():
-                yield remote
+                yield LeasedRemote(remote, lease)
 
     async def _install(
         self, machine: Machine, version: str, parcel: Parcel, tell: Tell, *, is_new: bool = False
@@ -222,8 +224,10 @@ class Maker:
 
     async def _go_back(self, machine: Machine, version: str, error: SwarmError, tell: Tell) -> None:
         """After an upgrade that failed: if the host was switched already, the former version."""
-        if error.code is Code.UNAVAILABLE or machine.is_entered:
-            return  # nobody is reached who could go back, or there is nothing to go back to
+        if error.code in (Code.UNAVAILABLE, Code.CONFLICT) or machine.is_entered:
+            # Nobody is reached who could go back, the host is somebody else's by now, or there is
+            # nothing to go back to.
+            return
         async with self._alone(machine, "going back on it") as remote:
             present = await remote.run(["readlink", CURRENT], timeout=30.0)
             if present.text != version or machine.version in ("", version):

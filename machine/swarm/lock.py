@@ -86,6 +86,14 @@ class Lock:
                 remedy="see who has it: swarmctl machine lock, then do the same again",
             )
 
+    async def make_sure(self, host: str) -> None:
+        """As `check`; a host that could not be asked in time, as over a way that was full with what
+        was sent, is asked first: it knows whose it is.
+        """
+        if self._clock() >= self._until[host] - MARGIN:
+            await self._renew(host)
+        self.check(host)
+
     async def _take(self, name: str) -> None:
         self._until[name] = _NOT_OURS  # and given back, if the answer alone is lost
         asked = self._clock()

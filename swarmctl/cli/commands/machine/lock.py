@@ -26,8 +26,8 @@ from swarmctl.cli.render import table
 def lock(path: Path, limit: str, breaks: bool, yes: bool) -> None:
     """Show who works on the hosts of a cluster file.
 
-    A lock ends by itself a minute after its holder. One that is broken stops its holder before the
-    next action.
+    A lock ends by itself three minutes after its holder has vanished. One that is broken stops its
+    holder before the next action.
     """
     end(asyncio.run(_lock(path, flags.names(limit), breaks, yes)))
 

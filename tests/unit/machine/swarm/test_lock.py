@@ -173,3 +173,25 @@ def test_what_was_not_renewed_is_not_acted_on(tmp_path: Path) -> None:
                 held.check("h1")
 
     asyncio.run(scene())
+
+
+def test_a_host_that_could_not_be_asked_in_time_is_asked_whose_it_is(tmp_path: Path) -> None:
+    moment = [0.0]
+    hosts = {"h1": _Rooted("h1", tmp_path / "h1")}
+    held = Lock("alice", "a", hosts, (), lambda: moment[0])
+
+    async def scene() -> None:
+        async with held.held():
+            moment[0] = LEASE
+            with pytest.raises(SwarmError, match="was lost"):
+                held.check("h1")
+            await held.make_sure("h1")
+            held.check("h1")
+            moment[0] += LEASE
+            await ask(hosts["h1"], "break")
+            await ask(hosts["h1"], "take", "bob", "b")
+            with pytest.raises(SwarmError, match="was lost") as lost:
+                await held.make_sure("h1")
+            assert lost.value.code is Code.CONFLICT
+
+    asyncio.run(scene())
