@@ -33,6 +33,10 @@ Network = objects_pb2.Network
 Node = objects_pb2.Node
 Service = objects_pb2.Service
 
+TOGETHER_BYTES = 512 << 10
+"""Size from which on nothing more goes into the one batch. What the last object and the addresses
+at rest add to it an entry of the log has room for.
+"""
 WAITING = "waiting for what it needs in networks"
 
 
@@ -50,6 +54,7 @@ class Turn:
         self._rest: dict[str, list[str]] = {}
         self._changed: dict[str, Network] = {}
         self._together: list[Change] = []
+        self._bytes = 0  # of that, and of new networks
         self._alone: list[Batch] = []
 
     def network(self, network: Network) -> None:
@@ -57,6 +62,7 @@ class Turn:
         if not settling.is_complete(network):
             changed = self._fresh().settle(network)
             if changed is not None:
+                self._bytes += changed.ByteSize()
                 self._changed[network.id] = changed
 
     def service(self, service: Service) -> None:
@@ -146,6 +152,11 @@ class Turn:
         """Batches so far."""
         return len(self._alone) + len(self._together)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is to go into the one batch."""
+        return self._bytes >= TOGETHER_BYTES
+
     def _exchange(self, before: Task | Service | Node, after: Task | Service | Node) -> None:
         kept = addresses_of(after)
         gone = False
@@ -155,6 +166,7 @@ class Turn:
                 gone = True
                 self._rest.setdefault(network_id, []).extend(back)
         if gone or isinstance(after, Task):
+            self._bytes += after.ByteSize()
             self._together.append(update(after))
         else:
             self._alone.append(batch(update(after)))

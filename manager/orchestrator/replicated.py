@@ -79,14 +79,20 @@ def keep_slots(filled: list[Slot], scene: Scene) -> Iterator[Steps]:
 
 
 def close_slots(filled: list[Slot], surplus: int, gone: set[SlotKey]) -> Iterator[Steps]:
-    """Removes the slots, with their history, that the service can best do without."""
+    """Removes the slots, with their history, that the service can best do without.
+
+    The history, which may be long, goes task by task, and what is wanted last: whoever looks in
+    between finds a slot that still has its task, and not one that ended for good.
+    """
     order = ClosingOrder()
     for slot in filled:
         order.add(slot)
         yield NOTHING
     for slot in islice(order, surplus):
         gone.add(slot.key)
-        yield Steps([update(removed(task)) for task in slot.tasks])
+        for task in slot.tasks:
+            yield NOTHING if states.is_wanted(task) else Steps([update(removed(task))])
+        yield Steps([update(removed(task)) for task in slot.wanted])
 
 
 def first_task(slot: Slot, scene: Scene) -> Steps:

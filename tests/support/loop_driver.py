@@ -39,13 +39,17 @@ class LoopDriver:
         count = 0
         for _ in range(limit):
             decision = self.decide()
-            applied = self.store.write(decision.batches, self.now)
-            assert not any(applied.results), applied.results
-            wanted = self._show(applied)
+            wanted = self.apply(decision)
             count += len(decision.batches)
             if not decision.batches and not decision.more and not wanted:
                 return count
         raise AssertionError("the loop never comes to rest")
+
+    def apply(self, decision: Decision) -> bool:
+        """Applies what was decided, all of it; whether the loop wants to decide."""
+        applied = self.store.write(decision.batches, self.now)
+        assert not any(applied.results), applied.results
+        return self._show(applied)
 
     def _show(self, applied: Applied) -> bool:
         wanted = False

@@ -1,7 +1,13 @@
+from collections.abc import Callable
+
+import pytest
+
 from api import states
+from api.v1 import objects_pb2, raft_pb2
 from manager.allocator.decide import MAX_TASKS, AllocatorLoop
-from manager.state.changes import create, delete
-from tests.support.builders import task
+from manager.raft.node.node import ENTRY_BYTES
+from manager.state.changes import StoredObject, create, delete, encode
+from tests.support.builders import cluster, network, service, task
 from tests.support.loop_driver import LoopDriver
 
 NEW, PENDING = states.NEW, states.PENDING
@@ -61,3 +67,41 @@ def test_a_task_that_went_before_its_event_came_is_passed_over() -> None:
     driver = LoopDriver(AllocatorLoop(), task("a", state=NEW))
     driver.store.must(delete(driver.task("a")), now=driver.now)
     assert not driver.decide().batches
+
+
+def ended(number: int) -> objects_pb2.Task:
+    made = task(f"t{number:04}", slot=number, state=states.SHUTDOWN, desired=states.SHUTDOWN)
+    made.spec.container.env.append("X=" + "x" * 40_000)
+    made.networks.add(network_id="net", addresses=[f"10.0.1.{number}/16"])
+    return made
+
+
+def left(number: int) -> objects_pb2.Service:
+    """A service that has an address in a network that it does not want any more."""
+    made = service(f"s{number:04}")
+    made.spec.annotations.labels["x"] = "x" * 40_000
+    made.endpoint.virtual_ips.add(network_id="net", address=f"10.0.2.{number}/16")
+    return made
+
+
+def wide(number: int) -> objects_pb2.Network:
+    made = network(f"n{number:04}")
+    made.spec.annotations.labels["x"] = "x" * 40_000
+    return made
+
+
+@pytest.mark.parametrize("make", [ended, left, wide])
+def test_a_batch_fits_an_entry_of_the_log(make: Callable[[int], StoredObject]) -> None:
+    driver = LoopDriver(AllocatorLoop(), cluster(), network("net", "10.0.0.0/16"))
+    driver.run()
+    driver.write(*(create(make(number)) for number in range(1, 151)))
+    rounds = 0
+    while (decision := driver.decide()).batches:
+        for each in decision.batches:
+            assert raft_pb2.Command(batches=encode([each])).ByteSize() < ENTRY_BYTES
+        driver.apply(decision)
+        rounds += 1
+    assert not decision.more
+    assert rounds > 1
+    held = [t for t in driver.tasks() if not all(each.released for each in t.networks)]
+    assert held == [], "what did not fit came later"

@@ -4,10 +4,11 @@ import pytest
 
 from api import states
 from api.times import seconds_of
-from api.v1 import objects_pb2
+from api.v1 import objects_pb2, raft_pb2
 from manager.decision import Decision
 from manager.orchestrator.services import MAX_CHANGES, MAX_LOOKS, ServicesLoop
-from manager.state.changes import copy, create, delete, update
+from manager.raft.node.node import ENTRY_BYTES
+from manager.state.changes import copy, create, delete, encode, update
 from tests.support.builders import ACTIVE, DRAIN, EPOCH, PAUSE, node, service, task, task_spec
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
@@ -52,9 +53,31 @@ def test_scaling_down_removes_what_does_not_run_first_and_a_slots_history_too() 
         task("c", slot=3, node_id="n1"),
     )
     driver.change_service(replicas=2)
-    assert driver.run() == 1
+    assert driver.run() == 2
     desired = {t.id: t.desired_state for t in driver.tasks()}
     assert desired == {"a": RUNNING, "old": REMOVE, "b": REMOVE, "c": RUNNING}
+
+
+def test_a_long_history_goes_before_the_task_that_is_wanted() -> None:
+    long = task_spec()
+    long.container.env.append("X=" + "x" * 2_000)
+    past = [
+        task(f"t{n:05}", state=states.FAILED, desired=SHUTDOWN, spec=long) for n in range(1_500)
+    ]
+    driver = driver_with(service(replicas=1, spec=long), *past, task("now", spec=long))
+    driver.run()
+    driver.change_service(replicas=0)
+    while not (decision := driver.decide()).batches:
+        assert decision.more
+    for each in decision.batches:
+        assert raft_pb2.Command(batches=encode([each])).ByteSize() < ENTRY_BYTES
+    driver.apply(decision)
+    driver.change_service(replicas=1)
+    driver.run()
+    assert driver.task("now").desired_state == RUNNING
+    driver.change_service(replicas=0)
+    driver.run()
+    assert all(t.desired_state == REMOVE for t in driver.tasks())
 
 
 def test_scaling_to_nothing_and_back() -> None:
