@@ -84,16 +84,20 @@ class Look:
         """Of a slot whose task is of an earlier version, but of just this spec.
 
         What was not settled when this rollout began, as in one that was paused and goes on, is on
-        trial from then on: the time that it had before counts as little as how it went.
+        trial from then on: the time that it had before counts as little as how it went, and a slot
+        that was given up for its failures is tried again.
         """
         began = seconds_of(self._scene.service.update_status.started_at)
         is_later = seconds_of(task.meta.updated_at) > began
         if not task.HasField("start_after"):
             return Standing(slot, Progress.SETTLED)
+        if ended_by_itself(task) and not is_later:
+            if states.is_wanted(task):
+                return Standing(slot, Progress.BUSY, task)  # a restart follows, and is on trial
+            was_given_up = task.status.state != states.COMPLETE
+            return Standing(slot, Progress.OUTDATED if was_given_up else Progress.SETTLED)
         if ended_by_itself(task):
-            # The restart that may be about to follow is on trial.
-            waits = Progress.BUSY if states.is_wanted(task) else Progress.SETTLED
-            return Standing(slot, Progress.FAILED if is_later else waits, task)
+            return Standing(slot, Progress.FAILED, task)
         if task.status.state < states.RUNNING:
             deadline = max(step_deadline(task), began + STEP_DEADLINE)
             return self._waiting_standing(slot, task, deadline)

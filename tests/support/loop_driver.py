@@ -6,6 +6,7 @@ from api.modes import is_job
 from api.times import timestamp
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.decision import Decision, Loop
+from manager.orchestrator.rollback import respecified
 from manager.state.changes import Applied, Change, StoredObject, copy, create, delete, update
 from tests.support.builders import EPOCH
 from tests.support.sealed_store import SealedStore
@@ -117,20 +118,21 @@ class LoopDriver:
         spec: specs_pb2.TaskSpec | None = None,
         update_config: specs_pb2.UpdateConfig | None = None,
     ) -> bool:
-        """As the control service does it: a new spec begins a new rollout."""
-        changed = copy(self.service(service_id))
-        if replicas is not None and is_job(changed):
-            changed.spec.replicated_job.total_completions = replicas
+        """As the control service does it; nothing else said: resumes what is paused."""
+        service = self.service(service_id)
+        given = copy(service).spec
+        if replicas is not None and is_job(service):
+            given.replicated_job.total_completions = replicas
         elif replicas is not None:
-            changed.spec.replicated.replicas = replicas
+            given.replicated.replicas = replicas
         if spec is not None:
-            changed.spec.task.CopyFrom(spec)
-            if is_job(changed):
-                changed.job_status.iteration += 1
+            given.task.CopyFrom(spec)
         if update_config is not None:
-            changed.spec.update.CopyFrom(update_config)
-        changed.spec_version += 1
-        changed.ClearField("update_status")
+            given.update.CopyFrom(update_config)
+        changed = respecified(service, given)
+        if is_job(changed) and changed.spec_version != service.spec_version:
+            changed.ClearField("update_status")
+            changed.job_status.iteration += 1
         return self.write(update(changed))
 
     def remove_node(self, node_id: str) -> bool:

@@ -1,5 +1,7 @@
 """Rolling updates, step by step, with a hand that plays scheduler and agents."""
 
+from typing import Any
+
 import pytest
 
 from api import states
@@ -123,6 +125,38 @@ def test_the_next_change_resumes_a_paused_update() -> None:
     assert updated(driver) == [1]
 
 
+@pytest.mark.parametrize(
+    "policy", [{"max_attempts": 1}, {"condition": specs_pb2.RestartPolicy.CONDITION_NONE}]
+)
+def test_a_resumed_update_tries_a_slot_again_that_was_given_up(policy: dict[str, Any]) -> None:
+    driver = rollout(2, fresh=task_spec("app:2", delay=0, **policy))
+    stop_old(driver)
+    while states.is_wanted(get_fresh(driver, 1)):
+        driver.report(get_fresh(driver, 1).id, FAILED, node_id="n2")
+        driver.run(seconds=1)
+    assert state(driver) == PAUSED
+    driver.change_service()
+    driver.run()
+    for slot in (1, 2):
+        start(driver, slot)
+    driver.run(seconds=DEFAULT_MONITOR)
+    assert state(driver) == COMPLETED
+    assert sorted(t.slot for t in driver.tasks() if states.is_live(t)) == [1, 2]
+
+
+def test_a_resumed_update_leaves_alone_what_completed() -> None:
+    once = task_spec("app:2", condition=specs_pb2.RestartPolicy.CONDITION_NONE)
+    driver = rollout(1, update_config(monitor=30), fresh=once)
+    start(driver, 1)
+    driver.report(get_fresh(driver, 1).id, states.COMPLETE)
+    driver.run()
+    assert state(driver) == PAUSED
+    driver.change_service()
+    driver.run()
+    assert state(driver) == COMPLETED
+    assert not any(states.is_live(each) for each in driver.tasks())
+
+
 def test_failures_within_the_monitor_period_count() -> None:
     driver = rollout(2, update_config(monitor=30))
     start(driver, 1)
@@ -238,7 +272,7 @@ def test_an_update_of_nothing_completes() -> None:
     driver = rollout(1)
     driver.change_service(replicas=0)
     driver.run()
-    assert state(driver) == 0
+    assert state(driver) == COMPLETED
     assert all(t.desired_state == states.REMOVE for t in driver.tasks())
 
 
