@@ -4,14 +4,17 @@ a global service on each node.
 A task goes at once when it is to be removed, or its service is gone, and no agent has it any more.
 Of the others that ended, each slot keeps the newest few. Tasks of nodes that were removed are
 ORPHANED: nobody will report their end. Whether an end needs an answer is the orchestrator's
-question: a task that is still wanted is left alone. What holds addresses is left until the
-allocator took them back: else nobody would know of them.
+question: a task that is still wanted is left alone, and whatever the limit, so is what the
+orchestrator reads from its history. What holds addresses is left until the allocator took them
+back: else nobody would know of them.
 """
 
 from api import states
+from api.modes import is_job
 from api.times import timestamp
 from api.v1 import objects_pb2
 from manager.decision import Decision
+from manager.orchestrator.rollback import UNDER_WAY
 from manager.orchestrator.tasks import has_run_its_course, was_placed
 from manager.state.changes import Action, Batch, Change, Event, batch, copy, delete, update
 from manager.state.indexes import SlotKey, slot_key
@@ -71,6 +74,7 @@ class ReaperLoop:
         while self._keys and looked_at < MAX_TASKS:
             key = next(iter(self._keys))
             del self._keys[key]
+            service = view.get(objects_pb2.Service, key[0])
             tasks = _tasks_of(view, key)
             looked_at += len(tasks) + 1
             kept = []
@@ -80,7 +84,7 @@ class ReaperLoop:
                     kept.append(task)
                 else:
                     batches.append(batch(change))
-            surplus = surplus_history(kept, limit)
+            surplus = surplus_history(kept, limit, service)
             batches += [batch(delete(task)) for task in surplus if not holds(task)]
         return Decision(batches, more=bool(self._keys))
 
@@ -111,17 +115,34 @@ def history_limit(view: View) -> int | None:
     return limit if limit >= 0 else None
 
 
-def surplus_history(tasks: list[objects_pb2.Task], limit: int | None) -> list[objects_pb2.Task]:
+def surplus_history(
+    tasks: list[objects_pb2.Task], limit: int | None, service: objects_pb2.Service | None
+) -> list[objects_pb2.Task]:
     """Those of a slot's tasks, oldest first, that its history is to lose.
 
     The newest task stays in any case: it shows that the slot is filled, if only by an end for good.
+    So does the last that completed in a job's present iteration: nothing else shows that the slot
+    is done. While a rollout is under way one that ended stays: it may have failed on trial.
     """
-    if limit is None or len(tasks) <= limit:
+    if limit is None:
         return []
+    if service is not None and service.update_status.state in UNDER_WAY:
+        limit = max(1, limit)
     ended = [t for t in tasks[:-1] if has_run_its_course(t)]
-    is_newest_ended = states.is_terminal(tasks[-1])
+    is_newest_ended = bool(tasks) and states.is_terminal(tasks[-1])
     excess = len(ended) + is_newest_ended - limit
-    return ended[: max(0, excess)]
+    results = [t.id for t in ended if _is_result(t, service)]
+    return [t for t in ended[: max(0, excess)] if t.id not in results[-1:]]
+
+
+def _is_result(task: objects_pb2.Task, service: objects_pb2.Service | None) -> bool:
+    """Whether the task has done what the present iteration of its job is about."""
+    return (
+        service is not None
+        and is_job(service)
+        and task.status.state == states.COMPLETE
+        and task.job_iteration == service.job_status.iteration
+    )
 
 
 def _verdict(view: View, task: objects_pb2.Task, now: float) -> Change | None:

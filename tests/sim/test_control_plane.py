@@ -6,15 +6,21 @@ from random import Random
 import pytest
 
 from api import states
-from api.v1 import objects_pb2
-from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
+from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.rollback import (
+    COMPLETED,
+    PAUSED,
+    ROLLBACK_COMPLETED,
+    UPDATING,
+    respecified,
+)
 from manager.state.changes import copy, create, update
 from manager.state.indexes import SlotKey, slot_key
 from tests.sim.addresses import leaked
 from tests.sim.expected import shortfall
 from tests.sim.user import User
 from tests.sim.virtual_cluster import VirtualCluster
-from tests.support.builders import node, service
+from tests.support.builders import node, service, update_config
 
 HISTORY = 3
 
@@ -83,6 +89,42 @@ def test_a_broken_image_pauses_the_update_and_the_old_tasks_stay(seed: int) -> N
     old = [t for t in live_tasks(cluster, "web") if t.spec_version == 1]
     assert len(old) == 3
     assert all(t.status.state == states.RUNNING for t in old)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("config", "state"),
+    [
+        (update_config(1, ratio=0.3, monitor=5), PAUSED),
+        (update_config(1, ratio=0.3, monitor=5, goes_back=True), ROLLBACK_COMPLETED),
+        (update_config(1, monitor=5, goes_on=True), COMPLETED),
+    ],
+)
+def test_an_update_to_a_broken_image_ends_whatever_history_is_kept(
+    config: specs_pb2.UpdateConfig, state: int, limit: int
+) -> None:
+    cluster = VirtualCluster(Random(1), history_limit=limit)
+    for number in range(3):
+        cluster.write([create(node(f"n{number}"))])
+        cluster.reachable.add(f"n{number}")
+    cluster.write([create(service(replicas=6, update=config))])
+    cluster.come_to_rest()
+    found = cluster.store.get(objects_pb2.Service, "web")
+    assert found is not None
+    spec = copy(found).spec
+    spec.task.container.image = "broken:2"
+    cluster.write([update(respecified(found, spec))])
+    for _ in range(300):
+        cluster.pass_time(1.0)
+        for _ in range(3):
+            cluster.run_loops()
+        cluster.run_agents()
+        cluster.run_rests()
+        found = cluster.store.get(objects_pb2.Service, "web")
+        assert found is not None
+        if found.update_status.state == state:
+            return
+    raise AssertionError(found.update_status)
 
 
 @pytest.mark.parametrize("seed", range(4))

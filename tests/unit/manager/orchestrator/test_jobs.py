@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from api import states
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.reaper import ReaperLoop
 from manager.orchestrator.services import ServicesLoop
 from manager.state.changes import copy, create, update
-from tests.support.builders import ACTIVE, DRAIN, READY, node, service, task_spec
+from tests.support.builders import ACTIVE, DOWN, DRAIN, READY, cluster, node, service, task_spec
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
 
@@ -293,3 +294,37 @@ def check(driver: LoopDriver, total: int, at_once: int) -> None:
 
 def is_present(driver: LoopDriver, found: Task) -> bool:
     return found.job_iteration == driver.service().job_status.iteration
+
+
+@pytest.mark.parametrize("limit", [0, 1, 5])
+@pytest.mark.parametrize("mode", ["global_job", "replicated_job"])
+def test_what_completed_is_not_done_again_however_little_history_is_kept(
+    mode: str, limit: int
+) -> None:
+    def reap() -> None:
+        reaper = ReaperLoop()
+        reaper.reset(driver.store)
+        driver.apply(reaper.decide(driver.store, driver.now))
+        driver.run()
+
+    made = service(mode=mode, spec=task_spec(delay=0))
+    driver = LoopDriver(ServicesLoop(counter()), node("n1"), cluster(limit), made)
+    driver.run()
+    (first,) = driver.tasks()
+    driver.report(first.id, RUNNING, node_id="n1")
+    for state in (DOWN, READY):
+        driver.change_node("n1", state=state)
+        driver.run()
+        reap()
+    driver.report(first.id, COMPLETE)
+    driver.run()
+    (second,) = (found for found in driver.tasks() if found.id != first.id)
+    driver.report(second.id, SHUTDOWN)
+    driver.run()
+    reap()
+    assert [found.id for found in driver.tasks()] == [first.id, second.id]
+    driver.change_service(spec=task_spec("app:2", delay=0))
+    driver.run()
+    reap()
+    (third,) = live(driver)
+    assert third.job_iteration == 1

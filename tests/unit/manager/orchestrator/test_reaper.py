@@ -4,6 +4,7 @@ from api import states
 from api.v1 import objects_pb2
 from api.v1.types_pb2 import TaskState
 from manager.orchestrator.reaper import MAX_TASKS, ReaperLoop
+from manager.orchestrator.rollback import COMPLETED, ROLLBACK_STARTED, UPDATING
 from manager.state.changes import StoredObject, copy, create, delete, update
 from tests.support.builders import EPOCH, cluster, node, service, task, task_spec
 from tests.support.loop_driver import LoopDriver
@@ -182,11 +183,44 @@ def test_results_of_earlier_iterations_are_history_and_the_present_one_stays() -
         done = states.COMPLETE
         return task(f"i{number}", state=done, desired=done, at=EPOCH + number, iteration=number)
 
-    left = reaped(cluster(2), service(mode="replicated_job"), *map(result, range(5)))
+    job = service(mode="replicated_job")
+    job.job_status.iteration = 4
+    left = reaped(cluster(2), job, *map(result, range(5)))
     assert left == ["i3", "i4"]
     again = task("now", state=RUNNING, desired=states.COMPLETE, at=EPOCH + 9, iteration=5)
-    left = reaped(cluster(1), service(mode="replicated_job"), *map(result, range(5)), again)
+    job.job_status.iteration = 5
+    left = reaped(cluster(1), job, *map(result, range(5)), again)
     assert left == ["i4", "now"]
+
+
+def test_the_result_of_a_job_stays_whatever_came_after_it() -> None:
+    def ended(name: str, state: TaskState.ValueType, at: float) -> objects_pb2.Task:
+        return task(name, state=state, desired=SHUTDOWN, at=EPOCH + at)
+
+    tasks = [
+        ended("done", states.COMPLETE, 1),
+        ended("again", states.COMPLETE, 2),
+        ended("stopped", SHUTDOWN, 3),
+        ended("too", SHUTDOWN, 4),
+    ]
+    assert reaped(cluster(0), service(mode="replicated_job"), *tasks) == ["again", "too"]
+    assert reaped(cluster(0), service(), *tasks) == ["too"]
+
+
+@pytest.mark.parametrize("state", [UPDATING, ROLLBACK_STARTED])
+def test_while_a_rollout_is_under_way_the_last_that_ended_stays(
+    state: objects_pb2.UpdateStatus.State.ValueType,
+) -> None:
+    web = service()
+    web.update_status.state = state
+    driver = LoopDriver(ReaperLoop(), cluster(0), web, *history(3), task("now"))
+    driver.run()
+    assert [each.id for each in driver.tasks()] == ["h3", "now"]
+    over = copy(driver.service())
+    over.update_status.state = COMPLETED
+    driver.write(update(over))
+    driver.run()
+    assert [each.id for each in driver.tasks()] == ["now"]
 
 
 def test_what_holds_addresses_is_left_until_they_are_given_back() -> None:
