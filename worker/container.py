@@ -25,6 +25,7 @@ from api.files import Key
 from api.payloads import Content
 from api.placeholders import NodeFacts
 from api.states import UNCHECKED, UNPROVEN
+from api.stopping import grace_of
 from api.times import duration
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, specs_pb2, types_pb2
 from hostkit import clock
@@ -45,7 +46,6 @@ from worker.container_request import (
     container_request,
     exec_request,
     filled_in,
-    grace_of,
     without_effect,
 )
 from worker.executor import Health, HealthState, TemporaryError

@@ -11,7 +11,6 @@ from api.errors import Code, SwarmError
 from api.generic import environment
 from api.placeholders import NodeFacts, expanded, values_of
 from api.states import task_name
-from api.times import seconds_of
 from api.v1 import exec_pb2, objects_pb2, specs_pb2
 from runtime.driver import (
     IMAGE_LABEL,
@@ -28,7 +27,6 @@ from worker.task_place import is_lone
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 CONTAINER_ID_LABEL = "swarm.container.id"
 """Of containers that are no tasks."""
-DEFAULT_GRACE = 10.0
 _HOSTNAME_LENGTH = 12
 
 Task = objects_pb2.Task
@@ -137,14 +135,6 @@ def network_of(spec: specs_pb2.TaskSpec) -> str:
             field="task.networks",
         )
     return targets[0]
-
-
-def grace_of(spec: specs_pb2.TaskSpec) -> float:
-    """Seconds between the stop signal and KILL."""
-    container = spec.container
-    if not container.HasField("stop_grace_period"):
-        return DEFAULT_GRACE
-    return seconds_of(container.stop_grace_period)
 
 
 def without_effect(spec: specs_pb2.TaskSpec, found: Fingerprint) -> list[str]:

@@ -803,7 +803,9 @@ class Task(message.Message):
     def service_labels(self) -> containers.ScalarMap[builtins.str, builtins.str]: ...
     @builtins.property
     def start_after(self) -> timestamp_pb2.Timestamp:
-        """Not started before this moment: how a restart delay is kept across a change of leader."""
+        """Not started before this moment: how a restart delay is kept across a change of leader. Once it may start: since
+        when it may.
+        """
 
     @builtins.property
     def assigned_generic(self) -> containers.RepeatedCompositeFieldContainer[types_pb2.GenericResource]:

@@ -4,7 +4,8 @@ Everything is read from the store: the delay is the new task's `start_after`, wi
 READY until it may start, and grows with the failures in a row (manager/orchestrator/backoff.py);
 how often its slot was tried stands in each task (manager/orchestrator/attempts.py). So a new leader
 decides the same. After SwarmKit, orchestrator/restart; where it differs: an attempt is a task that
-ended by itself, not one whose node was lost or drained.
+ended by itself, not one whose node was lost or drained; and there the next one starts after a
+minute, beside one that still has time to stop.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from api import states
 from api.ids import IdSource
+from api.stopping import grace_of
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.alarms import WHOLE
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     from manager.orchestrator.update import Rollout
 
 OLD_TASK_WAIT = 60.0
-"""Seconds that a new task waits for the old one to stop, counted from its creation."""
+"""Seconds that a new task waits for the old one to stop, beyond the grace that its spec gives it;
+counted from the creation of the new one.
+"""
 
 _NONE = specs_pb2.RestartPolicy.CONDITION_NONE
 _ON_FAILURE = specs_pb2.RestartPolicy.CONDITION_ON_FAILURE
@@ -250,11 +254,12 @@ def _release(slot: Slot, wanted: list[objects_pb2.Task], scene: Scene) -> Steps:
             at = well_at(task)
             change: Callable[[objects_pb2.Task], objects_pb2.Task] = _well
         else:
-            change = partial(released, desired=goal(scene.service))
+            change = partial(released, desired=goal(scene.service), now=scene.now)
             at = _starts_at(task, scene.now)
-            if slot.stopping(scene.fates):
+            graces = [grace_of(each.spec) for each in slot.stopping(scene.fates)]
+            if graces:
                 made = believed(seconds_of(task.meta.created_at), scene.now)
-                at = max(at, made + OLD_TASK_WAIT)
+                at = max(at, made + max(graces) + OLD_TASK_WAIT)
         if scene.now >= at:
             steps.changes.append(update(change(task)))
         elif steps.wake_at is None or at < steps.wake_at:

@@ -106,6 +106,8 @@ class Look:
         return Standing(slot, Progress.SETTLED)
 
     def _waiting_standing(self, slot: Slot, trial: objects_pb2.Task, deadline: float) -> Standing:
+        if trial.desired_state < states.RUNNING:
+            return Standing(slot, Progress.BUSY, trial)  # what it waits for comes to an end
         if self._scene.now >= deadline:
             return Standing(slot, Progress.FAILED, trial)
         return Standing(slot, Progress.BUSY, trial, deadline)

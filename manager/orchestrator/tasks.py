@@ -174,8 +174,12 @@ def removed(task: objects_pb2.Task) -> objects_pb2.Task:
     return gone
 
 
-def released(task: objects_pb2.Task, desired: types_pb2.TaskState.ValueType) -> objects_pb2.Task:
-    """A copy that may run now, to the `goal` of its service."""
+def released(
+    task: objects_pb2.Task, desired: types_pb2.TaskState.ValueType, now: float
+) -> objects_pb2.Task:
+    """A copy that may run now, to the `goal` of its service: what it waited for is over."""
     running = copy(task)
     running.desired_state = desired
+    if task.HasField("start_after"):
+        running.start_after.CopyFrom(timestamp(now))
     return running

@@ -19,8 +19,9 @@ def step_deadline(trial: objects_pb2.Task) -> float:
     """When a task on trial that is not running yet counts as failed, by the leader's clock.
 
     Before it may start nothing is held against it. Then a task that waits for a node has so long
-    from its creation; one that an agent works on, from its last progress, and in addition as long
-    as its health check may take. That the agent tells, since the check may be the image's.
+    from its creation, or since it may start; one that an agent works on, from its last progress,
+    and in addition as long as its health check may take. That the agent tells, since the check may
+    be the image's.
     """
     due = seconds_of(trial.start_after) + STEP_DEADLINE
     if trial.status.state < states.ASSIGNED:

@@ -2,6 +2,7 @@
 
 from api import states
 from api.modes import is_everywhere, is_job
+from api.stopping import grace_of
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.restart import OLD_TASK_WAIT
@@ -66,11 +67,13 @@ class Watchdog:
         assert now + ROUNDING >= seconds_of(new.start_after), (
             f"{new.id} was started before its delay"
         )
-        if now >= seconds_of(new.meta.created_at) + OLD_TASK_WAIT:
-            return
+        waited = now - seconds_of(new.meta.created_at) - OLD_TASK_WAIT
         for other in self._view.tasks_of_slot(new.service_id, slot_key(new)):
-            if not states.is_wanted(other) and self._holds_its_node(other):
-                raise AssertionError(f"{new.id} was started while {other.id} still stops")
+            if states.is_wanted(other) or waited >= grace_of(other.spec):
+                continue
+            assert not self._holds_its_node(other), (
+                f"{new.id} was started while {other.id} still stops"
+            )
 
     def _one_task_per_slot(self, task: objects_pb2.Task) -> None:
         if task.desired_state not in GOALS or states.is_terminal(task):

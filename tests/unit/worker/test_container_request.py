@@ -7,14 +7,12 @@ import pytest
 from api.errors import SwarmError
 from api.placeholders import NodeFacts
 from api.states import RUNNING
-from api.times import duration
 from api.v1 import exec_pb2, objects_pb2, specs_pb2, types_pb2
 from runtime.driver import ContainerRequest, ExecRequest, Fingerprint
 from worker.container_request import (
     container_request,
     exec_request,
     filled_in,
-    grace_of,
     without_effect,
 )
 
@@ -94,15 +92,6 @@ def test_network(networks: tuple[str, ...], expected: str) -> None:
 def test_a_network_that_is_not_there_is_named(networks: tuple[str, ...]) -> None:
     with pytest.raises(SwarmError, match="network web is not available"):
         request(task(*networks))
-
-
-def test_grace() -> None:
-    given = task()
-    assert grace_of(given.spec) == 10
-    given.spec.container.stop_grace_period.CopyFrom(duration(0))
-    assert grace_of(given.spec) == 0
-    given.spec.container.stop_grace_period.CopyFrom(duration(2.5))
-    assert grace_of(given.spec) == 2.5
 
 
 def test_a_command_without_a_size_has_a_usual_one() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from api import states
+from api.stopping import DEFAULT_GRACE
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from api.v1.types_pb2 import TaskState
@@ -225,7 +226,7 @@ def test_a_drained_task_is_followed_once_it_has_stopped() -> None:
     driver.run()
     assert driver.task("old").desired_state == SHUTDOWN
     assert newest(driver).desired_state == READY
-    assert driver.wake_at == EPOCH + OLD_TASK_WAIT
+    assert driver.wake_at == EPOCH + OLD_TASK_WAIT + DEFAULT_GRACE
     assert driver.run(seconds=10) == 0
     driver.report("old", SHUTDOWN)
     assert driver.run() == 1
@@ -252,7 +253,7 @@ def test_a_task_that_will_not_stop_is_not_waited_for_for_ever(way_out: str) -> N
     if way_out == "node went down":
         driver.change_node("n1", state=DOWN)
     else:
-        assert driver.run(seconds=OLD_TASK_WAIT - 0.1) == 0
+        assert driver.run(seconds=OLD_TASK_WAIT + DEFAULT_GRACE - 0.1) == 0
         driver.now += 0.1
     assert driver.run() == 1
     assert newest(driver).desired_state == RUNNING

@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 
 from api import states
+from api.times import duration
 from api.v1 import specs_pb2
+from manager.orchestrator.restart import OLD_TASK_WAIT
 from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
 from manager.orchestrator.services import ServicesLoop
 from manager.orchestrator.trial import DEFAULT_MONITOR, STEP_DEADLINE, step_deadline
 from manager.state.changes import copy, update
 from manager.state.swarm_clock import FURTHEST
-from tests.support.builders import DOWN, EPOCH, service, task, task_spec, update_config
+from tests.support.builders import DOWN, EPOCH, node, service, task, task_spec, update_config
 from tests.support.counter import counter
 from tests.support.loop_driver import LoopDriver
 from tests.support.rollout import (
@@ -221,6 +223,50 @@ def test_a_task_that_cannot_be_placed_does_not_hang_the_update() -> None:
     driver.run(seconds=1)
     assert state(driver) == PAUSED
     assert driver.task("old2").desired_state == RUNNING
+
+
+@pytest.mark.parametrize("placed", [False, True])
+def test_a_new_task_waits_as_long_as_the_old_one_may_take_to_stop(placed: bool) -> None:
+    slow = task_spec("app:1", delay=0)
+    slow.container.stop_grace_period.CopyFrom(duration(400))
+    driver = LoopDriver(
+        ServicesLoop(counter()),
+        *(node("n1"), node("n2"), service(spec=slow)),
+        task("old1", node_id="n1", spec=slow),
+    )
+    driver.change_service(spec=FRESH)
+    driver.run()
+    if placed:
+        driver.report(get_fresh(driver, 1).id, READY, node_id="n2")
+    driver.run(seconds=399)
+    assert get_fresh(driver, 1).desired_state == READY
+    assert state(driver) == UPDATING, "nothing is held against it meanwhile"
+    driver.run(seconds=OLD_TASK_WAIT)
+    assert get_fresh(driver, 1).desired_state == READY
+    driver.run(seconds=1)
+    assert get_fresh(driver, 1).desired_state == RUNNING
+    driver.run(seconds=STEP_DEADLINE - 1)
+    assert state(driver) == UPDATING
+    driver.run(seconds=1)
+    assert state(driver) == PAUSED
+
+
+def test_a_task_that_waits_for_the_old_one_and_a_node_has_time_for_both() -> None:
+    slow = task_spec("app:1", delay=0)
+    slow.container.stop_grace_period.CopyFrom(duration(400))
+    driver = LoopDriver(
+        ServicesLoop(counter()),
+        node("n1"),
+        service(spec=slow),
+        task("old1", node_id="n1", spec=slow),
+    )
+    driver.change_service(spec=FRESH)
+    driver.run()
+    driver.run(seconds=350)
+    stop_old(driver)
+    assert get_fresh(driver, 1).desired_state == RUNNING
+    driver.run(seconds=STEP_DEADLINE - 1)
+    assert state(driver) == UPDATING, "what it waits for is free only now"
 
 
 def test_with_continue_a_stuck_step_gives_way_to_the_next() -> None:
