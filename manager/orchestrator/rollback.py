@@ -30,11 +30,13 @@ def respecified(service: Service, spec: Spec) -> Service:
 
     What makes other tasks begins a new rollout. A paused one goes on with whatever is said of the
     service, even if that is nothing new; only a mere change of the number of replicas leaves it
-    paused. What is said again is not remembered as the previous spec: there would be no way back.
+    paused. What is said again is not remembered as the previous spec, nor is what is scaled before a
+    rollout has come to its end: there would be no way back.
     """
     changed = copy(service)
     if spec != service.spec:
-        changed.previous_spec.CopyFrom(service.spec)
+        if not _keeps_the_way_back(service, spec):
+            changed.previous_spec.CopyFrom(service.spec)
         changed.spec.CopyFrom(spec)
     if not make_alike(service.spec, spec):
         changed.spec_version += 1
@@ -100,6 +102,16 @@ def _resume(changed: Service) -> None:
     changed.update_status.Clear()
     changed.update_status.state = ROLLBACK_STARTED if is_rollback else UPDATING
     changed.update_status.message = "rollback resumed" if is_rollback else "update resumed"
+
+
+def _keeps_the_way_back(service: Service, spec: Spec) -> bool:
+    """Whether the spec is that of a rollout not over yet, which may still have to be undone."""
+    return (
+        service.HasField("previous_spec")
+        and service.update_status.state not in (COMPLETED, ROLLBACK_COMPLETED)
+        and _is_mere_scaling(service.spec, spec)
+        and not make_alike(service.previous_spec, service.spec)
+    )
 
 
 def _is_mere_scaling(old: Spec, new: Spec) -> bool:

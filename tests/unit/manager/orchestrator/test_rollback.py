@@ -52,7 +52,17 @@ def test_scaling_leaves_a_rollout_alone() -> None:
     for state in (UPDATING, PAUSED, COMPLETED, ROLLBACK_PAUSED):
         changed = respecified(service(state), spec(replicas=5))
         assert (changed.spec_version, changed.update_status) == (7, service(state).update_status)
-        assert changed.previous_spec == spec()
+        is_over = state == COMPLETED
+        assert changed.previous_spec == (spec() if is_over else spec(OLD, 1)), "the way back stays"
+
+
+def test_after_scaling_a_failed_update_still_goes_back_to_the_spec_before_it() -> None:
+    scaled = respecified(service(UPDATING), spec(replicas=5))
+    back = rolled_back_by_itself(scaled, "task t failed")
+    assert back is not None
+    assert back.spec == spec(OLD, 1)
+    by_hand = rolled_back_by_hand(respecified(service(PAUSED), spec(replicas=5)))
+    assert (by_hand.spec, by_hand.previous_spec) == (spec(OLD, 1), spec(replicas=5))
 
 
 @pytest.mark.parametrize("parallelism", [None, 3])
@@ -121,8 +131,10 @@ def test_by_itself_the_failed_spec_is_forgotten() -> None:
 
 
 def test_by_itself_it_does_not_go_back_to_the_same_tasks() -> None:
-    scaled = respecified(service(UPDATING), spec(replicas=9))
+    scaled = respecified(service(COMPLETED), spec(replicas=9))
     assert rolled_back_by_itself(scaled, "task t failed") is None
+    again = respecified(scaled, spec(replicas=8))
+    assert again.previous_spec == scaled.spec, "nothing is to be undone"
 
 
 def published(port: int, *, on_its_node: bool = False) -> specs_pb2.ServiceSpec:
