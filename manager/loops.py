@@ -36,6 +36,7 @@ class LoopTask:
         proposer: Proposer,
         clock: Callable[[], float],
     ) -> None:
+        self._loop = loop
         self._runner = Runner(loop)
         self._kinds = loop.kinds
         self._store = store
@@ -57,6 +58,7 @@ class LoopTask:
                 await asyncio.sleep(0)
         finally:
             self._hub.unsubscribe(subscription)
+            self._runner = Runner(self._loop)  # what failed is the next leader's to make good
 
     def complaint(self) -> str:
         """What is wrong with this loop, for the health service; empty if nothing is."""

@@ -30,8 +30,8 @@ def respecified(service: Service, spec: Spec) -> Service:
 
     What makes other tasks begins a new rollout. A paused one goes on with whatever is said of the
     service, even if that is nothing new; only a mere change of the number of replicas leaves it
-    paused. What is said again is not remembered as the previous spec, nor is what is scaled before a
-    rollout has come to its end: there would be no way back.
+    paused. What is said again is not remembered as the previous spec, nor is what is scaled before
+    a rollout has come to its end: there would be no way back.
     """
     changed = copy(service)
     if spec != service.spec:

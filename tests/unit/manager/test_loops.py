@@ -1,15 +1,19 @@
 """The driver of loops: a defect in one is told and survived, and it is begun anew."""
 
 import asyncio
+from collections.abc import Sequence
 
+from api.errors import Code, SwarmError
 from api.v1 import objects_pb2
 from manager.decision import Decision
 from manager.loops import LoopTask
+from manager.reign import Reign
 from manager.runner import RETRY_DELAY
-from manager.state.changes import Batch, Event, batch, create
+from manager.state.changes import Applied, Batch, Event, batch, create
 from manager.state.store import Store, View
 from manager.state.watch import WatchHub
 from tests.support.direct_proposer import DirectProposer
+from tests.support.standing import Standing
 from tests.support.until import until
 
 
@@ -99,3 +103,36 @@ def test_a_loop_that_cannot_begin_is_begun_anew_later() -> None:
 
 def test_a_loop_that_cannot_observe_is_begun_anew_later() -> None:
     check_survives("observe")
+
+
+class LosingProposer:
+    """Its manager loses the leadership, so that nobody knows what became of the proposal."""
+
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+
+    async def propose(
+        self, batches: Sequence[Batch], *, request_id: str = "", object_id: str = ""
+    ) -> Applied:
+        await self.lost.wait()
+        raise SwarmError(Code.UNAVAILABLE, "it is not known whether the change was made")
+
+
+def test_a_manager_that_leads_no_more_has_nothing_to_complain_of() -> None:
+    async def scenario() -> None:
+        proposer, standing = LosingProposer(), Standing()
+        loop = BrokenLoop("", times=0)
+        task = LoopTask(loop, store=Store(), hub=WatchHub(), proposer=proposer, clock=Clock())
+        reign = asyncio.create_task(Reign(standing, task.run).run())
+        try:
+            standing.sees("a", itself=True)
+            await asyncio.sleep(0)
+            proposer.lost.set()
+            await until(lambda: "it is not known" in task.complaint())
+            standing.sees("b")
+            await until(lambda: task.complaint() == "")
+        finally:
+            reign.cancel()
+            await asyncio.gather(reign, return_exceptions=True)
+
+    asyncio.run(scenario())
