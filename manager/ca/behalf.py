@@ -12,7 +12,7 @@ from api.identity import EVERY_ROLE
 from api.serving import Caller
 
 FORWARDED = "swarm-forwarded"
-"""Set on every call that was passed on; such a call is not passed on again."""
+"""Set on every call that was passed on."""
 _CALLER = "swarm-caller-bin"
 
 Metadata = tuple[tuple[str, str | bytes], ...]
