@@ -113,9 +113,9 @@ class FileKeys:
             if not self.differs(kek, version):
                 return False
             keys = self._held.keys
-            if self._held.kek is None:
-                # The present ones lie on the disk in clear, and who copied them has them: files
-                # that are begun from now on get a key that never did.
+            if kek is not None:
+                # Who copied the file, and could read it as it was, has the present ones: files that
+                # are begun from now on get a key that was never in it, whatever stops the manager.
                 keys = (*keys, _fresh())
             self._replace(KeyFile(keys, kek, version))
             return True

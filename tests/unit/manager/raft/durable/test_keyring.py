@@ -169,14 +169,17 @@ def test_a_changed_lock_keeps_every_key(path: Path, old: bytes | None, new: byte
         assert new is None or refusal(lambda: FileKeys(path, old)).code is Code.DENIED
 
 
-def test_what_is_sealed_after_locking_has_a_key_that_was_never_in_clear(path: Path) -> None:
-    keys = FileKeys(path)
+@pytest.mark.parametrize(("old", "new"), [(None, KEK), (KEK, ANOTHER)], ids=["lock", "rotate"])
+def test_what_is_sealed_under_another_lock_has_a_key_that_was_not_in_the_file(
+    path: Path, old: bytes | None, new: bytes
+) -> None:
+    keys = FileKeys(path, old)
     stolen = path.read_text()
-    keys.relock(KEK, 5)
+    keys.relock(new, 5)
     wrapped = keys.wrap(KEY, b"")
     path.write_text(stolen)
     with pytest.raises(KeyNotFoundError):
-        FileKeys(path).unwrap(wrapped, b"")
+        FileKeys(path, old).unwrap(wrapped, b"")
 
 
 def test_a_lock_of_the_past_changes_nothing(path: Path) -> None:
