@@ -25,7 +25,15 @@ from api import files, payloads, status
 from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, dispatcher_pb2_grpc, exec_pb2, logs_pb2, objects_pb2
 from hostkit.clock import Clock
-from worker.executor import Executor, ExitResult, Health, HealthState, RunningCommand
+from worker.executor import (
+    Executor,
+    ExitResult,
+    Health,
+    HealthState,
+    Progress,
+    RunningCommand,
+    untold,
+)
 from worker.task_place import holds_place
 
 Task = objects_pb2.Task
@@ -158,10 +166,10 @@ class PlaceKeeper:
         """See Executor."""
         self._containers.hold(contents)
 
-    async def prepare(self, task: Task) -> None:
+    async def prepare(self, task: Task, progress: Progress = untold) -> None:
         """See Executor."""
         if not holds_place(task):
-            await self._containers.prepare(task)
+            await self._containers.prepare(task, progress)
 
     async def start(self, task: Task) -> objects_pb2.ContainerStatus:
         """See Executor."""

@@ -48,13 +48,13 @@ from worker.container_request import (
     filled_in,
     without_effect,
 )
-from worker.executor import Health, HealthState, TemporaryError
+from worker.executor import Health, HealthState, Progress, TemporaryError, untold
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.node_networks import NoNetworks, TaskNetworks
 from worker.node_volumes import NoVolumes, TaskVolumes
 from worker.task_files import TaskFile, gather, mounts
-from worker.task_image import image_of, mounted_images
+from worker.task_image import Coming, image_of, mounted_images
 from worker.uninterrupted import uninterrupted
 
 log = logging.getLogger(__name__)
@@ -131,11 +131,11 @@ class ContainerExecutor:
 
     # --- life -------------------------------------------------------------------------------
 
-    async def prepare(self, task: Task) -> None:
+    async def prepare(self, task: Task, progress: Progress = untold) -> None:
         """See Executor."""
         with _sorted():
             if await self._find(task) is None:
-                await self._create(task)
+                await self._create(task, progress)
 
     async def start(self, task: Task) -> objects_pb2.ContainerStatus:
         """See Executor."""
@@ -243,16 +243,19 @@ class ContainerExecutor:
         await self._driver.kill(task.id)
         raise SwarmError(Code.UNAVAILABLE, "the task cannot be started", why=why)
 
-    async def _create(self, task: Task, *, again: bool = False) -> None:
+    async def _create(
+        self, task: Task, progress: Progress = untold, *, again: bool = False
+    ) -> None:
         """Makes the container with its volumes and networks, which it does not keep if that fails.
 
         If it is broken off they stay: the container may be there by then.
         """
-        image = await self.image(task.spec.container)
+        coming = Coming(progress)
+        image = await image_of(self._images, task.spec.container, coming)
         node = NodeFacts(task.node_id, host.hostname(), host.platform())
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
         spec = filled_in(task, node)
-        mounted = await mounted_images(self._images, spec)
+        mounted = await mounted_images(self._images, spec, coming)
         async with _or(self._volumes.leave, task.id):
             given = await self._volumes.join(task, spec, image.config)
             del spec.mounts[:]
@@ -286,7 +289,7 @@ class ContainerExecutor:
 
     async def image(self, spec: specs_pb2.ContainerSpec) -> StoredImage:
         """The image of a container, pulled if it is not here."""
-        return await image_of(self._images, spec)
+        return await image_of(self._images, spec, Coming(untold))
 
     async def _find(self, task: Task) -> ContainerState | None:
         try:

@@ -4,7 +4,7 @@ The agent holds on to this Protocol; `container` is the implementation over cont
 here decides when a step is due: `task_machine` does.
 """
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -74,6 +74,14 @@ class RunningCommand(Protocol):
         """Its exit code, as a shell has it: 126 if it cannot be run, 127 if it is not found."""
 
 
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many bytes of its images have come, and of how many, each time that there are more."""
+
+
+def untold(came: int, total: int) -> None:
+    """The progress that nobody wants to hear of."""
+
+
 class TemporaryError(SwarmError):
     """A failure that says nothing of the task: the same step may succeed a little later."""
 
@@ -94,7 +102,7 @@ class Executor(Protocol):
     def hold(self, contents: Mapping[files.Key, payloads.Content]) -> None:
         """From now on these are the secrets and configs of this node; never to go to a disk."""
 
-    async def prepare(self, task: objects_pb2.Task) -> None:
+    async def prepare(self, task: objects_pb2.Task, progress: Progress = untold) -> None:
         """Makes everything short of starting the process; may take as long as a pull."""
 
     async def start(self, task: objects_pb2.Task) -> objects_pb2.ContainerStatus:

@@ -39,6 +39,12 @@ RETRY_FIRST = 1.0
 RETRY_LONGEST = 30.0
 """Seconds before a step that failed for now is tried again: doubling from the one to the other."""
 
+PREPARING_AGAIN = 60.0
+"""Seconds after which it is told anew how much of an image has come: managers take a task that says
+nothing for five minutes for one that failed (manager/orchestrator/trial.py).
+"""
+_MEGABYTE, _GIGABYTE = 1_000_000, 1_000_000_000
+
 
 class Action(enum.Enum):
     """A step that the executor carries out; each of them may be repeated without harm."""
@@ -161,6 +167,17 @@ def conclude(status: TaskStatus, outcome: Outcome, *, stopping: bool, now: float
             return _judged(status, health, now)
         case Ended(exit=end):
             return _stopped(status, end, now) if stopping else _finished(status, end, now)
+
+
+def still_preparing(status: TaskStatus, came: int, total: int, now: float) -> TaskStatus | None:
+    """The status of a task so many bytes of whose images have come; None if it is too early to
+    tell that again.
+    """
+    if now < seconds_of(status.at) + PREPARING_AGAIN:
+        return None
+    size, unit = (_MEGABYTE, "MB") if total < _GIGABYTE else (_GIGABYTE, "GB")
+    message = f"preparing: {came / size:.1f} of {total / size:.1f} {unit}"
+    return _moved(status, PREPARING, message, now)
 
 
 def retry_delay(failures: int) -> float:

@@ -116,7 +116,7 @@ class TaskRunner:
         try:
             match action:
                 case Action.PREPARE:
-                    await self._executor.prepare(task)
+                    await self._executor.prepare(task, self._came)
                     return Prepared()
                 case Action.START:
                     return Started(await self._executor.start(task))
@@ -131,6 +131,11 @@ class TaskRunner:
         except Exception as error:  # the boundary of the task: it must not hang in its state
             log.exception("task %s: %s broke down", task.id, action.value)
             return Failure(f"internal error: {error!r}")
+
+    def _came(self, came: int, total: int) -> None:
+        status = task_machine.still_preparing(self.status, came, total, self._wall())
+        if status is not None:
+            self._observe(status)
 
     async def _wait(self, task: Task) -> Outcome:
         known = self.status.container.health

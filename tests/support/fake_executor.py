@@ -12,7 +12,15 @@ from api.payloads import Content
 from api.states import UNCHECKED, UNPROVEN
 from api.times import timestamp
 from api.v1 import exec_pb2, logs_pb2, objects_pb2
-from worker.executor import ExitResult, Health, HealthState, OutputStream, RunningCommand
+from worker.executor import (
+    ExitResult,
+    Health,
+    HealthState,
+    OutputStream,
+    Progress,
+    RunningCommand,
+    untold,
+)
 
 Task = objects_pb2.Task
 
@@ -102,6 +110,7 @@ class FakeExecutor:
         self.gates: dict[str, asyncio.Event] = {}
         self.description = objects_pb2.NodeDescription(hostname="box")
         self.held: dict[Key, Content] = {}
+        self.progress: dict[str, Progress] = {}
         self.commands: dict[str, FakeCommand] = {}
         self.under_way = 0
         self.most_under_way = 0
@@ -128,7 +137,8 @@ class FakeExecutor:
     def hold(self, contents: Mapping[Key, Content]) -> None:
         self.held = dict(contents)
 
-    async def prepare(self, task: Task) -> None:
+    async def prepare(self, task: Task, progress: Progress = untold) -> None:
+        self.progress[task.id] = progress
         await self._step("prepare", task)
         self.containers.setdefault(task.id, FakeContainer())
 

@@ -15,7 +15,7 @@ from api.placeholders import NodeFacts
 from api.states import HEALTHY, UNCHECKED, UNHEALTHY, UNPROVEN
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, types_pb2
 from tests.support.builders import GIB, node
-from worker.executor import Health, HealthState, RunningCommand
+from worker.executor import Health, HealthState, Progress, RunningCommand, untold
 from worker.node_networks import NodeNetworks
 from worker.task_files import gather
 
@@ -101,7 +101,7 @@ class SimExecutor:
         self._contents = contents
         self._host.held = dict(contents)
 
-    async def prepare(self, task: Task) -> None:
+    async def prepare(self, task: Task, progress: Progress = untold) -> None:
         """Pulls, more or less."""
         await self._takes(0.05, 1.5)
         self._make(task)

@@ -19,7 +19,7 @@ from api.v1 import objects_pb2, types_pb2
 from tests.support.fake_executor import Exit, FakeExecutor
 from tests.support.paper_node import Node, gone, task, until
 from worker import task_machine
-from worker.executor import TemporaryError
+from worker.executor import Progress, TemporaryError, untold
 from worker.logins import login_of
 from worker.storage import Storage
 
@@ -53,6 +53,31 @@ def test_an_image_that_cannot_be_had(node: Node) -> None:
             rejected = await node.manager.reported("a", REJECTED)
             assert (rejected.error, rejected.message) == ("No such image: app:1", "preparing")
         assert node.executor.steps("a") == ["prepare"]
+
+    node.run(scenario)
+
+
+def test_an_image_that_keeps_coming_is_told_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_machine, "PREPARING_AGAIN", 0.0)
+
+    async def scenario() -> None:
+        node.executor.gates["prepare"] = asyncio.Event()
+        node.manager.tasks["a"] = task("a")
+        async with node.agent():
+            first = await node.manager.reported("a", PREPARING)
+            assert first.message == "preparing"
+            await until(lambda: "a" in node.executor.progress)
+            node.executor.progress["a"](1_200_000_000, 3_400_000_000)
+            await node.manager.until(
+                lambda: any(
+                    (report.state, report.message) == (PREPARING, "preparing: 1.2 of 3.4 GB")
+                    for report in node.manager.reports["a"]
+                )
+            )
+            node.executor.gates["prepare"].set()
+            await node.manager.reported("a", RUNNING)
 
     node.run(scenario)
 
@@ -113,10 +138,10 @@ class NeedsLogin(FakeExecutor):
         super().__init__()
         self.seen: list[str] = []
 
-    async def prepare(self, task: objects_pb2.Task) -> None:
+    async def prepare(self, task: objects_pb2.Task, progress: Progress = untold) -> None:
         self.seen.append(task.spec.container.registry_auth)
         login_of(task.spec.container)
-        await super().prepare(task)
+        await super().prepare(task, progress)
 
 
 def test_credentials_that_a_restart_took_are_waited_for(node: Node) -> None:

@@ -270,3 +270,25 @@ def test_retries_become_rarer() -> None:
     delays = [task_machine.retry_delay(failures) for failures in range(1, 8)]
     assert delays == [1, 2, 4, 8, 16, 30, 30]
     assert task_machine.retry_delay(10_000) == 30
+
+
+@pytest.mark.parametrize(
+    ("waited", "came", "total", "message"),
+    [
+        (59.9, 5_000_000, 9_000_000, None),
+        (60, 5_240_000, 9_000_000, "preparing: 5.2 of 9.0 MB"),
+        (600, 1_200_000_000, 3_400_000_000, "preparing: 1.2 of 3.4 GB"),
+    ],
+)
+def test_a_task_whose_image_comes_says_so_once_a_minute(
+    waited: float, came: int, total: int, message: str | None
+) -> None:
+    given = status(PREPARING)
+    now = NOW - 50 + waited
+    found = task_machine.still_preparing(given, came, total, now)
+    if message is None:
+        assert found is None
+        return
+    assert found is not None
+    assert (found.state, found.message, found.error) == (PREPARING, message, "")
+    assert seconds_of(found.at) == pytest.approx(now)

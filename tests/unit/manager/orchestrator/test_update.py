@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from api import states
-from api.times import duration
+from api.times import duration, timestamp
 from api.v1 import specs_pb2
+from manager.dispatcher.statuses import merged
 from manager.orchestrator.restart import OLD_TASK_WAIT
 from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
 from manager.orchestrator.services import ServicesLoop
@@ -267,6 +268,24 @@ def test_a_task_that_waits_for_the_old_one_and_a_node_has_time_for_both() -> Non
     assert get_fresh(driver, 1).desired_state == RUNNING
     driver.run(seconds=STEP_DEADLINE - 1)
     assert state(driver) == UPDATING, "what it waits for is free only now"
+
+
+def test_a_task_whose_image_keeps_coming_is_given_the_time() -> None:
+    driver = rollout(2)
+    stop_old(driver)
+    driver.report(get_fresh(driver, 1).id, states.PREPARING, node_id="n2")
+    for minute in range(1, 11):
+        driver.run(seconds=60)
+        moved = copy(get_fresh(driver, 1))
+        moved.status.message = f"preparing: {minute} of 20 GB"
+        moved.status.at.CopyFrom(timestamp(driver.now))
+        assert merged(get_fresh(driver, 1).status, moved.status) == moved.status
+        driver.write(update(moved))
+        assert state(driver) == UPDATING
+    driver.run(seconds=STEP_DEADLINE - 1)
+    assert state(driver) == UPDATING
+    driver.run(seconds=1)
+    assert state(driver) == PAUSED
 
 
 def test_with_continue_a_stuck_step_gives_way_to_the_next() -> None:
