@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
-from hostkit.clock import monotonic
+from hostkit.clock import boot
 from machine import inventory
 from machine.certs.host_papers import host_papers, is_borrowed, settings
 from machine.distribution.bundle import read
@@ -182,7 +182,7 @@ class Maker:
         store = hashlib.sha256(str(self._store.root).encode()).hexdigest()[:16]
         async with self._connect(machine) as remote:
             text = f"{self._who}: {doing}"
-            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), monotonic)
+            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), boot)
             async with lease.held():
                 yield LeasedRemote(remote, lease)
 

@@ -10,7 +10,7 @@ from getpass import getuser
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from hostkit.clock import monotonic
+from hostkit.clock import boot, monotonic
 from machine.certs.host_papers import host_papers, is_certified_here, settings
 from machine.distribution.own import Distribution, given, own
 from machine.provision import Installer
@@ -116,7 +116,7 @@ class Session:
         """The lock on every host that was reached; `doing`: as "apply of prod"."""
         text = f"{who()}: {doing}" + (f" ({message})" if message else "")
         managers = [each.name for each in self.wanted.managers()]
-        return Lock(os.urandom(16).hex(), text, self.remotes, managers, monotonic)
+        return Lock(os.urandom(16).hex(), text, self.remotes, managers, boot)
 
     def _papers(self, host: HostWanted) -> tuple[tuple[str, bytes, int], ...]:
         """For the host's API, if it is a machine of this store: whose authority else would sign?"""
