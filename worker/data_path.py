@@ -119,6 +119,10 @@ class DataPath:
             self.converge()
         return news
 
+    def known(self) -> tuple[Item, ...]:
+        """All that was told and not taken back, and what this node has by itself."""
+        return self._book.known()
+
     def own(self, items: Iterable[Item], gone: Iterable[Key] = ()) -> News:
         """Carries out what changes of what this node has by itself."""
         news = self._book.own(items, gone)

@@ -121,8 +121,14 @@ class KernelNetworks:
         """See NodeNetworks."""
         data_path = self._here()
         news = await self._act(lambda: data_path.follow(message))
-        self._names.hear(news)
-        self._drains.follow(self._node_id, news, message)
+        if message.type == message.TYPE_COMPLETE:
+            # What an earlier message changed may have been broken off before it was heard here.
+            known = await self._in_thread(data_path.known)
+            self._names.hear_all(known)
+            self._drains.follow(self._node_id, News(known, news.removed), message)
+        else:
+            self._names.hear(news)
+            self._drains.follow(self._node_id, news, message)
         return news
 
     def confirms(self) -> bool:

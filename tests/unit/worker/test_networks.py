@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -65,6 +66,36 @@ def test_a_task_finds_names_in_its_networks_until_it_leaves() -> None:
         assert made.confirms()
         await made.leave("t1")
         assert not netns.exists(joined.path.rpartition("/")[2])
+
+    run(scenario)
+
+
+def test_what_was_broken_off_is_heard_with_the_next_complete_message() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        began, goes_on = threading.Event(), threading.Event()
+        data_path = made._here()
+        converge = data_path.converge
+
+        def held(*, look: bool = False) -> None:
+            began.set()
+            goes_on.wait()
+            converge(look=look)
+
+        data_path.converge = held  # type: ignore[method-assign]
+        following = asyncio.create_task(made.follow(message(told(host))))
+        await asyncio.to_thread(began.wait)
+        following.cancel()
+        await asyncio.wait({following})
+        goes_on.set()
+        assert await made.follow(message(told(host))) == News()
+        joined = await made.join(a_task())
+        assert joined is not None
+        assert await asyncio.to_thread(answers, joined.path, "web") == ["10.0.1.2"]
+        await made.follow(message(told(host, serving=False)))
+        waits = asyncio.ensure_future(made.drained(a_task()))
+        await asyncio.sleep(0)
+        assert not waits.done()
+        waits.cancel()
 
     run(scenario)
 
