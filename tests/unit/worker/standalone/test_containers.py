@@ -295,6 +295,21 @@ def test_what_ended_while_no_daemon_was_there_leaves_nothing(host: Host) -> None
     run(host, scenario)
 
 
+def test_an_endpoint_in_no_network_is_forgotten_at_the_next_start(host: Host) -> None:
+    nowhere = NetworkEndpoint(network_id="none", task_id="lost")
+
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            await lone.run("web")
+            await lone.containers._storage.write([nowhere])
+        async with begin() as lone:
+            assert (await lone.containers.inspect("web")).pid
+            kept = await lone.containers._storage.load()
+            assert [each.network_id for each in kept.endpoints] == ["bridge"]
+
+    run(host, scenario)
+
+
 def test_what_has_ended_starts_again_with_what_it_wrote(host: Host) -> None:
     async def scenario(begin: Begin) -> None:
         async with begin() as lone:
