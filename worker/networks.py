@@ -311,6 +311,8 @@ class KernelNetworks:
                     await self._act(data_path.tend)
                 except (SwarmError, OSError) as error:
                     log.warning("networks were not looked after: %s", error)
+                except Exception:  # the boundary of one turn: the next one is due all the same
+                    log.exception("the looking after networks broke down")
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

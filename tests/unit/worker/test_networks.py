@@ -3,7 +3,9 @@
 import asyncio
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import pytest
 
@@ -14,6 +16,7 @@ from overlay_net.nft import LibNft
 from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
 from tests.support.told_networks import a_task, answers, message, told
+from worker import networks
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
 from worker.names import Names
@@ -189,6 +192,28 @@ def test_what_others_did_is_mended_by_itself_and_told_of() -> None:
         assert await asyncio.to_thread(answers, joined.path, "web") == ["10.0.1.2"]
 
     run(scenario, look=0.1)
+
+
+def test_looks_and_turns_go_on_though_each_breaks_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "TEND", 0.01)
+    done: Counter[str] = Counter()
+
+    def breaks(what: str) -> Callable[[], NoReturn]:
+        def broken() -> NoReturn:
+            done[what] += 1
+            raise RuntimeError("can't start new thread")
+
+        return broken
+
+    async def scenario(made: KernelNetworks, _: FabricHost) -> None:
+        data_path = made._here()
+        data_path.heal = breaks("look")  # type: ignore[method-assign]
+        data_path.tend = breaks("turn")  # type: ignore[method-assign]
+        async with asyncio.timeout(20):
+            while min(done["look"], done["turn"]) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    run(scenario, look=0.01)
 
 
 def test_what_was_told_is_said_as_digests() -> None:
