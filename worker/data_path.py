@@ -187,10 +187,12 @@ class DataPath:
         places = (place for place, _ in self._places.values())
         return needed(self._book, made.devices(), made.port, places, is_built=made.is_built)
 
-    def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
-        """The same, but of tasks only for these."""
+    def _round(
+        self, places: Iterable[tuple[Place, str]], *, look: bool = False, whole: bool = True
+    ) -> None:
+        """The same, but of tasks only for these. `whole`: they are all."""
         outcome = self._outcome
-        with outcome.a_round():
+        with outcome.a_round(whole=whole):
             with outcome.part():
                 self._note(self._build(look=look), look=look)
             with outcome.part():
@@ -259,7 +261,7 @@ class DataPath:
             self._fabric.forget(path)
         self._sandboxes.remove(task_id)
         if place is not None and place.ports:
-            self._round(())
+            self._round((), whole=False)
 
     def clear(self) -> None:
         """Nothing is left of any network, as when the node leaves its swarm; the last call."""

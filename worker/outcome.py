@@ -18,21 +18,25 @@ class Outcome:
         self.trouble: SwarmError | None = None
         """What could not be carried out last; None if all could."""
         self.stale = False
-        """Whether something that had to go may be there still: until a round has left nothing."""
+        """Whether something that had to go may be there still. Only a whole round ends that."""
         self.mended: list[str] = []
         """What was not as it had been left, if that was looked for."""
         self._left_over = False  # as `stale`, of a round that is under way
 
     @contextlib.contextmanager
-    def a_round(self) -> Iterator[None]:
-        """A round: forgets the one before, and says at its end what is stale."""
-        self.trouble, self._left_over, self.mended = None, False, []
+    def a_round(self, *, whole: bool = True) -> Iterator[None]:
+        """A round: forgets the one before, and says at its end what is stale. One that is not
+        `whole` forgets nothing, for it does not come to all that failed before.
+        """
+        if whole:
+            self.trouble, self._left_over, self.mended = None, False, []
         try:
             yield
         except BaseException as error:  # what it has not come to may be there still
             self.failed(error, stale=True)
             raise
-        self.stale = self._left_over
+        if whole:
+            self.stale = self._left_over
 
     @contextlib.contextmanager
     def part(self) -> Iterator[None]:

@@ -242,6 +242,20 @@ def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None
         assert answers(workers[0].host.path, "10.99.0.2", 8081, server) == ""
 
 
+def test_a_port_that_goes_hides_nothing_that_is_left_of_others(workers: list[Worker]) -> None:
+    tell(workers, items(workers))
+    data_path = workers[0].data_path
+    data_path.join(Place("c", (), (specs_pb2.PortConfig(target_port=80, published_port=8081),)))
+    with data_path._outcome.a_round():
+        data_path._outcome.failed(OSError("it stays"), stale=True)
+    data_path.leave("c")
+    assert data_path.stale
+    assert data_path.trouble is not None
+    data_path.converge()
+    assert not data_path.stale
+    assert data_path.trouble is None
+
+
 def test_a_port_that_nobody_named_is_chosen_and_stays_over_a_restart(
     workers: list[Worker],
 ) -> None:

@@ -52,3 +52,18 @@ def test_nothing_counts_as_gone_before_the_round_is_whole() -> None:
     with outcome.a_round():
         assert outcome.stale
     assert not outcome.stale
+
+
+def test_a_round_that_is_not_whole_forgets_nothing() -> None:
+    outcome = Outcome()
+    with outcome.a_round():
+        outcome.failed(OSError("it stays"), stale=True)
+    with outcome.a_round(whole=False):
+        pass
+    assert outcome.stale
+    assert "it stays" in str(outcome.trouble)
+    with outcome.a_round():
+        pass
+    with outcome.a_round(whole=False), outcome.part():
+        raise OSError("it stays too")
+    assert outcome.stale
