@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +214,24 @@ def test_modes_without_a_network_of_their_own(host: Host) -> None:
             await lone.containers.remove("owner", force=True)
             state = (await lone.containers.inspect("guest")).state
             assert state == Container.STATE_EXITED
+
+    run(host, scenario)
+
+
+@pytest.mark.parametrize("script", ["ln -s {secret} {file}", "mkfifo {file}"])
+def test_who_shares_a_stack_is_shown_no_file_of_the_host(host: Host, script: str) -> None:
+    secret = host.box.run_dir / "secret"
+    secret.write_text("of the host")
+
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            owner = await lone.run("owner")
+            file = "/etc/resolv.conf"
+            words = f"umount {file} && rm {file} && {script.format(secret=secret, file=file)}"
+            enter = ("nsenter", "-m", "-t", str(owner.pid), "sh", "-c", words)
+            await blocking(partial(subprocess.run, enter, check=True))
+            guest = await lone.run("guest", "container:owner")
+            assert "of the host" not in of(guest, "etc/resolv.conf").read_text()
 
     run(host, scenario)
 
