@@ -20,7 +20,7 @@ from tests.support.fake_executor import Exit
 from tests.support.fake_manager import UNAVAILABLE, FakeManager
 from tests.support.paper_node import Node, State, gone, task, until
 from worker.network_book import News
-from worker.node_networks import NoNetworks
+from worker.node_networks import Means, NoNetworks
 from worker.node_volumes import NoVolumes, SendVolumes
 from worker.session import Timing
 from worker.storage import Storage
@@ -224,6 +224,33 @@ def test_a_node_that_changes_opens_a_new_session(node: Node) -> None:
             node.executor.description.resources.memory_bytes = 1 << 30
             await node.manager.until(lambda: node.manager.sessions == 2)
         assert node.manager.descriptions[-1].resources.memory_bytes == 1 << 30
+
+    node.run(scenario)
+
+
+class Renewing(NoNetworks):
+    """Networks that hold up the first description of their node."""
+
+    def __init__(self) -> None:
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def means(self) -> Means:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().means()
+
+
+def test_a_new_session_is_opened_though_it_was_wished_while_the_node_was_described(
+    node: Node,
+) -> None:
+    async def scenario() -> None:
+        node.networks = networks = Renewing()
+        async with node.agent() as agent:
+            await networks.asked.wait()
+            agent.reconnect()  # as after a renewal of the node's certificate
+            networks.goes_on.set()
+            await node.manager.until(lambda: node.manager.sessions == 2)
+        assert len(node.dialled) == 2
 
     node.run(scenario)
 
