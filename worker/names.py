@@ -80,7 +80,8 @@ class Names:
 
     def forget_all(self) -> None:
         """No name is known, and nobody served."""
-        self._dns.close()
+        for task_id in list(self._served):
+            self.forget(task_id)
         self._dns.directory.sync((), (), ())
 
     def close(self) -> None:

@@ -259,6 +259,19 @@ def test_a_door_that_nobody_found_shut_is_a_note() -> None:
     run(scenario)
 
 
+def test_a_node_that_leaves_its_swarm_forgets_whom_it_led_to_names() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.follow(message(told(host)))
+        await made.join(a_task())
+        redirects = made._names.redirects
+        assert len(redirects._ports) == 1
+        await made.clear()
+        assert redirects._ports == {}
+        assert made._names._served == {}
+
+    run(scenario)
+
+
 def test_a_node_that_is_in_no_swarm_says_so() -> None:
     async def scenario(made: KernelNetworks, host: FabricHost) -> None:
         await made.clear()
