@@ -46,7 +46,11 @@ class HostNetworks:
     async def remove(self, key: str) -> str:
         """The id of the network that is gone; see LocalNetworks."""
         gone = self.local.remove(key)
-        await self._storage.write(gone=[place_of(gone)])
+        try:
+            await self._storage.write(gone=[place_of(gone)])
+        except SwarmError:
+            self.local.networks[gone.id] = gone
+            raise
         return gone.id
 
     async def find(self, key: str) -> Network | None:

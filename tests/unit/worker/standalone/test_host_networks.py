@@ -87,6 +87,17 @@ def test_who_leaves_while_the_disk_refuses_leaves_with_the_next_call(tmp_path: P
     run(tmp_path, scenario)
 
 
+def test_a_network_is_there_until_the_disk_lets_it_go(tmp_path: Path) -> None:
+    async def scenario(host: Host) -> None:
+        await host.create()
+        host.disk(refuses=True)
+        assert await refused(host.networks.remove("front")) is Code.UNAVAILABLE
+        host.disk(refuses=False)
+        assert await host.networks.remove("front") == "front"
+
+    run(tmp_path, scenario)
+
+
 def test_who_cannot_be_written_down_takes_nobodys_place(tmp_path: Path) -> None:
     async def scenario(host: Host) -> None:
         front = await host.create()
