@@ -8,12 +8,11 @@ of what is written are in the Outbox; this is the thin shell around it.
 import asyncio
 import logging
 from collections.abc import Iterable
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
-from manager.state.changes import Batch
+from manager.state.changes import Batch, proposals
 from manager.state.proposer import Proposer
 from manager.state.store import View
 from manager.waiting import until_due
@@ -21,8 +20,6 @@ from manager.waiting import until_due
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_BATCHES = 500
-"""Batches in one proposal, so that one entry of the log stays well under a megabyte."""
 ATTEMPTS = 10
 RETRY_DELAY = 0.5
 """Seconds to wait after a proposal that failed as a whole."""
@@ -100,9 +97,8 @@ class Writer(Generic[T]):
 
     async def _settle(self, taken: T) -> None:
         for _ in range(ATTEMPTS):
-            left = iter(self._outbox.batches(self._view, taken))
             stale = False
-            while proposal := list(islice(left, MAX_BATCHES)):
+            for proposal in proposals(self._outbox.batches(self._view, taken)):
                 applied = await self._proposer.propose(proposal)
                 stale |= any(applied.results)
             if not stale:
