@@ -56,6 +56,7 @@ class Bench:
         self.leader = ""
         self.confirmed = 0
         self.doubt: SwarmError | None = None
+        self.loses_the_lead = False
         self.service = DispatcherService(
             store=self.store,
             hub=self.hub,
@@ -72,6 +73,8 @@ class Bench:
         self.confirmed += 1
         if self.doubt is not None:
             raise self.doubt
+        if self.loses_the_lead:
+            await self.step_down()
 
     async def lead(self) -> None:
         self.leading = asyncio.create_task(self.service.run())
