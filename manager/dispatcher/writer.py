@@ -42,7 +42,7 @@ class Outbox(Protocol[T]):
 
 
 class Writer(Generic[T]):
-    """Writes one outbox. Works while `run` runs."""
+    """Writes one outbox. Works while `run` runs, once."""
 
     def __init__(
         self, name: str, outbox: Outbox[T], *, view: View, proposer: Proposer, monotonic: Clock
@@ -54,6 +54,7 @@ class Writer(Generic[T]):
         self._monotonic = monotonic
         self._woken = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        self._ended = False
 
     def wake(self) -> None:
         """Something was put into the outbox."""
@@ -61,6 +62,8 @@ class Writer(Generic[T]):
 
     async def durable(self) -> None:
         """Returns when what is in the outbox now is durable; SwarmError if it cannot be written."""
+        if self._ended:
+            raise _stopped(self._name)
         if self._outbox.due(self._monotonic()) is None:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -77,6 +80,7 @@ class Writer(Generic[T]):
                 )
                 await self._write()
         finally:
+            self._ended = True
             _answer(self._waiting, _stopped(self._name))
 
     async def _write(self) -> None:

@@ -180,5 +180,8 @@ def test_who_waits_is_told_of_the_end() -> None:
         for failed in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(failed, SwarmError)
             assert failed.code is Code.UNAVAILABLE
+        async with asyncio.timeout(20):
+            with pytest.raises(SwarmError, match="does not lead any more"):
+                await bench.report(2)
 
     asyncio.run(scenario())
