@@ -25,7 +25,7 @@ from manager.allocator.attach import (
     released,
 )
 from manager.allocator.book import Book
-from manager.state.changes import Batch, Change, batch, copy, update
+from manager.state.changes import MAX_PROPOSAL_BYTES, Batch, Change, batch, copy, update
 from manager.state.networks import PortKey
 from manager.state.store import View
 
@@ -50,6 +50,7 @@ class Turn:
         self._rest: dict[str, list[str]] = {}
         self._changed: dict[str, Network] = {}
         self._together: list[Change] = []
+        self._bytes_together = 0
         self._alone: list[Batch] = []
 
     def network(self, network: Network) -> None:
@@ -146,6 +147,11 @@ class Turn:
         """Batches so far."""
         return len(self._alone) + len(self._together)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more that gives addresses back would make its one batch too large to propose."""
+        return self._bytes_together >= MAX_PROPOSAL_BYTES
+
     def _exchange(self, before: Task | Service | Node, after: Task | Service | Node) -> None:
         kept = addresses_of(after)
         gone = False
@@ -156,6 +162,7 @@ class Turn:
                 self._rest.setdefault(network_id, []).extend(back)
         if gone or isinstance(after, Task):
             self._together.append(update(after))
+            self._bytes_together += after.ByteSize()
         else:
             self._alone.append(batch(update(after)))
 
