@@ -24,9 +24,9 @@ from machine.provisioning import Change, Problem, Provisioner, Tell, Wanted
 from machine.remote import Remote
 from machine.sparing import Turns
 from machine.steps.settings import folders_of, settings_of
-from machine.steps.state import leave, version_of
+from machine.steps.state import version_of
 from machine.steps.step import StepError
-from machine.store.machine import UNIX, Machine, Phase
+from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from machine.swarm.lock import Lock
 
@@ -236,9 +236,7 @@ class Maker:
 
     async def _clean(self, machine: Machine, *, force: bool, tell: Tell) -> None:
         async with self._alone(machine, "removing it") as remote:
-            if force:
-                await leave(remote, await _socket(machine, remote))
-            await self._provisioner(machine).remove(remote, tell)
+            await self._provisioner(machine).remove(remote, tell, force=force)
 
     def _version(self, machine: Machine, asked: str, parcel: Parcel) -> str:
         """The one that is to run: what is asked for, else what is sent. One that is entered runs
@@ -291,13 +289,6 @@ def _refuse_entered(host: MachineHost) -> None:
             why="its driver makes its hosts, and removes them with the machine",
             remedy="make one: swarmctl machine create",
         )
-
-
-async def _socket(machine: Machine, remote: Remote) -> str:
-    """Where its daemon answers, on the host."""
-    if machine.is_entered:
-        return machine.api.removeprefix(UNIX)
-    return folders_of(await remote.read(SETTINGS) or b"").socket
 
 
 def _theirs(content: bytes) -> Mapping[str, Any]:

@@ -90,6 +90,9 @@ class Provisioner(Protocol):
         """Makes the version before the present one the present one; returns it. REFUSED if none."""
         ...
 
-    async def remove(self, remote: Remote, tell: Tell) -> None:
-        """Takes from the host all that `apply` brought; what was there before stays."""
+    async def remove(self, remote: Remote, tell: Tell, *, force: bool = False) -> None:
+        """Takes from the host all that `apply` brought; what was there before stays.
+
+        REFUSED while the host is, or may be, in a swarm; `force`: leaves that first, if it can.
+        """
         ...

@@ -206,6 +206,36 @@ def test_a_host_that_is_in_a_swarm_is_not_taken_apart() -> None:
     assert host.active == "active"
 
 
+def failed_member() -> PaperHost:
+    """A host in a swarm whose swarmd has failed, with a volume."""
+    host = fresh()
+    go(host, apply(ONE))
+    host.swarm, host.active = "active", "failed"
+    host.put("/var/lib/swarm/swarm/membership.json", Node("file", b"{}", 0o600))
+    host.put("/var/lib/swarm/volumes/v/data", Node("file", b"of somebody"))
+    return host
+
+
+def test_nor_is_one_that_may_be_in_a_swarm_for_its_swarmd_does_not_answer() -> None:
+    host = failed_member()
+    before = copy.deepcopy(host.tree)
+    with pytest.raises(SwarmError, match="not known whether h1 is in a swarm") as refused:
+        go(host, remove)
+    assert refused.value.code is Code.REFUSED
+    assert "swarmctl swarm leave; or say --force" in refused.value.remedy
+    assert host.tree == before
+    del host.tree["/var/lib/swarm/swarm/membership.json"]
+    go(host, remove)  # it left before its swarmd failed, or was never in one
+    assert manifest.PATH not in host.tree
+
+
+def test_by_force_it_is_taken_apart_and_told_that_no_swarm_was_left() -> None:
+    host, said = failed_member(), list[str]()
+    go(host, lambda inst, remote: inst.remove(remote, said.append, force=True))
+    assert not any(path.startswith("/var/lib/swarm/") for path in host.tree)
+    assert any("swarmd does not answer, so that no swarm is left" in line for line in said)
+
+
 def test_nothing_is_taken_from_a_host_that_we_brought_nothing_to() -> None:
     host = fresh()
     before = copy.deepcopy(host)
