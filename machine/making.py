@@ -5,8 +5,8 @@ By whatever way leads there; who asks the operator and who draws is the affair o
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -158,17 +158,14 @@ class Maker:
         """Forgets the machine; its driver takes away what it made.
 
         `cleanup`: takes from the host all that came with us. `force`: leaves its swarm first, and
-        forgets it also if the host is not to be had.
+        goes on where the host or its driver is not to be had.
         """
         with self._store.locked(machine.name, "removing it"):
-            try:
-                if cleanup and machine.target.host:
+            if cleanup and machine.target.host:
+                with _passing_over(tell, force=force):
                     await self._clean(machine, force=force, tell=tell)
+            with _passing_over(tell, force=force):
                 await inventory.driver_of(self._store, machine).remove(machine.name)
-            except SwarmError as error:
-                if not force:
-                    raise
-                tell(f"{error}; it is forgotten all the same")
             inventory.forget(self._store, machine.name)
 
     @asynccontextmanager
@@ -289,6 +286,17 @@ def _refuse_entered(host: MachineHost) -> None:
             why="its driver makes its hosts, and removes them with the machine",
             remedy="make one: swarmctl machine create",
         )
+
+
+@contextmanager
+def _passing_over(tell: Tell, *, force: bool) -> Iterator[None]:
+    """By force a failure is told, and no more."""
+    try:
+        yield
+    except SwarmError as error:
+        if not force:
+            raise
+        tell(f"{error}; it is forgotten all the same")
 
 
 def _theirs(content: bytes) -> Mapping[str, Any]:

@@ -20,9 +20,11 @@ from machine.sparing import Turns
 from machine.steps.settings import settings_of
 from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
+from tests.support.installed import installed
 from tests.support.paper_host import Node, PaperHost, PaperRemote
 
 T = TypeVar("T")
+EXAMPLE = Path(__file__).parents[3] / "examples" / "machine-driver"
 SETTINGS = "/etc/swarm/swarmd.toml"
 
 
@@ -232,6 +234,38 @@ def test_what_is_not_reached_is_forgotten_by_force_only(desk: Desk) -> None:
     remove(force=True)
     assert not desk.store.has("h1")
     assert SETTINGS in desk.host.tree
+
+
+def test_by_force_its_driver_is_asked_too_when_the_host_is_not_reached(
+    desk: Desk, tmp_path: Path
+) -> None:
+    hosts, lent = tmp_path / "hosts", tmp_path / "hosts.lent"
+    hosts.write_text("192.0.2.1\n")
+    (tmp_path / "site").mkdir()
+
+    def remove(*, force: bool) -> None:
+        work = desk.maker.remove(desk.machine, cleanup=True, force=force, tell=desk.said.append)
+        desk.do(work)
+
+    def create() -> None:
+        machine = inventory.add(desk.store, "h1", "pool", {"file": str(hosts)})
+        desk.do(desk.maker.create(machine, desk.parcel(), desk.said.append))
+
+    with installed(EXAMPLE, tmp_path / "site"):
+        create()
+        desk.calls = 1
+        with pytest.raises(SwarmError, match="connection to h1 is lost"):
+            remove(force=False)
+        assert "h1" in lent.read_text()
+        remove(force=True)
+        assert "h1" not in lent.read_text()
+        desk.calls = 1 << 30
+        create()
+        hosts.unlink()
+        desk.said.clear()
+        remove(force=True)
+        assert any(line.endswith("it is forgotten all the same") for line in desk.said)
+        assert not desk.store.has("h1")
 
 
 def test_a_machine_without_cleanup_is_forgotten_and_its_host_stays(desk: Desk) -> None:
