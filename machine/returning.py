@@ -29,7 +29,7 @@ async def go_back(work: Work) -> str:
         )
     work.tell(f"going back from {book.version} to {version}")
     await work.begin("rollback")
-    await work.save(replace(work.book, running={}))  # until it answers, nobody knows what runs
+    await work.save(work.book.unsure())  # until it answers
     files = {
         path: await work.remote.read(f"{kept(version)}/{path.rpartition('/')[2]}")
         for path in (SETTINGS, UNIT)
@@ -48,6 +48,6 @@ async def go_back(work: Work) -> str:
         "settings": hashlib.sha256(settings).hexdigest(),
     }
     entry = Entry("rollback", f"{book.version} back to {version}", work.who, work.clock())
-    swapped = replace(work.book, version=version, previous=book.version, running=running)
+    swapped = replace(work.book, version=version, previous=book.before(version), running=running)
     await work.save(swapped.done(entry))
     return version

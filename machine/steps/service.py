@@ -24,6 +24,7 @@ that does not come up at all is told by systemd long before.
 """
 _SLACK = 90.0
 _RESTART = 90.0
+_NOT_KNOWN = "what it runs with is not known"
 _WORDS = {"version": "the version", "unit": "the unit", "settings": "the settings"}
 
 
@@ -58,8 +59,8 @@ class Service:
             if seen.manifest.running.get(key) != value
         ]
         if changed:
-            known = seen.manifest.running
-            why = f"{' and '.join(changed)} changed" if known else "what it runs with is not known"
+            is_known = seen.manifest.running.keys() >= self._wanted.keys()
+            why = f"{' and '.join(changed)} changed" if is_known else _NOT_KNOWN
             return Change(Kind.RESTART, self.name, "restart swarmd", why)
         if seen.target(CURRENT) != self.version:
             return Change(Kind.RESTART, self.name, "restart swarmd", "the version was switched")

@@ -138,6 +138,32 @@ def test_a_version_that_does_not_come_up_is_told_and_can_be_gone_back_from() -> 
     assert host.runs == "1"
 
 
+def test_a_version_that_never_ran_is_nothing_to_go_back_to() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.broken = frozenset({"2"})
+    with pytest.raises(SwarmError, match="swarmd 2 does not come up"):
+        go(host, apply(TWO), "2")  # and nobody goes back
+    go(host, apply(Wanted("3")), "3")
+    assert [f"/opt/swarm/{each}" in host.tree for each in "123"] == [True, False, True]
+    go(host, roll_back)
+    assert host.runs == "1"
+    go(host, roll_back)  # both ran: from one to the other
+    assert host.runs == "3"
+
+
+def test_nor_is_it_after_the_way_back_from_it() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.broken = frozenset({"2"})
+    with pytest.raises(SwarmError, match="swarmd 2 does not come up"):
+        go(host, apply(TWO), "2")
+    go(host, roll_back)
+    with pytest.raises(SwarmError, match="no version to go back to: only 1 was there"):
+        go(host, roll_back)
+    assert host.runs == "1"
+
+
 INTERRUPTED = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct"
 
 
