@@ -22,7 +22,9 @@ from machine.layout import CURRENT, SETTINGS
 from machine.provision import Installer
 from machine.provisioning import Change, Problem, Provisioner, Tell, Wanted
 from machine.remote import Remote
-from machine.sparing import Turns
+from machine.sparing import READY, Turns
+from machine.steps.current import Current
+from machine.steps.service import Service
 from machine.steps.settings import folders_of, settings_of
 from machine.steps.state import version_of
 from machine.steps.step import StepError
@@ -32,6 +34,8 @@ from machine.swarm.lock import Lock
 
 Connect = Callable[[Machine], AbstractAsyncContextManager[Remote]]
 """The way to a machine, for as long as it is needed."""
+_RUNS_WELL = frozenset({Current.name, Service.name, READY})
+"""Steps that fail where a version does not run well."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +222,11 @@ class Maker:
             )
 
     async def _go_back(self, machine: Machine, version: str, error: SwarmError, tell: Tell) -> None:
-        """After an upgrade that failed: if the host was switched already, the former version."""
+        """After an upgrade whose version does not run well: the former one. Whatever else ends an
+        upgrade is no reason: what is there may run well, also after a switch of an earlier run.
+        """
+        if not (isinstance(error, StepError) and error.step in _RUNS_WELL):
+            return
         if error.code is Code.UNAVAILABLE or machine.is_entered:
             return  # nobody is reached who could go back, or there is nothing to go back to
         async with self._alone(machine, "going back on it") as remote:

@@ -73,6 +73,8 @@ class PaperHost:
     apt_fails: list[str] = field(default_factory=list)  # what its next works end with
     locked_by: str = ""  # what its lock answers: by whom it is held
     broken: frozenset[str] = frozenset()
+    busy: frozenset[str] = frozenset()  # paths that cannot be removed
+    facts: bytes = FACTS
 
     def picture(self) -> object:
         """All that an installation may change, but how often the daemon was started."""
@@ -112,7 +114,7 @@ class PaperHost:
 
     def _script(self, name: str, words: list[str]) -> tuple[int, str]:
         if name == "look.sh":
-            return 0, FACTS.decode()
+            return 0, self.facts.decode()
         if name == "seen.sh":
             return 0, self._seen(words)
         if name == "healthy.sh":
@@ -214,10 +216,13 @@ class PaperHost:
         if path not in self.tree:
             self.put(path, Node("folder"))
 
-    def _rm(self, words: list[str]) -> None:
+    def _rm(self, words: list[str]) -> tuple[int, str]:
+        if stuck := self.busy.intersection(words):
+            return 1, f"cannot remove {min(stuck)}: Device or resource busy"
         for path in words:
             for each in (path, *self._below(path)):
                 self.tree.pop(each, None)
+        return 0, ""
 
     def _readlink(self, words: list[str]) -> tuple[int, str]:
         node = self.tree.get(words[0])
