@@ -18,11 +18,11 @@ async def go_back(work: Work) -> str:
     """Makes the previous version the present one; returns it. REFUSED if there is none."""
     book = work.book
     version = book.previous
-    if not version or version not in work.seen.versions:
+    if not version or not work.seen.has(version):
         raise SwarmError(
             Code.REFUSED,
             f"{work.remote.name} has no version to go back to",
-            why=f"{version} is not whole"
+            why=f"{version} is not whole, or made for another Python"
             if version
             else f"only {book.version or 'none'} was there",
             remedy="install the version you want with --distribution FILE",
@@ -30,17 +30,10 @@ async def go_back(work: Work) -> str:
     work.tell(f"going back from {book.version} to {version}")
     await work.begin("rollback")
     await work.save(work.book.unsure())  # until it answers
-    files = {
-        path: await work.remote.read(f"{kept(version)}/{path.rpartition('/')[2]}")
-        for path in (SETTINGS, UNIT)
-    }
-    for path, content in files.items():
-        if content is not None:
-            await work.remote.write(path, content, mode=0o644)
+    settings, unit = [await _put_back(work, version, path) for path in (SETTINGS, UNIT)]
     await point(work, CURRENT, version)
     await work.run(["systemctl", "daemon-reload"], timeout=_RESTART)
     await work.run(["systemctl", "restart", SERVICE], timeout=_RESTART)
-    settings, unit = files[SETTINGS] or b"", files[UNIT] or b""
     await healthy(work, version, folders_of(settings).socket)
     running = {
         "version": version,
@@ -51,3 +44,14 @@ async def go_back(work: Work) -> str:
     swapped = replace(work.book, version=version, previous=book.before(version), running=running)
     await work.save(swapped.done(entry))
     return version
+
+
+async def _put_back(work: Work, version: str, path: str) -> bytes:
+    """What is at a path from now on: what the version ran with, or, if that was not kept, what is
+    there.
+    """
+    content = await work.remote.read(f"{kept(version)}/{path.rpartition('/')[2]}")
+    if content is None:
+        return await work.remote.read(path) or b""
+    await work.remote.write(path, content, mode=0o644)
+    return content

@@ -62,6 +62,8 @@ class Service:
             is_known = seen.manifest.running.keys() >= self._wanted.keys()
             why = f"{' and '.join(changed)} changed" if is_known else _NOT_KNOWN
             return Change(Kind.RESTART, self.name, "restart swarmd", why)
+        if not seen.has(self.version):
+            return Change(Kind.RESTART, self.name, "restart swarmd", "its version is made anew")
         if seen.target(CURRENT) != self.version:
             return Change(Kind.RESTART, self.name, "restart swarmd", "the version was switched")
         if seen.enabled != "enabled":

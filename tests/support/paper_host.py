@@ -75,6 +75,7 @@ class PaperHost:
     broken: frozenset[str] = frozenset()
     busy: frozenset[str] = frozenset()  # paths that cannot be removed
     facts: bytes = FACTS
+    python: str = "3.11"
 
     def picture(self) -> object:
         """All that an installation may change, but how often the daemon was started."""
@@ -98,7 +99,7 @@ class PaperHost:
         if words[0].endswith("/bin/python"):
             return 0, ""
         plain: Callable[[list[str]], tuple[int, str] | None] = getattr(
-            self, f"_{words[0].replace('-', '_')}"
+            self, f"_{words[0].rpartition('/')[2].replace('-', '_')}"
         )
         return plain([word for word in words[1:] if not word.startswith("-")]) or (0, "")
 
@@ -142,7 +143,11 @@ class PaperHost:
         for path, node in self.tree.items():
             if path.endswith("/.complete"):
                 lines.append(f"version\t{path.split('/')[3]} {node.content.decode().strip()}")
-        lines += [f"hostname\t{self.hostname}", "python\t3.11", f"ActiveState\t{self.active}"]
+        lines += [
+            f"hostname\t{self.hostname}",
+            f"python\t{self.python}",
+            f"ActiveState\t{self.active}",
+        ]
         return "\n".join([*lines, f"UnitFileState\t{self.enabled}", "end\t", ""])
 
     def _shell(self, script: str, words: list[str]) -> tuple[int, str]:
@@ -200,7 +205,7 @@ class PaperHost:
     def _python3(self, words: list[str]) -> tuple[int, str]:
         if words[0] == "venv":
             self.put(f"{words[1]}/bin/python", Node("file"))
-        return 0, "3.11 x86_64\n"
+        return 0, f"{self.python} x86_64\n"
 
     def _groupadd(self, words: list[str]) -> None:
         self.groups.add(words[0])

@@ -164,6 +164,60 @@ def test_nor_is_it_after_the_way_back_from_it() -> None:
     assert host.runs == "1"
 
 
+def asked_at(remote: PaperRemote) -> list[str]:
+    """The sockets at which a daemon was waited for."""
+    return [words[3] for words in remote.commands if words[0] == "sh" and words[-1] == "300"]
+
+
+ELSEWHERE = Wanted("1", {"run_dir": "/run/elsewhere"})
+
+
+def test_a_version_is_made_anew_for_another_python_and_restarted_whatever_is_cut_off() -> None:
+    host = fresh()
+    go(host, apply(ELSEWHERE))
+    host.python = "3.13"
+    kept = dict(host.tree)
+    ends = cut_everywhere(host, apply(ELSEWHERE))
+    for end in ends:
+        assert end.starts >= 2
+        assert end.tree["/opt/swarm/1/.complete"].content == b"3.13\n"
+        assert end.tree["/opt/swarm/1/.kept/swarmd.toml"] == kept["/opt/swarm/1/.kept/swarmd.toml"]
+        assert asyncio.run(installer().changes(PaperRemote(end), ELSEWHERE)) == []
+    again = ends[-1]
+    assert again.starts == 2
+    go(again, apply(TWO), "2")
+    assert asked_at(go(again, roll_back)) == ["/run/elsewhere/swarmd.sock"]
+    assert b"/run/elsewhere" in again.tree["/etc/swarm/swarmd.toml"].content
+    assert asyncio.run(installer().changes(PaperRemote(again), ELSEWHERE)) == []
+
+
+def test_whoever_installs_a_host_has_it_take_the_python_of_its_own_system() -> None:
+    ran = go(fresh(), apply(ONE)).commands
+    pythons = {word for words in ran for word in words if word.endswith("python3")}
+    assert pythons == {"/usr/bin/python3"}
+
+
+def test_what_was_not_kept_of_a_version_stays_as_it_is_at_the_way_back() -> None:
+    host = fresh()
+    go(host, apply(ELSEWHERE))
+    wanted = Wanted("2", {"run_dir": "/run/elsewhere"})
+    go(host, apply(wanted), "2")
+    for name in ("swarmd.toml", "swarmd.service"):
+        del host.tree[f"/opt/swarm/1/.kept/{name}"]
+    assert asked_at(go(host, roll_back)) == ["/run/elsewhere/swarmd.sock"]
+    assert asyncio.run(installer().changes(PaperRemote(host), ELSEWHERE)) == []
+
+
+def test_a_version_for_another_python_is_nothing_to_go_back_to() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.python = "3.13"
+    go(host, apply(TWO), "2")
+    with pytest.raises(SwarmError, match="1 is not whole, or made for another Python"):
+        go(host, roll_back)
+    assert host.runs == "2"
+
+
 INTERRUPTED = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct"
 
 

@@ -53,6 +53,7 @@ DONE = Seen(
         running={"version": "2", "unit": sha(compose.unit()), "settings": sha(TEXT)},
     ),
 )
+MADE_ANEW = ("!", "service", "its version is made anew")
 
 
 def plan(seen: Seen, wanted: Wanted = WANTED, facts: Facts = FACTS) -> list[tuple[str, str, str]]:
@@ -93,9 +94,9 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
         (replace(DONE, groups=frozenset()), [("+", "group", "")]),
         (
             replace(DONE, versions={"2": "3.11"}, python="3.13"),
-            [("~", "version", "it was made for Python 3.11, there is 3.13")],
+            [("~", "version", "it was made for Python 3.11, there is 3.13"), MADE_ANEW],
         ),
-        (replace(DONE, versions={}), [("+", "version", "")]),
+        (replace(DONE, versions={}), [("+", "version", ""), MADE_ANEW]),
         (placed(SETTINGS, file(b"x")), [("~", SETTINGS, "its content is another")]),
         (
             placed(SETTINGS, Place("file", 0o666, "bob:bob", sha(TEXT))),
