@@ -15,6 +15,7 @@ from typing import Any
 from api.errors import Code, SwarmError
 from machine.layout import CURRENT, SERVICE, SETTINGS, UNIT, kept
 from machine.provisioning import Change, Kind
+from machine.steps.places import File
 from machine.steps.seen import Seen
 from machine.steps.step import Work
 
@@ -29,6 +30,16 @@ _WORDS = {"version": "the version", "unit": "the unit", "settings": "the setting
 
 
 @dataclass(frozen=True)
+class Started(File):
+    """A file that swarmd is started with."""
+
+    async def apply(self, work: Work) -> None:
+        """Notes that nobody knows any more what runs; then as every file."""
+        await work.save(work.book.unsure())
+        await super().apply(work)
+
+
+@dataclass(frozen=True)
 class Service:
     """swarmd of `version` runs, and is started at boot. `socket`: where it answers."""
 
@@ -37,7 +48,12 @@ class Service:
     settings: bytes
     socket: str
     name: str = "service"
-    paths: Sequence[str] = (CURRENT,)
+    paths: Sequence[str] = (CURRENT, SETTINGS, UNIT)
+
+    @property
+    def files(self) -> tuple[Started, Started]:
+        """The settings and the unit, which are written before."""
+        return Started(SETTINGS, self.settings), Started(UNIT, self.unit)
 
     @property
     def _wanted(self) -> dict[str, str]:
@@ -62,6 +78,9 @@ class Service:
             is_known = seen.manifest.running.keys() >= self._wanted.keys()
             why = f"{' and '.join(changed)} changed" if is_known else _NOT_KNOWN
             return Change(Kind.RESTART, self.name, "restart swarmd", why)
+        if by_hand := self._by_hand(seen):
+            why = f"somebody changed {' and '.join(by_hand)}"
+            return Change(Kind.RESTART, self.name, "restart swarmd", why)
         if not seen.has(self.version):
             return Change(Kind.RESTART, self.name, "restart swarmd", "its version is made anew")
         if seen.target(CURRENT) != self.version:
@@ -70,12 +89,20 @@ class Service:
             return Change(Kind.CHANGE, self.name, "start swarmd at boot", f"it is {seen.enabled}")
         return None
 
+    def _by_hand(self, seen: Seen) -> list[str]:
+        """What is not there as we left it: swarmd may have been started with that."""
+        settings, unit = (file.change(seen) is not None for file in self.files)
+        others = {"settings": settings, "unit": unit or seen.unit_is_stale}
+        return [_WORDS[key] for key, is_another in others.items() if is_another]
+
     async def apply(self, work: Work) -> None:
         """Starts it, waits until it answers, and keeps what it runs with beside its version."""
         seen = work.seen
         if not work.book.service:
             before = f"{seen.active or 'unknown'} {seen.enabled or 'unknown'}"
             await work.save(replace(work.book, service=before))
+        if seen.unit_is_stale:
+            await work.save(work.book.unsure())  # the next look does not see it any more
         await work.run(["systemctl", "daemon-reload"], timeout=_RESTART)
         await work.run(["systemctl", "-q", "enable", SERVICE], timeout=_RESTART)
         if seen.active != "active" or work.book.running != self._wanted:

@@ -76,6 +76,7 @@ class PaperHost:
     busy: frozenset[str] = frozenset()  # paths that cannot be removed
     facts: bytes = FACTS
     python: str = "3.11"
+    unit_is_stale: bool = False
 
     def picture(self) -> object:
         """All that an installation may change, but how often the daemon was started."""
@@ -147,8 +148,10 @@ class PaperHost:
             f"hostname\t{self.hostname}",
             f"python\t{self.python}",
             f"ActiveState\t{self.active}",
+            f"UnitFileState\t{self.enabled}",
+            f"NeedDaemonReload\t{'yes' if self.unit_is_stale else 'no'}",
         ]
-        return "\n".join([*lines, f"UnitFileState\t{self.enabled}", "end\t", ""])
+        return "\n".join([*lines, "end\t", ""])
 
     def _shell(self, script: str, words: list[str]) -> tuple[int, str]:
         if script.startswith("ln -sfn"):
@@ -248,7 +251,9 @@ class PaperHost:
             self.put(f"{target}/{name}" if inside else target, self.tree[source])
 
     def _systemctl(self, words: list[str]) -> None:
-        if words[0] == "enable":
+        if words[0] == "daemon-reload":
+            self.unit_is_stale = False
+        elif words[0] == "enable":
             self.enabled = "enabled"
         elif words[0] in ("restart", "start"):
             self.active, self.starts = "active", self.starts + 1

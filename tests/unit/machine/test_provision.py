@@ -164,6 +164,26 @@ def test_nor_is_it_after_the_way_back_from_it() -> None:
     assert host.runs == "1"
 
 
+@pytest.mark.parametrize("name", ["/etc/swarm/swarmd.toml", "/etc/systemd/system/swarmd.service"])
+def test_what_somebody_changed_by_hand_runs_no_more_whatever_is_cut_off(name: str) -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    ours = host.tree[name]
+    host.put(name, Node("file", b"of somebody", 0o644))
+    for end in cut_everywhere(host, apply(ONE)):
+        assert end.tree[name] == ours
+        assert end.starts >= 2
+        assert asyncio.run(installer().changes(PaperRemote(end), ONE)) == []
+
+
+def test_nor_does_a_unit_that_systemd_has_not_read() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.unit_is_stale = True
+    for end in cut_everywhere(host, apply(ONE)):
+        assert (end.unit_is_stale, end.starts >= 2) == (False, True)
+
+
 def asked_at(remote: PaperRemote) -> list[str]:
     """The sockets at which a daemon was waited for."""
     return [words[3] for words in remote.commands if words[0] == "sh" and words[-1] == "300"]

@@ -97,12 +97,25 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
             [("~", "version", "it was made for Python 3.11, there is 3.13"), MADE_ANEW],
         ),
         (replace(DONE, versions={}), [("+", "version", ""), MADE_ANEW]),
-        (placed(SETTINGS, file(b"x")), [("~", SETTINGS, "its content is another")]),
+        (
+            placed(SETTINGS, file(b"x")),
+            [
+                ("~", SETTINGS, "its content is another"),
+                ("!", "service", "somebody changed the settings"),
+            ],
+        ),
         (
             placed(SETTINGS, Place("file", 0o666, "bob:bob", sha(TEXT))),
-            [("~", SETTINGS, "it is bob:bob's with mode 666")],
+            [
+                ("~", SETTINGS, "it is bob:bob's with mode 666"),
+                ("!", "service", "somebody changed the settings"),
+            ],
         ),
-        (placed(UNIT, Place("link", content="/x")), [("~", UNIT, "it is a link")]),
+        (
+            placed(UNIT, Place("link", content="/x")),
+            [("~", UNIT, "it is a link"), ("!", "service", "somebody changed the unit")],
+        ),
+        (replace(DONE, unit_is_stale=True), [("!", "service", "somebody changed the unit")]),
         (
             placed(COMMAND, Place("link", content="/opt/swarm/bin/swarmctl")),
             [("~", COMMAND, "it is /opt/swarm/bin/swarmctl")],
