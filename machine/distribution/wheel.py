@@ -92,9 +92,7 @@ def _rows(content: Mapping[str, bytes], record: str) -> Iterable[str]:
 def _metadata(text: str, version: str, pins: Mapping[str, str]) -> str:
     """METADATA with another version, and releases in place of what is asked of libraries."""
     head, blank, body = text.partition("\n\n")
-    kept = [
-        line for line in head.split("\n") if not line.startswith(("Version:", "Requires-Dist:"))
-    ]
+    kept = [line for line in head.split("\n") if not line.startswith(_REPLACED)]
     kept += [f"Version: {version}"]
     kept += [f"Requires-Dist: {name}=={release}" for name, release in sorted(pins.items())]
     return "\n".join(kept) + blank + body
