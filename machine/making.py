@@ -15,7 +15,7 @@ from api.errors import Code, SwarmError
 from hostkit.clock import monotonic
 from machine import inventory
 from machine.certs.host_papers import host_papers, is_borrowed, settings
-from machine.distribution.bundle import read
+from machine.distribution.bundle import check
 from machine.distribution.own import Distribution, given, own
 from machine.driver import EnteredHost, MachineHost
 from machine.layout import CURRENT, SETTINGS
@@ -48,10 +48,13 @@ class Parcel:
 
     @classmethod
     def of(cls, wheel: Path | None, bundle: Path | None) -> "Parcel":
-        """That wheel, or this program's own; INVALID if a file is not what it should be."""
+        """That wheel, or this program's own; INVALID if a file is not what it should be, or they do
+        not go together.
+        """
+        distribution = given(wheel) if wheel else own()
         if bundle is not None:
-            read(bundle)
-        return cls(given(wheel) if wheel else own(), wheel, bundle)
+            check(bundle, distribution.path)
+        return cls(distribution, wheel, bundle)
 
 
 class Maker:

@@ -20,7 +20,6 @@ SUFFIXES = frozenset({".py", ".pyi", ".typed", ".json", ".proto", ".service", ".
 _OTHERS = ("entry_points.txt", "top_level.txt", "licenses/LICENSE")
 _KEPT = 4
 """So many packed wheels stay in the cache."""
-_SEPARATORS = re.compile(r"[-_.]+")  # which names of packages do not differ by (PEP 503)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -83,7 +82,7 @@ def pins() -> dict[str, str]:
         for requirement in metadata.requires(asked.pop()) or ():
             text, _, marker = requirement.partition(";")
             found = _NAME.match(text.strip())
-            name = _SEPARATORS.sub("-", found[0]).lower() if found else ""
+            name = wheel.library(found[0]) if found else ""
             if not name or "extra" in marker or name in seen:
                 continue
             try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from api.errors import SwarmError
 from hostkit.clock import monotonic
 from machine.certs.host_papers import host_papers, is_borrowed, settings
+from machine.distribution.bundle import check
 from machine.distribution.own import Distribution, given, own
 from machine.provision import Installer
 from machine.provisioning import Wanted
@@ -123,9 +124,11 @@ class Session:
 @contextlib.asynccontextmanager
 async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     """Ways to the hosts of the file, of `limit` and of the managers if there is one. A host that is
-    not reached is no error here.
+    not reached is no error here. INVALID if wheel and bundle are not what they should be.
     """
     session = Session(in_scope(wanted, means.limit), means, Store.open())
+    if means.bundle is not None:
+        check(means.bundle, session.distribution.path)
     around = Circumstances(KnownHosts(session.store.known_hosts), keyring(), tell_pinned)
     free = asyncio.Semaphore(means.together)
 
