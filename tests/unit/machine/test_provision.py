@@ -128,40 +128,33 @@ def test_an_upgrade_is_gone_on_with_and_gone_back_from() -> None:
         assert end.tree["/etc/swarm/swarmd.toml"] == former
 
 
-def test_a_version_that_does_not_come_up_is_told_and_can_be_gone_back_from() -> None:
+def with_a_broken_two() -> PaperHost:
+    """1 ran there, 2 does not come up, and nobody has gone back."""
     host = fresh()
     go(host, apply(ONE))
     host.broken = frozenset({"2"})
     with pytest.raises(SwarmError, match=r"step service failed: swarmd 2 does not come up"):
         go(host, apply(TWO), "2")
+    return host
+
+
+def test_a_version_that_does_not_come_up_can_be_gone_back_from_and_not_to() -> None:
+    host = with_a_broken_two()
     go(host, roll_back)
+    assert host.runs == "1"
+    with pytest.raises(SwarmError, match="no version to go back to: only 1 was there"):
+        go(host, roll_back)
     assert host.runs == "1"
 
 
-def test_a_version_that_never_ran_is_nothing_to_go_back_to() -> None:
-    host = fresh()
-    go(host, apply(ONE))
-    host.broken = frozenset({"2"})
-    with pytest.raises(SwarmError, match="swarmd 2 does not come up"):
-        go(host, apply(TWO), "2")  # and nobody goes back
+def test_nor_is_it_gone_back_to_from_a_later_one() -> None:
+    host = with_a_broken_two()
     go(host, apply(Wanted("3")), "3")
     assert [f"/opt/swarm/{each}" in host.tree for each in "123"] == [True, False, True]
     go(host, roll_back)
     assert host.runs == "1"
     go(host, roll_back)  # both ran: from one to the other
     assert host.runs == "3"
-
-
-def test_nor_is_it_after_the_way_back_from_it() -> None:
-    host = fresh()
-    go(host, apply(ONE))
-    host.broken = frozenset({"2"})
-    with pytest.raises(SwarmError, match="swarmd 2 does not come up"):
-        go(host, apply(TWO), "2")
-    go(host, roll_back)
-    with pytest.raises(SwarmError, match="no version to go back to: only 1 was there"):
-        go(host, roll_back)
-    assert host.runs == "1"
 
 
 @pytest.mark.parametrize("name", ["/etc/swarm/swarmd.toml", "/etc/systemd/system/swarmd.service"])
