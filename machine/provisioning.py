@@ -56,7 +56,9 @@ class Problem:
 
 DETAIL = "  "
 LONG = frozenset({"packages", "version"})
-"""Steps that take long and touch nothing that runs; `prepare` does them."""
+"""Steps that take long and touch nothing that runs; `prepare` does them. A version that runs is
+made anew only if it could not be started any more.
+"""
 
 Tell = Callable[[str], None]
 """Takes one line about what is done now, for progress. One that begins with DETAIL is of a program
