@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
-from hostkit.clock import monotonic
+from hostkit.clock import boot
 from machine import inventory
 from machine.certs.host_papers import host_papers, is_borrowed, settings
 from machine.distribution.bundle import check
@@ -30,6 +30,7 @@ from machine.steps.state import version_of
 from machine.steps.step import StepError
 from machine.store.machine import Machine, Phase
 from machine.store.store import Store
+from machine.swarm.leased import LeasedRemote
 from machine.swarm.lock import Lock
 
 Connect = Callable[[Machine], AbstractAsyncContextManager[Remote]]
@@ -179,14 +180,15 @@ class Maker:
     async def _alone(self, machine: Machine, doing: str) -> AsyncIterator[Remote]:
         """The way to a host that other operators leave alone meanwhile; REFUSED names who is there.
 
-        After a connection that broke, the same operator goes on at once.
+        It raises CONFLICT, and does nothing, once that is not certain any more. After a connection
+        that broke, the same operator goes on at once.
         """
         store = hashlib.sha256(str(self._store.root).encode()).hexdigest()[:16]
         async with self._connect(machine) as remote:
             text = f"{self._who}: {doing}"
-            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), monotonic)
+            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), boot)
             async with lease.held():
-                yield remote
+                yield LeasedRemote(remote, lease)
 
     async def _install(
         self, machine: Machine, version: str, parcel: Parcel, tell: Tell, *, is_new: bool = False
@@ -230,8 +232,10 @@ class Maker:
         """
         if not (isinstance(error, StepError) and error.step in _RUNS_WELL):
             return
-        if error.code is Code.UNAVAILABLE or machine.is_entered:
-            return  # nobody is reached who could go back, or there is nothing to go back to
+        if error.code in (Code.UNAVAILABLE, Code.CONFLICT) or machine.is_entered:
+            # Nobody is reached who could go back, the host is somebody else's by now, or there is
+            # nothing to go back to.
+            return
         async with self._alone(machine, "going back on it") as remote:
             present = await remote.run(["readlink", CURRENT], timeout=30.0)
             if present.text != version or machine.version in ("", version):

@@ -227,15 +227,17 @@ def _clock(facts: Facts) -> Iterable[Problem]:
 
 
 def _firewalls(facts: Facts, wanted: Wanted) -> Iterable[Problem]:
-    closed = [f"{port}/{protocol}" for protocol, port in ports(wanted) if not _is_open(facts, port)]
+    served = [f"{port}/{protocol}" for protocol, port in ports(wanted)]
+    closed = [port for port in served if not _is_open(facts, port)]
     for wall in facts.firewalls:
         if closed:
             command = "; ".join(_opening(wall, port) for port in closed)
             yield Problem(f"{wall} lets nobody in at {', '.join(closed)}", command, fatal=False)
 
 
-def _is_open(facts: Facts, port: int) -> bool:
-    return any(rule.split("/")[0] == str(port) for rule in facts.opened)
+def _is_open(facts: Facts, port: str) -> bool:
+    """A rule without a protocol is for all of them."""
+    return port in facts.opened or port.partition("/")[0] in facts.opened
 
 
 def _opening(wall: str, port: str) -> str:

@@ -19,9 +19,13 @@ _STEP = 0.05
 
 
 @contextlib.contextmanager
-def locked(directory: Path, what: str) -> Iterator[None]:
-    """Hold the lock of a directory; CONFLICT at once if another process or task has it."""
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+def locked(directory: Path, what: str, *, make: bool = True) -> Iterator[None]:
+    """Hold the lock of a directory; CONFLICT at once if another process or task has it.
+
+    One that is missing is made; without `make` that is a FileNotFoundError.
+    """
+    if make:
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
@@ -36,13 +40,15 @@ def locked(directory: Path, what: str) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def turn(directory: Path, what: str, *, patience: float = 30.0) -> AsyncIterator[None]:
+async def turn(
+    directory: Path, what: str, *, patience: float = 30.0, make: bool = True
+) -> AsyncIterator[None]:
     """As `locked`, waiting for it up to `patience` seconds."""
     end = clock.monotonic() + patience
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(locked(directory, what))
+                stack.enter_context(locked(directory, what, make=make))
                 break
             except SwarmError:
                 if clock.monotonic() >= end:

@@ -97,6 +97,13 @@ def is_borrowed(store: Store, machine: Machine) -> bool:
     return (store.folder(machine.name) / "client" / "cert.pem").exists()
 
 
+def is_certified_here(store: Store, machine: Machine) -> bool:
+    """Whether its API has its certificate of this operator's authority, and trusts that: one of a
+    colleague's trusts his, and so does one that was adopted, until it is provisioned.
+    """
+    return bool(machine.api) and not machine.is_entered and not is_borrowed(store, machine)
+
+
 def refuse_borrowed(store: Store, machine: Machine) -> None:
     """REFUSED where only the authority of somebody else can help."""
     if is_borrowed(store, machine):

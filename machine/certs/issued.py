@@ -18,6 +18,7 @@ class Issued:
     serial: int
     not_after: float
     revoked: float = 0.0
+    authority: int = 0  # serial of the certificate of the one that signed; 0: not written down
 
 
 def encoded(entries: Iterable[Issued], now: float) -> bytes:
@@ -30,7 +31,13 @@ def decoded(content: bytes | None, where: str) -> tuple[Issued, ...]:
     """The entries; none if there is no file; INVALID if it is damaged."""
     try:
         return tuple(
-            Issued(str(e["person"]), int(e["serial"]), float(e["not_after"]), float(e["revoked"]))
+            Issued(
+                str(e["person"]),
+                int(e["serial"]),
+                float(e["not_after"]),
+                float(e["revoked"]),
+                int(e.get("authority", 0)),
+            )
             for e in (json.loads(content) if content is not None else [])
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -7,10 +7,10 @@
     client/ca.pem, cert.pem, key.pem    the operator's own, as SWARM_CERT_PATH takes it
 
 While `former.pem` is there, both are trusted: hosts learn of the new one before the operator shows
-a certificate of it. Sends nothing to hosts.
+a certificate of it. Whatever is cut off is done by doing it again. Sends nothing to hosts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from machine.store.lock import user
 from machine.store.store import Store
 
 _AUTHORITY = "authority.pem"
+_FORMER = "former.pem"
 _REVOCATIONS = "crl.pem"
 _END_OF_KEY = b"-----END PRIVATE KEY-----\n"
 PATIENCE = 10.0
@@ -65,7 +66,7 @@ class OperatorCa:
     @property
     def trusted_pem(self) -> bytes:
         """What hosts and people are to trust: the present authority, and the former meanwhile."""
-        return self._present().certificate_pem + (files.read(self._folder / "former.pem") or b"")
+        return self.signing_pem + self._former()
 
     def client(self) -> Path:
         """The folder of the operator's own certificate, which is made or renewed if it is due."""
@@ -86,19 +87,22 @@ class OperatorCa:
             return self._issue(person)
 
     def issued(self) -> tuple[Issued, ...]:
-        """Every client certificate that has not expired, revoked ones too."""
+        """Every client certificate that has not expired, revoked ones too, of those authorities
+        that are trusted.
+        """
         path = self._folder / "issued.json"
         return decoded(files.read(path), str(path))
 
     def revoke(self, person: str) -> None:
         """Makes all certificates of a person worthless, once hosts have the new list."""
         with self._changing(f"revoking {person}"):
-            self._write_issued(without(self.issued(), person, self._store.now()))
-            self._write_revocations()
+            entries = without(self.issued(), person, self._store.now())
+            self._write_revocations(entries)  # first: nobody revokes a second time who is noted
+            self._write_issued(entries)
 
     def revocations_pem(self) -> bytes:
         """The list for the hosts: the same bytes until somebody is revoked."""
-        return files.read(self._folder / _REVOCATIONS) or self._write_revocations()
+        return files.read(self._folder / _REVOCATIONS) or self._write_revocations(self.issued())
 
     def server(self, names: tuple[str, ...]) -> Credentials:
         """A fresh certificate for the API of a host of these addresses and names."""
@@ -107,7 +111,13 @@ class OperatorCa:
 
     def is_rotating(self) -> bool:
         """Whether one authority takes the place of another."""
-        return (self._folder / "former.pem").exists()
+        return bool(self._former())
+
+    def losing(self) -> tuple[str, ...]:
+        """Others whose certificates are worth nothing once the authority has been replaced."""
+        stays = self._serial if self.is_rotating() else None
+        lost = {e.person for e in self.issued() if not e.revoked and e.authority != stays}
+        return tuple(sorted(lost - {user()}))
 
     def rotate(self) -> None:
         """Begins to replace the authority: from now on a new one signs, and both are trusted.
@@ -122,15 +132,18 @@ class OperatorCa:
                     "the authority is being replaced already",
                     remedy="end that first",
                 )
-            files.replace(self._folder / "former.pem", self._present().certificate_pem)
+            files.replace(self._folder / _FORMER, self.signing_pem)
             self._write_authority(new_authority(self._store.now()))
-            self._write_revocations()
+            self._write_revocations(self.issued())
             files.replace(self.client_folder / "ca.pem", self.trusted_pem)
 
     def end_rotation(self) -> None:
-        """Trusts the former authority no more."""
+        """Trusts the former authority no more, and forgets to whom it gave certificates."""
         with self._changing("replacing the authority"):
-            (self._folder / "former.pem").unlink(missing_ok=True)
+            # Where `rotate` was cut off the list is the former one's still: hosts would refuse it.
+            self._write_revocations(self.issued())
+            (self._folder / _FORMER).unlink(missing_ok=True)
+            self._write_issued(tuple(e for e in self.issued() if e.authority == self._serial))
             files.replace(self.client_folder / "ca.pem", self.trusted_pem)
 
     def _client_is_due(self) -> bool:
@@ -146,9 +159,14 @@ class OperatorCa:
     def _issue(self, person: str) -> Credentials:
         papers = client_certificate(self._present(), person, self._store.now())
         serial = load_certificate(papers.certificate_pem).serial_number
-        entry = Issued(person, serial, expiry_of(papers.certificate_pem))
+        end = expiry_of(papers.certificate_pem)
+        entry = Issued(person, serial, end, authority=self._serial)
         self._write_issued((*self.issued(), entry))
         return Credentials(papers.key_pem, papers.certificate_pem, self.trusted_pem)
+
+    @property
+    def _serial(self) -> int:
+        return load_certificate(self.signing_pem).serial_number
 
     def _present(self) -> Authority:
         path = self._folder / _AUTHORITY
@@ -167,6 +185,12 @@ class OperatorCa:
             remedy="put back a copy of it; without one, remove it and provision all machines again",
         )
 
+    def _former(self) -> bytes:
+        """The certificate of the authority before, while it is trusted still; else b""."""
+        former = files.read(self._folder / _FORMER) or b""
+        # They are the same where `rotate` was cut off before it had put another in its place.
+        return b"" if former == self.signing_pem else former
+
     def _write_authority(self, authority: Authority) -> None:
         content = authority.key_pem.rstrip() + b"\n" + authority.certificate_pem
         files.replace(self._folder / _AUTHORITY, content)
@@ -174,8 +198,8 @@ class OperatorCa:
     def _write_issued(self, entries: tuple[Issued, ...]) -> None:
         files.replace(self._folder / "issued.json", encoded(entries, self._store.now()))
 
-    def _write_revocations(self) -> bytes:
-        gone = [(each.serial, each.revoked) for each in self.issued() if each.revoked]
+    def _write_revocations(self, entries: Iterable[Issued]) -> bytes:
+        gone = [(each.serial, each.revoked) for each in entries if each.revoked]
         listed = revocation_list(self._present(), gone, self._store.now())
         files.replace(self._folder / _REVOCATIONS, listed)
         return listed

@@ -56,14 +56,14 @@ features() {
 }
 
 network() {
-    ss -H -l -n -t -u -p 2>/dev/null | head -n 2000 | awk '{ print $1, $5, $7 }' | grep -E ':(2376|2377|2378|4789|51820) ' | each listener
+    ss -H -l -n -t -u -p 2>/dev/null | awk '{ print $1, $5, substr($7, 1, 100) }' | sort -u | head -n 1000 | each listener
     if [ "$(systemctl is-active firewalld 2>/dev/null)" = active ]; then
         say firewall firewalld
         firewall-cmd --list-ports 2>/dev/null | tr ' ' '\n' | head -n 200 | each opened
     fi
     if [ "$(setting /etc/ufw/ufw.conf ENABLED)" = yes ]; then
         say firewall ufw
-        ufw status 2>/dev/null | awk '$2 == "ALLOW" { print $1 }' | head -n 200 | tr , '\n' | each opened
+        ufw status 2>/dev/null | awk '$2 == "ALLOW" { split($1, at, "/"); gsub(",", (at[2] ? "/" at[2] : "") "\n", $1); print $1 }' | head -n 200 | each opened
     fi
 }
 

@@ -63,7 +63,8 @@ def _lines(path: Path, folder: Path, host: str, depth: int) -> Iterator[str]:
     """Each line that may concern the host; files are included where their block is the host's."""
     if depth > _DEEPEST:
         raise _odd(path, f"files include one another more than {_DEEPEST} deep")
-    block = _EVERYBODY
+    block = _EVERYBODY  # in which each file begins, whatever block the one before it ended in
+    yield block
     for line in _text(path).splitlines():
         found = _LINE.match(line.strip())
         key = found[1].lower() if found else ""

@@ -35,6 +35,10 @@ class RefusedError(Exception):
     """The host opens no more sessions; nothing was run, or read from the input."""
 
 
+class UnopenedError(Exception):
+    """The host did not say in time whether it opens a session; nothing was run."""
+
+
 class LateError(Exception):
     """The time is over."""
 
@@ -160,7 +164,7 @@ def _opened(transport: Transport) -> paramiko.Channel:
     except paramiko.SSHException as error:
         # Of several that are refused at once, paramiko has the cause for one only.
         if "imeout" in str(error):
-            raise LateError from None
+            raise UnopenedError from None
         if transport.is_active():
             raise RefusedError(transport.last_refusal or str(error)) from None
         raise

@@ -70,12 +70,15 @@ class Agent(paramiko.agent.AgentSSH):
 
 
 class Keyring:
-    """Private keys of files, each opened once. Shared by all connections of one command."""
+    """Private keys of files, each opened once, and passwords of sudo that were right, for as long
+    as they are. Shared by all connections of one command.
+    """
 
     def __init__(self, questions: Questions) -> None:
         self._questions = questions
         self._turn = asyncio.Lock()
         self._open: dict[Path, paramiko.PKey] = {}
+        self._passwords: dict[tuple[str, str], str] = {}  # by machine and user
 
     def plain(self, path: Path) -> paramiko.PKey | None:
         """The key, if nobody has to be asked for it. INVALID if there is no key in that file."""
@@ -103,9 +106,18 @@ class Keyring:
         )
 
     async def sudo_password(self, machine: str, user: str) -> str | None:
-        """What the operator says, when it is this question's turn."""
+        """The one that is kept; else what the operator says, when it is this question's turn."""
         async with self._turn:
-            return await self._questions.sudo_password(machine, user)
+            kept = self._passwords.get((machine, user))
+            return kept or await self._questions.sudo_password(machine, user)
+
+    def keep_password(self, machine: str, user: str, password: str) -> None:
+        """One that sudo took is not asked for again."""
+        self._passwords[machine, user] = password
+
+    def drop_password(self, machine: str, user: str) -> None:
+        """One that sudo takes no more is asked for again."""
+        self._passwords.pop((machine, user), None)
 
 
 class _WrongPassphraseError(Exception):
@@ -124,10 +136,10 @@ def candidates(
     locked: list[Path] = []
     offered: set[bytes] = set()
     # A file that only ~/.ssh/config or a habit names may be missing.
-    files = [path for path in named if hop.only_keys or path.exists()]
-    usual = [] if hop.only_keys else _usual(named)
+    files = [path for path in named if hop.named or path.exists()]
+    usual = [] if hop.only_keys and hop.keys else _usual(named)
     for path in files:
-        yield from _of_file(path, keyring, held, locked, offered, strict=hop.only_keys)
+        yield from _of_file(path, keyring, held, locked, offered, strict=hop.named)
     if not hop.only_keys:
         for blob, key in held.items():
             if blob not in offered:

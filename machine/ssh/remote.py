@@ -22,7 +22,7 @@ from machine.commanded import CommandedRemote
 from machine.ssh import sudo
 from machine.ssh.config import hops_of
 from machine.ssh.connection import Circumstances, Connection
-from machine.ssh.exchange import CutError, Exchange, LateError, RefusedError
+from machine.ssh.exchange import CutError, Exchange, LateError, RefusedError, UnopenedError
 from machine.ssh.host_keys import HostKey
 from machine.ssh.route import Hop, Lookup
 from machine.ssh.sessions import Sessions
@@ -95,14 +95,20 @@ class SshRemote(CommandedRemote):
         if not sudo.wants_password(await self._plain(sudo.FREE_CHECK), self._user, self._name):
             self._rights = Rights(Way.FREE)
             return
-        password = await self._around.keyring.sudo_password(self._name, self._user)
+        keyring = self._around.keyring
+        password = await keyring.sudo_password(self._name, self._user)
         if password is None:
             raise sudo.unasked(self._user, self._name)
         argv, line = sudo.password_check(password)
         answer = await self._plain(argv, line)
         if answer.code != 0:
-            raise sudo.denied(answer, self._user, self._name)
+            raise self._denied(answer)
+        keyring.keep_password(self._name, self._user, password)
         self._rights = Rights(Way.PASSWORD, password)
+
+    def _denied(self, answer: Completed) -> SwarmError:
+        self._around.keyring.drop_password(self._name, self._user)
+        return sudo.denied(answer, self._user, self._name)
 
     async def _run(
         self,
@@ -131,7 +137,7 @@ class SshRemote(CommandedRemote):
         if was_ended(done.code, clock.monotonic() - begun, timeout):
             raise too_long(argv, self._name, timeout)
         if sudo.refused_later(self._rights, done):
-            raise sudo.denied(done, self._user, self._name)
+            raise self._denied(done)
         return Completed(argv, done.code, done.out, done.err)
 
     async def _turn(self, argv: Sequence[str], timeout: float, begun: float) -> int:
@@ -143,11 +149,15 @@ class SshRemote(CommandedRemote):
             raise too_long(argv, self._name, timeout) from None
 
     async def _plain(self, argv: Sequence[str], stdin: bytes = b"") -> Completed:
-        """Runs a command as the user, to learn what he may do."""
+        """Runs a command as the user, to learn what he may do. Late means that nobody answers."""
         try:
             return await self._exchange(argv, io.BytesIO(stdin), _CHECK, 1 << 16, None, None)
         except RefusedError as error:
             raise self._no_session(error) from None
+        except SwarmError as error:
+            if error.code is not Code.DEADLINE:
+                raise
+            raise self._no_answer(f"{' '.join(argv)} took longer than {_CHECK:g} s") from None
 
     async def _exchange(
         self,
@@ -177,6 +187,8 @@ class SshRemote(CommandedRemote):
             raise error.cause from None
         except (LateError, TimeoutError):
             raise too_long(argv, self._name, timeout) from None
+        except UnopenedError:
+            raise self._no_answer(f"no session was opened within {patience.channel:g} s") from None
         except (CutError, EndedError, EOFError, OSError, paramiko.SSHException):
             raise self._connection.lost() from None
         return Completed(tuple(argv), code, exchange.out.kept, exchange.err.kept)
@@ -187,6 +199,14 @@ class SshRemote(CommandedRemote):
             f"{self._name} takes no commands over this connection",
             why=str(error).lower(),
             remedy="look at MaxSessions of its sshd: it takes one at least",
+        )
+
+    def _no_answer(self, why: str) -> SwarmError:
+        return SwarmError(
+            Code.UNAVAILABLE,
+            f"{self._name} does not answer any more",
+            why=why,
+            remedy="look whether the host is up, and what it is busy with, then do the same again",
         )
 
     async def _watch_over(self) -> None:

@@ -27,7 +27,8 @@ class Hop:
     port: int
     user: str
     keys: tuple[str, ...] = ()  # files of private keys, offered in this order
-    only_keys: bool = False  # nothing but these: neither the agent's nor the default ones
+    only_keys: bool = False  # nothing but these, or the default ones: no other one of the agent's
+    named: bool = False  # the operator said which key it is: there has to be one in its file
     agent: bool = True
     agent_socket: str = ""  # "": the environment says
     alias: str = ""  # HostKeyAlias
@@ -132,6 +133,7 @@ def _hop(
         user=place.user or str(said.get("user") or user),
         keys=(*keys, *configured),
         only_keys=only or _yes(said.get("identitiesonly")),
+        named=only,
         agent=target.agent and socket.lower() != "none",
         agent_socket="" if socket.upper() in ("", "NONE", "SSH_AUTH_SOCK") else socket,
         alias=str(said.get("hostkeyalias") or ""),

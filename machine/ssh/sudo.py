@@ -13,6 +13,18 @@ from machine.bounded import ENGLISH, bounded
 
 _MISSING = 127  # the exit status of a shell, and of env, for a program that is not there
 
+# What sudo says, and sudo-rs, which is Ubuntu's since 25.10. In lower case.
+_ASKS = ("password is required", "interactive authentication is required")
+_BARRED = ("not in the sudoers file", "not allowed to", "i'm afraid i can't do that")
+_WRONG = (
+    "incorrect password",
+    "no password was provided",
+    "incorrect authentication attempts",
+    "authentication required but not attempted",
+)
+_TERMINAL = ("must have a tty",)
+_NAMES = ("sudo: ", "sudo-rs: ")
+
 
 class Way(enum.Enum):
     """By which right commands are run."""
@@ -84,25 +96,24 @@ def wants_password(answer: Completed, user: str, machine: str) -> bool:
     """
     if answer.code == 0:
         return False
-    if "password is required" in _talk(answer):
+    if _says(answer, _ASKS):
         return True
     raise denied(answer, user, machine)
 
 
 def denied(answer: Completed, user: str, machine: str) -> SwarmError:
     """Why sudo did not do it, and what to do."""
-    talk = _talk(answer)
     why, remedy = _last(answer), "look at the log of sudo there: journalctl -t sudo"
     if answer.code == _MISSING:
         why = "sudo is not installed there"
         remedy = "install it (apt-get install sudo), or name the user root"
-    elif "not in the sudoers file" in talk or "not allowed to" in talk:
+    elif _says(answer, _BARRED):
         why = f"{user} may not use sudo there"
         remedy = f"allow it as root: adduser {user} sudo; or name another user"
-    elif "incorrect password" in talk or "no password was provided" in talk:
+    elif _says(answer, _WRONG):
         why = f"the password of {user} was wrong"
         remedy = "give the password that sudo asks for on that host"
-    elif "must have a tty" in talk:
+    elif _says(answer, _TERMINAL):
         why = "sudo there wants a terminal"
         remedy = "take `Defaults requiretty` out of /etc/sudoers"
     return SwarmError(Code.DENIED, f"no root's rights on {machine}", why=why, remedy=remedy)
@@ -123,12 +134,14 @@ def refused_later(rights: Rights, answer: Completed) -> bool:
     """Whether it was sudo that failed, and not the command that it was to run."""
     if rights.way is Way.ROOT or answer.code != 1:
         return False
-    last = _last(answer)
-    return last.startswith("sudo: ") and "password" in last
+    last = _last(answer).lower()
+    about = ("password", "authentication", *_BARRED)
+    return last.startswith(_NAMES) and any(word in last for word in about)
 
 
-def _talk(answer: Completed) -> str:
-    return answer.err.decode(errors="replace")
+def _says(answer: Completed, words: Sequence[str]) -> bool:
+    talk = answer.err.decode(errors="replace").lower()
+    return any(each in talk for each in words)
 
 
 def _last(answer: Completed) -> str:

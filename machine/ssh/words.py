@@ -12,11 +12,17 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+:,./-]+")
 _ODD = re.compile(r"(['\\!])")
 """Within single quotes a shell ends at ', fish knows \\, and csh knows !; outside of quotes a
 backslash makes each of them itself, in every shell."""
+_DECODING = 'eval "exec $(printf %b "$1")"'
+"""Of sh, for a line that holds newlines: csh ends a quoted word at one, and so gets none to see."""
 
 
 def command_line(argv: Sequence[str]) -> str:
     """The words as one string that a login shell takes apart into the very same words."""
-    return " ".join(map(_quoted, argv))
+    line = " ".join(map(_quoted, argv))
+    if "\n" not in line:
+        return line
+    encoded = line.replace("\\", "\\\\").replace("\n", "\\n")
+    return " ".join(map(_quoted, ("sh", "-c", _DECODING, "sh", encoded)))
 
 
 def _quoted(word: str) -> str:

@@ -13,8 +13,6 @@ from typing import Any
 from api.errors import SwarmError, invalid
 from machine.target import Target
 
-DEFAULT_API_PORT = 2376
-"""Of a host's own API, as Docker's over TLS."""
 UNIX = "unix://"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
 

@@ -178,9 +178,13 @@ class Uninstall(Action):
 
 @dataclass(frozen=True)
 class Run(Action):
-    """Runs a hook: a command of the operator's, by a shell on the host."""
+    """Runs a hook: a command of the operator's, by a shell on the host.
+
+    `is_after`: it gives back what another one took before the work, or tells that it is done.
+    """
 
     command: str = ""
+    is_after: bool = False
 
     kind: ClassVar[Kind | None] = Kind.RESTART
 

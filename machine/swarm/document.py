@@ -52,8 +52,8 @@ class Section:
         return list(self._left)
 
     def has(self, key: str) -> bool:
-        """Whether the key is there and not asked for yet."""
-        return key in self._left
+        """Whether the key is there with a value, and not asked for yet."""
+        return self._left.get(key) is not None
 
     def take(self, key: str) -> Any:  # noqa: ANN401 - whatever the document holds
         """The value as it is; None if there is none."""

@@ -45,7 +45,9 @@ class Executor:
         self._stopping = False
 
     def stop(self) -> None:
-        """Lets the actions that run come to their end, and begins no other."""
+        """Lets the actions that run come to their end, and begins no other, but for those that
+        give back what was taken for them.
+        """
         self._stopping = self.outcome.was_stopped = True
 
     async def run(self, plan: Plan) -> Outcome:
@@ -91,33 +93,42 @@ class Executor:
         return next((i for i, lane in enumerate(waiting) if lane.host != leader), 0)
 
     async def _lane(self, title: str, lane: Lane) -> bool:
-        """Whether all of it was done."""
+        """Whether all of it was done. A hook after the work that fails keeps no other from it."""
         for index, action in enumerate(lane.actions):
-            if self._stopping:
+            if self._stopping and not _is_hook_after(action):
                 self._report(Event(Stage.SKIPPED, title, lane.host, action.text))
-                await self._undrain(title, lane, index)
+                await self._end_early(title, lane, index)
                 return True
             error = await self._act(title, action, Stage.BEGUN)
-            if error is not None:
-                self.outcome.failures[lane.host] = error
+            if error is None:
+                continue
+            self.outcome.failures.setdefault(lane.host, error)
+            if not _is_hook_after(action):
                 await self._go_back(title, lane, index)
                 return False
-        return True
+        return lane.host not in self.outcome.failures
 
     async def _go_back(self, title: str, lane: Lane, failed: int) -> None:
         steps = way_back(lane, failed)
         for action in steps:
-            if await self._act(title, action, Stage.BACK) is not None:
+            error = await self._act(title, action, Stage.BACK)
+            if error is not None and not _is_hook_after(action):
                 return
         if any(isinstance(each, Revert) for each in steps):
             self.outcome.undone.append(lane.host)
 
-    async def _undrain(self, title: str, lane: Lane, next_one: int) -> None:
-        """Nobody comes soon to give a node back what it was drained for."""
+    async def _end_early(self, title: str, lane: Lane, next_one: int) -> None:
+        """Gives the host back what was taken from it: nobody comes soon for that, and another run
+        may find nothing left to do there.
+        """
         begun = lane.actions[:next_one]
         if any(isinstance(each, Drain) and each.is_passing for each in begun):
             for action in (each for each in lane.undo if isinstance(each, Restore)):
                 await self._act(title, action, Stage.BACK)
+        for hook in filter(_is_hook_after, lane.actions if begun else ()):
+            error = await self._act(title, hook, Stage.BEGUN)
+            if error is not None:
+                self.outcome.failures.setdefault(lane.host, error)
 
     async def _act(self, title: str, action: Action, stage: Stage) -> SwarmError | None:
         def tell(line: str) -> None:
@@ -146,10 +157,12 @@ class Executor:
 def way_back(lane: Lane, failed: int) -> tuple[Action, ...]:
     """What is undone after the action of that index failed: of versions only what was begun.
 
-    What hooks did before is taken back by those after. One that fails after another version was
-    found well is no reason to go back from that.
+    What hooks did before is taken back by those after.
     """
-    begun = lane.actions[: failed + 1]
-    if any(isinstance(each, Install) for each in begun):
-        return () if isinstance(begun[-1], Run) else lane.undo
+    if any(isinstance(each, Install) for each in lane.actions[: failed + 1]):
+        return lane.undo
     return tuple(each for each in lane.undo if isinstance(each, Restore | Run))
+
+
+def _is_hook_after(action: Action) -> bool:
+    return isinstance(action, Run) and action.is_after

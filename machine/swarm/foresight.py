@@ -1,4 +1,5 @@
-"""What a plan would lose if it were carried out: the quorum, or the only copy of data. Pure.
+"""What a plan would lose if it were carried out: the quorum, or the only copy of data; and what it
+will ask of the operator meanwhile. Pure.
 
 Follows the seats of the managers through the plan, action by action.
 """
@@ -7,10 +8,20 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from machine.provisioning import Kind
-from machine.swarm.actions import Action, Install, Join, Remove, Revert, SetRole
+from machine.swarm.actions import (
+    Action,
+    Init,
+    Install,
+    Join,
+    Remove,
+    Revert,
+    SetOptions,
+    SetRole,
+)
+from machine.swarm.options import AUTOLOCK, OPTIONS
 from machine.swarm.quorum import TOO_FEW_TO_SPARE, bears_absence, bears_loss
-from machine.swarm.seen import NodeSeen, Seen
-from machine.swarm.wanted import Role
+from machine.swarm.seen import TO_UNLOCK, NodeSeen, Seen
+from machine.swarm.wanted import Role, SwarmWanted
 
 
 def losses(actions: Iterable[Action], seen: Seen, *, may_lose_data: bool) -> Iterator[str]:
@@ -46,6 +57,32 @@ def pauses(actions: Iterable[Action], seen: Seen) -> Iterator[str]:
         if node in seated and isinstance(action, Install | Revert) and _restarts(action):
             yield "the swarm takes no changes while one of its managers is restarted"
             return
+
+
+def locks(actions: Iterable[Action], wanted: SwarmWanted, seen: Seen) -> Iterator[str]:
+    """What autolock asks of the operator: to note the key in time, and to give it to managers that
+    are restarted, each while the run waits for it.
+    """
+    seated = {name for name in seen.hosts if (node := seen.node_of(name)) and node.is_seated}
+    is_begun, locked = False, dict[str, None]()
+    for action in actions:
+        match action:
+            case Init():
+                is_begun |= bool(wanted.options.get(AUTOLOCK))
+            case SetOptions(options=options):
+                is_begun |= any(each.name == AUTOLOCK and value for each, value in options)
+            case SetRole(role=Role.WORKER):
+                seated.discard(action.host)
+            case Install() | Revert() if action.host in seated and _restarts(action):
+                locked[action.host] = None
+    if is_begun:
+        yield (
+            "managers will ask for the unlock key after each restart: note it as soon as this is "
+            "done: swarmctl swarm unlock-key"
+        )
+    if locked and seen.spec.get(OPTIONS[AUTOLOCK].key):
+        names = ", ".join(locked)
+        yield f"a manager that is restarted is locked then, and waited for ({names}): {TO_UNLOCK}"
 
 
 def _node_of(host: str, seen: Seen, nodes: dict[str, NodeSeen]) -> NodeSeen | None:

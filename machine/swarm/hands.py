@@ -118,7 +118,7 @@ class RemoteHands:
                 Code.REFUSED,
                 f"a hook of {action.host} failed: {action.text.removeprefix('run ')}",
                 why=": ".join((f"exit status {done.code}", " | ".join(said[-3:])[-_TOLD:])),
-                remedy="mend the command in the cluster file, then do the same again",
+                remedy=_remedy(action),
             )
 
     async def _uninstall(self, action: Uninstall, tell: Tell) -> None:
@@ -236,6 +236,16 @@ class RemoteHands:
     async def _key(self, action: Action) -> str:
         """The id of the node that is meant."""
         return action.node_id or (await _info(self._ctls[action.host])).node_id
+
+
+def _remedy(hook: Run) -> str:
+    """What is done already is not done again, and so are the hooks after it."""
+    if not hook.is_after:
+        return "mend the command in the cluster file, then do the same again"
+    return (
+        f"run it there by hand: swarmctl machine ssh {hook.host}, and mend it in the cluster file; "
+        "the same again runs it only where something is left to do with the host"
+    )
 
 
 async def _info(ctl: Swarmctl) -> HostSeen:

@@ -59,7 +59,9 @@ def _host_of(lane: Lane, wanted: SwarmWanted) -> HostWanted | None:
 def _around(
     host: str, before: Iterable[str], actions: tuple[Action, ...], after: Iterable[str]
 ) -> tuple[Action, ...]:
-    return (*(Run(host, each) for each in before), *actions, *(Run(host, each) for each in after))
+    begins = (Run(host, each) for each in before)
+    ends = (Run(host, each, is_after=True) for each in after)
+    return (*begins, *actions, *ends)
 
 
 def _lanes(phases: Sequence[Phase]) -> Iterable[tuple[tuple[int, int], Lane]]:

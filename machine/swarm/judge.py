@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from machine.swarm.choices import Choices
 from machine.swarm.options import unmet
-from machine.swarm.seen import Seen, Standing
+from machine.swarm.seen import TO_UNLOCK, Seen, Standing
 from machine.swarm.wanted import HostWanted, Role, SwarmWanted
 
 _MANY = 7
@@ -20,7 +20,7 @@ _TO_FIND_OUT = "start it there: systemctl start swarmd"
 def refusals(wanted: SwarmWanted, seen: Seen, choices: Choices) -> list[str]:
     """Every reason, with its remedy; empty if the file may be carried out."""
     found = [
-        *_unknown_names(wanted, choices),
+        *_of_choices(choices),
         *_hosts_in_trouble(wanted, seen, choices),
         *_one_host_twice(seen),
         *_other_swarms(seen),
@@ -62,9 +62,7 @@ def _of_hosts(seen: Seen) -> Iterator[str]:
         yield f"{', '.join(names)}: {what}: {remedy}"
 
 
-def _unknown_names(wanted: SwarmWanted, choices: Choices) -> Iterator[str]:
-    for name in sorted(choices.limit - wanted.hosts.keys()):
-        yield f"--limit names {name}, which is not in the file"
+def _of_choices(choices: Choices) -> Iterator[str]:
     if choices.limit and choices.prune:
         yield "--prune looks at every host: leave --limit out"
 
@@ -95,9 +93,20 @@ def _hosts_in_trouble(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iter
         if not host.is_absent:
             yield from (f"{host.name}: {p.what}: {p.remedy}" for p in found.problems if p.fatal)
         if found.standing is Standing.LOCKED:
-            yield f"{host.name} is locked: give it the unlock key there: swarmctl swarm unlock"
-        if host.is_absent and found.standing is Standing.UNKNOWN:
-            yield f"{host.name} was in a swarm, and swarmd does not answer: {_TO_FIND_OUT}"
+            yield f"{host.name} is locked: {TO_UNLOCK}"
+        if found.standing is Standing.UNKNOWN:
+            yield from _of_a_silent_daemon(host, choices)
+
+
+def _of_a_silent_daemon(host: HostWanted, choices: Choices) -> Iterator[str]:
+    """Which node it is, its daemon alone knows; a plan without --prune starts that."""
+    if host.is_absent:
+        yield f"{host.name} was in a swarm, and swarmd does not answer: {_TO_FIND_OUT}"
+    elif choices.prune:
+        yield (
+            f"--prune needs to know which node {host.name} is, and swarmd does not answer there: "
+            f"{_TO_FIND_OUT}, or leave --prune out first"
+        )
 
 
 def _not_surely_gone(host: HostWanted, seen: Seen) -> Iterator[str]:
@@ -142,6 +151,12 @@ def _of_no_swarm(wanted: SwarmWanted, seen: Seen, choices: Choices) -> Iterator[
         found = seen.hosts[host.name]
         if found.error and not choices.has(host):
             yield f"no swarm was found, but {host.name} is not reached: {found.error}"
+    for host in wanted.hosts.values():
+        if host.role is Role.MANAGER and host.is_absent and seen.hosts[host.name].error:
+            yield (
+                f"no swarm was found, but {host.name}, which is to be absent, is not reached: "
+                "delete its line if it is gone for good"
+            )
     for name, found in seen.hosts.items():
         if found.standing in _MEMBERS:
             yield f"{name} is in a swarm of which no manager is in the file"

@@ -7,6 +7,7 @@ read. Whoever holds it is named, with what they do.
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,7 @@ MARGIN = 10.0
 FOLDER = "/run/swarm-machine"
 """On the host; empty after a boot."""
 _TIMEOUT = 20.0
+_NOT_OURS = -math.inf
 _MOST_TEXT = 300
 
 
@@ -84,7 +86,16 @@ class Lock:
                 remedy="see who has it: swarmctl machine lock, then do the same again",
             )
 
+    async def make_sure(self, host: str) -> None:
+        """As `check`; a host that could not be asked in time, as over a way that was full with what
+        was sent, is asked first: it knows whose it is.
+        """
+        if self._clock() >= self._until[host] - MARGIN:
+            await self._renew(host)
+        self.check(host)
+
     async def _take(self, name: str) -> None:
+        self._until[name] = _NOT_OURS  # and given back, if the answer alone is lost
         asked = self._clock()
         holder = await self._ask(name, "take")
         if holder is not None:
@@ -107,7 +118,7 @@ class Lock:
             if await self._ask(name, "renew") is None:
                 self._until[name] = asked + LEASE
             else:
-                self._until[name] = 0.0
+                self._until[name] = _NOT_OURS
 
     async def _give(self, name: str) -> None:
         await self._ask(name, "give")

@@ -13,7 +13,7 @@ from machine.steps.settings import folders
 from machine.swarm import answers
 from machine.swarm.command import Swarmctl, failure, is_missing
 from machine.swarm.seen import HostSeen, NodeSeen, Seen, Standing
-from machine.swarm.wanted import HostWanted, SwarmWanted
+from machine.swarm.wanted import HostWanted, Role, SwarmWanted
 
 Ways = Mapping[str, Remote | SwarmError]
 """The way to each host, or why there is none."""
@@ -162,9 +162,10 @@ async def nodes_by(manager: Swarmctl) -> dict[str, NodeSeen]:
 
 
 def in_scope(wanted: SwarmWanted, limit: Collection[str]) -> SwarmWanted:
-    """The hosts that have to be looked at: those that may be changed, and every manager."""
+    """The hosts that have to be looked at: those that may be changed, and every manager, also one
+    that is to go: the swarm may be on it alone.
+    """
     if not limit:
         return wanted
-    managers = {each.name for each in wanted.managers()}
-    hosts = {n: h for n, h in wanted.hosts.items() if n in limit or n in managers}
+    hosts = {n: h for n, h in wanted.hosts.items() if n in limit or h.role is Role.MANAGER}
     return dataclasses.replace(wanted, hosts=hosts)

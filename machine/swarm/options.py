@@ -56,13 +56,14 @@ class Option:
         return (found or 0) == wanted if self.name != _UNSET_IS_FIVE else found == wanted
 
 
+AUTOLOCK = "autolock"
 _UNSET_IS_FIVE = "task_history_limit"
 """Zero means none here, and is told apart from a value that is not set."""
 
 OPTIONS: Mapping[str, Option] = {
     each.name: each
     for each in (
-        Option("autolock", Type.SWITCH, "Autolock"),
+        Option(AUTOLOCK, Type.SWITCH, "Autolock"),
         Option("cert_expiry", Type.DURATION, "NodeCertExpiry"),
         Option("dispatcher_heartbeat", Type.DURATION, "HeartbeatPeriod"),
         Option("max_snapshots", Type.NUMBER, "MaxSnapshots"),

@@ -32,6 +32,7 @@ def plan(wanted: SwarmWanted, seen: Seen, choices: Choices, only: Collection[str
     chosen = [p for p in _phases(wanted, seen, choices) if not only or p.title in only]
     phases = hooked(chosen, wanted, applies=not only)
     warned += tuple(foresight.pauses(Plan(phases).actions(), seen))
+    warned += tuple(foresight.locks(Plan(phases).actions(), wanted, seen))
     made = Plan(phases, (), warned, _notes(wanted, seen, choices))
     lost = foresight.losses(made.actions(), seen, may_lose_data=choices.may_lose_data)
     if refused := list(lost):

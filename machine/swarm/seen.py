@@ -13,6 +13,8 @@ FORMER = "machine.availability"
 an interruption can give that back.
 """
 
+TO_UNLOCK = "give it the unlock key there: swarmctl swarm unlock"
+
 
 class Standing(enum.Enum):
     """What a host's daemon says of its place in a swarm."""
@@ -41,6 +43,11 @@ class HostSeen:
     expires_at: str = ""  # its certificate as a node, RFC 3339
     changes: tuple[Change, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether it may be a node, and cannot say which."""
+        return bool(self.error) or self.standing is Standing.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,8 @@ class Seen:
 
     def strange(self, hosts: Iterable[HostWanted]) -> list[NodeSeen]:
         """The nodes that none of these hosts is."""
-        lost = [each for each in hosts if each.name in self.hosts and self.hosts[each.name].error]
-        known = {node.id for each in lost for node in self.called(each)}
+        mute = [each for each in hosts if each.name in self.hosts and self.hosts[each.name].is_mute]
+        known = {node.id for each in mute for node in self.called(each)}
         return [node for node in self._unclaimed() if node.id not in known]
 
     def _unclaimed(self) -> Iterator[NodeSeen]:

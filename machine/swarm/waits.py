@@ -14,7 +14,7 @@ from machine.swarm.command import Swarmctl
 from machine.swarm.look import INFO
 from machine.swarm.managers import Managers
 from machine.swarm.quorum import bears_absence, bears_loss
-from machine.swarm.seen import NodeSeen, Standing
+from machine.swarm.seen import TO_UNLOCK, HostSeen, NodeSeen, Standing
 from machine.swarm.wanted import Role
 
 _SHOWN = 5
@@ -80,12 +80,16 @@ class Waits:
         `but` those of these names, which waited before.
 
         It has to say so itself, too: after a restart the managers may not know yet that it was
-        away, and the next one would be restarted while this one is.
+        away, and the next one would be restarted while this one is. It is asked first: that it is
+        locked nobody else can tell, least of all where it is the only manager.
         """
 
         async def look() -> str:
+            found = host_of(await itself.call(*INFO))
+            if found.standing is Standing.LOCKED:
+                return f"it is locked: {TO_UNLOCK}"
             node = (await self._managers.nodes(host)).get(node_id)
-            missing = lacks(node, role, version) or await _lacks_touch(itself)
+            missing = lacks(node, role, version) or _lacks_touch(found)
             if missing or not version:
                 return missing
             waiting = [t for t in await self.waiting(host, node_id) if t[0] not in but]
@@ -141,8 +145,7 @@ class Waits:
             await asyncio.sleep(self._patience.look)
 
 
-async def _lacks_touch(itself: Swarmctl) -> str:
-    found = host_of(await itself.call(*INFO))
+def _lacks_touch(found: HostSeen) -> str:
     return "" if found.standing is Standing.ACTIVE else "it has not reached the managers yet"
 
 

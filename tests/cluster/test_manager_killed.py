@@ -159,5 +159,7 @@ def test_a_manager_that_loses_power_knows_everything_afterwards(swarm: Swarm) ->
     swarm.until(target.exists, "the manager is back")
     labels = swarm.ctl("node", "inspect", "-f", "{{json .Spec.Labels}}", "w1").out
     assert json.loads(labels) == {"disk": "ssd"}
+    # What the state says of its own task is of before, until its worker has looked.
+    swarm.until(lambda: len(swarm.on("web")) == 3, "what ran on the manager is started anew")
+    assert set(kept) < set(swarm.on("web")), "and nothing else is"
     swarm.until_runs("web", 3, timeout=60)
-    assert set(kept) < set(swarm.on("web")), "only what ran on the manager is started anew"

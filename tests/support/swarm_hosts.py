@@ -47,6 +47,7 @@ class PlayedHost:
         self.files: dict[str, bytes] = {}
         self.is_away = False
         self.is_out_of_touch = False  # its daemon runs, and has not reached the managers
+        self.is_locked = False  # a manager whose keys wait for swarm unlock
         self.before_answer: Callable[[str], None] = lambda line: None
 
     async def run(
@@ -75,6 +76,8 @@ class PlayedHost:
         given = parsed(words)
         self.lines.append(" ".join(words))
         self.before_answer(" ".join(words))
+        if self.is_locked and words[:2] != ["system", "info"]:
+            return Completed(tuple(argv), 1, b"", b"swarmctl: this manager is locked\n")
         verb = "_" + "_".join(words[:2]).replace("-", "_")
         code, out = getattr(self, verb)(given, stdin)
         err = b"" if code == 0 else f"swarmctl: {out}".encode()
@@ -103,7 +106,7 @@ class PlayedHost:
         if self.node_id:
             node = self.swarm.nodes.get(self.node_id, {})
             found["Swarm"] = {
-                "State": "active" if node and not self.is_out_of_touch else "pending",
+                "State": self._state(),
                 "NodeID": self.node_id,
                 "ClusterID": self.swarm.id,
                 "Managers": [f"{key}:2377" for key in self.swarm.nodes],
@@ -112,6 +115,12 @@ class PlayedHost:
             if "Manager" in node:
                 found["Swarm"]["Role"] = "manager"
         return 0, json.dumps(found)
+
+    def _state(self) -> str:
+        if self.is_locked:
+            return "locked"
+        is_known = self.node_id in self.swarm.nodes
+        return "active" if is_known and not self.is_out_of_touch else "pending"
 
     def _swarm_init(self, given: Mapping[str, Any], stdin: bytes) -> tuple[int, str]:
         assert not self.swarm.id, "a second swarm"
@@ -279,3 +288,4 @@ class PlayedProvisioner:
         if remote.node_id in remote.swarm.nodes:
             node = remote.swarm.nodes[remote.node_id]
             node["Description"]["Engine"]["Version"] = version
+            remote.is_locked = "Manager" in node and remote.swarm.spec.get("Autolock", False)

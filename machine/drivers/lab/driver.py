@@ -5,10 +5,11 @@ A lab is recorded before anything of it is made, and each host before it is; wha
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,7 @@ class LabDriver:
 
         `daemon` and `disk`: of these hosts, if not those that the lab was made with.
         """
-        async with turns.turn(self.paths.directory, f"lab {self.name}"):
-            self._read()
+        async with self._held():
             self._record(
                 [name for name in names if name not in self._names()],
                 tuple(daemon) or self._lab.command,
@@ -146,8 +146,7 @@ class LabDriver:
         host = self.host(name)
         await cuts.rejoin(self.name, name)
         await host.erase()
-        async with turns.turn(self.paths.directory, f"lab {self.name}"):
-            self._read()
+        async with self._held():
             self._save(tuple(each for each in self._lab.hosts if each.name != name))
 
     async def partition(self, first: str, second: str) -> None:
@@ -206,11 +205,12 @@ class LabDriver:
         await self._dissolve()
 
     async def down_if_empty(self) -> None:
-        """Remove what is left of a lab whose last host has gone."""
-        async with turns.turn(self.paths.directory, f"lab {self.name}"):
-            self._read()
-            if not self._lab.hosts:
-                await self._dissolve()
+        """Remove what is left of a lab whose last host has gone, unless others have done so."""
+        async with contextlib.AsyncExitStack() as held:
+            if await self._entered(held):
+                lab = record.load(self.paths)
+                if lab is None or not lab.hosts:
+                    await self._dissolve()
 
     async def _dissolve(self) -> None:
         await cgroups.remove(cgroup.detect(), self.paths.cgroup)
@@ -224,14 +224,27 @@ class LabDriver:
     def _names(self) -> set[str]:
         return {host.name for host in self._lab.hosts}
 
-    def _read(self) -> None:
-        """The record as others have left it; CONFLICT if they took the lab down meanwhile."""
-        lab = record.load(self.paths)
-        if lab is None:
-            raise SwarmError(
-                Code.CONFLICT, f"lab {self.name} was taken down meanwhile", remedy="try again"
-            )
-        self._lab = lab
+    @contextlib.asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
+        """Holds the lab, with its record as others have left it; CONFLICT if they took it down."""
+        async with contextlib.AsyncExitStack() as held:
+            lab = record.load(self.paths) if await self._entered(held) else None
+            if lab is None:
+                raise SwarmError(
+                    Code.CONFLICT, f"lab {self.name} was taken down meanwhile", remedy="try again"
+                )
+            self._lab = lab
+            yield
+
+    async def _entered(self, held: contextlib.AsyncExitStack) -> bool:
+        """Takes the lock of the lab into `held`; False if there is no lab any more."""
+        # Made anew, its directory would look like a lab.
+        turn = turns.turn(self.paths.directory, f"lab {self.name}", make=False)
+        try:
+            await held.enter_async_context(turn)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _record(self, names: Iterable[str], command: tuple[str, ...], disk: int) -> None:
         """Put new hosts on record, give them their directory, and tell all hosts their names.

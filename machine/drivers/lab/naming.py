@@ -161,11 +161,6 @@ def is_manager(host: str) -> bool:
     return host.startswith("m")
 
 
-def is_worker(host: str) -> bool:
-    """Whether a host of that name is meant to be a worker."""
-    return host.startswith("w")
-
-
 def bridge_namespace(lab: str) -> str:
     """The network namespace that holds the lab's bridge."""
     return f"swl-{lab}"

@@ -8,6 +8,7 @@ from api.address import join_address
 from api.errors import Code, SwarmError
 from api.host_api import PORT
 from machine import inventory
+from machine.making import is_left_alone
 from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
 from machine.swarm.seen import Seen
@@ -20,7 +21,7 @@ _STEP = "apply"
 
 def register(store: Store, host: HostWanted, version: str) -> Machine:
     """Records the host, which is held already, and what is wanted of it. EXISTS if another machine
-    is called so.
+    is called so. The API of one that was adopted does not become ours.
     """
     target = host.target
     if store.has(host.name):
@@ -45,7 +46,7 @@ def register(store: Store, host: HostWanted, version: str) -> Machine:
     machine = replace(
         inventory.reached(store, machine, target),
         wish=Wish(version, dict(host.swarmd), hostname=host.hostname),
-        api=machine.api or join_address(target.host, PORT),
+        api="" if is_left_alone(machine) else machine.api or join_address(target.host, PORT),
     )
     store.save(machine)
     return machine

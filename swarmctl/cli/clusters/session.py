@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
 
-from api.errors import SwarmError
-from hostkit.clock import monotonic
-from machine.certs.host_papers import host_papers, is_borrowed, settings
+from api.errors import Code, SwarmError
+from hostkit.clock import boot, monotonic
+from machine.certs.host_papers import host_papers, is_certified_here, settings
 from machine.distribution.bundle import check
 from machine.distribution.own import Distribution, given, own
 from machine.provision import Installer
@@ -20,6 +20,7 @@ from machine.remote import Remote
 from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import KnownHosts
 from machine.ssh.remote import SshRemote
+from machine.store.machine import Machine
 from machine.store.store import Store
 from machine.swarm.hands import RemoteHands
 from machine.swarm.lock import Lock
@@ -105,18 +106,23 @@ class Session:
             clock=monotonic,
         )
 
+    def certified(self, host: HostWanted) -> Machine | None:
+        """The machine of the store that the host is, if our own authority certifies its API."""
+        machine = self.store.get(host.name) if self.store.has(host.name) else None
+        if machine is None or machine.target.host != host.target.host:
+            return None
+        return machine if is_certified_here(self.store, machine) else None
+
     def lock(self, doing: str, message: str) -> Lock:
         """The lock on every host that was reached; `doing`: as "apply of prod"."""
         text = f"{who()}: {doing}" + (f" ({message})" if message else "")
         managers = [each.name for each in self.wanted.managers()]
-        return Lock(os.urandom(16).hex(), text, self.remotes, managers, monotonic)
+        return Lock(os.urandom(16).hex(), text, self.remotes, managers, boot)
 
     def _papers(self, host: HostWanted) -> tuple[tuple[str, bytes, int], ...]:
         """For the host's API, if it is a machine of this store: whose authority else would sign?"""
-        if not self.store.has(host.name):
-            return ()
-        machine = self.store.get(host.name)
-        if machine.target.host != host.target.host or is_borrowed(self.store, machine):
+        machine = self.certified(host)
+        if machine is None:
             return ()
         return tuple((f.path, f.content, f.mode) for f in host_papers(self.store, machine).files)
 
@@ -124,8 +130,10 @@ class Session:
 @contextlib.asynccontextmanager
 async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     """Ways to the hosts of the file, of `limit` and of the managers if there is one. A host that is
-    not reached is no error here. INVALID if wheel and bundle are not what they should be.
+    not reached is no error here; NOT_FOUND for a name of `limit` that is no host of the file,
+    INVALID if wheel and bundle are not what they should be.
     """
+    _all_known(wanted, means.limit)
     session = Session(in_scope(wanted, means.limit), means, Store.open())
     if means.bundle is not None:
         check(means.bundle, session.distribution.path)
@@ -146,6 +154,16 @@ async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     finally:
         closing = (each.close() for each in session.remotes.values())
         await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _all_known(wanted: SwarmWanted, names: Sequence[str]) -> None:
+    unknown = [each for each in names if each not in wanted.hosts]
+    if unknown:
+        raise SwarmError(
+            Code.NOT_FOUND,
+            f"there is no host {', '.join(unknown)} in the cluster file",
+            remedy="name hosts as it does",
+        )
 
 
 def _nothing(host: HostWanted, version: str) -> None:

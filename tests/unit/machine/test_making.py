@@ -11,6 +11,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from hostkit.clock import monotonic
+from hostkit.process import Completed
 from machine import inventory
 from machine.distribution.own import Distribution
 from machine.making import Maker, Parcel
@@ -23,6 +24,7 @@ from machine.steps.settings import settings_of
 from machine.steps.step import StepError
 from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
+from machine.swarm import lock
 from tests.support.installed import installed
 from tests.support.paper_host import FACTS, Node, PaperHost, PaperRemote
 
@@ -226,6 +228,48 @@ def test_somebody_else_at_the_host_is_named(desk: Desk) -> None:
     with pytest.raises(SwarmError, match="h1 is locked by bob@ws: upgrade of prod"):
         desk.create()
     assert SETTINGS not in desk.host.tree
+
+
+class Interrupted(PaperRemote):
+    """Somebody breaks the lock while pip works, and takes it."""
+
+    def __init__(self, host: PaperHost) -> None:
+        super().__init__(host)
+        self._renewed = asyncio.Event()
+
+    async def run(self, argv: Sequence[str], **named: Any) -> Completed:
+        done = await super().run(argv, **named)
+        if self.host.locked_by and "renew" in argv:
+            self._renewed.set()
+        if "pip" in argv:
+            self.host.locked_by = "held\n42\nbob@ws: installing it"
+            await self._renewed.wait()
+            self.commands.clear()
+        return done
+
+
+def test_whose_lock_is_broken_does_nothing_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways: list[PaperRemote] = []
+
+    @asynccontextmanager
+    async def connect(machine: Machine) -> AsyncIterator[Remote]:
+        ways.append(Interrupted(desk.host))
+        yield ways[-1]
+
+    monkeypatch.setattr(lock, "RENEW", 0.001)
+    desk.create()
+    monkeypatch.setattr(desk, "_connect", connect)
+    with pytest.raises(SwarmError, match="the lock on the hosts was lost") as failed:
+        upgraded(desk, "2")
+    assert failed.value.code is Code.CONFLICT
+    assert (desk.host.runs, desk.machine.phase) == ("1", Phase.FAILED)
+    [way] = ways  # and nobody went back
+    assert {tuple(argv[:3]) for argv in way.commands} <= {
+        ("sh", "-s", "renew"),
+        ("sh", "-s", "give"),
+    }
 
 
 def test_what_a_colleague_installed_is_taken_over_on_request_only(desk: Desk) -> None:

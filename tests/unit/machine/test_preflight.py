@@ -81,6 +81,10 @@ def test_what_cannot_be_is_fatal_and_has_a_remedy(
         ({"missing": ("crun",), "apt_lock": "7 apt"}, "process 7 apt"),
         ({"missing": ("crun",), "dpkg_broken": "x is half"}, "x is half"),
         ({"firewalls": ("ufw",), "opened": ("2377/tcp", "2378")}, "4789/udp, 51820/udp"),
+        (
+            {"firewalls": ("ufw",), "opened": ("2377", "2378", "4789/udp", "51820/tcp")},
+            "nobody in at 51820/udp",
+        ),
         ({"firewalls": ("firewalld",)}, "firewalld lets nobody in"),
         ({"by_hand": True}, "not ours"),
         ({"unit": True}, "half of one"),

@@ -11,6 +11,7 @@ from machine.provisioning import Change, Kind, Tell, Wanted
 from machine.remote import Remote
 from machine.sparing import READY, Turns
 from machine.steps.step import StepError
+from machine.swarm.seen import TO_UNLOCK
 from machine.swarm.waits import Patience
 from tests.support.swarm_hosts import PlayedHost, PlayedProvisioner, PlayedSwarm
 
@@ -136,6 +137,19 @@ def test_that_the_swarm_halts_meanwhile_is_told(names: tuple[str, ...]) -> None:
     swarm = Swarm(*names)
     assert swarm.upgrade("m1") == {}
     assert any("takes no changes while this manager" in line for line in swarm.said)
+
+
+def test_a_manager_that_comes_up_locked_is_waited_for() -> None:
+    swarm = Swarm("m1")
+    swarm.swarm.spec["Autolock"] = True
+    host = swarm.hosts["m1"]
+
+    def before_answer(line: str) -> None:
+        host.is_locked &= f"it is locked: {TO_UNLOCK}" not in swarm.said
+
+    host.before_answer = before_answer
+    assert swarm.upgrade("m1") == {}
+    assert not host.is_locked
 
 
 def test_workers_and_hosts_that_need_no_restart_wait_for_nobody() -> None:

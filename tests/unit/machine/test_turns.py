@@ -43,3 +43,15 @@ def test_who_waits_for_a_lock_gets_its_turn(tmp_path: Path) -> None:
 
     asyncio.run(both())
     assert order == ["first", "second"]
+
+
+def test_a_directory_that_is_gone_is_made_only_for_who_wants_it(tmp_path: Path) -> None:
+    async def enter(directory: Path) -> None:
+        async with turns.turn(directory, "it", make=False):
+            pass
+
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(enter(tmp_path / "gone"))
+    assert not (tmp_path / "gone").exists()
+    with turns.locked(tmp_path / "made", "it"):
+        assert (tmp_path / "made").is_dir()

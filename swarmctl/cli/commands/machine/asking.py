@@ -15,6 +15,7 @@ from machine.ssh.connection import Circumstances
 from machine.ssh.host_keys import HostKey
 from machine.ssh.keys import Keyring
 from machine.ssh.prompt import AtTerminal
+from machine.ssh.proving import Pinned
 from machine.ssh.remote import SshRemote
 from machine.store.machine import Machine
 from machine.store.store import Store
@@ -30,19 +31,29 @@ def keyring() -> Keyring:
     return Keyring(AtTerminal())
 
 
-def around(store: Store, machine: Machine, keys: Keyring) -> Circumstances:
+def tell_new(key: HostKey) -> None:
+    """Says which host key would be trusted, where nothing is kept."""
+    click.echo(f"{key.name}: its key {key.fingerprint} would be trusted from now on", err=True)
+
+
+def around(
+    store: Store, machine: Machine, keys: Keyring, pinned: Pinned = tell_pinned
+) -> Circumstances:
     """What SSH to a machine has of this operator."""
-    return circumstances(store, machine, keys, tell_pinned)
+    return circumstances(store, machine, keys, pinned)
 
 
 @asynccontextmanager
-async def remote_of(store: Store, machine: Machine, keys: Keyring) -> AsyncIterator[Remote]:
+async def remote_of(
+    store: Store, machine: Machine, keys: Keyring, pinned: Pinned = tell_pinned
+) -> AsyncIterator[Remote]:
     """The way to the machine, for as long as that lasts. Errors as of SshRemote.connect."""
     remote: Remote
     if machine.is_entered:
         remote = LocalRemote(machine.name, entered(store, machine).entering)
     else:
-        remote = await SshRemote.connect(machine.name, machine.target, around(store, machine, keys))
+        way = around(store, machine, keys, pinned)
+        remote = await SshRemote.connect(machine.name, machine.target, way)
     try:
         yield remote
     finally:

@@ -12,7 +12,7 @@ from api.errors import invalid
 from machine.certs.authority import expiry_of
 from machine.certs.host_papers import (
     host_papers,
-    is_borrowed,
+    is_certified_here,
     server_certificate_of,
 )
 from machine.certs.operator_ca import OperatorCa
@@ -116,8 +116,7 @@ def _revoke(store: Store, person: str, names: Sequence[str]) -> None:
     authority.revoke(person)
 
     async def one(machine: Machine) -> None:
-        has_papers = machine.api and not machine.is_entered
-        if has_papers and not is_borrowed(store, machine) and machine.phase is not Phase.NEW:
+        if is_certified_here(store, machine) and machine.phase is not Phase.NEW:
             await _send(store, machine, keys)
 
     found = done(store, store.names(), one)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from api.errors import SwarmError
-from machine.certs.host_papers import host_papers, is_borrowed
+from machine.certs.host_papers import host_papers, is_certified_here
 from machine.certs.operator_ca import OperatorCa
 from machine.certs.sending import send
 from machine.store.machine import Phase
@@ -49,7 +49,8 @@ def certs(
     """Show when the certificates of a cluster end, with a remark 30 days before.
 
     With `rotate` hosts' APIs and you get others, and with --ca the swarm and all its nodes, too.
-    What was good before stays good until all have followed, and nothing is restarted.
+    What was good before stays good until all have followed, and nothing is restarted. With --ca
+    those of people with whom you share machines end then: share anew.
     """
     if verb is None:
         if ca:
@@ -84,6 +85,8 @@ def _row(paper: Paper, now: float) -> dict[str, str]:
 async def _rotate(path: Path, talk: Talk, root_within: float | None) -> None:
     async with opened(load(path), Means()) as session:
         _all_reached(session)
+        if root_within is not None:
+            _tell_who_loses(session)
         await confirm(talk, "Exchange certificates?")
         lock = session.lock(f"rotation of certificates of {session.wanted.name}", talk.message)
         with held_here(session, "exchanging its certificates"):
@@ -103,6 +106,17 @@ def _all_reached(session: Session) -> None:
             raise way
 
 
+def _tell_who_loses(session: Session) -> None:
+    """Whoever has a certificate of the authority that goes, before the operator is asked."""
+    if _others(session) or not OperatorCa.exists(session.store):
+        return  # it stays, or there is none
+    if people := OperatorCa(session.store).losing():
+        _tell(
+            f"the certificates of {', '.join(people)} end with your authority: "
+            "share the machines with them anew afterwards"
+        )
+
+
 async def _rotate_own(session: Session) -> None:
     """The operator's own authority: both are trusted until every host has the new one."""
     authority = OperatorCa(session.store)
@@ -119,13 +133,13 @@ async def _rotate_own(session: Session) -> None:
 
 def _others(session: Session) -> list[str]:
     """Machines of the store that are no hosts of the file, and trust the operator's authority."""
-    store = session.store
+    store, hosts = session.store, session.wanted.hosts
     return [
-        name
-        for name in store.names()
-        if name not in session.wanted.hosts
-        and not is_borrowed(store, store.get(name))
-        and store.get(name).phase is not Phase.NEW
+        each.name
+        for each in map(store.get, store.names())
+        if is_certified_here(store, each)
+        and each.phase is not Phase.NEW
+        and not (each.name in hosts and session.certified(hosts[each.name]))
     ]
 
 
@@ -133,10 +147,11 @@ async def _send(session: Session, *, fresh: bool) -> None:
     """Gives every host of ours what its API is to have, and the operator a new certificate."""
     store = session.store
     for name, remote in session.remotes.items():
-        if not store.has(name) or is_borrowed(store, store.get(name)):
-            _tell(f"{name}: no machine of your own store, so its API's certificate stays")
+        machine = session.certified(session.wanted.hosts[name])
+        if machine is None:
+            _tell(f"{name}: your own authority does not certify its API, so its certificate stays")
             continue
-        changed = await send(remote, host_papers(store, store.get(name), fresh=fresh).files)
+        changed = await send(remote, host_papers(store, machine, fresh=fresh).files)
         _tell(f"{name}: {'new certificate of its API' if changed else 'unchanged'}")
     if fresh:
         OperatorCa(store).renew_client()

@@ -13,8 +13,10 @@ from machine import inventory
 from machine.drivers.registry import kind
 from machine.making import Maker, Parcel
 from machine.provisioning import Tell
+from machine.store import files
 from machine.store.machine import Machine, Wish
 from machine.store.store import Store
+from swarmctl.cli.commands.machine.asking import tell_new
 from swarmctl.cli.commands.machine.drawing import progress_option
 from swarmctl.cli.commands.machine.driver_flags import chosen_options, driver_flags
 from swarmctl.cli.commands.machine.together import Outcome, end
@@ -156,6 +158,9 @@ def _show(
         return
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
+        known = files.read(Store.open().known_hosts)
+        if known is not None:  # a host that is not the one it was is refused now, too
+            files.replace(store.known_hosts, known)
         for name in dict.fromkeys(names):
             added(store, name)
 
@@ -164,4 +169,4 @@ def _show(
             show_plan(made.name, *await maker.plan(made, sent))
             return ""
 
-        end(on_each(store, names, act, "none"))
+        end(on_each(store, names, act, "none", pinned=tell_new))

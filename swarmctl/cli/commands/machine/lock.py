@@ -1,6 +1,7 @@
 """`swarmctl machine lock`: who works on the hosts of a cluster file."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import click
@@ -25,8 +26,8 @@ from swarmctl.cli.render import table
 def lock(path: Path, limit: str, breaks: bool, yes: bool) -> None:
     """Show who works on the hosts of a cluster file.
 
-    A lock ends by itself a minute after its holder. One that is broken stops its holder before the
-    next action.
+    A lock ends by itself three minutes after its holder has vanished. One that is broken stops its
+    holder before the next action.
     """
     end(asyncio.run(_lock(path, flags.names(limit), breaks, yes)))
 
@@ -39,9 +40,16 @@ async def _lock(path: Path, limit: tuple[str, ...], breaks: bool, yes: bool) -> 
                 tell(way)
                 complete = False
         if breaks:
-            await confirm(Talk(yes=yes), "Break these locks?")
-            await asyncio.gather(*(ask(each, "break") for each in session.remotes.values()))
+            which = f"the locks of {', '.join(limit)}" if limit else "these locks"
+            await confirm(Talk(yes=yes), f"Break {which}?")
+            named = within(session.remotes, limit)
+            await asyncio.gather(*(ask(each, "break") for each in named.values()))
         return complete
+
+
+def within(remotes: Mapping[str, Remote], limit: Collection[str]) -> dict[str, Remote]:
+    """Those that are named, all if none is: managers that are only looked at keep their locks."""
+    return {name: each for name, each in remotes.items() if not limit or name in limit}
 
 
 async def _shown(remotes: dict[str, Remote]) -> bool:

@@ -117,13 +117,22 @@ def _of_certificates(store: Store, machine: Machine) -> list[str]:
     """Of the machine's, and of the operator's where somebody else has to renew it."""
     shown = server_certificate_of(store, machine)
     mine = client_folder(store, machine) / "cert.pem" if is_borrowed(store, machine) else None
+    renewed = f"make another: swarmctl machine regenerate-certs --force {machine.name}"
+    given = "ask whoever shared the machine for another"
     found = [
-        warning(shown, store.now()) if shown else "",
-        warning(mine.read_bytes(), store.now()).replace("certificate", "your certificate")
+        _warning(shown, store.now(), renewed) if shown else "",
+        _warning(mine.read_bytes(), store.now(), given).replace("certificate", "your certificate")
         if mine
         else "",
     ]
     return [words for words in found if words]
+
+
+def _warning(certificate_pem: bytes, now: float, remedy: str) -> str:
+    try:
+        return warning(certificate_pem, now)
+    except SwarmError:
+        return f"certificate is damaged in the store: {remedy}"
 
 
 async def _state(store: Store, machine: Machine, timeout: float) -> str:

@@ -64,10 +64,14 @@ def ls(filters: tuple[str, ...], form: str, quiet: bool, timeout: float) -> None
             outcomes(names, lambda name: look(store, store.get(name), timeout), at_once=AT_ONCE)
         )
     active = "" if quiet else active_machine(store)
-    rows = [_row(store, each.name, each.value or Look(), each.name == active) for each in looks]
+    rows = [_row(store, each.name, _seen(each), each.name == active) for each in looks]
     labels = asked.pop("Label", ())
     found = [row for row in rows_that_match(rows, asked) if _has_labels(row, labels)]
     click.echo(_LISTING.render(found, form, quiet=quiet), nl=False)
+
+
+def _seen(outcome: Outcome[Look]) -> Look:
+    return outcome.value or Look(errors=(str(outcome.error),))
 
 
 def _has_labels(row: Mapping[str, str], wanted: Sequence[str]) -> bool:

@@ -11,10 +11,11 @@ from machine.making import Maker, Parcel
 from machine.provision import Installer
 from machine.provisioning import Change, Problem, Tell
 from machine.sparing import Turns
+from machine.ssh.proving import Pinned
 from machine.store.machine import Machine
 from machine.store.store import Store
 from swarmctl.cli.clusters.session import who
-from swarmctl.cli.commands.machine.asking import keyring, remote_of
+from swarmctl.cli.commands.machine.asking import keyring, remote_of, tell_pinned
 from swarmctl.cli.commands.machine.drawing import drawing
 from swarmctl.cli.commands.machine.together import Outcome, done
 
@@ -22,19 +23,29 @@ Act = Callable[[Maker, Machine, Tell], Awaitable[str]]
 """Works on one machine; what to say when it is done."""
 
 
-def maker(store: Store, *, force: bool = False) -> Maker:
+def maker(store: Store, *, force: bool = False, pinned: Pinned = tell_pinned) -> Maker:
     """Works on the machines of a store, over SSH, asking at this terminal. `force`: see Turns."""
     keys, turns = keyring(), Turns(monotonic, force=force)
     return Maker(
-        store, lambda machine: remote_of(store, machine, keys), Installer(who()), who(), turns
+        store,
+        lambda machine: remote_of(store, machine, keys, pinned),
+        Installer(who()),
+        who(),
+        turns,
     )
 
 
 def on_each(
-    store: Store, names: Iterable[str], act: Act, form: str, *, force: bool = False
+    store: Store,
+    names: Iterable[str],
+    act: Act,
+    form: str,
+    *,
+    force: bool = False,
+    pinned: Pinned = tell_pinned,
 ) -> list[Outcome[str]]:
     """Acts on machines at once, draws how that goes, and tells each failure."""
-    makes = maker(store, force=force)
+    makes = maker(store, force=force, pinned=pinned)
     with drawing(form) as drawn:
 
         async def one(machine: Machine) -> str:

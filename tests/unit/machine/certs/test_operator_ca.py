@@ -1,9 +1,13 @@
 """The operator's own authority: what it signs is what both sides of TLS want, and it is renewed."""
 
+import errno
+import json
 import ssl
 import stat
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,7 @@ from machine.certs import host_papers
 from machine.certs.authority import CLIENT_EXPIRY, expiry_of, names_in
 from machine.certs.operator_ca import OperatorCa, write_papers
 from machine.certs.renewal import DAY, warning
+from machine.store import files
 from machine.store.machine import Machine
 from machine.store.store import Store
 from machine.target import Target
@@ -100,7 +105,7 @@ def test_people_and_their_revocation(desk: Desk) -> None:
     before = desk.ca.revocations_pem()
     assert desk.ca.revocations_pem() == before
     desk.ca.revoke("alice")
-    listed = x509.load_pem_x509_crl(desk.ca.revocations_pem())
+    listed = _listed(desk)
     (root,) = x509.load_pem_x509_certificates(desk.ca.trusted_pem)
     assert listed.is_signature_valid(root.public_key())  # type: ignore[arg-type]
     assert [each.serial_number for each in listed] == [identity_of(alice.certificate_pem).serial]
@@ -139,6 +144,71 @@ def test_the_authority_is_replaced_with_overlap(desk: Desk) -> None:
     new = (desk.ca.client() / "cert.pem").read_bytes()
     assert is_issued_by(new, desk.ca.trusted_pem)
     assert not is_issued_by(old, desk.ca.trusted_pem)
+
+
+def test_who_had_a_certificate_of_the_former_authority_is_forgotten_with_it(desk: Desk) -> None:
+    own = identity_of((desk.ca.client() / "cert.pem").read_bytes()).id
+    for person in ("alice", "bob", "carol"):
+        desk.ca.issue(person)
+    desk.ca.revoke("carol")
+    assert desk.ca.losing() == ("alice", "bob")
+    desk.ca.rotate()
+    desk.ca.issue("dave")
+    assert desk.ca.losing() == ("alice", "bob"), "one of the new authority is not lost"
+    desk.ca.renew_client()
+    desk.ca.end_rotation()
+    assert [each.person for each in desk.ca.issued()] == ["dave", own]
+    assert desk.ca.losing() == ("dave",)
+
+
+def test_certificates_whose_authority_was_not_written_down_count_as_of_the_former(
+    desk: Desk,
+) -> None:
+    desk.ca.issue("alice")
+    path = desk.store.root / "ca" / "issued.json"
+    (entry,) = json.loads(path.read_text())
+    del entry["authority"]
+    path.write_text(json.dumps([entry]))
+    desk.ca.rotate()
+    assert desk.ca.losing() == ("alice",)
+    desk.ca.end_rotation()
+    assert desk.ca.issued() == ()
+
+
+@pytest.mark.parametrize("name", ["crl.pem", "issued.json"])
+def test_a_revocation_that_was_cut_off_is_made_again(desk: Desk, name: str) -> None:
+    serial = identity_of(desk.ca.issue("alice").certificate_pem).serial
+    desk.ca.revocations_pem()
+    with full(name):
+        desk.ca.revoke("alice")
+    desk.ca.revoke("alice")
+    assert [each.serial_number for each in _listed(desk)] == [serial]
+    assert [bool(each.revoked) for each in desk.ca.issued()] == [True]
+
+
+@pytest.mark.parametrize("name", ["authority.pem", "crl.pem", "ca.pem"])
+def test_a_replacement_that_was_cut_off_is_gone_on_with(desk: Desk, name: str) -> None:
+    machine = desk.machine()
+    before = desk.ca.signing_pem
+    desk.ca.client()
+    desk.ca.issue("alice")
+    desk.ca.revoke("alice")
+    with full(name):
+        desk.ca.rotate()
+    assert desk.ca.trusted_pem.count(before) == 1
+    if not desk.ca.is_rotating():
+        desk.ca.rotate()
+    host_papers.host_papers(desk.store, machine, fresh=True)
+    desk.ca.renew_client()
+    with full("crl.pem"):
+        desk.ca.end_rotation()
+    assert desk.ca.is_rotating()
+    desk.ca.end_rotation()
+    assert desk.ca.signing_pem != before
+    assert desk.ca.trusted_pem == desk.ca.signing_pem
+    (root,) = x509.load_pem_x509_certificates(desk.ca.trusted_pem)
+    assert _listed(desk).is_signature_valid(root.public_key())  # type: ignore[arg-type]
+    assert is_issued_by(_certificate(desk, machine), desk.ca.trusted_pem)
 
 
 def test_a_host_gets_the_same_papers_until_there_is_a_reason(desk: Desk) -> None:
@@ -211,6 +281,26 @@ def test_damage_is_told(desk: Desk) -> None:
     issued.write_text("{")
     with pytest.raises(SwarmError, match="damaged"):
         desk.ca.issued()
+
+
+@contextmanager
+def full(name: str) -> Iterator[None]:
+    """The disk takes no file of that name, and whoever writes it is told."""
+    real = files.replace
+
+    def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
+        if path.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, content, mode)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "replace", replace)
+        with pytest.raises(OSError, match="No space"):
+            yield
+
+
+def _listed(desk: Desk) -> x509.CertificateRevocationList:
+    return x509.load_pem_x509_crl(desk.ca.revocations_pem())
 
 
 def _certificate(desk: Desk, machine: Machine) -> bytes:

@@ -32,12 +32,16 @@ HostName 10.1.1.1
 Host second
     User two
 """
+NEXT = """
+IdentitiesOnly yes
+"""
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "a.conf").write_text(MORE)
+    (tmp_path / "more" / "b.conf").write_text(NEXT)
     (tmp_path / "config").write_text(CONFIG.replace("more/", f"{tmp_path}/more/"))
     return tmp_path / "config"
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -14,12 +15,13 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+import machine.ssh.remote
 from api.errors import Code, SwarmError
 from machine.ssh.remote import SshRemote
 from machine.target import Target
 from tests.support.freezing_relay import freezing_relay
 from tests.support.odd_ssh import Manners, OddServer, Serve, answering, odd_server
-from tests.support.ssh_clients import Answers, Client
+from tests.support.ssh_clients import SHORT, Answers, Client
 
 Call = Callable[[SshRemote], Awaitable[object]]
 
@@ -111,6 +113,35 @@ def test_a_server_that_never_answers_whether_it_takes_a_command(client: Client) 
         first, later = fails(client, server, stuck, true)
     assert first.code is Code.DEADLINE
     assert later.code is Code.UNAVAILABLE
+
+
+def test_a_server_that_does_not_say_whether_it_opens_a_session(tmp_path: Path) -> None:
+    client = Client(tmp_path, patience=replace(SHORT, channel=0.3))
+    client.made_key()
+
+    async def stuck(remote: SshRemote) -> None:
+        (transport,) = server.transports
+        with transport.lock:
+            await remote.run(["x"], timeout=600)
+
+    with odd_server() as server:
+        (error,) = fails(client, server, stuck)
+    assert error.code is Code.UNAVAILABLE
+    assert error.why == "no session was opened within 0.3 s"
+
+
+def test_a_host_that_goes_down_before_it_says_who_somebody_is(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.ssh.remote, "_CHECK", 0.3)
+
+    def serve(channel: paramiko.Channel, _: str) -> None:
+        channel.status_event.wait(20)
+
+    with odd_server(Manners(serve=serve)) as server, pytest.raises(SwarmError) as failed:
+        client.try_out(target(server.port))
+    assert failed.value.code is Code.UNAVAILABLE
+    assert failed.value.why == "id -u took longer than 0.3 s"
 
 
 def test_a_host_that_falls_silent(client: Client) -> None:

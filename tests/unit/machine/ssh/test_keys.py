@@ -106,6 +106,19 @@ def test_a_named_key_is_the_only_one(tmp_path: Path, agent: Path) -> None:
     assert offered(Hop("h", 22, "u", keys=("named",), only_keys=True), tmp_path) == ["named"]
 
 
+def test_a_configuration_that_wants_no_other_keys_of_the_agent_is_obeyed_as_ssh_does(
+    tmp_path: Path, agent: Path
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    load(made(tmp_path / "loaded"))
+    load(made(tmp_path / ".ssh" / "id_ed25519"))
+    made(tmp_path / "second")
+    (tmp_path / "odd").write_text("no key")
+    assert offered(Hop("h", 22, "u", only_keys=True), tmp_path) == ["id_ed25519"]
+    hop = Hop("h", 22, "u", keys=("missing", "odd", "second"), only_keys=True)
+    assert offered(hop, tmp_path) == ["second"]
+
+
 def test_a_locked_key_that_the_agent_holds_is_not_asked_for(tmp_path: Path, agent: Path) -> None:
     key = made(tmp_path / "named")
     load(key)
@@ -140,7 +153,7 @@ def test_files_come_before_the_agent_and_defaults_and_what_is_locked_last(
 def test_a_file_without_a_key_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "named").write_bytes(content)
     with pytest.raises(SwarmError) as failed:
-        offered(Hop("h", 22, "u", keys=("named",), only_keys=True), tmp_path)
+        offered(Hop("h", 22, "u", keys=("named",), only_keys=True, named=True), tmp_path)
     assert failed.value.code is Code.INVALID
     assert "named" in failed.value.what
 

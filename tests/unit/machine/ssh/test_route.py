@@ -25,8 +25,13 @@ def test_a_bare_address_is_entered_as_root() -> None:
 def test_what_is_said_counts_over_the_configuration() -> None:
     said = {"web": {"hostname": "10.1.1.1", "user": "deb", "port": "2222", "identityfile": ["k"]}}
     assert way(Target("web"), said) == [Hop("10.1.1.1", 2222, "deb", keys=("k",))]
-    hop = Hop("10.1.1.1", 22, "op", keys=("mine",), only_keys=True)
+    hop = Hop("10.1.1.1", 22, "op", keys=("mine",), only_keys=True, named=True)
     assert way(Target("web", "op", 22, "mine"), said) == [hop]
+
+
+def test_a_key_of_the_configuration_is_not_the_operators_own_word() -> None:
+    said = {"web": {"identityfile": ["k"], "identitiesonly": "yes"}}
+    assert way(Target("web"), said) == [Hop("web", 22, "root", keys=("k",), only_keys=True)]
 
 
 def test_jump_hosts_are_gone_through_in_their_order_and_are_the_users_own() -> None:

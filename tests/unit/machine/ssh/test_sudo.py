@@ -39,6 +39,9 @@ def test_a_password_is_in_no_representation() -> None:
         (1, "sudo: 1 incorrect password attempt", "the password of op was wrong"),
         (1, "sudo: sorry, you must have a tty to run sudo", "sudo there wants a terminal"),
         (1, "sudo: account validation failure", "sudo: account validation failure"),
+        (1, "sudo: I'm sorry op. I'm afraid I can't do that", "op may not use sudo there"),
+        (1, "sudo-rs: Maximum 3 incorrect authentication attempts", "the password of op was wrong"),
+        (1, "sudo: Authentication required but not attempted", "the password of op was wrong"),
     ],
 )
 def test_why_it_was_denied(code: int, talk: str, why: str) -> None:
@@ -51,9 +54,14 @@ def test_why_it_was_denied(code: int, talk: str, why: str) -> None:
 def test_whether_a_password_helps() -> None:
     assert not wants_password(answer(0), "op", "h1")
     assert wants_password(answer(1, "sudo: a password is required\n"), "op", "h1")
-    with pytest.raises(SwarmError) as failed:
-        wants_password(answer(127, "sudo: not found"), "op", "h1")
-    assert failed.value.why == "sudo is not installed there"
+    assert wants_password(answer(1, "sudo: interactive authentication is required\n"), "op", "h1")
+    for code, talk, why in (
+        (127, "sudo: not found", "sudo is not installed there"),
+        (1, "sudo-rs: I'm sorry op. I'm afraid I can't do that", "op may not use sudo there"),
+    ):
+        with pytest.raises(SwarmError) as failed:
+            wants_password(answer(code, talk), "op", "h1")
+        assert failed.value.why == why
     assert "op" in unasked("op", "h1").remedy
 
 
@@ -62,6 +70,16 @@ def test_whether_a_password_helps() -> None:
     [
         (SECRET, 1, "sudo: 3 incorrect password attempts\n", True),
         (Rights(Way.FREE), 1, "sudo: a password is required\n", True),
+        (Rights(Way.FREE), 1, "sudo-rs: interactive authentication is required\n", True),
+        (
+            SECRET,
+            1,
+            "\nsudo: Authentication failed, try again.\n\n"
+            "sudo-rs: Maximum 3 incorrect authentication attempts\n",
+            True,
+        ),
+        (SECRET, 1, "sudo: I'm sorry op. I'm afraid I can't do that\n", True),
+        (SECRET, 1, "curl: authentication failed\n", False),
         (Rights(Way.FREE), 1, "sudo: unable to resolve host\nno such password\n", False),
         (Rights(Way.ROOT), 1, "sudo: a password is required\n", False),
         (SECRET, 2, "sudo: a password is required\n", False),

@@ -77,6 +77,27 @@ def test_why_there_are_no_rights_is_told_apart(
     assert PASSWORD not in str(failed.value)
 
 
+def test_a_password_that_was_right_is_asked_for_once(host: SshServer, tmp_path: Path) -> None:
+    answers = Answers(password=PASSWORD)
+    operator = client(host, tmp_path, answers)
+    operator.try_out(target(host, "asked"))
+    operator.try_out(target(host, "asked"))
+    assert answers.asked == ["asked of h1"]
+
+
+def test_a_password_that_is_right_no_more_is_asked_for_again(
+    host: SshServer, tmp_path: Path
+) -> None:
+    answers = Answers(password=PASSWORD)
+    operator = client(host, tmp_path, answers)
+    operator.around.keyring.keep_password("h1", "asked", "the former one")
+    with pytest.raises(SwarmError, match="the password of asked was wrong"):
+        operator.try_out(target(host, "asked"))
+    assert answers.asked == []
+    operator.try_out(target(host, "asked"))
+    assert answers.asked == ["asked of h1"]
+
+
 def test_the_password_is_in_no_command_line(host: SshServer, tmp_path: Path) -> None:
     async def use(remote: SshRemote) -> None:
         done = await remote.run(["sh", "-c", "cat /proc/[0-9]*/cmdline"], timeout=30, limit=1 << 22)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from api.errors import Code, SwarmError
 from machine.ssh.words import command_line
 
-SHELLS = [shell for shell in ("sh", "bash", "zsh", "fish") if shutil.which(shell)]
+SHELLS = [shell for shell in ("sh", "bash", "zsh", "fish", "csh") if shutil.which(shell)]
 PRINT = r'for word; do printf "%s\0" "$word"; done'
 words = st.lists(
     st.text(st.sampled_from("ab '\"\\!$`*?~#;&|<>(){}[]=\n\t-é")) | st.text(), min_size=1
@@ -33,6 +33,11 @@ def test_a_login_shell_takes_the_line_apart_into_the_same_words(
 def test_plain_words_stay_readable() -> None:
     assert command_line(["ls", "-l", "/etc/a.conf", "a b"]) == "ls -l /etc/a.conf 'a b'"
     assert command_line([""]) == "''"
+
+
+def test_a_line_is_one_line() -> None:
+    """Whatever its words hold: csh ends a quoted word at a newline."""
+    assert "\n" not in command_line(["sh", "-c", "a\\n\nb\n"])
 
 
 def test_a_word_with_a_nul_byte_is_refused() -> None:

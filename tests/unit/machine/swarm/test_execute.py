@@ -19,7 +19,7 @@ from machine.swarm.actions import (
     Run,
 )
 from machine.swarm.events import Event, Stage
-from machine.swarm.execute import Executor, way_back
+from machine.swarm.execute import Executor
 from machine.swarm.outcome import Outcome
 
 
@@ -234,7 +234,7 @@ def test_what_was_cut_off_in_the_middle_is_known() -> None:
 
 def hooked(host: str) -> Lane:
     plain = upgrade(host)
-    before, after = Run(host, command="in"), Run(host, command="out")
+    before, after = Run(host, command="in"), Run(host, command="out", is_after=True)
     return Lane(host, (before, *plain.actions, after), undo=(*plain.undo, after))
 
 
@@ -247,9 +247,57 @@ def test_hooks_of_an_upgrade_that_fails() -> None:
     assert [name for _, name in hands.done] == ["Run", "Drain", "Install", "Revert"]
 
 
-def test_a_hook_that_fails_after_an_upgrade_takes_nothing_back() -> None:
-    lane = hooked("w1")
-    assert way_back(lane, len(lane.actions) - 1) == ()
-    outcome, _ = run(hands := Hands(fails=[("w1", Run)]), Phase("p", (lane,)))
+def test_a_hook_that_fails_before_an_upgrade_ends_it() -> None:
+    outcome, _ = run(hands := Hands(fails=[("w1", Run)]), Phase("p", (hooked("w1"),)))
     assert [name for _, name in hands.done] == ["Restore"]
     assert "w1" in outcome.failures
+
+
+class Hooking(Hands):
+    """Notes hooks by their commands, and fails at those of these commands."""
+
+    async def do(self, action: Action, tell: Tell) -> None:
+        if isinstance(action, Run):
+            if (action.command, Run) in self._fails:
+                raise SwarmError(Code.REFUSED, f"{action.command} failed")
+            self.done.append((action.host, action.command))
+        else:
+            await super().do(action, tell)
+
+
+def ends(host: str, *commands: str) -> tuple[Run, ...]:
+    return tuple(Run(host, command=each, is_after=True) for each in commands)
+
+
+def test_a_hook_that_fails_after_an_upgrade_takes_nothing_back_and_stops_no_other() -> None:
+    """Of two that fail the first is told."""
+    lane = Lane("w1", (*upgrade("w1").actions, *ends("w1", "a", "b", "c")), upgrade("w1").undo)
+    more = Phase("more", joins("w2"))
+    outcome, _ = run(hands := Hooking(fails=[("a", Run), ("b", Run)]), Phase("p", (lane,)), more)
+    assert [name for _, name in hands.done] == [
+        *("Drain", "Install", "AwaitReady", "Restore"),
+        "c",
+    ]
+    assert outcome.failures["w1"].what == "a failed"
+    assert outcome.undone == []
+
+
+def test_a_hook_that_fails_on_the_way_back_stops_no_other() -> None:
+    plain = upgrade("w1")
+    lane = Lane("w1", plain.actions, (*plain.undo[:1], *ends("w1", "a", "b")))
+    outcome, _ = run(hands := Hooking([("w1", AwaitReady), ("a", Run)]), Phase("p", (lane,)))
+    assert [name for _, name in hands.done] == ["Drain", "Install", "Revert", "b"]
+    assert outcome.undone == ["w1"]
+
+
+def test_hooks_after_a_work_that_was_stopped_are_run() -> None:
+    """What is done already is not done again, so no other run would come to them."""
+    for action, done in (
+        (Run, ["Run", "Run"]),
+        (Install, ["Run", "Drain", "Install", "Restore", "Run"]),
+        (Restore, ["Run", "Drain", "Install", "AwaitReady", "Restore", "Run"]),
+    ):
+        hands = Stopping(("w1", action))
+        outcome = stopped(hands, Phase("p", (hooked("w1"), hooked("w2"))))
+        assert hands.done == [("w1", each) for each in done]
+        assert outcome.failures == {}

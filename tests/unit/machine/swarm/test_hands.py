@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
+
 from api.errors import Code, SwarmError
 from hostkit.clock import monotonic
 from machine.provisioning import Wanted
@@ -17,7 +19,7 @@ from machine.swarm.hands import RemoteHands
 from machine.swarm.look import Look
 from machine.swarm.outcome import Outcome
 from machine.swarm.plan import plan
-from machine.swarm.seen import FORMER, HostSeen, Seen, Standing
+from machine.swarm.seen import FORMER, TO_UNLOCK, HostSeen, Seen, Standing
 from machine.swarm.waits import Patience
 from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.target import Target
@@ -294,6 +296,30 @@ def test_a_node_is_ready_when_it_says_so_itself() -> None:
     assert operator.hosts["m1"].version == "1"  # its turn did not come
 
 
+@pytest.mark.parametrize("names", [("m1",), ("m1", "m2", "m3")])
+def test_a_manager_that_comes_up_locked_is_waited_for(names: tuple[str, ...]) -> None:
+    """Whoever gives it the key is told to; where nobody does, it does not become ready."""
+    operator = Operator(*names)
+    operator.applied()
+    operator.swarm.spec["Autolock"] = True
+
+    def unlocked(host: PlayedHost) -> Callable[[str], None]:
+        def before_answer(line: str) -> None:
+            told = [each.text for each in operator.events if each.host == host.name]
+            host.is_locked &= f"it is locked: {TO_UNLOCK}" not in told
+
+        return before_answer
+
+    for host in operator.hosts.values():
+        host.before_answer = unlocked(host)
+    operator.wants(version="2")
+    operator.applied()
+    operator.hosts["m1"].before_answer = lambda line: None
+    operator.wants(version="3")
+    _, outcome = operator.apply()
+    assert f"it is locked: {TO_UNLOCK}" in str(outcome.failures["m1"])
+
+
 def test_the_leader_is_found_though_a_manager_before_it_is_silent() -> None:
     operator = Operator("m1", "m2", "m3")
     operator.applied()
@@ -352,3 +378,13 @@ def test_hooks_run_on_their_host_and_one_that_fails_ends_what_is_done_there() ->
     assert [line for line in operator.hosts["w2"].lines if "hook" in line] == ["hook fails"]
     operator.change("w2", hooks=Hooks())
     operator.applied()
+
+
+def test_a_hook_that_fails_after_the_work_is_left_to_the_operator() -> None:
+    operator = three()
+    operator.change("w1", labels={"a": "1"}, hooks=Hooks((), ("fails", "put back")))
+    _, outcome = operator.apply()
+    assert "run it there by hand: swarmctl machine ssh w1" in outcome.failures["w1"].remedy
+    assert operator.hosts["w1"].lines[-2:] == ["hook fails", "hook put back"]
+    again, _ = operator.apply()
+    assert again.is_empty

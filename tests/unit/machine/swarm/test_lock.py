@@ -122,6 +122,32 @@ class _Rooted(Away):
         return await super().run((*argv[:-1], str(self._folder)), **named)
 
 
+class Mute(Away):
+    """A host that does what it is told, and whose answer to the first command is lost."""
+
+    is_heard = False
+
+    async def run(self, *args: object, **named: object) -> Completed:
+        done = await super().run(*args, **named)
+        if not self.is_heard:
+            self.is_heard = True
+            raise SwarmError(Code.DEADLINE, f"{self.name} took too long")
+        return done
+
+
+def test_what_was_taken_is_given_back_though_the_answer_was_lost(tmp_path: Path) -> None:
+    async def scene() -> None:
+        held = lock("alice", tmp_path, remotes={"h1": Mute("h1")})
+        with pytest.raises(SwarmError, match="took too long"):
+            async with held.held():
+                pass
+        with pytest.raises(SwarmError, match="was lost"):
+            held.check("h1")
+        assert await ask(Away("h1"), "take", "bob", "b", folder=str(tmp_path)) is None
+
+    asyncio.run(scene())
+
+
 def test_what_was_not_renewed_is_not_acted_on(tmp_path: Path) -> None:
     moment = [0.0]
     hosts = {name: _Rooted(name, tmp_path / name) for name in ("h1", "h2", "h3", "w1")}
@@ -145,5 +171,27 @@ def test_what_was_not_renewed_is_not_acted_on(tmp_path: Path) -> None:
             await held._renew("h1")
             with pytest.raises(SwarmError, match="was lost"):
                 held.check("h1")
+
+    asyncio.run(scene())
+
+
+def test_a_host_that_could_not_be_asked_in_time_is_asked_whose_it_is(tmp_path: Path) -> None:
+    moment = [0.0]
+    hosts = {"h1": _Rooted("h1", tmp_path / "h1")}
+    held = Lock("alice", "a", hosts, (), lambda: moment[0])
+
+    async def scene() -> None:
+        async with held.held():
+            moment[0] = LEASE
+            with pytest.raises(SwarmError, match="was lost"):
+                held.check("h1")
+            await held.make_sure("h1")
+            held.check("h1")
+            moment[0] += LEASE
+            await ask(hosts["h1"], "break")
+            await ask(hosts["h1"], "take", "bob", "b")
+            with pytest.raises(SwarmError, match="was lost") as lost:
+                await held.make_sure("h1")
+            assert lost.value.code is Code.CONFLICT
 
     asyncio.run(scene())

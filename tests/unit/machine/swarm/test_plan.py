@@ -11,6 +11,7 @@ from machine.swarm.actions import (
     Action,
     Adjust,
     Drain,
+    Init,
     Install,
     Join,
     Leave,
@@ -23,8 +24,9 @@ from machine.swarm.actions import (
     SetRole,
 )
 from machine.swarm.choices import Choices
+from machine.swarm.look import in_scope
 from machine.swarm.plan import UPGRADES, plan
-from machine.swarm.seen import FORMER, HostSeen, NodeSeen, Seen, Standing
+from machine.swarm.seen import FORMER, TO_UNLOCK, HostSeen, NodeSeen, Seen, Standing
 from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.target import Target
 
@@ -114,6 +116,24 @@ def test_a_manager_out_of_the_limit_has_to_be_reached_as_well_before_a_swarm_is_
     assert "--limit has to name a manager" in refused(limited)
 
 
+@pytest.mark.parametrize("limit", [(), ("m2",)])
+def test_a_manager_that_is_to_go_has_to_be_reached_before_a_swarm_is_made(
+    limit: tuple[str, ...],
+) -> None:
+    """It may be the one that holds the swarm."""
+    wanted = in_scope(file(host("m1", is_absent=True), host("m2")), limit)
+    assert list(wanted.hosts) == ["m1", "m2"]
+    choices = Choices(limit=frozenset(limit))
+    seen = Seen({"m1": HostSeen(error="no route"), "m2": BARE})
+    why = refused(plan(wanted, seen, choices))
+    assert "no swarm was found, but m1, which is to be absent, is not reached" in why
+    # Where it is reached and in no swarm, there is none.
+    assert told(plan(wanted, Seen({"m1": BARE, "m2": BARE}), choices)) == [
+        ("m2", Install),
+        ("m2", Init),
+    ]
+
+
 def test_hosts_of_two_swarms_and_the_same_host_twice_are_refused() -> None:
     wanted = file(host("m1"), host("w1"), host("w2"))
     other = member("w1", cluster_id="other")
@@ -197,6 +217,40 @@ def test_a_restart_that_halts_the_swarm_is_warned_of(
     assert any("takes no changes while" in each for each in made.warnings) == warned
 
 
+NOTE_THE_KEY = "swarmctl swarm unlock-key"
+
+
+@pytest.mark.parametrize(
+    ("seen", "spec", "more", "warned"),
+    [
+        (Seen({"m1": BARE}), {}, {}, NOTE_THE_KEY),
+        (Seen({"m1": BARE}), {}, {"options": {"autolock": False}}, ""),
+        (swarm("m1"), {}, {}, NOTE_THE_KEY),
+        (swarm("m1"), {"Autolock": True}, {}, ""),
+        (swarm("m1"), {"Autolock": True}, {"options": {"autolock": False}}, ""),
+        (swarm("m1"), {"Autolock": True}, {"version": "2"}, f"(m1): {TO_UNLOCK}"),
+        (swarm("m1"), {}, {"version": "2", "options": {}}, ""),
+    ],
+)
+def test_what_autolock_asks_of_the_operator_is_told_before(
+    seen: Seen, spec: dict[str, Any], more: dict[str, Any], warned: str
+) -> None:
+    wanted = file(host("m1"), **{"options": {"autolock": True}, **more})
+    made = plan(wanted, dataclasses.replace(seen, spec=spec), Choices())
+    found = [each for each in made.warnings if "unlock" in each]
+    assert [each.endswith(warned) for each in found] == ([True] if warned else [])
+
+
+def test_a_manager_that_becomes_a_worker_is_not_locked() -> None:
+    changed = member("m2", changes=(Change(Kind.RESTART, "swarmd", "restart swarmd"),))
+    seen = dataclasses.replace(
+        swarm("m1", "m2", "m3", hosts={"m2": changed}), spec={"Autolock": True}
+    )
+    made = plan(file(host("m1"), host("m2", role=Role.WORKER), host("m3")), seen, Choices())
+    assert told(made) == [("m2", SetRole), ("m2", Install)]
+    assert not any("locked" in each for each in made.warnings)
+
+
 def test_nothing_is_warned_of_where_nothing_is_done() -> None:
     made = plan(file(host("m1")), swarm("m1"), Choices())
     assert made.is_empty
@@ -275,6 +329,17 @@ def test_a_node_that_no_line_names_stays_unless_it_is_pruned() -> None:
     assert "--prune needs to know which node w1 is" in refusal
     both = Choices(prune=True, limit=frozenset({"w1"}))
     assert "leave --limit out" in refused(plan(wanted, seen, both))
+
+
+@pytest.mark.parametrize("name", ["w1", "m3"])
+def test_a_node_whose_daemon_is_silent_is_no_stranger(name: str) -> None:
+    down = node(name, is_ready=False, is_down=True, is_reachable=False)
+    silent = HostSeen(is_installed=True, standing=Standing.UNKNOWN)
+    seen = swarm("m1", "m2", name, **{name: down}, hosts={name: silent})
+    wanted = file(host("m1"), host("m2"), host(name))
+    assert plan(wanted, seen, Choices()).notes == ()
+    why = refused(plan(wanted, seen, Choices(prune=True)))
+    assert f"--prune needs to know which node {name} is, and swarmd does not answer there" in why
 
 
 def test_a_worker_that_is_not_reached_may_be_left_out() -> None:

@@ -116,6 +116,28 @@ def test_every_mistake_is_told_with_its_path(text: str, mistakes: list[str]) -> 
         assert any(line.startswith(f"  {mistake}") for line in lines), (mistake, lines)
 
 
+def test_a_key_without_a_value_says_nothing() -> None:
+    bare = parsed("name: x\nhooks: {apply: {before: out}}\nhosts: {m: {role: manager}, w: }")
+    empty = parsed("""
+name: x
+version:
+ssh: {user: , port: , jump: }
+swarmd: {log_level: }
+hooks: {apply: {before: out}}
+swarm:
+  autolock:
+  cert_expiry:
+  snapshot_interval:
+  task_history_limit:
+  default_addr_pool:
+  data_path_port:
+hosts:
+  m: {role: manager, labels: , availability: , state: , advertise: }
+  w: {role: , swarmd: , hooks: {apply: {before: }}}
+""")
+    assert empty == bare
+
+
 def test_what_is_wrong_in_the_defaults_is_told_once() -> None:
     with pytest.raises(SwarmError) as refused:
         parsed("name: x\nssh: {user: 1}\nhosts: {a: {role: manager}, b: {}, c: {}}")

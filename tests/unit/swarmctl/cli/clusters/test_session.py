@@ -8,7 +8,7 @@ import pytest
 from api.errors import Code, SwarmError
 from machine.certs.host_papers import CERTIFICATE
 from machine.provisioning import Change, Kind
-from machine.store.machine import Phase
+from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from machine.swarm.seen import HostSeen, Seen
 from machine.swarm.wanted import HostWanted, SwarmWanted
@@ -83,6 +83,16 @@ def test_a_host_is_a_machine_of_the_store_and_its_api_has_papers_then(store: Sto
     assert (store.get("h1").phase, store.get("h1").version) == (Phase.READY, "9")
     registering.forget(store, "h1")
     assert not store.has("h1")
+
+
+def test_the_api_of_a_host_that_was_adopted_does_not_become_ours(store: Store) -> None:
+    store.save(Machine("h1", HOST.target).ready("9", 1.0))
+    with store.locked("h1", "working on it"):
+        machine = registering.register(store, HOST, "9")
+    assert (machine.api, machine.version) == ("", "9")
+    found = session(store, version="9").install(HOST, "9")
+    assert found is not None
+    assert found.files == ()
 
 
 def test_another_machine_of_that_name_is_not_taken_for_the_host(store: Store) -> None:

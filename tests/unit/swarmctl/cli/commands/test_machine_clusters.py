@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from machine.local import LocalRemote
+from swarmctl.cli.commands.machine.lock import within
 from tests.support.command_line import CommandLine
 
 
@@ -62,6 +64,29 @@ def test_nobody_holds_a_lock_that_is_not_seen(file: str) -> None:
     done = CommandLine()("machine", "lock", "-f", file)
     assert done.code == 1
     assert "127.0.0.1" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("apply", "--limit", "m1,w11", "--yes"),
+        ("drift", "--limit", "w11"),
+        ("lock", "--limit", "w11"),
+        ("check", "w11"),
+        ("upgrade", "w11", "--yes"),
+    ],
+)
+def test_a_name_that_is_not_in_the_file_is_told(file: str, words: tuple[str, ...]) -> None:
+    verb, *rest = words
+    done = CommandLine()("machine", verb, "-f", file, *rest)
+    assert (done.code, done.out) == (1, "")
+    assert "there is no host w11 in the cluster file" in done.err
+
+
+def test_a_limit_breaks_no_lock_of_a_manager_that_is_only_looked_at() -> None:
+    remotes = {name: LocalRemote(name) for name in ("m1", "w1", "w2")}
+    assert list(within(remotes, ("w2",))) == ["w2"]
+    assert within(remotes, ()) == remotes
 
 
 def test_certificates_of_nobody(file: str) -> None:

@@ -169,6 +169,18 @@ def test_a_certificate_that_ends_soon_is_told(store: Store, h1: Machine) -> None
     assert shown["CertificateNames"] == []
 
 
+def test_a_certificate_that_is_damaged_in_the_store_is_told(store: Store, h1: Machine) -> None:
+    host_papers(store, h1)
+    path = store.folder("h1") / "server" / "cert.pem"
+    path.write_text("-----BEGIN CERTIFICATE-----")
+    told = swarmctl("machine", "ls", "-t", "1s", "--format", "{{.Errors}}").out
+    assert "certificate is damaged in the store" in told
+    assert "regenerate-certs --force h1" in told
+    assert "refused" in told, "the machine is asked all the same"
+    path.write_bytes(bytes((4 << 20) + 1))
+    assert "is too long" in swarmctl("machine", "ls", "--format", "{{.Errors}}").out
+
+
 def test_a_shell_is_pointed_at_a_machine(
     store: Store, h1: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from machine.inventory import add, make
-from machine.ssh.host_keys import KnownHosts
+from machine.ssh.host_keys import HostKey, KnownHosts
 from machine.store.store import VARIABLE, Store
 from tests.support.command_line import CommandLine
 from tests.support.ports import free_pair
@@ -76,6 +76,25 @@ def test_a_host_of_a_file_is_trusted_before_it_is_a_machine(
     done = swarmctl("machine", "trust", "-y", "-f", str(file), "m1")
     assert (done.code, done.out) == (0, "m1\n"), done.err
     assert KnownHosts(store.known_hosts).find(f"[{server.address}]:{server.port}")
+
+
+def test_a_plan_for_a_new_machine_trusts_the_keys_that_are_pinned_and_keeps_none(
+    store: Store, server: SshServer, tmp_path: Path
+) -> None:
+    words = (
+        f"--generic-ip-address={server.address}",
+        f"--generic-ssh-port={server.port}",
+        f"--generic-ssh-key={tmp_path}/key",
+        "h9",
+    )
+    known = KnownHosts(store.known_hosts)
+    new = swarmctl("machine", "create", "--dry-run", *words)
+    assert "would be trusted from now on" in new.err
+    assert "trusting" not in new.err
+    assert (store.names(), known.path.exists()) == (["h1"], False)
+    known.pin(HostKey(f"[{server.address}]:{server.port}", "ssh-ed25519", b"former"))
+    other = swarmctl("machine", "create", "--dry-run", *words)
+    assert (other.code, "is not the host it was" in other.err) == (1, True), other.err
 
 
 def test_a_command_there_ends_as_it_ends_there(store: Store) -> None:
