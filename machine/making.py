@@ -5,34 +5,38 @@ By whatever way leads there; who asks the operator and who draws is the affair o
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
-from hostkit.clock import monotonic
+from hostkit.clock import boot
 from machine import inventory
 from machine.certs.host_papers import host_papers, is_borrowed, settings
-from machine.distribution.bundle import read
+from machine.distribution.bundle import check
 from machine.distribution.own import Distribution, given, own
 from machine.driver import EnteredHost, MachineHost
 from machine.layout import CURRENT, SETTINGS
 from machine.provision import Installer
 from machine.provisioning import Change, Problem, Provisioner, Tell, Wanted
 from machine.remote import Remote
-from machine.sparing import Turns
+from machine.sparing import READY, Turns
+from machine.steps.current import Current
+from machine.steps.service import Service
 from machine.steps.settings import folders_of, settings_of
-from machine.steps.state import leave, version_of
+from machine.steps.state import version_of
 from machine.steps.step import StepError
-from machine.store.machine import UNIX, Machine, Phase
+from machine.store.machine import Machine, Phase
 from machine.store.store import Store
 from machine.swarm.leased import LeasedRemote
 from machine.swarm.lock import Lock
 
 Connect = Callable[[Machine], AbstractAsyncContextManager[Remote]]
 """The way to a machine, for as long as it is needed."""
+_RUNS_WELL = frozenset({Current.name, Service.name, READY})
+"""Steps that fail where a version does not run well."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,13 @@ class Parcel:
 
     @classmethod
     def of(cls, wheel: Path | None, bundle: Path | None) -> "Parcel":
-        """That wheel, or this program's own; INVALID if a file is not what it should be."""
+        """That wheel, or this program's own; INVALID if a file is not what it should be, or they do
+        not go together.
+        """
+        distribution = given(wheel) if wheel else own()
         if bundle is not None:
-            read(bundle)
-        return cls(given(wheel) if wheel else own(), wheel, bundle)
+            check(bundle, distribution.path)
+        return cls(distribution, wheel, bundle)
 
 
 class Maker:
@@ -159,17 +166,14 @@ class Maker:
         """Forgets the machine; its driver takes away what it made.
 
         `cleanup`: takes from the host all that came with us. `force`: leaves its swarm first, and
-        forgets it also if the host is not to be had.
+        goes on where the host or its driver is not to be had.
         """
         with self._store.locked(machine.name, "removing it"):
-            try:
-                if cleanup and machine.target.host:
+            if cleanup and machine.target.host:
+                with _passing_over(tell, force=force):
                     await self._clean(machine, force=force, tell=tell)
+            with _passing_over(tell, force=force):
                 await inventory.driver_of(self._store, machine).remove(machine.name)
-            except SwarmError as error:
-                if not force:
-                    raise
-                tell(f"{error}; it is forgotten all the same")
             inventory.forget(self._store, machine.name)
 
     @asynccontextmanager
@@ -182,7 +186,7 @@ class Maker:
         store = hashlib.sha256(str(self._store.root).encode()).hexdigest()[:16]
         async with self._connect(machine) as remote:
             text = f"{self._who}: {doing}"
-            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), monotonic)
+            lease = Lock(f"{self._who}/{store}", text, {machine.name: remote}, (), boot)
             async with lease.held():
                 yield LeasedRemote(remote, lease)
 
@@ -223,7 +227,11 @@ class Maker:
             )
 
     async def _go_back(self, machine: Machine, version: str, error: SwarmError, tell: Tell) -> None:
-        """After an upgrade that failed: if the host was switched already, the former version."""
+        """After an upgrade whose version does not run well: the former one. Whatever else ends an
+        upgrade is no reason: what is there may run well, also after a switch of an earlier run.
+        """
+        if not (isinstance(error, StepError) and error.step in _RUNS_WELL):
+            return
         if error.code in (Code.UNAVAILABLE, Code.CONFLICT) or machine.is_entered:
             # Nobody is reached who could go back, the host is somebody else's by now, or there is
             # nothing to go back to.
@@ -240,9 +248,7 @@ class Maker:
 
     async def _clean(self, machine: Machine, *, force: bool, tell: Tell) -> None:
         async with self._alone(machine, "removing it") as remote:
-            if force:
-                await leave(remote, await _socket(machine, remote))
-            await self._provisioner(machine).remove(remote, tell)
+            await self._provisioner(machine).remove(remote, tell, force=force)
 
     def _version(self, machine: Machine, asked: str, parcel: Parcel) -> str:
         """The one that is to run: what is asked for, else what is sent. One that is entered runs
@@ -297,11 +303,15 @@ def _refuse_entered(host: MachineHost) -> None:
         )
 
 
-async def _socket(machine: Machine, remote: Remote) -> str:
-    """Where its daemon answers, on the host."""
-    if machine.is_entered:
-        return machine.api.removeprefix(UNIX)
-    return folders_of(await remote.read(SETTINGS) or b"").socket
+@contextmanager
+def _passing_over(tell: Tell, *, force: bool) -> Iterator[None]:
+    """By force a failure is told, and no more."""
+    try:
+        yield
+    except SwarmError as error:
+        if not force:
+            raise
+        tell(f"{error}; it is forgotten all the same")
 
 
 def _theirs(content: bytes) -> Mapping[str, Any]:

@@ -37,7 +37,7 @@ class Manifest:
     """All that is known. What is empty was not touched."""
 
     version: str = ""  # that is to run
-    previous: str = ""  # that ran before it
+    previous: str = ""  # the last one before it that ran
     doing: str = ""  # the step that was begun and is not known to have ended
     packages: tuple[str, ...] = ()  # that we brought
     groups: tuple[str, ...] = ()
@@ -48,13 +48,22 @@ class Manifest:
     """By path: its copy in SAVED, "-> TARGET" if it was a link, "" if nothing was there."""
     hostname: str = ""  # before us
     service: str = ""  # what systemd said of swarmd before us, as "active enabled"
-    running: Mapping[str, str] = field(default_factory=dict)  # what swarmd was started with
+    running: Mapping[str, str] = field(default_factory=dict)
+    """What swarmd was started with, once it answered: a version that never did is not in here."""
     log: tuple[Entry, ...] = ()
 
     @property
     def is_begun(self) -> bool:
         """Whether anything was ever done."""
         return bool(self.log or self.doing)
+
+    def before(self, version: str) -> str:
+        """What is gone back to once `version` is to run: the last other one that ran; "" if none
+        did.
+        """
+        ran = self.running.get("version") == self.version
+        last = self.version if ran and self.version != version else self.previous
+        return last if last != version else ""
 
     def with_folders(self, missing: Iterable[str], empty: Iterable[str]) -> "Manifest":
         """Those count as ours from now on, as far as none of them does."""
@@ -65,6 +74,11 @@ class Manifest:
     def begun(self, step: str) -> "Manifest":
         """It is at this step."""
         return replace(self, doing=step)
+
+    def unsure(self) -> "Manifest":
+        """What swarmd runs with is not known any more, only that its version did run."""
+        version = {key: value for key, value in self.running.items() if key == "version"}
+        return replace(self, running=version)
 
     def done(self, entry: Entry) -> "Manifest":
         """The step is done."""

@@ -105,10 +105,11 @@ class Installer:
         seen = await look(remote, [SETTINGS, UNIT])
         return await go_back(self._work(remote, seen, tell))
 
-    async def remove(self, remote: Remote, tell: Tell) -> None:
+    async def remove(self, remote: Remote, tell: Tell, *, force: bool = False) -> None:
         """Takes from the host all that `apply` brought; what was there before stays.
 
-        REFUSED while the host is in a swarm, which has to be told that it goes.
+        REFUSED while the host is, or may be, in a swarm, which has to be told that it goes.
+        `force`: tells it that first, and goes on also where swarmd does not answer.
         """
         await await_turn(remote, tell)
         seen = await look(remote, FOLDERS)
@@ -120,7 +121,7 @@ class Installer:
                 remedy="provision it first, which begins another one; packages and files of before "
                 "then stay",
             )
-        await take_away(self._work(remote, seen, tell))
+        await take_away(self._work(remote, seen, tell), force=force)
 
     async def _plan(self, remote: Remote, facts: Facts, wanted: Wanted) -> _Plan:
         distribution = given(wanted.wheel) if wanted.wheel else self._carried()

@@ -56,7 +56,9 @@ class Problem:
 
 DETAIL = "  "
 LONG = frozenset({"packages", "version"})
-"""Steps that take long and touch nothing that runs; `prepare` does them."""
+"""Steps that take long and touch nothing that runs; `prepare` does them. A version that runs is
+made anew only if it could not be started any more.
+"""
 
 Tell = Callable[[str], None]
 """Takes one line about what is done now, for progress. One that begins with DETAIL is of a program
@@ -90,6 +92,9 @@ class Provisioner(Protocol):
         """Makes the version before the present one the present one; returns it. REFUSED if none."""
         ...
 
-    async def remove(self, remote: Remote, tell: Tell) -> None:
-        """Takes from the host all that `apply` brought; what was there before stays."""
+    async def remove(self, remote: Remote, tell: Tell, *, force: bool = False) -> None:
+        """Takes from the host all that `apply` brought; what was there before stays.
+
+        REFUSED while the host is, or may be, in a swarm; `force`: leaves that first, if it can.
+        """
         ...

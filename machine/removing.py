@@ -13,7 +13,7 @@ from machine.manifest import Manifest
 from machine.steps.packages import APT, lost, mended
 from machine.steps.places import LINK, point
 from machine.steps.settings import Folders, folders_of
-from machine.steps.state import swarm_state
+from machine.steps.state import leave, swarm_state
 from machine.steps.step import Work
 
 _TAKE_DOWN = 180.0
@@ -25,14 +25,19 @@ One into which somebody put a file of his own stays.
 _PUT_BACK = 'cp -a -- "$1" "$2.new" && mv -fT -- "$2.new" "$2"'
 
 
-async def take_away(work: Work) -> None:
-    """Removes all that is ours. REFUSED while the host is in a swarm."""
+async def take_away(work: Work, *, force: bool) -> None:
+    """Removes all that is ours. REFUSED while the host is, or may be, in a swarm; `force`: leaves
+    that first, if it can.
+    """
+    folders = folders_of(await work.remote.read(SETTINGS) or b"")
+    if force:
+        await leave(work.remote, folders.socket, work.tell)
     book = work.seen.manifest
     if not book.is_begun:
         work.tell("nothing of ours is there")
         return
-    folders = folders_of(await work.remote.read(SETTINGS) or b"")
-    await _refuse_member(work, folders)
+    if not force:
+        await _refuse_member(work, folders)
     await work.begin("removal")
     work.tell("stopping swarmd and its containers")
     await work.run(
@@ -55,12 +60,20 @@ async def take_away(work: Work) -> None:
 
 
 async def _refuse_member(work: Work, folders: Folders) -> None:
-    if await swarm_state(work.remote, folders.socket) in ("active", "pending", "locked"):
+    state = await swarm_state(work.remote, folders.socket)
+    if state in ("active", "pending", "locked"):
         raise SwarmError(
             Code.REFUSED,
             f"{work.remote.name} is in a swarm",
             why="its tasks would be lost, and the others would wait for it",
-            remedy="run there: swarmctl swarm leave; or: swarmctl machine rm --force",
+            remedy="run there: swarmctl swarm leave; or say --force",
+        )
+    if not state and await work.remote.read(folders.membership) is not None:
+        raise SwarmError(
+            Code.REFUSED,
+            f"it is not known whether {work.remote.name} is in a swarm",
+            why=f"swarmd does not answer, and {folders.membership} says that it is in one",
+            remedy="run there: systemctl start swarmd, then swarmctl swarm leave; or say --force",
         )
 
 

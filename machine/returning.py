@@ -18,29 +18,22 @@ async def go_back(work: Work) -> str:
     """Makes the previous version the present one; returns it. REFUSED if there is none."""
     book = work.book
     version = book.previous
-    if not version or version not in work.seen.versions:
+    if not version or not work.seen.has(version):
         raise SwarmError(
             Code.REFUSED,
             f"{work.remote.name} has no version to go back to",
-            why=f"{version} is not whole"
+            why=f"{version} is not whole, or made for another Python"
             if version
             else f"only {book.version or 'none'} was there",
             remedy="install the version you want with --distribution FILE",
         )
     work.tell(f"going back from {book.version} to {version}")
     await work.begin("rollback")
-    await work.save(replace(work.book, running={}))  # until it answers, nobody knows what runs
-    files = {
-        path: await work.remote.read(f"{kept(version)}/{path.rpartition('/')[2]}")
-        for path in (SETTINGS, UNIT)
-    }
-    for path, content in files.items():
-        if content is not None:
-            await work.remote.write(path, content, mode=0o644)
+    await work.save(work.book.unsure())  # until it answers
+    settings, unit = [await _put_back(work, version, path) for path in (SETTINGS, UNIT)]
     await point(work, CURRENT, version)
     await work.run(["systemctl", "daemon-reload"], timeout=_RESTART)
     await work.run(["systemctl", "restart", SERVICE], timeout=_RESTART)
-    settings, unit = files[SETTINGS] or b"", files[UNIT] or b""
     await healthy(work, version, folders_of(settings).socket)
     running = {
         "version": version,
@@ -48,6 +41,17 @@ async def go_back(work: Work) -> str:
         "settings": hashlib.sha256(settings).hexdigest(),
     }
     entry = Entry("rollback", f"{book.version} back to {version}", work.who, work.clock())
-    swapped = replace(work.book, version=version, previous=book.version, running=running)
+    swapped = replace(work.book, version=version, previous=book.before(version), running=running)
     await work.save(swapped.done(entry))
     return version
+
+
+async def _put_back(work: Work, version: str, path: str) -> bytes:
+    """What is at a path from now on: what the version ran with, or, if that was not kept, what is
+    there.
+    """
+    content = await work.remote.read(f"{kept(version)}/{path.rpartition('/')[2]}")
+    if content is None:
+        return await work.remote.read(path) or b""
+    await work.remote.write(path, content, mode=0o644)
+    return content

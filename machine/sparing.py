@@ -17,6 +17,7 @@ from machine.provisioning import Change, Kind, Provisioner, Tell, Wanted
 from machine.remote import Remote
 from machine.steps.settings import Folders, folders_of
 from machine.steps.state import program_of
+from machine.steps.step import StepError
 from machine.swarm.answers import host_of
 from machine.swarm.command import Swarmctl
 from machine.swarm.look import INFO
@@ -26,6 +27,8 @@ from machine.swarm.seen import Standing
 from machine.swarm.waits import Patience, Waits
 from machine.swarm.wanted import Role
 
+READY = "ready"
+"""The step, after those of the installation, at which the other managers hear of it again."""
 PATIENCE = Patience(quorum=30.0)
 """A manager that was restarted just before is back by then."""
 
@@ -64,7 +67,8 @@ class Turns:
         """`Provisioner.apply`, which waits for its turn where it restarts a manager. What takes
         long, and touches nothing that runs, is done before.
 
-        REFUSED if the manager cannot be spared: it runs on as it did.
+        REFUSED if the manager cannot be spared: it runs on as it did. StepError of READY if it does
+        not find back into its swarm.
         """
         seat = await _seat(remote)
         if seat is None or not _restarts(await provisioner.changes(remote, wanted)):
@@ -92,7 +96,7 @@ class Turns:
                 await self._spared(seat, waits, tell)
             try:
                 yield
-                await waits.ready(seat.host, seat.node_id, seat.itself, Role.MANAGER, "", tell)
+                await self._ready(seat, waits, tell)
             except SwarmError:
                 self._failed[seat.cluster_id] = seat.host
                 raise
@@ -121,6 +125,12 @@ class Turns:
             ) from error
         if sum(each.is_seated for each in nodes.values()) <= TOO_FEW_TO_SPARE:
             tell("warning: the swarm takes no changes while this manager is restarted")
+
+    async def _ready(self, seat: _Seat, waits: Waits, tell: Tell) -> None:
+        try:
+            await waits.ready(seat.host, seat.node_id, seat.itself, Role.MANAGER, "", tell)
+        except SwarmError as error:
+            raise StepError(seat.host, READY, error) from error
 
 
 async def _seat(remote: Remote) -> _Seat | None:

@@ -6,15 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from api.errors import SwarmError
 from manager.decision import Loop
-from manager.state.changes import Batch, Event
+from manager.state.changes import Batch, Event, proposals
 from manager.state.store import View
 
 MAX_DEBOUNCE = 0.1
 """Seconds after which a steady stream of events no longer delays a decision."""
-MAX_BATCHES = 500
-"""Batches in one proposal: applying it must not hold up the event loop."""
-MAX_PROPOSAL_BYTES = 4 << 20
-"""Bytes of one proposal, unless a single batch has more: 500 large specs would fill the log."""
 RETRY_DELAY = 0.5
 LONGEST_DELAY = 30.0
 """Seconds to wait after a failure: twice as long after each in a row, whatever happens meanwhile.
@@ -94,8 +90,8 @@ class Runner:
             self._backlog = decision.batches
             if not self._backlog:
                 self._recovered()
-        count = _fitting(self._backlog)
-        proposal, self._backlog = self._backlog[:count], self._backlog[count:]
+        proposal: list[Batch] = next(proposals(self._backlog), [])
+        self._backlog = self._backlog[len(proposal) :]
         return proposal
 
     def settled(
@@ -123,13 +119,3 @@ class Runner:
         self._last_event = now
         if self._dirty_since is None:
             self._dirty_since = now
-
-
-def _fitting(batches: Sequence[Batch]) -> int:
-    """How many of the first batches go into one proposal."""
-    size = 0
-    for count, each in enumerate(batches[:MAX_BATCHES]):
-        size += sum(change.object.ByteSize() for change in each.changes)
-        if count and size > MAX_PROPOSAL_BYTES:
-            return count
-    return min(len(batches), MAX_BATCHES)

@@ -102,7 +102,7 @@ class Manager:
             ids=new_id,
             chance=secrets.SystemRandom(),
             leader=self._leader_address,
-            confirm=self.node.read_barrier,
+            confirm=self.node.confirm_lead,
         )
         self._logs = LogsService(
             store=self.store, hub=self._hub, monotonic=config.monotonic, ids=new_id

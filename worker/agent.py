@@ -28,6 +28,7 @@ from worker.node_volumes import NodeVolumes, NoVolumes, SendVolumes
 from worker.reporter import Reporter, Send
 from worker.session import Timing
 from worker.storage import Storage
+from worker.uninterrupted import uninterrupted
 from worker.volume_orders import OrderServer
 
 log = logging.getLogger(__name__)
@@ -184,14 +185,18 @@ class Agent:
         First in what concerns networks: a task's are there before it starts, and nobody here is led
         to a task any more before it is stopped.
         """
+        # A session that ends meanwhile is no reason to forget it: it is not told anew as news.
+        await uninterrupted(self._follow_networks(message))
+        self._volumes.follow(message)
+        await self._tasks.assign(message)
+
+    async def _follow_networks(self, message: dispatcher_pb2.AssignmentsMessage) -> None:
         news = await self._networks.follow(message)
         try:
             if news:
                 await self._storage.keep_networks(news)
         except SwarmError as error:
             log.warning("networks will not be known if the daemon restarts: %s", error)
-        self._volumes.follow(message)
-        await self._tasks.assign(message)
 
     def renewed(self, sent: float, applied: int) -> None:
         """Passes on that a heartbeat has renewed the leases."""

@@ -92,6 +92,8 @@ class NetworkChecks:
             await work
         except (SwarmError, OSError) as error:
             log.warning("the networks of this node cannot be looked at: %s", error)
+        except Exception:  # the boundary of a look: the next one is due all the same
+            log.exception("a look at the networks of this node broke down")
 
     async def heal(self) -> None:
         """One look, which puts right what is not as it was left."""

@@ -59,6 +59,7 @@ class Connection:
 
     async def _one_session(self, manager: ManagerAddress) -> bool:
         """Holds one session to its end; whether the next may follow at once."""
+        self._reopen.clear()  # what was wished until now, the channel and the description have
         channel = self._connect(manager.address)
         session = Session(
             channel, self._work, timing=self._timing, chance=self._chance, reopen=self._reopen

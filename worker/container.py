@@ -14,7 +14,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterator,
     Mapping,
 )
 from dataclasses import replace
@@ -39,7 +38,7 @@ from runtime.driver import (
 )
 from runtime.health import unproven_at_most
 from runtime.image.store import ImageStore, StoredImage
-from worker import host
+from worker import another_try, host
 from worker.container_logs import messages
 from worker.container_request import (
     TASK_ID_LABEL,
@@ -48,7 +47,7 @@ from worker.container_request import (
     filled_in,
     without_effect,
 )
-from worker.executor import Health, HealthState, Progress, TemporaryError, untold
+from worker.executor import Health, HealthState, Progress, untold
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.node_networks import NoNetworks, TaskNetworks
@@ -60,8 +59,6 @@ from worker.uninterrupted import uninterrupted
 log = logging.getLogger(__name__)
 
 Task = objects_pb2.Task
-
-_TEMPORARY = frozenset({Code.DEADLINE, Code.EXHAUSTED})
 
 
 class ContainerExecutor:
@@ -133,13 +130,13 @@ class ContainerExecutor:
 
     async def prepare(self, task: Task, progress: Progress = untold) -> None:
         """See Executor."""
-        with _sorted():
+        with another_try.sorted_out():
             if await self._find(task) is None:
                 await self._create(task, progress)
 
     async def start(self, task: Task) -> objects_pb2.ContainerStatus:
         """See Executor."""
-        with _sorted():
+        with another_try.sorted_out():
             state = await self._find(task)
             if state is None:  # made, but lost with a daemon that died before it was started
                 await self._create(task)
@@ -162,12 +159,12 @@ class ContainerExecutor:
         """Makes what has ended ready to start again, with what it wrote. No task ever is: only
         containers that are none.
         """
-        with _sorted():
+        with another_try.sorted_out():
             await self._create(task, again=True)
 
     async def wait(self, task: Task) -> ExitResult:
         """See Executor."""
-        with _sorted():
+        with another_try.sorted_out():
             end = await self._driver.wait(task.id)
         await self._over(task)
         why = self._volumes.why(task.id)
@@ -175,7 +172,7 @@ class ContainerExecutor:
 
     async def health(self, task: Task, known: HealthState) -> Health | None:
         """See Executor."""
-        with _sorted():
+        with another_try.sorted_out():
             verdict = await health_watch.watch(
                 self._driver, task.id, known_as(known), wall=clock.wall, clock=clock.monotonic
             )
@@ -183,7 +180,7 @@ class ContainerExecutor:
 
     async def shutdown(self, task: Task) -> ExitResult | None:
         """See Executor."""
-        with _sorted():
+        with another_try.sorted_out():
             state = await self._find(task)
             end = state.exit if state else None
             if state is not None and state.phase == "running":
@@ -195,7 +192,7 @@ class ContainerExecutor:
 
     async def terminate(self, task: Task) -> ExitResult | None:
         """See Executor."""
-        with _sorted():
+        with another_try.sorted_out():
             state = await self._find(task)
             end = state.exit if state else None
             if state is not None and state.phase == "running":
@@ -206,7 +203,7 @@ class ContainerExecutor:
 
     async def remove(self, task: Task) -> None:
         """See Executor."""
-        with _sorted():
+        with another_try.sorted_out():
             await self._driver.remove(task.id)
             await self._networks.leave(task.id)
             await self._drop_files(task.id)
@@ -217,31 +214,39 @@ class ContainerExecutor:
         its addresses are soon another's: it would refuse what is meant for that one.
         """
         if state is not None and state.phase == "created":
-            await self._driver.remove(state.id)
+            with another_try.always():
+                await self._driver.remove(state.id)
 
     async def _over(self, task: Task) -> None:
         """A task that has ended never runs again: its secrets, its network stack and its volumes
         need not wait for its removal.
         """
-        try:
-            await self._networks.leave(task.id)
-            await self._drop_files(task.id)
-            await self._volumes.leave(task.id)
-        except SwarmError as error:
-            log.warning("task %s: %s", task.id, error)
+        for leave in (self._networks.leave, self._drop_files, self._volumes.leave):
+            try:
+                await leave(task.id)
+            except SwarmError as error:
+                log.warning("task %s: %s", task.id, error)
 
     async def _drop_files(self, task_id: str) -> None:
         if self._folders.folder(task_id).exists():
             await asyncio.to_thread(self._folders.remove, task_id)
 
     async def _start(self, task: Task) -> int:
-        """Starts the container. A volume that is lost ends it, however early that was."""
-        if not (why := self._volumes.why(task.id)):
-            pid = await self._driver.start(task.id)
+        """Starts the container, or ends it if that cannot be. A volume that is lost ends it too,
+        however early that was.
+        """
+        try:
             if not (why := self._volumes.why(task.id)):
-                return pid
-        await self._driver.kill(task.id)
-        raise SwarmError(Code.UNAVAILABLE, "the task cannot be started", why=why)
+                pid = await self._driver.start(task.id)
+                if not (why := self._volumes.why(task.id)):
+                    return pid
+            raise SwarmError(Code.UNAVAILABLE, "the task cannot be started", why=why)
+        except SwarmError as error:
+            if not another_try.may_help(error):
+                with another_try.always():
+                    await self._driver.kill(task.id)
+                await self._over(task)
+            raise
 
     async def _create(
         self, task: Task, progress: Progress = untold, *, again: bool = False
@@ -324,18 +329,3 @@ async def _or(leave: Callable[[str], Awaitable[None]], task_id: str) -> AsyncIte
     except Exception:
         await leave(task_id)
         raise
-
-
-@contextlib.contextmanager
-def _sorted() -> Iterator[None]:
-    """Marks failures of the driver that say nothing of the task as temporary."""
-    try:
-        yield
-    except TemporaryError:
-        raise
-    except SwarmError as error:
-        if error.code not in _TEMPORARY:
-            raise
-        raise TemporaryError(
-            error.code, error.what, why=error.why, remedy=error.remedy, field=error.field
-        ) from error

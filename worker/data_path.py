@@ -29,7 +29,7 @@ from worker.host_fabric import HostFabric
 from worker.network_book import Book, Item, Key, News
 from worker.node_networks import Means
 from worker.outcome import Outcome
-from worker.steps import concerns, renewed
+from worker.steps import hindrance, renewed
 from worker.survey import Survey, needed
 from worker.task_place import Place
 
@@ -119,6 +119,10 @@ class DataPath:
             self.converge()
         return news
 
+    def known(self) -> tuple[Item, ...]:
+        """All that was told and not taken back, and what this node has by itself."""
+        return self._book.known()
+
     def own(self, items: Iterable[Item], gone: Iterable[Key] = ()) -> News:
         """Carries out what changes of what this node has by itself."""
         news = self._book.own(items, gone)
@@ -147,7 +151,7 @@ class DataPath:
 
     def converge(self, *, look: bool = False) -> None:
         """Makes the host what it ought to be. `look`: believe the kernel, not the memory."""
-        self._round(self._places.values(), look=look)
+        self._round(self._places.values(), look=look, whole=True)
 
     def heal(self) -> list[str]:
         """Looks at all of the kernel's state and puts right what is not as it was left; what that
@@ -183,12 +187,13 @@ class DataPath:
         places = (place for place, _ in self._places.values())
         return needed(self._book, made.devices(), made.port, places, is_built=made.is_built)
 
-    def _round(self, places: Iterable[tuple[Place, str]], *, look: bool = False) -> None:
-        """The same, but of tasks only for these."""
+    def _round(self, places: Iterable[tuple[Place, str]], *, look: bool, whole: bool) -> None:
+        """The same, but of tasks only for these. `whole`: they are all."""
         outcome = self._outcome
-        with outcome.a_round():
+        with outcome.a_round(whole=whole):
             with outcome.part():
-                self._note(self._build(look=look), look=look)
+                if (done := self._build(look=look)) is not None:
+                    outcome.note(done, look=look)
             with outcome.part():
                 self._publish(look=look)
             for place, path in places:
@@ -255,7 +260,7 @@ class DataPath:
             self._fabric.forget(path)
         self._sandboxes.remove(task_id)
         if place is not None and place.ports:
-            self._round(())
+            self._round((), look=False, whole=False)
 
     def clear(self) -> None:
         """Nothing is left of any network, as when the node leaves its swarm; the last call."""
@@ -321,6 +326,8 @@ class DataPath:
             self._outcome.failed(trouble, stale=False)
         self._wanted.guarded = self._encrypted.guarded
         done = self._fabric.converge(look=look)
+        for path in () if done is None else renewed(done.operations):
+            self._guide.renew(path)
         if me is not None and done is not None and not done.failed:
             self._encrypted.settle()  # else a tunnel may be left that needs it
         return done
@@ -334,17 +341,10 @@ class DataPath:
         for network_id in (*place.networks, *placing.way_out(self._book, place)):
             if refused := self._wanted.refused.get(network_id):
                 raise refused
-        if any(concerns(each.operation, path) for each in done.failed):
-            error = done.failed[0].error
+        failed = ((each.operation, each.error) for each in done.failed)
+        if error := hindrance(failed, path):
             raise TemporaryError(error.code, error.what, why=error.why, remedy=error.remedy)
-        self._note(done)
+        self._outcome.note(done, look=False)
 
     def _publish(self, *, look: bool = False) -> None:
         self._guide.publish(self._places.values(), self._fabric.bridges(), look=look)
-
-    def _note(self, done: Done | None, *, look: bool = False) -> None:
-        if done is None:
-            return
-        for path in renewed(done.operations):
-            self._guide.renew(path)
-        self._outcome.note(done, look=look)

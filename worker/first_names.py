@@ -56,8 +56,8 @@ async def answer_first(names: Names, state_dir: Path, sandboxes: Sandboxes | Non
         try:
             if (path := state_dir / name).exists():
                 await read(path, known)
-        except SwarmError as error:
-            log.debug("names are not answered at once: %s", error)
+        except Exception as error:  # the boundary of a file: the daemon begins all the same
+            log.debug("names of %s are not answered at once", name, exc_info=error)
     book = Book()
     told = (*book.restore(known.items).updated, *book.own(known.own).updated)
     places = filter(None, map(place_of, known.tasks))

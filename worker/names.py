@@ -34,13 +34,8 @@ class Names:
         """
         for task_id in self._served.keys() - {place.task_id for place, _ in living}:
             self.forget(task_id)
-        networks = [item for item in items if isinstance(item, network_pb2.NodeNetwork)]
-        self._dns.directory.sync(
-            networks,
-            [item for item in items if isinstance(item, network_pb2.NetworkEndpoint)],
-            [item for item in items if isinstance(item, network_pb2.NetworkService)],
-        )
-        known = {network.id for network in networks}
+        self.hear_all(items)
+        known = {item.id for item in items if isinstance(item, network_pb2.NodeNetwork)}
         for place, path in living:
             # What is no task may be in networks of a swarm that this host has left.
             there = tuple(network_id for network_id in place.networks if network_id in known)
@@ -48,6 +43,14 @@ class Names:
                 await self.serve(replace(place, networks=there), path)
             except SwarmError as error:
                 log.warning("task %s finds no names: %s", place.task_id, error)
+
+    def hear_all(self, items: Collection[Item]) -> None:
+        """From now on there are these names and no others."""
+        self._dns.directory.sync(
+            [item for item in items if isinstance(item, network_pb2.NodeNetwork)],
+            [item for item in items if isinstance(item, network_pb2.NetworkEndpoint)],
+            [item for item in items if isinstance(item, network_pb2.NetworkService)],
+        )
 
     def hear(self, news: News) -> None:
         """Names come and go in the order in which things do."""
@@ -77,7 +80,8 @@ class Names:
 
     def forget_all(self) -> None:
         """No name is known, and nobody served."""
-        self._dns.close()
+        for task_id in list(self._served):
+            self.forget(task_id)
         self._dns.directory.sync((), (), ())
 
     def close(self) -> None:

@@ -131,6 +131,10 @@ class Book:
         within = sorted(self._within(network_id), key=key_of)
         return within if own is None else [own, *within]
 
+    def known(self) -> tuple[Item, ...]:
+        """All that counts as told, a network before what is in it."""
+        return tuple(item for each in ("", *sorted(self.networks)) for item in self.items(each))
+
     def follow(self, message: Message) -> News:
         """Takes in a message."""
         named: set[Key] = set()

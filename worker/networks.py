@@ -121,8 +121,14 @@ class KernelNetworks:
         """See NodeNetworks."""
         data_path = self._here()
         news = await self._act(lambda: data_path.follow(message))
-        self._names.hear(news)
-        self._drains.follow(self._node_id, news, message)
+        if message.type == message.TYPE_COMPLETE:
+            # What an earlier message changed may have been broken off before it was heard here.
+            known = await self._in_thread(data_path.known)
+            self._names.hear_all(known)
+            self._drains.follow(self._node_id, News(known, news.removed), message)
+        else:
+            self._names.hear(news)
+            self._drains.follow(self._node_id, news, message)
         return news
 
     def confirms(self) -> bool:
@@ -305,6 +311,8 @@ class KernelNetworks:
                     await self._act(data_path.tend)
                 except (SwarmError, OSError) as error:
                     log.warning("networks were not looked after: %s", error)
+                except Exception:  # the boundary of one turn: the next one is due all the same
+                    log.exception("the looking after networks broke down")
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -148,7 +148,6 @@ class Session:
     async def run(self) -> NoReturn:
         """Holds a session until it fails with a SwarmError, or ReopenSession or LeaderElsewhere."""
         description = await self._work.describe()
-        self._reopen.clear()
         stream = self._dispatcher.Session(dispatcher_pb2.SessionRequest(description=description))
         try:
             first = await _next(stream, "registering", self._timing.rpc_timeout)

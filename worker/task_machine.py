@@ -191,7 +191,8 @@ def _moved(status: TaskStatus, state: State, message: str, now: float) -> TaskSt
     moved.state = state
     moved.message = message
     moved.error = ""
-    moved.at.CopyFrom(timestamp(now))
+    if now > seconds_of(status.at):  # the clock may be set back, and managers drop what is older
+        moved.at.CopyFrom(timestamp(now))
     return moved
 
 

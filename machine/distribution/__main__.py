@@ -15,7 +15,7 @@ from machine.preflight import ARCHITECTURES, PYTHONS
 
 def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    ours = own.own(folder)
+    ours = own.packed(folder)
     print(ours.path)
     with tempfile.TemporaryDirectory(dir=folder) as downloads:
         wheels = {}

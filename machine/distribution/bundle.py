@@ -2,6 +2,7 @@
 that do not reach PyPI. Read here and never unpacked as a whole: a host gets its own part.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from api.errors import Code, SwarmError
+from machine.distribution import wheel
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -66,6 +68,25 @@ def read(path: Path) -> Bundle:
             raise _no_bundle(path, f"its manifest cannot be read: {error}") from None
 
 
+def check(path: Path, ours: Path) -> None:
+    """INVALID if it is no bundle, or lacks for any target what our wheel asks for: pip, which is to
+    look nowhere else, would find that out at the host.
+    """
+    bundle = read(path)
+    asked = {_release(*each): each for each in wheel.pinned(ours.name, ours.read_bytes()).items()}
+    for key, names in bundle.targets.items():
+        lacking = asked.keys() - {_release(*f"{name}-".split("-")[:2]) for name in names}
+        if lacking:
+            raise SwarmError(
+                Code.INVALID,
+                f"{path.name} does not go with {ours.name}",
+                why=f"it was made for {bundle.version}, and lacks "
+                f"{' '.join(asked[min(lacking)])} for {key}",
+                remedy="name the wheel that was made with it (--distribution FILE), or make both "
+                "anew: make dist",
+            )
+
+
 def extract(path: Path, key: str, folder: Path) -> list[Path]:
     """Puts the files of one target into a folder, each compared with its digest."""
     bundle = read(path)
@@ -91,11 +112,18 @@ def extract(path: Path, key: str, folder: Path) -> list[Path]:
 def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, digest: str, folder: Path) -> None:
     if "/" in entry.name or not entry.isreg() or entry.size > _MAX_FILE:
         raise SwarmError(Code.INVALID, f"the bundle's {entry.name} is no plain file")
-    place = folder / entry.name
-    with place.open("wb") as copy:
-        content = _content(archive, entry)
-        while block := content.read(_BLOCK):
-            copy.write(block)
+    place, content = folder / entry.name, _content(archive, entry)
+    try:
+        with place.open("wb") as copy:
+            while block := content.read(_BLOCK):
+                copy.write(block)
+    except OSError as error:
+        raise SwarmError(
+            Code.EXHAUSTED if error.errno == errno.ENOSPC else Code.INTERNAL,
+            f"cannot copy the bundle's {entry.name} into {folder}",
+            why=str(error.strerror).lower(),
+            remedy="make room there, or set TMPDIR to another folder",
+        ) from None
     if _digest(place) != digest:
         raise SwarmError(
             Code.INVALID,
@@ -103,6 +131,12 @@ def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, digest: str, fold
             why="its sha256 is another",
             remedy="copy the bundle again, or make it anew: make dist",
         )
+
+
+def _release(name: str, release: str) -> tuple[str, str]:
+    """A library's release, as it stands in metadata and names of files: there without zeros."""
+    parts = (part.lstrip("0") or part for part in release.split("."))
+    return wheel.library(name), ".".join(parts)
 
 
 def _parsed(told: Any) -> Bundle:  # noqa: ANN401 - whatever the file says

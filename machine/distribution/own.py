@@ -4,8 +4,10 @@ Nothing has to be built beforehand and nothing is carried along: an installation
 and a checkout is one too. Packing takes part of a second and is done once for each content.
 """
 
+import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +20,6 @@ SUFFIXES = frozenset({".py", ".pyi", ".typed", ".json", ".proto", ".service", ".
 _OTHERS = ("entry_points.txt", "top_level.txt", "licenses/LICENSE")
 _KEPT = 4
 """So many packed wheels stay in the cache."""
-_SEPARATORS = re.compile(r"[-_.]+")  # which names of packages do not differ by (PEP 503)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -31,18 +32,22 @@ class Distribution:
 
 
 def own(cache: Path | None = None) -> Distribution:
-    """This program's own, packed into `cache` (the user's, if None) unless it lies there."""
-    parts = read_parts()
-    version = wheel.version_of(parts)
-    folder = cache or _cache()
-    path = folder / wheel.file_name(version)
+    """This program's own, packed into `cache` (the user's, if None) unless it lies there with the
+    releases that we run with now, of which its version tells nothing.
+    """
+    parts, releases = read_parts(), pins()
+    cache = cache or _cache()
+    folder = cache / hashlib.sha256(repr(sorted(releases.items())).encode()).hexdigest()[:16]
+    path = folder / wheel.file_name(wheel.version_of(parts))
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        packing = path.with_suffix(f".{os.getpid()}")
-        packing.write_bytes(wheel.pack(parts, version, pins()))
-        packing.replace(path)
-        _forget(folder, path)
-    return Distribution(version, path)
+        _pack(parts, releases, folder)
+        _forget(cache, path)
+    return given(path)
+
+
+def packed(folder: Path) -> Distribution:
+    """This program's own, packed anew into a folder."""
+    return _pack(read_parts(), pins(), folder)
 
 
 def given(path: Path) -> Distribution:
@@ -77,7 +82,7 @@ def pins() -> dict[str, str]:
         for requirement in metadata.requires(asked.pop()) or ():
             text, _, marker = requirement.partition(";")
             found = _NAME.match(text.strip())
-            name = _SEPARATORS.sub("-", found[0]).lower() if found else ""
+            name = wheel.library(found[0]) if found else ""
             if not name or "extra" in marker or name in seen:
                 continue
             try:
@@ -106,8 +111,18 @@ def _cache() -> Path:
     return Path(base).expanduser() / wheel.NAME / "wheels"
 
 
-def _forget(folder: Path, new: Path) -> None:
-    others = [path for path in folder.glob("*.whl") if path != new]
+def _pack(parts: wheel.Parts, releases: Mapping[str, str], folder: Path) -> Distribution:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    version = wheel.version_of(parts)
+    path = folder / wheel.file_name(version)
+    packing = path.with_suffix(f".{os.getpid()}")
+    packing.write_bytes(wheel.pack(parts, version, releases))
+    packing.replace(path)
+    return Distribution(version, path)
+
+
+def _forget(cache: Path, new: Path) -> None:
+    others = [path for path in cache.rglob("*.whl") if path != new]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[_KEPT - 1 :]:
         path.unlink(missing_ok=True)

@@ -19,6 +19,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 _WHEEL = f"Wheel-Version: 1.0\nGenerator: {NAME}\nRoot-Is-Purelib: true\nTag: {TAG}\n"
 _REPLACED = ("Version:", "Requires-Dist:")
+_SEPARATORS = re.compile(r"[-_.]+")
+_PIN = re.compile(r"^Requires-Dist: ([\w.-]+)==([^\s;,]+)$", re.MULTILINE)
 _FILE_NAME = re.compile(rf"{NAME}-([A-Za-z0-9.!+_]{{1,80}})-{TAG}\.whl")
 
 
@@ -82,6 +84,24 @@ def pack(parts: Parts, version: str, pins: Mapping[str, str]) -> bytes:
     return packed.getvalue()
 
 
+def library(name: str) -> str:
+    """The name of a library, spelled as all of its spellings are compared (PEP 503)."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def pinned(name: str, packed: bytes) -> dict[str, str]:
+    """The release by name of each library that a wheel takes in no other; INVALID if the file
+    `name` is none.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            (path,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+            head = archive.read(path).decode().partition("\n\n")[0]
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise SwarmError(Code.INVALID, f"{name} is no wheel", why=str(error)) from None
+    return {library(each): release for each, release in _PIN.findall(head)}
+
+
 def _rows(content: Mapping[str, bytes], record: str) -> Iterable[str]:
     for path, data in sorted(content.items()):
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
@@ -92,9 +112,7 @@ def _rows(content: Mapping[str, bytes], record: str) -> Iterable[str]:
 def _metadata(text: str, version: str, pins: Mapping[str, str]) -> str:
     """METADATA with another version, and releases in place of what is asked of libraries."""
     head, blank, body = text.partition("\n\n")
-    kept = [
-        line for line in head.split("\n") if not line.startswith(("Version:", "Requires-Dist:"))
-    ]
+    kept = [line for line in head.split("\n") if not line.startswith(_REPLACED)]
     kept += [f"Version: {version}"]
     kept += [f"Requires-Dist: {name}=={release}" for name, release in sorted(pins.items())]
     return "\n".join(kept) + blank + body

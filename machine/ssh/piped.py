@@ -49,7 +49,9 @@ class PipedWay(socket.socket):
             if self._program.returncode is None:
                 is_ending = self._is_hung_up()
                 super().close()
-                self._was_ended = _end(self._program, _GRACE if is_ending else 0.0)
+                was_told = _end(self._program, _GRACE if is_ending else 0.0)
+                # One that ends at the end of its input is quick, and does so because of us, too.
+                self._was_ended = was_told or not is_ending
                 self._said.end()
 
     def _is_hung_up(self) -> bool:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from machine.distribution.own import Distribution
 from machine.facts.facts import Facts
-from machine.layout import COMMAND, CURRENT, FOLDERS, SETTINGS, UNIT
+from machine.layout import COMMAND, CURRENT, FOLDERS
 from machine.packages import needed
 from machine.provisioning import Wanted
 from machine.steps import settings
@@ -22,20 +22,19 @@ from machine.steps.step import Step
 
 def compose(facts: Facts, wanted: Wanted, distribution: Distribution | None) -> list[Step]:
     """The steps. Nothing that runs is touched before all that it needs is in place."""
-    content = settings.text(wanted.settings)
     socket = settings.folders(wanted.settings).socket
+    service = Service(wanted.version, unit(), settings.text(wanted.settings), socket)
     return [
         Packages(needed(kernel_wireguard=facts.has("wireguard"))),
         Group(),
         *([Hostname(wanted.hostname)] if wanted.hostname else []),
         Environment(wanted.version, distribution, wanted.bundle),
         *(File(path, content, mode) for path, content, mode in wanted.files),
-        File(SETTINGS, content),
-        File(UNIT, unit()),
+        *service.files,
         *NEIGHBOURS,
         Link(COMMAND, f"{CURRENT}/bin/swarmctl"),
         Current(wanted.version),
-        Service(wanted.version, unit(), content, socket),
+        service,
         FormerVersions(wanted.version),
     ]
 

@@ -1,4 +1,6 @@
-"""Which version runs: one link, switched at once. The version before it stays, to go back to."""
+"""Which version runs: one link, switched at once. The last one before it that ran stays, to go back
+to: one that never answered is nothing to go back to.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +31,7 @@ class Current:
 
     async def apply(self, work: Work) -> None:
         """Notes what goes back to what, and that nobody knows any more what runs; then switches."""
-        was = work.book.version
-        previous = was if was and was != self.version else work.book.previous
+        previous = work.book.before(self.version)
         book = replace(work.book, version=self.version, previous=previous, running={})
         await work.save(book)
         await keep_former(work, CURRENT)
@@ -39,7 +40,7 @@ class Current:
 
 @dataclass(frozen=True)
 class FormerVersions:
-    """Of our versions only the one that runs and the one before it are kept."""
+    """Of our versions only the one that runs and the last before it that ran are kept."""
 
     version: str
     name: str = "former versions"
@@ -62,5 +63,5 @@ class FormerVersions:
 
     def _gone(self, seen: Seen) -> list[str]:
         book = seen.manifest
-        previous = book.version if book.version != self.version else book.previous
-        return [each for each in book.versions if each not in (self.version, previous)]
+        kept = (self.version, book.before(self.version))
+        return [each for each in book.versions if each not in kept]

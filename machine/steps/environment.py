@@ -17,6 +17,8 @@ from machine.steps.seen import Seen
 from machine.steps.step import COMMAND, Work
 
 _BUILD = 3600.0  # an emulated processor takes a third of it
+_PYTHON = "/usr/bin/python3"
+"""The system's own, as the look sees it: whoever installs here may have another one before it."""
 _PIP = (
     "-m",
     "pip",
@@ -40,20 +42,24 @@ class Environment:
 
     def change(self, seen: Seen) -> Change | None:
         """Whether it is missing, or made for a Python that has gone."""
-        made_for = seen.versions.get(self.version)
-        if made_for == seen.python and made_for:
+        if seen.has(self.version):
             return None
+        made_for = seen.versions.get(self.version)
         why = f"it was made for Python {made_for}, there is {seen.python}" if made_for else ""
         return Change(
             Kind.CHANGE if made_for else Kind.ADD, self.name, f"install {self.version}", why
         )
 
     async def apply(self, work: Work) -> None:
-        """Sends it there, and has pip install it with what it needs."""
+        """Sends it there, and has pip install it with what it needs. One that runs loses its files
+        meanwhile, and has to be restarted.
+        """
         wheel = self._wheel()
         folder = version_folder(self.version)
         versions = tuple(dict.fromkeys((*work.book.versions, self.version)))
-        await work.save(replace(work.book, versions=versions))
+        book = replace(work.book, versions=versions)
+        runs = book.running.get("version") == self.version
+        await work.save(book.unsure() if runs else book)
         python, arch = await self._python(work)
         await work.run(["mkdir", "-p", "-m", "0755", ROOT])
         await work.run(["rm", "-rf", "--", folder, INCOMING], timeout=_BUILD)
@@ -63,7 +69,7 @@ class Environment:
         await work.remote.upload(wheel, remote_wheel, mode=0o600)
         sources = await self._libraries(work, python, arch)
         work.tell("making the Python environment")
-        await work.run(["python3", "-m", "venv", "--clear", folder], timeout=_BUILD)
+        await work.run([_PYTHON, "-m", "venv", "--clear", folder], timeout=_BUILD)
         work.tell("installing it, and its libraries")
         await self._pip(work, [*sources, remote_wheel])
         await work.run([f"{folder}/bin/swarmctl", "--version"], timeout=COMMAND)
@@ -94,7 +100,7 @@ class Environment:
 
     async def _python(self, work: Work) -> tuple[str, str]:
         code = "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())"
-        python, _, arch = (await work.run(["python3", "-c", code])).text.partition(" ")
+        python, _, arch = (await work.run([_PYTHON, "-c", code])).text.partition(" ")
         return python, arch
 
     async def _libraries(self, work: Work, python: str, arch: str) -> list[str]:

@@ -49,6 +49,11 @@ class Seen:
         place = self.places.get(path)
         return place is not None and place.kind == "folder" and place.content == "empty"
 
+    def has(self, version: str) -> bool:
+        """Whether that version of ours is whole, and made for the Python that is there."""
+        made_for = self.versions.get(version, "")
+        return bool(made_for) and made_for == self.python
+
 
 def parse(printed: bytes, manifest: Manifest) -> Seen:
     """Reads what seen.sh printed; ValueError if that was cut off."""

@@ -15,6 +15,7 @@ from typing import Any
 from api.errors import Code, SwarmError
 from machine.layout import CURRENT, SERVICE, SETTINGS, UNIT, kept
 from machine.provisioning import Change, Kind
+from machine.steps.places import File
 from machine.steps.seen import Seen
 from machine.steps.step import Work
 
@@ -24,7 +25,18 @@ that does not come up at all is told by systemd long before.
 """
 _SLACK = 90.0
 _RESTART = 90.0
+_NOT_KNOWN = "what it runs with is not known"
 _WORDS = {"version": "the version", "unit": "the unit", "settings": "the settings"}
+
+
+@dataclass(frozen=True)
+class Started(File):
+    """A file that swarmd is started with."""
+
+    async def apply(self, work: Work) -> None:
+        """Notes that nobody knows any more what runs; then as every file."""
+        await work.save(work.book.unsure())
+        await super().apply(work)
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,12 @@ class Service:
     settings: bytes
     socket: str
     name: str = "service"
-    paths: Sequence[str] = (CURRENT,)
+    paths: Sequence[str] = (CURRENT, SETTINGS, UNIT)
+
+    @property
+    def files(self) -> tuple[Started, Started]:
+        """The settings and the unit, which are written before."""
+        return Started(SETTINGS, self.settings), Started(UNIT, self.unit)
 
     @property
     def _wanted(self) -> dict[str, str]:
@@ -58,14 +75,25 @@ class Service:
             if seen.manifest.running.get(key) != value
         ]
         if changed:
-            known = seen.manifest.running
-            why = f"{' and '.join(changed)} changed" if known else "what it runs with is not known"
+            is_known = seen.manifest.running.keys() >= self._wanted.keys()
+            why = f"{' and '.join(changed)} changed" if is_known else _NOT_KNOWN
             return Change(Kind.RESTART, self.name, "restart swarmd", why)
+        if by_hand := self._by_hand(seen):
+            why = f"somebody changed {' and '.join(by_hand)}"
+            return Change(Kind.RESTART, self.name, "restart swarmd", why)
+        if not seen.has(self.version):
+            return Change(Kind.RESTART, self.name, "restart swarmd", "its version is made anew")
         if seen.target(CURRENT) != self.version:
             return Change(Kind.RESTART, self.name, "restart swarmd", "the version was switched")
         if seen.enabled != "enabled":
             return Change(Kind.CHANGE, self.name, "start swarmd at boot", f"it is {seen.enabled}")
         return None
+
+    def _by_hand(self, seen: Seen) -> list[str]:
+        """What is not there as we left it: swarmd may have been started with that."""
+        settings, unit = (file.change(seen) is not None for file in self.files)
+        others = {"settings": settings, "unit": unit or seen.unit_is_stale}
+        return [_WORDS[key] for key, is_another in others.items() if is_another]
 
     async def apply(self, work: Work) -> None:
         """Starts it, waits until it answers, and keeps what it runs with beside its version."""
@@ -73,6 +101,8 @@ class Service:
         if not work.book.service:
             before = f"{seen.active or 'unknown'} {seen.enabled or 'unknown'}"
             await work.save(replace(work.book, service=before))
+        if seen.unit_is_stale:
+            await work.save(work.book.unsure())  # the next look does not see it any more
         await work.run(["systemctl", "daemon-reload"], timeout=_RESTART)
         await work.run(["systemctl", "-q", "enable", SERVICE], timeout=_RESTART)
         if seen.active != "active" or work.book.running != self._wanted:

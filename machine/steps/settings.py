@@ -27,6 +27,11 @@ class Folders:
         """Where it answers."""
         return f"{self.run}/{_SOCKET}"
 
+    @property
+    def membership(self) -> str:
+        """The file that is there while it is in a swarm, whether it runs or not."""
+        return f"{self.state}/swarm/membership.json"
+
 
 def text(settings: Mapping[str, Any]) -> bytes:
     """The content of the file."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from machine.layout import CURRENT
+from machine.provisioning import Tell
 from machine.remote import Remote
 from machine.steps.step import failure
 
@@ -29,9 +30,17 @@ async def version_of(remote: Remote, socket: str) -> str:
     return str((await told(remote, socket) or {}).get("Version", ""))
 
 
-async def leave(remote: Remote, socket: str) -> None:
-    """Leaves the swarm, if the host is in one; the others are not asked."""
-    if await swarm_state(remote, socket) in ("", "inactive"):
+async def leave(remote: Remote, socket: str, tell: Tell) -> None:
+    """Leaves the swarm, if the host is in one; the others are not asked. Where no daemon answers,
+    that is told.
+    """
+    state = await swarm_state(remote, socket)
+    if not state:
+        tell(
+            "swarmd does not answer, so that no swarm is left: if it is in one, "
+            "remove its node there (swarmctl node rm --force)"
+        )
+    if state in ("", "inactive"):
         return
     argv = [await program_of(remote), "-H", f"unix://{socket}", "swarm", "leave", "--force"]
     done = await remote.run(argv, timeout=_LEAVING)

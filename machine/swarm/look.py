@@ -7,9 +7,9 @@ from typing import Any
 
 from api.errors import SwarmError
 from machine import manifest
-from machine.layout import STATE
 from machine.provisioning import Provisioner, Wanted
 from machine.remote import Remote
+from machine.steps.settings import folders
 from machine.swarm import answers
 from machine.swarm.command import Swarmctl, failure, is_missing
 from machine.swarm.seen import HostSeen, NodeSeen, Seen, Standing
@@ -21,7 +21,6 @@ Installs = Callable[[HostWanted, str], Wanted | None]
 _CHUNK = 100
 _LOOKS = 5
 _PAUSE = 2.0
-_MEMBERSHIP = "swarm/membership.json"
 INFO = ("system", "info", "--format", "json")
 
 
@@ -96,8 +95,7 @@ class Look:
         if done.code == 0:
             found = answers.host_of(done.text)
             return dataclasses.replace(found, previous=previous)
-        state = host.swarmd.get("state_dir", STATE)
-        is_member = await remote.read(f"{state}/{_MEMBERSHIP}") is not None
+        is_member = await remote.read(folders(host.swarmd).membership) is not None
         return HostSeen(
             is_installed=book is not None or not is_missing(done),
             previous=previous,

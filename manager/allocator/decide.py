@@ -94,9 +94,11 @@ class AllocatorLoop:
         self._look_at_others(view, turn)
         for task_id in self._ended.take(self._releases):
             task = view.get(Task, task_id)
+            if task is None or not gives_back(task):
+                continue
             if turn.is_full:
                 self._ended.put(task_id)
-            elif task is not None and gives_back(task):
+            else:
                 turn.release(task)
         self._releases = min(MAX_RELEASES, 2 * self._releases)
         for task_id in self._new.take(MAX_TASKS):
@@ -147,7 +149,7 @@ class AllocatorLoop:
             self._every_node = False
         for owner in sorted(_all(self._unseen), key=_order):
             obj = _find(view, owner)
-            if turn.is_full or len(turn) >= MAX_TASKS:
+            if len(turn) >= MAX_TASKS or turn.is_full:
                 self._unseen[owner] = None
             elif isinstance(obj, Network):
                 turn.network(obj)

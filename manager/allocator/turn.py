@@ -25,7 +25,7 @@ from manager.allocator.attach import (
     released,
 )
 from manager.allocator.book import Book
-from manager.state.changes import Batch, Change, batch, copy, update
+from manager.state.changes import MAX_PROPOSAL_BYTES, Batch, Change, batch, copy, update
 from manager.state.networks import PortKey
 from manager.state.store import View
 
@@ -33,10 +33,6 @@ Network = objects_pb2.Network
 Node = objects_pb2.Node
 Service = objects_pb2.Service
 
-TOGETHER_BYTES = 512 << 10
-"""Size from which on nothing more goes into the one batch. What the last object and the addresses
-at rest add to it an entry of the log has room for.
-"""
 WAITING = "waiting for what it needs in networks"
 
 
@@ -54,7 +50,7 @@ class Turn:
         self._rest: dict[str, list[str]] = {}
         self._changed: dict[str, Network] = {}
         self._together: list[Change] = []
-        self._bytes = 0  # of that, and of new networks
+        self._bytes_together = 0
         self._alone: list[Batch] = []
 
     def network(self, network: Network) -> None:
@@ -62,8 +58,8 @@ class Turn:
         if not settling.is_complete(network):
             changed = self._fresh().settle(network)
             if changed is not None:
-                self._bytes += changed.ByteSize()
                 self._changed[network.id] = changed
+                self._bytes_together += changed.ByteSize()
 
     def service(self, service: Service) -> None:
         """Gives a service what it lacks, and takes what it needs no more; NotYet."""
@@ -154,8 +150,8 @@ class Turn:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more is to go into the one batch."""
-        return self._bytes >= TOGETHER_BYTES
+        """Whether more would make the one batch too large to propose."""
+        return self._bytes_together >= MAX_PROPOSAL_BYTES
 
     def _exchange(self, before: Task | Service | Node, after: Task | Service | Node) -> None:
         kept = addresses_of(after)
@@ -166,8 +162,8 @@ class Turn:
                 gone = True
                 self._rest.setdefault(network_id, []).extend(back)
         if gone or isinstance(after, Task):
-            self._bytes += after.ByteSize()
             self._together.append(update(after))
+            self._bytes_together += after.ByteSize()
         else:
             self._alone.append(batch(update(after)))
 

@@ -20,11 +20,10 @@ from manager.control.networks import gone_with
 from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
 from manager.state.changes import Batch, batch, copy, delete, update
-from manager.state.proposer import Proposer, propose_one
+from manager.state.proposer import Proposer, propose_anew, propose_one
 from manager.state.store import Store
 
 _MANAGER = types_pb2.NODE_ROLE_MANAGER
-_ATTEMPTS = 5
 
 
 class ClusterAffairs:
@@ -83,24 +82,8 @@ class ClusterAffairs:
             _check_removable(node, force=request.force)
             return batch(delete(node), *gone_with(self._store, node)), node.id
 
-        return control_pb2.RemoveResponse(id=await self._again(request_id, removal))
-
-    async def _again(self, request_id: str, change: Callable[[], tuple[Batch, str]]) -> str:
-        """Proposes what `change` makes of the state as it is, anew while that changes under way: no
-        version was named. The id of the object.
-        """
-        for attempt in range(1, _ATTEMPTS + 1):
-            proposal, object_id = change()
-            try:
-                await propose_one(
-                    self._proposer, proposal, request_id=request_id, object_id=object_id
-                )
-            except SwarmError as error:
-                if error.code is not Code.CONFLICT or attempt == _ATTEMPTS:
-                    raise
-            else:
-                return object_id
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        node_id = await propose_anew(self._proposer, removal, request_id=request_id)
+        return control_pb2.RemoveResponse(id=node_id)
 
     async def update_cluster(
         self, request: control_pb2.UpdateClusterRequest
@@ -145,7 +128,7 @@ class ClusterAffairs:
             changed = rotated(the_cluster(self._store), request.role, secret)
             return batch(update(changed)), changed.id
 
-        await self._again(request_id, rotation)
+        await propose_anew(self._proposer, rotation, request_id=request_id)
         return the_cluster(self._store)
 
     async def rotate_root(self, request: control_pb2.RotateRootCaRequest) -> objects_pb2.Cluster:
@@ -162,7 +145,7 @@ class ClusterAffairs:
             changed = self._rotating(request, rotation_id)
             return batch(update(changed)), changed.id
 
-        await self._again(request_id, rotation)
+        await propose_anew(self._proposer, rotation, request_id=request_id)
         return the_cluster(self._store)
 
     def _rotating(

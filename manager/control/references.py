@@ -1,14 +1,18 @@
-"""From names of secrets, configs, networks and volumes to the ids that tasks need. Pure."""
+"""From names of secrets, configs, networks and volumes to the ids that tasks need, and what of them
+is gone. Pure.
+"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from api import files
 from api.errors import SwarmError, invalid
 from api.networks import BUILTIN
 from api.v1 import objects_pb2, specs_pb2
 from api.volumes import GROUP, driver_of
 from manager.control.resolve import resolve
 from manager.state.changes import KINDS
+from manager.state.files import find
 from manager.state.store import View
 
 Mount = specs_pb2.Mount
@@ -27,6 +31,23 @@ def with_ids(view: View, spec: specs_pb2.ServiceSpec) -> specs_pb2.ServiceSpec:
     _resolve_networks(view, resolved.task.networks)
     _resolve_volumes(view, resolved.task.container.mounts)
     return resolved
+
+
+def removed_since(view: View, spec: specs_pb2.TaskSpec) -> Iterator[str]:
+    """In words, what a spec of earlier needs and nobody has any more: what has its name by now is
+    another one.
+    """
+    for kind, _, reference in files.references(spec.container):
+        if find(view, (kind, reference.id)) is None:
+            yield f"{kind} {reference.source}"
+    for attachment in spec.networks:
+        if attachment.id and view.get(objects_pb2.Network, attachment.id) is None:
+            yield f"network {attachment.target}"
+    for mount in spec.container.mounts:
+        if mount.volume_id:
+            volume = view.get(objects_pb2.Volume, mount.volume_id)
+            if volume is None or volume.removing:
+                yield f"volume {mount.source}"
 
 
 def _resolve_volumes(view: View, mounts: Iterable[specs_pb2.Mount]) -> None:

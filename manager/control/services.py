@@ -11,7 +11,7 @@ from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.images import AskRegistry, check_login, no_registry, settled, without_logins
 from manager.control.networks import gone_with
 from manager.control.not_yet import refuse_not_yet
-from manager.control.references import with_ids
+from manager.control.references import removed_since, with_ids
 from manager.control.requests import needed_request_id, stale
 from manager.control.resolve import resolve
 from manager.orchestrator.rollback import respecified, rolled_back_by_hand
@@ -20,6 +20,7 @@ from manager.state.changes import batch, copy, create, delete, update
 from manager.state.networks import claims_of, port_taken
 from manager.state.proposer import Proposer, propose_one
 from manager.state.store import Store, View
+from manager.state.users import named
 from runtime.image.reference import parse as parse_reference
 
 
@@ -81,6 +82,7 @@ class Services:
         if request.rollback:
             changed = rolled_back_by_hand(service)
             check_service(changed.spec)
+            _check_complete(self._store, changed.spec)
         else:
             spec = with_ids(self._store, request.spec)
             check_ports(self._store, objects_pb2.Service(id=service.id, spec=spec))
@@ -156,6 +158,18 @@ def check_ports(view: View, service: objects_pb2.Service) -> None:
     taken = port_taken(view, service, claims_of(service))
     if taken is not None:
         raise taken
+
+
+def _check_complete(view: View, previous: specs_pb2.ServiceSpec) -> None:
+    missing = list(removed_since(view, previous.task))
+    if missing:
+        name = previous.annotations.name
+        raise SwarmError(
+            Code.REFUSED,
+            f"service {name} cannot be rolled back",
+            why=f"its previous spec needs what was removed since: {named(missing)}",
+            remedy="say what it shall be with swarmctl service update",
+        )
 
 
 def _check_unchangeable(old: specs_pb2.ServiceSpec, new: specs_pb2.ServiceSpec) -> None:

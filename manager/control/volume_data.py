@@ -14,6 +14,7 @@ from typing import TypeVar
 from api.errors import Code, SwarmError, invalid
 from api.serving import Context, caller
 from api.v1 import objects_pb2, volume_pb2, volume_pb2_grpc
+from hostkit.together import alongside
 from manager.control.volume_moves import VolumeMoves
 from manager.control.volume_orders import VolumeOrders
 from manager.control.volume_pipe import Pipe
@@ -149,34 +150,35 @@ class VolumeDataService(volume_pb2_grpc.VolumeDataServicer):
             with self._data.operator(volume) as pipe:
                 taking = asyncio.create_task(_take(request_iterator, pipe))
                 try:
-                    made = await self._made(volume.id)
+                    await alongside(self._made(volume.id), pipe.broken())
                 finally:
                     taking.cancel()
                     await asyncio.gather(taking, return_exceptions=True)
-            yield volume_pb2.RestoreVolumeResponse(volume=made)
+            yield volume_pb2.RestoreVolumeResponse(volume=self._whole(volume.id))
         finally:
             await self._give_up(volume)
 
-    async def _made(self, volume_id: str) -> Volume:
-        """The volume once it is whole; raises why it is not to be."""
+    async def _made(self, volume_id: str) -> None:
+        """Returns once the volume is whole; raises why it is not to be."""
         woken = asyncio.Event()
         watching = self._hub.subscribe(woken.set, match=lambda event: event.object.id == volume_id)
         try:
-            while True:
+            while self._whole(volume_id) is None:
+                await woken.wait()
                 watching.take()
                 woken.clear()
-                volume = self._data.store.get(Volume, volume_id)
-                if volume is None or volume.removing:
-                    raise SwarmError(
-                        Code.REFUSED,
-                        "the volume was not restored",
-                        why=volume.pending if volume is not None else "it was removed meanwhile",
-                    )
-                if volume.home:
-                    return volume
-                await woken.wait()
         finally:
             self._hub.unsubscribe(watching)
+
+    def _whole(self, volume_id: str) -> Volume | None:
+        volume = self._data.store.get(Volume, volume_id)
+        if volume is None or volume.removing:
+            raise SwarmError(
+                Code.REFUSED,
+                "the volume was not restored",
+                why=volume.pending if volume is not None else "it was removed meanwhile",
+            )
+        return volume if volume.home else None
 
     async def _give_up(self, volume: Volume) -> None:
         """Whatever ended the call: the volume must not stay closed."""

@@ -4,7 +4,7 @@ side that sends is not read from. Nothing of it is stored.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, NoReturn
 
 from api.errors import Code, SwarmError
 
@@ -24,6 +24,7 @@ class Pipe:
         self._title = title
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
         self._ended = asyncio.Event()
+        self._moved = asyncio.Event()
         self._error: SwarmError | None = None
 
     async def put(self, piece: bytes) -> None:
@@ -37,8 +38,7 @@ class Pipe:
             async with asyncio.timeout(STALLED):
                 await self._either(adding)
         except TimeoutError:
-            error = f"nobody has taken anything of {self._title} for {STALLED:g} s"
-            self.end(SwarmError(Code.DEADLINE, error))
+            self.end(self._stalled())
         if self._ended.is_set():
             raise self._error or SwarmError(Code.REFUSED, f"{self._title} has its end already")
 
@@ -47,6 +47,20 @@ class Pipe:
         if not self._ended.is_set():
             self._error = error
             self._ended.set()
+            self._moved.set()
+
+    async def broken(self) -> NoReturn:
+        """Raises the error that ends it; DEADLINE if nobody takes anything for STALLED seconds,
+        be it that all is taken.
+        """
+        while self._error is None:
+            self._moved.clear()
+            try:
+                async with asyncio.timeout(STALLED):
+                    await self._moved.wait()
+            except TimeoutError:
+                raise self._stalled() from None
+        raise self._error
 
     async def pieces(self, first: float = SILENCE) -> AsyncGenerator[bytes, None]:
         """All of them, up to the end; raises if that was an error, or DEADLINE in between.
@@ -55,6 +69,7 @@ class Pipe:
         """
         limit = first
         while True:
+            self._moved.set()
             if self._error is not None:
                 raise self._error
             if self._pieces.empty() and self._ended.is_set():
@@ -70,6 +85,13 @@ class Pipe:
             if getting.done() and not getting.cancelled():
                 limit = SILENCE
                 yield getting.result()
+
+    def _stalled(self) -> SwarmError:
+        return SwarmError(
+            Code.DEADLINE,
+            f"nobody has taken anything of {self._title} for {STALLED:g} s",
+            remedy="see whether the node is up: swarmctl node ls",
+        )
 
     async def _either(self, work: "asyncio.Future[Any]") -> None:
         """Until the work is done, or all is over."""

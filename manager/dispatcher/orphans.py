@@ -13,6 +13,7 @@ from api.v1 import objects_pb2, types_pb2
 from manager.decision import Decision
 from manager.state.changes import Batch, Event, batch, copy, update
 from manager.state.store import View
+from manager.state.swarm_clock import believed
 
 ORPHAN_AFTER = 24 * 3600.0
 """Seconds that a node must be down before its tasks are given up (SwarmKit)."""
@@ -64,7 +65,7 @@ class OrphansLoop:
         for node in view.all(Node):
             if node.status.state != types_pb2.NODE_STATE_DOWN or not node.status.HasField("since"):
                 continue
-            due = seconds_of(node.status.since) + ORPHAN_AFTER
+            due = believed(seconds_of(node.status.since), now) + ORPHAN_AFTER
             if due > now:
                 wake_at = due if wake_at is None else min(wake_at, due)
                 continue

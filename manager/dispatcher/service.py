@@ -84,6 +84,8 @@ class DispatcherService(dispatcher_pb2_grpc.DispatcherServicer):
         term = self._term()
         # A leader that was cut off, and does not know it yet, must not hand out old assignments.
         await self._confirm()
+        if self._present is not term:
+            raise endings.not_leading()
         who, host = caller(), host_of(context.peer())
         link = await term.register(who.id, request.description, host, who.certificate)
         try:

@@ -188,8 +188,7 @@ class Term:
         if not await self._volumes.may_renew(node_id):
             return after, False
         self._routing.catch_up()
-        if self._links.get(node_id) is not link:
-            return after, False  # another agent has taken its place meanwhile
+        link.check()  # another agent may have taken its place meanwhile, or this term ended
         renewed = self._volumes.leases.renew(node_id, now, link.confirmed())
         return self._volumes.leases.period(node_id, after), renewed
 

@@ -8,12 +8,11 @@ of what is written are in the Outbox; this is the thin shell around it.
 import asyncio
 import logging
 from collections.abc import Iterable
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
-from manager.state.changes import Batch
+from manager.state.changes import Batch, proposals
 from manager.state.proposer import Proposer
 from manager.state.store import View
 from manager.waiting import until_due
@@ -21,8 +20,6 @@ from manager.waiting import until_due
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_BATCHES = 500
-"""Batches in one proposal, so that one entry of the log stays well under a megabyte."""
 ATTEMPTS = 10
 RETRY_DELAY = 0.5
 """Seconds to wait after a proposal that failed as a whole."""
@@ -45,7 +42,7 @@ class Outbox(Protocol[T]):
 
 
 class Writer(Generic[T]):
-    """Writes one outbox. Works while `run` runs."""
+    """Writes one outbox. Works while `run` runs, once."""
 
     def __init__(
         self, name: str, outbox: Outbox[T], *, view: View, proposer: Proposer, monotonic: Clock
@@ -57,6 +54,7 @@ class Writer(Generic[T]):
         self._monotonic = monotonic
         self._woken = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        self._ended = False
 
     def wake(self) -> None:
         """Something was put into the outbox."""
@@ -64,6 +62,8 @@ class Writer(Generic[T]):
 
     async def durable(self) -> None:
         """Returns when what is in the outbox now is durable; SwarmError if it cannot be written."""
+        if self._ended:
+            raise _stopped(self._name)
         if self._outbox.due(self._monotonic()) is None:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,6 +80,7 @@ class Writer(Generic[T]):
                 )
                 await self._write()
         finally:
+            self._ended = True
             _answer(self._waiting, _stopped(self._name))
 
     async def _write(self) -> None:
@@ -100,9 +101,8 @@ class Writer(Generic[T]):
 
     async def _settle(self, taken: T) -> None:
         for _ in range(ATTEMPTS):
-            left = iter(self._outbox.batches(self._view, taken))
             stale = False
-            while proposal := list(islice(left, MAX_BATCHES)):
+            for proposal in proposals(self._outbox.batches(self._view, taken)):
                 applied = await self._proposer.propose(proposal)
                 stale |= any(applied.results)
             if not stale:

@@ -14,6 +14,7 @@ from api.errors import SwarmError
 from api.status import from_grpc
 from api.v1 import raft_pb2, raft_pb2_grpc
 from manager.forwarding.channels import ManagerChannels
+from manager.forwarding.leader_line import not_leading
 from manager.forwarding.leadership import Leadership
 from manager.group.group import Group
 
@@ -82,7 +83,7 @@ class Addressing:
             logger.info("the managers know the new address %s", own.address)
 
     async def _tell_others(self, own: raft_pb2.Member) -> None:
-        lost: SwarmError | None = None
+        lost = not_leading()
         for member in self._group.members():
             if member.raft_id == own.raft_id or not member.address:
                 continue
@@ -92,8 +93,7 @@ class Addressing:
                 lost = error
             else:
                 return
-        if lost is not None:
-            raise lost
+        raise lost
 
     async def _join_again(self, own: raft_pb2.Member, manager: str) -> None:
         request = raft_pb2.JoinGroupRequest(address=own.address, raft_id=own.raft_id)

@@ -5,11 +5,10 @@ from api.errors import Code, SwarmError, invalid
 from api.serving import Context, caller
 from api.v1 import objects_pb2, raft_pb2, raft_pb2_grpc, types_pb2
 from manager.group.group import Group, seat_of
-from manager.state.changes import batch, copy, update
-from manager.state.proposer import Proposer, propose_one
+from manager.state.changes import Batch, batch, copy, update
+from manager.state.proposer import Proposer, propose_anew
 from manager.state.store import View
 
-_ATTEMPTS = 5
 _WORKER = types_pb2.NODE_ROLE_WORKER
 
 
@@ -66,17 +65,13 @@ class ManagerGroupService(raft_pb2_grpc.ManagerGroupServicer):
         return raft_pb2.LeaveGroupResponse()
 
     async def _make_worker(self, node_id: str) -> None:
-        for _ in range(_ATTEMPTS):
-            node = self._node(node_id)
-            if node.spec.role == _WORKER:
-                return
-            changed = copy(node)
+        def demotion() -> tuple[Batch, str]:
+            changed = copy(self._node(node_id))
             changed.spec.role = _WORKER
-            try:
-                await propose_one(self._proposer, batch(update(changed)))
-            except SwarmError as error:
-                if error.code is not Code.CONFLICT:
-                    raise
+            return batch(update(changed)), node_id
+
+        if self._node(node_id).spec.role != _WORKER:
+            await propose_anew(self._proposer, demotion)
 
     def _node(self, node_id: str) -> objects_pb2.Node:
         node = self._view.get(objects_pb2.Node, node_id)

@@ -8,6 +8,7 @@ is forgotten once a task has run for ten times as long as it was waited for. Pur
 from api import states
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
+from manager.state.swarm_clock import believed
 
 DEFAULT_DELAY = 5.0
 """Seconds between the end of a task and the start of the next."""
@@ -42,7 +43,13 @@ def failures_in_a_row(task: objects_pb2.Task) -> int:
     return task.restarts + (task.status.state in _FAILURES)
 
 
-def well_at(task: objects_pb2.Task) -> float:
+def starts_at(task: objects_pb2.Task, now: float) -> float:
+    """When a task that waits may start, by the leader's clock."""
+    longest = restart_delay(task.spec.restart, task.restarts)
+    return believed(seconds_of(task.start_after), now, ahead=longest)
+
+
+def well_at(task: objects_pb2.Task, now: float) -> float:
     """When the failures before a task that runs now are forgotten, by the leader's clock."""
     waited = restart_delay(task.spec.restart, task.restarts)
-    return seconds_of(task.meta.updated_at) + max(LEAST_RUN, RUN_FACTOR * waited)
+    return believed(seconds_of(task.meta.updated_at), now) + max(LEAST_RUN, RUN_FACTOR * waited)

@@ -20,7 +20,7 @@ from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
 from manager.orchestrator.alarms import WHOLE
 from manager.orchestrator.attempts import attempts_before, restarts_of
-from manager.orchestrator.backoff import failures_in_a_row, restart_delay, well_at
+from manager.orchestrator.backoff import failures_in_a_row, restart_delay, starts_at, well_at
 from manager.orchestrator.drain import Moves
 from manager.orchestrator.rollback import HALTED, UNDER_WAY
 from manager.orchestrator.slots import Slot, may_be_running
@@ -170,7 +170,7 @@ def _held_until(unfit: list[objects_pb2.Task], scene: Scene) -> float:
     A task is prepared during its delay, and a missing image fails it then and there: were the next
     one made at once, the delay would never be waited for (SwarmKit, restart.go, waitRestart).
     """
-    until = max(_starts_at(task, scene.now) for task in unfit)
+    until = max(starts_at(task, scene.now) for task in unfit)
     ended_here = all(
         states.is_terminal(task) and scene.fates.of(task) is Fate.STAYS for task in unfit
     )
@@ -251,11 +251,11 @@ def _release(slot: Slot, wanted: list[objects_pb2.Task], scene: Scene) -> Steps:
             is_rolling = scene.service.update_status.state in UNDER_WAY
             if not task.restarts or task.status.state != states.RUNNING or is_rolling:
                 continue
-            at = well_at(task)
+            at = well_at(task, scene.now)
             change: Callable[[objects_pb2.Task], objects_pb2.Task] = _well
         else:
             change = partial(released, desired=goal(scene.service), now=scene.now)
-            at = _starts_at(task, scene.now)
+            at = starts_at(task, scene.now)
             graces = [grace_of(each.spec) for each in slot.stopping(scene.fates)]
             if graces:
                 made = believed(seconds_of(task.meta.created_at), scene.now)
@@ -265,11 +265,6 @@ def _release(slot: Slot, wanted: list[objects_pb2.Task], scene: Scene) -> Steps:
         elif steps.wake_at is None or at < steps.wake_at:
             steps.wake_at = at
     return steps
-
-
-def _starts_at(task: objects_pb2.Task, now: float) -> float:
-    longest = restart_delay(task.spec.restart, task.restarts)
-    return believed(seconds_of(task.start_after), now, ahead=longest)
 
 
 def _well(task: objects_pb2.Task) -> objects_pb2.Task:

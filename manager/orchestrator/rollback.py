@@ -8,8 +8,8 @@ when an update fails, and by the control service when somebody asks; proposes no
 
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, specs_pb2
-from manager.orchestrator.tasks import make_alike
 from manager.state.changes import copy
+from manager.state.networks import make_alike
 
 Service = objects_pb2.Service
 Spec = specs_pb2.ServiceSpec

@@ -78,7 +78,7 @@ class Look:
             return Standing(slot, Progress.FAILED, trial)
         if trial.status.state == states.RUNNING:
             return self._running_standing(slot, trial)
-        return self._waiting_standing(slot, trial, step_deadline(trial))
+        return self._waiting_standing(slot, trial, step_deadline(trial, self._scene.now))
 
     def _standing_of_earlier(self, slot: Slot, task: objects_pb2.Task) -> Standing:
         """Of a slot whose task is of an earlier version, but of just this spec.
@@ -99,7 +99,8 @@ class Look:
         if ended_by_itself(task):
             return Standing(slot, Progress.FAILED, task)
         if task.status.state < states.RUNNING:
-            deadline = max(step_deadline(task), began + STEP_DEADLINE)
+            now = self._scene.now
+            deadline = max(step_deadline(task, now), believed(began, now) + STEP_DEADLINE)
             return self._waiting_standing(slot, task, deadline)
         if task.status.state == states.RUNNING and is_later:
             return self._running_standing(slot, task)

@@ -14,7 +14,7 @@ from api.times import timestamp
 from api.v1 import objects_pb2, specs_pb2, types_pb2
 from manager.placement.eviction import was_evicted
 from manager.state.changes import copy
-from manager.state.networks import is_ingress, publishes
+from manager.state.networks import host_ports, publishes
 from manager.state.store import View
 
 ENDED_BY_ITSELF = frozenset({states.COMPLETE, states.FAILED, states.REJECTED})
@@ -139,20 +139,6 @@ def is_as_made(task: objects_pb2.Task, spec: specs_pb2.ServiceSpec) -> bool:
         and task.published == publishes(spec)
         and list(task.host_ports) == host_ports(spec)
     )
-
-
-def make_alike(one: specs_pb2.ServiceSpec, other: specs_pb2.ServiceSpec) -> bool:
-    """Whether tasks of both specs would be made like each other."""
-    return (
-        one.task == other.task
-        and publishes(one) == publishes(other)
-        and host_ports(one) == host_ports(other)
-    )
-
-
-def host_ports(spec: specs_pb2.ServiceSpec) -> list[specs_pb2.PortConfig]:
-    """The ports that each task has on its own node."""
-    return [port for port in spec.endpoint.ports if not is_ingress(port)]
 
 
 def retired(task: objects_pb2.Task, now: float) -> objects_pb2.Task:

@@ -3,6 +3,8 @@
 from api import states
 from api.times import seconds_of
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.backoff import starts_at
+from manager.state.swarm_clock import believed
 
 DEFAULT_MONITOR = 5.0
 """Seconds for which a new task is watched after it began to run."""
@@ -15,7 +17,7 @@ def monitor_of(config: specs_pb2.UpdateConfig) -> float:
     return seconds_of(config.monitor) if config.HasField("monitor") else DEFAULT_MONITOR
 
 
-def step_deadline(trial: objects_pb2.Task) -> float:
+def step_deadline(trial: objects_pb2.Task, now: float) -> float:
     """When a task on trial that is not running yet counts as failed, by the leader's clock.
 
     Before it may start nothing is held against it. Then a task that waits for a node has so long
@@ -23,8 +25,8 @@ def step_deadline(trial: objects_pb2.Task) -> float:
     and in addition as long as its health check may take. That the agent tells, since the check may
     be the image's.
     """
-    due = seconds_of(trial.start_after) + STEP_DEADLINE
+    start = starts_at(trial, now)
     if trial.status.state < states.ASSIGNED:
-        return max(due, seconds_of(trial.meta.created_at) + STEP_DEADLINE)
+        return max(start, believed(seconds_of(trial.meta.created_at), now)) + STEP_DEADLINE
     unproven = seconds_of(trial.status.container.unproven_at_most)
-    return max(due, seconds_of(trial.meta.updated_at) + STEP_DEADLINE) + unproven
+    return max(start, believed(seconds_of(trial.meta.updated_at), now)) + STEP_DEADLINE + unproven

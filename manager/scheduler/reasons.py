@@ -15,6 +15,7 @@ from manager.scheduler.step import EXPLAIN, LOOK, Step
 from manager.scheduler.waiting import Waiting, is_waiting
 from manager.state.changes import batch, copy, update
 from manager.state.store import View
+from manager.state.swarm_clock import believed
 
 STANDS = 10.0
 """Seconds for which details may be out of date."""
@@ -102,7 +103,7 @@ class Reasons:
         task = step.view.get(objects_pb2.Task, task_id)
         if task is None or not is_waiting(task) or task.status.error == text:
             return
-        stands_until = seconds_of(task.status.at) + STANDS
+        stands_until = believed(seconds_of(task.status.at), step.now) + STANDS
         if step.now < stands_until and without_details(task.status.error) == without_details(text):
             self._later[needs] = min(stands_until, self._later.get(needs, stands_until))
             return

@@ -1,10 +1,11 @@
 """What may be done to the store: changes in batches, each whole or not at all; and the outcome.
 
-Holds the in-memory form and its encoding in the log. Decides nothing and applies nothing.
+Holds the in-memory form, its encoding in the log, and how much goes into one entry of that. Decides
+nothing and applies nothing.
 An object that is put into a change belongs to the store from then on: nobody touches it again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
@@ -48,6 +49,13 @@ KINDS: dict[type[StoredObject], str] = {
     objects_pb2.Volume: "volume",
 }
 """The kinds of stored objects and the word for each, which is also its field in api.v1 Object."""
+
+MAX_BATCHES = 500
+"""Batches in one proposal: applying it must not hold up the event loop."""
+MAX_PROPOSAL_BYTES = 1 << 20
+"""Bytes of the objects in one proposal, unless its one batch has more: an entry of the log takes 3
+MiB, with all that is around them.
+"""
 
 
 class Action(Enum):
@@ -94,6 +102,21 @@ class Batch:
 def batch(*changes: Change) -> Batch:
     """A batch of these changes."""
     return Batch(changes)
+
+
+def proposals(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """The batches in their order, cut into what is proposed at once; reads one batch ahead."""
+    proposal: list[Batch] = []
+    room = MAX_PROPOSAL_BYTES
+    for each in batches:
+        size = sum(change.object.ByteSize() for change in each.changes)
+        if proposal and (size > room or len(proposal) == MAX_BATCHES):
+            yield proposal
+            proposal, room = [], MAX_PROPOSAL_BYTES
+        proposal.append(each)
+        room -= size
+    if proposal:
+        yield proposal
 
 
 @dataclass(frozen=True, slots=True)

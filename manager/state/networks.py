@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from api import states
 from api.errors import Code, SwarmError
+from api.modes import is_job
 from api.networks import overlap
 from api.published import address_of, chosen_ports, port_text, share_an_address
 from api.v1 import objects_pb2, specs_pb2
@@ -108,9 +109,16 @@ def chosen_by_node(task: Task) -> frozenset[PortKey]:
 def _ports(service: Service) -> Iterator[specs_pb2.PortConfig]:
     yield from service.spec.endpoint.ports
     yield from service.endpoint.ports
-    if service.update_status.state not in _OVER:
+    if _may_go_back(service):
         # Nobody gets them meanwhile: a rollback by itself could not be refused.
         yield from service.previous_spec.endpoint.ports
+
+
+def _may_go_back(service: Service) -> bool:
+    """Whether a rollout, under way, paused or yet to begin, could end in the previous spec."""
+    if is_job(service) or service.update_status.state in _OVER:
+        return False
+    return not make_alike(service.previous_spec, service.spec)
 
 
 def _key(port: specs_pb2.PortConfig) -> PortKey:
@@ -125,6 +133,20 @@ def is_ingress(port: specs_pb2.PortConfig) -> bool:
 def publishes(spec: specs_pb2.ServiceSpec) -> bool:
     """Whether tasks are reached through ports of every node."""
     return any(map(is_ingress, spec.endpoint.ports))
+
+
+def host_ports(spec: specs_pb2.ServiceSpec) -> list[specs_pb2.PortConfig]:
+    """The ports that each task has on its own node."""
+    return [port for port in spec.endpoint.ports if not is_ingress(port)]
+
+
+def make_alike(one: specs_pb2.ServiceSpec, other: specs_pb2.ServiceSpec) -> bool:
+    """Whether tasks of both specs would be made like each other: then nothing is rolled out."""
+    return (
+        one.task == other.task
+        and publishes(one) == publishes(other)
+        and host_ports(one) == host_ports(other)
+    )
 
 
 def port_taken(view: "View", service: Service, claims: Iterable[Claim]) -> SwarmError | None:

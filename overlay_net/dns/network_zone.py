@@ -16,8 +16,6 @@ from overlay_net.dns.names import Address, Name, encode, join, reverse
 TASKS = b"\x05tasks"
 """`tasks.NAME` are the tasks of a service that is found by NAME."""
 
-_V4_LENGTH = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

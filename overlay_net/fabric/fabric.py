@@ -41,21 +41,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Done:
-    """The steps of one round; those that failed stopped none of the others.
-
-    `picture`: what the host is now, but for what failed; with the names and MTUs that legs have.
-    """
+    """The steps of one round; those that failed stopped none of the others."""
 
     operations: tuple[Operation, ...]
     failed: tuple[Failed, ...]
-    picture: Picture
-
-    def ways_out(self) -> dict[str, str]:
-        """The address, with prefix length, that each sandbox has at the gateway bridge, by path.
-
-        There the host reaches it, as a port that is published by the host alone needs.
-        """
-        return _at_gateway(self.picture)
 
 
 Holds = Callable[[str], bool]
@@ -98,8 +87,8 @@ class Fabric:
         """Lets go of the namespaces, and changes nothing in them."""
         self._stack.close()
 
-    def converge(self, wanted: Wanted, *, fresh: bool = False, also: Iterable[str] = ()) -> Done:
-        """Makes the host what is wanted. `also`: sandboxes that may have legs and should have none.
+    def converge(self, wanted: Wanted, *, fresh: bool = False) -> Done:
+        """Makes the host what is wanted.
 
         The first time, after a failure, and if `fresh`, all of the host's fabric is read and
         compared; else it is what the last round left, and only what changed since is looked at.
@@ -109,7 +98,7 @@ class Fabric:
         known, self._known = self._known, None
         looks = known is None or fresh
         if known is None or fresh:
-            known = self._observe({*wanted.sandboxes(), *also})
+            known = self._observe(set(wanted.sandboxes()))
             changed = None
         desired = wanted.picture(self._standing(known, wanted))
         if looks:
@@ -126,7 +115,7 @@ class Fabric:
             self._known = dataclasses.replace(
                 made.after, entries=_entries_after(known, desired, made.operations)
             )
-        return Done(made.operations, failed, made.after)
+        return Done(made.operations, failed)
 
     def look(self, wanted: Wanted) -> Look:
         """Compares, and changes nothing; what was remembered stays so."""

@@ -41,8 +41,8 @@ class Need:
 
     `reached`: protocol and port at which other nodes have to reach this one; `opening`: those that
     it is about to open, and what for; `published`: those of services; `kept`: those of these that a
-    container which is no task has on this host. `vnis`: the networks of this node; `own`: the names
-    of the tunnels that it made itself.
+    container which is no task has on this host. `vnis`: the networks of this node, whose own
+    tunnels are not among those of its host.
     """
 
     devices: Sequence[str] = ()
@@ -51,7 +51,6 @@ class Need:
     published: Collection[tuple[str, int]] = ()
     kept: Collection[tuple[str, int]] = ()
     vnis: Mapping[int, str] = field(default_factory=dict)
-    own: Collection[str] = ()
 
 
 def findings(host: Host, need: Need) -> list[Finding]:
@@ -83,8 +82,7 @@ def _ports(host: Host, need: Need) -> Iterator[Finding]:
 
 def _tunnels(host: Host, need: Need) -> Iterator[Finding]:
     for tunnel in host.tunnels:
-        network = need.vnis.get(tunnel.vni)
-        if network is None or tunnel.name in need.own:
+        if (network := need.vnis.get(tunnel.vni)) is None:
             continue
         yield Finding(
             f"VXLAN number {tunnel.vni} is taken",

@@ -56,6 +56,14 @@ def test_a_bare_host_becomes_a_node_and_is_left_as_it_was(
     assert "! restart swarmd" in changed.err, changed.text
     assert swarmd_started(host) != started
 
+    started = swarmd_started(host)
+    host.run(["sh", "-c", "echo '# by hand' >>/etc/systemd/system/swarmd.service"])
+    mended = operator.machine("provision", "h1", "--progress", "plain")
+    assert "! restart swarmd" in mended.err, mended.text
+    assert swarmd_started(host) != started
+    again = operator.machine("provision", "h1", "--progress", "plain")
+    assert "h1: no changes" in again.err, again.text
+
     removed = operator.machine("rm", "--cleanup", "--yes", "h1")
     assert removed.code == 0, removed.text
     assert sorted(what_is_on(host) ^ before) == []

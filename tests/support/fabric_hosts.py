@@ -15,6 +15,7 @@ from pathlib import Path
 from api.v1 import network_pb2
 from hostkit import netns
 from overlay_net.fabric.fabric import Done, Fabric
+from overlay_net.fabric.hardware import GATEWAY_BRIDGE
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox, Wanted
 
@@ -39,9 +40,19 @@ class FabricHost:
         return str(netns.path(self.name))
 
     def converge(self, *, fresh: bool = False) -> Done:
-        done = self.fabric.converge(self.wanted, fresh=fresh, also=self.sandboxes.all().values())
+        done = self.fabric.converge(self.wanted, fresh=fresh)
         assert done.failed == ()
         return done
+
+    def ways_out(self) -> dict[str, str]:
+        """The address, with prefix length, that each sandbox has at the gateway bridge, by path."""
+        return {
+            path: address
+            for path in self.sandboxes.all().values()
+            for leg in self.fabric.legs(path)
+            if leg.parent == GATEWAY_BRIDGE
+            for address in leg.addresses
+        }
 
     def end(self) -> None:
         """The daemon's end; what it made stays."""

@@ -73,6 +73,10 @@ class PaperHost:
     apt_fails: list[str] = field(default_factory=list)  # what its next works end with
     locked_by: str = ""  # what its lock answers: by whom it is held
     broken: frozenset[str] = frozenset()
+    busy: frozenset[str] = frozenset()  # paths that cannot be removed
+    facts: bytes = FACTS
+    python: str = "3.11"
+    unit_is_stale: bool = False
 
     def picture(self) -> object:
         """All that an installation may change, but how often the daemon was started."""
@@ -96,7 +100,7 @@ class PaperHost:
         if words[0].endswith("/bin/python"):
             return 0, ""
         plain: Callable[[list[str]], tuple[int, str] | None] = getattr(
-            self, f"_{words[0].replace('-', '_')}"
+            self, f"_{words[0].rpartition('/')[2].replace('-', '_')}"
         )
         return plain([word for word in words[1:] if not word.startswith("-")]) or (0, "")
 
@@ -112,7 +116,7 @@ class PaperHost:
 
     def _script(self, name: str, words: list[str]) -> tuple[int, str]:
         if name == "look.sh":
-            return 0, FACTS.decode()
+            return 0, self.facts.decode()
         if name == "seen.sh":
             return 0, self._seen(words)
         if name == "healthy.sh":
@@ -140,8 +144,14 @@ class PaperHost:
         for path, node in self.tree.items():
             if path.endswith("/.complete"):
                 lines.append(f"version\t{path.split('/')[3]} {node.content.decode().strip()}")
-        lines += [f"hostname\t{self.hostname}", "python\t3.11", f"ActiveState\t{self.active}"]
-        return "\n".join([*lines, f"UnitFileState\t{self.enabled}", "end\t", ""])
+        lines += [
+            f"hostname\t{self.hostname}",
+            f"python\t{self.python}",
+            f"ActiveState\t{self.active}",
+            f"UnitFileState\t{self.enabled}",
+            f"NeedDaemonReload\t{'yes' if self.unit_is_stale else 'no'}",
+        ]
+        return "\n".join([*lines, "end\t", ""])
 
     def _shell(self, script: str, words: list[str]) -> tuple[int, str]:
         if script.startswith("ln -sfn"):
@@ -198,7 +208,7 @@ class PaperHost:
     def _python3(self, words: list[str]) -> tuple[int, str]:
         if words[0] == "venv":
             self.put(f"{words[1]}/bin/python", Node("file"))
-        return 0, "3.11 x86_64\n"
+        return 0, f"{self.python} x86_64\n"
 
     def _groupadd(self, words: list[str]) -> None:
         self.groups.add(words[0])
@@ -214,10 +224,13 @@ class PaperHost:
         if path not in self.tree:
             self.put(path, Node("folder"))
 
-    def _rm(self, words: list[str]) -> None:
+    def _rm(self, words: list[str]) -> tuple[int, str]:
+        if stuck := self.busy.intersection(words):
+            return 1, f"cannot remove {min(stuck)}: Device or resource busy"
         for path in words:
             for each in (path, *self._below(path)):
                 self.tree.pop(each, None)
+        return 0, ""
 
     def _readlink(self, words: list[str]) -> tuple[int, str]:
         node = self.tree.get(words[0])
@@ -238,7 +251,9 @@ class PaperHost:
             self.put(f"{target}/{name}" if inside else target, self.tree[source])
 
     def _systemctl(self, words: list[str]) -> None:
-        if words[0] == "enable":
+        if words[0] == "daemon-reload":
+            self.unit_is_stale = False
+        elif words[0] == "enable":
             self.enabled = "enabled"
         elif words[0] in ("restart", "start"):
             self.active, self.starts = "active", self.starts + 1

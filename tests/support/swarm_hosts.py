@@ -278,7 +278,7 @@ class PlayedProvisioner:
         self._run(remote, before)
         return before
 
-    async def remove(self, remote: Remote, tell: Tell) -> None:
+    async def remove(self, remote: Remote, tell: Tell, *, force: bool = False) -> None:
         assert isinstance(remote, PlayedHost)
         assert not remote.node_id
         remote.version = ""

@@ -14,6 +14,7 @@ from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from tests.support.containers import Box
 from worker.container import ContainerExecutor
+from worker.node_networks import TaskNetworks
 from worker.node_volumes import TaskVolumes
 
 Scenario = Callable[[ContainerExecutor], Awaitable[Any]]
@@ -30,7 +31,10 @@ class Host:
     reference: str
 
     def executor(
-        self, driver: ConmonDriver, volumes: TaskVolumes | None = None
+        self,
+        driver: ConmonDriver,
+        volumes: TaskVolumes | None = None,
+        networks: TaskNetworks | None = None,
     ) -> ContainerExecutor:
         store = ImageStore(self.images, options=RegistryOptions(), clock=clock.wall)
         return ContainerExecutor(
@@ -40,6 +44,7 @@ class Host:
             version="1.2",
             labels={"disk": "ssd"},
             address="10.0.0.1",
+            networks=networks,
             volumes=volumes,
         )
 

@@ -82,9 +82,10 @@ class Containers:
         running = [each for each in self._containers.values() if await self._runs(each)]
         over = self._containers.keys() - {each.id for each in running}
         local = LocalNetworks(saved.networks, saved.endpoints)
-        gone = [place_of(each) for each in saved.endpoints if each.task_id in over]
         for owner in over:
             local.take_back(owner)
+        stays = set(map(place_of, local.endpoints.values()))
+        gone = [place for place in map(place_of, saved.endpoints) if place not in stays]
         await self._storage.write(gone=gone)
         self.host.local = local
         for each in running:

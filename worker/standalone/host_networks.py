@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from api.errors import Code, SwarmError
 from api.ids import IdSource
 from api.v1 import network_pb2, objects_pb2, specs_pb2
-from worker.network_book import ENDPOINT
 from worker.node_networks import NodeNetworks
 from worker.standalone.local_networks import LocalNetworks
 from worker.standalone.storage import LocalStorage, place_of
 from worker.task_place import BRIDGE
+from worker.uninterrupted import uninterrupted
 
 Network = objects_pb2.Network
 Endpoint = network_pb2.NetworkEndpoint
@@ -46,7 +46,11 @@ class HostNetworks:
     async def remove(self, key: str) -> str:
         """The id of the network that is gone; see LocalNetworks."""
         gone = self.local.remove(key)
-        await self._storage.write(gone=[place_of(gone)])
+        try:
+            await self._storage.write(gone=[place_of(gone)])
+        except SwarmError:
+            self.local.networks[gone.id] = gone
+            raise
         return gone.id
 
     async def find(self, key: str) -> Network | None:
@@ -63,15 +67,24 @@ class HostNetworks:
         items = self.local.give(network, endpoint, asked)
         try:
             await self._storage.write([network, self.local.endpoints[key]])
+        except SwarmError:  # nothing is there that would have to be written as gone
+            self.local.take_back(endpoint.task_id, network.id)
+            raise
+        except BaseException:
+            await self.take_back(endpoint.task_id, network.id)
+            raise
+        try:
             await self._networks.own(items)
         except BaseException:
             await self.take_back(endpoint.task_id, network.id)
             raise
 
     async def take_back(self, owner: str, network_id: str = "") -> None:
-        """Who leaves one network of this host, or all."""
-        keys = self.local.take_back(owner, network_id)
-        if keys:
-            gone = [("endpoint", f"{k.network_id}/{k.id}") for k in keys if k.kind == ENDPOINT]
-            await self._storage.write(gone=gone)
-            await self._networks.own((), keys)
+        """Who leaves one network of this host, or all; stays in them if the disk refuses."""
+        await uninterrupted(self._take_back(owner, network_id))
+
+    async def _take_back(self, owner: str, network_id: str) -> None:
+        leaving = self.local.places(owner, network_id)
+        if leaving:
+            await self._storage.write(gone=map(place_of, leaving))
+            await self._networks.own((), self.local.take_back(owner, network_id))

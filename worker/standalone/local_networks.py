@@ -25,13 +25,20 @@ _V6_SIZE = 64
 
 
 class LocalNetworks:
-    """All of one host. What it answers with is to be kept, and told to the host's networks."""
+    """All of one host. What it answers with is to be kept, and told to the host's networks.
+
+    An endpoint in a network that is not there is none: it is left out.
+    """
 
     def __init__(
         self, networks: Iterable[Network] = (), endpoints: Iterable[Endpoint] = ()
     ) -> None:
         self.networks = {network.id: network for network in networks}
-        self.endpoints = {(each.network_id, each.task_id): each for each in endpoints}
+        self.endpoints = {
+            (each.network_id, each.task_id): each
+            for each in endpoints
+            if each.network_id in self.networks
+        }
 
     def find(self, key: str) -> Network | None:
         """By name, by id, or by the beginning of one."""
@@ -108,15 +115,18 @@ class LocalNetworks:
         self.endpoints[network.id, made.task_id] = made
         return [_told(network), made]
 
-    def take_back(self, owner: str, network_id: str = "") -> list[Key]:
-        """Who leaves one network, or all; what the host is to forget, networks nobody is in too."""
-        gone = [
+    def places(self, owner: str, network_id: str = "") -> list[Endpoint]:
+        """What somebody has in one network, or in all."""
+        return [
             each
             for each in self.endpoints.values()
             if each.task_id == owner and network_id in ("", each.network_id)
         ]
+
+    def take_back(self, owner: str, network_id: str = "") -> list[Key]:
+        """Who leaves one network, or all; what the host is to forget, networks nobody is in too."""
         keys = []
-        for each in gone:
+        for each in self.places(owner, network_id):
             del self.endpoints[each.network_id, owner]
             keys.append(key_of(each))
             if all(other.network_id != each.network_id for other in self.endpoints.values()):

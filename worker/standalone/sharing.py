@@ -6,6 +6,7 @@ from pathlib import Path
 
 from api.v1 import containers_pb2
 from runtime.driver import ContainerDriver
+from runtime.inside import read_text
 from worker.container import ContainerExecutor
 from worker.node_networks import Joined, NodeNetworks
 from worker.standalone import refusals
@@ -42,7 +43,10 @@ class Sharing:
         root = Path("/proc", str(state.pid))
         addresses = await self._networks.addresses(owner.id)
         own = [text.partition("/")[0] for each in addresses.values() for text in each]
-        resolv_conf = await asyncio.to_thread((root / "root/etc/resolv.conf").read_text)
+        try:
+            resolv_conf = await asyncio.to_thread(read_text, root / "root", "etc/resolv.conf")
+        except OSError:  # it has ended just now
+            raise refusals.runs_not(owner) from None
         return Joined(str(root / "ns/net"), tuple(own), resolv_conf)
 
     async def end(self, container_id: str) -> None:

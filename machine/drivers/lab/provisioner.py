@@ -15,6 +15,7 @@ from machine.drivers.lab.host import LabHost
 from machine.drivers.lab.record import write_atomically
 from machine.provisioning import Change, Kind, Problem, Tell, Wanted
 from machine.remote import Remote
+from machine.steps.state import leave
 from machine.toml_text import toml
 
 _ANSWERS = 90.0
@@ -107,8 +108,10 @@ class LabProvisioner:
             remedy="install the other version here, then: swarmctl machine provision",
         )
 
-    async def remove(self, remote: Remote, tell: Tell) -> None:
-        """Nothing was brought there that does not go with the host."""
+    async def remove(self, remote: Remote, tell: Tell, *, force: bool = False) -> None:
+        """Nothing was brought there that does not go with the host; nor is that refused."""
+        if force:
+            await leave(remote, str(self._host.paths.swarm_socket), tell)
 
     async def _look(self) -> Seen:
         """A daemon that has just been started is given the time to answer."""

@@ -64,13 +64,6 @@ class RaftLog:
             raise CompactedError(f"entry {index} is compacted")
         return self.storage.term(index)
 
-    def zero_term_on_out_of_bounds(self, index: int) -> int:
-        """The term of an entry; 0, which no entry has, if the log does not know it."""
-        try:
-            return self.term(index)
-        except (CompactedError, UnavailableError):
-            return 0
-
     def match_term(self, index: int, term: int) -> bool:
         """Whether the log knows the entry and it is of that term."""
         try:

@@ -58,11 +58,6 @@ class Tracker:
         """An empty window of this group's size."""
         return Inflights(self.max_inflight_msgs, self.max_inflight_bytes)
 
-    def is_singleton(self) -> bool:
-        """Whether there is just one voter, and no outgoing configuration."""
-        voters = self.config.voters
-        return len(voters.incoming.ids) == 1 and not voters.outgoing.ids
-
     def committed(self) -> int:
         """The highest index that the voters, by their `match`, have committed."""
         return self.config.voters.committed_index(self._match)
@@ -79,10 +74,6 @@ class Tracker:
     def voter_ids(self) -> list[int]:
         """The voters, of both configurations if joint, by id."""
         return sorted(self.config.voters.ids())
-
-    def learner_ids(self) -> list[int]:
-        """The learners, by id."""
-        return sorted(self.config.learners)
 
     def reset_votes(self) -> None:
         """Begins a new election."""

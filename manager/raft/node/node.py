@@ -195,6 +195,19 @@ class RaftNode:
         self._engine.wake()
         await done
 
+    async def confirm_lead(self) -> None:
+        """Returns once it is certain that this member led after the call, in its present term.
+
+        A read alone is no proof: when the leader changes, the next one answers it. SwarmError
+        UNAVAILABLE as `read_barrier`, and if this member does not lead or has ceased to meanwhile.
+        """
+        self._check_leads()
+        term = self.term
+        await self.read_barrier()
+        self._check_leads()
+        if self.term != term:
+            raise failures.not_leading(self.leader)
+
     async def change_members(self, change: ConfChange) -> None:
         """Changes who is in the group; returns once that is applied here.
 

@@ -10,8 +10,9 @@ from getpass import getuser
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from hostkit.clock import monotonic
+from hostkit.clock import boot, monotonic
 from machine.certs.host_papers import host_papers, is_certified_here, settings
+from machine.distribution.bundle import check
 from machine.distribution.own import Distribution, given, own
 from machine.provision import Installer
 from machine.provisioning import Wanted
@@ -116,7 +117,7 @@ class Session:
         """The lock on every host that was reached; `doing`: as "apply of prod"."""
         text = f"{who()}: {doing}" + (f" ({message})" if message else "")
         managers = [each.name for each in self.wanted.managers()]
-        return Lock(os.urandom(16).hex(), text, self.remotes, managers, monotonic)
+        return Lock(os.urandom(16).hex(), text, self.remotes, managers, boot)
 
     def _papers(self, host: HostWanted) -> tuple[tuple[str, bytes, int], ...]:
         """For the host's API, if it is a machine of this store: whose authority else would sign?"""
@@ -129,10 +130,13 @@ class Session:
 @contextlib.asynccontextmanager
 async def opened(wanted: SwarmWanted, means: Means) -> AsyncIterator[Session]:
     """Ways to the hosts of the file, of `limit` and of the managers if there is one. A host that is
-    not reached is no error here; NOT_FOUND for a name of `limit` that is no host of the file.
+    not reached is no error here; NOT_FOUND for a name of `limit` that is no host of the file,
+    INVALID if wheel and bundle are not what they should be.
     """
     _all_known(wanted, means.limit)
     session = Session(in_scope(wanted, means.limit), means, Store.open())
+    if means.bundle is not None:
+        check(means.bundle, session.distribution.path)
     around = Circumstances(KnownHosts(session.store.known_hosts), keyring(), tell_pinned)
     free = asyncio.Semaphore(means.together)
 

@@ -41,7 +41,9 @@ Act = Callable[[Installer, Remote, Tell], Awaitable[str]]
 @force_option
 @dry_run_option
 @click.option(
-    "--uninstall", is_flag=True, help="Leave the host as it was, without its images and volumes"
+    "--uninstall",
+    is_flag=True,
+    help="Leave the host as it was, without its images and volumes; --force: leave its swarm first",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask")
 @progress_option
@@ -65,7 +67,7 @@ def install(
     if uninstall:
         if dry_run:
             raise click.UsageError("--dry-run and --uninstall exclude one another.")
-        _uninstall(form, ask=not yes)
+        _uninstall(form, ask=not yes, force=force)
         return
     asked = wish(settings, labels, registries)
     sent = parcel(wheel, bundle)
@@ -82,7 +84,7 @@ def install(
     _here(act, "none" if dry_run else form)
 
 
-def _uninstall(form: str, *, ask: bool) -> None:
+def _uninstall(form: str, *, ask: bool, force: bool) -> None:
     if ask:
         click.confirm(
             "This removes swarmd from this host, with its images and volumes.\nAre you sure?",
@@ -91,7 +93,7 @@ def _uninstall(form: str, *, ask: bool) -> None:
         )
 
     async def act(installer: Installer, here: Remote, tell: Tell) -> str:
-        await installer.remove(here, tell)
+        await installer.remove(here, tell, force=force)
         return "removed"
 
     _here(act, form)

@@ -157,7 +157,7 @@ class Manager:
             ids=world.new_id,
             chance=world.random,
             leader=self._leader_address,
-            confirm=self.node.read_barrier,
+            confirm=self.node.confirm_lead,
         )
         self._commands = ExecService(
             store=store, hub=hub, monotonic=world.loop.time, ids=world.new_id

@@ -45,8 +45,8 @@ def plant_entry_of_an_old_term_committed() -> AbstractContextManager[object]:
     """A leader commits an entry of an earlier term by counting (Raft, figure 8)."""
 
     def commit(raft: Raft) -> bool:
-        index = raft.tracker.committed()
-        if not raft.log.maybe_commit(index, raft.log.zero_term_on_out_of_bounds(index)):
+        index, log = raft.tracker.committed(), raft.log
+        if index <= log.committed or not log.maybe_commit(index, log.term(index)):
             return False
         reads.release_waiting(raft)
         sending.broadcast_append(raft)

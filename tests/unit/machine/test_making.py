@@ -1,6 +1,7 @@
 """What is done to machines of the store, on hosts of paper: the host, and what the record says."""
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,15 +17,19 @@ from machine.distribution.own import Distribution
 from machine.making import Maker, Parcel
 from machine.manifest import PATH, Entry, Manifest, encoded
 from machine.provision import Installer
+from machine.provisioning import Change, Provisioner, Tell, Wanted
 from machine.remote import Remote
-from machine.sparing import Turns
+from machine.sparing import READY, Turns
 from machine.steps.settings import settings_of
+from machine.steps.step import StepError
 from machine.store.machine import Machine, Phase, Wish
 from machine.store.store import Store
 from machine.swarm import lock
-from tests.support.paper_host import Node, PaperHost, PaperRemote
+from tests.support.installed import installed
+from tests.support.paper_host import FACTS, Node, PaperHost, PaperRemote
 
 T = TypeVar("T")
+EXAMPLE = Path(__file__).parents[3] / "examples" / "machine-driver"
 SETTINGS = "/etc/swarm/swarmd.toml"
 
 
@@ -39,8 +44,8 @@ class Desk:
         installer = Installer("alice@ws", clock=lambda: 0.0, carried=lambda: self.distribution("1"))
         self.maker = self.with_installer(installer)
 
-    def with_installer(self, installer: Installer) -> Maker:
-        return Maker(self.store, self._connect, installer, "alice@ws", Turns(monotonic))
+    def with_installer(self, installer: Installer, turns: Turns | None = None) -> Maker:
+        return Maker(self.store, self._connect, installer, "alice@ws", turns or Turns(monotonic))
 
     def record(self, wish: Wish | None = None) -> Machine:
         return inventory.add(self.store, "h1", "generic", {"ip-address": "192.0.2.1"}, wish)
@@ -105,9 +110,9 @@ def test_labels_and_settings_of_the_wish_reach_the_host(desk: Desk) -> None:
     assert 'log_level = "debug"' in text
 
 
-def upgraded(desk: Desk, version: str) -> None:
+def upgraded(desk: Desk, version: str, turns: Turns | None = None) -> None:
     installer = Installer("a", clock=lambda: 0.0, carried=lambda: desk.distribution(version))
-    maker = desk.with_installer(installer)
+    maker = desk.with_installer(installer, turns)
     desk.do(maker.upgrade(desk.machine, desk.parcel(version), desk.said.append))
 
 
@@ -151,6 +156,71 @@ def test_an_upgrade_that_fails_before_the_switch_goes_back_nowhere(desk: Desk) -
         upgraded(desk, "2")
     assert (desk.host.runs, desk.host.starts) == ("1", 1)
     assert desk.machine.phase is Phase.FAILED
+
+
+def test_nor_does_one_that_fails_once_its_version_was_found_well(desk: Desk) -> None:
+    desk.create()
+    upgraded(desk, "2")
+    desk.host.busy = frozenset({"/opt/swarm/1"})
+    with pytest.raises(SwarmError, match="step former versions failed"):
+        upgraded(desk, "3")
+    assert (desk.host.runs, desk.host.starts) == ("3", 3)
+    assert (desk.machine.phase, desk.machine.step) == (Phase.FAILED, "former versions")
+
+
+def cut_off_behind_the_restart(desk: Desk) -> None:
+    """An upgrade to 2, which runs well, and nobody has heard of it."""
+    desk.create()
+    before = desk.host
+    for calls in range(10, 100):
+        desk.host, desk.calls = copy.deepcopy(before), calls
+        with pytest.raises(SwarmError, match="connection to h1 is lost"):
+            upgraded(desk, "2")
+        if desk.host.runs == "2":
+            break
+    desk.calls = 1 << 30
+    assert (desk.host.starts, desk.machine.version) == (2, "1")
+
+
+def test_nor_does_one_that_is_refused_after_an_earlier_one_was_cut_off(desk: Desk) -> None:
+    cut_off_behind_the_restart(desk)
+    desk.host.facts = FACTS.replace(b"systemd", b"sysvinit")
+    with pytest.raises(SwarmError, match="process 1 is sysvinit"):
+        upgraded(desk, "2")
+    assert (desk.host.runs, desk.host.starts) == ("2", 2)
+    desk.host.facts = FACTS
+    upgraded(desk, "2")
+    assert (desk.machine.phase, desk.machine.version) == (Phase.READY, "2")
+
+
+class Away(Turns):
+    """Of a manager that cannot be spared; or, with `later`, that does not find back."""
+
+    def __init__(self, *, later: bool = False) -> None:
+        super().__init__(monotonic)
+        self._later = later
+
+    async def apply(
+        self, provisioner: Provisioner, remote: Remote, wanted: Wanted, tell: Tell
+    ) -> Sequence[Change]:
+        if not self._later:
+            raise SwarmError(Code.REFUSED, "the others cannot do without it now")
+        await provisioner.apply(remote, wanted, tell)
+        raise StepError("h1", READY, SwarmError(Code.DEADLINE, "h1 did not become ready"))
+
+
+def test_a_manager_that_cannot_be_spared_runs_on_as_it_did(desk: Desk) -> None:
+    cut_off_behind_the_restart(desk)
+    with pytest.raises(SwarmError, match="cannot do without it"):
+        upgraded(desk, "2", Away())
+    assert (desk.host.runs, desk.host.starts) == ("2", 2)
+
+
+def test_one_that_does_not_find_back_into_its_swarm_goes_back(desk: Desk) -> None:
+    desk.create()
+    with pytest.raises(SwarmError, match=r"did not become ready; h1 runs 1 again"):
+        upgraded(desk, "2", Away(later=True))
+    assert (desk.host.runs, desk.machine.phase) == ("1", Phase.READY)
 
 
 def test_somebody_else_at_the_host_is_named(desk: Desk) -> None:
@@ -276,6 +346,38 @@ def test_what_is_not_reached_is_forgotten_by_force_only(desk: Desk) -> None:
     remove(force=True)
     assert not desk.store.has("h1")
     assert SETTINGS in desk.host.tree
+
+
+def test_by_force_its_driver_is_asked_too_when_the_host_is_not_reached(
+    desk: Desk, tmp_path: Path
+) -> None:
+    hosts, lent = tmp_path / "hosts", tmp_path / "hosts.lent"
+    hosts.write_text("192.0.2.1\n")
+    (tmp_path / "site").mkdir()
+
+    def remove(*, force: bool) -> None:
+        work = desk.maker.remove(desk.machine, cleanup=True, force=force, tell=desk.said.append)
+        desk.do(work)
+
+    def create() -> None:
+        machine = inventory.add(desk.store, "h1", "pool", {"file": str(hosts)})
+        desk.do(desk.maker.create(machine, desk.parcel(), desk.said.append))
+
+    with installed(EXAMPLE, tmp_path / "site"):
+        create()
+        desk.calls = 1
+        with pytest.raises(SwarmError, match="connection to h1 is lost"):
+            remove(force=False)
+        assert "h1" in lent.read_text()
+        remove(force=True)
+        assert "h1" not in lent.read_text()
+        desk.calls = 1 << 30
+        create()
+        hosts.unlink()
+        desk.said.clear()
+        remove(force=True)
+        assert any(line.endswith("it is forgotten all the same") for line in desk.said)
+        assert not desk.store.has("h1")
 
 
 def test_a_machine_without_cleanup_is_forgotten_and_its_host_stays(desk: Desk) -> None:

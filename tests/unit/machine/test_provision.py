@@ -128,14 +128,107 @@ def test_an_upgrade_is_gone_on_with_and_gone_back_from() -> None:
         assert end.tree["/etc/swarm/swarmd.toml"] == former
 
 
-def test_a_version_that_does_not_come_up_is_told_and_can_be_gone_back_from() -> None:
+def with_a_broken_two() -> PaperHost:
+    """1 ran there, 2 does not come up, and nobody has gone back."""
     host = fresh()
     go(host, apply(ONE))
     host.broken = frozenset({"2"})
     with pytest.raises(SwarmError, match=r"step service failed: swarmd 2 does not come up"):
         go(host, apply(TWO), "2")
+    return host
+
+
+def test_a_version_that_does_not_come_up_can_be_gone_back_from_and_not_to() -> None:
+    host = with_a_broken_two()
     go(host, roll_back)
     assert host.runs == "1"
+    with pytest.raises(SwarmError, match="no version to go back to: only 1 was there"):
+        go(host, roll_back)
+    assert host.runs == "1"
+
+
+def test_nor_is_it_gone_back_to_from_a_later_one() -> None:
+    host = with_a_broken_two()
+    go(host, apply(Wanted("3")), "3")
+    assert [f"/opt/swarm/{each}" in host.tree for each in "123"] == [True, False, True]
+    go(host, roll_back)
+    assert host.runs == "1"
+    go(host, roll_back)  # both ran: from one to the other
+    assert host.runs == "3"
+
+
+@pytest.mark.parametrize("name", ["/etc/swarm/swarmd.toml", "/etc/systemd/system/swarmd.service"])
+def test_what_somebody_changed_by_hand_runs_no_more_whatever_is_cut_off(name: str) -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    ours = host.tree[name]
+    host.put(name, Node("file", b"of somebody", 0o644))
+    for end in cut_everywhere(host, apply(ONE)):
+        assert end.tree[name] == ours
+        assert end.starts >= 2
+        assert asyncio.run(installer().changes(PaperRemote(end), ONE)) == []
+
+
+def test_nor_does_a_unit_that_systemd_has_not_read() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.unit_is_stale = True
+    for end in cut_everywhere(host, apply(ONE)):
+        assert (end.unit_is_stale, end.starts >= 2) == (False, True)
+
+
+def asked_at(remote: PaperRemote) -> list[str]:
+    """The sockets at which a daemon was waited for."""
+    return [words[3] for words in remote.commands if words[0] == "sh" and words[-1] == "300"]
+
+
+ELSEWHERE = Wanted("1", {"run_dir": "/run/elsewhere"})
+
+
+def test_a_version_is_made_anew_for_another_python_and_restarted_whatever_is_cut_off() -> None:
+    host = fresh()
+    go(host, apply(ELSEWHERE))
+    host.python = "3.13"
+    kept = dict(host.tree)
+    ends = cut_everywhere(host, apply(ELSEWHERE))
+    for end in ends:
+        assert end.starts >= 2
+        assert end.tree["/opt/swarm/1/.complete"].content == b"3.13\n"
+        assert end.tree["/opt/swarm/1/.kept/swarmd.toml"] == kept["/opt/swarm/1/.kept/swarmd.toml"]
+        assert asyncio.run(installer().changes(PaperRemote(end), ELSEWHERE)) == []
+    again = ends[-1]
+    assert again.starts == 2
+    go(again, apply(TWO), "2")
+    assert asked_at(go(again, roll_back)) == ["/run/elsewhere/swarmd.sock"]
+    assert b"/run/elsewhere" in again.tree["/etc/swarm/swarmd.toml"].content
+    assert asyncio.run(installer().changes(PaperRemote(again), ELSEWHERE)) == []
+
+
+def test_whoever_installs_a_host_has_it_take_the_python_of_its_own_system() -> None:
+    ran = go(fresh(), apply(ONE)).commands
+    pythons = {word for words in ran for word in words if word.endswith("python3")}
+    assert pythons == {"/usr/bin/python3"}
+
+
+def test_what_was_not_kept_of_a_version_stays_as_it_is_at_the_way_back() -> None:
+    host = fresh()
+    go(host, apply(ELSEWHERE))
+    wanted = Wanted("2", {"run_dir": "/run/elsewhere"})
+    go(host, apply(wanted), "2")
+    for name in ("swarmd.toml", "swarmd.service"):
+        del host.tree[f"/opt/swarm/1/.kept/{name}"]
+    assert asked_at(go(host, roll_back)) == ["/run/elsewhere/swarmd.sock"]
+    assert asyncio.run(installer().changes(PaperRemote(host), ELSEWHERE)) == []
+
+
+def test_a_version_for_another_python_is_nothing_to_go_back_to() -> None:
+    host = fresh()
+    go(host, apply(ONE))
+    host.python = "3.13"
+    go(host, apply(TWO), "2")
+    with pytest.raises(SwarmError, match="1 is not whole, or made for another Python"):
+        go(host, roll_back)
+    assert host.runs == "2"
 
 
 INTERRUPTED = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct"
@@ -204,6 +297,36 @@ def test_a_host_that_is_in_a_swarm_is_not_taken_apart() -> None:
     with pytest.raises(SwarmError, match="h1 is in a swarm"):
         go(host, remove)
     assert host.active == "active"
+
+
+def failed_member() -> PaperHost:
+    """A host in a swarm whose swarmd has failed, with a volume."""
+    host = fresh()
+    go(host, apply(ONE))
+    host.swarm, host.active = "active", "failed"
+    host.put("/var/lib/swarm/swarm/membership.json", Node("file", b"{}", 0o600))
+    host.put("/var/lib/swarm/volumes/v/data", Node("file", b"of somebody"))
+    return host
+
+
+def test_nor_is_one_that_may_be_in_a_swarm_for_its_swarmd_does_not_answer() -> None:
+    host = failed_member()
+    before = copy.deepcopy(host.tree)
+    with pytest.raises(SwarmError, match="not known whether h1 is in a swarm") as refused:
+        go(host, remove)
+    assert refused.value.code is Code.REFUSED
+    assert "swarmctl swarm leave; or say --force" in refused.value.remedy
+    assert host.tree == before
+    del host.tree["/var/lib/swarm/swarm/membership.json"]
+    go(host, remove)  # it left before its swarmd failed, or was never in one
+    assert manifest.PATH not in host.tree
+
+
+def test_by_force_it_is_taken_apart_and_told_that_no_swarm_was_left() -> None:
+    host, said = failed_member(), list[str]()
+    go(host, lambda inst, remote: inst.remove(remote, said.append, force=True))
+    assert not any(path.startswith("/var/lib/swarm/") for path in host.tree)
+    assert any("swarmd does not answer, so that no swarm is left" in line for line in said)
 
 
 def test_nothing_is_taken_from_a_host_that_we_brought_nothing_to() -> None:

@@ -9,7 +9,8 @@ from api.errors import Code, SwarmError
 from hostkit.clock import monotonic
 from machine.provisioning import Change, Kind, Tell, Wanted
 from machine.remote import Remote
-from machine.sparing import Turns
+from machine.sparing import READY, Turns
+from machine.steps.step import StepError
 from machine.swarm.seen import TO_UNLOCK
 from machine.swarm.waits import Patience
 from tests.support.swarm_hosts import PlayedHost, PlayedProvisioner, PlayedSwarm
@@ -111,6 +112,24 @@ def test_after_one_that_failed_no_other_manager_is_touched() -> None:
     assert failed["m2"].why == "m1, a manager of the same swarm, failed before it"
     assert swarm.versions["m2"] == "1"
     assert swarm.versions["w1"] == "2"  # it has no regard to take
+
+
+class OutOfTouch(Restarting):
+    """What it restarts does not find back into the swarm."""
+
+    async def apply(self, remote: Remote, wanted: Wanted, tell: Tell) -> Sequence[Change]:
+        assert isinstance(remote, PlayedHost)
+        remote.is_out_of_touch = True
+        return await super().apply(remote, wanted, tell)
+
+
+def test_a_manager_that_does_not_find_back_has_failed_at_that() -> None:
+    swarm = Swarm("m1", "m2", "m3")
+    swarm.provisioner = OutOfTouch()
+    failed = swarm.upgrade("m1")["m1"]
+    assert isinstance(failed, StepError)
+    assert failed.step == READY
+    assert "m1 did not become ready: after" in failed.why
 
 
 @pytest.mark.parametrize("names", [("m1",), ("m1", "m2")])

@@ -1,17 +1,14 @@
 """The runner of loops: debounce, backlog, refusals, failures."""
 
+import pytest
+
 from api.errors import Code, SwarmError
-from api.v1 import objects_pb2
+from api.v1 import objects_pb2, raft_pb2
+from api.wellformed import SPEC_BYTES
 from manager.decision import Decision
-from manager.runner import (
-    LONGEST_DELAY,
-    MAX_BATCHES,
-    MAX_DEBOUNCE,
-    MAX_PROPOSAL_BYTES,
-    RETRY_DELAY,
-    Runner,
-)
-from manager.state.changes import Batch, Event, batch, create
+from manager.raft.node.node import ENTRY_BYTES
+from manager.runner import LONGEST_DELAY, MAX_DEBOUNCE, RETRY_DELAY, Runner
+from manager.state.changes import MAX_BATCHES, Batch, Event, batch, create, encode
 from manager.state.store import Store, View
 
 REFUSAL = SwarmError(Code.CONFLICT, "changed meanwhile")
@@ -193,14 +190,27 @@ def test_when_the_clock_is_set_back_everything_is_looked_at_anew() -> None:
     assert loop.asked == [50.0]
 
 
-def test_large_batches_are_proposed_in_small_numbers() -> None:
+@pytest.mark.parametrize("size", [20_000, SPEC_BYTES])
+def test_every_proposal_fits_into_an_entry_of_the_log(size: int) -> None:
     loop, runner, store = started()
-    large = MAX_PROPOSAL_BYTES // 3
-    batches = [batch(create(large_task(str(n), large))) for n in range(4)]
-    batches.append(batch(create(large_task("huge", 2 * MAX_PROPOSAL_BYTES))))
+    loop.decisions = [Decision([batch(create(large_task(str(n), size))) for n in range(300)])]
+    runner.observe([Event(None, task("a"))], 1.0)
+    sizes = []
+    while proposal := runner.step(store, 2.0):
+        sizes.append(len(proposal))
+        assert raft_pb2.Command(batches=encode(proposal)).ByteSize() < ENTRY_BYTES
+    assert sum(sizes) == 300
+    assert min(sizes[:-1]) > 1
+
+
+def test_a_batch_that_is_too_large_is_proposed_alone() -> None:
+    loop, runner, store = started()
+    batches = [
+        batch(create(large_task(str(n), size))) for n, size in enumerate([1, ENTRY_BYTES, 1])
+    ]
     loop.decisions = [Decision(batches)]
     runner.observe([Event(None, task("a"))], 1.0)
-    assert [len(runner.step(store, 2.0)) for _ in range(4)] == [2, 2, 1, 0]
+    assert [runner.step(store, 2.0) for _ in range(4)] == [[each] for each in batches] + [[]]
 
 
 def large_task(object_id: str, size: int) -> objects_pb2.Task:

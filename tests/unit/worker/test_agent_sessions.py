@@ -13,12 +13,14 @@ from api.states import (
     RUNNING,
 )
 from api.v1 import dispatcher_pb2, objects_pb2, types_pb2, volume_pb2
+from api.v1.network_pb2 import NodeNetwork
 from hostkit.clock import boot
 from manager.dispatcher import endings
 from tests.support.fake_executor import Exit
 from tests.support.fake_manager import UNAVAILABLE, FakeManager
 from tests.support.paper_node import Node, State, gone, task, until
-from worker.node_networks import NoNetworks
+from worker.network_book import News
+from worker.node_networks import Means, NoNetworks
 from worker.node_volumes import NoVolumes, SendVolumes
 from worker.session import Timing
 from worker.storage import Storage
@@ -226,6 +228,33 @@ def test_a_node_that_changes_opens_a_new_session(node: Node) -> None:
     node.run(scenario)
 
 
+class Renewing(NoNetworks):
+    """Networks that hold up the first description of their node."""
+
+    def __init__(self) -> None:
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def means(self) -> Means:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().means()
+
+
+def test_a_new_session_is_opened_though_it_was_wished_while_the_node_was_described(
+    node: Node,
+) -> None:
+    async def scenario() -> None:
+        node.networks = networks = Renewing()
+        async with node.agent() as agent:
+            await networks.asked.wait()
+            agent.reconnect()  # as after a renewal of the node's certificate
+            networks.goes_on.set()
+            await node.manager.until(lambda: node.manager.sessions == 2)
+        assert len(node.dialled) == 2
+
+    node.run(scenario)
+
+
 def test_new_managers_are_remembered(node: Node) -> None:
     async def scenario() -> None:
         first = dispatcher_pb2.ManagerAddress(node_id="m", address="m.sock", weight=1)
@@ -350,6 +379,38 @@ def test_heartbeats_confirm_nothing_while_something_is_left_of_what_was_taken_ba
             assert manager.applied == 0
             networks.done = True
             await manager.until(lambda: manager.applied == 1)
+
+    node.run(scenario)
+
+
+class Slow(NoNetworks):
+    """Networks that take a while to carry out the first thing they are told."""
+
+    def __init__(self) -> None:
+        self.began, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def follow(self, message: dispatcher_pb2.AssignmentsMessage) -> News:
+        if self.began.is_set():
+            return News()
+        self.began.set()
+        await self.goes_on.wait()
+        return News((NodeNetwork(id="front", name="front"),))
+
+
+def test_what_a_session_said_of_networks_is_kept_though_it_ends_meanwhile(node: Node) -> None:
+    async def scenario() -> None:
+        node.networks = networks = Slow()
+        async with node.agent() as agent:
+            await networks.began.wait()
+            agent.reconnect()
+            for _ in range(10):  # the session ends
+                await asyncio.sleep(0)
+            networks.goes_on.set()
+            await node.manager.until(lambda: node.manager.completes == 2)
+        storage = await Storage.open(node.directory / "tasks.db")
+        saved = await storage.load()
+        await storage.close()
+        assert [each.id for each in saved.networks if isinstance(each, NodeNetwork)] == ["front"]
 
     node.run(scenario)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.errors import Code, SwarmError
+from api.payloads import Content
 from api.states import HEALTHY, UNCHECKED, UNPROVEN
 from api.times import duration, seconds_of
 from api.v1 import logs_pb2, objects_pb2, specs_pb2
@@ -16,10 +17,10 @@ from runtime.driver import MOUNTED_LABEL
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
 from tests.support.task_host import OBEYS, Host
-from worker import container
 from worker.container import ContainerExecutor
 from worker.executor import TemporaryError
 from worker.logins import for_the_disk
+from worker.node_networks import NoNetworks
 
 pytestmark = pytest.mark.root
 
@@ -253,6 +254,60 @@ def test_a_program_that_is_not_in_the_image(host: Host) -> None:
     host.run(scenario)
 
 
+class Left(NoNetworks):
+    """Networks that note who leaves, and fail then."""
+
+    def __init__(self) -> None:
+        self.who: list[str] = []
+
+    async def leave(self, task_id: str) -> None:
+        self.who.append(task_id)
+        raise SwarmError(Code.UNAVAILABLE, "the disk is full")
+
+
+def test_a_task_that_cannot_be_started_keeps_nothing(host: Host) -> None:
+    task = host.task(*SLEEP)
+    task.spec.container.secrets.add(source="db", id="1", mode=0o400)
+    networks = Left()
+
+    async def scenario(driver: ConmonDriver) -> None:
+        executor = host.executor(driver, networks=networks)
+        executor.hold({("secret", "1"): Content(b"hidden")})
+        await executor.prepare(task)
+        (host.box.run_dir / "oci" / task.id / "exec.fifo").unlink()  # the runtime needs it
+        with pytest.raises(SwarmError, match="cannot be started") as caught:
+            await executor.start(task)
+        assert not isinstance(caught.value, TemporaryError)
+        assert (await driver.state(task.id)).phase == "exited"
+        assert networks.who == [task.id]
+        assert not (host.files / task.id).exists()
+
+    host.box.run(scenario)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_was_never_started_is_tried_to_be_removed_until_it_is(
+    host: Host, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = host.task(*SLEEP)
+
+    async def refuses(_: str) -> None:
+        raise SwarmError(Code.UNAVAILABLE, "its folder is held")
+
+    async def scenario(driver: ConmonDriver) -> None:
+        executor = host.executor(driver)
+        await executor.prepare(task)
+        end = executor.shutdown if asked else executor.terminate
+        with monkeypatch.context() as patched:
+            patched.setattr(driver, "remove", refuses)
+            with pytest.raises(TemporaryError, match="held"):
+                await end(task)
+        assert await end(task) is None
+        assert await executor.recover() == []
+
+    host.box.run(scenario)
+
+
 def test_a_cancelled_start_is_a_start(host: Host) -> None:
     task = host.task(*SLEEP)
 
@@ -323,14 +378,3 @@ def test_a_new_daemon_finds_only_the_containers_of_tasks(host: Host) -> None:
     host.run(lambda executor: executor.prepare(host.task(*SLEEP)))  # the image is here now
     host.box.run(before, leave=True)
     asyncio.run(after())
-
-
-@pytest.mark.parametrize(
-    ("code", "temporary"),
-    [(Code.DEADLINE, True), (Code.EXHAUSTED, True), (Code.INTERNAL, False), (Code.REFUSED, False)],
-)
-def test_which_failures_are_worth_another_try(code: Code, temporary: bool) -> None:
-    with pytest.raises(SwarmError) as caught, container._sorted():
-        raise SwarmError(code, "what", why="why")
-    assert isinstance(caught.value, TemporaryError) is temporary
-    assert str(caught.value) == "what: why"

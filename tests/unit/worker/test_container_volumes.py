@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api.errors import SwarmError
 from api.v1 import logs_pb2, objects_pb2, specs_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
@@ -138,6 +139,20 @@ def test_a_volume_that_cannot_be_had_leaves_nothing_of_the_task(host: Host, box:
         with pytest.raises(Exception, match="no file system nosuchfs"):
             await executor.prepare(_task(host, "true", mounts=[wrong]))
         assert volumes.mounted_keys() in ([], ["own/data"])
+
+    run(host, box, scenario)
+    assert box.mounts() == []
+
+
+def test_a_task_that_cannot_be_started_leaves_its_volumes(host: Host, box: VolumeBox) -> None:
+    async def scenario(executor: ContainerExecutor, volumes: VolumeHost) -> None:
+        task = _task(host, "true", mounts=[volume("data")])
+        await executor.prepare(task)
+        assert volumes.users("own/data") == (task.id,)
+        (host.box.run_dir / "oci" / task.id / "exec.fifo").unlink()  # the runtime needs it
+        with pytest.raises(SwarmError, match="cannot be started"):
+            await executor.start(task)
+        assert volumes.users("own/data") == ()
 
     run(host, box, scenario)
     assert box.mounts() == []

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, connected, listening, look, underlay
 from tests.support.nft_command import NftCommand
 from worker.data_path import DataPath, Made
+from worker.encrypted import Encrypted
 from worker.executor import TemporaryError
 from worker.network_book import Item, change_of
 from worker.task_place import Place
@@ -242,6 +244,20 @@ def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None
         assert answers(workers[0].host.path, "10.99.0.2", 8081, server) == ""
 
 
+def test_a_port_that_goes_hides_nothing_that_is_left_of_others(workers: list[Worker]) -> None:
+    tell(workers, items(workers))
+    data_path = workers[0].data_path
+    data_path.join(Place("c", (), (specs_pb2.PortConfig(target_port=80, published_port=8081),)))
+    with data_path._outcome.a_round():
+        data_path._outcome.failed(OSError("it stays"), stale=True)
+    data_path.leave("c")
+    assert data_path.stale
+    assert data_path.trouble is not None
+    data_path.converge()
+    assert not data_path.stale
+    assert data_path.trouble is None
+
+
 def test_a_port_that_nobody_named_is_chosen_and_stays_over_a_restart(
     workers: list[Worker],
 ) -> None:
@@ -370,6 +386,29 @@ def test_links_that_others_deleted_come_back_with_all_that_stood_on_them(
     with listening(b.path, port=80) as server:
         assert answers(a.path, VIRTUAL, 80, server) == "10.0.1.5"
         assert answers(workers[1].host.path, NODE_ADDRESS, 8080, server) == "10.99.0.2"
+
+
+def test_ports_lead_over_links_that_were_made_anew_though_the_round_failed_then(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, b = joined(workers)
+    elsewhere = items(workers)
+    elsewhere[0].data_path_port = elsewhere[1].data_path_port = 4790  # type: ignore[union-attr]
+    with monkeypatch.context() as patched:
+        patched.setattr(Encrypted, "settle", _fails)
+        for each in workers:
+            each.data_path.follow(
+                Message(type=Message.TYPE_COMPLETE, changes=map(change_of, elsewhere))
+            )
+            assert each.data_path.trouble is not None
+    for each in workers:
+        each.data_path.converge()
+    with listening(b.path, port=80) as server:
+        assert answers(workers[1].host.path, NODE_ADDRESS, 8080, server) == "10.99.0.2"
+
+
+def _fails(_: object) -> NoReturn:
+    raise OSError("it failed")
 
 
 def test_others_are_asked_through_every_network(workers: list[Worker]) -> None:

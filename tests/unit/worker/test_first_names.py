@@ -1,6 +1,8 @@
 """Names that are answered while the rest of a daemon is loaded, from what the one before wrote."""
 
 import asyncio
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,6 +21,7 @@ from worker.data_path import DataPath
 from worker.first_names import answer_first
 from worker.names import Names
 from worker.networks import KernelNetworks
+from worker.standalone.storage import CONTAINERS_FILE, LocalStorage
 from worker.storage import AGENT_FILE
 
 HEAVY = {"grpc", "manager", "httpx", "cryptography.x509", "worker.networks"}
@@ -118,6 +121,25 @@ def test_a_damaged_file_is_the_affair_of_who_needs_it(tmp_path: Path) -> None:
         with pytest.raises(OSError):  # noqa: PT011
             await ask(path, "web")
         names.close()
+        names.nft.close()
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.root
+def test_a_damaged_file_hides_no_names_that_another_tells(tmp_path: Path) -> None:
+    async def scenario(daemons: Daemons) -> None:
+        path = await daemons.one_with_a_task()
+        storage = LocalStorage(tmp_path / CONTAINERS_FILE)
+        await storage.write([network_pb2.NetworkEndpoint(network_id="none", task_id="c")])
+        await storage.close()
+        with contextlib.closing(sqlite3.connect(tmp_path / CONTAINERS_FILE)) as file, file:
+            file.execute("INSERT INTO kept VALUES ('network', 'odd', 7)")
+        names = daemons.names()
+        await daemons.first(names)
+        assert await ask(path, "web") == ["10.0.1.2"]
+        names.close()
+        names.nft.close()
 
     run(tmp_path, scenario)
 

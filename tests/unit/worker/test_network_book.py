@@ -52,6 +52,12 @@ def known(*items: Item) -> Book:
     return book
 
 
+def test_what_is_known_is_what_counts_as_told() -> None:
+    early = network_pb2.NetworkService(network_id="back", service_id="db", name="db")
+    book = known(*ALL, INGRESS, early)
+    assert book.known() == (NODE, FRONT, WEB, TASK, INGRESS)
+
+
 def test_items_are_told_from_each_other_and_kept_as_they_are() -> None:
     assert [key_of(each) for each in ALL] == [
         Key(NETWORK, "front", "front"),

@@ -2,7 +2,10 @@
 
 import asyncio
 import subprocess
+import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import pytest
 
@@ -13,6 +16,7 @@ from overlay_net.nft import LibNft
 from tests.support.encrypting import unused_encryption
 from tests.support.fabric_hosts import FabricHost, underlay
 from tests.support.told_networks import a_task, answers, message, told
+from worker import networks
 from worker.data_path import DataPath
 from worker.executor import TemporaryError
 from worker.names import Names
@@ -65,6 +69,36 @@ def test_a_task_finds_names_in_its_networks_until_it_leaves() -> None:
         assert made.confirms()
         await made.leave("t1")
         assert not netns.exists(joined.path.rpartition("/")[2])
+
+    run(scenario)
+
+
+def test_what_was_broken_off_is_heard_with_the_next_complete_message() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        began, goes_on = threading.Event(), threading.Event()
+        data_path = made._here()
+        converge = data_path.converge
+
+        def held(*, look: bool = False) -> None:
+            began.set()
+            goes_on.wait()
+            converge(look=look)
+
+        data_path.converge = held  # type: ignore[method-assign]
+        following = asyncio.create_task(made.follow(message(told(host))))
+        await asyncio.to_thread(began.wait)
+        following.cancel()
+        await asyncio.wait({following})
+        goes_on.set()
+        assert await made.follow(message(told(host))) == News()
+        joined = await made.join(a_task())
+        assert joined is not None
+        assert await asyncio.to_thread(answers, joined.path, "web") == ["10.0.1.2"]
+        await made.follow(message(told(host, serving=False)))
+        waits = asyncio.ensure_future(made.drained(a_task()))
+        await asyncio.sleep(0)
+        assert not waits.done()
+        waits.cancel()
 
     run(scenario)
 
@@ -160,6 +194,28 @@ def test_what_others_did_is_mended_by_itself_and_told_of() -> None:
     run(scenario, look=0.1)
 
 
+def test_looks_and_turns_go_on_though_each_breaks_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "TEND", 0.01)
+    done: Counter[str] = Counter()
+
+    def breaks(what: str) -> Callable[[], NoReturn]:
+        def broken() -> NoReturn:
+            done[what] += 1
+            raise RuntimeError("can't start new thread")
+
+        return broken
+
+    async def scenario(made: KernelNetworks, _: FabricHost) -> None:
+        data_path = made._here()
+        data_path.heal = breaks("look")  # type: ignore[method-assign]
+        data_path.tend = breaks("turn")  # type: ignore[method-assign]
+        async with asyncio.timeout(20):
+            while min(done["look"], done["turn"]) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    run(scenario, look=0.01)
+
+
 def test_what_was_told_is_said_as_digests() -> None:
     async def scenario(made: KernelNetworks, host: FabricHost) -> None:
         items = told(host)
@@ -199,6 +255,19 @@ def test_a_door_that_nobody_found_shut_is_a_note() -> None:
         (found,) = (await made.check(Order(id="c"))).report.findings
         assert found.what == "table inet other drops what comes to this host"
         assert (found.note, found.mends) == (True, True)
+
+    run(scenario)
+
+
+def test_a_node_that_leaves_its_swarm_forgets_whom_it_led_to_names() -> None:
+    async def scenario(made: KernelNetworks, host: FabricHost) -> None:
+        await made.follow(message(told(host)))
+        await made.join(a_task())
+        redirects = made._names.redirects
+        assert len(redirects._ports) == 1
+        await made.clear()
+        assert redirects._ports == {}
+        assert made._names._served == {}
 
     run(scenario)
 

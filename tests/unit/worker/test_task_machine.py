@@ -186,6 +186,16 @@ def test_an_end_bears_its_own_time(ended_at: float, reported_at: float) -> None:
     assert seconds_of(found.at) == reported_at
 
 
+def test_no_report_is_older_than_the_one_before_though_the_clock_is_set_back() -> None:
+    before = task_machine.conclude(status(STARTING), Started(RUNS), stopping=False, now=NOW)
+    failure = Failure("the runtime is not there", temporary=True)
+    for outcome in (failure, Ended(Exit(1, at=NOW - 3600))):
+        after = task_machine.conclude(before, outcome, stopping=False, now=NOW - 3600)
+        assert (after.at, after != before) == (before.at, True)
+    later = task_machine.conclude(before, failure, stopping=False, now=NOW + 1)
+    assert seconds_of(later.at) == NOW + 1
+
+
 # --- health checks ------------------------------------------------------------------------------
 
 SERVING, ILL = states.HEALTHY, "unhealthy: 3 probes failed in a row: no answer"

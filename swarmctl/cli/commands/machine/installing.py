@@ -86,10 +86,10 @@ def provision(
     end(on_each(store, names, act, "none" if dry_run else form, force=force))
 
 
-def check(names: tuple[str, ...], bundle: Path | None) -> None:
+def check(names: tuple[str, ...], wheel: Path | None, bundle: Path | None) -> None:
     """Tell what keeps hosts from being nodes, each with its remedy; change nothing."""
     store = Store.open()
-    sent = parcel(None, bundle)
+    sent = parcel(wheel, bundle)
     fatal: list[str] = []
 
     async def act(maker: Maker, machine: Machine, tell: Tell) -> str:

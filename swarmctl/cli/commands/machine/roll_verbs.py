@@ -51,17 +51,24 @@ _OF_CLUSTERS = (
 @_names
 @_file
 @flags.concurrency_option
+@distribution_option
 @bundle_option
-def check(names: tuple[str, ...], path: Path | None, concurrency: int, bundle: Path | None) -> None:
+def check(
+    names: tuple[str, ...],
+    path: Path | None,
+    concurrency: int,
+    wheel: Path | None,
+    bundle: Path | None,
+) -> None:
     """Tell what keeps hosts from being nodes, each with its remedy; change nothing.
 
     With -f of all hosts of a cluster file, and whether they reach each other.
     """
     if path is None:
         _of_machines(names)
-        installing.check(names, bundle)
+        installing.check(names, wheel, bundle)
     else:
-        cluster_check.check(path, Means(names, concurrency, None, bundle))
+        cluster_check.check(path, Means(names, concurrency, wheel, bundle))
 
 
 @click.command("upgrade", cls=Verb)

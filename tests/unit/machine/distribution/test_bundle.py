@@ -2,12 +2,14 @@
 
 import json
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from api.errors import SwarmError
-from machine.distribution import bundle
+from api.errors import Code, SwarmError
+from machine.distribution import bundle, wheel
+from machine.making import Parcel
 
 
 @pytest.fixture
@@ -49,6 +51,53 @@ def test_a_damaged_file_is_found(made: Path, tmp_path: Path) -> None:
     made.write_bytes(made.read_bytes().replace(b"b.whlb.whl", b"b.whlx.whl", 1))
     with pytest.raises(SwarmError, match=r"b\.whl is damaged"):
         bundle.extract(made, "3.11-x86_64", tmp_path)
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_bundle(made: Path, tmp_path: Path) -> None:
+    place = tmp_path / "part"
+    place.mkdir()
+    (place / "a.whl").symlink_to("/dev/full")
+    with pytest.raises(SwarmError, match=r"a\.whl into .*: no space left on device") as failed:
+        bundle.extract(made, "3.11-x86_64", place)
+    assert failed.value.code is Code.EXHAUSTED
+    assert "TMPDIR" in failed.value.remedy
+
+
+LIBRARIES = ("certifi-2026.1.2-py3-none-any.whl", "typing_extensions-4.16.0-py3-none-any.whl")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A bundle of 0.1.0, with libraries by their names."""
+    for name in LIBRARIES:
+        (tmp_path / name).write_bytes(b"")
+    bundle.write(tmp_path / "0.1.tar", "0.1.0", {"3.11-x86_64": [tmp_path / n for n in LIBRARIES]})
+    return tmp_path / "0.1.tar"
+
+
+def wheel_of(folder: Path, pins: Mapping[str, str]) -> Path:
+    parts = wheel.Parts({}, "Name: swarmctl\nVersion: 0\nRequires-Dist: h11>=0.1\n\n", {})
+    path = folder / wheel.file_name("0.2.0")
+    path.write_bytes(wheel.pack(parts, "0.2.0", pins))
+    return path
+
+
+def test_a_bundle_of_another_version_serves_if_it_has_what_is_asked_for(
+    other: Path, tmp_path: Path
+) -> None:
+    ours = wheel_of(tmp_path, {"Typing-Extensions": "4.16.0", "certifi": "2026.01.02"})
+    assert Parcel.of(ours, other).bundle == other
+
+
+def test_one_that_lacks_something_is_refused_with_what(other: Path, tmp_path: Path) -> None:
+    ours = wheel_of(tmp_path, {"certifi": "2026.1.3", "typing-extensions": "4.16.0"})
+    with pytest.raises(SwarmError, match=r"0.1.tar does not go with swarmctl-0\.2\.0") as refused:
+        Parcel.of(ours, other)
+    assert refused.value.code is Code.INVALID
+    assert "it was made for 0.1.0, and lacks certifi 2026.1.3 for 3.11-x86_64" in refused.value.why
+    ours.write_bytes(b"no wheel")
+    with pytest.raises(SwarmError, match="is no wheel"):
+        Parcel.of(ours, other)
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all" * 100])

@@ -64,10 +64,22 @@ def test_the_cache_keeps_a_few_and_packs_once(tmp_path: Path) -> None:
     packed = made.path.stat()
     assert own.own(tmp_path) == made
     assert made.path.stat() == packed
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.rglob("*.whl"))) == 4
     assert own.given(made.path) == made
     with pytest.raises(SwarmError, match="there is no file"):
         own.given(tmp_path / "swarmctl-9-py3-none-any.whl")
+
+
+def test_with_other_libraries_it_is_packed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [own.own(tmp_path)]
+    monkeypatch.setattr(own, "pins", lambda: {"click": "9.0"})
+    made += [own.own(tmp_path), own.packed(tmp_path)]
+    assert len({each.version for each in made}) == 1
+    name = f"swarmctl-{made[0].version}.dist-info/METADATA"
+    asking = ["Requires-Dist: click==9.0" in read(each.path.read_bytes(), name) for each in made]
+    assert asking == [False, True, True]
 
 
 def test_pins_are_what_runs_here() -> None:

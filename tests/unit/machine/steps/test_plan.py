@@ -53,6 +53,7 @@ DONE = Seen(
         running={"version": "2", "unit": sha(compose.unit()), "settings": sha(TEXT)},
     ),
 )
+MADE_ANEW = ("!", "service", "its version is made anew")
 
 
 def plan(seen: Seen, wanted: Wanted = WANTED, facts: Facts = FACTS) -> list[tuple[str, str, str]]:
@@ -93,15 +94,28 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
         (replace(DONE, groups=frozenset()), [("+", "group", "")]),
         (
             replace(DONE, versions={"2": "3.11"}, python="3.13"),
-            [("~", "version", "it was made for Python 3.11, there is 3.13")],
+            [("~", "version", "it was made for Python 3.11, there is 3.13"), MADE_ANEW],
         ),
-        (replace(DONE, versions={}), [("+", "version", "")]),
-        (placed(SETTINGS, file(b"x")), [("~", SETTINGS, "its content is another")]),
+        (replace(DONE, versions={}), [("+", "version", ""), MADE_ANEW]),
+        (
+            placed(SETTINGS, file(b"x")),
+            [
+                ("~", SETTINGS, "its content is another"),
+                ("!", "service", "somebody changed the settings"),
+            ],
+        ),
         (
             placed(SETTINGS, Place("file", 0o666, "bob:bob", sha(TEXT))),
-            [("~", SETTINGS, "it is bob:bob's with mode 666")],
+            [
+                ("~", SETTINGS, "it is bob:bob's with mode 666"),
+                ("!", "service", "somebody changed the settings"),
+            ],
         ),
-        (placed(UNIT, Place("link", content="/x")), [("~", UNIT, "it is a link")]),
+        (
+            placed(UNIT, Place("link", content="/x")),
+            [("~", UNIT, "it is a link"), ("!", "service", "somebody changed the unit")],
+        ),
+        (replace(DONE, unit_is_stale=True), [("!", "service", "somebody changed the unit")]),
         (
             placed(COMMAND, Place("link", content="/opt/swarm/bin/swarmctl")),
             [("~", COMMAND, "it is /opt/swarm/bin/swarmctl")],

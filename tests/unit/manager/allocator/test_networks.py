@@ -5,12 +5,13 @@ from collections.abc import Iterable
 import pytest
 
 from api import states
-from api.v1 import objects_pb2, specs_pb2
+from api.v1 import objects_pb2, raft_pb2, specs_pb2
 from manager.allocator.decide import AllocatorLoop
 from manager.allocator.networks import WARN_AT
 from manager.control.networks import gone_with
 from manager.dispatcher.rests import Rests
-from manager.state.changes import copy, create, delete, update
+from manager.raft.node.node import ENTRY_BYTES
+from manager.state.changes import copy, create, delete, encode, update
 from tests.support.builders import cluster, join, network, node, publish, service, task
 from tests.support.loop_driver import LoopDriver
 
@@ -248,6 +249,21 @@ def test_a_task_that_was_never_placed_gives_back_what_it_holds() -> None:
     d.run()
     assert d.task("t1").networks[0].released
     assert [r.address for r in net(d).resting] == ["10.0.0.3"]
+
+
+def test_large_tasks_give_back_what_they_hold_in_entries_of_the_log() -> None:
+    of = web("front")
+    of.spec.task.container.args.append("x" * 100_000)
+    d = driver(network("front"), of, *(new_task(f"t{n}", of, n + 1) for n in range(40)))
+    d.run()
+    d.write(*(update(_ended(each)) for each in d.store.all(Task)))
+    while (decision := d.decide()).more or decision.batches:
+        entry = raft_pb2.Command(batches=encode(decision.batches))
+        assert entry.ByteSize() < ENTRY_BYTES
+        for each in decision.batches:
+            d.write(*each.changes)
+    assert all(each.networks[0].released for each in d.store.all(Task))
+    assert len(net(d).resting) == 40
 
 
 def test_without_free_subnets_a_network_says_so() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -10,10 +10,12 @@ from api.errors import Code, SwarmError
 from api.times import seconds_of
 from api.v1 import control_pb2, objects_pb2, specs_pb2
 from manager.control.services import Services
-from manager.state.changes import batch, copy, update
+from manager.state.changes import Change, batch, copy, create, delete, update
 from manager.state.store import Store
+from tests.support.builders import network, volume
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
+from tests.support.rpc import write
 
 Service = objects_pb2.Service
 T = TypeVar("T")
@@ -38,6 +40,9 @@ class Desk:
         self.now = NOW
         self.proposer = DirectProposer(self.store, lambda: NOW)
         self.services = Services(self.store, self.proposer, counter(), lambda: self.now)
+
+    def write(self, *changes: Change) -> None:
+        asyncio.run(_await(write(self.proposer, *changes)))
 
     def create(self, given: specs_pb2.ServiceSpec, request_id: str = "r1") -> Service:
         request = control_pb2.CreateServiceRequest(spec=given, request_id=request_id)
@@ -150,6 +155,36 @@ def test_a_rollback_is_done_once_however_often_it_is_asked_for() -> None:
     assert (back.spec, back.previous_spec) == (spec(), spec(image="nginx:2", replicas=3))
     assert desk.roll_back(updated) == back, "the same request again"
     assert refusal(lambda: desk.roll_back(updated, "b2")).code is Code.CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (objects_pb2.Secret, "secret key"),
+        (objects_pb2.Config, "config motd"),
+        (objects_pb2.Network, "network net"),
+        (objects_pb2.Volume, "volume data"),
+    ],
+)
+def test_a_service_is_not_rolled_back_to_what_was_removed(kind: Any, word: str) -> None:
+    desk = Desk()
+    secret, config = objects_pb2.Secret(id="key"), objects_pb2.Config(id="motd")
+    secret.spec.annotations.name, config.spec.annotations.name = "key", "motd"
+    desk.write(create(secret), create(config), create(network("net")), create(volume("data")))
+    given = spec()
+    given.task.container.secrets.add(source="key")
+    given.task.container.configs.add(source="motd")
+    given.task.container.mounts.add(type=specs_pb2.Mount.TYPE_VOLUME, source="data", target="/d")
+    given.task.networks.add(target="net")
+    updated = desk.update(desk.create(given), spec())
+    stored: Any = desk.store.get(kind, word.split()[1])
+    desk.write(delete(copy(stored)))
+    error = refusal(lambda: desk.roll_back(updated))
+    assert (error.code, error.why.endswith(f"removed since: {word}")) == (Code.REFUSED, True)
+    another = copy(stored)
+    another.id = "another"
+    desk.write(create(another))
+    assert refusal(lambda: desk.roll_back(updated)).why == error.why
 
 
 def test_a_rollback_cannot_be_rolled_back() -> None:

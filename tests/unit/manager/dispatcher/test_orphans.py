@@ -52,6 +52,12 @@ def test_the_day_began_before_this_leader_did() -> None:
     assert driver.wake_at == EPOCH - 3600 + ORPHAN_AFTER
 
 
+def test_a_day_that_began_by_a_wholly_wrong_clock_is_over() -> None:
+    driver = LoopDriver(OrphansLoop(), down("n1", EPOCH + 30 * 86400), task("t1", node_id="n1"))
+    assert driver.run() == 1
+    assert driver.task("t1").status.state == states.ORPHANED
+
+
 def test_a_node_that_goes_down_or_away_is_looked_at() -> None:
     driver = LoopDriver(
         OrphansLoop(), node("n1"), node("n2"), task("t1", node_id="n1"), task("t2", node_id="n2")

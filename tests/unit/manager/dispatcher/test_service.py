@@ -56,6 +56,7 @@ class Bench:
         self.leader = ""
         self.confirmed = 0
         self.doubt: SwarmError | None = None
+        self.loses_the_lead = self.leads_again = False
         self.service = DispatcherService(
             store=self.store,
             hub=self.hub,
@@ -72,6 +73,10 @@ class Bench:
         self.confirmed += 1
         if self.doubt is not None:
             raise self.doubt
+        if self.loses_the_lead:
+            await self.step_down()
+        if self.leads_again:
+            await self.lead()
 
     async def lead(self) -> None:
         self.leading = asyncio.create_task(self.service.run())
@@ -346,6 +351,16 @@ def test_a_manager_that_is_not_certain_to_lead_opens_no_session() -> None:
             b.doubt = None
             await b.register("n1")
             assert b.confirmed == 2
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("leads_again", [False, True])
+def test_who_ceases_to_lead_while_it_makes_sure_opens_no_session(leads_again: bool) -> None:
+    async def scenario() -> None:
+        async with bench(node("n1")) as b:
+            b.loses_the_lead, b.leads_again = True, leads_again
+            assert (await ending(b.session("n1"))).code is Code.UNAVAILABLE
 
     run(scenario)
 

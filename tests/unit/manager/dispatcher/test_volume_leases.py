@@ -49,6 +49,17 @@ def test_a_heartbeat_renews_what_was_carried_out_by_one_who_leads_for_sure() -> 
     run(scenario)
 
 
+def test_who_ceases_to_lead_while_it_makes_sure_renews_nothing() -> None:
+    async def scenario() -> None:
+        async with bench(*held()) as b:
+            _call, session, _stream, version = await told(b)
+            b.loses_the_lead = True
+            refused = await failure(b.heartbeat("n1", session, version))
+            assert refused.code is Code.UNAVAILABLE
+
+    run(scenario)
+
+
 def test_who_holds_nothing_asks_nobody() -> None:
     async def scenario() -> None:
         async with bench(node("n2"), *held()) as b:

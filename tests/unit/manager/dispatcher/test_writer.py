@@ -7,11 +7,12 @@ import pytest
 
 from api import states
 from api.errors import Code, SwarmError
-from api.v1 import dispatcher_pb2, objects_pb2
+from api.v1 import dispatcher_pb2, objects_pb2, raft_pb2
 from hostkit.clock import monotonic
 from manager.dispatcher.statuses import Gathered
-from manager.dispatcher.writer import MAX_BATCHES, Writer
-from manager.state.changes import Applied, Batch, copy, create, update
+from manager.dispatcher.writer import Writer
+from manager.raft.node.node import ENTRY_BYTES
+from manager.state.changes import MAX_BATCHES, Applied, Batch, copy, create, encode, update
 from tests.support.builders import EPOCH, task
 from tests.support.direct_proposer import DirectProposer
 from tests.support.sealed_store import SealedStore
@@ -24,6 +25,7 @@ class Gate(DirectProposer):
         super().__init__(store, lambda: EPOCH)
         self.sealed = store
         self.sizes: list[int] = []
+        self.largest = 0
         self.reached = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
@@ -34,6 +36,8 @@ class Gate(DirectProposer):
         self, batches: Sequence[Batch], *, request_id: str = "", object_id: str = ""
     ) -> Applied:
         self.sizes.append(len(batches))
+        entry = raft_pb2.Command(batches=encode(batches))
+        self.largest = max(self.largest, entry.ByteSize())
         self.reached.set()
         await self.open.wait()
         if self.failure is not None:
@@ -48,11 +52,12 @@ class Gate(DirectProposer):
 
 
 class Bench:
-    def __init__(self, tasks: int = 3) -> None:
+    def __init__(self, tasks: int = 3, args: Sequence[str] = ()) -> None:
         self.store = SealedStore()
-        self.store.must(
-            *(create(task(f"t{i}", state=states.ASSIGNED)) for i in range(tasks)), now=EPOCH
-        )
+        for index in range(tasks):
+            made = task(f"t{index}", state=states.ASSIGNED)
+            made.spec.container.args.extend(args)
+            self.store.must(create(made), now=EPOCH)
         self.gate = Gate(self.store)
         self.gathered = Gathered()
         self.writer = Writer(
@@ -101,6 +106,18 @@ def test_a_big_write_is_cut_into_proposals() -> None:
         await bench.report(*range(MAX_BATCHES + 1))
         running.cancel()
         assert bench.gate.sizes == [MAX_BATCHES, 1]
+
+    asyncio.run(scenario())
+
+
+def test_states_of_large_tasks_are_cut_into_entries_of_the_log() -> None:
+    async def scenario() -> None:
+        bench = Bench(200, args=["x" * 20_000])
+        running = asyncio.create_task(bench.writer.run())
+        await bench.report(*range(200))
+        running.cancel()
+        assert sum(bench.gate.sizes) == 200
+        assert bench.gate.largest < ENTRY_BYTES
 
     asyncio.run(scenario())
 
@@ -163,5 +180,8 @@ def test_who_waits_is_told_of_the_end() -> None:
         for failed in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(failed, SwarmError)
             assert failed.code is Code.UNAVAILABLE
+        async with asyncio.timeout(20):
+            with pytest.raises(SwarmError, match="does not lead any more"):
+                await bench.report(2)
 
     asyncio.run(scenario())

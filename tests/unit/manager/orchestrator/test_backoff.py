@@ -5,6 +5,7 @@ import pytest
 from api import states
 from api.v1.types_pb2 import TaskState
 from manager.orchestrator.backoff import failures_in_a_row, restart_delay, well_at
+from manager.state.swarm_clock import FURTHEST
 from tests.support.builders import EPOCH, task, task_spec
 
 
@@ -45,4 +46,5 @@ def test_what_counts_as_a_failure(state: TaskState.ValueType, count: int) -> Non
 def test_how_long_it_has_to_run(restarts: int, seconds: float) -> None:
     running = task("t")
     running.restarts = restarts
-    assert well_at(running) == EPOCH + seconds
+    assert well_at(running, EPOCH) == EPOCH + seconds
+    assert well_at(running, EPOCH - 2 * FURTHEST) == seconds, "the clock was wholly wrong"

@@ -6,7 +6,7 @@ import pytest
 
 from api import states
 from api.times import duration, timestamp
-from api.v1 import specs_pb2
+from api.v1 import specs_pb2, types_pb2
 from manager.dispatcher.statuses import merged
 from manager.orchestrator.restart import OLD_TASK_WAIT
 from manager.orchestrator.rollback import COMPLETED, PAUSED, UPDATING
@@ -297,17 +297,42 @@ def test_with_continue_a_stuck_step_gives_way_to_the_next() -> None:
 
 def test_deadlines() -> None:
     waiting = task("t", state=states.PENDING)
-    assert step_deadline(waiting) == EPOCH + STEP_DEADLINE
+    assert step_deadline(waiting, EPOCH) == EPOCH + STEP_DEADLINE
     delayed = task("t", state=states.PENDING, start_after=EPOCH + 40)
-    assert step_deadline(delayed) == EPOCH + 40 + STEP_DEADLINE
+    assert step_deadline(delayed, EPOCH) == EPOCH + 40 + STEP_DEADLINE
     held_back = task("t", state=READY, start_after=EPOCH + 900)
-    assert step_deadline(held_back) == EPOCH + 900 + STEP_DEADLINE
+    assert step_deadline(held_back, EPOCH) == EPOCH + 900 + STEP_DEADLINE
     pulling = task("t", state=states.PREPARING)
     pulling.meta.updated_at.seconds += 100
-    assert step_deadline(pulling) == EPOCH + 100 + STEP_DEADLINE
+    assert step_deadline(pulling, EPOCH) == EPOCH + 100 + STEP_DEADLINE
     checked = task("t", state=states.STARTING)
     checked.status.container.unproven_at_most.seconds = 610
-    assert step_deadline(checked) == EPOCH + STEP_DEADLINE + 610
+    assert step_deadline(checked, EPOCH) == EPOCH + STEP_DEADLINE + 610
+
+
+def test_a_rollout_that_began_by_a_wholly_wrong_clock_waits_no_longer() -> None:
+    driver = rollout(2)
+    stop_old(driver)
+    again = copy(driver.service())
+    again.spec_version += 1
+    again.update_status.Clear()
+    again.update_status.state = UPDATING
+    driver.now += 2 * FURTHEST
+    driver.write(update(again))
+    driver.run()
+    driver.now -= 2 * FURTHEST
+    driver.loop.reset(driver.store)
+    driver.run(seconds=STEP_DEADLINE)
+    assert state(driver) == PAUSED
+
+
+@pytest.mark.parametrize("stage", [states.PENDING, states.PREPARING, READY])
+def test_a_deadline_that_a_wholly_wrong_clock_gave_is_over(
+    stage: types_pb2.TaskState.ValueType,
+) -> None:
+    stuck = task("t", state=stage, start_after=EPOCH + 900)
+    stuck.meta.updated_at.CopyFrom(stuck.meta.created_at)
+    assert step_deadline(stuck, EPOCH - 2 * FURTHEST) == STEP_DEADLINE
 
 
 def test_a_change_of_leader_in_the_middle_of_each_step_changes_nothing() -> None:

@@ -8,6 +8,7 @@ from api.v1 import objects_pb2, specs_pb2
 from manager.scheduler.decide import SchedulerLoop
 from manager.scheduler.reasons import STANDS
 from manager.state.changes import copy, create, update
+from manager.state.swarm_clock import FURTHEST
 from tests.support.builders import GIB, node, task, task_spec
 from tests.support.loop_driver import LoopDriver
 
@@ -157,6 +158,17 @@ def test_numbers_alone_are_not_written_all_the_time() -> None:
     driver.run(seconds=STANDS)
     assert driver.task("a").status.error.endswith("99GiB needed, 7GiB free)")
     assert driver.wake_at is None
+
+
+def test_a_reason_that_a_wholly_wrong_clock_stamped_is_old() -> None:
+    big = pending("a", task_spec(memory=99 * GIB))
+    driver = LoopDriver(SchedulerLoop(), host("n1"), big, task("x", "db", node_id="n1"))
+    driver.now += 2 * FURTHEST
+    driver.run()
+    driver.now -= 2 * FURTHEST
+    driver.write(create(task("b", "db", 2, state=states.PENDING, spec=task_spec(memory=GIB))))
+    driver.run()
+    assert driver.task("a").status.error.endswith("99GiB needed, 7GiB free)")
 
 
 def test_a_large_cluster_is_taken_in_by_steps_and_placed_as_in_one() -> None:

@@ -7,6 +7,7 @@ import pytest
 from api import states
 from api.errors import Code, SwarmError
 from api.v1 import objects_pb2, specs_pb2
+from manager.orchestrator.rollback import respecified
 from manager.state.changes import Change, batch, copy, create, delete, update
 from manager.state.store import Store
 from tests.support.builders import choose_port, join, network, node, publish, service, task
@@ -16,6 +17,7 @@ Network = objects_pb2.Network
 Service = objects_pb2.Service
 Port = specs_pb2.PortConfig
 UPDATING = objects_pb2.UpdateStatus.STATE_UPDATING
+PAUSED = objects_pb2.UpdateStatus.STATE_PAUSED
 COMPLETED = objects_pb2.UpdateStatus.STATE_COMPLETED
 
 
@@ -51,6 +53,15 @@ def changed(of: SealedStore, name: str, edit: Callable[[Service], object]) -> Se
     made = copy(found)
     edit(made)
     return made
+
+
+def respecify(
+    of: SealedStore, name: str, edit: Callable[[specs_pb2.ServiceSpec], object]
+) -> Service:
+    made = changed(of, name, lambda each: edit(each.spec))
+    found = of.get(Service, name)
+    assert found is not None
+    return respecified(found, made.spec)
 
 
 def gone(of: SealedStore, name: str) -> Network:
@@ -140,6 +151,29 @@ def test_a_chosen_port_counts_and_so_does_one_that_an_update_may_go_back_to() ->
     over = changed(of, "web", lambda s: setattr(s.update_status, "state", COMPLETED))
     of.must(update(over), now=1.0)
     assert refusal(of, create(publishing("s9000", 9000))) is None
+
+
+@pytest.mark.parametrize("state", [0, UPDATING, PAUSED])
+def test_a_port_that_was_taken_back_is_free_at_once_if_no_task_is_replaced(state: int) -> None:
+    web = publishing("web", 8443)
+    publish(web.spec, 80, 9000)
+    web.update_status.state = state  # type: ignore[assignment]
+    of = store(web)
+    assert refusal(of, create(publishing("shop", 9000))) is not None
+    of.must(update(respecify(of, "web", lambda spec: spec.endpoint.ports.pop())), now=1.0)
+    assert refusal(of, create(publishing("shop", 9000))) is None
+
+
+@pytest.mark.parametrize("job", [False, True])
+def test_a_port_that_was_taken_back_with_other_tasks_stays_a_service_s_but_no_job_s(
+    job: bool,
+) -> None:
+    web = publishing("web", 9000)
+    if job:
+        web.spec.replicated_job.SetInParent()
+    of = store(web)
+    of.must(update(respecify(of, "web", lambda spec: spec.ClearField("endpoint"))), now=1.0)
+    assert (refusal(of, create(publishing("shop", 9000))) is None) == job
 
 
 @pytest.mark.parametrize(

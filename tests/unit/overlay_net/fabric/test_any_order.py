@@ -139,7 +139,7 @@ def test_all_is_as_wanted_and_who_should_meet_does(seed: int) -> None:
                     if laid.hosts[where] is host
                     if any(not swarm.networks[network].internal for network in given)
                 }
-                assert done.ways_out().keys() == outward, happened
+                assert host.ways_out().keys() == outward, happened
             meet(swarm, happened)
 
 

@@ -228,8 +228,8 @@ def test_ports_that_are_taken() -> None:
 
 
 def test_numbers_of_tunnels_that_are_taken() -> None:
-    tunnels = [Tunnel("vx-001001-ab", 4097, 4789), Tunnel("vx4098", 4098, 4789)]
-    need = Need(vnis={4097: "front", 4098: "back"}, own=["vx4098"])
+    tunnels = [Tunnel("vx-001001-ab", 4097, 4789), Tunnel("vx9", 9, 4789)]
+    need = Need(vnis={4097: "front", 4098: "back"})
     (found,) = findings(Host(tunnels=tunnels), need)
     assert found.what == "VXLAN number 4097 is taken"
     assert found.command == "ip link del vx-001001-ab"

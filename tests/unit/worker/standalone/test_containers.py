@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +218,24 @@ def test_modes_without_a_network_of_their_own(host: Host) -> None:
     run(host, scenario)
 
 
+@pytest.mark.parametrize("script", ["ln -s {secret} {file}", "mkfifo {file}"])
+def test_who_shares_a_stack_is_shown_no_file_of_the_host(host: Host, script: str) -> None:
+    secret = host.box.run_dir / "secret"
+    secret.write_text("of the host")
+
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            owner = await lone.run("owner")
+            file = "/etc/resolv.conf"
+            words = f"umount {file} && rm {file} && {script.format(secret=secret, file=file)}"
+            enter = ("nsenter", "-m", "-t", str(owner.pid), "sh", "-c", words)
+            await blocking(partial(subprocess.run, enter, check=True))
+            guest = await lone.run("guest", "container:owner")
+            assert "of the host" not in of(guest, "etc/resolv.conf").read_text()
+
+    run(host, scenario)
+
+
 def test_all_of_it_outlives_the_daemon(host: Host) -> None:
     async def scenario(begin: Begin) -> None:
         async with begin() as lone:
@@ -291,6 +311,21 @@ def test_what_ended_while_no_daemon_was_there_leaves_nothing(host: Host) -> None
             assert (await lone.containers.inspect("one")).state == Container.STATE_EXITED
             assert "swb-" not in look(lone.at.name, "-o link")
             assert address(await lone.run("two"), "bridge") == "172.17.0.2"
+
+    run(host, scenario)
+
+
+def test_an_endpoint_in_no_network_is_forgotten_at_the_next_start(host: Host) -> None:
+    nowhere = NetworkEndpoint(network_id="none", task_id="lost")
+
+    async def scenario(begin: Begin) -> None:
+        async with begin() as lone:
+            await lone.run("web")
+            await lone.containers._storage.write([nowhere])
+        async with begin() as lone:
+            assert (await lone.containers.inspect("web")).pid
+            kept = await lone.containers._storage.load()
+            assert [each.network_id for each in kept.endpoints] == ["bridge"]
 
     run(host, scenario)
 

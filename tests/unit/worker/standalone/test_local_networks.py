@@ -139,3 +139,12 @@ def test_nobody_has_anothers_address(steps: list[tuple[str, bool]]) -> None:
         assert len(held) == len(set(held)) == 2 * len(local.endpoints)
         again = LocalNetworks(local.networks.values(), local.endpoints.values())
         assert list(again.items()) == list(local.items())
+
+
+def test_who_is_in_a_network_that_is_not_there_is_left_out() -> None:
+    before = LocalNetworks()
+    before.give(before.bridge(()), who("here"))
+    nowhere = Endpoint(network_id="none", task_id="here")
+    local = LocalNetworks(before.networks.values(), [nowhere, *before.endpoints.values()])
+    assert len(list(local.items())) == 2
+    assert [key.kind for key in local.take_back("here")] == [ENDPOINT, NETWORK]

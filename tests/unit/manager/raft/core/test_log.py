@@ -48,7 +48,7 @@ def test_a_log_begins_with_the_storage(
 @pytest.mark.parametrize(("index", "term"), [(3, 2), *WHOLE])
 def test_terms(index: int, term: int) -> None:
     log = held()
-    assert log.term(index) == log.zero_term_on_out_of_bounds(index) == term
+    assert log.term(index) == term
     assert log.match_term(index, term)
     assert not log.match_term(index, term + 1)
 
@@ -61,7 +61,6 @@ def test_terms_out_of_bounds(index: int, error: type[errors.StorageError]) -> No
     log = held()
     with pytest.raises(error):
         log.term(index)
-    assert log.zero_term_on_out_of_bounds(index) == 0
     assert not log.match_term(index, 0)
 
 

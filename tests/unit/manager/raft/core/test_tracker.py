@@ -25,7 +25,7 @@ JOINT = ConfState(voters=[1, 2, 3], voters_outgoing=[3, 4, 5], learners_next=[4]
 def test_a_new_tracker_is_empty() -> None:
     made = Tracker(4, NO_LIMIT)
     assert made.config == TrackerConfig()
-    assert (made.committed(), list(made.visit()), made.is_singleton()) == (MAX_INDEX, [], False)
+    assert (made.committed(), list(made.visit())) == (MAX_INDEX, [])
     assert made.config.conf_state() == ConfState()
 
 
@@ -47,17 +47,15 @@ def test_the_conf_state_is_in_order(conf: ConfState) -> None:
 
 
 @pytest.mark.parametrize(
-    ("conf", "singleton", "joint"),
+    ("conf", "joint"),
     [
-        (ConfState(voters=[1]), True, False),
-        (ConfState(voters=[1], learners=[2]), True, False),
-        (ConfState(voters=[1], voters_outgoing=[1, 2]), False, True),
-        (ConfState(voters=[1, 2]), False, False),
+        (ConfState(voters=[1], learners=[2]), False),
+        (ConfState(voters=[1], voters_outgoing=[1, 2]), True),
+        (ConfState(voters=[1, 2]), False),
     ],
 )
-def test_a_singleton_decides_alone(conf: ConfState, singleton: bool, joint: bool) -> None:
-    made = tracker(conf)
-    assert (made.is_singleton(), made.config.is_joint) == (singleton, joint)
+def test_it_is_joint_while_there_is_an_outgoing_configuration(conf: ConfState, joint: bool) -> None:
+    assert tracker(conf).config.is_joint == joint
 
 
 @pytest.mark.parametrize(
@@ -76,7 +74,7 @@ def test_committed(conf: ConfState, matches: dict[str, int], committed: int) -> 
 def test_members_come_in_order() -> None:
     made = tracker(JOINT)
     assert [each for each, _ in made.visit()] == [1, 2, 3, 4, 5, 9]
-    assert (made.voter_ids(), made.learner_ids()) == ([1, 2, 3, 4, 5], [9])
+    assert made.voter_ids() == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(

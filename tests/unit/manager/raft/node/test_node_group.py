@@ -281,6 +281,43 @@ def test_a_leader_that_is_alone_promises_no_read(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_leader_that_hears_the_others_is_certain_to_lead(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with group(tmp_path) as g:
+            await g.done(g[1].confirm_lead())
+            with pytest.raises(SwarmError, match=r"does not lead.*host1:2377") as refused:
+                await g[2].confirm_lead()
+            assert refused.value.code is Code.UNAVAILABLE
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_who_was_replaced_as_leader_did_not_lead(tmp_path: Path, comes_back: bool) -> None:
+    async def scenario() -> None:
+        async with group(tmp_path) as g:
+            g.cut.add(1)
+            await g.tick(3)
+            assert g[1].is_leader
+            confirmed = asyncio.create_task(g[1].confirm_lead())
+            read = asyncio.create_task(g[1].read_barrier())
+            await g.tick_until(lambda: g[2].is_leader or g[3].is_leader)
+            if comes_back:
+                g.drops = lambda m: m.type == RaftMessage.TYPE_READ_INDEX
+                g.cut.clear()
+                await g.tick_until(lambda: g[1].leader_id in (2, 3))
+                await g.done(g.leader.hand_over(1))
+                await g.tick_until(lambda: g[1].is_leader)
+            g.cut.clear()
+            await g.done(read)
+            assert g[1].is_leader == comes_back
+            with pytest.raises(SwarmError, match="does not lead") as refused:
+                await confirmed
+            assert refused.value.code is Code.UNAVAILABLE
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("to", [0, 2, 3])
 def test_leadership_is_handed_over(tmp_path: Path, to: int) -> None:
     async def scenario() -> None:

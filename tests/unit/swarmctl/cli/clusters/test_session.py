@@ -1,5 +1,6 @@
 """What hosts of a file are to have, and how they come into the operator's store."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from machine.swarm.seen import HostSeen, Seen
 from machine.swarm.wanted import HostWanted, SwarmWanted
 from machine.target import Target
 from swarmctl.cli.clusters import registering
-from swarmctl.cli.clusters.session import Means, Session
+from swarmctl.cli.clusters.session import Means, Session, opened
 
 HOST = HostWanted("h1", Target("192.0.2.1", user="admin"), swarmd={"log_level": "debug"})
 
@@ -47,6 +48,21 @@ def test_a_host_keeps_its_version_unless_the_file_names_one(store: Store) -> Non
     assert named.settings["log_level"] == "debug"
     assert named.settings["api_cert"] == CERTIFICATE
     assert session(store, limit=("h2",)).install(HOST, "1") is None
+
+
+def test_what_is_no_bundle_is_told_before_any_host_is_reached(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWARM_MACHINE_STORAGE_PATH", str(store.root))
+    (tmp_path / "b.tar").touch()
+    means = Means(distribution=Path(WHEEL), bundle=tmp_path / "b.tar")
+
+    async def work() -> None:
+        async with opened(SwarmWanted("s", {"h1": HOST}), means):
+            raise AssertionError
+
+    with pytest.raises(SwarmError, match=r"b\.tar is no bundle"):
+        asyncio.run(work())
 
 
 def test_a_host_is_a_machine_of_the_store_and_its_api_has_papers_then(store: Store) -> None:
