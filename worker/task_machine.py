@@ -169,12 +169,13 @@ def conclude(status: TaskStatus, outcome: Outcome, *, stopping: bool, now: float
             return _stopped(status, end, now) if stopping else _finished(status, end, now)
 
 
-def still_preparing(status: TaskStatus, came: int, total: int, now: float) -> TaskStatus | None:
-    """The status of a task so many bytes of whose images have come; None if it is too early to
-    tell that again.
-    """
-    if now < seconds_of(status.at) + PREPARING_AGAIN:
-        return None
+def tells_again(told_at: float, now: float) -> bool:
+    """Whether to tell anew how much has come; also where the clock was set back since."""
+    return not told_at <= now < told_at + PREPARING_AGAIN
+
+
+def still_preparing(status: TaskStatus, came: int, total: int, now: float) -> TaskStatus:
+    """The status of a task so many bytes of whose images have come."""
     size, unit = (_MEGABYTE, "MB") if total < _GIGABYTE else (_GIGABYTE, "GB")
     message = f"preparing: {came / size:.1f} of {total / size:.1f} {unit}"
     return _moved(status, PREPARING, message, now)

@@ -45,6 +45,7 @@ class TaskRunner:
         self._news = asyncio.Event()
         self._work: asyncio.Task[Outcome] | None = None
         self._failures = 0
+        self._told_at = 0.0  # how much of its images has come
         self._after = after  # a removal of the same task that must be through first
         self._loop = asyncio.create_task(self._run(), name=f"task {task.id}")
         self._loop.add_done_callback(_log_crash)
@@ -116,6 +117,7 @@ class TaskRunner:
         try:
             match action:
                 case Action.PREPARE:
+                    self._told_at = self._wall()
                     await self._executor.prepare(task, self._came)
                     return Prepared()
                 case Action.START:
@@ -133,9 +135,10 @@ class TaskRunner:
             return Failure(f"internal error: {error!r}")
 
     def _came(self, came: int, total: int) -> None:
-        status = task_machine.still_preparing(self.status, came, total, self._wall())
-        if status is not None:
-            self._observe(status)
+        now = self._wall()
+        if task_machine.tells_again(self._told_at, now):
+            self._told_at = now
+            self._observe(task_machine.still_preparing(self.status, came, total, now))
 
     async def _wait(self, task: Task) -> Outcome:
         known = self.status.container.health
