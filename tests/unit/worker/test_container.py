@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,15 @@ def test_a_whole_life_with_a_pull(host: Host) -> None:
         assert caught.value.code is Code.NOT_FOUND
 
     host.run(scenario)
+
+
+def test_a_pull_tells_how_much_has_come(host: Host, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    fresh = dataclasses.replace(host, images=tmp_path / "no-images")
+    task = host.task("true")
+    fresh.run(lambda executor: executor.prepare(task, lambda *so_far: told.append(so_far)))
+    came, total = told[-1]
+    assert came == total > 0
 
 
 def test_a_log_message_says_whose_it_is(host: Host) -> None:
