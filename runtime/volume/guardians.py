@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
-from hostkit import cgroup
+from hostkit import cgroup, mount
 from hostkit.child import Child, line
 from runtime.volume.driver import Server
 from runtime.volume.guard import notice_of
@@ -189,8 +188,12 @@ class Guardians:
         return end_of(self.folder(id))
 
     def forget(self, id: str) -> None:
-        """Takes the folder away of one that is gone."""
-        shutil.rmtree(self.folder(id), ignore_errors=True)
+        """Takes the folder away of one that is gone, unless its mount is still there."""
+        folder = self.folder(id)
+        try:
+            mount.remove_places(folder)
+        except OSError as error:
+            log.warning("%s stays: %s", folder, error)
 
     async def close(self) -> None:
         """Starts none any more; those that are there go on."""

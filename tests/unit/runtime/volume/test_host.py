@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from api.errors import Code, SwarmError
-from hostkit import cgroup
+from hostkit import cgroup, mount
 from hostkit.clock import boot
 from runtime.volume.driver import Volume
+from runtime.volume.guardians import Guardians
 from runtime.volume.host import VolumeHost
 from runtime.volume.records import Records
+from runtime.volume.subpaths import Subpaths
 from runtime.volume.wants import Lease, OwnVolume, Want
 from tests.support.plain_mount import VolumeBox
 from tests.support.until import until, until_true
@@ -209,6 +211,55 @@ def test_a_subpath_leads_nobody_out_of_its_volume(box: VolumeBox) -> None:
 
     run(box, scenario)
     assert box.mounts() == []
+
+
+def test_folders_behind_a_link_are_as_any_others(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    box = VolumeBox(tmp_path / "link/swarm")
+
+    async def scenario(host: VolumeHost) -> None:
+        path = await host.use("c1", leased())
+        (path / "sub").mkdir()
+        (path / "sub/file").write_text("x")
+        await host.subpath("c1", path, "sub")
+        await host.leave("c1")
+        assert host.mounted_keys() == []
+
+    try:
+        run(box, scenario)
+        assert box.mounts() == []
+        assert (box.storage / "data/sub/file").read_text() == "x"
+    finally:
+        box.clear()
+
+
+def test_what_is_mounted_unknown_to_all_is_not_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    (data / "sub").mkdir(parents=True)
+    (data / "sub/file").write_text("x")
+    subpaths, guardians = Subpaths(tmp_path / "p"), Guardians(tmp_path / "g", "/unused")
+    target = guardians.folder("m1") / "data"
+    target.mkdir(parents=True)
+    mount.mount(str(data), target, "none", mount.MS_BIND)
+    place = asyncio.run(subpaths.take("c1", data, "sub"))
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(mount, "mount_points", lambda _: [])
+            asyncio.run(subpaths.drop("c1"))
+            guardians.forget("m1")
+        assert (place / "file").read_text() == (target / "sub/file").read_text() == "x"
+        asyncio.run(subpaths.drop("c1"))
+        assert mount.unmount(target)
+        guardians.forget("m1")
+        assert not place.parent.exists()
+        assert not target.parent.exists()
+    finally:
+        for point in mount.mount_points(tmp_path):
+            mount.unmount(point)
+    assert (data / "sub/file").read_text() == "x"
 
 
 @pytest.mark.timeout(400)
