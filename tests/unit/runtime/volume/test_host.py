@@ -94,6 +94,24 @@ def test_what_is_taken_back_meanwhile_is_not_mounted(box: VolumeBox) -> None:
     run(box, scenario)
 
 
+def test_who_gives_up_in_the_middle_is_in_nobody_s_way(box: VolumeBox) -> None:
+    async def scenario(host: VolumeHost) -> None:
+        for turn in range(12):
+            want = leased(f"data{turn}")
+            using = asyncio.create_task(host.use("c1", want))
+            await asyncio.sleep(0.003 * turn)
+            using.cancel()
+            await asyncio.wait({using})
+            await host.leave("c1")
+            await host.use("c2", want)
+            await host.leave("c2")
+            assert host.mounted_keys() == []
+
+    run(box, scenario)
+    assert (box.mounts(), box.guardians()) == ([], set())
+    assert list((box.root / "v/g").iterdir()) == []
+
+
 def test_a_lost_mount_ends_its_containers_and_says_why(box: VolumeBox) -> None:
     async def scenario(host: VolumeHost) -> None:
         path = await host.use("c1", leased())
