@@ -25,7 +25,7 @@ from runtime.volume.held import HeldMount, Surroundings
 from runtime.volume.own import OwnVolumes
 from runtime.volume.records import MountRecord, Records
 from runtime.volume.subpaths import Subpaths
-from runtime.volume.wants import Want
+from runtime.volume.wants import Want, own_key
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +170,20 @@ class VolumeHost:
         await self.leave(container)
         self._why.pop(container, None)
         await self.own.drop_of(container)
+
+    async def drop(self, name: str) -> None:
+        """Deletes a volume of the host's own with its data; NOT_FOUND, or REFUSED while a container
+        has it.
+        """
+        users = self.users(own_key(name))
+        if users:
+            raise SwarmError(
+                Code.REFUSED,
+                f"volume {name} is in use",
+                why=f"container {users[0]} has it",
+                remedy="remove what uses it first",
+            )
+        await self.own.drop(name)
 
     async def subpath(self, container: str, path: Path, below: str) -> Path:
         """A folder or file within a volume, for that container; INVALID if there is none."""
