@@ -124,6 +124,10 @@ class VolumeHost:
 
     # --- for containers ---------------------------------------------------------------------
 
+    def begin(self, container: str) -> None:
+        """The container is made, or made ready to start again: what it lost before is past."""
+        self._why.pop(container, None)
+
     async def use(self, container: str, want: Want, may: Callable[[], bool] = lambda: True) -> Path:
         """Where the container finds the volume: it is mounted, and stays so until `leave`.
 
