@@ -255,9 +255,7 @@ class VolumeHost:
             users = {each for each in record.users if each in alive}
             if end is not None and users:
                 await self._lose(held, end)
-            await held.keep_users(users)
-            if not users:
-                self._spawn(self._end_at_last(held))
+            await self._keep_users(held, users)
 
     def _hearer(self, held: HeldMount) -> Callable[[End], None]:
         def gone(end: End) -> None:
@@ -274,13 +272,16 @@ class VolumeHost:
         await held.kill()
 
     async def _part(self, held: HeldMount, container: str) -> None:
-        """The container needs it no more; what a guardian that hangs does not hear is no matter."""
-        users = set(held.record.users) - {container}
+        """The container needs it no more."""
+        await self._keep_users(held, set(held.record.users) - {container})
+        self._left.set()
+
+    async def _keep_users(self, held: HeldMount, users: set[str]) -> None:
+        """No others need it any more; what a guardian that hangs does not hear is no matter."""
         try:
             await held.keep_users(users)
         except SwarmError as error:
             log.warning("volume %s: %s", held.record.volume.name, error)
-        self._left.set()
         if not users:
             self._spawn(self._end_at_last(held))
 

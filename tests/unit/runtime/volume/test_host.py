@@ -153,6 +153,28 @@ def test_the_next_daemon_goes_on_with_what_runs_and_unmounts_the_rest(box: Volum
     assert (box.mounts(), box.guardians()) == ([], set())
 
 
+def test_the_next_daemon_starts_though_what_it_finds_cannot_be_noted(
+    box: VolumeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first(host: VolumeHost) -> None:
+        for container, name in (("c1", "one"), ("c2", "two")):
+            await host.use(container, leased(name))
+
+    def full(*_: object) -> None:
+        raise SwarmError(Code.UNAVAILABLE, "the disk is full")
+
+    async def second(host: VolumeHost) -> None:
+        await until(lambda: host.mounted_keys() == [leased("one").key])
+        assert host.users(leased("one").key) == ("c1",)
+        await host.leave("c1")
+        assert host.mounted_keys() == []
+
+    run(box, first)
+    monkeypatch.setattr(Records, "keep_mount", full)
+    run(box, second, "c1")
+    assert (box.mounts(), box.guardians()) == ([], set())
+
+
 def test_what_was_lost_while_no_daemon_was_there_is_known_to_the_next(box: VolumeBox) -> None:
     async def first(host: VolumeHost) -> None:
         await host.use("c1", leased(seconds=3.0))
