@@ -26,7 +26,6 @@ from runtime import (
     ending,
     exec_process,
     exec_spawn,
-    fills,
     health_check,
     inside,
     own_files,
@@ -37,6 +36,7 @@ from runtime import (
     user,
 )
 from runtime.driver import ContainerRequest, ExecRequest, ExitResult
+from runtime.fills import Fills
 from runtime.host import gather
 from runtime.layout import ContainerPaths, Layout
 from runtime.oci import OciError
@@ -65,6 +65,7 @@ class Lifecycle:
         self._log_limit = log_limit
         self._clock = clock
         self._boot = record.boot_id()
+        self._fills = Fills()
 
     # --- creating ---------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ class Lifecycle:
         paths.persist.mkdir()
         rootfs.mount_layers(request.layers, paths, self.layout)
         beside.make(request, paths, self.layout)
-        fills.fill(request.fills, paths)
+        self._fills.fill(request.id, request.fills, paths)
         return self._launch(request, made, paths, config)
 
     def renew(self, ended: Record, request: ContainerRequest) -> Record:

@@ -15,6 +15,7 @@ from pathlib import Path
 from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock
 from hostkit.durable import sync_folder
+from hostkit.mount import is_mounted
 from hostkit.process import run
 from runtime.volume import local_options, mounting
 from runtime.volume.copying import streams
@@ -64,7 +65,7 @@ class LocalDriver:
             )
         self._volumes.keep(volume)
         path = self._path(volume.name)
-        if not mounting.is_mounted(path):
+        if not is_mounted(path):
             await self._make(path)
 
     async def remove(self, volume: Volume) -> None:
@@ -72,7 +73,7 @@ class LocalDriver:
         folder = self._volumes.folder(volume.name)
         if not folder.exists():
             return
-        if mounting.is_mounted(self._path(volume.name)):
+        if is_mounted(self._path(volume.name)):
             raise SwarmError(Code.REFUSED, f"volume {volume.name} is mounted")
         for path in (self._path(volume.name), folder / _FILLING, folder):
             await _discard(path, volume.name)

@@ -107,6 +107,34 @@ def test_what_mount_makes_of_it_is_there_while_it_is_used(root: Path, tmp_path: 
 
 
 @pytest.mark.root
+def test_what_is_mounted_behind_a_link_is_not_deleted(tmp_path: Path) -> None:
+    for name in ("disk", "source"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "var").symlink_to(tmp_path / "disk")
+    (tmp_path / "source/file").write_text("x")
+    root = tmp_path / "var/volumes"
+    bound = Volume("b", {"device": str(tmp_path / "source"), "o": "bind"})
+
+    async def scenario() -> None:
+        made = driver(root)
+        path = await in_use(made, bound, root)
+        await made.mount(bound, place(root))
+        assert mount.mount_points(tmp_path) == [tmp_path / "disk/volumes/b/_data"]
+        with pytest.raises(SwarmError, match="is mounted"):
+            await made.remove(bound)
+        await made.unmount(bound, place(root))
+        assert list(path.iterdir()) == []
+        await made.remove(bound)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        for point in mount.mount_points(tmp_path):
+            mount.unmount(point)
+    assert (tmp_path / "source/file").read_text() == "x"
+
+
+@pytest.mark.root
 def test_a_mount_that_fails_says_why(root: Path) -> None:
     async def scenario() -> None:
         made = driver(root)
