@@ -184,14 +184,22 @@ def _names_of(entry: Descriptor) -> tuple[Reference, ...]:
     """
     full = entry.annotations.get(_FULL_NAME)
     if full:
-        return (parse_reference(full),)
+        return (_deserved(parse_reference(full), entry.digest),)
     name = entry.annotations.get(_NAME, "")
     if ":" not in name and "/" not in name:
         return ()
     try:
-        return (parse_reference(name),)
+        found = parse_reference(name)
     except SwarmError:
         return ()
+    return (_deserved(found, entry.digest),)
+
+
+def _deserved(name: Reference, digest: str) -> Reference:
+    """A name with a digest is given to the very content alone; `digest` is empty if unknown."""
+    if name.digest not in ("", digest):
+        raise malformed(WHAT, f"what it calls {name.familiar()} has not that digest")
+    return name
 
 
 def _docker(members: _Members) -> Iterator[Found]:
@@ -206,7 +214,8 @@ def _docker(members: _Members) -> Iterator[Found]:
         body = members.read(config_name)
         config = parse_config(body, len(layers), WHAT)
         parts = tuple(members.part(name) for name in layers)
-        names = tuple(parse_reference(tag) for tag in tags)
+        # The digest of a name is a manifest's, and there is none in this form.
+        names = tuple(_deserved(parse_reference(tag), "") for tag in tags)
         yield Found(digests.of(body), config, body, parts, names)
 
 

@@ -17,6 +17,7 @@ import zstandard
 
 from api.errors import Code, SwarmError
 from runtime.image.build import ImageSource, archive_layout
+from runtime.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
 from runtime.image.platforms import Platform, host
 from runtime.image.store import ImageStore
 from runtime.image.unpacker import Limits
@@ -112,6 +113,36 @@ def test_an_image_without_a_name_goes_by_its_id(stores: Stores) -> None:
     assert store.get(name).id == name
 
 
+def noted_layout(name: str, key: str = "io.containerd.image.name") -> tuple[bytes, str]:
+    """A layout whose image has this name as its note, with DIGEST for its own; and its digest."""
+    files: dict[str, bytes | str] = {"oci-layout": b""}
+
+    def blob(kind: str, body: bytes) -> dict[str, Any]:
+        files[f"blobs/{sha256(body).replace(':', '/')}"] = body
+        return {"mediaType": kind, "digest": sha256(body), "size": len(body)}
+
+    config = {"os": "linux", "architecture": host().architecture,
+              "rootfs": {"type": "layers", "diff_ids": [sha256(LAYERS[0])]}}  # fmt: skip
+    manifest = {
+        "schemaVersion": 2,
+        "config": blob(OCI_CONFIG, json.dumps(config).encode()),
+        "layers": [blob(OCI_LAYER, LAYERS[0])],
+    }
+    entry = blob(OCI_MANIFEST, json.dumps(manifest).encode())
+    noted = {**entry, "annotations": {key: name.replace("DIGEST", entry["digest"])}}
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [noted]}).encode()
+    return tar_of(files), entry["digest"]
+
+
+def test_an_image_goes_by_its_own_digest(stores: Stores) -> None:
+    body, digest = noted_layout("nginx@DIGEST")
+    store = stores.open()
+    assert load(store, body) == [f"nginx@{digest}"]
+    assert store.get(f"nginx@{digest}").digests == (f"nginx@{digest}",)
+
+
+FOREIGN = f"nginx@sha256:{'ab' * 32}"
+
 INVALID = {
     "nothing": b"",
     "no tar": b"nonsense" * 500,
@@ -123,6 +154,9 @@ INVALID = {
     "a link to the outside": docker_archive(LAYERS, files={"0/layer.tar": "/etc/passwd"}),
     "a link in a circle": docker_archive(LAYERS, files={"0/layer.tar": "layer.tar"}),
     "a strange tag": docker_archive(LAYERS, entry={"RepoTags": ["UPPER"]}),
+    "another's digest as a tag": docker_archive(LAYERS, entry={"RepoTags": [FOREIGN]}),
+    "another's digest, full name": noted_layout(FOREIGN)[0],
+    "another's digest, name": noted_layout(FOREIGN, "org.opencontainers.image.ref.name")[0],
     "no list": tar_of({"manifest.json": b"{}"}),
     "no json": tar_of({"manifest.json": b"{"}),
     "an empty list": tar_of({"manifest.json": b"[]"}),
