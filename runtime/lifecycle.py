@@ -9,13 +9,13 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 from dataclasses import replace
 
 from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from hostkit import cgroup, mount, pidfd
 from hostkit.clock import Clock
+from hostkit.removal import remove_tree
 from runtime import (
     beside,
     binds,
@@ -270,7 +270,7 @@ class Lifecycle:
                 file.unlink(missing_ok=True)
             for directory in (paths.runtime_state, paths.bundle):
                 with contextlib.suppress(FileNotFoundError):
-                    shutil.rmtree(directory)
+                    remove_tree(directory)
         except OSError as error:
             raise SwarmError(
                 Code.UNAVAILABLE, f"container {made.name} cannot be removed", why=str(error)

@@ -16,6 +16,7 @@ from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock
 from hostkit.durable import sync_folder
 from hostkit.process import run
+from hostkit.removal import remove_tree
 from runtime.volume import local_options, mounting
 from runtime.volume.copying import streams
 from runtime.volume.definitions import Definitions, known
@@ -186,7 +187,7 @@ async def _discard(path: Path, name: str) -> None:
     if await _is_subvolume(path):
         await run(["btrfs", "subvolume", "delete", str(path)], timeout=_DELETION)
     try:
-        await asyncio.to_thread(shutil.rmtree, path)
+        await asyncio.to_thread(remove_tree, path)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hostkit import cgroup
 from runtime.conmon_driver import ConmonDriver
 from runtime.driver import ContainerDriver, ContainerState, ExecRequest
 from tests.support.containers import Box, run_to_end, texts
+from tests.support.deep_tree import make_deep
 
 pytestmark = pytest.mark.root
 
@@ -231,6 +233,18 @@ def test_removal_of_a_running_container_ends_it_for_all(box: Box) -> None:
 
 async def collect(driver: ConmonDriver, id: str) -> list[str]:
     return texts([line async for line in driver.logs(id, follow=True)])
+
+
+def test_however_deep_its_folders_are_a_container_is_removed(box: Box) -> None:
+    async def scenario(driver: ConmonDriver) -> None:
+        id = await started(driver, box.shell("exit 0"))
+        await driver.wait(id)
+        bundle = box.state_dir / "containers" / id
+        make_deep(bundle / "merged/deep", sys.getrecursionlimit() + 200)
+        await driver.remove(id)
+        assert not bundle.exists()
+
+    box.run(scenario)
 
 
 def test_many_at_once(box: Box) -> None:
