@@ -30,7 +30,7 @@ from runtime.image.manifest import (
 from runtime.image.platforms import Platform
 from runtime.image.reference import Reference
 from runtime.image.reference import parse as parse_reference
-from runtime.image.stream import InvalidLayer
+from runtime.image.stream import NO_TAR, InvalidLayer
 from runtime.image.unpacker import Part
 
 WHAT = "the archive"
@@ -85,7 +85,7 @@ class _Members:
         try:
             with _BoundedFile(path) as file, tarfile.TarFile(fileobj=file, mode="r") as tar:
                 self._scan(tar)
-        except (tarfile.TarError, InvalidLayer, ValueError, OverflowError) as error:
+        except (*NO_TAR, InvalidLayer) as error:
             raise malformed(WHAT, f"not a tar ({error})") from error
 
     def __contains__(self, name: str) -> bool:
@@ -132,6 +132,8 @@ class _Members:
         for count, member in enumerate(tar):
             if count >= _MAX_MEMBERS:
                 raise InvalidLayer(f"more than {_MAX_MEMBERS} files")
+            if member.size < 0:
+                raise InvalidLayer(f"{member.name} has a negative size")
             name = _normalise(member.name)
             if member.issym():
                 self._links[name] = _normalise(posixpath.join("/", name, "..", member.linkname))

@@ -22,6 +22,7 @@ from runtime.image.platforms import Platform, host
 from runtime.image.store import ImageStore
 from runtime.image.unpacker import Limits
 from tests.support.images import busybox_archive, tree_of
+from tests.support.odd_tars import headers_of_headers, negative_size
 from tests.support.scripted_registry import sha256
 from tests.unit.runtime.image.conftest import Stores, chunks_of
 
@@ -146,6 +147,7 @@ FOREIGN = f"nginx@sha256:{'ab' * 32}"
 INVALID = {
     "nothing": b"",
     "no tar": b"nonsense" * 500,
+    "headers of headers": headers_of_headers(),
     "no image": tar_of({"a": b"1"}),
     "damaged gzip": gzip.compress(os.urandom(100_000))[:5000],
     "a missing layer": docker_archive(LAYERS, entry={"Layers": ["x", "y"]}),
@@ -173,6 +175,12 @@ def test_what_is_no_archive_is_refused(stores: Stores, case: str) -> None:
     assert refusal.value.code is Code.INVALID
     assert store.list() == []
     assert stores.leftovers() == []
+
+
+def test_a_negative_size_is_refused(stores: Stores) -> None:
+    store = stores.open()
+    with pytest.raises(SwarmError, match="has a negative size"):
+        load(store, negative_size("manifest.json"))
 
 
 def test_another_layer_than_the_promised_is_refused(stores: Stores) -> None:
