@@ -89,10 +89,6 @@ class Content:
 
     # Blobs
 
-    def has_blob(self, digest: str) -> bool:
-        """Whether the blob is here."""
-        return self.blob(digest).exists()
-
     def read_blob(self, digest: str) -> bytes:
         """A small blob. SwarmError INTERNAL if it is not what was stored."""
         try:

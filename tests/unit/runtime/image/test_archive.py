@@ -16,12 +16,12 @@ import pytest
 import zstandard
 
 from api.errors import Code, SwarmError
-from runtime.image.build import ImageSource, archive_layout
+from runtime.image.build import ImageSource
 from runtime.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
 from runtime.image.platforms import Platform, host
 from runtime.image.store import ImageStore
 from runtime.image.unpacker import Limits
-from tests.support.images import busybox_archive, tree_of
+from tests.support.images import archive_layout, busybox_archive, tree_of
 from tests.support.odd_tars import headers_of_headers, negative_size
 from tests.support.scripted_registry import sha256
 from tests.unit.runtime.image.conftest import Stores, chunks_of
@@ -36,7 +36,7 @@ def load(store: ImageStore, body: bytes) -> list[str]:
 def archive(stores: Stores, *images: ImageSource, reference: str = "team/app:1") -> bytes:
     layout = stores.layout("layout", *images, reference=reference)
     path = stores.directory / "layout.tar"
-    asyncio.run(archive_layout(layout, path))
+    archive_layout(layout, path)
     return path.read_bytes()
 
 
