@@ -30,7 +30,7 @@ from hostkit.together import together
 from runtime.image import archive, asking, platforms
 from runtime.image.auth import Credentials
 from runtime.image.catalogue import Catalogue, Record
-from runtime.image.content import Content
+from runtime.image.content import Content, counted
 from runtime.image.endpoint import RegistryOptions
 from runtime.image.flights import Flights
 from runtime.image.layers import Layers, Obtain, Progress
@@ -162,15 +162,12 @@ class ImageStore:
 
         SwarmError NOT_FOUND if one has been removed.
         """
-        async with self._changing:  # after a removal that is under way
-            for each in ids:
-                self._catalogue.find(each)
-            self._holders.update(ids)
-        try:
+        with contextlib.ExitStack() as stack:
+            async with self._changing:  # after a removal that is under way
+                for each in ids:
+                    self._catalogue.find(each)
+                stack.enter_context(counted(self._holders, ids))
             yield
-        finally:
-            self._holders.subtract(ids)
-            self._holders = +self._holders
 
     async def remove(
         self, reference_or_id: str, *, force: bool = False, in_use: InUse = _none
