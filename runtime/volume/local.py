@@ -17,6 +17,7 @@ from hostkit.clock import Clock
 from hostkit.durable import sync_folder
 from hostkit.mount import is_mounted
 from hostkit.process import run
+from hostkit.removal import remove_tree
 from runtime.volume import local_options, mounting
 from runtime.volume.copying import streams
 from runtime.volume.definitions import Definitions, known
@@ -187,7 +188,7 @@ async def _discard(path: Path, name: str) -> None:
     if await _is_subvolume(path):
         await run(["btrfs", "subvolume", "delete", str(path)], timeout=_DELETION)
     try:
-        await asyncio.to_thread(shutil.rmtree, path)
+        await asyncio.to_thread(remove_tree, path)
     except FileNotFoundError:
         return
     except OSError as error:

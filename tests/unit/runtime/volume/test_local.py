@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from api.errors import Code, SwarmError
 from hostkit import mount
 from runtime.volume.driver import Place, Scope, Server, Volume
 from runtime.volume.local import LocalDriver
+from tests.support.deep_tree import make_deep
 
 DATA = Volume("data", labels={"a": "b"})
 
@@ -65,6 +67,17 @@ def test_a_volume_is_a_folder_that_stays(root: Path) -> None:
         assert missing.value.code is Code.NOT_FOUND
 
     asyncio.run(scenario())
+
+
+def test_however_deep_its_folders_are_a_volume_is_removed(root: Path) -> None:
+    async def scenario() -> None:
+        made = driver(root)
+        make_deep(await in_use(made, DATA, root) / "deep", sys.getrecursionlimit() + 200)
+        await made.unmount(DATA, place(root))
+        await made.remove(DATA)
+
+    asyncio.run(scenario())
+    assert list(root.iterdir()) == []
 
 
 def test_names_and_options_that_are_refused_leave_nothing(root: Path) -> None:
