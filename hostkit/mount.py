@@ -76,10 +76,47 @@ def unmount(target: Path) -> bool:
 
 
 def mount_points(below: Path, table: str | None = None) -> list[Path]:
-    """Mount points at or below a directory, the youngest first; `table` as /proc/self/mounts."""
+    """Mount points at or below a directory, the youngest first; `table` as /proc/self/mounts.
+
+    They are as the kernel calls them: no link is in them, though one may lead to the directory.
+    """
+    below = _real(below)
     text = MOUNTS.read_text() if table is None else table
     points = [Path(_unescaped(line.split(" ")[1])) for line in text.splitlines()]
     return [point for point in reversed(points) if point.is_relative_to(below)]
+
+
+def is_mounted(target: Path) -> bool:
+    """Whether something is mounted just there; what is mounted is not looked into."""
+    return _real(target) in mount_points(target)
+
+
+def clear(folder: Path) -> None:
+    """Takes away a folder of places with what is mounted there; OSError if it cannot be."""
+    for point in mount_points(folder):
+        unmount(point)
+    remove_places(folder)
+
+
+def remove_places(folder: Path) -> None:
+    """Removes a folder, if it is there, of files and empty folders; OSError while something is
+    mounted on one, whatever the table of mounts says, for nothing is looked into.
+    """
+    if not folder.exists():
+        return
+    for place in list(folder.iterdir()):
+        try:
+            place.unlink()
+        except IsADirectoryError:
+            place.rmdir()
+    folder.rmdir()
+
+
+def _real(path: Path) -> Path:
+    """The path as the table of mounts has it. Its last part is not followed, since that is what may
+    be mounted, and hang.
+    """
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def _unescaped(field: str) -> str:

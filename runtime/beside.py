@@ -49,15 +49,7 @@ def make(request: ContainerRequest, paths: ContainerPaths, layout: Layout) -> No
 
 def unmount(folder: Path) -> None:
     """Takes all of it away; what is mounted is never looked into."""
-    for point in mount.mount_points(folder):
-        mount.unmount(point)
-    if folder.exists():
-        for place in list(folder.iterdir()):
-            if place.is_dir():
-                place.rmdir()  # which cannot be while something is mounted there
-            else:
-                place.unlink()
-        folder.rmdir()
+    mount.clear(folder)
 
 
 def sweep(folder: Path, known: Collection[str]) -> None:

@@ -4,9 +4,30 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from api.errors import invalid
+from api.errors import SwarmError, invalid
+from hostkit.together import together
 from runtime import mounts
 from runtime.driver import ContainerRequest
+from runtime.volume.look import look
+
+
+async def answer(request: ContainerRequest) -> None:
+    """DEADLINE if the file system of one does not answer: it would hold whoever asks for good."""
+    found = mounts.binds_to_check(request.spec)
+    await together(*(_answers(field, source) for field, source, _ in found))
+
+
+async def _answers(field: str, source: Path) -> None:
+    try:
+        await look(source)
+    except SwarmError as error:
+        raise SwarmError(
+            error.code,
+            f"{source} does not answer",
+            why=str(error),
+            remedy="check the storage behind it",
+            field=field,
+        ) from error
 
 
 def check(request: ContainerRequest) -> None:

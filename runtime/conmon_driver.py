@@ -16,7 +16,7 @@ from api import ids
 from api.errors import Code, SwarmError, invalid
 from hostkit import pidfd
 from hostkit.clock import Clock
-from runtime import ending, host, log_follow, log_rotation, stats
+from runtime import binds, ending, host, log_follow, log_rotation, stats
 from runtime.driver import (
     ContainerRequest,
     ContainerState,
@@ -67,6 +67,7 @@ class ConmonDriver:
         self._monitors = Monitors()
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers = Workers()
+        self._makers = Workers()  # making reads what is mounted, and may wait: nobody else does
         self._probes = Probes(clock)
         self._steps: Lifecycle | None = None
         self._probing = asyncio.Lock()
@@ -109,12 +110,13 @@ class ConmonDriver:
         if not ids.is_id(request.id):
             raise invalid("id", f"{request.id!r} is no container id")
         steps = await self._ready()
+        await binds.answer(request)
         if request.id in self._containers:
             raise SwarmError(Code.EXISTS, f"container {request.id} exists")
         container = self._containers[request.id] = Held()
         async with container.lock:
             try:
-                container.record = await self._workers.run(steps.make, request)
+                container.record = await self._makers.run(steps.make, request)
             except asyncio.CancelledError:
                 # The thread went on to the end, and nobody will ask for what it made.
                 await self._undo(steps, request.id)
@@ -126,7 +128,9 @@ class ConmonDriver:
 
     async def renew(self, request: ContainerRequest) -> None:
         """See ContainerDriver."""
-        steps, container = await self._ready(), self._get(request.id)
+        steps = await self._ready()
+        await binds.answer(request)
+        container = self._get(request.id)
         async with container.lock:
             ended = self._record_of(request.id)
             if ended.step != "exited":
@@ -135,7 +139,7 @@ class ConmonDriver:
                     f"container {ended.name} cannot be made ready again",
                     why=f"it is {ended.step}",
                 )
-            container.record = await self._workers.run(steps.renew, ended, request)
+            container.record = await self._makers.run(steps.renew, ended, request)
             container.renew()
             self._watch(container.record)
 
@@ -326,6 +330,7 @@ class ConmonDriver:
         if self._steps is not None:
             await self._workers.run(self._steps.leave)
             self._steps = None
+        await self._makers.close()
         await self._workers.close()
 
     def _running(self) -> Iterable[ContainerPaths]:

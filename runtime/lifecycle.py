@@ -9,13 +9,13 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 from dataclasses import replace
 
 from api.errors import Code, SwarmError
 from api.new_ids import new_id
 from hostkit import cgroup, mount, pidfd
 from hostkit.clock import Clock
+from hostkit.removal import remove_tree
 from runtime import (
     beside,
     binds,
@@ -26,7 +26,6 @@ from runtime import (
     ending,
     exec_process,
     exec_spawn,
-    fills,
     health_check,
     inside,
     own_files,
@@ -37,6 +36,7 @@ from runtime import (
     user,
 )
 from runtime.driver import ContainerRequest, ExecRequest, ExitResult
+from runtime.fills import Fills
 from runtime.host import gather
 from runtime.layout import ContainerPaths, Layout
 from runtime.oci import OciError
@@ -65,6 +65,7 @@ class Lifecycle:
         self._log_limit = log_limit
         self._clock = clock
         self._boot = record.boot_id()
+        self._fills = Fills()
 
     # --- creating ---------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ class Lifecycle:
         paths.persist.mkdir()
         rootfs.mount_layers(request.layers, paths, self.layout)
         beside.make(request, paths, self.layout)
-        fills.fill(request.fills, paths)
+        self._fills.fill(request.id, request.fills, paths)
         return self._launch(request, made, paths, config)
 
     def renew(self, ended: Record, request: ContainerRequest) -> Record:
@@ -126,6 +127,7 @@ class Lifecycle:
                 file.unlink(missing_ok=True)
             return self._launch(request, made, paths, config)
         except (conmon.ConmonError, OSError) as error:
+            self._end_unrecorded(ended, paths)
             raise _refused(request, error) from None
 
     def _config(self, request: ContainerRequest, paths: ContainerPaths) -> bundle.Config:
@@ -227,6 +229,7 @@ class Lifecycle:
             self._destroy_half_made(id, None)
             return None
         if found.step == "exited":
+            self._end_unrecorded(found, paths)
             return found
         if found.step == "created":
             return self._recover_created(found)
@@ -270,7 +273,7 @@ class Lifecycle:
                 file.unlink(missing_ok=True)
             for directory in (paths.runtime_state, paths.bundle):
                 with contextlib.suppress(FileNotFoundError):
-                    shutil.rmtree(directory)
+                    remove_tree(directory)
         except OSError as error:
             raise SwarmError(
                 Code.UNAVAILABLE, f"container {made.name} cannot be removed", why=str(error)
@@ -298,6 +301,13 @@ class Lifecycle:
         monitor = monitor or conmon.find_monitor(paths, made.id)
         if monitor is not None and not pidfd.wait(monitor, _MONITOR_GRACE):
             pidfd.kill(monitor, _MONITOR_GRACE)
+
+    def _end_unrecorded(self, ended: Record, paths: ContainerPaths) -> None:
+        """Ends what a renewal launched that was cut off, or failed, before it was on record."""
+        monitor = conmon.find_monitor(paths, ended.id)
+        if monitor not in (None, ended.monitor):
+            log.warning("container %s was not renewed: what was begun is ended", ended.name)
+            self._end_processes(replace(ended, process=None, monitor=monitor), paths)
 
     def ids_on_disk(self) -> list[str]:
         """Every container that left a directory."""

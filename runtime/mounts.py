@@ -37,17 +37,19 @@ def build(
     """All mounts, parents before children; `etc`: file in the container -> ours on the host;
     `beside`: place in the container -> what is mounted for it.
 
-    A mount of the spec at the place of one of ours takes it over, as in Docker.
+    A mount of the spec at the place of one of ours takes it over, and one at /etc lies below our
+    files, as in Docker.
     """
     wanted = [_translate(mount, index, beside) for index, mount in enumerate(spec.mounts)]
     _refuse_twice(wanted)
     taken = {mount["destination"] for mount in wanted}
-    standard = [
+    kernel = [
         {"destination": target, "type": kind, "source": source, "options": list(options)}
         for target, kind, source, options in _KERNEL
+        if target not in taken
     ]
     access = "ro" if spec.read_only else "rw"
-    standard += [
+    files = [
         {
             "destination": target,
             "type": "bind",
@@ -55,9 +57,13 @@ def build(
             "options": ["rbind", "rprivate", access],
         }
         for target, source in etc.items()
+        if target not in taken
     ]
-    kept = [mount for mount in standard if mount["destination"] not in taken]
-    return kept + sorted(wanted, key=lambda mount: len(PurePosixPath(mount["destination"]).parts))
+    return kernel + sorted(files + wanted, key=_depth)
+
+
+def _depth(mount: Mount) -> int:
+    return len(PurePosixPath(mount["destination"]).parts)
 
 
 def init(program: Path) -> Mount:

@@ -1,7 +1,7 @@
 """What the driver keeps about a container on disk, so that its successor knows it again.
 
 Written by rename, so that a reader sees the old or the new record, never half of one. A record
-that cannot be read counts as none: the container was never finished.
+that is none, whatever is in it, tells that the container was never finished.
 """
 
 import json
@@ -73,7 +73,10 @@ def save(path: Path, record: Record) -> None:
 
 
 def load(path: Path) -> Record | None:
-    """The record at `path`; None if there is none that can be read."""
+    """The record at `path`; None if there is none, or half of one.
+
+    OSError if the disk or the host does not let us know.
+    """
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         for name, kind in (("process", ProcessId), ("monitor", ProcessId), ("exit", ExitResult)):
@@ -82,5 +85,5 @@ def load(path: Path) -> Record | None:
         if (health := found.get("health")) is not None:
             found["health"] = HealthCheck(**health | {"command": tuple(health["command"])})
         return Record(**found)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

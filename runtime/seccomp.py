@@ -20,6 +20,28 @@ _TO_OCI_ARCH = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 _TO_PROFILE_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 _ARGUMENT_KEYS = ("index", "value", "valueTwo", "op")
 
+_MAX_NUMBER = (1 << 64) - 1
+_SCOPE = {"arches": [str], "caps": [str]}
+_SHAPE = {
+    "defaultAction": str,
+    "defaultErrnoRet": int,
+    "architectures": [str],
+    "archMap": [{"architecture": str, "subArchitectures": [str]}],
+    "syscalls": [
+        {
+            "names": [str],
+            "name": str,
+            "action": str,
+            "errnoRet": int,
+            "includes": _SCOPE,
+            "excludes": _SCOPE,
+            "args": [{"index": int, "value": int, "valueTwo": int, "op": str}],
+        }
+    ],
+}
+"""What is read of a profile; a list holds the shape of each of its parts."""
+_NEEDED = frozenset({"defaultAction", "architecture", "action", "index", "value", "op"})
+
 Profile = Mapping[str, Any]
 
 
@@ -39,11 +61,43 @@ def choose(text: str) -> Profile | None:
         return None
     try:
         profile = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise invalid(_FIELD, "the seccomp profile is no JSON", why=str(error)) from None
-    if not isinstance(profile, dict) or "defaultAction" not in profile:
-        raise invalid(_FIELD, "the seccomp profile has no defaultAction")
-    return profile
+    if flaw := _flaw(profile, _SHAPE):
+        raise invalid(_FIELD, "the seccomp profile is malformed", why=flaw)
+    found: Profile = profile
+    return found
+
+
+def _flaw(value: object, shape: Any, place: str = "") -> str:  # noqa: ANN401  # as in _SHAPE
+    """What at `place` is not of this shape; empty: all is."""
+    if isinstance(shape, dict):
+        return _flaw_of_object(value, shape, place)
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{place} is no list"
+        flaws = (_flaw(each, shape[0], f"{place}[{n}]") for n, each in enumerate(value))
+        return next(filter(None, flaws), "")
+    if shape is int:
+        fits = isinstance(value, int) and 0 <= value <= _MAX_NUMBER
+        return "" if fits else f"{place} is no number from 0 to {_MAX_NUMBER}"
+    fits = isinstance(value, str) and value.isascii() and value.isprintable()
+    return "" if fits else f"{place} is no plain text"
+
+
+def _flaw_of_object(value: object, shape: Mapping[str, Any], place: str) -> str:
+    """The same of an object, in which a null is as if it were not there."""
+    if not isinstance(value, dict):
+        return f"{place or 'it'} is no object"
+    given = {key: each for key, each in value.items() if each is not None}
+    missing = [key for key in shape if key in _NEEDED and key not in given]
+    if "names" in shape and not given.get("names") and not given.get("name"):
+        missing.append("names")
+    if missing:
+        return f"{place or 'it'} has no {missing[0]}"
+    before = f"{place}." if place else ""
+    flaws = (_flaw(given[key], shape[key], before + key) for key in shape if key in given)
+    return next(filter(None, flaws), "")
 
 
 def to_oci(profile: Profile, capabilities: frozenset[str], machine: str) -> dict[str, Any]:
@@ -91,6 +145,7 @@ def _rule(entry: Mapping[str, Any]) -> dict[str, Any]:
         rule["errnoRet"] = entry["errnoRet"]
     if entry.get("args"):
         rule["args"] = [
-            {key: arg[key] for key in _ARGUMENT_KEYS if key in arg} for arg in entry["args"]
+            {key: arg[key] for key in _ARGUMENT_KEYS if arg.get(key) is not None}
+            for arg in entry["args"]
         ]
     return rule

@@ -1,7 +1,7 @@
 """A few threads for blocking steps, called from the event loop.
 
-Their number is the gate for how many containers start at once: a start is bound by CPU, and more
-than two per core at a time only make each other slow.
+Their number is the gate for how many containers are made or started at once: that is bound by CPU,
+and more than two per core at a time only make each other slow.
 """
 
 import asyncio

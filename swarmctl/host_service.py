@@ -191,14 +191,17 @@ class HostService(host_pb2_grpc.HostServicer):
         self, request: host_pb2.RemoveImageRequest, context: Context
     ) -> host_pb2.RemoveImageResponse:
         """Removes a name of an image, and with its last name the image."""
-        in_use: set[str] = set()
-        for each in await self._driver.list():
-            in_use.add(each.labels.get(IMAGE_LABEL, ""))
-            in_use.update(each.labels.get(MOUNTED_LABEL, "").split(","))
         untagged, deleted = await self._images.remove(
-            request.reference, force=request.force, in_use=in_use
+            request.reference, force=request.force, in_use=self._images_in_use
         )
         return host_pb2.RemoveImageResponse(untagged=untagged, deleted=deleted)
+
+    async def _images_in_use(self) -> set[str]:
+        found: set[str] = set()
+        for each in await self._driver.list():
+            found.add(each.labels.get(IMAGE_LABEL, ""))
+            found.update(each.labels.get(MOUNTED_LABEL, "").split(","))
+        return found
 
     async def CheckLogin(
         self, request: host_pb2.CheckLoginRequest, context: Context

@@ -3,6 +3,7 @@
 A flag wins over the environment, the environment over the file. Holds no state of the swarm.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -24,7 +25,7 @@ NETWORKS = (KERNEL, "none")
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one daemon. Paths are absolute."""
+    """Settings of one daemon. Paths are absolute; no link is in its own folders, once loaded."""
 
     state_dir: Path = Path("/var/lib/swarm")
     """What survives a reboot: membership, log, images, containers' files. On a real file system."""
@@ -93,6 +94,8 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     for name in _PATHS:
         if name in given:
             given[name] = Path(given[name]).absolute()
+    for name in _FOLDERS:  # without links, as the table of mounts has what is mounted below them
+        given[name] = Path(os.path.realpath(given.get(name, getattr(Settings, name))))
     if "registry_cas" in given:
         given["registry_cas"] = {k: Path(v) for k, v in given["registry_cas"].items()}
     if "network_key_age" in given:
@@ -105,9 +108,9 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
 
 
 _API_FILES = ("api_cert", "api_key", "api_ca")
+_FOLDERS = ("state_dir", "run_dir")
 _PATHS = (
-    "state_dir",
-    "run_dir",
+    *_FOLDERS,
     "plugin_dir",
     "serve_volumes_in",
     *_API_FILES,

@@ -261,7 +261,8 @@ class ContainerExecutor:
         found = await asyncio.to_thread(gather, task, dict(self._contents), node)
         spec = filled_in(task, node)
         mounted = await mounted_images(self._images, spec, coming)
-        async with _or(self._volumes.leave, task.id):
+        held = self._images.holding(image.id, *(each.id for each in mounted.values()))
+        async with held, _or(self._volumes.leave, task.id):
             given = await self._volumes.join(task, spec, image.config)
             del spec.mounts[:]
             spec.mounts.extend(given.mounts)

@@ -61,6 +61,7 @@ class Volumes:
         self, task: Task, spec: specs_pb2.ContainerSpec, image: Mapping[str, Any]
     ) -> Given:
         """See TaskVolumes."""
+        self.host.begin(task.id)
         volumes = wanted(task, spec, image)
         folders: list[tuple[VolumeMount, Path]] = []
         devices: list[tuple[VolumeMount, Path]] = []

@@ -30,7 +30,7 @@ from runtime.image.manifest import (
 from runtime.image.platforms import Platform
 from runtime.image.reference import Reference
 from runtime.image.reference import parse as parse_reference
-from runtime.image.stream import InvalidLayer
+from runtime.image.stream import NO_TAR, InvalidLayer
 from runtime.image.unpacker import Part
 
 WHAT = "the archive"
@@ -85,7 +85,7 @@ class _Members:
         try:
             with _BoundedFile(path) as file, tarfile.TarFile(fileobj=file, mode="r") as tar:
                 self._scan(tar)
-        except (tarfile.TarError, InvalidLayer, ValueError, OverflowError) as error:
+        except (*NO_TAR, InvalidLayer) as error:
             raise malformed(WHAT, f"not a tar ({error})") from error
 
     def __contains__(self, name: str) -> bool:
@@ -132,6 +132,8 @@ class _Members:
         for count, member in enumerate(tar):
             if count >= _MAX_MEMBERS:
                 raise InvalidLayer(f"more than {_MAX_MEMBERS} files")
+            if member.size < 0:
+                raise InvalidLayer(f"{member.name} has a negative size")
             name = _normalise(member.name)
             if member.issym():
                 self._links[name] = _normalise(posixpath.join("/", name, "..", member.linkname))
@@ -184,14 +186,22 @@ def _names_of(entry: Descriptor) -> tuple[Reference, ...]:
     """
     full = entry.annotations.get(_FULL_NAME)
     if full:
-        return (parse_reference(full),)
+        return (_deserved(parse_reference(full), entry.digest),)
     name = entry.annotations.get(_NAME, "")
     if ":" not in name and "/" not in name:
         return ()
     try:
-        return (parse_reference(name),)
+        found = parse_reference(name)
     except SwarmError:
         return ()
+    return (_deserved(found, entry.digest),)
+
+
+def _deserved(name: Reference, digest: str) -> Reference:
+    """A name with a digest is given to the very content alone; `digest` is empty if unknown."""
+    if name.digest not in ("", digest):
+        raise malformed(WHAT, f"what it calls {name.familiar()} has not that digest")
+    return name
 
 
 def _docker(members: _Members) -> Iterator[Found]:
@@ -206,7 +216,8 @@ def _docker(members: _Members) -> Iterator[Found]:
         body = members.read(config_name)
         config = parse_config(body, len(layers), WHAT)
         parts = tuple(members.part(name) for name in layers)
-        names = tuple(parse_reference(tag) for tag in tags)
+        # The digest of a name is a manifest's, and there is none in this form.
+        names = tuple(_deserved(parse_reference(tag), "") for tag in tags)
         yield Found(digests.of(body), config, body, parts, names)
 
 

@@ -67,11 +67,6 @@ async def build_layout(
     return await asyncio.to_thread(_build, destination, images, name, int(created))
 
 
-async def archive_layout(layout: Path, archive: Path) -> None:
-    """Packs an OCI layout directory into one tar, which `ImageStore.load` and skopeo read."""
-    await asyncio.to_thread(_archive, layout, archive)
-
-
 def _build(destination: Path, images: Sequence[ImageSource], name: str, created: int) -> str:
     (destination / "blobs" / "sha256").mkdir(parents=True)
     entries = [_image(destination, image, created) for image in images]
@@ -259,17 +254,3 @@ def _is_opaque(path: Path) -> bool:
         return os.getxattr(path, OPAQUE) == b"y"
     except OSError:
         return False  # it has no such attribute, or may not be asked
-
-
-def _archive(layout: Path, archive: Path) -> None:
-    with archive.open("wb") as file, tarfile.open(fileobj=file, mode="w|") as tar:
-        for path in sorted(layout.rglob("*")):
-            entry = _entry(str(path.relative_to(layout)), 0)
-            entry.mode = 0o755 if path.is_dir() else 0o644
-            if path.is_dir():
-                entry.type = tarfile.DIRTYPE
-                tar.addfile(entry)
-                continue
-            entry.size = path.stat().st_size
-            with path.open("rb") as content:
-                tar.addfile(entry, content)

@@ -76,22 +76,13 @@ class Content:
     @contextlib.contextmanager
     def pinned(self, *names: str) -> Iterator[None]:
         """Keeps the blobs and layers of these digests for as long as the block runs."""
-        keys = [digests.encoded(name) for name in names]
-        self._pins.update(keys)
-        try:
+        with counted(self._pins, [digests.encoded(name) for name in names]):
             yield
-        finally:
-            self._pins.subtract(keys)
-            self._pins = +self._pins
 
     def _fresh(self, kind: str) -> Path:
         return self._scratch / f"{kind}-{self._run}-{next(self._numbers)}"
 
     # Blobs
-
-    def has_blob(self, digest: str) -> bool:
-        """Whether the blob is here."""
-        return self.blob(digest).exists()
 
     def read_blob(self, digest: str) -> bytes:
         """A small blob. SwarmError INTERNAL if it is not what was stored."""
@@ -190,6 +181,19 @@ class Content:
                 freed += path.lstat().st_size
                 path.unlink()
         return freed
+
+
+@contextlib.contextmanager
+def counted(counter: Counter[str], keys: Collection[str]) -> Iterator[None]:
+    """Has each of the keys in the counter once more for as long as the block runs."""
+    counter.update(keys)
+    try:
+        yield
+    finally:
+        counter.subtract(keys)
+        for key in set(keys):
+            if not counter[key]:
+                del counter[key]
 
 
 def write_atomic(target: Path, body: bytes, temporary: Path) -> None:

@@ -11,7 +11,7 @@ import tarfile
 from dataclasses import dataclass
 
 from runtime.image import members
-from runtime.image.stream import ForwardReader, InvalidLayer, LimitExceeded
+from runtime.image.stream import NO_TAR, ForwardReader, InvalidLayer, LimitExceeded
 from runtime.image.tree import Tree
 
 _WHITEOUT = ".wh."
@@ -51,7 +51,7 @@ class Extractor:
             while (member := archive.next()) is not None:
                 self._entry(archive, member)
                 archive.members = []  # type: ignore[attr-defined]  # else it keeps every header
-        except (tarfile.TarError, ValueError, OverflowError) as error:
+        except NO_TAR as error:
             raise InvalidLayer(f"not a tar archive ({error})") from error
         if self._reader.last.strip(b"\0"):
             raise InvalidLayer("garbage where the header of an entry belongs")

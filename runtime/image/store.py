@@ -9,7 +9,16 @@ import contextlib
 import errno
 import functools
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +30,7 @@ from hostkit.together import together
 from runtime.image import archive, asking, platforms
 from runtime.image.auth import Credentials
 from runtime.image.catalogue import Catalogue, Record
-from runtime.image.content import Content
+from runtime.image.content import Content, counted
 from runtime.image.endpoint import RegistryOptions
 from runtime.image.flights import Flights
 from runtime.image.layers import Layers, Obtain, Progress
@@ -35,6 +44,9 @@ from runtime.image.unpacker import Limits, Part, Unpacker
 _LOG = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LIMITS = Limits()
+
+InUse = Callable[[], Awaitable[Collection[str]]]
+"""Tells the ids of the images that containers were made of."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,10 @@ class _Source:
     obtain: Obtain
 
 
+async def _none() -> Collection[str]:
+    return ()
+
+
 def _silent(_: host_pb2.ImageProgress) -> None:
     pass
 
@@ -88,6 +104,7 @@ class ImageStore:
             self._catalogue = Catalogue.from_json(self._content.catalogue.read_bytes())
         self._changing = asyncio.Lock()
         self._emptying = asyncio.Lock()
+        self._holders: Counter[str] = Counter()
         self._pulls: Flights[
             tuple[str, Platform, Credentials | None], StoredImage, host_pb2.ImageProgress
         ] = Flights()
@@ -139,18 +156,33 @@ class ImageStore:
         """An image by reference, digest reference, id, or the beginning of an id."""
         return self._stored(self._catalogue.find(reference_or_id))
 
+    @contextlib.asynccontextmanager
+    async def holding(self, *ids: str) -> AsyncIterator[None]:
+        """Has these images count as in use while a container is made of them.
+
+        SwarmError NOT_FOUND if one has been removed.
+        """
+        with contextlib.ExitStack() as stack:
+            async with self._changing:  # after a removal that is under way
+                for each in ids:
+                    self._catalogue.find(each)
+                stack.enter_context(counted(self._holders, ids))
+            yield
+
     async def remove(
-        self, reference_or_id: str, *, force: bool = False, in_use: Collection[str] = ()
+        self, reference_or_id: str, *, force: bool = False, in_use: InUse = _none
     ) -> tuple[list[str], list[str]]:
         """Removes a name; with the last name, or by id, the image. By Docker's rules.
 
         Returns the names that went, and the digests that went (the image's id, then its layers that
-        no other image needs). SwarmError REFUSED without `force` if its id is `in_use`, or if it
-        has several names. Forced, an image in use loses its names and stays under its id.
+        no other image needs). SwarmError REFUSED without `force` if its id is `in_use` or held, or
+        if it has several names. Forced, an image in use loses its names and stays under its id.
         """
         async with self._changing:
+            held = set(self._holders)  # first: who ceases to hold one, has a container by then
+            used = held.union(await in_use())
             changed = self._catalogue.copy()
-            removal = changed.remove(reference_or_id, force=force, in_use=in_use)
+            removal = changed.remove(reference_or_id, force=force, in_use=used)
             await self._store(changed)
             deleted = self._release(removal.deleted) if removal.deleted else ()
         await self._tidy()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tarfile
 import zlib
 from typing import IO, Any, Protocol
 
@@ -19,6 +20,8 @@ CHUNK = 1 << 20
 _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # wrong stub
 DAMAGED = (gzip.BadGzipFile, _IsalError, zlib.error, zstandard.ZstdError, EOFError)
 """What reading a damaged gzip or zstd stream raises."""
+NO_TAR = (tarfile.TarError, ValueError, OverflowError, RecursionError)
+"""What tarfile raises where no tar is: the last for headers that only lead to further ones."""
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _MAX_ZSTD_WINDOW = 128 << 20

@@ -9,7 +9,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from api.errors import Code, SwarmError
-from hostkit import cgroup
+from hostkit import cgroup, mount
 from hostkit.child import Child, line
 from runtime.volume.driver import Server
 from runtime.volume.guard import notice_of
@@ -149,7 +148,10 @@ class Guardians:
     async def start(
         self, id: str, target: Path, *, until: float | None, term: float
     ) -> GuardianLink:
-        """A guardian for a mount at `target`; `until`: when its lease ends, None: it has none."""
+        """A guardian for a mount at `target`; `until`: when its lease ends, None: it has none.
+
+        Cancelled, it returns when `adopt` finds the guardian that was ordered, if there is one.
+        """
         folder = self.folder(id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / END).unlink(missing_ok=True)
@@ -159,8 +161,12 @@ class Guardians:
             "until": until,
             "notice": notice_of(term),
         }
-        async with self._lock:
-            error = await self._order(order)
+        ordering = asyncio.ensure_future(self._order(order))
+        try:
+            error = await asyncio.shield(ordering)
+        except asyncio.CancelledError:
+            await asyncio.wait({ordering})  # an answer that nobody reads is the next one's
+            raise
         if error:
             raise SwarmError(Code.INTERNAL, _INTERNAL, why=error)
         link = await self.adopt(id)
@@ -189,8 +195,12 @@ class Guardians:
         return end_of(self.folder(id))
 
     def forget(self, id: str) -> None:
-        """Takes the folder away of one that is gone."""
-        shutil.rmtree(self.folder(id), ignore_errors=True)
+        """Takes the folder away of one that is gone, unless its mount is still there."""
+        folder = self.folder(id)
+        try:
+            mount.remove_places(folder)
+        except OSError as error:
+            log.warning("%s stays: %s", folder, error)
 
     async def close(self) -> None:
         """Starts none any more; those that are there go on."""
@@ -203,17 +213,18 @@ class Guardians:
 
     async def _order(self, order: Mapping[str, Any]) -> str:
         """Passes it to the nursery, which is started where there is none; what went wrong."""
-        try:
-            if self._nursery is None or self._nursery.has_ended:
-                await self._new_nursery()
-            assert self._nursery is not None  # noqa: S101 - it was made
-            async with asyncio.timeout(_ANSWER):
-                await self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
-                answer = await line(self._nursery.stdout, LINE_LIMIT)
-            return str(json.loads(answer)["error"])
-        except (OSError, ValueError, TimeoutError) as error:
-            await self._end_nursery()
-            return f"its starter is out of order: {error or 'no answer'}"
+        async with self._lock:
+            try:
+                if self._nursery is None or self._nursery.has_ended:
+                    await self._new_nursery()
+                assert self._nursery is not None  # noqa: S101 - it was made
+                async with asyncio.timeout(_ANSWER):
+                    await self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
+                    answer = await line(self._nursery.stdout, LINE_LIMIT)
+                return str(json.loads(answer)["error"])
+            except (OSError, ValueError, TimeoutError) as error:
+                await self._end_nursery()
+                return f"its starter is out of order: {error or 'no answer'}"
 
     async def _new_nursery(self) -> None:
         await self._end_nursery()

@@ -90,8 +90,7 @@ class HeldMount:
         """Finds the guardian that a former daemon started; why it is gone, if it is."""
         if not self.record.guarded:
             return None
-        if self.record.boot == self._around.boot_id:
-            self._link = await self._around.guardians.adopt(self.record.id)
+        await self._adopt()
         if self._link is None:
             return self._around.guardians.end(self.record.id)
         self._watch(gone)
@@ -108,6 +107,7 @@ class HeldMount:
 
     async def end(self, driver: VolumeDriver) -> None:
         """Unmounts it and forgets it; SwarmError if that cannot be, and then it is as it was."""
+        await self._adopt()  # the start of its guardian may have been broken off
         if self._link is not None:
             await self._link.leave()
         await driver.unmount(self.record.volume, self._place())
@@ -127,6 +127,11 @@ class HeldMount:
             until=None if lease is None else lease.until,
             term=0.0 if lease is None else lease.term,
         )
+
+    async def _adopt(self) -> None:
+        here = self.record.guarded and self.record.boot == self._around.boot_id
+        if here and self._link is None:
+            self._link = await self._around.guardians.adopt(self.record.id)
 
     def _watch(self, gone: Callable[[End], None]) -> None:
         assert self._link is not None  # noqa: S101 - it was just set

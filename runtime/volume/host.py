@@ -25,7 +25,7 @@ from runtime.volume.held import HeldMount, Surroundings
 from runtime.volume.own import OwnVolumes
 from runtime.volume.records import MountRecord, Records
 from runtime.volume.subpaths import Subpaths
-from runtime.volume.wants import Want
+from runtime.volume.wants import Want, own_key
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,10 @@ class VolumeHost:
 
     # --- for containers ---------------------------------------------------------------------
 
+    def begin(self, container: str) -> None:
+        """The container is made, or made ready to start again: what it lost before is past."""
+        self._why.pop(container, None)
+
     async def use(self, container: str, want: Want, may: Callable[[], bool] = lambda: True) -> Path:
         """Where the container finds the volume: it is mounted, and stays so until `leave`.
 
@@ -170,6 +174,20 @@ class VolumeHost:
         await self.leave(container)
         self._why.pop(container, None)
         await self.own.drop_of(container)
+
+    async def drop(self, name: str) -> None:
+        """Deletes a volume of the host's own with its data; NOT_FOUND, or REFUSED while a container
+        has it.
+        """
+        users = self.users(own_key(name))
+        if users:
+            raise SwarmError(
+                Code.REFUSED,
+                f"volume {name} is in use",
+                why=f"container {users[0]} has it",
+                remedy="remove what uses it first",
+            )
+        await self.own.drop(name)
 
     async def subpath(self, container: str, path: Path, below: str) -> Path:
         """A folder or file within a volume, for that container; INVALID if there is none."""
@@ -237,9 +255,7 @@ class VolumeHost:
             users = {each for each in record.users if each in alive}
             if end is not None and users:
                 await self._lose(held, end)
-            await held.keep_users(users)
-            if not users:
-                self._spawn(self._end_at_last(held))
+            await self._keep_users(held, users)
 
     def _hearer(self, held: HeldMount) -> Callable[[End], None]:
         def gone(end: End) -> None:
@@ -256,13 +272,16 @@ class VolumeHost:
         await held.kill()
 
     async def _part(self, held: HeldMount, container: str) -> None:
-        """The container needs it no more; what a guardian that hangs does not hear is no matter."""
-        users = set(held.record.users) - {container}
+        """The container needs it no more."""
+        await self._keep_users(held, set(held.record.users) - {container})
+        self._left.set()
+
+    async def _keep_users(self, held: HeldMount, users: set[str]) -> None:
+        """No others need it any more; what a guardian that hangs does not hear is no matter."""
         try:
             await held.keep_users(users)
         except SwarmError as error:
             log.warning("volume %s: %s", held.record.volume.name, error)
-        self._left.set()
         if not users:
             self._spawn(self._end_at_last(held))
 

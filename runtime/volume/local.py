@@ -15,7 +15,9 @@ from pathlib import Path
 from api.errors import Code, SwarmError, invalid
 from hostkit.clock import Clock
 from hostkit.durable import sync_folder
+from hostkit.mount import is_mounted
 from hostkit.process import run
+from hostkit.removal import remove_tree
 from runtime.volume import local_options, mounting
 from runtime.volume.copying import streams
 from runtime.volume.definitions import Definitions, known
@@ -64,7 +66,7 @@ class LocalDriver:
             )
         self._volumes.keep(volume)
         path = self._path(volume.name)
-        if not mounting.is_mounted(path):
+        if not is_mounted(path):
             await self._make(path)
 
     async def remove(self, volume: Volume) -> None:
@@ -72,7 +74,7 @@ class LocalDriver:
         folder = self._volumes.folder(volume.name)
         if not folder.exists():
             return
-        if mounting.is_mounted(self._path(volume.name)):
+        if is_mounted(self._path(volume.name)):
             raise SwarmError(Code.REFUSED, f"volume {volume.name} is mounted")
         for path in (self._path(volume.name), folder / _FILLING, folder):
             await _discard(path, volume.name)
@@ -186,7 +188,7 @@ async def _discard(path: Path, name: str) -> None:
     if await _is_subvolume(path):
         await run(["btrfs", "subvolume", "delete", str(path)], timeout=_DELETION)
     try:
-        await asyncio.to_thread(shutil.rmtree, path)
+        await asyncio.to_thread(remove_tree, path)
     except FileNotFoundError:
         return
     except OSError as error:

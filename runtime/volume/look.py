@@ -3,6 +3,7 @@
 In child processes with a deadline: a file system that does not answer holds nothing of the daemon.
 """
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from hostkit import process
 
 DEADLINE = 10.0
 """Seconds for one look."""
+_PATH_MAX = 4096
+"""Bytes, with the final zero; longer ones lead nowhere (limits.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Seen:
 
 async def look(path: Path, timeout: float = DEADLINE) -> Seen | None:
     """What is there; None: nothing. SwarmError DEADLINE if it does not tell in time."""
+    if b"\0" in os.fsencode(path) or len(os.fsencode(path)) >= _PATH_MAX:
+        return None  # no program can be asked
     named = await process.run(
         ("realpath", "--canonicalize-existing", "--zero", "--", str(path)),
         timeout=timeout,

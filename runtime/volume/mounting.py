@@ -21,7 +21,7 @@ _FILE_SYSTEMS = Path("/proc/filesystems")
 
 async def mount(words: Sequence[str], target: Path, deadline: float = DEADLINE) -> None:
     """`mount WORDS TARGET`; nothing happens if something is mounted there already."""
-    if is_mounted(target):
+    if table.is_mounted(target):
         return
     try:
         await run(["mount", "--no-canonicalize", *words, str(target)], timeout=deadline)
@@ -36,10 +36,10 @@ async def unmount(target: Path, deadline: float = DEADLINE) -> None:
     Several on top of each other all go.
     """
     steps = round(_BUSY / _STEP)
-    while is_mounted(target):
+    while table.is_mounted(target):
         argv = ["umount", "--internal-only", "--no-canonicalize", str(target)]
         done = await run(argv, timeout=deadline, check=False)
-        if done.code == 0 or not is_mounted(target):
+        if done.code == 0 or not table.is_mounted(target):
             continue
         if not steps:
             raise SwarmError(
@@ -50,11 +50,6 @@ async def unmount(target: Path, deadline: float = DEADLINE) -> None:
             )
         steps -= 1
         await asyncio.sleep(_STEP)
-
-
-def is_mounted(target: Path) -> bool:
-    """Whether something is mounted just there."""
-    return target in table.mount_points(target)
 
 
 async def has_file_system(name: str, *, load: bool = True) -> bool:

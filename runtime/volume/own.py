@@ -10,7 +10,7 @@ from contextlib import aclosing
 from api.errors import Code, SwarmError
 from hostkit.clock import Clock
 from runtime.volume.copying.content import copying
-from runtime.volume.driver import Volume
+from runtime.volume.driver import Volume, VolumeDriver
 from runtime.volume.drivers import Drivers
 from runtime.volume.locks import Locks
 from runtime.volume.records import Records
@@ -99,11 +99,18 @@ class OwnVolumes:
                     f"this host has a volume {name!r} already",
                     remedy="use another name, or remove it first",
                 )
-            driver = copying(await self._drivers.get(LOCAL))
-            labels = await driver.fill(Volume(name), name, pieces, devices=devices)
+            driver = await self._drivers.get(LOCAL)
+            if await _has(driver, name):
+                raise _taken(name)
+            labels = await copying(driver).fill(Volume(name), name, pieces, devices=devices)
             made = OwnVolume(name, LOCAL, labels=labels, created_at=self._wall())
-            await asyncio.to_thread(self._records.keep_volume, made)
             self._volumes[name] = made
+            try:
+                await asyncio.to_thread(self._records.keep_volume, made)
+            except Exception:
+                del self._volumes[name]
+                await driver.remove(made.volume)
+                raise
             return made
 
     async def drop_of(self, owner: str) -> None:
@@ -117,6 +124,7 @@ class OwnVolumes:
                 log.warning("volume %s of container %s stays: %s", volume.name, owner, error)
 
     async def _make(self, wanted: OwnVolume) -> OwnVolume:
+        """If it is broken off the volume stays on record: the driver may have made it by then."""
         made = OwnVolume(
             wanted.name,
             wanted.driver or LOCAL,
@@ -126,10 +134,36 @@ class OwnVolumes:
             self._wall(),
         )
         driver = await self._drivers.get(made.driver)
-        await driver.create(made.volume)
-        await asyncio.to_thread(self._records.keep_volume, made)
         self._volumes[made.name] = made
+        try:
+            await asyncio.to_thread(self._records.keep_volume, made)
+            await driver.create(made.volume)
+        except Exception:
+            del self._volumes[made.name]
+            await asyncio.to_thread(self._records.drop_volume, made.name)
+            raise
         return made
+
+
+async def _has(driver: VolumeDriver, name: str) -> bool:
+    try:
+        await driver.get(name)
+    except SwarmError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+def _taken(name: str) -> SwarmError:
+    """The driver has data under that name, of which nothing is on record."""
+    return SwarmError(
+        Code.EXISTS,
+        f"there is data of a volume {name!r} already",
+        why=f"driver {LOCAL} has it on this host, though it is none of the host's own volumes",
+        remedy=f"use another name; or take it over by using a volume {name} in a container, and "
+        "remove it",
+    )
 
 
 def _unknown(name: str) -> SwarmError:

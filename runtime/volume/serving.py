@@ -142,14 +142,9 @@ class Serving:
             self._prober = 0
             if os.waitstatus_to_exitcode(status) == 0:
                 return True
-        if is_mounted(self.target):
+        if mount.is_mounted(Path(self.target)):
             self._prober = _probe(self.target)
         return False
-
-
-def is_mounted(target: str) -> bool:
-    """Whether something is mounted just there; touches nothing of it."""
-    return Path(target) in mount.mount_points(Path(target))
 
 
 def _probe(target: str) -> int:

@@ -5,8 +5,7 @@ container makes of its volume leads nobody out of it (`subpath_child`).
 """
 
 import asyncio
-import contextlib
-import shutil
+import logging
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 from api.errors import Code, SwarmError, invalid
 from hostkit import mount
 from hostkit.process import run
+
+log = logging.getLogger(__name__)
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _DEADLINE = 20.0
@@ -74,9 +75,7 @@ class Subpaths:
         return [entry.name for entry in self._folder.iterdir()]
 
     def _drop(self, container: str) -> None:
-        folder = self._place(container)
-        for point in mount.mount_points(folder):
-            with contextlib.suppress(OSError):
-                mount.unmount(point)
-        if not mount.mount_points(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            mount.clear(self._place(container))
+        except OSError as error:
+            log.warning("a subpath of a volume stays for container %s: %s", container, error)

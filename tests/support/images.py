@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -66,13 +67,16 @@ def busybox_archive(directory: Path, reference: str = "busybox:1", **config: Any
     layout = directory / "layout"
     source = busybox_source(directory / "trees", **config)
     archive = directory / "busybox.tar"
-
-    async def make() -> None:
-        await build.build_layout(layout, [source], reference=reference)
-        await build.archive_layout(layout, archive)
-
-    asyncio.run(make())
+    asyncio.run(build.build_layout(layout, [source], reference=reference))
+    archive_layout(layout, archive)
     return archive
+
+
+def archive_layout(layout: Path, archive: Path) -> None:
+    """Packs an OCI layout into one tar."""
+    with tarfile.open(archive, "w") as tar:
+        for path in sorted(layout.iterdir()):
+            tar.add(path, path.name)
 
 
 @dataclasses.dataclass(frozen=True)

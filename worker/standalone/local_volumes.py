@@ -14,19 +14,6 @@ async def every(host: VolumeHost) -> list[containers_pb2.LocalVolume]:
     return [await _view(host, own) for own in host.own.every()]
 
 
-async def remove(host: VolumeHost, name: str) -> None:
-    """Deletes one with its data; NOT_FOUND, or REFUSED while a container has it."""
-    users = host.users(own_key(name))
-    if users:
-        raise SwarmError(
-            Code.REFUSED,
-            f"volume {name} cannot be removed",
-            why=f"container {users[0]} has it",
-            remedy="remove what uses it first",
-        )
-    await host.own.drop(name)
-
-
 def save(host: VolumeHost, name: str, *, live: bool) -> AsyncGenerator[bytes, None]:
     """The archive of one; REFUSED while a container has it, but for `live`."""
     users = host.users(own_key(name))

@@ -11,7 +11,7 @@ from api.times import seconds_of
 from api.v1 import containers_pb2, containers_pb2_grpc, logs_pb2, objects_pb2, volume_pb2
 from runtime.volume.host import VolumeHost
 from worker.standalone.containers import Containers
-from worker.standalone.local_volumes import every, remove, restore, save
+from worker.standalone.local_volumes import every, restore, save
 
 Container = containers_pb2.Container
 
@@ -113,7 +113,7 @@ class ContainersService(containers_pb2_grpc.ContainersServicer):
         self, request: containers_pb2.RemoveLocalVolumeRequest, context: Context
     ) -> containers_pb2.RemoveLocalVolumeResponse:
         """Removes one."""
-        await remove(self._volumes, request.name)
+        await self._volumes.drop(request.name)
         return containers_pb2.RemoveLocalVolumeResponse()
 
     async def BackupLocalVolume(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from api.errors import Code, SwarmError
 from hostkit import process
-from hostkit.mount import mount_points, unmount
+from hostkit.mount import is_mounted, unmount
 from machine.drivers.lab.naming import HostPaths
 
 MINIMUM = 16
@@ -24,7 +24,7 @@ _TIMEOUT = 30.0
 
 async def attach(paths: HostPaths, size: int) -> None:
     """The disk, at its place and writable; made first if there is none. `size` in MiB."""
-    if await asyncio.to_thread(_is_mounted, paths.state):
+    if await asyncio.to_thread(is_mounted, paths.state):
         if await asyncio.to_thread(_is_writable, paths.state):
             return
         await asyncio.to_thread(unmount, paths.state)
@@ -106,13 +106,9 @@ def _is_writable(directory: Path) -> bool:
 
 
 def _check(paths: HostPaths) -> None:
-    if not _is_mounted(paths.state):
+    if not is_mounted(paths.state):
         raise SwarmError(
             Code.REFUSED,
             f"host {paths.host} has no disk of its own",
             remedy="make a lab whose hosts have one: swarmctl lab up --disk MIB",
         )
-
-
-def _is_mounted(point: Path) -> bool:
-    return point in mount_points(point)

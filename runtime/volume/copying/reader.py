@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from runtime.image import members
-from runtime.image.stream import CHUNK, ForwardReader, InvalidLayer, LimitExceeded
+from runtime.image.stream import CHUNK, NO_TAR, ForwardReader, InvalidLayer, LimitExceeded
 from runtime.image.tree import Tree
 from runtime.volume.copying.layout import (
     DATA,
@@ -74,7 +74,7 @@ class Reader:
             member = self._content(archive)
             self._check_sums(member)
             end = self._end(archive)
-        except (tarfile.TarError, ValueError, OverflowError) as error:
+        except NO_TAR as error:
             raise InvalidLayer(f"not a tar archive ({error})") from error
         self._tree.finish()
         return head, end

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from api.errors import Code, SwarmError
-from runtime.volume import mounting
+from hostkit.mount import is_mounted
 from runtime.volume.controller import ControllerCapabilities
 from runtime.volume.csi import answers, faults, requests
 from runtime.volume.csi.controller import CsiController
@@ -82,7 +82,7 @@ class CsiDriver:
     async def remove(self, volume: Volume) -> None:
         """What this host has of it; the data is deleted by the controller."""
         staging = self._staging(volume.name)
-        if _is_mounted(staging):
+        if is_mounted(staging):
             raise SwarmError(Code.REFUSED, f"volume {volume.name} is still in use on this host")
         await asyncio.to_thread(_remove, staging)
 
@@ -160,7 +160,7 @@ class CsiDriver:
 
     async def _checked(self, volume: Volume, target: Path) -> Path:
         """The target, if the volume is there."""
-        if not _is_mounted(target):
+        if not is_mounted(target):
             why = f"nothing is mounted at {target}; do its mounts reach this host?"
             raise faults.lied(self.name, "NodePublishVolume", why)
         seen = await look(target)
@@ -200,7 +200,7 @@ class CsiDriver:
         except SwarmError as error:
             if error.code is not Code.NOT_FOUND:
                 raise
-        if _is_mounted(path):
+        if is_mounted(path):
             raise faults.lied(self.name, call, f"{path} is still mounted")
 
     async def _take_back(self, volume: Volume, place: Place) -> None:
@@ -223,14 +223,9 @@ class CsiDriver:
         return self._folder / name / _STAGING
 
 
-def _is_mounted(path: Path) -> bool:
-    """Whether something is mounted just there; what is mounted is not looked into."""
-    return mounting.is_mounted(path.parent.resolve() / path.name)
-
-
 def _prepare(staging: Path, target: Path) -> None:
     """The folders as the specification wants them: the target is the driver's to make."""
-    if not _is_mounted(staging):  # else looking at it might hang
+    if not is_mounted(staging):  # else looking at it might hang
         staging.mkdir(mode=0o700, parents=True, exist_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):  # it is not there, or mounted already

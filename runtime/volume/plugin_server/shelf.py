@@ -35,7 +35,7 @@ class HostShelf:
         own = self._own(name)
         if self._served.of(self._driver, name):
             raise SwarmError(Code.REFUSED, f"volume {name} is in use")
-        await self._host.own.drop(own.name)
+        await self._host.drop(own.name)
 
     async def mount(self, name: str, id: str) -> Path:
         """On record before it is done: after a crash it is still known who uses it."""

@@ -29,6 +29,16 @@ def test_mount_points_youngest_first_and_unescaped() -> None:
     ]
 
 
+def test_a_folder_behind_a_link_is_found_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    table = f"a {tmp_path}/disk/x ext4 rw 0 0\nb {tmp_path}/disk/x/y ext4 rw 0 0\n"
+    assert mount.mount_points(tmp_path / "link/x", table) == [
+        tmp_path / "disk/x/y",
+        tmp_path / "disk/x",
+    ]
+
+
 def test_options_beyond_a_page_are_refused_before_the_kernel_cuts_them(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="exceed one page"):
         mount.mount("overlay", tmp_path, "overlay", 0, "x" * 4096)

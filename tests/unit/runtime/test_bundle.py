@@ -121,6 +121,14 @@ def test_mounts(build: Build) -> None:
     assert config["linux"]["rootfsPropagation"] == "slave"
 
 
+def test_files_of_ours_lie_on_what_is_mounted_above_them(build: Build) -> None:
+    mounts = [Mount(source="/v", target="/etc"), Mount(source="/h", target="/etc/hosts")]
+    config = build("a", mounts=[*mounts, Mount(source="/x", target="/etc/ssl/certs")])
+    order = [mount["destination"] for mount in config["mounts"]]
+    assert order[-4:] == ["/etc", "/etc/hostname", "/etc/hosts", "/etc/ssl/certs"]
+    assert [mount["source"] for mount in config["mounts"]][-4:] == ["/v", "/b/hostname", "/h", "/x"]
+
+
 def test_read_only_and_propagation(build: Build) -> None:
     config = build("a", read_only=True)
     assert config["root"] == {"path": "/root/fs", "readonly": True}

@@ -1,8 +1,11 @@
 """Real containers from creation to removal."""
 
 import asyncio
+import functools
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,15 @@ import pytest
 from api.errors import Code, SwarmError
 from api.v1 import specs_pb2, types_pb2
 from hostkit import cgroup
+from runtime import binds
 from runtime.conmon_driver import ConmonDriver
-from runtime.driver import ContainerDriver, ContainerState, ExecRequest
+from runtime.driver import ContainerDriver, ContainerRequest, ContainerState, ExecRequest
+from runtime.lifecycle import Lifecycle
+from runtime.record import Record
+from runtime.volume.look import look
 from tests.support.containers import Box, run_to_end, texts
+from tests.support.deep_tree import make_deep
+from tests.support.silent_mount import silent_mount
 
 pytestmark = pytest.mark.root
 
@@ -233,6 +242,18 @@ async def collect(driver: ConmonDriver, id: str) -> list[str]:
     return texts([line async for line in driver.logs(id, follow=True)])
 
 
+def test_however_deep_its_folders_are_a_container_is_removed(box: Box) -> None:
+    async def scenario(driver: ConmonDriver) -> None:
+        id = await started(driver, box.shell("exit 0"))
+        await driver.wait(id)
+        bundle = box.state_dir / "containers" / id
+        make_deep(bundle / "merged/deep", sys.getrecursionlimit() + 200)
+        await driver.remove(id)
+        assert not bundle.exists()
+
+    box.run(scenario)
+
+
 def test_many_at_once(box: Box) -> None:
     async def scenario(driver: ConmonDriver) -> None:
         requests = [box.shell(f"echo {n}; exit {n}") for n in range(8)]
@@ -254,6 +275,52 @@ def test_a_cancelled_creation_leaves_nothing(box: Box) -> None:
             await task
         assert await driver.list() == []
         assert list((box.state_dir / "containers").iterdir()) == []
+
+    box.run(scenario)
+
+
+def test_a_folder_that_does_not_answer_is_refused_in_time(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binds, "look", functools.partial(look, timeout=0.3))
+    silent = tmp_path / "silent"
+    silent.mkdir()
+    request = box.shell("exit 0", mounts=[Mount(source=f"{silent}/x", target="/x")])
+
+    async def scenario(driver: ConmonDriver) -> None:
+        with silent_mount(silent), pytest.raises(SwarmError, match="does not answer") as caught:
+            await asyncio.wait_for(driver.create(request), 10)
+        assert caught.value.code is Code.DEADLINE
+        assert caught.value.field == "container.mounts[0].source"
+        assert await driver.list() == []
+
+    box.run(scenario)
+
+
+def test_while_containers_are_long_in_the_making_others_go_on(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, goes_on = Lifecycle.make, threading.Event()
+
+    def slowly(steps: Lifecycle, request: ContainerRequest) -> Record:
+        goes_on.wait(60)
+        return made(steps, request)
+
+    async def scenario(driver: ConmonDriver) -> None:
+        runs, waits = await started(driver, box.shell(SLEEP)), box.shell("exit 4")
+        await driver.create(waits)
+        monkeypatch.setattr(Lifecycle, "make", slowly)
+        slow = [box.shell("exit 0") for _ in range(2 * (os.cpu_count() or 1) + 4)]
+        making = [asyncio.create_task(driver.create(each)) for each in slow]
+        try:
+            async with asyncio.timeout(30):
+                await driver.kill(runs)
+                await driver.start(waits.id)
+                assert (await driver.wait(waits.id)).code == 4
+                await driver.remove(runs)
+        finally:
+            goes_on.set()
+            await asyncio.gather(*making)
 
     box.run(scenario)
 

@@ -84,6 +84,23 @@ def test_binds(box: Box, tmp_path: Path) -> None:
     assert (tmp_path / "a/b").is_dir()
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_names_are_known_in_a_container_with_an_etc_of_its_own(
+    box: Box, tmp_path: Path, read_only: bool
+) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "own").write_text("kept\n")
+    if read_only:  # nothing can be made in it, to be mounted over
+        for name in ("hosts", "hostname", "resolv.conf"):
+            (etc / name).touch()
+    mount = Mount(source=str(etc), target="/etc", read_only=read_only)
+    script = "cat /etc/own /etc/hostname /etc/hosts"
+    lines = lines_of(box, box.shell(script, mounts=[mount], hosts=["10.1.1.1 db"]))
+    assert lines[:2] == ["kept", "box"]
+    assert lines[-1] == "10.1.1.1 db"
+
+
 def test_a_file_is_bound_read_only(box: Box, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x\n", encoding="utf-8")
     mount = Mount(source=str(tmp_path / "file"), target="/new", read_only=True)

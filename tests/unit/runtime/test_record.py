@@ -51,6 +51,13 @@ def test_unreadable(tmp_path: Path, text: str) -> None:
     assert record.load(file) is None
 
 
+def test_a_disk_that_does_not_answer_tells_nothing_of_the_record(tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    file.symlink_to(file)  # whoever reads gets an error of the kernel
+    with pytest.raises(OSError, match="symbolic links"):
+        record.load(file)
+
+
 def test_a_record_from_before_there_were_checks(tmp_path: Path) -> None:
     file = tmp_path / "record.json"
     record.save(file, RUNNING)

@@ -267,6 +267,25 @@ def test_an_unreadable_record_is_no_container(box: Box, content: str) -> None:
     assert not pidfd.is_alive(process)
 
 
+def test_where_the_record_cannot_be_read_the_container_runs_on(box: Box) -> None:
+    request = box.request("sleep", "1000")
+    file = run_and_leave(box, request) / "record.json"
+    written = file.read_text()
+    file.unlink()
+    file.symlink_to(file)  # whoever reads gets an error of the kernel
+
+    async def hidden(driver: ConmonDriver) -> None:
+        assert await driver.list() == []
+
+    async def readable(driver: ConmonDriver) -> None:
+        assert (await driver.state(request.id)).phase == "running"
+
+    box.run(hidden, leave=True)
+    file.unlink()
+    file.write_text(written)
+    box.run(readable)
+
+
 def test_strays_are_swept(box: Box, tmp_path: Path) -> None:
     box.run(lambda driver: driver.list())
     stray = box.state_dir / "stray"

@@ -1,5 +1,6 @@
 """Containers that have ended, and start again with what they wrote."""
 
+import errno
 import os
 import shutil
 import signal
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from api.errors import Code, SwarmError
-from hostkit import mount
+from hostkit import mount, pidfd
+from runtime import record
 from runtime.conmon_driver import ConmonDriver
 from runtime.driver import ContainerRequest
 from tests.support.containers import Box
@@ -101,6 +103,60 @@ def test_a_renewed_one_that_runs_is_adopted(box: Box) -> None:
 
     pid = box.run(first, leave=True)
     box.run(lambda driver: second(driver, pid))
+
+
+def processes(box: Box, request: ContainerRequest) -> list[pidfd.ProcessId]:
+    """Those of a container that run, by the files of its monitor."""
+    files = [bundle(box, request) / name for name in ("pid", "conmon.pid")]
+    found = [pidfd.identify(int(file.read_text())) for file in files]
+    return [each for each in found if each is not None]
+
+
+def test_what_a_renewal_that_was_cut_off_has_launched_is_ended(box: Box) -> None:
+    asked = box.shell(COUNT)
+
+    async def first(driver: ConmonDriver) -> None:
+        await driver.create(asked)
+        await run_once(driver, asked)
+        file = bundle(box, asked) / "record.json"
+        before = file.read_text()
+        await driver.renew(asked)
+        file.write_text(before)
+        assert len(processes(box, asked)) == 2
+
+    async def second(driver: ConmonDriver) -> None:
+        assert (await driver.state(asked.id)).phase == "exited"
+        assert processes(box, asked) == []
+        await driver.renew(asked)
+        assert await run_once(driver, asked) == 2
+
+    box.run(first, leave=True)
+    box.run(second)
+
+
+def test_a_renewal_that_cannot_be_recorded_leaves_nothing_that_runs(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = box.shell(COUNT)
+
+    def full(path: Path, made: record.Record) -> None:
+        assert len(processes(box, asked)) == 2
+        raise OSError(errno.ENOSPC, "no space")
+
+    async def scenario(driver: ConmonDriver) -> None:
+        await driver.create(asked)
+        await run_once(driver, asked)
+        before = await driver.state(asked.id)
+        with monkeypatch.context() as patched:
+            patched.setattr(record, "save", full)
+            with pytest.raises(SwarmError, match="no space"):
+                await driver.renew(asked)
+        assert await driver.state(asked.id) == before
+        assert processes(box, asked) == []
+        await driver.renew(asked)
+        assert await run_once(driver, asked) == 2
+
+    box.run(scenario)
 
 
 def test_without_its_files_it_is_refused_and_stays_as_it_was(box: Box) -> None:

@@ -1,10 +1,12 @@
 """Profiles turned into filters, and filters into programs that do the same."""
 
+import json
 import struct
 from typing import Any
 
 import pytest
 
+from api.errors import Code, SwarmError
 from runtime import bpf, seccomp
 from runtime.capabilities import DEFAULT, NAMES
 
@@ -91,6 +93,54 @@ def test_ordinary_calls_are_allowed() -> None:
 def test_no_profile() -> None:
     assert seccomp.choose("unconfined") is None
     assert seccomp.choose("") is seccomp.default_profile()
+
+
+@pytest.mark.parametrize("profile", [PROFILE, seccomp.default_profile()])
+def test_a_profile_is_taken_as_it_is(profile: dict[str, Any]) -> None:
+    assert seccomp.choose(json.dumps(profile)) == profile
+    rules = [{"name": None, "names": ["read"], "action": "SCMP_ACT_LOG", "args": None, "x": 1}]
+    null = {"defaultAction": "SCMP_ACT_ALLOW", "archMap": None, "syscalls": rules, "comment": []}
+    chosen = seccomp.choose(json.dumps(null))
+    assert chosen is not None
+    assert bpf.compile_filter(seccomp.to_oci(chosen, frozenset(), "x86_64")) is not None
+
+
+ARGUMENT = {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}
+
+
+@pytest.mark.parametrize(
+    ("change", "flaw"),
+    [
+        ({"defaultAction": None}, "it has no defaultAction"),
+        ({"defaultAction": 7}, "defaultAction is no plain text"),
+        ({"defaultErrnoRet": "1"}, "defaultErrnoRet is no number"),
+        ({"architectures": "x"}, "architectures is no list"),
+        ({"archMap": [7]}, r"archMap\[0\] is no object"),
+        ({"archMap": [{}]}, r"archMap\[0\] has no architecture"),
+        ({"syscalls": 5}, "syscalls is no list"),
+        ({"rule": {"action": None}}, r"syscalls\[0\] has no action"),
+        ({"rule": {"names": []}}, r"syscalls\[0\] has no names"),
+        ({"rule": {"names": ["read", "\ud800"]}}, r"syscalls\[0\]\.names\[1\] is no plain text"),
+        ({"rule": {"includes": []}}, r"syscalls\[0\]\.includes is no object"),
+        ({"rule": {"excludes": {"caps": [1]}}}, r"excludes\.caps\[0\] is no plain text"),
+        ({"rule": {"args": [{}]}}, r"args\[0\] has no index"),
+        ({"rule": {"args": [ARGUMENT | {"index": "a"}]}}, r"args\[0\]\.index is no number"),
+        ({"rule": {"args": [ARGUMENT | {"value": -1}]}}, r"args\[0\]\.value is no number"),
+        ({"rule": {"args": [ARGUMENT | {"valueTwo": 1 << 64}]}}, "valueTwo is no number"),
+    ],
+)
+def test_a_malformed_profile_is_refused(change: dict[str, Any], flaw: str) -> None:
+    rule = {"names": ["read"], "action": "SCMP_ACT_ALLOW"} | change.get("rule", {})
+    profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]} | change
+    with pytest.raises(SwarmError, match=flaw) as caught:
+        seccomp.choose(json.dumps(profile))
+    assert caught.value.code is Code.INVALID
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(SwarmError, match="no JSON"):
+        seccomp.choose(text)
 
 
 def run_bpf(program: bytes, number: int, *args: int, arch: int = 0xC000003E) -> int:

@@ -1,10 +1,12 @@
 """Settings: what wins over what, and what is refused."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from api.errors import SwarmError
+from swarmctl import settings as module
 from swarmctl.settings import Settings, load
 
 
@@ -37,6 +39,28 @@ def test_folders_are_absolute(tmp_path: Path) -> None:
         Path("b").resolve(),
     )
     assert Settings().serve_volumes_in is None
+
+
+def test_no_link_is_in_the_daemon_s_own_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("disk", "memory"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "var").symlink_to(tmp_path / "disk")
+    (tmp_path / "run").symlink_to("memory")
+    settings = load(
+        written(tmp_path, ""), {"state_dir": tmp_path / "var", "run_dir": tmp_path / "run/swarm"}
+    )
+    assert (settings.state_dir, settings.run_dir) == (tmp_path / "disk", tmp_path / "memory/swarm")
+
+    @dataclass(frozen=True)
+    class ByDefault(Settings):
+        state_dir: Path = tmp_path / "var"
+        run_dir: Path = tmp_path / "run"
+
+    monkeypatch.setattr(module, "Settings", ByDefault)
+    settings = load(written(tmp_path, ""), {})
+    assert (settings.state_dir, settings.run_dir) == (tmp_path / "disk", tmp_path / "memory")
 
 
 def test_lists_and_tables_get_their_types(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -14,9 +16,10 @@ from api.times import duration, seconds_of
 from api.v1 import logs_pb2, objects_pb2, specs_pb2
 from hostkit import clock
 from runtime.conmon_driver import ConmonDriver
-from runtime.driver import MOUNTED_LABEL
+from runtime.driver import MOUNTED_LABEL, ContainerRequest
 from runtime.image.registry import RegistryOptions
 from runtime.image.store import ImageStore
+from tests.support.images import busybox_archive
 from tests.support.task_host import OBEYS, Host
 from worker.container import ContainerExecutor
 from worker.executor import TemporaryError
@@ -221,6 +224,40 @@ def test_an_image_that_cannot_be_had(host: Host) -> None:
     found = host.run(scenario)
     assert str(found).startswith(f"No such image: {task.spec.container.image}: ")
     assert not isinstance(found, TemporaryError)
+
+
+def test_images_are_in_use_while_a_container_is_made_of_them(host: Host, tmp_path: Path) -> None:
+    other = busybox_archive(tmp_path / "other", "other:1", User="7").read_bytes()
+    mount = specs_pb2.Mount(type=specs_pb2.Mount.TYPE_IMAGE, source="other:1", target="/other")
+    task = host.task("true")
+    task.spec.container.mounts.append(mount)
+
+    async def archive() -> AsyncIterator[bytes]:
+        yield other
+
+    async def scenario(driver: ConmonDriver) -> None:
+        create, making, goes_on = driver.create, asyncio.Event(), asyncio.Event()
+
+        async def slowly(request: ContainerRequest) -> None:
+            making.set()
+            await goes_on.wait()
+            await create(request)
+
+        executor = host.executor(driver)
+        store = executor._images
+        await store.load(archive())
+        with mock.patch.object(driver, "create", slowly):
+            preparing = asyncio.create_task(executor.prepare(task))
+            await making.wait()
+            for name in (host.reference, "other:1"):
+                with pytest.raises(SwarmError, match="is in use") as refusal:
+                    await store.remove(name)
+                assert refusal.value.code is Code.REFUSED
+            goes_on.set()
+            await preparing
+        await store.remove("other:1")  # whether a container is there is for the caller to tell
+
+    host.box.run(scenario)
 
 
 def test_a_pinned_image_is_pulled_by_its_digest_whatever_its_name_means_now(host: Host) -> None:

@@ -1,5 +1,7 @@
 """Containers of tasks with volumes of their node, for real."""
 
+import os
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +16,8 @@ from runtime.conmon_driver import ConmonDriver
 from runtime.volume.host import VolumeHost
 from tests.support.log_pieces import whole_lines
 from tests.support.plain_mount import VolumeBox
-from tests.support.task_host import Host
+from tests.support.task_host import OBEYS, Host
+from tests.support.until import until
 from worker.container import ContainerExecutor
 from worker.volumes import Volumes
 
@@ -131,6 +134,26 @@ def test_a_subpath_of_a_volume(host: Host, box: VolumeBox) -> None:
     run(host, box, scenario)
     assert (box.root / "volumes/data/_data/a/b/file").read_text() == "x\n"
     assert box.mounts() == []
+
+
+def test_a_container_that_lost_a_volume_is_started_again(host: Host, box: VolumeBox) -> None:
+    async def scenario(executor: ContainerExecutor, volumes: VolumeHost) -> None:
+        task = _task(host, *OBEYS, mounts=[volume("data", volume_driver="plain")])
+        await executor.prepare(task)
+        await executor.start(task)
+        (guardian,) = box.guardians()
+        os.kill(guardian, signal.SIGKILL)
+        await until(lambda: bool(volumes.why(task.id)))
+        await executor.terminate(task)
+        assert "was let go" in (await executor.wait(task)).message
+        await executor.renew(task)
+        assert volumes.why(task.id) == ""
+        assert (await executor.start(task)).pid
+        await executor.terminate(task)
+        assert (await executor.wait(task)).message == ""
+        await executor.remove(task)
+
+    run(host, box, scenario)
 
 
 def test_a_volume_that_cannot_be_had_leaves_nothing_of_the_task(host: Host, box: VolumeBox) -> None:

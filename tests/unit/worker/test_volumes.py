@@ -1,6 +1,8 @@
 """The volumes of a node over real mounts: leases first, and what managers hear of it."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -207,6 +209,22 @@ def test_what_was_lost_is_let_go_by_its_guardian_and_told(box: VolumeBox) -> Non
 
     run(box, scenario)
     assert box.mounts() == []
+
+
+def test_who_lost_a_volume_begins_anew_with_it(box: VolumeBox) -> None:
+    async def scenario(volumes: Volumes, _: Words) -> None:
+        volumes.follow(told())
+        volumes.renew(boot(), 1)
+        await joined(volumes, task())
+        (guardian,) = box.guardians()
+        os.kill(guardian, signal.SIGKILL)
+        await until(lambda: bool(volumes.why("c1")))
+        await volumes.leave("c1")
+        assert await joined(volumes, task()) == box.mounts()[0]
+        assert volumes.why("c1") == ""
+        await volumes.leave("c1")
+
+    run(box, scenario)
 
 
 def test_the_next_daemon_renews_what_the_managers_still_know(box: VolumeBox) -> None:

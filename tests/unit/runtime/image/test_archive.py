@@ -16,11 +16,13 @@ import pytest
 import zstandard
 
 from api.errors import Code, SwarmError
-from runtime.image.build import ImageSource, archive_layout
+from runtime.image.build import ImageSource
+from runtime.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
 from runtime.image.platforms import Platform, host
 from runtime.image.store import ImageStore
 from runtime.image.unpacker import Limits
-from tests.support.images import busybox_archive, tree_of
+from tests.support.images import archive_layout, busybox_archive, tree_of
+from tests.support.odd_tars import headers_of_headers, negative_size
 from tests.support.scripted_registry import sha256
 from tests.unit.runtime.image.conftest import Stores, chunks_of
 
@@ -34,7 +36,7 @@ def load(store: ImageStore, body: bytes) -> list[str]:
 def archive(stores: Stores, *images: ImageSource, reference: str = "team/app:1") -> bytes:
     layout = stores.layout("layout", *images, reference=reference)
     path = stores.directory / "layout.tar"
-    asyncio.run(archive_layout(layout, path))
+    archive_layout(layout, path)
     return path.read_bytes()
 
 
@@ -112,9 +114,40 @@ def test_an_image_without_a_name_goes_by_its_id(stores: Stores) -> None:
     assert store.get(name).id == name
 
 
+def noted_layout(name: str, key: str = "io.containerd.image.name") -> tuple[bytes, str]:
+    """A layout whose image has this name as its note, with DIGEST for its own; and its digest."""
+    files: dict[str, bytes | str] = {"oci-layout": b""}
+
+    def blob(kind: str, body: bytes) -> dict[str, Any]:
+        files[f"blobs/{sha256(body).replace(':', '/')}"] = body
+        return {"mediaType": kind, "digest": sha256(body), "size": len(body)}
+
+    config = {"os": "linux", "architecture": host().architecture,
+              "rootfs": {"type": "layers", "diff_ids": [sha256(LAYERS[0])]}}  # fmt: skip
+    manifest = {
+        "schemaVersion": 2,
+        "config": blob(OCI_CONFIG, json.dumps(config).encode()),
+        "layers": [blob(OCI_LAYER, LAYERS[0])],
+    }
+    entry = blob(OCI_MANIFEST, json.dumps(manifest).encode())
+    noted = {**entry, "annotations": {key: name.replace("DIGEST", entry["digest"])}}
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [noted]}).encode()
+    return tar_of(files), entry["digest"]
+
+
+def test_an_image_goes_by_its_own_digest(stores: Stores) -> None:
+    body, digest = noted_layout("nginx@DIGEST")
+    store = stores.open()
+    assert load(store, body) == [f"nginx@{digest}"]
+    assert store.get(f"nginx@{digest}").digests == (f"nginx@{digest}",)
+
+
+FOREIGN = f"nginx@sha256:{'ab' * 32}"
+
 INVALID = {
     "nothing": b"",
     "no tar": b"nonsense" * 500,
+    "headers of headers": headers_of_headers(),
     "no image": tar_of({"a": b"1"}),
     "damaged gzip": gzip.compress(os.urandom(100_000))[:5000],
     "a missing layer": docker_archive(LAYERS, entry={"Layers": ["x", "y"]}),
@@ -123,6 +156,9 @@ INVALID = {
     "a link to the outside": docker_archive(LAYERS, files={"0/layer.tar": "/etc/passwd"}),
     "a link in a circle": docker_archive(LAYERS, files={"0/layer.tar": "layer.tar"}),
     "a strange tag": docker_archive(LAYERS, entry={"RepoTags": ["UPPER"]}),
+    "another's digest as a tag": docker_archive(LAYERS, entry={"RepoTags": [FOREIGN]}),
+    "another's digest, full name": noted_layout(FOREIGN)[0],
+    "another's digest, name": noted_layout(FOREIGN, "org.opencontainers.image.ref.name")[0],
     "no list": tar_of({"manifest.json": b"{}"}),
     "no json": tar_of({"manifest.json": b"{"}),
     "an empty list": tar_of({"manifest.json": b"[]"}),
@@ -139,6 +175,12 @@ def test_what_is_no_archive_is_refused(stores: Stores, case: str) -> None:
     assert refusal.value.code is Code.INVALID
     assert store.list() == []
     assert stores.leftovers() == []
+
+
+def test_a_negative_size_is_refused(stores: Stores) -> None:
+    store = stores.open()
+    with pytest.raises(SwarmError, match="has a negative size"):
+        load(store, negative_size("manifest.json"))
 
 
 def test_another_layer_than_the_promised_is_refused(stores: Stores) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.image.build import Compression, ImageSource, archive_layout, build_layout
+from runtime.image.build import Compression, ImageSource, build_layout
 from runtime.image.layout import Layout
 from runtime.image.manifest import OCI_INDEX
 from runtime.image.platforms import Platform
@@ -62,13 +62,6 @@ def test_several_platforms_make_an_index(tmp_path: Path, tree: Path) -> None:
     assert manifests[-1] == top
     assert [each.platform for each in manifests[:-1]] == list(platforms)
     assert len(blobs) == 3  # two configurations, and the layer that both share
-
-
-def test_an_archive_is_deterministic(tmp_path: Path, tree: Path) -> None:
-    build(tmp_path / "out", ImageSource((tree,)))
-    for name in ("a", "b"):
-        asyncio.run(archive_layout(tmp_path / "out", tmp_path / name))
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 @pytest.mark.root

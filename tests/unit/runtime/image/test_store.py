@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,13 @@ def collect(store: ImageStore) -> int:
     return asyncio.run(store.collect_garbage())
 
 
-def remove(store: ImageStore, name: str, **how: Any) -> tuple[list[str], list[str]]:
-    return asyncio.run(store.remove(name, **how))
+def remove(
+    store: ImageStore, name: str, *, in_use: Sequence[str] = (), force: bool = False
+) -> tuple[list[str], list[str]]:
+    async def used() -> Sequence[str]:
+        return in_use
+
+    return asyncio.run(store.remove(name, in_use=used, force=force))
 
 
 def layer_names(stores: Stores) -> set[str]:
@@ -376,6 +382,55 @@ def test_an_image_in_use_keeps_its_layers(scripted: ScriptedRegistry, stores: St
     assert (len(untagged), deleted) == (2, [])
     collect(store)
     assert (store.get(image.id).layers[0] / "0").read_text() == "a"
+
+
+def test_an_image_that_is_held_is_in_use(scripted: ScriptedRegistry, stores: Stores) -> None:
+    scripted.add_layout(stores.layout("out", stores.source("a")), "1")
+    store = stores.open()
+    reference = f"{scripted.address}/team/app:1"
+    (image,) = pull(store, reference)
+
+    async def scenario() -> None:
+        async with store.holding(image.id):
+            async with store.holding(image.id, image.id):
+                pass
+            with pytest.raises(SwarmError, match="is in use"):
+                await store.remove(reference)
+            assert (await store.remove(reference, force=True))[1] == []
+        assert (await store.remove(image.id))[1][0] == image.id
+
+    asyncio.run(scenario())
+
+
+def test_nobody_holds_an_image_that_is_being_removed(
+    scripted: ScriptedRegistry, stores: Stores
+) -> None:
+    scripted.add_layout(stores.layout("out", stores.source("a")), "1")
+    store = stores.open()
+    (image,) = pull(store, f"{scripted.address}/team/app:1")
+
+    async def scenario() -> None:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> Sequence[str]:
+            asked.set()
+            await goes_on.wait()
+            return ()
+
+        async def hold() -> None:
+            async with store.holding(image.id):
+                raise AssertionError
+
+        removal = asyncio.create_task(store.remove(image.id, in_use=slowly))
+        await asked.wait()
+        holding = asyncio.create_task(hold())
+        await asyncio.sleep(0)
+        goes_on.set()
+        await removal
+        with pytest.raises(SwarmError, match="is not on this host"):
+            await holding
+
+    asyncio.run(scenario())
 
 
 # After a crash

@@ -22,6 +22,7 @@ from api.errors import Code, SwarmError
 from runtime.image import digest as digests
 from runtime.image.unpacker import Limits, Part, Unpacker
 from tests.support.images import tree_of
+from tests.support.odd_tars import headers_of_headers, negative_size
 
 pytestmark = pytest.mark.root
 
@@ -336,6 +337,7 @@ INVALID: dict[str, bytes | Tar] = {
     "a whiteout of nothing": Tar().add(".wh."),
     "a whiteout of the parent": Tar().add("d/.wh..."),
     "a nul in a name": Tar().add("a", b"", pax_headers={"path": "a\0b"}),
+    "headers of headers": headers_of_headers(),
     "too deep": Tar().add("/".join("d" * 300), b""),
 }
 
@@ -398,12 +400,7 @@ def test_a_giant_header_is_stopped(bench: Bench) -> None:
 
 
 def test_a_negative_size_is_stopped(bench: Bench) -> None:
-    entry = tarfile.TarInfo("a")
-    header = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
-    header[124:136] = b"\xff" * 12  # the size -1 in base 256
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    assert bench.refuse(bytes(header) + b"\0" * 1024).code is Code.INVALID
+    assert bench.refuse(negative_size("a")).code is Code.INVALID
 
 
 # Its process

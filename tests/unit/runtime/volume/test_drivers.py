@@ -110,6 +110,6 @@ def test_a_plugin_that_hangs_holds_up_its_own_volumes_alone(tmp_path: Path) -> N
             await own.drop("data")
             stuck.cancel()
             await asyncio.wait({stuck})
-        assert own.every() == []
+        assert [each.name for each in own.every()] == ["stuck"], "it may be there by now"
 
     asyncio.run(scenario())

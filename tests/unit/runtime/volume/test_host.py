@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from api.errors import Code, SwarmError
-from hostkit import cgroup
+from hostkit import cgroup, mount
 from hostkit.clock import boot
 from runtime.volume.driver import Volume
+from runtime.volume.guardians import Guardians
 from runtime.volume.host import VolumeHost
 from runtime.volume.records import Records
+from runtime.volume.subpaths import Subpaths
 from runtime.volume.wants import Lease, OwnVolume, Want
 from tests.support.plain_mount import VolumeBox
 from tests.support.until import until, until_true
@@ -92,6 +94,24 @@ def test_what_is_taken_back_meanwhile_is_not_mounted(box: VolumeBox) -> None:
     run(box, scenario)
 
 
+def test_who_gives_up_in_the_middle_is_in_nobody_s_way(box: VolumeBox) -> None:
+    async def scenario(host: VolumeHost) -> None:
+        for turn in range(12):
+            want = leased(f"data{turn}")
+            using = asyncio.create_task(host.use("c1", want))
+            await asyncio.sleep(0.003 * turn)
+            using.cancel()
+            await asyncio.wait({using})
+            await host.leave("c1")
+            await host.use("c2", want)
+            await host.leave("c2")
+            assert host.mounted_keys() == []
+
+    run(box, scenario)
+    assert (box.mounts(), box.guardians()) == ([], set())
+    assert list((box.root / "v/g").iterdir()) == []
+
+
 def test_a_lost_mount_ends_its_containers_and_says_why(box: VolumeBox) -> None:
     async def scenario(host: VolumeHost) -> None:
         path = await host.use("c1", leased())
@@ -129,6 +149,28 @@ def test_the_next_daemon_goes_on_with_what_runs_and_unmounts_the_rest(box: Volum
 
     run(box, first)
     assert len(box.guardians()) == 2
+    run(box, second, "c1")
+    assert (box.mounts(), box.guardians()) == ([], set())
+
+
+def test_the_next_daemon_starts_though_what_it_finds_cannot_be_noted(
+    box: VolumeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first(host: VolumeHost) -> None:
+        for container, name in (("c1", "one"), ("c2", "two")):
+            await host.use(container, leased(name))
+
+    def full(*_: object) -> None:
+        raise SwarmError(Code.UNAVAILABLE, "the disk is full")
+
+    async def second(host: VolumeHost) -> None:
+        await until(lambda: host.mounted_keys() == [leased("one").key])
+        assert host.users(leased("one").key) == ("c1",)
+        await host.leave("c1")
+        assert host.mounted_keys() == []
+
+    run(box, first)
+    monkeypatch.setattr(Records, "keep_mount", full)
     run(box, second, "c1")
     assert (box.mounts(), box.guardians()) == ([], set())
 
@@ -209,6 +251,55 @@ def test_a_subpath_leads_nobody_out_of_its_volume(box: VolumeBox) -> None:
 
     run(box, scenario)
     assert box.mounts() == []
+
+
+def test_folders_behind_a_link_are_as_any_others(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    box = VolumeBox(tmp_path / "link/swarm")
+
+    async def scenario(host: VolumeHost) -> None:
+        path = await host.use("c1", leased())
+        (path / "sub").mkdir()
+        (path / "sub/file").write_text("x")
+        await host.subpath("c1", path, "sub")
+        await host.leave("c1")
+        assert host.mounted_keys() == []
+
+    try:
+        run(box, scenario)
+        assert box.mounts() == []
+        assert (box.storage / "data/sub/file").read_text() == "x"
+    finally:
+        box.clear()
+
+
+def test_what_is_mounted_unknown_to_all_is_not_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    (data / "sub").mkdir(parents=True)
+    (data / "sub/file").write_text("x")
+    subpaths, guardians = Subpaths(tmp_path / "p"), Guardians(tmp_path / "g", "/unused")
+    target = guardians.folder("m1") / "data"
+    target.mkdir(parents=True)
+    mount.mount(str(data), target, "none", mount.MS_BIND)
+    place = asyncio.run(subpaths.take("c1", data, "sub"))
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(mount, "mount_points", lambda _: [])
+            asyncio.run(subpaths.drop("c1"))
+            guardians.forget("m1")
+        assert (place / "file").read_text() == (target / "sub/file").read_text() == "x"
+        asyncio.run(subpaths.drop("c1"))
+        assert mount.unmount(target)
+        guardians.forget("m1")
+        assert not place.parent.exists()
+        assert not target.parent.exists()
+    finally:
+        for point in mount.mount_points(tmp_path):
+            mount.unmount(point)
+    assert (data / "sub/file").read_text() == "x"
 
 
 @pytest.mark.timeout(400)

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from api.errors import Code, SwarmError
 from hostkit import mount
 from runtime.volume.driver import Place, Scope, Server, Volume
 from runtime.volume.local import LocalDriver
+from tests.support.deep_tree import make_deep
 
 DATA = Volume("data", labels={"a": "b"})
 
@@ -67,6 +69,17 @@ def test_a_volume_is_a_folder_that_stays(root: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_however_deep_its_folders_are_a_volume_is_removed(root: Path) -> None:
+    async def scenario() -> None:
+        made = driver(root)
+        make_deep(await in_use(made, DATA, root) / "deep", sys.getrecursionlimit() + 200)
+        await made.unmount(DATA, place(root))
+        await made.remove(DATA)
+
+    asyncio.run(scenario())
+    assert list(root.iterdir()) == []
+
+
 def test_names_and_options_that_are_refused_leave_nothing(root: Path) -> None:
     async def scenario() -> None:
         made = driver(root)
@@ -104,6 +117,34 @@ def test_what_mount_makes_of_it_is_there_while_it_is_used(root: Path, tmp_path: 
         assert (tmp_path / "source/file").read_text() == "b"
 
     asyncio.run(scenario())
+
+
+@pytest.mark.root
+def test_what_is_mounted_behind_a_link_is_not_deleted(tmp_path: Path) -> None:
+    for name in ("disk", "source"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "var").symlink_to(tmp_path / "disk")
+    (tmp_path / "source/file").write_text("x")
+    root = tmp_path / "var/volumes"
+    bound = Volume("b", {"device": str(tmp_path / "source"), "o": "bind"})
+
+    async def scenario() -> None:
+        made = driver(root)
+        path = await in_use(made, bound, root)
+        await made.mount(bound, place(root))
+        assert mount.mount_points(tmp_path) == [tmp_path / "disk/volumes/b/_data"]
+        with pytest.raises(SwarmError, match="is mounted"):
+            await made.remove(bound)
+        await made.unmount(bound, place(root))
+        assert list(path.iterdir()) == []
+        await made.remove(bound)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        for point in mount.mount_points(tmp_path):
+            mount.unmount(point)
+    assert (tmp_path / "source/file").read_text() == "x"
 
 
 @pytest.mark.root

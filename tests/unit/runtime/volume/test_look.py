@@ -19,7 +19,8 @@ def test_it_tells_where_a_path_leads_and_what_is_there(tmp_path: Path) -> None:
 def test_what_is_not_there_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     assert asyncio.run(look(tmp_path / "link")) is None
-    assert asyncio.run(look(tmp_path / "-no")) is None
+    for name in ("-no", "\0", "x/" * 3000, "x" * 200_000):
+        assert asyncio.run(look(tmp_path / name)) is None
 
 
 @pytest.mark.root

@@ -9,7 +9,7 @@ import pytest
 from api.errors import Code, SwarmError
 from runtime.volume.wants import OwnVolume, Want, own_key
 from tests.support.plain_mount import VolumeBox
-from worker.standalone.local_volumes import every, remove, restore, save
+from worker.standalone.local_volumes import every, restore, save
 
 
 def test_who_has_one_is_shown_and_only_what_nobody_has_is_removed(tmp_path: Path) -> None:
@@ -28,10 +28,10 @@ def test_who_has_one_is_shown_and_only_what_nobody_has_is_removed(tmp_path: Path
             assert found[0].mountpoint == str(tmp_path / "volumes/a/_data")
             assert found[0].labels == {"x": "y"}
             with pytest.raises(SwarmError, match="container c1 has it") as refused:
-                await remove(host, "a")
+                await host.drop("a")
             assert refused.value.code is Code.REFUSED
             await host.leave("c1")
-            await remove(host, "a")
+            await host.drop("a")
             assert [each.name for each in await every(host)] == ["b"]
 
     asyncio.run(scenario())

@@ -17,6 +17,7 @@ import zstandard
 from api.errors import Code, SwarmError
 from runtime.volume.copying.layout import HEAD, Head, written
 from runtime.volume.copying.streams import fill, save
+from tests.support.odd_tars import headers_of_headers
 
 pytestmark = pytest.mark.root
 
@@ -227,6 +228,8 @@ def test_more_than_there_is_room_for_is_refused_at_once(tmp_path: Path) -> None:
 def test_garbage_is_no_archive(tmp_path: Path) -> None:
     assert _refused(tmp_path / "target", b"").code is Code.INVALID
     assert _refused(tmp_path / "target", os.urandom(10_000)).code is Code.INVALID
+    chain = zstandard.compress(headers_of_headers())
+    assert _refused(tmp_path / "target", chain).code is Code.INVALID
 
 
 def test_a_stream_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:

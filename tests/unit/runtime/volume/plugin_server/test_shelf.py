@@ -78,6 +78,22 @@ def test_containers_of_docker_and_of_ours_share_a_mount(serve: Serve) -> None:
     run(serve, shared)
 
 
+def test_what_a_container_of_ours_has_is_not_removed(serve: Serve) -> None:
+    async def used(server: Server) -> None:
+        own = await server.host.own.named(OwnVolume("data", "local"))
+        path = await server.host.use("task1", Want(own_key("data"), own.driver, own.volume))
+        (path / "file").write_text("kept")
+        with pytest.raises(SwarmError, match="container task1 has it") as caught:
+            await server.client.remove(DATA)
+        assert caught.value.code is Code.REFUSED
+        assert (path / "file").read_text() == "kept"
+        await server.host.leave("task1")
+        await server.client.remove(DATA)
+        assert not path.exists()
+
+    run(serve, used)
+
+
 def test_a_mount_outlives_the_daemon(serve: Serve) -> None:
     async def before(server: Server) -> None:
         await server.client.create(DATA)
