@@ -48,7 +48,8 @@ def _make(swarm: Swarm, noun: str, name: str, text: str, folder: Path, *flags: s
 def _in_memory(swarm: Swarm) -> list[str]:
     """The folders of secrets on the worker, by its table of mounts."""
     mounts = swarm.inside("w1", "cat", "/proc/self/mounts").lines
-    return [line for line in mounts if line.startswith("tmpfs") and "/files/" in line]
+    place = f"tmpfs {swarm.host('w1').paths.run}/files/"
+    return [line for line in mounts if line.startswith(place)]
 
 
 def _on_disk(swarm: Swarm, mark: str) -> list[str]:
