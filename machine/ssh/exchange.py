@@ -68,7 +68,7 @@ class Exchange:
         try:
             channel.exec_command(self.command)
             channel.setblocking(False)
-            code = self._converse(channel)
+            code = self._converse(channel, transport.sending)
         finally:
             ended_by = transport.signals.pop(channel.chanid, None)
             channel.close()
@@ -82,7 +82,7 @@ class Exchange:
         """Has `run` raise LateError soon."""
         self.stopped.set()
 
-    def _converse(self, channel: paramiko.Channel) -> int:
+    def _converse(self, channel: paramiko.Channel, sending: threading.Lock) -> int:
         ready = select.poll()
         ready.register(channel.fileno(), select.POLLIN)
         heard = self.now()
@@ -97,7 +97,8 @@ class Exchange:
             patient = not ended or (now - heard < _QUIET and now - ended < _MOST)
             if not moved and (all_said or not patient):
                 break
-            fed = self._write(channel)
+            with sending:
+                fed = self._write(channel)
             if self.stopped.is_set() or self.now() > self.deadline:
                 raise LateError
             if not moved and not fed:

@@ -5,6 +5,7 @@ apart where it tells nothing. Whom it speaks to is not known yet, nor who speaks
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ _OLD = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-sha1", "hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
 }
-_CHANNEL_REQUEST = 98  # RFC 4254, 9
+_CHANNEL_CLOSE, _CHANNEL_REQUEST = 97, 98  # RFC 4254, 9
 _SHUT_OUT = "Not allowed at this time"
 """What OpenSSH since 9.8 says to an address whose logins failed (PerSourcePenalties), or when too
 many are about to log in (MaxStartups).
@@ -55,6 +56,11 @@ class Transport(paramiko.Transport):
         self.last_words = ""
         self.last_refusal = ""  # why a channel was not opened
         self.signals: dict[int, int] = {}  # by channel: what ended its command
+        self.sending = threading.Lock()
+        """Held by who sends into a channel: that a close is answered meanwhile is made to wait.
+        paramiko lets go of its own lock before, and OpenSSH ends the whole connection at data, or
+        an end of data, for a channel that is closed.
+        """
 
     def _log(self, level: int, msg: str | list[str], *args: object) -> None:
         # paramiko tells nowhere else of lines before the version (RFC 4253, 4.2).
@@ -84,9 +90,14 @@ class Transport(paramiko.Transport):
         message.packet.seek(start)
         channel._handle_request(message)  # type: ignore[attr-defined]
 
-    # paramiko has no public way to hear of these (RFC 4253, 11.1; RFC 4254, 5.1 and 6.10).
+    def _channel_close(self, channel: paramiko.Channel, message: paramiko.Message) -> None:
+        with self.sending:
+            channel._handle_close(message)  # type: ignore[attr-defined]
+
+    # paramiko has no public way to hear of these (RFC 4253, 11.1; RFC 4254, 5.1, 5.3 and 6.10).
     _channel_handler_table = {  # noqa: RUF012 - never changed
         **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+        _CHANNEL_CLOSE: lambda channel, message: channel.transport._channel_close(channel, message),
         _CHANNEL_REQUEST: lambda channel, message: channel.transport._channel_request(
             channel, message
         ),

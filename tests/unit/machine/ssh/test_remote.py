@@ -3,9 +3,11 @@
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from api.errors import Code, SwarmError
@@ -190,3 +192,27 @@ def test_no_descriptor_is_left(server: SshServer, tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")
     with_remote(server, tmp_path, use, f"root@localhost:{server.port}")
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(
+    "kind", [paramiko.common.MSG_CHANNEL_EOF, paramiko.common.MSG_CHANNEL_DATA]
+)
+def test_input_for_a_command_that_has_just_ended_costs_no_connection(
+    server: SshServer, tmp_path: Path, kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = paramiko.Transport._send_user_message  # type: ignore[attr-defined]
+
+    def late(transport: paramiko.Transport, message: paramiko.Message) -> None:
+        """As if its thread had to wait for a processor meanwhile."""
+        if message.asbytes()[0] == kind:
+            time.sleep(0.3)
+        send(transport, message)
+
+    monkeypatch.setattr(paramiko.Transport, "_send_user_message", late)
+
+    async def use(remote: SshRemote) -> None:
+        for _ in range(2):
+            done = await remote.run(["true"], stdin=b"not read", timeout=20)
+            assert done.code == 0
+
+    with_remote(server, tmp_path, use)
