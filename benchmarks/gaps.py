@@ -25,6 +25,8 @@ from hostkit import netns
 
 RUNS = 7
 TASKS = 4
+_APART = 3.0
+"""Seconds between restarts: a node may register three times in eight."""
 _BEFORE, _AFTER = 0.3, 0.5
 _STEP = 0.001
 _TIMEOUT = 1.0
@@ -104,6 +106,7 @@ async def _restarts(swarm: Swarm, client: Stack) -> Measured:
         gaps.append(names.longest)
         lost += echoes.failed
         await all_ready(swarm, len(nodes(swarm.lab)))
+        await asyncio.sleep(_APART)
     await swarm.until_gone(web.id)
     return Measured(gaps, {"datagrams_lost": lost})
 
