@@ -288,6 +288,7 @@ def test_a_hook_that_fails_on_the_way_back_stops_no_other() -> None:
     outcome, _ = run(hands := Hooking([("w1", AwaitReady), ("a", Run)]), Phase("p", (lane,)))
     assert [name for _, name in hands.done] == ["Drain", "Install", "Revert", "b"]
     assert outcome.undone == ["w1"]
+    assert set(ends("w1", "a", "b")) & set(outcome.done) == set(ends("w1", "b"))
 
 
 def test_hooks_after_a_work_that_was_stopped_are_run() -> None:
@@ -301,3 +302,13 @@ def test_hooks_after_a_work_that_was_stopped_are_run() -> None:
         outcome = stopped(hands, Phase("p", (hooked("w1"), hooked("w2"))))
         assert hands.done == [("w1", each) for each in done]
         assert outcome.failures == {}
+
+
+def test_hooks_in_phases_that_a_stop_left_out_are_run_where_work_was_begun() -> None:
+    """But for those around an upgrade that was not begun."""
+    first = Phase("installation", (Lane("w1", (Install("w1"),)),))
+    join = Phase("join", tuple(Lane(h, (Join(h), *ends(h, "out"))) for h in ("w1", "w2")))
+    hands = Stopping(("w1", Install))
+    outcome = stopped(hands, first, Phase("upgrade", (hooked("w1"),)), join)
+    assert hands.done == [("w1", "Install"), ("w1", "Run")]
+    assert outcome.done == [Install("w1"), *ends("w1", "out")]
