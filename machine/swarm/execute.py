@@ -6,7 +6,7 @@ remembered: a plan made afterwards goes on.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from api.errors import SwarmError
@@ -40,18 +40,23 @@ class Hands(Protocol):
 
 
 class Executor:
-    """Of one run. `may_act`, asked before each action on a host, raises if the lock is lost.
+    """Of one run. `guard`, asked before each action on a host, raises if the lock is lost.
 
     `outcome` is there at any time, also of a run that was cut off.
     """
 
     def __init__(
-        self, hands: Hands, report: Report, *, together: int, may_act: Callable[[str], None]
+        self,
+        hands: Hands,
+        report: Report,
+        *,
+        together: int,
+        guard: Callable[[str], Awaitable[None]],
     ) -> None:
         self._hands = hands
         self._report = report
         self._together = together
-        self._may_act = may_act
+        self._guard = guard
         self.outcome = Outcome()
         self._stopping = False
 
@@ -156,7 +161,7 @@ class Executor:
         self._report(Event(stage, title, action.host, action.text))
         self.outcome.busy.append(action)
         try:
-            self._may_act(action.host)
+            await self._guard(action.host)
             await self._hands.do(action, tell)
         except SwarmError as error:
             self.outcome.busy.remove(action)

@@ -21,6 +21,7 @@ from machine.swarm.actions import (
 from machine.swarm.events import Event, Stage
 from machine.swarm.execute import Executor
 from machine.swarm.outcome import Outcome
+from tests.support.unguarded import unguarded
 
 
 class Hands:
@@ -44,7 +45,7 @@ class Hands:
 
 def run(hands: Hands, *phases: Phase, together: int = 4) -> tuple[Outcome, list[Event]]:
     events: list[Event] = []
-    executor = Executor(hands, events.append, together=together, may_act=lambda _: None)
+    executor = Executor(hands, events.append, together=together, guard=unguarded)
     return asyncio.run(executor.run(Plan(phases))), events
 
 
@@ -144,7 +145,7 @@ def test_a_run_that_is_told_to_stop_ends_what_it_does_and_begins_no_more() -> No
     events: list[Event] = []
 
     async def scene() -> Outcome:
-        executor = Executor(hands, events.append, together=1, may_act=lambda _: None)
+        executor = Executor(hands, events.append, together=1, guard=unguarded)
 
         class Stopping(Hands):
             async def do(self, action: Action, tell: Tell) -> None:
@@ -165,10 +166,10 @@ def test_a_run_that_is_told_to_stop_ends_what_it_does_and_begins_no_more() -> No
 def test_without_the_lock_nothing_is_done() -> None:
     hands = Hands()
 
-    def lost(host: str) -> None:
+    async def lost(host: str) -> None:
         raise SwarmError(Code.CONFLICT, "the lock is lost")
 
-    executor = Executor(hands, lambda _: None, together=1, may_act=lost)
+    executor = Executor(hands, lambda _: None, together=1, guard=lost)
     outcome = asyncio.run(executor.run(Plan((Phase("all", joins("a", "b")),))))
     assert list(outcome.failures) == ["a"]
     assert hands.done == []
@@ -195,7 +196,7 @@ class Stopping(Hands):
 
 def stopped(hands: Stopping, *phases: Phase) -> Outcome:
     async def work() -> None:
-        hands.executor = Executor(hands, lambda _: None, together=1, may_act=lambda _: None)
+        hands.executor = Executor(hands, lambda _: None, together=1, guard=unguarded)
         running = asyncio.create_task(hands.executor.run(Plan(phases)))
         await hands.reached.wait()
         if hands._cuts:
