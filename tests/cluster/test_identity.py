@@ -113,6 +113,7 @@ def test_an_operator_steers_the_swarm_from_another_host_until_he_is_removed(
     assert swarm.inside("w1", *remote, "service", "ls", "-q").lines
     assert len(swarm.on("web")) == 1
     host_only = swarm.inside("w1", *remote, "swarm", "leave", "--force", code=1)
+    swarm.until_runs("web", 1)
     assert host_only.err, "what a host does for its own operator is not for others"
     assert swarm.ctl("swarm", "client-cert", "--rm", "alice").lines == ["alice"]
     refused = swarm.inside("w1", *remote, "service", "ls", code=1)
