@@ -26,6 +26,7 @@ def listed(swarm: Swarm, *words: str, at: str = "m1", field: str = "Name") -> li
 @pytest.mark.parametrize("at", ["m1", "w1"])
 def test_filters_hold_wherever_one_asks(swarm: Swarm, at: str) -> None:
     swarm.create("web", "-l", "tier=front", "-l", "team=a", *RUN, replicas=2)
+    swarm.until(lambda: not swarm.ctl("task", "ls", "-q").lines, "tasks of before are forgotten")
     swarm.create("db", "-l", "tier=back", "-l", "team=a", *RUN)
 
     def services(*filters: str) -> list[str]:
