@@ -96,6 +96,7 @@ def test_a_swarm_that_is_locked_from_the_beginning(tmp_path: Path) -> None:
         folder = naming.HostPaths(naming.DEFAULT_BASE, fresh.name, "m1").state / "swarm"
         assert b"-----BEGIN PRIVATE KEY" not in (folder / "node.key").read_bytes()
         restart(fresh)
+        fresh.until_node("m1", "Ready")  # its own agent has told its name
         assert is_locked(fresh)
         assert "locked" in fresh.ctl("swarm", "leave", code=1).err
         assert unlock(fresh, key).returncode == 0
