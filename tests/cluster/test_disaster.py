@@ -133,11 +133,13 @@ def test_a_backup_of_a_follower_comes_back_on_another_host(tmp_path: Path) -> No
         assert "only manager" in said
         assert fresh.ctl("service", "ls", "--format", "{{.Name}}").lines == ["web"]
         assert fresh.ctl("swarm", "join-token", "-q", "worker").out == token
-        states = sorted(
-            line.split()[1]
-            for line in fresh.ctl("node", "ls", "--format", "{{.ID}} {{.Status}}").lines
-        )
-        assert states == ["Down", "Down", "Down", "Ready"]
+
+        def states() -> list[str]:
+            lines = fresh.ctl("node", "ls", "--format", "{{.ID}} {{.Status}}").lines
+            return sorted(line.split()[1] for line in lines)
+
+        fresh.until(lambda: "Ready" in states(), "its agent has told of itself")
+        assert states() == ["Down", "Down", "Down", "Ready"]
         own = fresh.ctl("node", "ls", "-q", "--filter", "role=manager").lines
         assert len(own) == 1
         fresh.until_runs("web", 2, timeout=60)
