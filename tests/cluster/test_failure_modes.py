@@ -150,6 +150,8 @@ def test_a_manager_with_a_damaged_log_is_replaced_though_its_containers_run(swar
     swarm.ctl("node", "demote", "m3")
     swarm.until_node("m3", "Down", timeout=60)
     swarm.ctl("node", "rm", "m3")
+    status = ("node", "ls", "--format", "{{.Hostname}}:{{.ManagerStatus}}")
+    swarm.until(lambda: "m3:" in swarm.ctl(*status).lines, "its seat is free")
     shutil.rmtree(folder)
     swarm.start_daemon("m3")
     token = swarm.ctl("swarm", "join-token", "-q", "manager").out.strip()
