@@ -27,6 +27,8 @@ from machine.drivers.lab import cgroups, naming
 from machine.drivers.lab.driver import LabDriver
 from machine.drivers.lab.host import LabHost
 from machine.drivers.lab.up import Shape, bring_up
+from tests.support.ports import free_pair
+from tests.support.until import until_true
 
 pytestmark = pytest.mark.cluster
 
@@ -348,12 +350,8 @@ async def test_hosts_come_and_go(lab: LabDriver) -> None:
         lab.host("w2")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-PORT = _free_port()
+PORT = free_pair()
+"""None of those that the kernel gives to others until the test has its turn."""
 
 
 @in_lab("m1", "w1", expose=f"127.0.0.1:{PORT}")
