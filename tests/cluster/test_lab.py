@@ -66,6 +66,11 @@ def traces(lab: str) -> list[str]:
     return found + [str(path) for path in naming.DEFAULT_BASE.glob(lab)]
 
 
+def booting(lab: str) -> list[str]:
+    """Processes that are about to boot a host of a lab: alone, they find that it is not wanted."""
+    return [each for each in traces(lab) if "machine.drivers.lab.boot" in each]
+
+
 def in_lab(
     *names: str, expose: str = ""
 ) -> Callable[[Callable[[LabDriver], Awaitable[None]]], Callable[[], None]]:
@@ -428,6 +433,9 @@ def test_what_a_crash_left_can_be_taken_down_or_gone_on_with(
         assert done.returncode == -signal.SIGKILL
         assert (naming.DEFAULT_BASE / NAME / "lab.json").exists()
         asyncio.run(finish())
+        until_true(
+            lambda: not booting(NAME), "what the one that was killed had begun ends by itself"
+        )
         assert traces(NAME) == []
 
 
