@@ -57,7 +57,7 @@ def test_what_happens_is_told_while_it_happens(swarm: Swarm) -> None:
     words = (*FOLLOW, "--filter", "service=web")
     with swarm.running(*words, at="w1") as live, swarm.running(*words, at="m2") as same:
         swarm.create("web", *COMMAND)
-        swarm.until(lambda: ("new", "pending") in _states(live), "it is told live", timeout=10)
+        swarm.until(lambda: ("new", "pending") in _states(live), "it is told live")
         swarm.ctl("service", "scale", "--detach", "web=2")
         swarm.until_runs("web", 2)
         (victim, _) = swarm.on("web")
@@ -87,7 +87,8 @@ def test_a_reader_misses_nothing_when_the_leader_is_lost(swarm: Swarm, how: str)
     leader = _leader(swarm, "w1")
     other, third = [each for each in MANAGERS if each != leader]
     before, during, after = (f"{when}-{how}" for when in ("before", "during", "after"))
-    words = (*FOLLOW, "--filter", "type=service", "--filter", "type=node")
+    # A stream goes on over an absence that is no longer than a call of its client may take.
+    words = ("--timeout", "3m", *FOLLOW, "--filter", "type=service", "--filter", "type=node")
     with swarm.running(*words, at=leader) as cut_off, swarm.running(*words, at="w1") as passed_on:
         streams = (cut_off, passed_on)
         _make(swarm, before, other)
