@@ -69,6 +69,7 @@ def test_what_happens_is_told_while_it_happens(swarm: Swarm) -> None:
         swarm.ctl("service", "rm", "web")
         swarm.until(lambda: _told(_heard(live), "remove", "name").count(("web",)), "it is gone")
         last = _places(_heard(live))[-1][0]
+        swarm.until(lambda: len(_heard(same)) >= len(events), "the other hears as much")
         swarm.until(lambda: _places(_heard(same))[-1][0] >= last, "the other hears it too")
         events = _heard(live)
         assert _told(events, "update", "replicas.old", "replicas.new") == [("1", "2")]
