@@ -1,5 +1,6 @@
 """Most managers are lost, or all of them with their disks: one goes on alone, or a backup does."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_a_backup_of_a_follower_comes_back_on_another_host(tmp_path: Path) -> No
     words = ("--passphrase-file", str(secret), str(file))
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    with a_swarm(tmp_path / "two", workers=0, name="other") as fresh, shown(fresh):
+    with a_swarm(tmp_path / "two", workers=0, name=f"o{os.getpid()}") as fresh, shown(fresh):
         fresh.ctl("swarm", "leave", "--force")
         with a_swarm(tmp_path / "one", managers=3, workers=0) as swarm, shown(swarm):
             until_votes(swarm, "m1", "m2", "m3", at="m1")
@@ -133,11 +134,13 @@ def test_a_backup_of_a_follower_comes_back_on_another_host(tmp_path: Path) -> No
         assert "only manager" in said
         assert fresh.ctl("service", "ls", "--format", "{{.Name}}").lines == ["web"]
         assert fresh.ctl("swarm", "join-token", "-q", "worker").out == token
-        states = sorted(
-            line.split()[1]
-            for line in fresh.ctl("node", "ls", "--format", "{{.ID}} {{.Status}}").lines
-        )
-        assert states == ["Down", "Down", "Down", "Ready"]
+
+        def states() -> list[str]:
+            lines = fresh.ctl("node", "ls", "--format", "{{.ID}} {{.Status}}").lines
+            return sorted(line.split()[1] for line in lines)
+
+        fresh.until(lambda: "Ready" in states(), "its agent has told of itself")
+        assert states() == ["Down", "Down", "Down", "Ready"]
         own = fresh.ctl("node", "ls", "-q", "--filter", "role=manager").lines
         assert len(own) == 1
         fresh.until_runs("web", 2, timeout=60)
