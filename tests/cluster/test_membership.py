@@ -39,7 +39,10 @@ def test_a_worker_that_leaves_stops_its_tasks_and_is_down_and_may_join_again(swa
     assert "left the swarm" in swarm.ctl("swarm", "leave", at="w2").out
     assert swarm.containers("w2") == []
     swarm.until(lambda: (old, "w2", "Down") in _nodes(swarm), "w2 is down")
-    swarm.until_runs("web", 3)
+    swarm.until(
+        lambda: {task.node for task in swarm.until_runs("web", 3)} <= {"m1", "w1"},
+        "all tasks run on others",
+    )
     assert len(swarm.on("web", "m1", "w1")) == 3
     assert "inactive" in swarm.ctl("system", "info", at="w2").out
 
