@@ -95,8 +95,12 @@ def test_a_worker_that_was_cut_off_stops_its_replaced_tasks_when_it_is_back(swar
     swarm.until_node("w2", "Ready")
     assert swarm.doubled() == []
     assert len(swarm.on("web")) == 6
-    states = {task.id: task.state for task in swarm.tasks("web")}
-    assert {states[each.task_id] for each in old} <= {"Shutdown", "Orphaned"}
+
+    def ends() -> set[str]:
+        states = {task.id: task.state for task in swarm.tasks("web")}
+        return {states[each.task_id] for each in old}
+
+    swarm.until(lambda: ends() <= {"Shutdown", "Orphaned"}, "it has told of their end")
 
 
 def test_a_worker_whose_daemon_is_gone_is_unknown_at_once_then_down_then_ready(
