@@ -149,8 +149,11 @@ def test_what_is_changed_while_a_worker_is_away_holds_when_it_is_back(swarm: Swa
     swarm.lab("cut", "w1")
     swarm.until_node("w1", "Down")
     swarm.ctl("service", "rm", "old")
+    former = {task.id for task in swarm.tasks("web")}
     swarm.ctl("service", "update", "-d", "--env-add", "COLOUR=red", "web")
-    swarm.until_runs("web", 3)
+    swarm.until(
+        lambda: not former & {task.id for task in swarm.until_runs("web", 3)}, "all are replaced"
+    )
     assert len(swarm.on("old", "w1")) == 1
     swarm.lab("heal", "w1")
     swarm.until(lambda: not swarm.containers("w1"), "nothing old is left on w1")
