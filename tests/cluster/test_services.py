@@ -131,6 +131,17 @@ def test_a_drained_node_gives_its_tasks_away_and_gets_none_until_it_is_active(sw
     assert nodes == {"m1": 2, "w1": 2, "w2": 2}
 
 
+def test_a_short_cut_costs_no_task(swarm: Swarm) -> None:
+    """Shorter than the three heartbeats after which a node is down: 15 s."""
+    swarm.create("web", TOOLS, "sh", "-c", OBEDIENT, replicas=3)
+    before = swarm.on("web")
+    swarm.lab("cut", "w1")
+    swarm.lab("heal", "w1")
+    swarm.until_node("w1", "Ready")
+    assert swarm.on("web") == before
+    assert len(swarm.tasks("web")) == 3
+
+
 def _remains(swarm: Swarm, host: str) -> list[str]:
     """Files and mounts of containers on a host."""
     state = swarm.host(host).paths.state / "containers" / "containers"

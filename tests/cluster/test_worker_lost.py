@@ -118,16 +118,6 @@ def test_a_worker_whose_daemon_is_gone_is_unknown_at_once_then_down_then_ready(
     assert swarm.doubled() == []
 
 
-def test_a_short_cut_costs_no_task(swarm: Swarm) -> None:
-    swarm.create("web", *COMMAND, replicas=3)
-    before = swarm.on("web")
-    swarm.lab("cut", "w1")
-    swarm.lab("heal", "w1")
-    swarm.until_node("w1", "Ready")
-    assert swarm.on("web") == before
-    assert len(swarm.tasks("web")) == 3
-
-
 def test_a_daemon_that_stands_still_is_replaced_and_catches_up_when_it_goes_on(
     swarm: Swarm,
 ) -> None:
