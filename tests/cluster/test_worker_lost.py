@@ -1,5 +1,6 @@
 """A worker is lost and comes back. Heartbeats every second, so that nobody waits for long."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 
@@ -40,6 +41,13 @@ def _until_elsewhere(swarm: Swarm, host: str, replicas: int) -> Counter[str]:
         return nodes if host not in nodes else Counter()
 
     return swarm.until(elsewhere, f"all tasks run on others than {host}")
+
+
+def _states(swarm: Swarm, host: str) -> list[str]:
+    """In which states a node has been, as far as the manager remembers."""
+    words = ("--since", "0", "--until", "0s", "--filter", "type=node", "--format", "json")
+    told = [json.loads(line)["Actor"]["Attributes"] for line in swarm.ctl("events", *words).lines]
+    return [each["state.new"] for each in told if each.get("name") == host and "state.new" in each]
 
 
 def test_the_tasks_of_a_worker_that_loses_power_run_elsewhere(swarm: Swarm) -> None:
@@ -109,8 +117,8 @@ def test_a_worker_whose_daemon_is_gone_is_unknown_at_once_then_down_then_ready(
     swarm.create("web", *COMMAND, replicas=3)
     (old,) = swarm.on("web", "w1")
     swarm.kill_daemon("w1")
-    swarm.until_node("w1", "Unknown")
     _runs_without(swarm, "w1", 3)
+    assert _states(swarm, "w1")[-2:] == ["unknown", "down"]
     assert swarm.on("web", "w1") == [old], "its container runs on"
     swarm.start_daemon("w1")
     swarm.until(lambda: not swarm.on("web", "w1"), "the container that was replaced is stopped")
