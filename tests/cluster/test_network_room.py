@@ -63,10 +63,10 @@ def test_a_full_network_says_so_and_grows(swarm: Swarm) -> None:
     given = addresses(swarm, "small")
     assert len(given) == len(set(given)) == 21
     swarm.ctl("service", "scale", "--detach", "web=1")
-    swarm.until_runs("web", 1)
+    swarm.until(lambda: len(addresses(swarm, "small")) == 2, "the others' are given up")
     swarm.until(lambda: not inspect(swarm, "small")["Use"].get("AddressesResting"), "all had rest")
+    gone = [each.partition("/")[0] for each in set(given) - set(addresses(swarm, "small"))]
     for host in HOSTS:
-        gone = [each.partition("/")[0] for each in set(given) - set(addresses(swarm, "small"))]
         assert mentioning(dump(swarm, host), *gone) == []
     swarm.clear()
     swarm.until(lambda: swarm.ctl("network", "rm", "small", code=None).code == 0, "it is unused")
