@@ -47,7 +47,7 @@ def front(swarm: Swarm) -> Iterator[str]:
     swarm.until(lambda: swarm.ctl("network", "rm", "front", code=None).code == 0, "it is unused")
 
 
-def client_on(swarm: Swarm, host: str) -> Callable[[], object]:
+def client_on(swarm: Swarm, host: str, *, patience: float = wires.PATIENCE) -> Callable[[], object]:
     """A container there; a request of it to the service web, by its name."""
     here = ("--constraint", f"node.hostname=={host}")
     swarm.create("client", "--network", "front", *here, TOOLS, "sh", "-c", QUIET)
@@ -55,17 +55,17 @@ def client_on(swarm: Swarm, host: str) -> Callable[[], object]:
 
     def ask() -> object:
         for address in lookup(of(client), "web"):
-            return get(of(client), address)
+            return get(of(client), address, patience=patience)
         raise OSError("there is no such name")
 
     return ask
 
 
-def through(swarm: Swarm, *hosts: str) -> Asks:
+def through(swarm: Swarm, *hosts: str, patience: float = wires.PATIENCE) -> Asks:
     """Requests from outside to port 8080 of nodes."""
 
     def ask(address: str) -> Callable[[], object]:
-        return lambda: get(outside(swarm), address, 8080)
+        return lambda: get(outside(swarm), address, 8080, patience=patience)
 
     return {name: ask(swarm.host(name).address) for name in hosts or HOSTS}
 
@@ -125,7 +125,9 @@ def test_a_service_gets_another_network_under_load(swarm: Swarm, front: str) -> 
 
 def test_a_lost_node_is_forgotten_everywhere(swarm: Swarm, front: str) -> None:
     web(swarm, replicas=3)
-    asks = {**through(swarm, "m1", "w2"), "a container": client_on(swarm, "m1")}
+    given_up = wires.SILENT  # those that were led to the lost node
+    asks = through(swarm, "m1", "w2", patience=given_up)
+    asks["a container"] = client_on(swarm, "m1", patience=given_up)
     until_all_answer(swarm, asks)
     (lost,) = swarm.on("web", "w1")
     stack = f"swarm-task-{lost.task_id}"

@@ -31,7 +31,7 @@ wait
 """A web server that says who it is, and who asks. It ends once all have their answer."""
 QUIET = "trap 'exit 0' TERM; sleep 100000 & wait"
 """A container that does nothing until it is asked to stop, and then stops at once."""
-ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2"
+ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 10"
 """Asks a web server, whose word is the last line. (No static wget finds a name.)"""
 HEALTH = (
     *("--health-cmd", f"{ASK} 127.0.0.1 80 | grep -q 200"),
@@ -69,9 +69,11 @@ def serving(swarm: Swarm, service: str, port: int = 80) -> Iterator[None]:
         yield
 
 
-def get(source: Path, address: str, port: int = 80) -> tuple[str, str]:
+def get(
+    source: Path, address: str, port: int = 80, *, patience: float = wires.PATIENCE
+) -> tuple[str, str]:
     """Asks the server WEB: which task answers, and whom it sees. OSError if nobody does."""
-    made = wires.connect(source, address, port)
+    made = wires.connect(source, address, port, patience=patience)
     with made:
         made.sendall(b"GET /cgi-bin/who HTTP/1.0\r\n\r\n")
         answer = b""
@@ -84,7 +86,7 @@ def get(source: Path, address: str, port: int = 80) -> tuple[str, str]:
     return name, seen.removeprefix("[").removeprefix("::ffff:").rstrip("]")
 
 
-def lookup(source: Path, name: str, *, ipv6: bool = False, patience: float = 2.0) -> set[str]:
+def lookup(source: Path, name: str, *, ipv6: bool = False) -> set[str]:
     """The addresses of a name as the container of this namespace is told. OSError without an
     answer.
     """
@@ -92,7 +94,7 @@ def lookup(source: Path, name: str, *, ipv6: bool = False, patience: float = 2.0
     kind = 28 if ipv6 else 1
     asked = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0" + question + b"\0" + kind.to_bytes(2) + b"\0\1"
     with netns.call_in(source, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
-        made.settimeout(patience)
+        made.settimeout(wires.PATIENCE)
         made.connect(("127.0.0.11", 53))
         made.send(asked)
         answer = made.recv(_MOST)

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from hostkit import netns
 
-PATIENCE = 5.0
+PATIENCE = 20.0
+"""Seconds for an answer that has to come."""
+SILENT = 5.0
+"""Seconds without an answer that say that none comes."""
 _PORTS = itertools.cycle(range(10_000, 30_000))
 
 Ask = Callable[[Path, str, int], tuple[str, str]]
