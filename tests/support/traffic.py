@@ -35,9 +35,10 @@ ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 10"
 """Asks a web server, whose word is the last line. (No static wget finds a name.)"""
 HEALTH = (
     *("--health-cmd", f"{ASK} 127.0.0.1 80 | grep -q 200"),
-    *("--health-interval", "200ms", "--health-timeout", "2s"),
+    *("--health-interval", "200ms", "--health-timeout", "20s"),
+    *("--health-start-interval", "200ms", "--health-start-period", "30s"),
 )
-"""Flags: a task serves once its web server answers."""
+"""Flags: a task serves once its web server answers, and has time to begin."""
 MANY = 100
 _MOST = 65536
 _PAUSE = 0.02  # after a failure: one that comes at once must not take all of the machine
