@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm
+from tests.support.journal import BEGUN
 
 pytestmark = pytest.mark.cluster
 
@@ -72,7 +73,7 @@ def test_a_drain_may_start_the_replacement_before_the_old_task_stops(swarm: Swar
     shared.mkdir(exist_ok=True)
     mount = ("--mount", f"type=bind,source={shared},target=/shared")
     order = ("--update-order", "start-first")
-    swarm.create("web", *mount, *order, TOOLS, "sh", "-c", JOURNAL, replicas=6)
+    swarm.create("web", *mount, *order, *BEGUN, TOOLS, "sh", "-c", JOURNAL, replicas=6)
     journal = shared / "journal"
     assert len(swarm.on("web", "w1")) == 2
     swarm.ctl("node", "update", "--availability", "drain", "w1")
