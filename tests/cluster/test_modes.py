@@ -11,9 +11,13 @@ pytestmark = pytest.mark.cluster
 
 HOSTS = ["m1", "w1", "w2"]
 JOB = """\
-echo "start $(hostname)" >>/shared/journal; sleep 0.5; echo "end $(hostname)" >>/shared/journal
+echo "start $(hostname)" >>/shared/journal
+until [ $(grep -c start /shared/journal) -gt 1 ]; do sleep 0.05; done
+sleep 0.5; echo "end $(hostname)" >>/shared/journal
 """
-"""Notes when it begins and ends, in one file for all hosts: lines in the order of time."""
+"""Notes when it begins and ends, in one file for all hosts: lines in the order of time. The first
+one does not end before there is a second.
+"""
 FLAKY = "test -e /shared/mark && exit 0; echo tried >>/shared/journal; touch /shared/mark; exit 3"
 """Fails the first time, wherever that is."""
 
