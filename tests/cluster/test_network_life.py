@@ -263,11 +263,11 @@ def test_many_services_come_and_leave_nothing(swarm: Swarm) -> None:
     swarm.until(lambda: len(swarm.containers()) == 100, "a hundred tasks run", timeout=120)
     asker = swarm.on("s0")[0]
     for n in range(0, 30, 3):
-        assert len(lookup(of(asker), f"s{n}")) == 1
         swarm.until(
             lambda n=n: len(lookup(of(asker), f"tasks.s{n}")) == replicas[f"s{n}"],  # type: ignore[misc]
             f"all tasks of s{n} are named",
         )
+        assert len(lookup(of(asker), f"s{n}")) == 1
     swarm.ctl("service", "scale", "--detach", *(f"{name}=0" for name in replicas))
     swarm.until(lambda: not swarm.containers(), "nothing runs", timeout=120)
     swarm.ctl("service", "rm", *replicas)
