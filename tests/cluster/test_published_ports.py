@@ -76,7 +76,8 @@ def test_the_client_is_seen_through_every_node(swarm: Swarm, ask: wires.Ask) -> 
 
 
 def test_the_client_is_seen_by_ipv6(swarm: Swarm) -> None:
-    swarm.ctl("network", "rm", "ingress")
+    gone = ("network", "rm", "ingress")
+    swarm.until(lambda: swarm.ctl(*gone, code=None).code == 0, "nothing is published any more")
     swarm.until(
         lambda: (
             swarm.ctl("network", "create", "--ingress", "--ipv6", "ingress", code=None).code == 0
