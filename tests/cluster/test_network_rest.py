@@ -86,11 +86,15 @@ def test_a_node_that_has_not_heard_keeps_addresses_from_others(
 def test_a_node_that_is_down_keeps_none_and_hears_all_before_it_serves_again(
     swarm: Swarm, full: set[str]
 ) -> None:
-    before = mentioning(dump(swarm, "w2"), *full)
-    assert before, "w2 knows where the old tasks are"
+    swarm.until(
+        lambda: all(mentioning(dump(swarm, "w2"), each) for each in full),
+        "w2 knows where the old tasks are",
+    )
     try:
         freed(swarm)
-        swarm.until_node("w2", "Down")
+        before = mentioning(dump(swarm, "w2"), *full)
+        assert before
+        swarm.until_node("w2", "Down", timeout=90)
         swarm.until_runs("new", 3)
         assert addresses(swarm, "new") <= full
         assert mentioning(dump(swarm, "w2"), *full) == before, "w2 has not heard of it"
