@@ -18,8 +18,9 @@ W2, OTHERS = "node.hostname==w2", "node.hostname!=w2"
 
 @pytest.fixture(scope="module")
 def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    # The steps of `freed` end long before a node that stands still counts as down: 24 s.
-    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=8) as made:
+    # The steps of `freed`, of which a drain in vain takes five seconds, end long before a node that
+    # stands still counts as down: that is two heartbeats, less a tenth, if one was just due.
+    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=15) as made:
         yield made
 
 
