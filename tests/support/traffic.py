@@ -59,6 +59,17 @@ def of(container: Container) -> Path:
     return Path(f"/proc/{container.pid}/ns/net")
 
 
+def until_all_know(swarm: Swarm) -> None:
+    """Until every node has carried out all that it is to know of networks: one does a moment after
+    another, and leads to no task of which it has not heard.
+    """
+    swarm.until(
+        lambda: swarm.ctl("network", "check", code=None).code == 0,
+        "every node knows of every task",
+        timeout=60,
+    )
+
+
 @contextlib.contextmanager
 def serving(swarm: Swarm, service: str, port: int = 80) -> Iterator[None]:
     """A server in each container of a service, which says the task's id (12 letters) and the
