@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from tests.support.cluster import TOOLS, Swarm, a_swarm
+from tests.support.until import until_true
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -49,14 +50,14 @@ def told(swarm: Swarm, volume: str, form: str) -> str:
     return rows[0]
 
 
-def state(swarm: Swarm, host: str) -> Path:
-    """The disk of a host."""
-    return swarm.host(host).paths.state
+def volumes(swarm: Swarm, host: str) -> Path:
+    """Where a host has the data of its volumes."""
+    return swarm.host(host).paths.state / "volumes"
 
 
 def copies(swarm: Swarm, host: str) -> list[Path]:
     """The copies on a host of what the service wrote."""
-    return [each.parent for each in state(swarm, host).rglob("_data/log")]
+    return [each.parent for each in volumes(swarm, host).glob("*/_data/log")]
 
 
 def lines(swarm: Swarm, host: str) -> int:
@@ -103,7 +104,8 @@ def test_a_daemon_that_dies_in_the_middle_of_a_copy_harms_nothing(
     big = Random(1).randbytes(1 << 20) * 300
     (folder / "big").write_bytes(big)
     swarm.ctl("volume", "migrate", "--detach", "data", other)
-    swarm.until(lambda: any(state(swarm, other).rglob("_filling/big")), "it is under way")
+    filling = volumes(swarm, other)
+    until_true(lambda: any(filling.glob("*/_filling/big")), "it is under way")
     host = {"home": writer, "target": other, "leader": "m1"}[victim]
     swarm.kill_daemon(host)
     swarm.start_daemon(host)
