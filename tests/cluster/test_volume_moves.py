@@ -35,13 +35,18 @@ def writer(swarm: Swarm) -> Iterator[str]:
         *("--mount", MOUNT, "--constraint", "node.role==worker", "--restart-delay", "0s"),
         *(TOOLS, "sh", "-c", WRITER),
     )
-    yield swarm.on("db")[0].host
+    (first,) = swarm.on("db")
+    swarm.until(lambda: copies(swarm, first.host), "it writes")
+    yield first.host
     swarm.clear()
     for name in ("data", "copy"):
-        swarm.until(
-            lambda name=name: "in use" not in swarm.ctl("volume", "rm", name, code=None).err,  # type: ignore[misc]
-            f"{name} is nobody's",
-        )
+        swarm.until(lambda name=name: is_gone(swarm, name), f"{name} is nobody's")  # type: ignore[misc]
+
+
+def is_gone(swarm: Swarm, volume: str) -> bool:
+    """Removes a volume if it can be, and says whether it is not there any more."""
+    swarm.ctl("volume", "rm", volume, code=None)
+    return not swarm.ctl("volume", "ls", "--quiet", "--filter", f"name={volume}").lines
 
 
 def told(swarm: Swarm, volume: str, form: str) -> str:
