@@ -140,7 +140,8 @@ def test_networks_are_apart(swarm: Swarm, front: str) -> None:
     own = addresses(row) | bare(row["Addresses"])
 
     def ask(from_: Container, address: str) -> Callable[[], object]:
-        return lambda: wires.ask(of(from_), address, patience=SILENT)
+        patience = SILENT if from_.name.startswith("client") else wires.PATIENCE
+        return lambda: wires.ask(of(from_), address, patience=patience)
 
     with serving(swarm, "web"):
         for each in swarm.on("client"):
