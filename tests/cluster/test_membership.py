@@ -1,5 +1,6 @@
 """Hosts join, leave and are removed, by the commands that an operator would type."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def test_a_worker_that_cannot_reach_its_manager_may_leave_nevertheless(swarm: Sw
 
 
 def test_the_last_manager_leaves_only_by_force_and_then_nothing_is_left(tmp_path: Path) -> None:
-    with a_swarm(tmp_path, workers=1, up_only=True, name="cforce") as fresh:
+    with a_swarm(tmp_path, workers=1, up_only=True, name=f"f{os.getpid()}") as fresh:
         made = fresh.ctl("swarm", "init")
         assert re.search(r"this node \(\w{25}\) is its manager", made.out)
         (line,) = [each.strip() for each in made.lines if "--token" in each]

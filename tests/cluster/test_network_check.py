@@ -1,6 +1,7 @@
 """`network check` names what was done to networks by hand, and on which node; --fix mends it."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -183,7 +184,7 @@ def test_flushed_rules_come_back_and_firewalls_are_opened_by_themselves(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     flags_of_daemons = ("--look-at-networks-every", "0.5", "--open-firewalls")
-    name, config = "heals", tmp_path_factory.mktemp("heals")
+    name, config = f"h{os.getpid()}", tmp_path_factory.mktemp("heals")
     with a_swarm(config, managers=1, workers=0, name=name, daemon=flags_of_daemons) as alone:
         alone.ctl("network", "create", "front")
         flags = ("--network", "front", "--publish", "8080:80")
