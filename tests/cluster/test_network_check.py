@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from machine.drivers.lab import naming
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.traffic import until_all_know
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -191,12 +191,14 @@ def test_flushed_rules_come_back_and_firewalls_are_opened_by_themselves(
         alone.create("web", *flags, TOOLS, "sh", "-c", OBEDIENT)
 
         def rules() -> list[str]:
-            return alone.inside("m1", "nft", "list", "tables").lines
+            return sorted(alone.inside("m1", "nft", "list", "tables").lines)
 
-        before: Any = alone.until(lambda: len(rules()) > 1 and rules(), "ports are published")
+        until_all_know(alone)
+        before = rules()
+        assert "table inet swarm_ingress" in before
         alone.inside("m1", "nft", "flush", "ruleset")
         alone.inside("m1", "sysctl", "-w", "net.ipv4.ip_forward=0")
-        alone.until(lambda: sorted(rules()) == sorted(before), "they are back")
+        alone.until(lambda: rules() == before, "they are back")
         forwards = ("sysctl", "-n", "net.ipv4.ip_forward")
         alone.until(lambda: alone.inside("m1", *forwards).lines == ["1"], "it forwards again")
         told = alone.ctl("network", "check").out
