@@ -155,8 +155,7 @@ def test_a_manager_that_loses_power_knows_everything_afterwards(swarm: Swarm) ->
     swarm.lab("kill", "m1")
     assert swarm.on("web") == kept
     swarm.lab("start", "m1")
-    target = swarm.host("m1").paths.swarm_socket
-    swarm.until(target.exists, "the manager is back")
+    swarm.start_daemon("m1")
     labels = swarm.ctl("node", "inspect", "-f", "{{json .Spec.Labels}}", "w1").out
     assert json.loads(labels) == {"disk": "ssd"}
     # What the state says of its own task is of before, until its worker has looked.

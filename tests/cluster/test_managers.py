@@ -128,10 +128,9 @@ def test_a_lost_leader_is_replaced_and_comes_back_as_a_follower(swarm: Swarm, ho
         lambda: _managers(swarm, at).get(leader) == UNREACHABLE, "it is known to be unreachable"
     )
     assert set(running) <= set(swarm.on("web")), "tasks elsewhere run on"
-    if how == "daemon":
-        swarm.start_daemon(leader)
-    else:
+    if how == "power":
         swarm.lab("start", leader)
+    swarm.start_daemon(leader)
     _until_managers(swarm, *MANAGERS, at=at)
     assert _names(swarm, leader) == {"web", "after"}, "it has learnt what it missed"
     swarm.until_runs("web", 2, timeout=60)
@@ -248,7 +247,7 @@ def test_a_manager_whose_disk_was_replaced_joins_as_another(swarm: Swarm) -> Non
     swarm.lab("kill", "m3")
     shutil.rmtree(swarm.host("m3").paths.state)
     swarm.lab("start", "m3")
-    swarm.until(swarm.host("m3").paths.swarm_socket.exists, "its daemon listens")
+    swarm.start_daemon("m3")
     swarm.until(lambda: "inactive" in swarm.ctl("system", "info", at="m3").out, "it knows nothing")
     swarm.until(lambda: _managers(swarm).get("m3") == UNREACHABLE, "it is unreachable")
     swarm.until_node("m3", "Down")
