@@ -48,7 +48,7 @@ class Clerk:
     def ask(self, request: control_pb2.CreateServiceRequest) -> str:
         """The id that is answered; grpc.RpcError."""
         with grpc.insecure_channel(self._socket) as channel:
-            return control_pb2_grpc.ControlStub(channel).CreateService(request, timeout=10).id
+            return control_pb2_grpc.ControlStub(channel).CreateService(request, timeout=60).id
 
     def _work(self) -> None:
         while not self._stopping.is_set() and not self.refusals:
