@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm, Task
+from tests.support.journal import BEGUN
 
 pytestmark = pytest.mark.cluster
 
@@ -72,7 +73,7 @@ def test_a_drain_may_start_the_replacement_before_the_old_task_stops(swarm: Swar
     shared.mkdir(exist_ok=True)
     mount = ("--mount", f"type=bind,source={shared},target=/shared")
     order = ("--update-order", "start-first")
-    swarm.create("web", *mount, *order, TOOLS, "sh", "-c", JOURNAL, replicas=6)
+    swarm.create("web", *mount, *order, *BEGUN, TOOLS, "sh", "-c", JOURNAL, replicas=6)
     journal = shared / "journal"
     assert len(swarm.on("web", "w1")) == 2
     swarm.ctl("node", "update", "--availability", "drain", "w1")
@@ -90,14 +91,13 @@ def test_a_crash_loop_backs_off_and_says_so(swarm: Swarm) -> None:
     crash = ("--detach", "--name", "web", "--restart-delay", "1s", TOOLS, "sh", "-c", "exit 7")
     swarm.ctl("service", "create", *crash)
 
-    def note() -> str:
+    def fifth() -> list[Task]:
         waiting = [task for task in swarm.tasks("web") if task.desired == "Ready"]
-        found = [task.error for task in waiting if "failed 4 times in a row" in task.error]
-        return found[0] if found else ""
+        return [task for task in waiting if "failed 4 times in a row" in task.error]
 
-    assert swarm.until(note, "it has failed four times").startswith("restarts again in ")
+    (waiting,) = swarm.until(fifth, "it has failed four times")
+    assert waiting.error.startswith("restarts again in ")
     starts = "{{.Restarts}} {{.StartAfter}}"
-    (waiting, *_) = swarm.tasks("web")
     assert swarm.ctl("task", "inspect", "-f", starts, waiting.id).out.startswith("4 20")
 
 

@@ -59,7 +59,9 @@ class PluginProcess:
         script = {f"VolumeDriver.{verb}": order for verb, order in verbs.items()}
         if "Activate" in verbs:
             script["Plugin.Activate"] = verbs["Activate"]
-        (self.folder / "script.json").write_text(json.dumps(script))
+        fresh = self.folder / "script.json.fresh"
+        fresh.write_text(json.dumps(script))
+        fresh.rename(self.folder / "script.json")
 
     def answers(self, verb: str, body: object, status: int = 200) -> None:
         """Lets it answer one verb with this, text as it is, all else as JSON."""
