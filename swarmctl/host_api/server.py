@@ -47,10 +47,12 @@ class HostApi:
         self._shown: Credentials | None = None
         self._listener: Listener | None = None
         self._port_trouble = ""
+        self._is_served = False
 
     def complaint(self) -> str:
         """What is wrong, for the health service; empty if nothing is."""
-        return self._port_trouble or self._disk.complaint
+        own = "" if self._is_served else "the host's API is not served yet"
+        return self._port_trouble or self._disk.complaint or own
 
     async def run(self) -> None:
         """Serves until cancelled; then call `stop`."""
@@ -113,4 +115,5 @@ class HostApi:
         self._port_trouble = ""
         self._listener = listener
         await listener.start()
+        self._is_served = True
         logger.info("the host's API listens on %s", self._address)

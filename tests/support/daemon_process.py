@@ -12,7 +12,15 @@ from pathlib import Path
 
 import grpc
 
-from api.v1 import control_pb2, control_pb2_grpc, host_pb2, host_pb2_grpc, specs_pb2
+from api.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    health_pb2,
+    health_pb2_grpc,
+    host_pb2,
+    host_pb2_grpc,
+    specs_pb2,
+)
 from tests.support.ports import free_pair
 
 LIMIT = 30.0
@@ -74,6 +82,12 @@ class Daemon:
         with self.channel() as channel:
             ask = host_pb2_grpc.HostStub(channel).LeaveSwarm
             ask(host_pb2.LeaveSwarmRequest(force=force), timeout=LIMIT)
+
+    def health(self, part: str) -> str:
+        """What is wrong with a part of it; empty if nothing is."""
+        with self.channel() as channel:
+            ask = health_pb2_grpc.HealthStub(channel).Check
+            return str(ask(health_pb2.HealthCheckRequest(service=part), timeout=LIMIT).message)
 
     def unlock_key(self) -> str:
         with self.channel() as channel:

@@ -48,9 +48,10 @@ class PlainMount:
             place.target.mkdir()
         if volume.name == "missing":
             command = ["false"]
+        limit = 30.0
         if volume.name == "slow":
-            command = ["sleep", "600"]
-        pid = await place.keeper.serve(Server(command, (SFTP,)), place.target, 2.0)
+            command, limit = ["sleep", "600"], 1.0
+        pid = await place.keeper.serve(Server(command, (SFTP,)), place.target, limit)
         return Mounted(place.target, pid)
 
     async def unmount(self, volume: Volume, place: Place) -> None:
@@ -110,19 +111,21 @@ class VolumeBox:
     def guardians(self) -> set[int]:
         """The guardians that live, without their servers and starters."""
         group = cgroup.processes(cgroup.detect(), f"{self.group}/guardians")
-        return {pid for pid in group if _name(pid) == "swarm-guardian"}
+        return {pid for pid in group if name_of(pid) == "swarm-guardian"}
 
     def clear(self) -> None:
         """Whatever is left."""
         for group in ("guardians", "c1", "c2"):
-            assert cgroup.kill(cgroup.detect(), f"{self.group}/{group}", 5.0)
+            assert cgroup.kill(cgroup.detect(), f"{self.group}/{group}", 20.0)
         for point in self.mounts():
             mount.unmount(point)
         until_true(lambda: cgroup.remove(cgroup.detect(), self.group), "the groups are gone")
 
 
-def _name(pid: int) -> str:
-    """Empty for one that is about to end: its memory goes before its socket is closed, by which
+def name_of(pid: int) -> str:
+    """What a process calls itself.
+
+    Empty for one that is about to end: its memory goes before its socket is closed, by which
     others hear of its end, and its name and its place in the group go last.
     """
     try:

@@ -17,12 +17,13 @@ from api.v1 import raft_pb2_grpc
 from api.v1.raft_pb2 import Entry, Member, RaftGreeting, RaftMessage, SnapshotMetadata
 from manager.ca.authorize import Authorizer
 from manager.ca.roles import ROLES
+from manager.raft.transport import lane
 from manager.raft.transport.chunks import SNAPSHOT_BYTES
 from manager.raft.transport.receiver import REMOVED
 from manager.raft.transport.service import RaftService
 from manager.raft.transport.transport import Transport
 from tests.support.trust import TrustedCluster
-from tests.support.until import until
+from tests.support.until import LIMIT, until
 
 GROUP = 0xA11
 Type: TypeAlias = RaftMessage.Type.ValueType
@@ -163,10 +164,17 @@ class Station:
 
 
 @asynccontextmanager
-async def stations(count: int = 2, *, linked: bool = True) -> AsyncIterator[list[Station]]:
-    """So many members, each with a link to every other; all are closed at the end."""
+async def stations(
+    count: int = 2, *, linked: bool = True, patience: float = LIMIT
+) -> AsyncIterator[list[Station]]:
+    """So many members, each with a link to every other; all are closed at the end.
+
+    `patience`: seconds that a link may take to open, once these are; on a busy machine one that is
+    in order takes longer than the product waits.
+    """
     cluster = TrustedCluster()
     group = [Station(cluster, raft_id) for raft_id in range(1, count + 1)]
+    usual, lane.OPENING_LIMIT = lane.OPENING_LIMIT, LIMIT
     try:
         for each in group:
             await each.serve()
@@ -174,8 +182,10 @@ async def stations(count: int = 2, *, linked: bool = True) -> AsyncIterator[list
             for each in group:
                 each.admit(*(other for other in group if other is not each))
             await meet(group)
+        lane.OPENING_LIMIT = patience
         yield group
     finally:
+        lane.OPENING_LIMIT = usual
         for each in group:
             await each.close()
 

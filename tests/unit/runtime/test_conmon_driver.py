@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from api.v1 import specs_pb2, types_pb2
 from hostkit import cgroup
 from runtime import binds
 from runtime.conmon_driver import ConmonDriver
-from runtime.driver import ContainerDriver, ContainerRequest, ContainerState, ExecRequest
+from runtime.driver import (
+    ContainerDriver,
+    ContainerRequest,
+    ContainerState,
+    ExecRequest,
+    LogLine,
+)
 from runtime.lifecycle import Lifecycle
 from runtime.record import Record
 from runtime.volume.look import look
@@ -229,17 +236,18 @@ def test_removal_of_a_running_container_ends_it_for_all(box: Box) -> None:
     async def scenario(driver: ConmonDriver) -> None:
         id = await started(driver, box.shell(OBEY), "ready")
         waiting = asyncio.create_task(driver.wait(id))
-        following = asyncio.create_task(collect(driver, id))
-        await asyncio.sleep(0)
+        lines = driver.logs(id, follow=True)
+        assert (await anext(lines)).data == b"ready"
+        following = asyncio.create_task(rest_of(lines))
         await asyncio.gather(driver.remove(id), driver.remove(id))
         assert (await waiting).code == 128 + signal.SIGKILL
-        assert await following == ["ready"]
+        assert await following == []
 
     box.run(scenario)
 
 
-async def collect(driver: ConmonDriver, id: str) -> list[str]:
-    return texts([line async for line in driver.logs(id, follow=True)])
+async def rest_of(lines: AsyncIterator[LogLine]) -> list[LogLine]:
+    return [line async for line in lines]
 
 
 def test_however_deep_its_folders_are_a_container_is_removed(box: Box) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -146,7 +145,9 @@ def test_monitor_lost_while_nobody_looked(box: Box) -> None:
     bundle = run_and_leave(box, request)
     process = pidfd.identify(int((bundle / "pid").read_text()))
     assert process is not None
-    os.kill(int((bundle / "conmon.pid").read_text()), signal.SIGKILL)
+    monitor = pidfd.identify(int((bundle / "conmon.pid").read_text()))
+    assert monitor is not None
+    assert pidfd.kill(monitor, 60)
 
     async def scenario(driver: ConmonDriver) -> None:
         (state,) = await driver.list()

@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +23,11 @@ from api.address import identity_address
 from api.channel import ca_channel, node_channel, unix_channel
 from api.enroll import enroll
 from api.identity import CA_NAME, MANAGER_NAME, Credentials, make_csr, new_key
-from api.v1 import control_pb2, control_pb2_grpc, host_pb2
+from api.v1 import control_pb2, control_pb2_grpc, health_pb2, health_pb2_grpc, host_pb2
 from tests.support.daemon_process import LIMIT, Daemon
 from tests.support.host_api import ApiDesk
 from tests.support.trust import TrustedCluster
+from tests.support.until import until_true
 
 pytestmark = pytest.mark.root
 
@@ -109,10 +110,13 @@ _KEPT_OUT = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.UNAVAILABLE,
 }
+_CONNECTED_OR_NOT = (
+    grpc.ChannelConnectivity.READY,
+    grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+)
 _PATIENCE = 1.0
 """Seconds that a stream which is let in may be silent."""
-_CONNECT = 5.0
-"""Seconds in which a connection comes about, or is never to."""
+_LATER_CALLS = 2
 
 
 class Rpc(NamedTuple):
@@ -165,12 +169,12 @@ def test_every_rpc_serves_those_of_its_row_and_nobody_else() -> None:
 
 async def connects(channel: grpc.aio.Channel) -> bool:
     """Whether the two sides believe each other's certificates, as far as they need them."""
-    try:
-        async with asyncio.timeout(_CONNECT):
-            await channel.channel_ready()
-    except TimeoutError:
-        return False
-    return True
+    state = channel.get_state(try_to_connect=True)
+    async with asyncio.timeout(LIMIT):
+        while state not in _CONNECTED_OR_NOT:
+            await channel.wait_for_state_change(state)
+            state = channel.get_state(try_to_connect=True)
+    return state is grpc.ChannelConnectivity.READY
 
 
 async def is_let_in(channel: grpc.aio.Channel, rpc: Rpc) -> bool:
@@ -188,14 +192,31 @@ async def is_let_in(channel: grpc.aio.Channel, rpc: Rpc) -> bool:
         async with asyncio.timeout(LIMIT):
             if not rpc.method.server_streaming:
                 return await multi(argument, timeout=LIMIT).code() not in _KEPT_OUT
-            call = multi(argument, timeout=_PATIENCE)
+            call = multi(argument, timeout=LIMIT)
             try:
-                await call.read()
+                await is_told(channel, call)
             finally:
                 call.cancel()
             return await call.code() not in _KEPT_OUT
     except grpc.aio.AioRpcError as error:
         return error.code() not in _KEPT_OUT
+
+
+async def is_told(channel: grpc.aio.Channel, call: Any) -> None:
+    """Waits until the stream says something, or is silent for good: a refusal would have come
+    before the answers to later calls.
+    """
+    reading = asyncio.ensure_future(call.read())
+    await asyncio.wait({reading}, timeout=_PATIENCE)
+    for _ in range(_LATER_CALLS):
+        with suppress(grpc.aio.AioRpcError):
+            ask = health_pb2_grpc.HealthStub(channel).Check
+            await ask(health_pb2.HealthCheckRequest(), timeout=LIMIT)
+    if reading.done():
+        await reading
+    else:
+        reading.cancel()
+        await asyncio.wait({reading})
 
 
 @asynccontextmanager
@@ -208,6 +229,7 @@ async def doors(folder: Path) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
     try:
         daemon.info()
         daemon.init()
+        until_true(lambda: daemon.health("api") == "", "the host's API is served")
         async with AsyncExitStack() as stack:
             local = await stack.enter_async_context(unix_channel(daemon.run / "swarmd.sock"))
             papers = await everybody(control_pb2_grpc.ControlStub(local), daemon.address)

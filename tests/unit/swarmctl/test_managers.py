@@ -130,6 +130,7 @@ def test_a_manager_gives_up_its_seat_when_it_leaves(tmp_path: Path) -> None:
             await s["m2"].create("two-are-left")
             await s.until_manager_status(s["m2"], gone, False)
             assert (await s["m2"].node(gone)).spec.role == WORKER
+            await s.until(s.leader)
             leader = s.leader()
             assert leader is not None
             assert len(leader.manager.node.members) == 2
@@ -195,12 +196,14 @@ def test_a_host_that_stops_in_the_middle_of_a_demotion_leaves_nothing_behind(
         async with swarm(tmp_path, managers=3) as hosts:
             host = hosts["m3"]
             manager, life = host.manager, host.present
-            await hosts["m1"].set_role(host.node_id, WORKER)
+            # Who waits for the answer may come when all is over.
+            demoting = asyncio.create_task(hosts["m1"].set_role(host.node_id, WORKER))
             async with asyncio.timeout(LIMIT):
                 while life.manager is not None:  # noqa: ASYNC110 - the very moment, not later
                     await asyncio.sleep(0)
             assert life.membership.manager  # it is stopping its manager
             await host.stop()
+            await demoting
             assert not manager.node.is_alive
             with socket.socket() as port:  # nothing listens there any more
                 # Connections that were closed a moment ago do not matter, a listener does.

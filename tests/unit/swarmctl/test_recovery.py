@@ -20,7 +20,7 @@ from swarmctl.founding import restore_swarm
 from swarmctl.locked import LockedLife
 from swarmctl.recovery import manager_of
 from swarmctl.switch import Switch
-from tests.support.inner_host import Host
+from tests.support.inner_host import LIMIT, Host
 from tests.support.inner_swarm import MANAGER, WORKER, swarm
 from tests.support.ports import free_pair
 
@@ -32,7 +32,7 @@ KEY = bytes(range(32))
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quorum that is there shows itself at once on an idle loop."""
+    """Where a quorum is lost it need not be waited for."""
     monkeypatch.setattr(quorum, "PATIENCE", 1.0)
 
 
@@ -111,7 +111,9 @@ def test_the_old_managers_are_told_why_they_are_refused(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_what_a_forced_new_cluster_refuses(tmp_path: Path) -> None:
+def test_what_a_forced_new_cluster_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quorum, "PATIENCE", LIMIT)
+
     async def scenario() -> None:
         async with swarm(tmp_path, managers=2, workers=1) as s:
             one = s["m1"]
@@ -126,7 +128,7 @@ def test_what_a_forced_new_cluster_refuses(tmp_path: Path) -> None:
                     host_pb2.InitSwarmRequest(force_new_cluster=True, advertise_address="x:1"),
                 )
             assert wrong.value.code is Code.INVALID
-            assert one.manager.node.leader is not None
+            await s.until(lambda: one.manager.node.leader is not None)
 
     run(scenario())
 

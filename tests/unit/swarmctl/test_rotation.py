@@ -1,7 +1,8 @@
 """The root certificate is replaced under way: several hosts in one process, real ports and TLS."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -11,7 +12,7 @@ from api.certificates import certificates_in, digest_of
 from api.channel import node_channel
 from api.enroll import reenroll
 from api.errors import Code, SwarmError
-from api.identity import Credentials, Role, make_csr, new_key
+from api.identity import FILE_NAME, Credentials, Role, make_csr, new_key
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2, types_pb2
 from hostkit.clock import wall
 from manager.ca.authority import sign
@@ -25,6 +26,10 @@ pytestmark = pytest.mark.managers
 
 BEAT = 0.5
 """Seconds between heartbeats: a node that was stopped is soon found to be down."""
+SLOW_BEAT = 2.0
+"""The same, where no node may be found down that is up: not on a busy machine either."""
+CONNECT = 6.0
+"""Seconds for a secure connection; so long it takes to see that none comes about."""
 READY = types_pb2.NODE_STATE_READY
 ROLES: dict[Role, str] = {"worker": "w1", "manager": "m1"}
 """A host of each role."""
@@ -61,6 +66,22 @@ def trusts(host: Host) -> set[bytes]:
 def digest(pem: bytes) -> bytes:
     (only,) = certificates_in(pem)
     return digest_of(only)
+
+
+async def ready(s: Swarm, host: Host) -> None:
+    """Until the node has come: for one that never has, no rotation waits."""
+    node_id = host.node_id
+    await s.until(lambda: s["m1"].stored_node(node_id).status.state == READY)
+
+
+@asynccontextmanager
+async def held_up_by(s: Swarm, host: Host) -> AsyncIterator[None]:
+    """No rotation comes to its end meanwhile: the host is up, and can write no certificate."""
+    await ready(s, host)
+    in_the_way = host.memberships.directory / f".{FILE_NAME}.new"
+    in_the_way.mkdir()
+    yield
+    in_the_way.rmdir()
 
 
 async def moved(s: Swarm, through: Host, former: objects_pb2.RootCa, *hosts: str) -> None:
@@ -139,6 +160,7 @@ def test_a_rotation_goes_on_under_the_next_leader(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3, workers=1, heartbeat=BEAT) as s:
             before = root_of(s["m2"])
+            await ready(s, s["w1"])
             await s["w1"].stop()  # holds the rotation up until it is found to be down
             await rotate(s["m1"])
             await s["m1"].stop()
@@ -152,16 +174,17 @@ def test_a_rotation_goes_on_under_the_next_leader(tmp_path: Path) -> None:
 
 def test_a_rotation_is_broken_off_by_the_next_and_nobody_is_lost(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, managers=2, workers=2, heartbeat=BEAT) as s:
+        async with swarm(tmp_path, managers=2, workers=2, heartbeat=SLOW_BEAT) as s:
             before = root_of(s["m1"])
-            await s["w1"].stop()
-            await rotate(s["m1"], "first")
-            first = root_of(s["m1"]).rotation.certificate_pem
-            await s.until(lambda: digest(first) in trusts(s["w2"]))
-            await s["w2"].stop()  # with a certificate of the root that will never take its place
-            await rotate(s["m1"], "second")
-            second = root_of(s["m1"]).rotation
-            assert list(second.broken_off) == [first]
+            async with held_up_by(s, s["w1"]):
+                await rotate(s["m1"], "first")
+                first = root_of(s["m1"]).rotation.certificate_pem
+                await s.until(lambda: digest(first) in trusts(s["w2"]))
+                await s["w2"].stop()  # with a certificate of a root that never takes its place
+                await rotate(s["m1"], "second")
+                second = root_of(s["m1"]).rotation
+                assert list(second.broken_off) == [first]
+                await s["w1"].stop()
             await moved(s, s["m1"], before, "m1", "m2")
             assert root_of(s["m1"]).certificate_pem == second.certificate_pem
             for name in ("w1", "w2"):
@@ -207,13 +230,13 @@ def test_a_token_of_before_the_rotation_is_told_why_it_is_void(tmp_path: Path) -
 
 def test_a_joiner_gets_in_by_the_old_token_while_the_rotation_is_under_way(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with swarm(tmp_path, workers=1, heartbeat=BEAT) as s:
+        async with swarm(tmp_path, workers=1) as s:
             before = root_of(s["m1"])
-            await s["w1"].stop()
-            await rotate(s["m1"])
-            await s.join("w2", manager=False)
-            assert root_of(s["m1"]).HasField("rotation")
-            await moved(s, s["m1"], before, "m1", "w2")
+            async with held_up_by(s, s["w1"]):
+                await rotate(s["m1"])
+                await s.join("w2", manager=False)
+                assert root_of(s["m1"]).HasField("rotation")
+            await moved(s, s["m1"], before, "m1", "w1", "w2")
 
     run(scenario)
 
@@ -248,7 +271,7 @@ def test_an_operator_who_was_away_exchanges_his_certificate(
 
 
 def list_nodes(target: Context) -> None:
-    with first_that_answers(target, 2.0) as channel:
+    with first_that_answers(target, CONNECT) as channel:
         stub = control_pb2_grpc.ControlStub(channel)
         (found,) = stub.ListNodes(control_pb2.ListNodesRequest(), timeout=LIMIT)
         assert len(found.nodes) == 1

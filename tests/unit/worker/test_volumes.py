@@ -197,8 +197,8 @@ def test_what_cannot_be_mounted_is_told(box: VolumeBox) -> None:
 
 def test_what_was_lost_is_let_go_by_its_guardian_and_told(box: VolumeBox) -> None:
     async def scenario(volumes: Volumes, words: Words) -> None:
-        volumes.follow(told(term=5))
-        volumes.renew(boot() - 2, 1)
+        volumes.follow(told(term=8))
+        volumes.renew(boot(), 1)
         await joined(volumes, task())
         volumes.follow(Message(type=Message.TYPE_COMPLETE, version=2))
         volumes.renew(boot(), 2)

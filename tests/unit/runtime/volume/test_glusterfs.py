@@ -43,7 +43,7 @@ def _use(cluster: Gluster, host: int, script: str) -> str:
             check=False,
         )
     finally:
-        assert cgroup.kill(cgroup.detect(), group, 5.0)
+        assert cgroup.kill(cgroup.detect(), group, 20.0)
         until_true(lambda: cgroup.remove(cgroup.detect(), group), "the group is gone")
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -19,6 +19,7 @@ from hostkit.clock import boot
 from runtime.volume.driver import Server
 from runtime.volume.guard import LAPSED
 from runtime.volume.guardians import KILLED, GuardianLink, Guardians
+from tests.support.plain_mount import name_of
 from tests.support.ssh_server import SFTP
 from tests.support.until import until_true
 
@@ -87,7 +88,7 @@ class Box:
     def guardian(self) -> int:
         """Its pid: of what is in the group that has no other parent."""
         for pid in cgroup.processes(self._hierarchies, f"{self.group}/guardians"):
-            if Path(f"/proc/{pid}/comm").read_text().strip() == "swarm-guardian":
+            if name_of(pid) == "swarm-guardian":
                 return pid
         raise AssertionError("there is no guardian")
 
@@ -95,7 +96,7 @@ class Box:
         for process in self._started:
             process.kill()
             process.wait()
-        assert cgroup.kill(self._hierarchies, f"{self.group}/guardians", 5.0)
+        assert cgroup.kill(self._hierarchies, f"{self.group}/guardians", 20.0)
         while mount.unmount(self.target):
             pass
         until_true(lambda: cgroup.remove(self._hierarchies, self.group), "the groups are gone")
@@ -291,16 +292,21 @@ async def main():
     root, group, renews = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     target = root / "g" / "{ID}" / "data"
     guardians = Guardians(root / "g", group + "/guardians")
-    until = boot() + (2.0 if renews else 60.0)
+    first = await guardians.start("first", root / "first", until=None, term=1.0)
+    await first.dismiss()  # the start of a Python is no part of the lease
+    until = boot() + ({SOON} if renews else 60.0)
     link = await guardians.start("{ID}", target, until=until, term=1.0)
+    renewing = asyncio.create_task(renew(link)) if renews else None
     await link.users([group + "/c"])
     target.mkdir()
     command = ("sshfs", "-f", "x:" + str(root / "storage"), str(target), "-o", "passive")
     await link.serve(Server(command, transport=("{SFTP}",)), target, 10.0)
+    await asyncio.sleep(1000)
+
+async def renew(link):
     while True:
+        link.renew(boot() + {SOON})
         await asyncio.sleep(0.1)
-        if renews:
-            link.renew(boot() + 2.0)
 
 asyncio.run(main())
 """

@@ -61,7 +61,7 @@ class Client:
         raise AssertionError("there is no ssh")
 
     def clear(self) -> None:
-        assert cgroup.kill(cgroup.detect(), self.group, 5.0)
+        assert cgroup.kill(cgroup.detect(), self.group, 20.0)
         while mount.unmount(self.target):
             pass
         until_true(lambda: cgroup.remove(cgroup.detect(), self.group), "the group is gone")

@@ -18,8 +18,6 @@ from api.v1 import (
     control_pb2,
     control_pb2_grpc,
     events_pb2,
-    health_pb2,
-    health_pb2_grpc,
     host_pb2,
     host_pb2_grpc,
 )
@@ -58,7 +56,7 @@ def test_the_command_line_speaks_to_a_host_before_there_is_a_swarm_and_in_one(
     desk.provision()
     daemon.start()
     daemon.info()
-    until_true(lambda: health(daemon) == "", "the API is served")
+    until_true(lambda: daemon.health("api") == "", "the API is served")
     client = Client(host=f"tcp://{desk.address}", cert_path=str(desk.ca.client()), timeout=LIMIT)
     try:
         assert client.serves_host()
@@ -80,7 +78,7 @@ def test_a_stranger_is_not_let_in(desk: ApiDesk, daemon: Daemon, folder: Path) -
     desk.provision()
     daemon.start()
     daemon.info()
-    until_true(lambda: health(daemon) == "", "the API is served")
+    until_true(lambda: daemon.health("api") == "", "the API is served")
     (folder / "other").mkdir()
     stranger = ApiDesk(folder / "other").mine()
     with desk.channel(stranger) as channel:
@@ -94,7 +92,7 @@ def test_one_host_cannot_stand_in_for_another(desk: ApiDesk, daemon: Daemon) -> 
     (desk.host / "key.pem").write_bytes(other.key_pem)
     daemon.start()
     daemon.info()
-    until_true(lambda: health(daemon) == "", "the API is served")
+    until_true(lambda: daemon.health("api") == "", "the API is served")
     client = Client(host=f"tcp://{desk.address}", cert_path=str(desk.ca.client()), timeout=2.0)
     with pytest.raises(SwarmError, match="no secure connection"):
         client.call(client.host.Info, host_pb2.InfoRequest(), "asking")
@@ -123,19 +121,19 @@ def test_new_files_count_without_a_restart_and_wrong_ones_do_not(
 ) -> None:
     daemon.start()
     daemon.info()
-    until_true(lambda: "cert.pem" in health(daemon), "the missing file is told")
+    until_true(lambda: "cert.pem" in daemon.health("api"), "the missing file is told")
     desk.provision()
-    until_true(lambda: health(daemon) == "", "the API is served")
+    until_true(lambda: daemon.health("api") == "", "the API is served")
     with desk.channel(desk.mine()) as channel:
         info(channel)
     (desk.host / "key.pem").write_bytes(desk.ca.issue("nobody").key_pem)
-    until_true(lambda: "not for the key" in health(daemon), "the wrong key is told")
+    until_true(lambda: "not for the key" in daemon.health("api"), "the wrong key is told")
     with desk.channel(desk.mine()) as channel:
         info(channel)
     old = desk.mine()
     desk.ca.rotate()
     desk.provision()
-    until_true(lambda: health(daemon) == "", "the right files are taken over")
+    until_true(lambda: daemon.health("api") == "", "the right files are taken over")
     desk.ca.renew_client()
     for papers in (old, desk.mine()):
         until_true(partial(is_served, desk, papers), "both are trusted")
@@ -153,8 +151,8 @@ def test_a_port_that_is_taken_is_told_and_tried_again(desk: ApiDesk, daemon: Dae
         taken.listen()
         daemon.start()
         daemon.info()
-        until_true(lambda: "cannot listen" in health(daemon), "the taken port is told")
-    until_true(lambda: health(daemon) == "", "the port is free again")
+        until_true(lambda: "cannot listen" in daemon.health("api"), "the taken port is told")
+    until_true(lambda: daemon.health("api") == "", "the port is free again")
     with desk.channel(desk.mine()) as channel:
         info(channel)
 
@@ -176,9 +174,3 @@ def is_served(desk: ApiDesk, papers: Credentials) -> bool:
         except grpc.RpcError:
             return False
         return True
-
-
-def health(daemon: Daemon) -> str:
-    with daemon.channel() as channel:
-        ask = health_pb2_grpc.HealthStub(channel).Check
-        return str(ask(health_pb2.HealthCheckRequest(service="api"), timeout=LIMIT).message)

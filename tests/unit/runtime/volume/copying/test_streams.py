@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import tarfile
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -248,24 +247,22 @@ def test_a_stream_that_is_broken_off_leaves_no_process(tmp_path: Path) -> None:
 def test_what_changes_meanwhile_is_saved_only_where_that_was_said(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    (source / "log").write_bytes(bytes(10_000_000))
-    done = threading.Event()
+    (source / "log").write_bytes(os.urandom(10_000_000))
 
-    def append() -> None:
-        with (source / "log").open("ab", buffering=0) as log:
-            while not done.is_set():
-                log.write(b"x")
+    async def save_while_it_grows(*, live: bool) -> bytes:
+        """Whoever reads it has begun, and waits for us to take what he read."""
+        found = b""
+        async for piece in save(source, "v", {}, live=live):
+            if len(found) < 1_000_000 <= len(found) + len(piece):
+                with (source / "log").open("ab") as log:
+                    log.write(b"x")
+            found += piece
+        return found
 
-    writing = threading.Thread(target=append)
-    writing.start()
-    try:
-        with pytest.raises(SwarmError) as caught:
-            _save(source)
-        assert caught.value.code is Code.CONFLICT
-        archive = _save(source, live=True)
-    finally:
-        done.set()
-        writing.join()
+    with pytest.raises(SwarmError) as caught:
+        asyncio.run(save_while_it_grows(live=False))
+    assert caught.value.code is Code.CONFLICT
+    archive = asyncio.run(save_while_it_grows(live=True))
     _fill(tmp_path / "target", archive)
     assert (tmp_path / "target" / "log").stat().st_size >= 10_000_000
 

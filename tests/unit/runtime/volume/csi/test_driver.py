@@ -254,7 +254,13 @@ def test_a_driver_that_is_busy_is_asked_again(node: Node, call: str) -> None:
 def test_a_driver_that_is_busy_for_too_long_is_told_to_the_caller(node: Node) -> None:
     volume = node.volume()
     node.csi.order({"NodeStageVolume": {"code": "ABORTED"}})
-    error = failure(node.hasty().mount(volume, node.place))
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    endpoint = Endpoint(NAME, node.csi.socket, clock=lambda: sum(slept), sleep=sleep)
+    error = failure(CsiDriver(endpoint, node.state).mount(volume, node.place))
     assert error.code is Code.UNAVAILABLE
     assert "try again later" in error.remedy
 
