@@ -1,6 +1,6 @@
 """The part of Go's templates that people use with `--format`: {{.Field}}, {{.Spec.Name}}, {{json
-.}}, {{upper .Name}}, and pipes between them. Pure. A field that does not exist is an error that
-lists those that do, since a column that is silently empty is a trap in scripts.
+.}}, {{index .Labels "a.b"}}, and pipes between them. Pure. A field that does not exist is an error
+that lists those that do, since a column that is silently empty is a trap in scripts.
 """
 
 import json
@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.errors import Code, SwarmError
-from swarmctl.cli.documents import Document
+from swarmctl.cli.documents import Document, Entries
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\||[^\s|]+')
+_NUMBER = re.compile(r"-?\d{1,9}")
 _ESCAPES = {r"\t": "\t", r"\n": "\n"}
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -85,8 +86,10 @@ def _argument(word: str, row: Any) -> Any:  # noqa: ANN401
             return json.loads(word)
         except ValueError as error:
             raise _bad(word, "a text in double quotes is not well formed") from error
+    if _NUMBER.fullmatch(word):
+        return int(word)
     if not word.startswith("."):
-        raise _bad(word, f"{word!r} is neither a .Field nor a text in double quotes")
+        raise _bad(word, f"{word!r} is neither a .Field, a number nor a text in double quotes")
     value = row
     for name in filter(None, word.split(".")):
         value = _field(value, name, word)
@@ -117,11 +120,26 @@ def _join(values: Any, separator: str) -> str:  # noqa: ANN401
     return separator.join([] if values == "" else values)
 
 
+def _index(value: Any, *keys: Any) -> Any:  # noqa: ANN401
+    """A part of a map or a list, as {{index .Spec.Labels "a.b"}}; empty if it is not there, since
+    which parts there are is known of no object before it is asked for.
+    """
+    for key in keys:
+        if isinstance(value, list) and isinstance(key, int) and key >= 0:
+            value = value[key] if key < len(value) else ""
+        elif isinstance(value, Entries) and isinstance(key, str):
+            value = value[key]
+        else:
+            raise TypeError
+    return value
+
+
 def _unchanged(value: Any, *_: Any) -> Any:  # noqa: ANN401
     return value
 
 
 _FUNCTIONS: Functions = {
+    "index": _index,
     "json": json.dumps,
     "join": _join,
     "lower": str.lower,

@@ -260,6 +260,46 @@ def test_templates_of_inspect(
     assert (result.code, result.out) == (0, text)
 
 
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("{{.Spec.Labels.tier}}|{{.Spec.Labels.none}}|", "front||"),
+        ('{{index .Spec.Labels "com.example/x.y"}}', "dotted"),
+        ('{{index .Spec.Labels "com.example/none"}}|', "|"),
+        ('{{index .Spec.Labels "tier" | upper}}', "FRONT"),
+        ("{{index .Spec.Task.Container.Args 1}}", "b"),
+        ("{{index .Spec.Task.Container.Args 2}}|", "|"),
+    ],
+)
+def test_templates_reach_labels_and_parts_of_lists(
+    cli: CommandLine, daemon: ScriptedDaemon, form: str, text: str
+) -> None:
+    web = service("web")
+    web.spec.annotations.labels.update({"tier": "front", "com.example/x.y": "dotted"})
+    web.spec.task.container.args.extend(["a", "b"])
+    daemon.on("GetService", web)
+    result = cli("service", "inspect", "--format", form, "web")
+    assert (result.code, result.out, result.err) == (0, f"{text}\n", "")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{{index .Spec "Name"}}',
+        "{{index .Spec.Labels 1}}",
+        '{{index .Spec.Task.Container.Args "a"}}',
+        "{{index .Spec.Task.Container.Args -1}}",
+        "{{index}}",
+    ],
+)
+def test_what_has_no_parts_is_not_asked_for_them(
+    cli: CommandLine, daemon: ScriptedDaemon, form: str
+) -> None:
+    result = cli("service", "inspect", "--format", form, "web")
+    assert (result.code, daemon.asked("GetService")) == (2, [])
+    assert "wrong arguments for index" in result.err
+
+
 def test_the_state_of_the_last_update_can_be_listed(
     cli: CommandLine, daemon: ScriptedDaemon
 ) -> None:
