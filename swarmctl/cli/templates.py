@@ -11,8 +11,12 @@ from typing import Any
 from api.errors import Code, SwarmError
 from swarmctl.cli.documents import Document, Entries
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\||[^\s|]+')
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ACTION = re.compile(
+    rf'\{{\{{(?P<before>-\s)?(?P<text>(?:{_QUOTED}|[^"])*?)(?P<after>\s-)?\}}\}}', re.DOTALL
+)
+"""`before` and `after`: whether white space on that side of it is left out, by {{- and -}}."""
+_WORD = re.compile(rf"{_QUOTED}|\||[^\s|]+")
 _NUMBER = re.compile(r"-?\d{1,9}")
 _ESCAPES = {r"\t": "\t", r"\n": "\n"}
 
@@ -35,9 +39,22 @@ def headings(template: str, names: Mapping[str, str]) -> str:
 
 
 def _filled(template: str, row: Any, functions: Functions) -> str:  # noqa: ANN401
+    filled, end, trimmed = "", 0, False
+    for match in _ACTION.finditer(template):
+        between = _plain(template[end : match.start()], trimmed)
+        filled += between.rstrip() if match["before"] else between
+        filled += _text(_action(match["text"], row, functions))
+        end, trimmed = match.end(), bool(match["after"])
+    return filled + _plain(template[end:], trimmed)
+
+
+def _plain(text: str, trimmed: bool) -> str:
+    """What stands between actions. `trimmed`: without the white space that it begins with."""
+    if "{{" in text:
+        raise _bad(text[text.index("{{") :], "an action or a text in it is not closed", "write }}")
     for escape, character in _ESCAPES.items():
-        template = template.replace(escape, character)
-    return _ACTION.sub(lambda match: _text(_action(match[1], row, functions)), template)
+        text = text.replace(escape, character)
+    return text.lstrip() if trimmed else text
 
 
 def _action(text: str, row: Any, functions: Functions) -> Any:  # noqa: ANN401
