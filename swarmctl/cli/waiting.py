@@ -16,6 +16,7 @@ from swarmctl.cli.client import Client
 from swarmctl.cli.failures import INTERRUPTED, NotConvergedError
 from swarmctl.cli.progress import Stability, Watched
 from swarmctl.cli.rollouts import how_to_go_on
+from swarmctl.cli.signals import ENDING, end, handling
 from swarmctl.cli.units import go_duration, rfc3339
 
 REDRAW = 0.2
@@ -183,7 +184,7 @@ class _Log(_Display):
 
 
 class _Picture(_Display):
-    """A picture that is redrawn in place."""
+    """A picture that is redrawn in place, with the cursor hidden, which is shown at every end."""
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - costs start-up time
@@ -191,13 +192,16 @@ class _Picture(_Display):
 
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False)
+        self._signals = handling(end, *ENDING)
 
     def __enter__(self) -> "_Display":
+        self._signals.__enter__()
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        self._signals.__exit__(None, None, None)
 
     def __call__(self, watched: Watched, stability: Stability, now: float) -> None:
         from rich.text import Text  # noqa: PLC0415

@@ -17,8 +17,11 @@ from api.v1 import control_pb2
 from tests.support import builders
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import SILENCE, ScriptedDaemon
+from tests.support.terminal import Terminal
 
 LIMIT = 60
+HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
+"""What hides the cursor of a terminal, and what shows it."""
 pytestmark = pytest.mark.usefixtures("_own_settings")
 
 
@@ -272,6 +275,20 @@ def test_a_terminal_gets_a_picture(
     assert "waiting: no suitable node (1 task)" in shown
     assert "did not converge within 1s: no suitable node (1 task)" in shown.replace("\r\n", "")
     assert "\x1b[3" not in shown  # the picture is drawn without colours
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_has_its_cursor_back_however_the_wait_ends(
+    cli: CommandLine, daemon: ScriptedDaemon, number: signal.Signals
+) -> None:
+    waits(daemon)
+    environment = {**os.environ, "TERM": "xterm"}
+    with Terminal(list(cli.command(*CREATE)), environment) as terminal:
+        terminal.until(HIDDEN)
+        terminal.until(b"overall progress")
+        terminal.process.send_signal(number)
+        assert terminal.process.wait(LIMIT) == 128 + number
+        terminal.until(SHOWN)
 
 
 FORBIDDEN = ("rich", "cryptography", "httpx", "pyroute2", "manager", "worker", "runtime", "machine")
