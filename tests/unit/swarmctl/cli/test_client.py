@@ -1,19 +1,24 @@
 """Calls that are repeated, calls that hang, and addresses where nobody is."""
 
+import asyncio
 import socket
 from pathlib import Path
 
 import pytest
 
+from api.channel import node_server_credentials
 from api.errors import Code, SwarmError
 from api.identity import new_key
 from api.v1 import control_pb2, objects_pb2
 from swarmctl.cli import lists
 from swarmctl.cli.client import Client
-from swarmctl.cli.connect import _host_and_port
+from swarmctl.cli.connect import _host_and_port, first_that_answers
+from swarmctl.cli.contexts import Context
+from swarmctl.cli.files import write_private
 from tests.support import builders
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import SILENCE, ScriptedDaemon
+from tests.support.trust import TrustedCluster, serving
 
 NO_LEADER = SwarmError(Code.UNAVAILABLE, "no manager leads", remedy="wait for an election")
 
@@ -139,3 +144,30 @@ def test_a_client_that_must_not_repeat(daemon: ScriptedDaemon) -> None:
         lists.services(client, control_pb2.ListServicesRequest())
     client.close()
     assert len(daemon.asked("ListServices")) == 1
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = TrustedCluster()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        write_private(
+            tmp_path / "papers",
+            {
+                "ca.pem": cluster.manager.ca_pem,
+                "cert.pem": cluster.manager.certificate_pem,
+                "key.pem": cluster.manager.key_pem,
+            },
+        )
+
+        async def run() -> None:
+            credentials = node_server_credentials(cluster.manager)
+            async with serving(lambda *_: None, None, credentials) as port:
+                target = Context("", (f"tcp://127.0.0.1:{port}",), str(tmp_path / "papers"))
+                channel = await asyncio.to_thread(first_that_answers, target, 5.0)
+                channel.close()
+
+        asyncio.run(run())

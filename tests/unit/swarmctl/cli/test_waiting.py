@@ -1,11 +1,13 @@
 """The wait for a service: until it is stable, stopped, or time runs out; through broken streams."""
 
+from pathlib import Path
+
 import pytest
 
 from api import states
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, objects_pb2
-from swarmctl.cli import progress
+from swarmctl.cli import contexts, progress
 from tests.support import builders
 from tests.support.command_line import CommandLine, Result
 from tests.support.scripted_daemon import SILENCE, ScriptedDaemon
@@ -193,6 +195,23 @@ def test_a_watch_that_stays_broken(create: Creating, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("swarmctl.cli.waiting.PATIENCE", 0.5)
     result = create([BROKEN])
     assert (result.code, result.err.splitlines()[-1]) == (4, "swarmctl: the manager is gone")
+
+
+@pytest.mark.parametrize("moved", [BROKEN, SwarmError(Code.CANCELLED, "another one leads")])
+def test_the_wait_goes_on_at_another_manager(tmp_path: Path, moved: SwarmError) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    with ScriptedDaemon(folders[0]) as one, ScriptedDaemon(folders[1]) as two:
+        contexts.save(contexts.Context("both", (one.address, two.address)))
+        starting = builders.task("t1", state=states.STARTING)
+        one.on("CreateService", service())
+        one.on("Watch", [message(service(), starting), moved])
+        two.on("Watch", [message(service(), builders.task("t1")), SILENCE])
+        args = ("service", "create", "--name", "web", "--wait-timeout", "5s", "app:1")
+        result = CommandLine("--context", "both")(*args)
+        assert (result.code, told(result)[-1]) == (0, "web: converged")
+        assert (len(one.asked("Watch")), len(two.asked("Watch"))) == (1, 1)
 
 
 def test_an_update_is_shown(create: Creating) -> None:
