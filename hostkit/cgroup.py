@@ -30,8 +30,8 @@ _V2 = 2
 class Hierarchies:
     """`version` 1 or 2 of the one with the resource controllers; controller -> mount point.
 
-    Under version 2 all controllers have the same mount point. `unified` is the version 2 mount
-    that a hybrid host has beside its version 1 hierarchies.
+    Under version 2 all controllers have the same mount point. `unified` is the mount of version 2,
+    be it all there is or, on a hybrid host, beside the version 1 hierarchies.
     """
 
     version: int
@@ -69,7 +69,8 @@ def parse(mounts: str, unified_controllers: Mapping[Path, str]) -> Hierarchies:
         return Hierarchies(1, controllers, second)
     if second is None:
         return Hierarchies(1, {})
-    return Hierarchies(_V2, dict.fromkeys(unified_controllers.get(second, "").split(), second))
+    found = unified_controllers.get(second, "").split()
+    return Hierarchies(_V2, dict.fromkeys(found, second), second)
 
 
 def detect() -> Hierarchies:
