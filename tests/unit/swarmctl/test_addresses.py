@@ -53,6 +53,8 @@ def test_addresses(advertise: str, listen: str, own: Own, told: str, listening: 
         ("", "eth0", SIXES, "listen_address", "10.0.0.1, fd00::1, fd00::2"),
         ("", "tun0", SIXES, "listen_address", "tun0 has no address"),
         ("10.0.0.1:0", ANY, ONE, "advertise_address", "no address"),
+        (ANY, ANY, ONE, "advertise_address", "--advertise-addr"),
+        ("[::]", ANY, ONE, "advertise_address", "stands for every address"),
         ("", "nowhere:x", ONE, "listen_address", "no address"),
     ],
 )
@@ -82,7 +84,13 @@ def test_where_tunnels_end(text: str, found: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("eth1", "--data-path-addr"), ("eth9", "neither"), ("1.2.3.4:5", "neither")]
+    ("text", "words"),
+    [
+        ("eth1", "--data-path-addr"),
+        ("eth9", "neither"),
+        ("1.2.3.4:5", "neither"),
+        ("::", "cannot reach this one at ::"),
+    ],
 )
 def test_where_tunnels_cannot_end(text: str, words: str) -> None:
     with pytest.raises(SwarmError, match=words) as refused:
