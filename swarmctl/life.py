@@ -226,6 +226,15 @@ class Life:
                 await asyncio.sleep(backoff.next())
 
     async def _become_manager(self) -> None:
+        # Once it has a seat it keeps it, though its place cannot be written down yet: it may have a
+        # vote by now, and too few of the others agree without it.
+        if self.manager is None:
+            await self._join_managers()
+        if self.manager is not None:
+            self._take_place(manager=True)
+            logger.info("this node is a manager from now on")
+
+    async def _join_managers(self) -> None:
         await self._certificate.renew()
         credentials = self._certificate.credentials
         if credentials.identity.role != "manager":
@@ -247,8 +256,6 @@ class Life:
             raise
         self.manager = manager
         self._watch(manager)
-        self._take_place(manager=True)
-        logger.info("this node is a manager from now on")
 
     async def _become_worker(self) -> None:
         await self._certificate.renew()

@@ -11,6 +11,7 @@ import pytest
 from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1 import objects_pb2
+from swarmctl.life import ROLE_FIRST
 from swarmctl.wished_role import wished_role
 from tests.support.inner_host import LIMIT
 from tests.support.inner_swarm import MANAGER, WORKER, swarm
@@ -77,6 +78,29 @@ def test_a_worker_becomes_a_manager_and_a_worker_again(tmp_path: Path) -> None:
             await s.until(lambda: host.present.membership.manager)
             await s.full(2)
             assert await host.services() == {"by-the-new-one", "alone-again"}
+
+    run(scenario)
+
+
+def test_a_manager_whose_disk_does_not_take_its_place_keeps_its_seat(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=1, workers=1) as s:
+            host, seats = s["w1"], s["m1"].manager.node
+            in_the_way = host.memberships.directory / ".membership.json.new"
+            in_the_way.mkdir()
+            await s["m1"].set_role(host.node_id, MANAGER)
+            await s.until(lambda: s["m1"].voters() == 2)
+            members = seats.members
+            await asyncio.sleep(3 * ROLE_FIRST)  # it tries again
+            assert host.memberships.log.exists()
+            assert seats.members == members
+            in_the_way.rmdir()
+            await s.until(lambda: host.present.membership.manager)
+            await s.full(2)
+            await host.create("by-the-new-one")
+            await host.stop()
+            await host.resume()
+            assert await host.services() == {"by-the-new-one"}
 
     run(scenario)
 
