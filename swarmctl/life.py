@@ -74,9 +74,10 @@ class Life:
         `first` makes a new cluster, or brings one back; `joining`: a manager takes its seat in the
         group. After a failure call `stop`.
         """
+        self._agent = await self._make_agent()
+        # Last: once it has a seat, others count on it.
         if self.membership.manager:
             await self._start_manager(first, joining=joining)
-        self._agent = await self._make_agent()
 
     def begin(self) -> None:
         """Begins to run tasks and to serve calls; `prepare` has been called."""

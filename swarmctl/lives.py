@@ -8,6 +8,7 @@ join` does). A life is on the disk before the call that began it is answered.
 """
 
 import asyncio
+import contextlib
 import logging
 
 from api import validate
@@ -268,6 +269,9 @@ class Lives:
 
     async def _undo(self, life: Life | None) -> None:
         if life is not None:
+            # A seat that nobody sits in counts against its group, which may have no quorum then.
+            with contextlib.suppress(SwarmError):
+                await life.leave(force=True)
             await life.stop()
         self._memberships.clear()
 
