@@ -125,7 +125,7 @@ class Life:
     async def stop(self) -> None:
         """Stops everything, also after a failure; containers live on. May be called again."""
         self._tasks.may_end()
-        self._parts.switch.refuse()
+        self._parts.switch.pause()  # whether another life follows, who stops this one knows
         if self._agent is not None:
             await self._agent.stop()
         await self._tasks.stop()

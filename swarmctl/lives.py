@@ -204,6 +204,7 @@ class Lives:
             await self._life.stop()
             self._memberships.resign()
             self._life = None
+            self._parts.switch.refuse()
             await self._depart()
 
     async def _depart(self) -> None:
@@ -273,6 +274,7 @@ class Lives:
             with contextlib.suppress(SwarmError):
                 await life.leave(force=True)
             await life.stop()
+            self._parts.switch.refuse()
         self._memberships.clear()
 
     def _new_life(self, membership: Membership, kept: safe.NodeSafe) -> Life:

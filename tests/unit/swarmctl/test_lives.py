@@ -30,7 +30,7 @@ class FullDisk(MembershipStore):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def lives_on(memberships: MembershipStore, state_dir: Path) -> Lives:
+def lives_on(memberships: MembershipStore, state_dir: Path, switch: Switch | None = None) -> Lives:
     state_dir.mkdir(exist_ok=True)
     return Lives(
         HostParts(
@@ -40,7 +40,7 @@ def lives_on(memberships: MembershipStore, state_dir: Path) -> Lives:
             attachments=Attachments(),
             memberships=memberships,
             state_dir=state_dir,
-            switch=Switch(),
+            switch=switch or Switch(),
             ask_registry=no_registry,
             failed=lambda error: pytest.fail(str(error)),
         )
@@ -68,6 +68,23 @@ def test_a_manager_that_fails_to_join_leaves_the_others_their_quorum(tmp_path: P
             await s.until(lambda: s["m1"].voters() == 1)
             async with asyncio.timeout(20):
                 await s["m1"].create("alone")
+            await lives.stop()
+
+    asyncio.run(scenario())
+
+
+def test_who_has_left_is_told_how_to_get_into_a_swarm_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path) as s:
+            switch = Switch()
+            lives = lives_on(MembershipStore(tmp_path / "w1"), tmp_path / "w1", switch)
+            request = as_manager(s)
+            request.token = s.cluster.root_ca.worker_token
+            await lives.join(request)
+            assert switch._target()
+            await lives.leave(force=False)
+            with pytest.raises(SwarmError, match="not part of a swarm"):
+                switch._target()
             await lives.stop()
 
     asyncio.run(scenario())
