@@ -13,6 +13,7 @@ ONE = LO | {"eth0": ["10.0.0.1"]}
 TWO = ONE | {"eth1": ["10.1.0.1"]}
 TWICE = LO | {"eth0": ["10.0.0.2", "10.0.0.1"]}
 SIX = LO | {"eth0": ["fd00::1"]}
+BRIDGED = ONE | {"swb-gateway": ["172.18.0.1"], "swb-0123456789a": ["172.17.0.1", "fd01::1"]}
 BOTH = LO | {"eth0": ["10.0.0.1", "fd00::1"]}
 SIXES = LO | {"eth0": ["10.0.0.1", "fd00::1", "fd00::2"], "tun0": []}
 
@@ -37,6 +38,8 @@ SIXES = LO | {"eth0": ["10.0.0.1", "fd00::1", "fd00::2"], "tun0": []}
         ("", "eth0:2377", BOTH, "10.0.0.1:2377", "10.0.0.1:2377"),
         ("", "[::]:2377", ONE, "10.0.0.1:2377", "[::]:2377"),
         ("eth9", ANY, ONE, "eth9:2377", ANY),
+        ("", ANY, BRIDGED, "10.0.0.1:2377", ANY),
+        ("swb-gateway", ANY, BRIDGED, "172.18.0.1:2377", ANY),
     ],
 )
 def test_addresses(advertise: str, listen: str, own: Own, told: str, listening: str) -> None:
