@@ -28,7 +28,7 @@ def split_address(
         host, _, port = text.partition(":")
     elif ":" in text and not _is_v6(text):
         raise _malformed(field, address, default_port)
-    if not host or any(c.isspace() or c in "/@[]" for c in host):
+    if any(c.isspace() or c in "/@[]" for c in host) or not _may_be_asked_for(host):
         raise _malformed(field, address, default_port)
     if not port:
         return host, default_port
@@ -48,6 +48,16 @@ def identity_address(address: str) -> str:
     if port == _HIGHEST_PORT:
         raise _malformed("managers", address, CONTROL_PORT)
     return join_address(host, port + IDENTITY_PORT_OFFSET)
+
+
+def _may_be_asked_for(host: str) -> bool:
+    """Whether a name server could be asked for it (RFC 1035, 2.3.4): Python's own way to it ends
+    with a UnicodeError where not, as for 10.0..0.1.
+    """
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _is_v6(text: str) -> bool:
