@@ -78,6 +78,8 @@ class Life:
         # Last: once it has a seat, others count on it.
         if self.membership.manager:
             await self._start_manager(first, joining=joining)
+        else:
+            await self._forget_manager()
 
     def begin(self) -> None:
         """Begins to run tasks and to serve calls; `prepare` has been called."""
@@ -274,9 +276,16 @@ class Life:
             node_safe.made, self._parts.memberships, credentials, manager=False
         )
         self._take_place(manager=False)
-        await asyncio.to_thread(self._managership.forget)
+        await self._forget_manager()
         self._role_told.set()  # if it was promoted again meanwhile, it takes another seat
         logger.info("this node is a worker from now on")
+
+    async def _forget_manager(self) -> None:
+        """What is left of it holds the swarm's secrets. The next life of a worker tries again."""
+        try:
+            await asyncio.to_thread(self._managership.forget)
+        except OSError as error:
+            logger.error("what this node had as a manager is not all removed: %s", error)
 
     def _is_removed(self) -> bool:
         """Whether the manager here has lost its seat, and knows it."""
