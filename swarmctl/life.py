@@ -288,8 +288,12 @@ class Life:
             logger.error("what this node had as a manager is not all removed: %s", error)
 
     def _is_removed(self) -> bool:
-        """Whether the manager here has lost its seat, and knows it."""
-        return self.manager is not None and self.manager.node.removed
+        """Whether the manager here has lost its seat, and knows it; or was stopped for that, and it
+        is not written down yet that this node is a worker.
+        """
+        if self.manager is None:
+            return self.membership.manager
+        return self.manager.node.removed
 
     def _take_place(self, *, manager: bool) -> None:
         membership = replace(self.membership, manager=manager)

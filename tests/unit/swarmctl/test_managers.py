@@ -123,6 +123,26 @@ def test_a_manager_that_is_demoted_and_promoted_at_once_takes_another_seat(tmp_p
     run(scenario)
 
 
+def test_it_takes_another_seat_though_its_disk_was_full_in_between(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            host = s["m3"]
+            before, in_the_way = host.manager, host.memberships.directory / ".membership.json.new"
+            in_the_way.mkdir()
+            await s["m1"].set_role(host.node_id, WORKER)
+            await s.until_manager_status(s["m1"], host.node_id, False)
+            await s["m1"].set_role(host.node_id, MANAGER)
+            await s.until(lambda: host.present.manager is None)
+            await s.until(lambda: not before.node.is_alive)
+            await asyncio.sleep(3 * ROLE_FIRST)  # it tries again
+            in_the_way.rmdir()
+            await s.until(lambda: host.present.manager not in (None, before))
+            await s.full(3)
+            await host.create("by-the-new-seat")
+
+    run(scenario)
+
+
 def test_the_leader_itself_may_be_demoted(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
