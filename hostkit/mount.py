@@ -100,9 +100,9 @@ def mount_points(below: Path, table: str | None = None) -> list[Path]:
     return [point for point in reversed(points) if point.is_relative_to(below)]
 
 
-def is_mounted(target: Path) -> bool:
+def is_mounted(target: Path, table: str | None = None) -> bool:
     """Whether something is mounted just there; what is mounted is not looked into."""
-    return _real(target) in mount_points(target)
+    return _real(target) in mount_points(target, table)
 
 
 def clear(folder: Path) -> None:
