@@ -39,6 +39,10 @@ def roles(swarm: Swarm, at: str) -> dict[str, str]:
     return {words[0]: words[1] for words in lines}
 
 
+def leading(swarm: Swarm, at: str) -> list[str]:
+    return [host for host, role in roles(swarm, at).items() if role == "Leader"]
+
+
 def until_votes(swarm: Swarm, *hosts: str, at: str) -> None:
     def vote() -> bool:
         form = "{{.Hostname}} {{.Seat}} {{.Reachable}}"
@@ -114,7 +118,7 @@ def test_a_backup_of_a_follower_comes_back_on_another_host(tmp_path: Path) -> No
         with a_swarm(tmp_path / "one", managers=3, workers=0) as swarm, shown(swarm):
             until_votes(swarm, "m1", "m2", "m3", at="m1")
             swarm.create("web", *COMMAND, replicas=2)
-            leader = next(host for host, role in roles(swarm, "m1").items() if role == "Leader")
+            leader = swarm.until(lambda: leading(swarm, "m1"), "one leads, and is known to")[0]
             follower = next(host for host in ("m1", "m2", "m3") if host != leader)
             shown_first = swarm.ctl("swarm", "backup", *words, at=follower).out
             assert "3 nodes, 1 service" in shown_first

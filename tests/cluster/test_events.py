@@ -28,8 +28,12 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
 
 def _leader(swarm: Swarm, at: str) -> str:
     form = "{{.Hostname}} {{.ManagerStatus}}"
-    rows = [line.split() for line in swarm.ctl("node", "ls", "--format", form, at=at).lines]
-    return next(row[0] for row in rows if row[1:] == ["Leader"])
+
+    def leading() -> list[str]:
+        rows = [line.split() for line in swarm.ctl("node", "ls", "--format", form, at=at).lines]
+        return [row[0] for row in rows if row[1:] == ["Leader"]]
+
+    return swarm.until(leading, "a manager leads, and is known to")[0]
 
 
 def _heard(stream: Running) -> list[Event]:
