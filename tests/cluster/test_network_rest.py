@@ -79,7 +79,7 @@ def test_a_node_that_has_not_heard_keeps_addresses_from_others(
         freed(swarm)
     finally:
         swarm.lab("daemon", "w2", "resume")
-    swarm.until_runs("new", 3)
+    swarm.until_runs("new", 3, timeout=90)  # nodes say with their heartbeats what they have heard
     assert addresses(swarm, "new") <= full
     assert len(swarm.on("keeper", "w2")) == 1
 

@@ -40,7 +40,7 @@ def test_a_bad_image_rolls_back_by_itself_and_the_service_goes_on(
 
 
 def test_a_rollback_by_hand_goes_back_and_forth(swarm: Swarm) -> None:
-    swarm.create("web", "--rollback-parallelism", "0", "--rollback-monitor", "1s", *COMMAND)
+    swarm.create("web", "--rollback-parallelism", "0", "--rollback-monitor", "3s", *COMMAND)
     changes = ("--env-add", "COLOUR=red", "--replicas", "3", "--update-parallelism", "0")
     swarm.ctl("service", "update", *changes, "web")
     back = swarm.ctl("service", "rollback", "web")
