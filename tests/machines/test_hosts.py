@@ -15,10 +15,15 @@ pytestmark = pytest.mark.machines
 
 
 def _ssh(
-    lab: MachineLab, host: MachineHost, command: str, user: str = "root", given: bytes = b""
+    lab: MachineLab,
+    host: MachineHost,
+    command: str,
+    user: str = "root",
+    given: bytes = b"",
+    patience: int = 30,
 ) -> "subprocess.CompletedProcess[bytes]":
     options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
-    said = [word for option in (*options, "ConnectTimeout=3") for word in ("-o", option)]
+    said = [word for option in (*options, f"ConnectTimeout={patience}") for word in ("-o", option)]
     target = [f"{user}@{host.address}", command]
     return lab.command(["ssh", *said, "-i", str(lab.key), *target], given=given)
 
@@ -64,7 +69,7 @@ def test_a_host_reboots_stops_and_loses_its_power(
     host.start()
     host.wait(boots=3)
     host.kill()
-    assert _ssh(lab, host, "true").returncode != 0
+    assert _ssh(lab, host, "true", patience=3).returncode != 0
     host.start()
     host.wait(boots=4)
     assert host.run(["ls", "/root/kept", "/var/lib/kept", "/tmp"]).count("kept") == 2
@@ -95,7 +100,7 @@ def test_faults_are_real(lab: MachineLab, machine_hosts: MakeHosts) -> None:
     faults.half_installation(host)
     assert host.run(["systemctl", "is-enabled", "swarmd"]) == "enabled\n"
     host.cut()
-    assert _ssh(lab, host, "true").returncode != 0
+    assert _ssh(lab, host, "true", patience=3).returncode != 0
     host.mend()
     assert _ssh(lab, host, "true").returncode == 0
 

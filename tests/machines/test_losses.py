@@ -90,6 +90,11 @@ class Swarm:
 
         until_true(are_down, f"{names} are down", _DOWN)
 
+    def until_ready(self, *names: str) -> None:
+        """A new leader has not heard of all nodes at once."""
+        ready = dict.fromkeys(names, "Ready")
+        until_true(lambda: self.column("Status") == ready, f"{names} are ready", _DOWN)
+
 
 @pytest.fixture(scope="module")
 def swarm(
@@ -216,7 +221,7 @@ def test_all_nodes_come_to_a_version_and_go_back(swarm: Swarm, second: Path) -> 
     back = swarm.machine("rollback", "--all", "--yes", "--no-drain")
     assert back.code == 0, back.text
     assert set(swarm.column("EngineVersion").values()) == {former}
-    assert swarm.column("Status") == dict.fromkeys(NAMES, "Ready")
+    swarm.until_ready(*NAMES)
 
 
 def test_a_dead_manager_is_replaced_by_another_host(swarm: Swarm) -> None:

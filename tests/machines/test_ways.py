@@ -18,7 +18,7 @@ from tests.support.ssh_clients import Answers, Client
 
 pytestmark = pytest.mark.machines
 
-_PATIENCE = Patience(alive=0.5, silence=4.0)
+_PATIENCE = Patience(alive=0.5, silence=10.0)
 _RULES = """
 table inet test {
     chain input {
@@ -92,7 +92,8 @@ def test_a_host_that_falls_silent_and_comes_back_as_another(
         remote = await operator.to(host, "deploy")
         try:
             running = asyncio.create_task(remote.run(["sleep", "600"], timeout=600))
-            await remote.run(["pgrep", "-x", "sleep"], timeout=20)
+            while (await remote.run(["pgrep", "-x", "sleep"], timeout=20)).code != 0:
+                pass
             await asyncio.to_thread(host.cut)
             with pytest.raises(SwarmError) as failed:
                 await running

@@ -21,8 +21,10 @@ from overlay_net.fabric.wanted import Sandbox, Wanted
 
 PREFIX = f"tfab{os.getpid()}-"
 _PORTS = itertools.count(20000)
-_NOT_REACHED = 0.4
-"""So many seconds without an answer mean that there is none; who is reached takes microseconds."""
+PATIENCE = 20.0
+"""Seconds in which who is to be reached has answered, be the machine as busy as it likes."""
+NOT_REACHED = 0.4
+"""The same where nobody is to: who is reached takes microseconds."""
 
 
 @dataclass
@@ -222,35 +224,42 @@ def listening(path: str | Path, address: str = "::", port: int = 0) -> socket.so
             family=socket.AF_INET6 if ":" in address else socket.AF_INET,
             dualstack_ipv6=address == "::",
         )
-        made.settimeout(5)
+        made.settimeout(PATIENCE)
         return made
 
     return netns.call_in(path, make)
 
 
-def connected(path: str | Path, address: str, port: int) -> socket.socket | None:
-    """A TCP connection from inside a namespace; None if there is no answer."""
+def connected(
+    path: str | Path, address: str, port: int, patience: float = PATIENCE
+) -> socket.socket | None:
+    """A TCP connection from inside a namespace; None if there is no answer in time."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     made = netns.call_in(path, lambda: socket.socket(family, socket.SOCK_STREAM))
-    made.settimeout(_NOT_REACHED)
+    made.settimeout(patience)
     try:
         made.connect((address, port))
     except OSError:
         made.close()
         return None
-    made.settimeout(5)
+    made.settimeout(PATIENCE)
     return made
 
 
-def reaches(source: str, target: str, address: str) -> bool:
+def cut_off(source: str, target: str, address: str) -> bool:
+    """The contrary of `reaches`, soon told."""
+    return not reaches(source, target, address, NOT_REACHED)
+
+
+def reaches(source: str, target: str, address: str, patience: float = PATIENCE) -> bool:
     """Whether who is in `source` and asks for `address` talks with who is in `target`."""
     with listening(target) as server:
         port = server.getsockname()[1]
-        made = connected(source, address, port)
+        made = connected(source, address, port, patience)
         if made is None:
             return False
         with made, server.accept()[0] as taken:
-            taken.settimeout(5)
+            taken.settimeout(PATIENCE)
             made.sendall(b"ask")
             asked = taken.recv(3)
             taken.sendall(b"answer")
@@ -275,7 +284,7 @@ class Talk:
             made = connected(source, address, server.getsockname()[1])
             assert made is not None, f"{address} does not answer"
             self._ends = (made, server.accept()[0])
-        self._ends[1].settimeout(5)
+        self._ends[1].settimeout(PATIENCE)
 
     def goes_on(self, size: int = 300_000) -> bool:
         """Whether so many bytes still come through, both ways."""
@@ -303,7 +312,7 @@ class Datagrams:
 
         self._out, self._in = made(source), made(target)
         self._in.bind(("", 0))
-        self._in.settimeout(5)
+        self._in.settimeout(PATIENCE)
         self._out.connect((address, self._in.getsockname()[1]))
         self._under_way = 0
 

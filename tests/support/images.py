@@ -21,6 +21,7 @@ from hostkit import clock
 from runtime.image import build, registry
 from runtime.image.build import Compression, ImageSource
 from runtime.image.registry import RegistryOptions
+from tests.support.ports import free_pair
 
 BUSYBOX = Path("/usr/bin/busybox")
 REGISTRY = "/usr/bin/docker-registry"
@@ -134,10 +135,11 @@ def running_registry(
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on just now."""
-    with socket.create_server((host, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port that nobody listens on, and nobody is given for a connection before we do."""
+    while True:
+        port = free_pair()
+        with contextlib.suppress(OSError), socket.create_server((host, port)):
+            return port
 
 
 def _tls_lines(certificate: Path, key: Path) -> str:

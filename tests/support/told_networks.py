@@ -64,10 +64,10 @@ def a_task(task_id: str = "t1") -> objects_pb2.Task:
     return task
 
 
-def answers(path: str, name: str) -> list[str]:
-    """The addresses that a container finds; blocks for a second at most if there is nobody."""
+def answers(path: str, name: str, patience: float = 20.0) -> list[str]:
+    """The addresses that a container finds; TimeoutError after so many seconds without a word."""
     with netns.call_in(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asker:
-        asker.settimeout(1.0)
+        asker.settimeout(patience)
         labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
         header = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0)
         asker.sendto(header + labels + b"\0\0\1\0\1", ("127.0.0.11", 53))

@@ -136,7 +136,7 @@ def test_an_image_is_pulled_to_be_mounted_and_stays_while_it_is(host: Host) -> N
 
 
 def test_health(host: Host) -> None:
-    script = "trap 'exit 3' TERM; touch /tmp/well; while :; do sleep 0.01; done"
+    script = "trap 'exit 3' TERM; touch /tmp/well; echo up; while :; do sleep 0.01; done"
     task = host.task("sh", "-c", script)
     task.spec.container.health.test.extend(("CMD-SHELL", "test -e /tmp/well && echo I am"))
     task.spec.container.health.interval.CopyFrom(duration(0.01))
@@ -148,6 +148,7 @@ def test_health(host: Host) -> None:
             assert started.health == UNPROVEN
             # The first probe, put off by a tenth at most, and the default of three of 30 s.
             assert seconds_of(started.unproven_at_most) == pytest.approx(90 + 0.011 + 0.02)
+        await up(executor, task)
         health = await executor.health(task, UNPROVEN)
         assert health is not None
         assert (health.state, health.reason) == (HEALTHY, "")

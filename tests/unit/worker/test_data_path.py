@@ -19,7 +19,15 @@ from hostkit import netns
 from overlay_net.check import ping, reach
 from overlay_net.nft import LibNft
 from tests.support.encrypting import unused_encryption
-from tests.support.fabric_hosts import FabricHost, connected, listening, look, underlay
+from tests.support.fabric_hosts import (
+    NOT_REACHED,
+    PATIENCE,
+    FabricHost,
+    connected,
+    listening,
+    look,
+    underlay,
+)
 from tests.support.nft_command import NftCommand
 from worker.data_path import DataPath, Made
 from worker.encrypted import Encrypted
@@ -125,9 +133,16 @@ def joined(workers: list[Worker]) -> tuple[Made, Made]:
     return workers[0].data_path.join(A), workers[1].data_path.join(B)
 
 
-def answers(source: str, address: str, port: int, server: socket.socket) -> str:
+def unheard(source: str, address: str, port: int, server: socket.socket) -> bool:
+    """The contrary of being answered, soon told."""
+    return answers(source, address, port, server, NOT_REACHED) == ""
+
+
+def answers(
+    source: str, address: str, port: int, server: socket.socket, patience: float = PATIENCE
+) -> str:
     """Who is seen to ask; nobody if the server is not reached."""
-    made = connected(source, address, port)
+    made = connected(source, address, port, patience)
     if made is None:
         return ""
     with made, server.accept()[0] as taken:
@@ -147,7 +162,7 @@ def test_tasks_meet_by_their_virtual_address_while_they_serve(workers: list[Work
     with listening(b.path, port=80) as server:
         assert answers(a.path, VIRTUAL, 80, server) == "10.0.1.5"
         tell(workers, items(workers, serving=False))
-        assert answers(a.path, VIRTUAL, 80, server) == ""
+        assert unheard(a.path, VIRTUAL, 80, server)
         assert answers(a.path, "10.0.1.6", 80, server) == "10.0.1.5"
 
 
@@ -182,8 +197,8 @@ def test_the_last_port_that_goes_leaves_nobody_waiting(workers: list[Worker]) ->
         held = connected(client, NODE_ADDRESS, 8080)
         assert held is not None
         with held, server.accept()[0] as taken:
-            held.settimeout(10)
-            taken.settimeout(10)
+            held.settimeout(PATIENCE)
+            taken.settimeout(PATIENCE)
             tell([first], withdrawn)
             assert _refused(client)
             held.sendall(b"still here")
@@ -205,7 +220,7 @@ def _refused(source: str) -> bool:
         netns.call_in(source, socket.socket) as made,
         contextlib.suppress(ConnectionRefusedError),
     ):
-        made.settimeout(10)
+        made.settimeout(PATIENCE)
         made.connect((NODE_ADDRESS, 8080))
         return False
     return True
@@ -241,7 +256,7 @@ def test_a_port_of_the_node_leads_to_its_own_task(workers: list[Worker]) -> None
     made = workers[0].data_path.join(Place("c", (), (port,)))
     with listening(made.path, port=80) as server:
         assert answers(workers[1].host.path, NODE_ADDRESS, 8081, server) == "10.99.0.2"
-        assert answers(workers[0].host.path, "10.99.0.2", 8081, server) == ""
+        assert unheard(workers[0].host.path, "10.99.0.2", 8081, server)
 
 
 def test_a_port_that_goes_hides_nothing_that_is_left_of_others(workers: list[Worker]) -> None:
@@ -279,7 +294,7 @@ def test_a_lost_node_is_sent_nothing(workers: list[Worker]) -> None:
         held = connected(a.path, VIRTUAL, 80)
         assert held is not None
         tell(workers[:1], items(workers, reached=1))
-        assert answers(a.path, VIRTUAL, 80, server) == ""
+        assert unheard(a.path, VIRTUAL, 80, server)
         with held, pytest.raises(ConnectionError):
             held.recv(1)
 

@@ -70,12 +70,16 @@ async def ask(path: str, name: str) -> list[str]:
     return await asyncio.to_thread(answers, path, name)
 
 
+async def nobody_answers(path: str) -> None:
+    with pytest.raises(OSError):  # noqa: PT011 - time-out or refusal
+        await asyncio.to_thread(answers, path, "web", 1.0)
+
+
 @pytest.mark.root
 def test_names_are_answered_before_the_networks_are_known_again(tmp_path: Path) -> None:
     async def scenario(daemons: Daemons) -> None:
         path = await daemons.one_with_a_task()
-        with pytest.raises(OSError):  # noqa: PT011 - time-out or refusal
-            await ask(path, "web")
+        await nobody_answers(path)
         names = daemons.names()
         await daemons.first(names)
         assert await ask(path, "web") == ["10.0.1.2"]
@@ -104,8 +108,7 @@ def test_what_is_known_afterwards_is_all_there_is(tmp_path: Path) -> None:
         await networks.restore(daemons.host.name, [front, peer], [a_task()], ())
         assert await ask(path, "web") == []
         await networks.restore(daemons.host.name, [front, peer], [], ["t1"])
-        with pytest.raises(OSError):  # noqa: PT011 - it is served no more
-            await ask(path, "web")
+        await nobody_answers(path)  # it is served no more
         await networks.close()
 
     run(tmp_path, scenario)
@@ -118,8 +121,7 @@ def test_a_damaged_file_is_the_affair_of_who_needs_it(tmp_path: Path) -> None:
         (tmp_path / AGENT_FILE).write_bytes(b"no database" * 100)
         names = daemons.names()
         await daemons.first(names)
-        with pytest.raises(OSError):  # noqa: PT011
-            await ask(path, "web")
+        await nobody_answers(path)
         names.close()
         names.nft.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from api.errors import Code, SwarmError
 from machine.ssh.keys import Agent, Keyring, agent_of, candidates
 from machine.ssh.questions import Asker
 from machine.ssh.route import Hop
+from machine.ssh.transport import Patience
 from machine.target import Target
 from tests.support.ssh_clients import Answers, Client
 from tests.support.ssh_server import ssh_server
@@ -33,17 +35,23 @@ def made(path: Path, passphrase: str = "", kind: str = "ed25519", form: str = ""
 
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    socket = Path("/tmp") / f"agent-{os.getpid()}"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
-    until_true(socket.exists, "the agent listens")
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    path = Path("/tmp") / f"agent-{os.getpid()}"
+    path.unlink(missing_ok=True)
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
     monkeypatch.setenv("HOME", str(tmp_path))
     try:
-        yield socket
+        until_true(lambda: listens(path), "the agent listens")
+        yield path
     finally:
         process.kill()
         process.wait()
-        socket.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as made:
+        return made.connect_ex(str(path)) == 0
 
 
 def load(path: Path) -> None:
@@ -179,7 +187,7 @@ def test_a_server_that_has_seen_enough_keys_says_so(tmp_path: Path, agent: Path)
     for number in range(8):
         load(made(tmp_path / f"key{number}"))
     with ssh_server(tmp_path) as server, pytest.raises(SwarmError) as failed:
-        Client(tmp_path).try_out(Target(server.address, "root", server.port))
+        Client(tmp_path, patience=Patience()).try_out(Target(server.address, "root", server.port))
     assert failed.value.code is Code.UNAUTHENTICATED
     assert "Too many authentication failures" in failed.value.why
     assert "name the right key" in failed.value.remedy
@@ -188,4 +196,4 @@ def test_a_server_that_has_seen_enough_keys_says_so(tmp_path: Path, agent: Path)
 def test_the_agent_lets_one_in(tmp_path: Path, agent: Path) -> None:
     with ssh_server(tmp_path) as server:
         load(tmp_path / "client")
-        Client(tmp_path).try_out(Target(server.address, "root", server.port))
+        Client(tmp_path, patience=Patience()).try_out(Target(server.address, "root", server.port))

@@ -66,7 +66,7 @@ def test_a_command_that_takes_too_long_is_ended_on_the_host(
         left = tmp_path / "left"
         script = f"trap 'touch {left}; exit' TERM; sleep 100 & wait"
         with pytest.raises(SwarmError) as failed:
-            await remote.run(["sh", "-c", script], timeout=1)
+            await remote.run(["sh", "-c", script], timeout=5)
         assert failed.value.code is Code.DEADLINE
         assert "h1" in failed.value.what
         assert left.exists()
@@ -145,7 +145,7 @@ def test_over_jump_hosts_each_with_its_own_pinned_key(server: SshServer, tmp_pat
 
 
 def test_a_host_behind_a_jump_host_that_is_not_there(server: SshServer, tmp_path: Path) -> None:
-    client = Client(tmp_path)
+    client = Client(tmp_path, patience=Patience())
     (tmp_path / "key").write_bytes(server.key)
     jump = (f"root@127.0.0.1:{server.port}",)
     with pytest.raises(SwarmError) as failed:
@@ -156,7 +156,7 @@ def test_a_host_behind_a_jump_host_that_is_not_there(server: SshServer, tmp_path
 
 
 def test_the_key_that_is_shown_is_not_trusted_by_looking(server: SshServer, tmp_path: Path) -> None:
-    client = Client(tmp_path)
+    client = Client(tmp_path, patience=Patience())
     target = Target(server.address, "root", server.port)
     looking = shown_key("h1", target, client.around, lookup=lambda _: {})
     shown = asyncio.run(looking)
@@ -170,13 +170,13 @@ def test_a_locked_key_is_opened_once_for_all_hosts(server: SshServer, tmp_path: 
     change = ["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(tmp_path / "key")]
     subprocess.run(change, check=True, timeout=60)
     answers = Answers("secret")
-    client = Client(tmp_path, questions=answers)
+    client = Client(tmp_path, questions=answers, patience=Patience())
     target = Target(server.address, "root", server.port, "key", agent=False)
     client.try_out(target)
     client.try_out(target)
     assert answers.asked == ["key"]
     with pytest.raises(SwarmError) as failed:
-        Client(tmp_path).try_out(target)
+        Client(tmp_path, patience=Patience()).try_out(target)
     assert failed.value.code is Code.UNAUTHENTICATED
     assert "passphrase" in str(failed.value)
 

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.root
 
 FIREWALLS = Path(__file__).parents[3] / "golden" / "firewalls"
 NEED = Need(devices=("ing0", "swb-gateway"), reached=[("udp", 4789), ("tcp", 2377), ("tcp", 2378)])
-SILENT = 1.0
+SILENT = 4.0
+"""Seconds after which who has not answered is barred."""
 OWNERS = {"ufw": "ufw", "firewalld": "firewalld", "docker": "Docker"}
 WHO = {"t11", "t12", "t11 by IPv6", "t12 by IPv6", "world", "manager"}
 """A task of the host that is asked, one of another host through it; the world from a task; and a
@@ -73,12 +74,12 @@ def load(host: Path, folder: Path, name: str) -> None:
             subprocess.run([*inside, *argv], input=text, text=True, check=True, timeout=30)
 
 
-def barred(lab: MeshLab) -> set[str]:
+def barred(lab: MeshLab, patience: float = 20.0) -> set[str]:
     """What does not arrive now."""
     answers: set[str] = set()
 
     def ask(target: Path, where: str, port: int) -> None:
-        label, _ = wires.ask(target, where, port, patience=SILENT)
+        label, _ = wires.ask(target, where, port, patience=patience)
         answers.add(f"{label} by IPv6" if ":" in where else label)
 
     here, six, task = address(1), address(1, six=True), lab.tasks[11].path
@@ -94,7 +95,7 @@ def test_what_is_said_of_a_firewall_opens_it(lab: MeshLab, name: str) -> None:
     host, folder = lab.hosts[1], FIREWALLS / name
     assert barred(lab) == set()
     load(host, folder, "before")
-    assert barred(lab) == BARRED[name]
+    assert barred(lab, SILENT) == BARRED[name]
     found = findings(look(host, lab.nft), NEED)
     assert {each.what.partition(" drops ")[0] for each in found} == {OWNERS[name]}
     assert all(each.mends for each in found)
