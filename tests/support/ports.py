@@ -1,4 +1,4 @@
-"""Ports of loopback for managers under test."""
+"""Ports for servers under test that are told theirs, most of them managers on loopback."""
 
 import itertools
 import os
@@ -6,20 +6,20 @@ import socket
 
 _FIRST, _COUNT = 15_000, 8_000
 """Pairs below the ports that the kernel gives to outgoing connections (32768 and up), one of which
-could take a port between our look and the manager's bind.
+could take a port between our look and the server's bind.
 """
 # Each process looks in a place of its own, and never twice at the same.
 _pairs = itertools.count(os.getpid() * 61)
 
 
-def free_pair() -> int:
+def free_pair(host: str = "127.0.0.1") -> int:
     """A port that is free together with the one after it: a manager listens on both."""
     for _ in range(_COUNT):
         port = _FIRST + 2 * (next(_pairs) % _COUNT)
         with socket.socket() as first, socket.socket() as second:
             try:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + 1))
+                first.bind((host, port))
+                second.bind((host, port + 1))
             except OSError:
                 continue
             return port

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.ports import free_pair
 from tests.support.until import until_true
 
 SSHD = "/usr/sbin/sshd"
@@ -53,7 +54,7 @@ def ssh_server(
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(work / name)]
         subprocess.run(make, check=True, timeout=20)
     (work / "authorized").write_bytes((work / "client.pub").read_bytes())
-    port = _free_port(address)
+    port = free_pair(address)
     config = work / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress {address}\nHostKey {work / 'host'}\nPidFile none\n"
@@ -80,13 +81,6 @@ def _children(pid: int) -> list[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     below = [each for child in found for each in _children(int(child))]
     return [*below, *map(int, found)]
-
-
-def _free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(address: str, port: int) -> bool:
