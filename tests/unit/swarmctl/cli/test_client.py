@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,17 +35,28 @@ def test_what_nobody_could_serve_is_repeated_with_the_same_request_id(
     assert len(set(ids)) == 1
 
 
-def test_repeating_ends_with_the_reason_that_was_given(daemon: ScriptedDaemon) -> None:
+def now_is(monkeypatch: pytest.MonkeyPatch, at: Callable[[], float]) -> None:
+    """For the client; a minute is what it has."""
+    monkeypatch.setattr("swarmctl.cli.client._now", at)
+
+
+def test_repeating_ends_with_the_reason_that_was_given(
+    daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     daemon.on("ListServices", NO_LEADER)
-    result = CommandLine("-H", daemon.address, "--timeout", "300ms")("service", "ls")
+    now_is(monkeypatch, lambda: 60.0 if len(daemon.asked("ListServices")) > 1 else 0.0)
+    result = CommandLine("-H", daemon.address, "--timeout", "60s")("service", "ls")
     assert (result.code, result.out) == (4, "")
     assert result.err == "swarmctl: no manager leads. Wait for an election\n"
-    assert len(daemon.asked("ListServices")) > 1
+    assert len(daemon.asked("ListServices")) == 2
 
 
-def test_a_reason_that_was_given_outlives_a_call_that_hangs(daemon: ScriptedDaemon) -> None:
+def test_a_reason_that_was_given_outlives_a_call_that_hangs(
+    daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     daemon.on("ListServices", NO_LEADER, SILENCE)
-    result = CommandLine("-H", daemon.address, "--timeout", "300ms")("service", "ls")
+    now_is(monkeypatch, lambda: 59.7 if daemon.asked("ListServices") else 0.0)
+    result = CommandLine("-H", daemon.address, "--timeout", "60s")("service", "ls")
     assert (result.code, "no manager leads" in result.err) == (4, True)
 
 
@@ -124,7 +136,10 @@ def test_tcp_where_nobody_listens_or_nobody_speaks_tls(tmp_path: Path) -> None:
             "-H", f"tcp://127.0.0.1:{port}", "--cert-path", str(tmp_path), "--timeout", "300ms"
         )
         mute = cli("service", "ls")
-    refused = cli("service", "ls")
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind(("127.0.0.1", port))  # and nobody else begins to listen there
+        refused = cli("service", "ls")
     assert (mute.code, refused.code) == (4, 4)
     assert "something listens, but no secure connection" in mute.err
     assert "Connection refused" in refused.err
