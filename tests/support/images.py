@@ -6,7 +6,6 @@ import dataclasses
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tarfile
 import time
@@ -136,10 +135,7 @@ def running_registry(
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody listens on, and nobody is given for a connection before we do."""
-    while True:
-        port = free_pair()
-        with contextlib.suppress(OSError), socket.create_server((host, port)):
-            return port
+    return free_pair(host)
 
 
 def _tls_lines(certificate: Path, key: Path) -> str:

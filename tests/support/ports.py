@@ -1,4 +1,4 @@
-"""Ports of loopback for managers under test."""
+"""Ports for servers under test that are told theirs, most of them managers on loopback."""
 
 import itertools
 import os
@@ -6,14 +6,14 @@ import socket
 
 _FIRST, _COUNT = 15_000, 8_000
 """Pairs below the ports that the kernel gives to outgoing connections (32768 and up), one of which
-could take a port between our look and the manager's bind.
+could take a port between our look and the server's bind.
 """
 # Each process looks in a place of its own, and never twice at the same.
 _pairs = itertools.count(os.getpid() * 61)
 _ours: list[socket.socket] = []
 
 
-def free_pair() -> int:
+def free_pair(host: str = "127.0.0.1") -> int:
     """A port that is free together with the one after it: a manager listens on both.
 
     No other process gets it while this one lives, be it that nobody listens on it for a time.
@@ -24,8 +24,8 @@ def free_pair() -> int:
             continue
         with socket.socket() as first, socket.socket() as second:
             try:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + 1))
+                first.bind((host, port))
+                second.bind((host, port + 1))
             except OSError:
                 continue
             return port

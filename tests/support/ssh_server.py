@@ -54,7 +54,7 @@ def ssh_server(
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(work / name)]
         subprocess.run(make, check=True, timeout=20)
     (work / "authorized").write_bytes((work / "client.pub").read_bytes())
-    port = free_pair()
+    port = free_pair(address)
     config = work / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress {address}\nHostKey {work / 'host'}\nPidFile none\n"
