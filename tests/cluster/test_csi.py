@@ -17,7 +17,7 @@ FLAGS = ("--hostname", "{{.Node.Hostname}}", "--constraint", "node.role==worker"
 
 @pytest.fixture(scope="module")
 def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=1) as made:
+    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=2) as made:
         yield made
 
 
