@@ -26,17 +26,17 @@ class Code(enum.Enum):
 
 
 class SwarmError(Exception):
-    """`what` failed, in a few words; `why`; `remedy`: what to do; `field`: path of the culprit."""
+    """`what` failed, in a few words; `why`; `remedy`: what to do; `field`: path of the culprit.
+
+    They may quote names of files and data of users, so what is no text in them is spelt out.
+    """
 
     def __init__(
         self, code: Code, what: str, *, why: str = "", remedy: str = "", field: str = ""
     ) -> None:
-        super().__init__(code, what)
         self.code = code
-        self.what = what
-        self.why = why
-        self.remedy = remedy
-        self.field = field
+        self.what, self.why, self.remedy, self.field = map(_spelt, (what, why, remedy, field))
+        super().__init__(code, self.what)
 
     def __str__(self) -> str:
         text = self.what
@@ -47,6 +47,13 @@ class SwarmError(Exception):
         if self.remedy:
             text += f". {self.remedy[0].upper()}{self.remedy[1:]}"
         return text
+
+
+def _spelt(text: str) -> str:
+    """The text with bytes that were none (PEP 383) as \\udcff: nothing could be sent or stored of
+    them, and who waits to be told of the error would wait on.
+    """
+    return text.encode(errors="backslashreplace").decode()
 
 
 def invalid(field: str, what: str, *, why: str = "", remedy: str = "") -> SwarmError:

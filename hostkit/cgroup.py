@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-MOUNTS = Path("/proc/self/mounts")
+from hostkit.mount import entries, read_mounts
+
 _KNOWN = (
     "blkio cpu cpuacct cpuset devices freezer hugetlb memory misc net_cls net_prio perf_event pids"
     " rdma"
@@ -29,8 +30,8 @@ _V2 = 2
 class Hierarchies:
     """`version` 1 or 2 of the one with the resource controllers; controller -> mount point.
 
-    Under version 2 all controllers have the same mount point. `unified` is the version 2 mount
-    that a hybrid host has beside its version 1 hierarchies.
+    Under version 2 all controllers have the same mount point. `unified` is the mount of version 2,
+    be it all there is or, on a hybrid host, beside the version 1 hierarchies.
     """
 
     version: int
@@ -55,7 +56,7 @@ def parse(mounts: str, unified_controllers: Mapping[Path, str]) -> Hierarchies:
     """From the text of /proc/self/mounts and `cgroup.controllers` of each version 2 mount."""
     controllers: dict[str, Path] = {}
     unified: list[Path] = []
-    for line in mounts.splitlines():
+    for line in entries(mounts):
         _, point, kind, options, *_ = line.split(" ")
         if kind == "cgroup2":
             unified.append(Path(point))
@@ -68,13 +69,14 @@ def parse(mounts: str, unified_controllers: Mapping[Path, str]) -> Hierarchies:
         return Hierarchies(1, controllers, second)
     if second is None:
         return Hierarchies(1, {})
-    return Hierarchies(_V2, dict.fromkeys(unified_controllers.get(second, "").split(), second))
+    found = unified_controllers.get(second, "").split()
+    return Hierarchies(_V2, dict.fromkeys(found, second), second)
 
 
 def detect() -> Hierarchies:
     """The hierarchies of this host, as mounted now."""
-    text = MOUNTS.read_text()
-    points = [Path(line.split(" ")[1]) for line in text.splitlines() if " cgroup2 " in line]
+    text = read_mounts()
+    points = [Path(line.split(" ")[1]) for line in entries(text) if " cgroup2 " in line]
     controllers = {}
     for point in points:
         with contextlib.suppress(OSError):

@@ -75,20 +75,34 @@ def unmount(target: Path) -> bool:
     raise OSError(number, os.strerror(number), str(target))
 
 
+def read_mounts() -> str:
+    """The table of mounts. Whoever may mount something chooses its name, of any bytes: those that
+    are no text are as in names of files (os.fsdecode).
+    """
+    return os.fsdecode(MOUNTS.read_bytes())
+
+
+def entries(table: str) -> list[str]:
+    """The lines of a table of mounts. The kernel escapes newlines in names, and no other of the
+    characters that `str.splitlines` ends a line at.
+    """
+    return [line for line in table.split("\n") if line]
+
+
 def mount_points(below: Path, table: str | None = None) -> list[Path]:
     """Mount points at or below a directory, the youngest first; `table` as /proc/self/mounts.
 
     They are as the kernel calls them: no link is in them, though one may lead to the directory.
     """
     below = _real(below)
-    text = MOUNTS.read_text() if table is None else table
-    points = [Path(_unescaped(line.split(" ")[1])) for line in text.splitlines()]
+    lines = entries(read_mounts() if table is None else table)
+    points = [Path(_unescaped(line.split(" ")[1])) for line in lines]
     return [point for point in reversed(points) if point.is_relative_to(below)]
 
 
-def is_mounted(target: Path) -> bool:
+def is_mounted(target: Path, table: str | None = None) -> bool:
     """Whether something is mounted just there; what is mounted is not looked into."""
-    return _real(target) in mount_points(target)
+    return _real(target) in mount_points(target, table)
 
 
 def clear(folder: Path) -> None:

@@ -30,15 +30,19 @@ class ProcessId:
     started: int
 
 
-def _stat_fields(pid: int) -> list[str]:
-    # The command may hold blanks and brackets: everything behind the last bracket is plain.
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def stat_fields(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on; OSError if there is no such process.
+
+    The command before them may hold blanks, brackets and any bytes: the kernel cuts a name in the
+    midst of a character. Everything behind the last bracket is plain.
+    """
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
 
 
 def identify(pid: int) -> ProcessId | None:
     """The identity of what runs under `pid` now; None if nothing does, or only a zombie."""
     try:
-        fields = _stat_fields(pid)
+        fields = stat_fields(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
     if fields[_STATE_FIELD] in _DEAD:

@@ -7,7 +7,6 @@ session of its own and was then orphaned is not found. Blocking: for worker thre
 import contextlib
 import os
 import signal
-from pathlib import Path
 
 from hostkit import pidfd
 from hostkit.pidfd import ProcessId
@@ -53,7 +52,7 @@ def _processes() -> dict[ProcessId, tuple[int, int]]:
         if not entry.name.isdecimal():
             continue
         with contextlib.suppress(OSError):
-            fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+            fields = pidfd.stat_fields(int(entry.name))
             if fields[0] not in ("Z", "X"):
                 each = ProcessId(int(entry.name), int(fields[_START_FIELD]))
                 found[each] = int(fields[_PARENT_FIELD]), int(fields[_SESSION_FIELD])

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from api.address import split_address
+from api.host_api import PORT as API_PORT
 from machine.facts.facts import Facts, Listener
 from machine.packages import WIREGUARD, needed
 from machine.provisioning import Problem, Wanted
@@ -135,9 +137,10 @@ def _kernel(facts: Facts) -> Iterable[Problem]:
 def ports(wanted: Wanted) -> list[tuple[str, int]]:
     """The ports that a host of these settings listens at, by protocol."""
     wireguard = wanted.settings.get("wireguard_port", WIREGUARD_PORT)
-    api = str(wanted.settings.get("api_listen", "")).rpartition(":")[2]
     known = [at for at in PORTS if at != ("udp", WIREGUARD_PORT)] + [("udp", int(wireguard))]
-    return known + ([("tcp", int(api))] if api.isdigit() else [])
+    if api := str(wanted.settings.get("api_listen", "")):
+        known.append(("tcp", split_address(api, field="api_listen", default_port=API_PORT)[1]))
+    return known
 
 
 def _ports(facts: Facts, wanted: Wanted) -> Iterable[Problem]:

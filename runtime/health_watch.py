@@ -6,6 +6,7 @@ probes is the driver; its time is measured by a clock that never jumps.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from hostkit.clock import Clock
 from hostkit.pidfd import identify
@@ -19,11 +20,18 @@ LOG_LENGTH = 5
 
 
 async def watch(
-    driver: ContainerDriver, id: str, known: Health, *, wall: Clock, clock: Clock
+    driver: ContainerDriver,
+    id: str,
+    known: Health,
+    doubts: Callable[[Verdict], None],
+    *,
+    wall: Clock,
+    clock: Clock,
 ) -> Verdict | None:
     """Its next health that is not `known`; None if it ends before, or is not probed at all.
 
-    Cancelled, it kills the probe that is under way.
+    While it is starting still, `doubts` is called after each probe that failed. Cancelled, it kills
+    the probe that is under way.
     """
     state = await driver.state(id)
     if state.health is None:
@@ -41,6 +49,8 @@ async def watch(
         machine.probed(success=result.code == 0, began=began, ended=clock())
         if machine.health != known:
             return Verdict(machine.health, _reason(machine, result), tuple(log))
+        if known == "starting":
+            doubts(Verdict("starting", result.last_words, tuple(log)))
     return None
 
 

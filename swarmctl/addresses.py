@@ -3,13 +3,14 @@ addresses through netlink, which blocks for a moment. Changes nothing.
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from api.address import CONTROL_PORT, join_address, split_address
 from api.errors import SwarmError, invalid
 from hostkit.netlink import ROUTE, Netlink, open_socket
 from overlay_net.fabric import links
 from overlay_net.fabric.addresses import ask_addresses, read_address
+from overlay_net.fabric.hardware import BRIDGE_PREFIX
 
 DEFAULT_LISTEN = f"0.0.0.0:{CONTROL_PORT}"
 _ADVERTISE = ("advertise_address", "--advertise-addr")
@@ -30,17 +31,20 @@ def choose(advertise: str, listen: str, own: Own) -> tuple[str, str]:
     """The address that other nodes are told, and the one to listen on, as host:port. Pure.
 
     Both may name an interface. Without `advertise` it is the host's only address that others can
-    reach. INVALID, naming the choices, where several would do (as Docker refuses to guess).
+    reach; those of our own bridges, which local containers have, are none. INVALID, naming the
+    choices, where several would do (as Docker refuses to guess), and for an address that stands for
+    all of a host's, which each host takes for its own.
     """
     listen_host, port = _resolved(listen, CONTROL_PORT, own, *_LISTEN)
     listening = join_address(listen_host, port)
     if advertise:
-        return join_address(*_resolved(advertise, port, own, *_ADVERTISE)), listening
+        host, port = _resolved(advertise, port, own, *_ADVERTISE)
+        _refuse_unspecified(host, *_ADVERTISE)
+        return join_address(host, port), listening
     if not _is_unspecified(listen_host):
         return listening, listening
     field, flag = _ADVERTISE
-    everywhere = [each for found in own.values() for each in found]
-    four, six = _families(each for each in everywhere if not ipaddress.ip_address(each).is_loopback)
+    four, six = _families(_reachable(own))
     candidates = four or six
     if len(candidates) == 1:
         return join_address(candidates[0], port), listening
@@ -78,19 +82,21 @@ def _of_interface(its: Sequence[str], name: str, field: str, flag: str) -> str:
 def data_path(text: str, own: Own) -> str:
     """The address at which this node's tunnels end: `text` is one, an interface's name, or empty.
 
-    Pure. INVALID for what is neither, and for an interface with several addresses.
+    Pure. INVALID for what is neither, for an interface with several addresses, and for 0.0.0.0.
     """
     if not text:
         return ""
     address = _of_interface(own[text], text, *_DATA_PATH) if text in own else text
     try:
-        return str(ipaddress.ip_address(address))
+        found = str(ipaddress.ip_address(address))
     except ValueError:
         raise invalid(
             _DATA_PATH[0],
             f"{text!r} is neither an address nor an interface with one",
             remedy="see: ip address",
         ) from None
+    _refuse_unspecified(found, *_DATA_PATH)
+    return found
 
 
 def host_addresses() -> Own:
@@ -118,6 +124,22 @@ def _is_unspecified(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
+
+
+def _reachable(own: Own) -> Iterator[str]:
+    for name, found in own.items():
+        if not name.startswith(BRIDGE_PREFIX):
+            yield from (each for each in found if not ipaddress.ip_address(each).is_loopback)
+
+
+def _refuse_unspecified(host: str, field: str, flag: str) -> None:
+    if _is_unspecified(host):
+        raise invalid(
+            field,
+            f"other nodes cannot reach this one at {host}",
+            why="it stands for every address of the host that reads it",
+            remedy=f"name one address of this host, or an interface, with {flag}",
+        )
 
 
 def _several(field: str, flag: str, what: str, found: Sequence[str]) -> SwarmError:

@@ -117,7 +117,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: Any) -> d
 )
 @click.option(
     "--api-listen",
-    metavar="HOST:PORT",
+    metavar="HOST[:PORT]",
     help="Serve this host's API over mutual TLS, as 0.0.0.0:2376 [not at all].",
 )
 @click.option("--api-cert", type=click.Path(), help="Certificate that the API shows.")

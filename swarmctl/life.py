@@ -74,9 +74,12 @@ class Life:
         `first` makes a new cluster, or brings one back; `joining`: a manager takes its seat in the
         group. After a failure call `stop`.
         """
+        self._agent = await self._make_agent()
+        # Last: once it has a seat, others count on it.
         if self.membership.manager:
             await self._start_manager(first, joining=joining)
-        self._agent = await self._make_agent()
+        else:
+            await self._forget_manager()
 
     def begin(self) -> None:
         """Begins to run tasks and to serve calls; `prepare` has been called."""
@@ -124,7 +127,7 @@ class Life:
     async def stop(self) -> None:
         """Stops everything, also after a failure; containers live on. May be called again."""
         self._tasks.may_end()
-        self._parts.switch.refuse()
+        self._parts.switch.pause()  # whether another life follows, who stops this one knows
         if self._agent is not None:
             await self._agent.stop()
         await self._tasks.stop()
@@ -226,6 +229,15 @@ class Life:
                 await asyncio.sleep(backoff.next())
 
     async def _become_manager(self) -> None:
+        # Once it has a seat it keeps it, though its place cannot be written down yet: it may have a
+        # vote by now, and too few of the others agree without it.
+        if self.manager is None:
+            await self._join_managers()
+        if self.manager is not None:
+            self._take_place(manager=True)
+            logger.info("this node is a manager from now on")
+
+    async def _join_managers(self) -> None:
         await self._certificate.renew()
         credentials = self._certificate.credentials
         if credentials.identity.role != "manager":
@@ -247,8 +259,6 @@ class Life:
             raise
         self.manager = manager
         self._watch(manager)
-        self._take_place(manager=True)
-        logger.info("this node is a manager from now on")
 
     async def _become_worker(self) -> None:
         await self._certificate.renew()
@@ -266,13 +276,24 @@ class Life:
             node_safe.made, self._parts.memberships, credentials, manager=False
         )
         self._take_place(manager=False)
-        await asyncio.to_thread(self._managership.forget)
+        await self._forget_manager()
         self._role_told.set()  # if it was promoted again meanwhile, it takes another seat
         logger.info("this node is a worker from now on")
 
+    async def _forget_manager(self) -> None:
+        """What is left of it holds the swarm's secrets. The next life of a worker tries again."""
+        try:
+            await asyncio.to_thread(self._managership.forget)
+        except OSError as error:
+            logger.error("what this node had as a manager is not all removed: %s", error)
+
     def _is_removed(self) -> bool:
-        """Whether the manager here has lost its seat, and knows it."""
-        return self.manager is not None and self.manager.node.removed
+        """Whether the manager here has lost its seat, and knows it; or was stopped for that, and it
+        is not written down yet that this node is a worker.
+        """
+        if self.manager is None:
+            return self.membership.manager
+        return self.manager.node.removed
 
     def _take_place(self, *, manager: bool) -> None:
         membership = replace(self.membership, manager=manager)

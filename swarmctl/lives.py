@@ -8,6 +8,7 @@ join` does). A life is on the disk before the call that began it is answered.
 """
 
 import asyncio
+import contextlib
 import logging
 
 from api import validate
@@ -203,6 +204,7 @@ class Lives:
             await self._life.stop()
             self._memberships.resign()
             self._life = None
+            self._parts.switch.refuse()
             await self._depart()
 
     async def _depart(self) -> None:
@@ -268,7 +270,11 @@ class Lives:
 
     async def _undo(self, life: Life | None) -> None:
         if life is not None:
+            # A seat that nobody sits in counts against its group, which may have no quorum then.
+            with contextlib.suppress(SwarmError):
+                await life.leave(force=True)
             await life.stop()
+            self._parts.switch.refuse()
         self._memberships.clear()
 
     def _new_life(self, membership: Membership, kept: safe.NodeSafe) -> Life:

@@ -83,9 +83,11 @@ class Managership:
         return manager
 
     def forget(self) -> None:
-        """Removes what a manager that is none any more had on the disk, keys included."""
-        self._forget_log()
+        """Removes what a manager that is none any more had on the disk: its keys, without which
+        nobody can read the rest, and then that. Does nothing where there is nothing.
+        """
         self._memberships.keys.unlink(missing_ok=True)
+        self._forget_log()
 
     def _forget_log(self) -> None:
         if self._memberships.log.exists():

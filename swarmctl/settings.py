@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from api.address import split_address
+from api.address import join_address, split_address
 from api.errors import Code, SwarmError
 from api.generic import declared
 from api.host_api import PORT as API_PORT
@@ -103,7 +103,8 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Settings:
     for name in _LISTS & given.keys():
         given[name] = tuple(given[name])
     declared(given.get("node_generic_resources", ()))
-    _check_api(given)
+    if "api_listen" in given:
+        given["api_listen"] = _api_address(given)
     return Settings(**given)
 
 
@@ -154,11 +155,9 @@ def _check(name: str, value: object) -> None:
         )
 
 
-def _check_api(given: Mapping[str, Any]) -> None:
-    """An API is served in secret or not at all."""
-    if "api_listen" not in given:
-        return
-    split_address(given["api_listen"], field="api_listen", default_port=API_PORT)
+def _api_address(given: Mapping[str, Any]) -> str:
+    """Where the API listens, as host:port; it is served in secret or not at all."""
+    address = split_address(given["api_listen"], field="api_listen", default_port=API_PORT)
     missing = [name for name in _API_FILES if name not in given]
     if missing:
         raise SwarmError(
@@ -167,6 +166,7 @@ def _check_api(given: Mapping[str, Any]) -> None:
             why=f"api_listen is set, and {', '.join(missing)} is not",
             remedy="name the certificate, its key, and the authority of those who may call",
         )
+    return join_address(*address)
 
 
 def _is_age(value: object) -> bool:

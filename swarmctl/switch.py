@@ -54,6 +54,10 @@ class Switch(grpc.GenericRpcHandler):
         self._relay = None
         self._refusal = refusal or _no_swarm
 
+    def pause(self) -> None:
+        """Asks every cluster call to come again: another life, if any, is not there yet."""
+        self.refuse(_changing)
+
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
@@ -116,6 +120,14 @@ def _no_swarm() -> SwarmError:
         Code.REFUSED,
         "this node is not part of a swarm",
         remedy="run swarmctl swarm init, or swarmctl swarm join with a token",
+    )
+
+
+def _changing() -> SwarmError:
+    return SwarmError(
+        Code.UNAVAILABLE,
+        "this node's place in its swarm is changing just now",
+        remedy="try again in a moment",
     )
 
 

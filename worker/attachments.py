@@ -26,12 +26,14 @@ from api.errors import Code, SwarmError
 from api.v1 import dispatcher_pb2, dispatcher_pb2_grpc, exec_pb2, logs_pb2, objects_pb2
 from hostkit.clock import Clock
 from worker.executor import (
+    Doubts,
     Executor,
     ExitResult,
     Health,
     HealthState,
     Progress,
     RunningCommand,
+    unheard,
     untold,
 )
 from worker.task_place import holds_place
@@ -184,9 +186,11 @@ class PlaceKeeper:
             return _GivenUp(self._wall())
         return await self._containers.wait(task)
 
-    async def health(self, task: Task, known: HealthState) -> Health | None:
+    async def health(
+        self, task: Task, known: HealthState, doubts: Doubts = unheard
+    ) -> Health | None:
         """See Executor."""
-        return None if holds_place(task) else await self._containers.health(task, known)
+        return None if holds_place(task) else await self._containers.health(task, known, doubts)
 
     async def shutdown(self, task: Task) -> ExitResult | None:
         """See Executor."""

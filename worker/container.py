@@ -47,7 +47,7 @@ from worker.container_request import (
     filled_in,
     without_effect,
 )
-from worker.executor import Health, HealthState, Progress, untold
+from worker.executor import Doubts, Health, HealthState, Progress, unheard, untold
 from worker.file_folders import FileFolders
 from worker.health_report import known_as, report
 from worker.node_networks import NoNetworks, TaskNetworks
@@ -170,11 +170,18 @@ class ContainerExecutor:
         why = self._volumes.why(task.id)
         return replace(end, message=why) if why else end
 
-    async def health(self, task: Task, known: HealthState) -> Health | None:
+    async def health(
+        self, task: Task, known: HealthState, doubts: Doubts = unheard
+    ) -> Health | None:
         """See Executor."""
         with another_try.sorted_out():
             verdict = await health_watch.watch(
-                self._driver, task.id, known_as(known), wall=clock.wall, clock=clock.monotonic
+                self._driver,
+                task.id,
+                known_as(known),
+                lambda verdict: doubts(report(verdict)),
+                wall=clock.wall,
+                clock=clock.monotonic,
             )
             return None if verdict is None else report(verdict)
 

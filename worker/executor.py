@@ -45,6 +45,14 @@ class Health:
     log: tuple[objects_pb2.HealthProbe, ...] = ()
 
 
+Doubts: TypeAlias = Callable[[Health], None]
+"""Told, of a task that is not healthy yet, of each probe that fails."""
+
+
+def unheard(health: Health) -> None:
+    """The doubts that nobody wants to hear of."""
+
+
 OutputStream = Literal["stdout", "stderr"]
 
 
@@ -114,7 +122,9 @@ class Executor(Protocol):
     async def wait(self, task: objects_pb2.Task) -> ExitResult:
         """Returns when the task has ended, at once if it did before; NOT_FOUND."""
 
-    async def health(self, task: objects_pb2.Task, known: HealthState) -> Health | None:
+    async def health(
+        self, task: objects_pb2.Task, known: HealthState, doubts: Doubts = unheard
+    ) -> Health | None:
         """Probes the task, while this is awaited, until its health is another than `known`.
 
         None: it has ended before, or has no check.

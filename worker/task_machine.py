@@ -19,6 +19,7 @@ from api.states import (
     ACCEPTED,
     COMPLETE,
     FAILED,
+    HEALTHY,
     PREPARING,
     READY,
     REJECTED,
@@ -30,7 +31,7 @@ from api.states import (
 )
 from api.times import seconds_of, timestamp
 from api.v1 import objects_pb2, types_pb2
-from worker.executor import ExitResult, Health
+from worker.executor import ExitResult, Health, HealthState
 
 State: TypeAlias = types_pb2.TaskState.ValueType
 TaskStatus = objects_pb2.TaskStatus
@@ -44,6 +45,11 @@ PREPARING_AGAIN = 60.0
 nothing for five minutes for one that failed (manager/orchestrator/trial.py).
 """
 _MEGABYTE, _GIGABYTE = 1_000_000, 1_000_000_000
+_WORDS: dict[HealthState, str] = {
+    UNPROVEN: "not healthy yet",
+    HEALTHY: "healthy",
+    UNHEALTHY: "unhealthy",
+}
 
 
 class Action(enum.Enum):
@@ -159,7 +165,7 @@ def conclude(status: TaskStatus, outcome: Outcome, *, stopping: bool, now: float
             return _moved(status, READY, "prepared", now)
         case Started(container=container):
             unproven = container.health == UNPROVEN
-            state, message = (STARTING, "not healthy yet") if unproven else (RUNNING, "started")
+            state, message = (STARTING, _WORDS[UNPROVEN]) if unproven else (RUNNING, "started")
             started = _moved(status, state, message, now)
             started.container.CopyFrom(container)
             return started
@@ -181,6 +187,17 @@ def still_preparing(status: TaskStatus, came: int, total: int, now: float) -> Ta
     return _moved(status, PREPARING, message, now)
 
 
+def still_unproven(status: TaskStatus, health: Health, now: float) -> TaskStatus | None:
+    """The status of a task that a probe found not healthy yet; None: there is no need to tell.
+
+    The first one is told at once, and once a minute what is new since.
+    """
+    if status.container.health_log and not tells_again(seconds_of(status.at), now):
+        return None
+    found = _judged(status, health, now)
+    return None if found.error == status.error else found
+
+
 def retry_delay(failures: int) -> float:
     """Seconds to wait after so many temporary failures in a row (at least one)."""
     return min(RETRY_LONGEST, RETRY_FIRST * 2.0 ** min(failures - 1, 16))
@@ -198,10 +215,9 @@ def _moved(status: TaskStatus, state: State, message: str, now: float) -> TaskSt
 
 
 def _judged(status: TaskStatus, health: Health, now: float) -> TaskStatus:
-    well = health.state != UNHEALTHY
-    state, message = (RUNNING, "healthy") if well else (status.state, "unhealthy")
-    judged = _moved(status, state, message, now)
-    judged.error = "" if well else f"unhealthy: {health.reason}"
+    word = _WORDS[health.state]
+    judged = _moved(status, RUNNING if health.state == HEALTHY else status.state, word, now)
+    judged.error = "" if health.state == HEALTHY else f"{word}: {health.reason}"
     judged.container.health = health.state
     del judged.container.health_log[:]
     judged.container.health_log.extend(health.log)

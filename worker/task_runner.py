@@ -13,7 +13,7 @@ from api.states import RUNNING, STARTING, UNCHECKED, state_name
 from api.v1 import objects_pb2
 from hostkit.clock import Clock
 from worker import task_machine
-from worker.executor import Executor, TemporaryError
+from worker.executor import Executor, Health, TemporaryError
 from worker.task_machine import Action, Ended, Failure, Judged, Outcome, Prepared, Started
 
 log = logging.getLogger(__name__)
@@ -143,18 +143,27 @@ class TaskRunner:
     async def _wait(self, task: Task) -> Outcome:
         known = self.status.container.health
         if known != UNCHECKED:
-            health = await self._executor.health(task, known)
+            health = await self._executor.health(task, known, self._doubted)
             if health is not None:
                 return Judged(health)
         return Ended(await self._executor.wait(task))
 
-    def _observe(self, status: TaskStatus) -> None:
-        level = logging.WARNING if status.error else logging.INFO
-        if status.state not in (STARTING, RUNNING) and not status.error:
-            level = logging.DEBUG
+    def _doubted(self, health: Health) -> None:
+        status = task_machine.still_unproven(self.status, health, self._wall())
+        if status is not None:
+            self._observe(status, logging.INFO)
+
+    def _observe(self, status: TaskStatus, level: int | None = None) -> None:
+        level = _level(status) if level is None else level
         log.log(level, "task %s is %s", self.task.id, _told(self.status, status))
         self.status = status
         self._observer(self.task, status)
+
+
+def _level(status: TaskStatus) -> int:
+    if status.error:
+        return logging.WARNING
+    return logging.INFO if status.state in (STARTING, RUNNING) else logging.DEBUG
 
 
 def _told(before: TaskStatus, now: TaskStatus) -> str:

@@ -31,7 +31,8 @@ it, 126 if it cannot be run, 127 if it is not found. Where there is none, the co
 and a line on standard error that begins with `swarmctl:`.
 
 `--format` takes `table`, `json`, `table TEMPLATE` or a template: `{{.Field}}`, `{{.Spec.Name}}`,
-`{{json .}}`, and the functions join, json, lower, println, split, title and upper, also in pipes.
+`{{json .}}`, and the functions index, join, json, lower, println, split, title and upper, also in
+pipes. Labels are `{{.Spec.Labels.tier}}` or `{{index .Spec.Labels "com.example.tier"}}`.
 `--filter KEY=VALUE` may be repeated: different keys all have to match. Of several values of one key
 one is enough, but all labels (`label=KEY`, `label=KEY=VALUE`) have to; `id`, `name` are prefixes.
 """

@@ -94,7 +94,8 @@ class Exchange:
             now = self.now()
             heard = now if moved else heard
             ended = ended or (now if channel.status_event.is_set() else 0.0)
-            patient = not ended or (now - heard < _QUIET and now - ended < _MOST)
+            # What was said before the end may have come since the outputs were looked at.
+            patient = not ended or (now - max(heard, ended) < _QUIET and now - ended < _MOST)
             if not moved and (all_said or not patient):
                 break
             with sending:

@@ -195,6 +195,11 @@ class Run(Action):
         return f"run {shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + '...'}"
 
 
+def is_hook_after(action: Action) -> bool:
+    """Whether it is a hook that is run after the work."""
+    return isinstance(action, Run) and action.is_after
+
+
 @dataclass(frozen=True)
 class Revert(Action):
     """Goes back to the version that ran before an upgrade, if the host has left that already."""

@@ -6,12 +6,23 @@ remembered: a plan made afterwards goes on.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from api.errors import SwarmError
 from machine.provisioning import Tell
-from machine.swarm.actions import Action, Drain, Install, Lane, Phase, Plan, Restore, Revert, Run
+from machine.swarm.actions import (
+    Action,
+    Drain,
+    Install,
+    Lane,
+    Phase,
+    Plan,
+    Restore,
+    Revert,
+    Run,
+    is_hook_after,
+)
 from machine.swarm.events import Event, Report, Stage
 from machine.swarm.outcome import Outcome
 
@@ -29,18 +40,23 @@ class Hands(Protocol):
 
 
 class Executor:
-    """Of one run. `may_act`, asked before each action on a host, raises if the lock is lost.
+    """Of one run. `guard`, asked before each action on a host, raises if the lock is lost.
 
     `outcome` is there at any time, also of a run that was cut off.
     """
 
     def __init__(
-        self, hands: Hands, report: Report, *, together: int, may_act: Callable[[str], None]
+        self,
+        hands: Hands,
+        report: Report,
+        *,
+        together: int,
+        guard: Callable[[str], Awaitable[None]],
     ) -> None:
         self._hands = hands
         self._report = report
         self._together = together
-        self._may_act = may_act
+        self._guard = guard
         self.outcome = Outcome()
         self._stopping = False
 
@@ -60,6 +76,8 @@ class Executor:
                 continue
             self._report(Event(Stage.PHASE, phase.title))
             halted = not await self._phase(phase) and phase.stops
+        if self._stopping:
+            await self._give_back(plan)
         return self.outcome
 
     async def _phase(self, phase: Phase) -> bool:
@@ -95,15 +113,15 @@ class Executor:
     async def _lane(self, title: str, lane: Lane) -> bool:
         """Whether all of it was done. A hook after the work that fails keeps no other from it."""
         for index, action in enumerate(lane.actions):
-            if self._stopping and not _is_hook_after(action):
+            if self._stopping and not is_hook_after(action):
                 self._report(Event(Stage.SKIPPED, title, lane.host, action.text))
-                await self._end_early(title, lane, index)
+                await self._restore(title, lane, index)
                 return True
             error = await self._act(title, action, Stage.BEGUN)
             if error is None:
                 continue
             self.outcome.failures.setdefault(lane.host, error)
-            if not _is_hook_after(action):
+            if not is_hook_after(action):
                 await self._go_back(title, lane, index)
                 return False
         return lane.host not in self.outcome.failures
@@ -112,23 +130,29 @@ class Executor:
         steps = way_back(lane, failed)
         for action in steps:
             error = await self._act(title, action, Stage.BACK)
-            if error is not None and not _is_hook_after(action):
+            if error is not None and not is_hook_after(action):
                 return
         if any(isinstance(each, Revert) for each in steps):
             self.outcome.undone.append(lane.host)
 
-    async def _end_early(self, title: str, lane: Lane, next_one: int) -> None:
-        """Gives the host back what was taken from it: nobody comes soon for that, and another run
-        may find nothing left to do there.
-        """
+    async def _restore(self, title: str, lane: Lane, next_one: int) -> None:
+        """Gives a node that was drained in passing its tasks back."""
         begun = lane.actions[:next_one]
         if any(isinstance(each, Drain) and each.is_passing for each in begun):
             for action in (each for each in lane.undo if isinstance(each, Restore)):
                 await self._act(title, action, Stage.BACK)
-        for hook in filter(_is_hook_after, lane.actions if begun else ()):
-            error = await self._act(title, hook, Stage.BEGUN)
-            if error is not None:
-                self.outcome.failures.setdefault(lane.host, error)
+
+    async def _give_back(self, plan: Plan) -> None:
+        """Runs the hooks after work that was begun and ended early: nobody comes soon for that, and
+        another run may find nothing left to do with the host.
+        """
+        failed = set(self.outcome.failures)
+        for phase in plan.phases:
+            for lane in (each for each in phase.lanes if each.host not in failed):
+                for hook in hooks_left(lane, self.outcome.done):
+                    error = await self._act(phase.title, hook, Stage.BEGUN)
+                    if error is not None:
+                        self.outcome.failures.setdefault(lane.host, error)
 
     async def _act(self, title: str, action: Action, stage: Stage) -> SwarmError | None:
         def tell(line: str) -> None:
@@ -137,14 +161,14 @@ class Executor:
         self._report(Event(stage, title, action.host, action.text))
         self.outcome.busy.append(action)
         try:
-            self._may_act(action.host)
+            await self._guard(action.host)
             await self._hands.do(action, tell)
         except SwarmError as error:
             self.outcome.busy.remove(action)
             self._report(Event(Stage.FAILED, title, action.host, action.text, str(error)))
             return error
         self.outcome.busy.remove(action)
-        if stage is Stage.BEGUN:
+        if stage is Stage.BEGUN or isinstance(action, Run):
             self.outcome.done.append(action)
         self._report(Event(Stage.DONE, title, action.host, action.text))
         return None
@@ -152,6 +176,18 @@ class Executor:
     def _skip(self, title: str, lanes: Sequence[Lane]) -> None:
         for lane in lanes:
             self._report(Event(Stage.SKIPPED, title, lane.host))
+
+
+def hooks_left(lane: Lane, done: Sequence[Action]) -> tuple[Action, ...]:
+    """The hooks after work with the lane's host that were not run.
+
+    Those that the way back has too are about the lane alone, and are left if it was begun.
+    """
+    left = tuple(each for each in lane.actions if is_hook_after(each) and each not in done)
+    if any(each in done for each in lane.actions):
+        return left
+    is_known = any(each.host == lane.host for each in done)
+    return tuple(each for each in left if is_known and each not in lane.undo)
 
 
 def way_back(lane: Lane, failed: int) -> tuple[Action, ...]:
@@ -162,7 +198,3 @@ def way_back(lane: Lane, failed: int) -> tuple[Action, ...]:
     if any(isinstance(each, Install) for each in lane.actions[: failed + 1]):
         return lane.undo
     return tuple(each for each in lane.undo if isinstance(each, Restore | Run))
-
-
-def _is_hook_after(action: Action) -> bool:
-    return isinstance(action, Run) and action.is_after

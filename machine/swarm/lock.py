@@ -72,13 +72,21 @@ class Lock:
                 await asyncio.gather(renewing, return_exceptions=True)
             await asyncio.gather(*map(self._give, self._until), return_exceptions=True)
 
-    def check(self, host: str) -> None:
-        """Raises unless this host, and more than half of the managers', are ours for certain."""
-        now = self._clock()
-        fresh = {name for name, until in self._until.items() if now < until - MARGIN}
+    def covers(self, host: str) -> bool:
+        """Whether this host, and more than half of the managers', are ours for certain."""
+        fresh = self._fresh()
         managers = sum(name in fresh for name in self._managers)
-        too_few = bool(self._managers) and 2 * managers <= len(self._managers)
-        if too_few or (host in self._remotes and host not in fresh):
+        enough = not self._managers or 2 * managers > len(self._managers)
+        return enough and (host in fresh or host not in self._remotes)
+
+    async def make_sure(self, host: str) -> None:
+        """CONFLICT unless they are. Those that could not be asked in time, as over a way that was
+        full with what was sent, are asked first: they know whose they are.
+        """
+        if not self.covers(host):
+            late = {host, *self._managers} & self._until.keys() - self._fresh()
+            await asyncio.gather(*map(self._renew, late))
+        if not self.covers(host):
             raise SwarmError(
                 Code.CONFLICT,
                 "the lock on the hosts was lost",
@@ -86,13 +94,9 @@ class Lock:
                 remedy="see who has it: swarmctl machine lock, then do the same again",
             )
 
-    async def make_sure(self, host: str) -> None:
-        """As `check`; a host that could not be asked in time, as over a way that was full with what
-        was sent, is asked first: it knows whose it is.
-        """
-        if self._clock() >= self._until[host] - MARGIN:
-            await self._renew(host)
-        self.check(host)
+    def _fresh(self) -> set[str]:
+        now = self._clock()
+        return {name for name, until in self._until.items() if now < until - MARGIN}
 
     async def _take(self, name: str) -> None:
         self._until[name] = _NOT_OURS  # and given back, if the answer alone is lost

@@ -14,7 +14,7 @@ class Outcome:
     undone: list[str] = field(default_factory=list)
     """Hosts that went back to the version before."""
     done: list[Action] = field(default_factory=list)
-    """Actions that came to their end, without those of a way back."""
+    """Actions that came to their end; of those of a way back the hooks alone."""
     busy: list[Action] = field(default_factory=list)
     """Actions that have begun and not ended: of a run that was cut off, what it was cut off in."""
     was_stopped: bool = False

@@ -216,11 +216,14 @@ def _check_unchangeable(old: specs_pb2.ClusterSpec, new: specs_pb2.ClusterSpec) 
 def _check_removable(node: objects_pb2.Node, *, force: bool) -> None:
     name = node.description.hostname or node.id
     if node.spec.role == _MANAGER or node.HasField("manager"):
+        remedy = "it was demoted: wait until it has no MANAGER STATUS any more: swarmctl node ls"
+        if node.spec.role == _MANAGER:
+            remedy = f"make it a worker: swarmctl node demote {name}"
         raise SwarmError(
             Code.REFUSED,
             f"node {name} is a manager",
             why="its seat among the managers has to be free first",
-            remedy=f"make it a worker: swarmctl node demote {name}",
+            remedy=remedy,
         )
     if node.status.state != types_pb2.NODE_STATE_DOWN and not force:
         raise SwarmError(

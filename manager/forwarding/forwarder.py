@@ -2,8 +2,10 @@
 
 A call that arrives while nobody leads waits for a leader, up to its deadline. One that is lost on
 its way, or whose leader falls, is sent again to the next leader: what changes something carries a
-request_id, so that it has the effect of one call. A refusal is only told once it is certain that
-this manager still led when it was made: a fallen leader must not deny what its successor granted.
+request_id, so that it has the effect of one call. What a manager was passed it does not pass on:
+while two take each other for the leader, a call would go to and fro. A refusal is only told once it
+is certain that this manager still led when it was made: a fallen leader must not deny what its
+successor granted.
 """
 
 import asyncio
@@ -111,6 +113,7 @@ class _Call:
             try:
                 if self._leadership.is_leader:
                     return await self._lead(request, context)
+                _check_may_pass_on(patience)
                 return await self._line.call(
                     self._method, request.SerializeToString(), who, timeout=patience.left()
                 )
@@ -150,6 +153,8 @@ class _Call:
             await self._wait(LeaderMovedError(not_leading(), sent=False), patience)
         if self._leadership.is_leader:
             answers = self._here(requests, context)
+        elif patience.forwarded:
+            raise not_leading()
         else:
             said = (request.SerializeToString() async for request in requests)
             answers = self._line.converse(self._method, said, who, timeout=patience.deadline)
@@ -170,6 +175,7 @@ class _Call:
         if self._leadership.is_leader:
             mine: AsyncGenerator[Any, None] = self._here(request, context)
             return mine
+        _check_may_pass_on(patience)
         return self._line.stream(
             self._method, request.SerializeToString(), who, timeout=patience.deadline
         )
@@ -219,6 +225,11 @@ class _Call:
             return
         finally:
             stop()
+
+
+def _check_may_pass_on(patience: Patience) -> None:
+    if patience.forwarded:
+        raise LeaderMovedError(not_leading(), sent=False)
 
 
 def _patience(context: Context) -> Patience:

@@ -27,6 +27,8 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
+    # An http_proxy in the environment is for the web; the probe goes past it, and so must this.
+    ("grpc.enable_http_proxy", 0),
 )
 
 

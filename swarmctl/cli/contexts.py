@@ -35,6 +35,11 @@ def load_all() -> dict[str, Context]:
     return {name: get(name) for name in names if _NAME.fullmatch(name)}
 
 
+def is_there(name: str) -> bool:
+    """Whether there is a context of that name, be it damaged; INVALID if it is no name."""
+    return _path(name).exists()
+
+
 def get(name: str) -> Context:
     """The context of that name; NOT_FOUND if there is none."""
     path = _path(name)

@@ -9,6 +9,7 @@ empty in templates; labels keep their keys.
 """
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -67,6 +68,17 @@ class Document(dict[str, Any]):
         return self[name] if name in self else _empty(_fields(self._kind)[name])
 
 
+class Entries(dict[str, Any]):
+    """A map whose keys are chosen by people, as labels: one that is not there is empty."""
+
+    def __init__(self, element: FieldDescriptor, entries: Mapping[str, Any]) -> None:
+        super().__init__({name: _single(element, entries[name]) for name in sorted(entries)})
+        self._element = element
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401
+        return _empty(self._element)
+
+
 def document(message: Message) -> Document:
     """The set fields of a message, by the keys that users see."""
     return Document(message)
@@ -90,7 +102,8 @@ def _fields(kind: Any) -> dict[str, FieldDescriptor]:  # noqa: ANN401 - of upb o
 def _empty(field: FieldDescriptor) -> Any:  # noqa: ANN401
     kind = field.message_type
     if field.is_repeated:
-        return {} if kind is not None and kind.GetOptions().map_entry else []
+        element = _element_of_map(field)
+        return [] if element is None else Entries(element, {})
     if kind is None:
         return _single(field, field.default_value)
     if kind.full_name in (Timestamp.DESCRIPTOR.full_name, Duration.DESCRIPTOR.full_name):
@@ -99,13 +112,18 @@ def _empty(field: FieldDescriptor) -> Any:  # noqa: ANN401
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:  # noqa: ANN401 - any field of any message
-    kind = field.message_type
-    if kind is not None and kind.GetOptions().map_entry:
-        element = kind.fields_by_name["value"]
-        return {name: _single(element, value[name]) for name in sorted(value)}
+    if (element := _element_of_map(field)) is not None:
+        return Entries(element, value)
     if field.is_repeated:
         return [_single(field, each) for each in value]
     return _single(field, value)
+
+
+def _element_of_map(field: FieldDescriptor) -> FieldDescriptor | None:
+    """What the values of a map are; None if the field is none."""
+    kind = field.message_type
+    is_map = kind is not None and kind.GetOptions().map_entry
+    return kind.fields_by_name["value"] if kind is not None and is_map else None
 
 
 def _single(field: FieldDescriptor, value: Any) -> Any:  # noqa: ANN401

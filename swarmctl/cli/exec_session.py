@@ -10,13 +10,13 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from api.errors import Code, SwarmError
 from api.v1 import exec_pb2
 from swarmctl.cli.client import Client
+from swarmctl.cli.signals import ENDING, Handler, end, handling
 
 _PIECE = 32 << 10
 _AHEAD = 4
@@ -24,12 +24,8 @@ _AHEAD = 4
 _STDIN, _STDOUT = 0, 1
 _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 """Without a terminal. The second of a kind ends this program: the command may not obey."""
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""With a terminal, from which signals come as bytes: these are for this program."""
-_SIGNALLED = 128
 
 Input = exec_pb2.ExecInput
-Handler = Callable[[int, Any], None]
 
 
 def run_command(client: Client, start: exec_pb2.ExecStart, doing: str) -> int:
@@ -38,12 +34,13 @@ def run_command(client: Client, start: exec_pb2.ExecStart, doing: str) -> int:
     with ExitStack() as stack:
         stack.callback(outbox.close)
         if start.tty:
-            stack.enter_context(_handling(_resizing(outbox), signal.SIGWINCH))
-            stack.enter_context(_handling(_end, *_ENDING))
+            stack.enter_context(handling(_resizing(outbox), signal.SIGWINCH))
+            # From a terminal signals come as bytes: these are for this program.
+            stack.enter_context(handling(end, *ENDING))
             if start.stdin:
                 stack.enter_context(_raw())
         else:
-            stack.enter_context(_handling(_passing_on(outbox), *_PASSED_ON))
+            stack.enter_context(handling(_passing_on(outbox), *_PASSED_ON))
         if start.stdin:
             threading.Thread(target=outbox.read, daemon=True).start()
         for answer in client.converse(client.exec.Run, iter(outbox), doing):
@@ -120,16 +117,6 @@ def _raw() -> Iterator[None]:
         termios.tcsetattr(_STDIN, termios.TCSADRAIN, before)
 
 
-@contextmanager
-def _handling(handler: Handler, *signals: signal.Signals) -> Iterator[None]:
-    before = [(number, signal.signal(number, handler)) for number in signals]
-    try:
-        yield
-    finally:
-        for number, former in before:
-            signal.signal(number, former)
-
-
 def _resizing(outbox: _Outbox) -> Handler:
     def resize(number: int, frame: object) -> None:
         if (size := window_size()) is not None:
@@ -143,12 +130,8 @@ def _passing_on(outbox: _Outbox) -> Handler:
 
     def pass_on(number: int, frame: object) -> None:
         if number in passed_on:
-            _end(number, frame)
+            end(number, frame)
         passed_on.add(number)
         outbox.put(Input(signal=number))
 
     return pass_on
-
-
-def _end(number: int, frame: object) -> None:
-    raise SystemExit(_SIGNALLED + number)

@@ -3,6 +3,9 @@ what kind of failure it was. 0 done, 1 refused or failed, 2 usage, 3 not converg
 no leader, 130 interrupted. A traceback is shown with --debug only.
 """
 
+import contextlib
+import errno
+import io
 import os
 import sys
 import traceback
@@ -22,6 +25,8 @@ INTERRUPTED = 130
 
 PROGRAM = "swarmctl"
 _UNREACHABLE_CODES = (Code.UNAVAILABLE, Code.DEADLINE)
+_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why what was printed could not be written; such an error names no file."""
 _tracebacks: ContextVar[bool] = ContextVar("tracebacks", default=False)
 
 T = TypeVar("T")
@@ -39,6 +44,7 @@ class RemoteError(SwarmError):
 
 def run(command: click.Command, args: Sequence[str] | None = None) -> NoReturn:
     """Runs a command as the whole program, with `args` instead of the process's own."""
+    _prepare_streams()
     try:
         code = _code_of(command, args)
         sys.stdout.flush()
@@ -92,6 +98,19 @@ def exit_code(error: SwarmError) -> int:
     return UNREACHABLE if error.code in _UNREACHABLE_CODES else FAILED
 
 
+def _prepare_streams() -> None:
+    """A stream that was closed swallows all, and is empty to read: its number is given to no other
+    file. A character that the output cannot show is a question mark, and no error.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for good
+        elif name == "stdout" and isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError):  # of a file that is another one since the start
+                stream.reconfigure(errors="replace")
+
+
 def _code_of(command: click.Command, args: Sequence[str] | None) -> int:
     try:
         result = command.main(
@@ -116,11 +135,20 @@ def _code_of(command: click.Command, args: Sequence[str] | None) -> int:
     except Exception as error:
         # The outermost boundary: whatever it is, a user gets a sentence.
         if not _trace():
-            cause = f"{type(error).__name__}: {error}".rstrip(": ")
-            click.echo(
-                f"{PROGRAM}: internal error: {cause}, run again with {PROGRAM} --debug", err=True
-            )
-        return FAILED
+            click.echo(f"{PROGRAM}: {_sentence(error)}", err=True)
+        return USAGE if isinstance(error, UnicodeEncodeError) else FAILED
+
+
+def _sentence(error: Exception) -> str:
+    """What a user is told of an error that no command has met."""
+    if isinstance(error, OSError) and (error.filename or error.errno in _OUTPUT):
+        return ": ".join(map(str, filter(None, (error.filename, error.strerror))))
+    if isinstance(error, UnicodeEncodeError):
+        # Not the whole of it: it may be what a variable holds.
+        culprit = error.object[error.start : error.end]
+        return f"what was given is not text in UTF-8: it has {culprit!r} in it"
+    cause = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"internal error: {cause}, run again with {PROGRAM} --debug"
 
 
 def _trace() -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from api.errors import Code, SwarmError
 from api.times import seconds_of
-from api.v1 import containers_pb2
+from api.v1 import containers_pb2, control_pb2
 from swarmctl.cli.client import Client
 from swarmctl.cli.render import Listing
 from swarmctl.cli.units import rfc3339
@@ -46,6 +46,25 @@ def find(client: Client, name: str) -> LocalVolume | None:
     if not client.serves_host():
         return None
     return next((each for each in every(client) if each.name == name), None)
+
+
+def meant(client: Client, name: str) -> LocalVolume | None:
+    """The one of this host that a name means; None if it means one of the swarm.
+
+    One of the swarm with that very name or id comes first. One whose id only begins so does not:
+    nobody who names a volume of his host means to delete that. SwarmError if there is none at all.
+    """
+    request = control_pb2.GetRequest(key=name)
+    try:
+        found = client.call(client.control.GetVolume, request, f"looking up volume {name}")
+    except SwarmError as error:
+        # There is none, or no swarm, or several whose ids begin so.
+        if error.code not in (Code.NOT_FOUND, Code.REFUSED, Code.INVALID):
+            raise
+        if (own := find(client, name)) is None:
+            raise
+        return own
+    return None if name in (found.id, found.spec.annotations.name) else find(client, name)
 
 
 def remove(client: Client, name: str) -> None:

@@ -1,6 +1,6 @@
 """The part of Go's templates that people use with `--format`: {{.Field}}, {{.Spec.Name}}, {{json
-.}}, {{upper .Name}}, and pipes between them. Pure. A field that does not exist is an error that
-lists those that do, since a column that is silently empty is a trap in scripts.
+.}}, {{index .Labels "a.b"}}, and pipes between them. Pure. A field that does not exist is an error
+that lists those that do, since a column that is silently empty is a trap in scripts.
 """
 
 import json
@@ -9,10 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.errors import Code, SwarmError
-from swarmctl.cli.documents import Document
+from swarmctl.cli.documents import Document, Entries
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\||[^\s|]+')
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ACTION = re.compile(
+    rf'\{{\{{(?P<before>-\s)?(?P<text>(?:{_QUOTED}|[^"])*?)(?P<after>\s-)?\}}\}}', re.DOTALL
+)
+"""`before` and `after`: whether white space on that side of it is left out, by {{- and -}}."""
+_WORD = re.compile(rf"{_QUOTED}|\||[^\s|]+")
+_NUMBER = re.compile(r"-?\d{1,9}")
 _ESCAPES = {r"\t": "\t", r"\n": "\n"}
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -34,9 +39,22 @@ def headings(template: str, names: Mapping[str, str]) -> str:
 
 
 def _filled(template: str, row: Any, functions: Functions) -> str:  # noqa: ANN401
+    filled, end, trimmed = "", 0, False
+    for match in _ACTION.finditer(template):
+        between = _plain(template[end : match.start()], trimmed)
+        filled += between.rstrip() if match["before"] else between
+        filled += _text(_action(match["text"], row, functions))
+        end, trimmed = match.end(), bool(match["after"])
+    return filled + _plain(template[end:], trimmed)
+
+
+def _plain(text: str, trimmed: bool) -> str:
+    """What stands between actions. `trimmed`: without the white space that it begins with."""
+    if "{{" in text:
+        raise _bad(text[text.index("{{") :], "an action or a text in it is not closed", "write }}")
     for escape, character in _ESCAPES.items():
-        template = template.replace(escape, character)
-    return _ACTION.sub(lambda match: _text(_action(match[1], row, functions)), template)
+        text = text.replace(escape, character)
+    return text.lstrip() if trimmed else text
 
 
 def _action(text: str, row: Any, functions: Functions) -> Any:  # noqa: ANN401
@@ -85,8 +103,10 @@ def _argument(word: str, row: Any) -> Any:  # noqa: ANN401
             return json.loads(word)
         except ValueError as error:
             raise _bad(word, "a text in double quotes is not well formed") from error
+    if _NUMBER.fullmatch(word):
+        return int(word)
     if not word.startswith("."):
-        raise _bad(word, f"{word!r} is neither a .Field nor a text in double quotes")
+        raise _bad(word, f"{word!r} is neither a .Field, a number nor a text in double quotes")
     value = row
     for name in filter(None, word.split(".")):
         value = _field(value, name, word)
@@ -117,11 +137,26 @@ def _join(values: Any, separator: str) -> str:  # noqa: ANN401
     return separator.join([] if values == "" else values)
 
 
+def _index(value: Any, *keys: Any) -> Any:  # noqa: ANN401
+    """A part of a map or a list, as {{index .Spec.Labels "a.b"}}; empty if it is not there, since
+    which parts there are is known of no object before it is asked for.
+    """
+    for key in keys:
+        if isinstance(value, list) and isinstance(key, int) and key >= 0:
+            value = value[key] if key < len(value) else ""
+        elif isinstance(value, Entries) and isinstance(key, str):
+            value = value[key]
+        else:
+            raise TypeError
+    return value
+
+
 def _unchanged(value: Any, *_: Any) -> Any:  # noqa: ANN401
     return value
 
 
 _FUNCTIONS: Functions = {
+    "index": _index,
     "json": json.dumps,
     "join": _join,
     "lower": str.lower,

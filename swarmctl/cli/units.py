@@ -97,7 +97,7 @@ def ago(seconds: float) -> str:
 
 def size(count: int) -> str:
     """Bytes as Docker's `image ls` shows them: 4.31MB, in powers of 1000 and three figures."""
-    value, units = float(count), iter(("B", "kB", "MB", "GB", "TB"))
+    value, units = float(count), iter(("B", "kB", "MB", "GB", "TB", "PB", "EB"))
     unit = next(units)
     while value >= 1000:  # noqa: PLR2004
         value, unit = value / 1000, next(units)
@@ -106,7 +106,7 @@ def size(count: int) -> str:
 
 def binary_size(count: int) -> str:
     """Bytes in powers of 1024, as limits are given: 64MiB."""
-    value, units = float(count), iter(("B", "KiB", "MiB", "GiB", "TiB"))
+    value, units = float(count), iter(("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"))
     unit = next(units)
     while value >= 1024:  # noqa: PLR2004
         value, unit = value / 1024, next(units)

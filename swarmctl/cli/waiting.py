@@ -16,12 +16,15 @@ from swarmctl.cli.client import Client
 from swarmctl.cli.failures import INTERRUPTED, NotConvergedError
 from swarmctl.cli.progress import Stability, Watched
 from swarmctl.cli.rollouts import how_to_go_on
+from swarmctl.cli.signals import ENDING, end, handling
 from swarmctl.cli.units import go_duration, rfc3339
 
 REDRAW = 0.2
 """Seconds between two pictures on a terminal, and between two looks at the clock."""
 PATIENCE = 30.0
 """Seconds for which a watch that broke is begun anew before the wait is given up."""
+
+_BROKEN = (Code.UNAVAILABLE, Code.CANCELLED)
 
 Selector = control_pb2.WatchSelector
 
@@ -36,8 +39,8 @@ def wait_for(
     """
     name = service.spec.annotations.name
     try:
-        with _display(quiet) as show:
-            _wait(_Feed(client, service), Watched(service), show, timeout)
+        with _display(quiet) as show, _Feed(client, service) as feed:
+            _wait(feed, Watched(service), show, timeout)
     except KeyboardInterrupt:
         click.echo(
             f"\nOperation continuing in background.\nSee: swarmctl service ps {name}", err=True
@@ -90,7 +93,8 @@ class Broken(SwarmError):
 class _Feed:
     """Messages of the watch, taken by a thread so that the wait can also look at the clock.
 
-    A stream that breaks, as when its manager is lost, is begun anew for as long as PATIENCE.
+    A stream that breaks, as when its manager is lost, is begun anew for as long as PATIENCE, with
+    another manager if there is one. Once it is left, it begins none.
     """
 
     def __init__(self, client: Client, service: objects_pb2.Service) -> None:
@@ -102,7 +106,14 @@ class _Feed:
                 Selector(kind=Selector.KIND_TASK, service_id=service.id),
             ]
         )
+        self._left = threading.Event()
+
+    def __enter__(self) -> "_Feed":
         threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left.set()
 
     def take(self, limit: float) -> Iterator["control_pb2.WatchMessage | Broken"]:
         """What came within `limit` seconds; returns early once something did."""
@@ -117,21 +128,23 @@ class _Feed:
             return
 
     def _read(self) -> None:
-        method = self._client.control.Watch
         heard = _now()
         while True:
             try:
+                method = self._client.control.Watch
                 for message in self._client.stream(method, self._request, "watching the service"):
                     self._messages.put(message)
                     heard = _now()
                 broken = Broken(Code.UNAVAILABLE, "the watch of the service ended")
             except SwarmError as error:
-                if error.code is not Code.UNAVAILABLE or _now() - heard >= PATIENCE:
+                if error.code not in _BROKEN or _now() - heard >= PATIENCE:
                     self._messages.put(error)
                     return
                 broken = Broken(error.code, error.what, why=error.why)
             self._messages.put(broken)
-            time.sleep(REDRAW)
+            if self._left.wait(REDRAW):
+                return
+            self._client.reconnect()
 
 
 class _Display:
@@ -171,7 +184,7 @@ class _Log(_Display):
 
 
 class _Picture(_Display):
-    """A picture that is redrawn in place."""
+    """A picture that is redrawn in place, with the cursor hidden, which is shown at every end."""
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - costs start-up time
@@ -179,13 +192,16 @@ class _Picture(_Display):
 
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False)
+        self._signals = handling(end, *ENDING)
 
     def __enter__(self) -> "_Display":
+        self._signals.__enter__()
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        self._signals.__exit__(None, None, None)
 
     def __call__(self, watched: Watched, stability: Stability, now: float) -> None:
         from rich.text import Text  # noqa: PLC0415

@@ -16,10 +16,12 @@ T = TypeVar("T")
 def write_whole(path: Path, pieces: Iterable[bytes], check: Callable[[Path], T]) -> T:
     """Writes a file, 0600, in place of what `path` was; what `check` answers.
 
-    Until all of it is on the disk and was checked, it has another name. REFUSED where that cannot
-    be done, or as `pieces` and `check` raise; what was at `path` is still there then.
+    Until all of it is on the disk and was checked, it has another name. A link stays one, and its
+    file is written. REFUSED where that cannot be done, as where a device or a pipe is, or as
+    `pieces` and `check` raise; what was at `path` is still there then.
     """
     with refused(f"cannot write {path}"):
+        path = _replaceable(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     fresh = Path(name)
     try:
@@ -36,6 +38,18 @@ def write_whole(path: Path, pieces: Iterable[bytes], check: Callable[[Path], T])
         fresh.unlink(missing_ok=True)
         raise
     return checked
+
+
+def _replaceable(path: Path) -> Path:
+    """The file that is meant, behind links: /dev/null would be gone if a file took its place."""
+    if path.exists() and not path.is_file():
+        raise SwarmError(
+            Code.REFUSED,
+            f"cannot write {path}",
+            why="it is no regular file, and a file would take its place",
+            remedy="name a file, new or to be replaced",
+        )
+    return Path(os.path.realpath(path))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A locked swarm: a manager that was restarted waits for its key, while containers run on."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,11 +91,12 @@ def until_sealed(swarm: Swarm, *, sealed: bool) -> None:
 
 
 def test_a_swarm_that_is_locked_from_the_beginning(tmp_path: Path) -> None:
-    with a_swarm(tmp_path, workers=0, up_only=True, name="clock") as fresh:
+    with a_swarm(tmp_path, workers=0, up_only=True, name=f"k{os.getpid()}") as fresh:
         made = fresh.ctl("swarm", "init", "--autolock")
         (key,) = [line.strip() for line in made.lines if line.strip().startswith("SWMKEY-1-")]
         folder = naming.HostPaths(naming.DEFAULT_BASE, fresh.name, "m1").state / "swarm"
         assert b"-----BEGIN PRIVATE KEY" not in (folder / "node.key").read_bytes()
+        fresh.until_node("m1", "Ready")  # its own agent has told its name
         restart(fresh)
         assert is_locked(fresh)
         assert "locked" in fresh.ctl("swarm", "leave", code=1).err

@@ -113,6 +113,9 @@ def test_a_wrong_command_is_refused_with_the_word_that_is_wrong_and_changes_noth
     swarm: Swarm, table: dict[str, str], code: int
 ) -> None:
     swarm.create("web", TOOLS, "sh", "-c", OBEDIENT)
+    swarm.until(
+        lambda: len(swarm.ctl("task", "ls", "-q").lines) == 1, "tasks of before are forgotten"
+    )
     before = _everything(swarm)
     wrong = []
     for command, word in table.items():

@@ -1,5 +1,6 @@
 """Most managers are lost, or all of them with their disks: one goes on alone, or a backup does."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,10 @@ def roles(swarm: Swarm, at: str) -> dict[str, str]:
         f"{line} ".split(" ") for line in swarm.ctl("node", "ls", "--format", form, at=at).lines
     ]
     return {words[0]: words[1] for words in lines}
+
+
+def leading(swarm: Swarm, at: str) -> list[str]:
+    return [host for host, role in roles(swarm, at).items() if role == "Leader"]
 
 
 def until_votes(swarm: Swarm, *hosts: str, at: str) -> None:
@@ -108,12 +113,12 @@ def test_a_backup_of_a_follower_comes_back_on_another_host(tmp_path: Path) -> No
     words = ("--passphrase-file", str(secret), str(file))
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    with a_swarm(tmp_path / "two", workers=0, name="other") as fresh, shown(fresh):
+    with a_swarm(tmp_path / "two", workers=0, name=f"o{os.getpid()}") as fresh, shown(fresh):
         fresh.ctl("swarm", "leave", "--force")
         with a_swarm(tmp_path / "one", managers=3, workers=0) as swarm, shown(swarm):
             until_votes(swarm, "m1", "m2", "m3", at="m1")
             swarm.create("web", *COMMAND, replicas=2)
-            leader = next(host for host, role in roles(swarm, "m1").items() if role == "Leader")
+            leader = swarm.until(lambda: leading(swarm, "m1"), "one leads, and is known to")[0]
             follower = next(host for host in ("m1", "m2", "m3") if host != leader)
             shown_first = swarm.ctl("swarm", "backup", *words, at=follower).out
             assert "3 nodes, 1 service" in shown_first
@@ -133,11 +138,13 @@ def test_a_backup_of_a_follower_comes_back_on_another_host(tmp_path: Path) -> No
         assert "only manager" in said
         assert fresh.ctl("service", "ls", "--format", "{{.Name}}").lines == ["web"]
         assert fresh.ctl("swarm", "join-token", "-q", "worker").out == token
-        states = sorted(
-            line.split()[1]
-            for line in fresh.ctl("node", "ls", "--format", "{{.ID}} {{.Status}}").lines
-        )
-        assert states == ["Down", "Down", "Down", "Ready"]
+
+        def states() -> list[str]:
+            lines = fresh.ctl("node", "ls", "--format", "{{.ID}} {{.Status}}").lines
+            return sorted(line.split()[1] for line in lines)
+
+        fresh.until(lambda: "Ready" in states(), "its agent has told of itself")
+        assert states() == ["Down", "Down", "Down", "Ready"]
         own = fresh.ctl("node", "ls", "-q", "--filter", "role=manager").lines
         assert len(own) == 1
         fresh.until_runs("web", 2, timeout=60)

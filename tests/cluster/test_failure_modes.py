@@ -46,7 +46,8 @@ def _until_whole(swarm: Swarm) -> None:
 
 def _one(swarm: Swarm, which: str) -> str:
     """The leader, or a follower."""
-    leader = asyncio.run(leader_of(LabDriver.open(swarm.name), MANAGERS))
+    lab = LabDriver.open(swarm.name)
+    leader = swarm.until(lambda: asyncio.run(leader_of(lab, MANAGERS)), "a manager says it leads")
     return leader if which == "leader" else next(host for host in MANAGERS if host != leader)
 
 
@@ -149,6 +150,8 @@ def test_a_manager_with_a_damaged_log_is_replaced_though_its_containers_run(swar
 
     swarm.ctl("node", "demote", "m3")
     swarm.until_node("m3", "Down", timeout=60)
+    status = ("node", "ls", "--format", "{{.Hostname}}:{{.ManagerStatus}}")
+    swarm.until(lambda: "m3:" in swarm.ctl(*status).lines, "its seat is free")
     swarm.ctl("node", "rm", "m3")
     shutil.rmtree(folder)
     swarm.start_daemon("m3")

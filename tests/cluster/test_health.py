@@ -47,6 +47,8 @@ def test_a_task_is_starting_until_the_check_of_its_image_succeeds(swarm: Swarm, 
     swarm.ctl("service", "create", "--detach", "--name", "web", "--replicas", "2", *words)
     waiting = ["Starting (health: starting)"] * 2
     swarm.until(lambda: _states(swarm, "web") == waiting, "both wait for their check")
+    why = "not healthy yet: it is not well"
+    swarm.until(lambda: [each.error for each in swarm.tasks("web")] == [why] * 2, "both say why")
     before = swarm.on("web")
     assert len(before) == 2
     replicas = ("service", "ls", "--format", "{{.Replicas}}")

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +192,18 @@ def secrets_on(swarm: Swarm, host: str) -> list[str]:
         login = {"username": name, "password": password, "serveraddress": "registry:5000"}
         sent.append(base64.urlsafe_b64encode(json.dumps(login).encode()))
         sent.append(password.encode())
-    state = swarm.host(host).paths.state
-    files = [path for path in state.rglob("*") if path.is_file() and "images" not in path.parts]
-    return [str(path) for path in files if any(each in path.read_bytes() for each in sent)]
+    return [
+        str(path)
+        for path, content in contents(swarm.host(host).paths.state)
+        if any(each in content for each in sent)
+    ]
+
+
+def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below a daemon's folder but those of images; it takes some away meanwhile."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "images"]
+        for path in (Path(parent, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file():
+                    yield path, path.read_bytes()

@@ -27,6 +27,8 @@ from machine.drivers.lab import cgroups, naming
 from machine.drivers.lab.driver import LabDriver
 from machine.drivers.lab.host import LabHost
 from machine.drivers.lab.up import Shape, bring_up
+from tests.support.ports import free_pair
+from tests.support.until import until_true
 
 pytestmark = pytest.mark.cluster
 
@@ -62,6 +64,11 @@ def traces(lab: str) -> list[str]:
             continue
         found += [text for word in words if word in text]
     return found + [str(path) for path in naming.DEFAULT_BASE.glob(lab)]
+
+
+def booting(lab: str) -> list[str]:
+    """Processes that are about to boot a host of a lab: alone, they find that it is not wanted."""
+    return [each for each in traces(lab) if "machine.drivers.lab.boot" in each]
 
 
 def in_lab(
@@ -348,12 +355,8 @@ async def test_hosts_come_and_go(lab: LabDriver) -> None:
         lab.host("w2")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-PORT = _free_port()
+PORT = free_pair()
+"""None of those that the kernel gives to others until the test has its turn."""
 
 
 @in_lab("m1", "w1", expose=f"127.0.0.1:{PORT}")
@@ -430,6 +433,9 @@ def test_what_a_crash_left_can_be_taken_down_or_gone_on_with(
         assert done.returncode == -signal.SIGKILL
         assert (naming.DEFAULT_BASE / NAME / "lab.json").exists()
         asyncio.run(finish())
+        until_true(
+            lambda: not booting(NAME), "what the one that was killed had begun ends by itself"
+        )
         assert traces(NAME) == []
 
 

@@ -62,6 +62,13 @@ async def answers(swarmctl: Tool, name: str) -> None:
             await asyncio.sleep(0.5)
 
 
+async def become(seen: Callable[[], Awaitable[list[str]]], wanted: list[str]) -> None:
+    """Until that is seen: a node that has just joined has yet to tell its name, and to be heard."""
+    async with asyncio.timeout(100):
+        while await seen() != wanted:  # noqa: ASYNC110 - daemons tell nobody here
+            await asyncio.sleep(0.5)
+
+
 @pytest.mark.timeout(600)
 def test_two_machines_from_their_making_to_their_end(swarmctl: Tool) -> None:
     async def scenario() -> None:
@@ -80,10 +87,17 @@ def test_two_machines_from_their_making_to_their_end(swarmctl: Tool) -> None:
         await swarmctl(*flags["h1"], "swarm", "init", "--advertise-addr", address)
         token = await swarmctl(*flags["h1"], "swarm", "join-token", "-q", "worker")
         await swarmctl(*flags["h2"], "swarm", "join", "--token", token.text, f"{address}:2377")
-        nodes = await swarmctl(*flags["h1"], "node", "ls", "--format", "{{.Hostname}}")
-        assert sorted(nodes.text.split()) == ["h1", "h2"]
-        seen = await rows(swarmctl)
-        assert [seen[name]["Swarm"] for name in ("h1", "h2")] == ["manager", "worker"]
+
+        async def nodes() -> list[str]:
+            names = await swarmctl(*flags["h1"], "node", "ls", "--format", "{{.Hostname}}")
+            return sorted(names.text.split())
+
+        async def roles() -> list[str]:
+            seen = await rows(swarmctl)
+            return [seen[name]["Swarm"] for name in ("h1", "h2")]
+
+        await become(nodes, ["h1", "h2"])
+        await become(roles, ["manager", "worker"])
 
         inside = await swarmctl("machine", "ssh", "h2", "hostname; exit 7", check=False)
         assert (inside.text, inside.code) == ("h2", 7)

@@ -1,6 +1,7 @@
 """What lists show and leave out, whoever is asked; and what users are told of their flags."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def listed(swarm: Swarm, *words: str, at: str = "m1", field: str = "Name") -> li
 
 @pytest.mark.parametrize("at", ["m1", "w1"])
 def test_filters_hold_wherever_one_asks(swarm: Swarm, at: str) -> None:
+    swarm.until(lambda: not swarm.ctl("task", "ls", "-q").lines, "tasks of before are forgotten")
     swarm.create("web", "-l", "tier=front", "-l", "team=a", *RUN, replicas=2)
     swarm.create("db", "-l", "tier=back", "-l", "team=a", *RUN)
 
@@ -106,7 +108,7 @@ def test_logs_since_a_line_begin_with_it(swarm: Swarm) -> None:
 
 
 def test_a_manager_listens_on_an_interface(tmp_path: Path) -> None:
-    with a_swarm(tmp_path, workers=0, up_only=True, name="ciface") as fresh:
+    with a_swarm(tmp_path, workers=0, up_only=True, name=f"i{os.getpid()}") as fresh:
         assert "no address" in fresh.ctl("swarm", "init", "--listen-addr", "eth0:x", code=1).err
         fresh.ctl("swarm", "init", "--listen-addr", "eth0:2377")
         address = fresh.host("m1").address

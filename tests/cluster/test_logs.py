@@ -76,13 +76,21 @@ def test_a_task_that_starts_later_appears_to_those_who_follow(swarm: Swarm, host
 
 
 def test_following_goes_on_over_the_end_of_a_task_until_it_is_interrupted(swarm: Swarm) -> None:
-    script = "echo one; sleep 1; echo two"
-    create = ("service", "create", "--detach", "--name", "again", "--restart-delay", "1s")
-    swarm.ctl(*create, TOOLS, "sh", "-c", script)
+    folder = swarm.host("m1").paths.directory.parent / "told"  # every host sees it
+    folder.mkdir(exist_ok=True)
+    wait = "while ! [ -e /told/$(hostname)-$word ]; do sleep 0.05; done"
+    script = f"trap 'exit 0' TERM; for word in one two; do {wait}; echo $word; done"
+    flags = ("--restart-delay", "0s", "--mount", f"type=bind,source={folder},target=/told,readonly")
+    swarm.create("again", *flags, TOOLS, "sh", "-c", script)
+    tasks, told = [""], []
     with swarm.running("service", "logs", "--raw", "-f", "again") as follow:
-        swarm.until(
-            lambda: follow.lines()[:4] == ["one", "two"] * 2, "two tasks, one after another"
-        )
+        for _ in range(2):
+            swarm.until(lambda: swarm.tasks("again")[0].id not in tasks, "there is another task")
+            tasks.append(swarm.tasks("again")[0].id)
+            for word in ("one", "two"):
+                (folder / f"{tasks[-1][:12]}-{word}").touch()
+                told.append(word)
+                swarm.until(lambda: follow.lines() == told, "what it says is heard")
         follow.interrupt()
         swarm.until(lambda: follow.ended() is not None, "it ends")
         assert follow.ended() == 130

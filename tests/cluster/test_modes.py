@@ -11,9 +11,13 @@ pytestmark = pytest.mark.cluster
 
 HOSTS = ["m1", "w1", "w2"]
 JOB = """\
-echo "start $(hostname)" >>/shared/journal; sleep 0.5; echo "end $(hostname)" >>/shared/journal
+echo "start $(hostname)" >>/shared/journal
+until [ $(grep -c start /shared/journal) -gt 1 ]; do sleep 0.05; done
+sleep 0.5; echo "end $(hostname)" >>/shared/journal
 """
-"""Notes when it begins and ends, in one file for all hosts: lines in the order of time."""
+"""Notes when it begins and ends, in one file for all hosts: lines in the order of time. The first
+one does not end before there is a second.
+"""
 FLAKY = "test -e /shared/mark && exit 0; echo tried >>/shared/journal; touch /shared/mark; exit 3"
 """Fails the first time, wherever that is."""
 
@@ -94,10 +98,13 @@ def test_a_task_that_does_not_fit_on_its_host_says_so_and_the_others_run(swarm: 
     )
     most = ("--reserve-memory", str(size * 6 // 10))
     swarm.create("big", *most, TOOLS, "sh", "-c", OBEDIENT)
-    command = (*most, "--wait-timeout", "3s", TOOLS, "sh", "-c", OBEDIENT)
-    said = create(swarm, "agent", "global", *command, code=3)
-    assert "no suitable node (insufficient memory on 1 node: " in said
-    assert len(swarm.on("agent")) == 2
+    flags = ("--detach", "--name", "agent", "--mode", "global", *most)
+    swarm.ctl("service", "create", *flags, TOOLS, "sh", "-c", OBEDIENT)
+    reason = "no suitable node (insufficient memory on 1 node: "
+    swarm.until(lambda: any(reason in t.error for t in swarm.tasks("agent")), "one cannot run")
+    swarm.until(lambda: len(swarm.on("agent")) == 2, "the others run")
+    waits = ("service", "update", "--label-add", "a=b", "--wait-timeout", "3s", "agent")
+    assert reason in swarm.ctl(*waits, code=3).err
     swarm.ctl("service", "rm", "big")
     swarm.until_runs("agent", 3)
 

@@ -1,14 +1,15 @@
 """`network check` names what was done to networks by hand, and on which node; --fix mends it."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from machine.drivers.lab import naming
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.traffic import until_all_know
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -183,19 +184,21 @@ def test_flushed_rules_come_back_and_firewalls_are_opened_by_themselves(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     flags_of_daemons = ("--look-at-networks-every", "0.5", "--open-firewalls")
-    name, config = "heals", tmp_path_factory.mktemp("heals")
+    name, config = f"h{os.getpid()}", tmp_path_factory.mktemp("heals")
     with a_swarm(config, managers=1, workers=0, name=name, daemon=flags_of_daemons) as alone:
         alone.ctl("network", "create", "front")
         flags = ("--network", "front", "--publish", "8080:80")
         alone.create("web", *flags, TOOLS, "sh", "-c", OBEDIENT)
 
         def rules() -> list[str]:
-            return alone.inside("m1", "nft", "list", "tables").lines
+            return sorted(alone.inside("m1", "nft", "list", "tables").lines)
 
-        before: Any = alone.until(lambda: len(rules()) > 1 and rules(), "ports are published")
+        until_all_know(alone)
+        before = rules()
+        assert "table inet swarm_ingress" in before
         alone.inside("m1", "nft", "flush", "ruleset")
         alone.inside("m1", "sysctl", "-w", "net.ipv4.ip_forward=0")
-        alone.until(lambda: sorted(rules()) == sorted(before), "they are back")
+        alone.until(lambda: rules() == before, "they are back")
         forwards = ("sysctl", "-n", "net.ipv4.ip_forward")
         alone.until(lambda: alone.inside("m1", *forwards).lines == ["1"], "it forwards again")
         told = alone.ctl("network", "check").out

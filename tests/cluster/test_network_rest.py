@@ -18,8 +18,9 @@ W2, OTHERS = "node.hostname==w2", "node.hostname!=w2"
 
 @pytest.fixture(scope="module")
 def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
-    # The steps of `freed` end long before a node that stands still counts as down: 24 s.
-    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=8) as made:
+    # The steps of `freed`, of which a drain in vain takes five seconds, end long before a node that
+    # stands still counts as down: that is two heartbeats, less a tenth, if one was just due.
+    with a_swarm(tmp_path_factory.mktemp("config"), heartbeat=15) as made:
         yield made
 
 
@@ -78,7 +79,7 @@ def test_a_node_that_has_not_heard_keeps_addresses_from_others(
         freed(swarm)
     finally:
         swarm.lab("daemon", "w2", "resume")
-    swarm.until_runs("new", 3)
+    swarm.until_runs("new", 3, timeout=90)  # nodes say with their heartbeats what they have heard
     assert addresses(swarm, "new") <= full
     assert len(swarm.on("keeper", "w2")) == 1
 
@@ -86,11 +87,15 @@ def test_a_node_that_has_not_heard_keeps_addresses_from_others(
 def test_a_node_that_is_down_keeps_none_and_hears_all_before_it_serves_again(
     swarm: Swarm, full: set[str]
 ) -> None:
-    before = mentioning(dump(swarm, "w2"), *full)
-    assert before, "w2 knows where the old tasks are"
+    swarm.until(
+        lambda: all(mentioning(dump(swarm, "w2"), each) for each in full),
+        "w2 knows where the old tasks are",
+    )
     try:
         freed(swarm)
-        swarm.until_node("w2", "Down")
+        before = mentioning(dump(swarm, "w2"), *full)
+        assert before
+        swarm.until_node("w2", "Down", timeout=90)
         swarm.until_runs("new", 3)
         assert addresses(swarm, "new") <= full
         assert mentioning(dump(swarm, "w2"), *full) == before, "w2 has not heard of it"

@@ -21,6 +21,7 @@ from tests.support.traffic import (
     of_host,
     outside,
     serving,
+    until_all_know,
 )
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -140,7 +141,8 @@ def test_networks_are_apart(swarm: Swarm, front: str) -> None:
     own = addresses(row) | bare(row["Addresses"])
 
     def ask(from_: Container, address: str) -> Callable[[], object]:
-        return lambda: wires.ask(of(from_), address, patience=SILENT)
+        patience = SILENT if from_.name.startswith("client") else wires.PATIENCE
+        return lambda: wires.ask(of(from_), address, patience=patience)
 
     with serving(swarm, "web"):
         for each in swarm.on("client"):
@@ -195,6 +197,7 @@ def test_a_service_of_no_tasks_refuses_at_once(swarm: Swarm, front: str) -> None
             swarm.until(lambda way=way: not fails(lambda: wires.ask(*way)), f"{way} answers")  # type: ignore[misc]
     swarm.ctl("service", "scale", "--detach", "web=0")
     swarm.until_runs("web", 0)
+    until_all_know(swarm)
     for way in ways:
         with pytest.raises(ConnectionRefusedError):
             wires.ask(*way)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import OBEDIENT, TOOLS, Swarm
+from tests.support.cluster import OBEDIENT, TOOLS, Swarm, Task
+from tests.support.journal import BEGUN
 
 pytestmark = pytest.mark.cluster
 
@@ -39,7 +40,7 @@ def test_a_bad_image_rolls_back_by_itself_and_the_service_goes_on(
 
 
 def test_a_rollback_by_hand_goes_back_and_forth(swarm: Swarm) -> None:
-    swarm.create("web", "--rollback-parallelism", "0", "--rollback-monitor", "1s", *COMMAND)
+    swarm.create("web", "--rollback-parallelism", "0", "--rollback-monitor", "3s", *COMMAND)
     changes = ("--env-add", "COLOUR=red", "--replicas", "3", "--update-parallelism", "0")
     swarm.ctl("service", "update", *changes, "web")
     back = swarm.ctl("service", "rollback", "web")
@@ -72,7 +73,7 @@ def test_a_drain_may_start_the_replacement_before_the_old_task_stops(swarm: Swar
     shared.mkdir(exist_ok=True)
     mount = ("--mount", f"type=bind,source={shared},target=/shared")
     order = ("--update-order", "start-first")
-    swarm.create("web", *mount, *order, TOOLS, "sh", "-c", JOURNAL, replicas=6)
+    swarm.create("web", *mount, *order, *BEGUN, TOOLS, "sh", "-c", JOURNAL, replicas=6)
     journal = shared / "journal"
     assert len(swarm.on("web", "w1")) == 2
     swarm.ctl("node", "update", "--availability", "drain", "w1")
@@ -90,14 +91,13 @@ def test_a_crash_loop_backs_off_and_says_so(swarm: Swarm) -> None:
     crash = ("--detach", "--name", "web", "--restart-delay", "1s", TOOLS, "sh", "-c", "exit 7")
     swarm.ctl("service", "create", *crash)
 
-    def note() -> str:
+    def fifth() -> list[Task]:
         waiting = [task for task in swarm.tasks("web") if task.desired == "Ready"]
-        found = [task.error for task in waiting if "failed 4 times in a row" in task.error]
-        return found[0] if found else ""
+        return [task for task in waiting if "failed 4 times in a row" in task.error]
 
-    assert swarm.until(note, "it has failed four times").startswith("restarts again in ")
+    (waiting,) = swarm.until(fifth, "it has failed four times")
+    assert waiting.error.startswith("restarts again in ")
     starts = "{{.Restarts}} {{.StartAfter}}"
-    (waiting, *_) = swarm.tasks("web")
     assert swarm.ctl("task", "inspect", "-f", starts, waiting.id).out.startswith("4 20")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm
+from tests.support.journal import BEGUN
 
 pytestmark = pytest.mark.cluster
 
@@ -55,7 +56,7 @@ def test_a_service_is_scaled_up_and_down_and_what_stays_is_not_touched(swarm: Sw
 
 def test_a_rolling_update_replaces_one_task_after_the_other(swarm: Swarm, shared: Path) -> None:
     mount = ("--mount", f"type=bind,source={shared},target=/shared")
-    swarm.create("web", *mount, TOOLS, "sh", "-c", JOURNAL, "sh", "1", replicas=4)
+    swarm.create("web", *mount, *BEGUN, TOOLS, "sh", "-c", JOURNAL, "sh", "1", replicas=4)
     updated = swarm.ctl("service", "update", "--env-add", "COLOUR=red", "web")
     assert "web: converged" in updated.err
     running, seen = 0, []
@@ -73,7 +74,8 @@ def test_an_update_may_start_the_new_task_before_the_old_one_stops(
 ) -> None:
     mount = ("--mount", f"type=bind,source={shared},target=/shared")
     order = ("--update-order", "start-first", "--update-parallelism", "2")
-    swarm.create("web", *mount, *order, TOOLS, "sh", "-c", JOURNAL, "sh", "1", replicas=2)
+    flags = (*mount, *order, *BEGUN)
+    swarm.create("web", *flags, TOOLS, "sh", "-c", JOURNAL, "sh", "1", replicas=2)
     swarm.ctl("service", "update", "--env-add", "COLOUR=red", "web")
     words = [line.split()[0] for line in (shared / "journal").read_text().splitlines()]
     assert words[:4] == ["start"] * 4, "both new ones run before an old one goes"
@@ -129,6 +131,17 @@ def test_a_drained_node_gives_its_tasks_away_and_gets_none_until_it_is_active(sw
     swarm.ctl("service", "scale", "--detach", "web=6")
     nodes = Counter(task.node for task in swarm.until_runs("web", 6))
     assert nodes == {"m1": 2, "w1": 2, "w2": 2}
+
+
+def test_a_short_cut_costs_no_task(swarm: Swarm) -> None:
+    """Shorter than the three heartbeats after which a node is down: 15 s."""
+    swarm.create("web", TOOLS, "sh", "-c", OBEDIENT, replicas=3)
+    before = swarm.on("web")
+    swarm.lab("cut", "w1")
+    swarm.lab("heal", "w1")
+    swarm.until_node("w1", "Ready")
+    assert swarm.on("web") == before
+    assert len(swarm.tasks("web")) == 3
 
 
 def _remains(swarm: Swarm, host: str) -> list[str]:

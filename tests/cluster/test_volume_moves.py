@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from tests.support.cluster import TOOLS, Swarm, a_swarm
+from tests.support.until import until_true
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -34,13 +35,18 @@ def writer(swarm: Swarm) -> Iterator[str]:
         *("--mount", MOUNT, "--constraint", "node.role==worker", "--restart-delay", "0s"),
         *(TOOLS, "sh", "-c", WRITER),
     )
-    yield swarm.on("db")[0].host
+    (first,) = swarm.on("db")
+    swarm.until(lambda: copies(swarm, first.host), "it writes")
+    yield first.host
     swarm.clear()
     for name in ("data", "copy"):
-        swarm.until(
-            lambda name=name: "in use" not in swarm.ctl("volume", "rm", name, code=None).err,  # type: ignore[misc]
-            f"{name} is nobody's",
-        )
+        swarm.until(lambda name=name: is_gone(swarm, name), f"{name} is nobody's")  # type: ignore[misc]
+
+
+def is_gone(swarm: Swarm, volume: str) -> bool:
+    """Removes a volume if it can be, and says whether it is not there any more."""
+    swarm.ctl("volume", "rm", volume, code=None)
+    return not swarm.ctl("volume", "ls", "--quiet", "--filter", f"name={volume}").lines
 
 
 def told(swarm: Swarm, volume: str, form: str) -> str:
@@ -49,14 +55,14 @@ def told(swarm: Swarm, volume: str, form: str) -> str:
     return rows[0]
 
 
-def state(swarm: Swarm, host: str) -> Path:
-    """The disk of a host."""
-    return swarm.host(host).paths.state
+def volumes(swarm: Swarm, host: str) -> Path:
+    """Where a host has the data of its volumes."""
+    return swarm.host(host).paths.state / "volumes"
 
 
 def copies(swarm: Swarm, host: str) -> list[Path]:
     """The copies on a host of what the service wrote."""
-    return [each.parent for each in state(swarm, host).rglob("_data/log")]
+    return [each.parent for each in volumes(swarm, host).glob("*/_data/log")]
 
 
 def lines(swarm: Swarm, host: str) -> int:
@@ -103,7 +109,8 @@ def test_a_daemon_that_dies_in_the_middle_of_a_copy_harms_nothing(
     big = Random(1).randbytes(1 << 20) * 300
     (folder / "big").write_bytes(big)
     swarm.ctl("volume", "migrate", "--detach", "data", other)
-    swarm.until(lambda: any(state(swarm, other).rglob("_filling/big")), "it is under way")
+    filling = volumes(swarm, other)
+    until_true(lambda: any(filling.glob("*/_filling/big")), "it is under way")
     host = {"home": writer, "target": other, "leader": "m1"}[victim]
     swarm.kill_daemon(host)
     swarm.start_daemon(host)
@@ -129,6 +136,7 @@ def test_what_was_saved_is_made_again(swarm: Swarm, writer: str, tmp_path: Path)
     assert told(swarm, "copy", "{{.Home}}") == "m1"
     mount = MOUNT.replace("data,", "copy,")
     swarm.create("reader", "--mount", mount, TOOLS, "sh", "-c", READER)
-    counted = swarm.until(lambda: swarm.logs("reader")[:2], "it has read")
+    swarm.until(lambda: len(swarm.logs("reader")) == 2, "it has read")
+    counted = swarm.logs("reader")
     assert counted[0] == counted[1]
     assert int(counted[0]) > 0

@@ -55,9 +55,11 @@ def test_what_is_missing_is_told_and_tried_again_after_the_restart_delay(swarm: 
 def test_a_task_without_enough_memory_waits_says_why_and_is_placed_later(swarm: Swarm) -> None:
     half = f"{_memory(swarm) * 6 // 10}"
     swarm.create("first", "--reserve-memory", half, TOOLS, "sh", "-c", OBEDIENT, replicas=2)
-    words = ("--reserve-memory", half, "--wait-timeout", "2s", TOOLS, "sh", "-c", OBEDIENT)
-    late = swarm.ctl("service", "create", "--name", "second", *words, code=3)
+    words = ("--reserve-memory", half, TOOLS, "sh", "-c", OBEDIENT)
+    swarm.ctl("service", "create", "--detach", "--name", "second", *words)
     reason = "no suitable node (insufficient memory on 2 nodes: "
+    swarm.until(lambda: reason in _errors(swarm, "second"), "it says why it waits")
+    late = swarm.ctl("service", "scale", "--wait-timeout", "2s", "second=1", code=3)
     assert reason in late.err
     assert "did not converge within 2s" in late.err
     (waiting,) = swarm.tasks("second")
@@ -74,8 +76,11 @@ def test_a_task_waits_while_every_node_is_drained(swarm: Swarm) -> None:
         swarm.ctl("node", "update", "--availability", "drain", host)
     try:
         quick = (TOOLS, "sh", "-c", OBEDIENT)
-        late = ("service", "create", "--name", "web", "--wait-timeout", "1s", *quick)
-        assert "not available for new tasks" in swarm.ctl(*late, code=3).err
+        swarm.ctl("service", "create", "--detach", "--name", "web", *quick)
+        reason = "not available for new tasks"
+        swarm.until(lambda: reason in _errors(swarm, "web"), "it says why it waits")
+        late = ("service", "scale", "--wait-timeout", "2s", "web=1")
+        assert reason in swarm.ctl(*late, code=3).err
     finally:
         for host in swarm.hosts():
             swarm.ctl("node", "update", "--availability", "active", host)
@@ -88,6 +93,11 @@ def _rejected(swarm: Swarm, *names: str) -> dict[str, list[Task]]:
     return {
         name: [task for task in ended if task.name.rpartition(".")[0] == name] for name in names
     }
+
+
+def _errors(swarm: Swarm, name: str) -> str:
+    """What is said of the tasks of a service."""
+    return "; ".join(task.error for task in swarm.tasks(name))
 
 
 def _memory(swarm: Swarm) -> int:

@@ -120,11 +120,18 @@ class Swarm:
         return made.out.strip()
 
     def until_runs(self, name: str, replicas: int, *, timeout: float = 30) -> list[Task]:
-        """The tasks of a service, once so many run and nobody else is meant to."""
+        """The tasks of a service, once so many run and nobody else is meant to.
+
+        The swarm says so, and the kernel too: what is known of a host that is lost is of before,
+        and a container that was started may still be the runtime's process for a moment.
+        """
 
         def all_run() -> list[Task]:
             wanted = [task for task in self.tasks(name) if task.desired in ("Running", "Ready")]
-            return wanted if len(wanted) == replicas and all(t.runs for t in wanted) else []
+            if len(wanted) != replicas or not all(task.runs for task in wanted):
+                return []
+            started = {each.task_id for each in self.containers()}
+            return wanted if {task.id for task in wanted} <= started else []
 
         if replicas == 0:
             self.until(lambda: not self.on(name), f"nothing of {name} runs", timeout=timeout)

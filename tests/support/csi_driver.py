@@ -32,6 +32,13 @@ ROOT_DEVICE = 0x0700  # the number of loop0: nobody opens it
 _SERVICES = ("Identity", "Controller", "Node")
 
 
+def replace(path: Path, text: str) -> None:
+    """Writes a file at once: whoever reads it meanwhile, in whatever process, finds all of it."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
 class Refused(Exception):
     """A call that ends with a status."""
 
@@ -67,7 +74,7 @@ class Storage:
         return set(json.loads(path.read_text())) if path.exists() else set()
 
     def keep(self, id: str, kind: str, values: set[str]) -> None:
-        (self.folder / f"{id}.{kind}").write_text(json.dumps(sorted(values)))
+        replace(self.folder / f"{id}.{kind}", json.dumps(sorted(values)))
 
 
 def of_identity(storage: Storage, request: Any) -> Message:
@@ -133,7 +140,7 @@ def create(storage: Storage, request: csi_pb2.CreateVolumeRequest) -> Message:
     path = storage.folder / f"{id}.asked"
     if path.exists() and json.loads(path.read_text()) != asked:
         raise Refused(grpc.StatusCode.ALREADY_EXISTS, "another one of that name is there")
-    path.write_text(json.dumps(asked))
+    replace(path, json.dumps(asked))
     if not (storage.volumes / id).exists():
         if request.volume_capabilities[0].HasField("block"):
             os.mknod(storage.volumes / id, stat.S_IFBLK | 0o600, ROOT_DEVICE)

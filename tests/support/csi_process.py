@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hostkit import mount
+from hostkit.durable import replace
 
 ROOT = Path(__file__).parents[2]
 ALL = (
@@ -79,7 +80,7 @@ class CsiProcess:
         """How it is to behave from now on; what it was asked before is forgotten."""
         capabilities = [name for name in (*ALL, *also) if name not in without]
         script = {"capabilities": capabilities, **(calls or {})}
-        (self.folder / "script.json").write_text(json.dumps(script))
+        replace(self.folder / "script.json", json.dumps(script).encode())
         (self.folder / "calls").write_text("")
 
     def calls(self) -> list[str]:

@@ -13,12 +13,14 @@ from api.states import UNCHECKED, UNPROVEN
 from api.times import timestamp
 from api.v1 import exec_pb2, logs_pb2, objects_pb2
 from worker.executor import (
+    Doubts,
     ExitResult,
     Health,
     HealthState,
     OutputStream,
     Progress,
     RunningCommand,
+    unheard,
     untold,
 )
 
@@ -111,6 +113,7 @@ class FakeExecutor:
         self.description = objects_pb2.NodeDescription(hostname="box")
         self.held: dict[Key, Content] = {}
         self.progress: dict[str, Progress] = {}
+        self.doubts: dict[str, Doubts] = {}
         self.commands: dict[str, FakeCommand] = {}
         self.under_way = 0
         self.most_under_way = 0
@@ -158,7 +161,10 @@ class FakeExecutor:
         assert container.exit is not None
         return container.exit
 
-    async def health(self, task: Task, known: HealthState) -> Health | None:
+    async def health(
+        self, task: Task, known: HealthState, doubts: Doubts = unheard
+    ) -> Health | None:
+        self.doubts[task.id] = doubts
         await self._step("health", task)
         container = self.containers.get(task.id)
         while container is not None and container.exit is None:

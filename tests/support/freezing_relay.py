@@ -13,6 +13,8 @@ class FreezingRelay:
         self._tasks: set[asyncio.Task[None]] = set()
         self.running = asyncio.Event()
         self.running.set()
+        self.held = asyncio.Event()
+        """Set once something has come that waits for it to run again."""
         self.port = 0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,6 +32,8 @@ class FreezingRelay:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(1 << 16):
+                if not self.running.is_set():
+                    self.held.set()
                 await self.running.wait()
                 writer.write(data)
                 await writer.drain()

@@ -113,7 +113,7 @@ def running_registry(
     if not Path(REGISTRY).exists():
         pytest.skip(f"{REGISTRY} is not installed (Debian: docker-registry)")
     directory.mkdir(parents=True, exist_ok=True)
-    port = free_port(host)
+    port = free_pair(host)
     lines = [
         "version: 0.1",
         f"storage: {{filesystem: {{rootdirectory: {directory}/data}}, delete: {{enabled: true}}}}",
@@ -131,11 +131,6 @@ def running_registry(
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, and nobody is given for a connection before we do."""
-    return free_pair(host)
 
 
 def _tls_lines(certificate: Path, key: Path) -> str:
@@ -180,7 +175,6 @@ __all__ = [
     "busybox_source",
     "busybox_tree",
     "file_tree",
-    "free_port",
     "running_registry",
     "tree_of",
 ]

@@ -50,7 +50,8 @@ class Host:
             failed=self.failures.append,
         )
         self._executor = FakeExecutor()
-        self._switch = Switch()
+        self.switch = Switch()
+        """What answers cluster calls on this host's socket."""
         self._request_ids = counter(f"{state_dir.name}-")
 
     async def enter(
@@ -191,7 +192,7 @@ class Host:
             attachments=Attachments(),
             memberships=self.memberships,
             state_dir=self.state_dir,
-            switch=self._switch,
+            switch=self.switch,
             ask_registry=no_registry,
             failed=self.failures.append,
         )

@@ -36,10 +36,10 @@ def main() -> None:
     tcp = socket.create_server(("0.0.0.0", PORT))  # noqa: S104 - inside a host of a lab
     unix = socket.socket(socket.AF_UNIX)
     unix.bind(path)
+    note("started")  # whoever gets through to it finds that written
     unix.listen()
     waiting.register(tcp, selectors.EVENT_READ, "accept")
     waiting.register(unix, selectors.EVENT_READ, "accept")
-    note("started")
     while True:
         for key, _ in waiting.select():
             ready = key.fileobj

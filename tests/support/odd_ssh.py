@@ -35,15 +35,16 @@ class Manners:
     methods: str = "publickey"
     sessions: int = 100  # that it opens, in all
     at_once: int = 100  # that are served at a time
-    opened: int = 0  # that are served now
+    opened: int = 0  # that were open when the last one was opened
     without: dict[str, list[str]] = field(default_factory=dict)  # algorithms
     serve: Serve = field(default_factory=lambda: answering(0, b"0\n"))
     commands: list[str] = field(default_factory=list)  # that it got
 
 
 class _Side(paramiko.ServerInterface):
-    def __init__(self, manners: Manners) -> None:
+    def __init__(self, manners: Manners, transport: paramiko.Transport) -> None:
         self._manners = manners
+        self._transport = transport
 
     def get_allowed_auths(self, username: str) -> str:
         return self._manners.methods
@@ -53,9 +54,11 @@ class _Side(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         self._manners.sessions -= 1
-        if self._manners.sessions < 0 or self._manners.opened >= self._manners.at_once:
+        # As sshd counts them: one is open until the client has closed it, too.
+        opened = len(self._transport._channels) + 1  # type: ignore[attr-defined]
+        if self._manners.sessions < 0 or opened > self._manners.at_once:
             return paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
-        self._manners.opened += 1
+        self._manners.opened = opened
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
@@ -74,8 +77,6 @@ class _Side(paramiko.ServerInterface):
             self._manners.serve(channel, text)
         except (OSError, EOFError, paramiko.SSHException):
             return
-        finally:
-            self._manners.opened -= 1
 
 
 class OddServer:
@@ -101,7 +102,7 @@ class OddServer:
             for key in self.keys:
                 transport.add_server_key(key)
             try:
-                transport.start_server(server=_Side(self.manners))
+                transport.start_server(server=_Side(self.manners, transport))
             except (paramiko.SSHException, EOFError, OSError):
                 end(transport)
 

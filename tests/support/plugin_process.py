@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hostkit.durable import replace
+
 PROGRAM = Path(__file__).with_name("volume_plugin.py")
 
 
@@ -59,7 +61,7 @@ class PluginProcess:
         script = {f"VolumeDriver.{verb}": order for verb, order in verbs.items()}
         if "Activate" in verbs:
             script["Plugin.Activate"] = verbs["Activate"]
-        (self.folder / "script.json").write_text(json.dumps(script))
+        replace(self.folder / "script.json", json.dumps(script).encode())
 
     def answers(self, verb: str, body: object, status: int = 200) -> None:
         """Lets it answer one verb with this, text as it is, all else as JSON."""

@@ -74,10 +74,16 @@ class Pulse:
             self._answers.append(None)
             number = len(self._answers) - 1
         data = question(self._name, ident=number)
+        while not self._sent(data):
+            pass
+
+    def _sent(self, data: bytes) -> bool:
+        """False: what became of one before was told instead, be it late; this one was not sent."""
         try:
             self._socket.send(data)
-        except ConnectionRefusedError:  # what became of the one before; this one was not sent
-            self._socket.send(data)
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def _hear(self) -> None:
         with contextlib.suppress(ConnectionRefusedError):  # nobody listens

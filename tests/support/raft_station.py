@@ -1,6 +1,7 @@
 """Members of a Raft group on loopback: real servers and transports, and receivers that note all."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -192,15 +193,31 @@ async def stations(
 
 async def meet(group: Sequence[Station]) -> None:
     """Waits until each hears each other, on both streams; forgets what that took."""
+    await asyncio.gather(*(_meet(one, two) for one in group for two in group if one is not two))
     for each in group:
-        for other in group:
-            if each is not other:
-                each.send(other, RaftMessage.TYPE_VOTE, RaftMessage.TYPE_APPEND_RESPONSE)
-    heard = 2 * (len(group) - 1)
-    for each in group:
-        await until(lambda each=each: len(each.received) >= heard)  # type: ignore[misc]
         each.received.clear()
         each.unreached.clear()
+
+
+async def _meet(one: Station, two: Station) -> None:
+    """What `one` said before there was a link is lost if the first try to make one took too long:
+    it says it again then.
+    """
+    kinds = (RaftMessage.TYPE_VOTE, RaftMessage.TYPE_APPEND_RESPONSE)
+
+    def is_lost() -> bool:
+        return two.raft_id in one.unreached
+
+    def is_heard(attempt: int) -> bool:
+        came = [(sender(each), each.type, each.index) for each in two.received]
+        return all((one.raft_id, kind, attempt) in came for kind in kinds)
+
+    for attempt in itertools.count(1):
+        one.send(two, *kinds, index=attempt)
+        await until(lambda attempt=attempt: is_lost() or is_heard(attempt))  # type: ignore[misc]
+        if is_heard(attempt):
+            return
+        one.unreached = [each for each in one.unreached if each != two.raft_id]
 
 
 async def no_tasks_but(before: set["asyncio.Task[Any]"]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -16,9 +17,10 @@ from machine.ssh.transport import Patience
 from machine.target import Target
 
 Use = Callable[[SshRemote], Awaitable[None]]
-SHORT = Patience(
-    dial=2, banner=1, handshake=10, auth=10, channel=5, alive=0.2, silence=2, late=0.5, stuck=1
+PATIENCE = Patience(
+    dial=20, banner=20, handshake=20, auth=20, channel=20, alive=0.2, silence=20, late=0.5, stuck=20
 )
+"""Long where servers of these tests are waited for, which answer; who waits in vain shortens it."""
 
 
 class Answers:
@@ -42,7 +44,7 @@ class Client:
     """One operator: a folder with a key, and known hosts."""
 
     def __init__(
-        self, folder: Path, *, questions: Questions | None = None, patience: Patience = SHORT
+        self, folder: Path, *, questions: Questions | None = None, patience: Patience = PATIENCE
     ) -> None:
         self.folder = folder
         self.known = KnownHosts(folder / "known_hosts")
@@ -86,3 +88,10 @@ class Client:
             pass
 
         self.use(target, nothing)
+
+
+def impatient(folder: Path, **seconds: float) -> Client:
+    """A client with a key, that waits in vain for no longer than this."""
+    client = Client(folder, patience=replace(PATIENCE, **seconds))
+    client.made_key()
+    return client

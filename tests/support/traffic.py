@@ -31,13 +31,14 @@ wait
 """A web server that says who it is, and who asks. It ends once all have their answer."""
 QUIET = "trap 'exit 0' TERM; sleep 100000 & wait"
 """A container that does nothing until it is asked to stop, and then stops at once."""
-ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2"
+ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 10"
 """Asks a web server, whose word is the last line. (No static wget finds a name.)"""
 HEALTH = (
     *("--health-cmd", f"{ASK} 127.0.0.1 80 | grep -q 200"),
-    *("--health-interval", "200ms", "--health-timeout", "2s"),
+    *("--health-interval", "200ms", "--health-timeout", "20s"),
+    *("--health-start-interval", "200ms", "--health-start-period", "30s"),
 )
-"""Flags: a task serves once its web server answers."""
+"""Flags: a task serves once its web server answers, and has time to begin."""
 MANY = 100
 _MOST = 65536
 _PAUSE = 0.02  # after a failure: one that comes at once must not take all of the machine
@@ -58,6 +59,17 @@ def of(container: Container) -> Path:
     return Path(f"/proc/{container.pid}/ns/net")
 
 
+def until_all_know(swarm: Swarm) -> None:
+    """Until every node has carried out all that it is to know of networks: one does a moment after
+    another, and leads to no task of which it has not heard.
+    """
+    swarm.until(
+        lambda: swarm.ctl("network", "check", code=None).code == 0,
+        "every node knows of every task",
+        timeout=60,
+    )
+
+
 @contextlib.contextmanager
 def serving(swarm: Swarm, service: str, port: int = 80) -> Iterator[None]:
     """A server in each container of a service, which says the task's id (12 letters) and the
@@ -69,9 +81,11 @@ def serving(swarm: Swarm, service: str, port: int = 80) -> Iterator[None]:
         yield
 
 
-def get(source: Path, address: str, port: int = 80) -> tuple[str, str]:
+def get(
+    source: Path, address: str, port: int = 80, *, patience: float = wires.PATIENCE
+) -> tuple[str, str]:
     """Asks the server WEB: which task answers, and whom it sees. OSError if nobody does."""
-    made = wires.connect(source, address, port)
+    made = wires.connect(source, address, port, patience=patience)
     with made:
         made.sendall(b"GET /cgi-bin/who HTTP/1.0\r\n\r\n")
         answer = b""
@@ -84,7 +98,7 @@ def get(source: Path, address: str, port: int = 80) -> tuple[str, str]:
     return name, seen.removeprefix("[").removeprefix("::ffff:").rstrip("]")
 
 
-def lookup(source: Path, name: str, *, ipv6: bool = False, patience: float = 2.0) -> set[str]:
+def lookup(source: Path, name: str, *, ipv6: bool = False) -> set[str]:
     """The addresses of a name as the container of this namespace is told. OSError without an
     answer.
     """
@@ -92,7 +106,7 @@ def lookup(source: Path, name: str, *, ipv6: bool = False, patience: float = 2.0
     kind = 28 if ipv6 else 1
     asked = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0" + question + b"\0" + kind.to_bytes(2) + b"\0\1"
     with netns.call_in(source, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
-        made.settimeout(patience)
+        made.settimeout(wires.PATIENCE)
         made.connect(("127.0.0.11", 53))
         made.send(asked)
         answer = made.recv(_MOST)

@@ -3,6 +3,7 @@ see.
 """
 
 import contextlib
+import itertools
 import os
 import selectors
 import socket
@@ -13,7 +14,11 @@ from pathlib import Path
 
 from hostkit import netns
 
-PATIENCE = 5.0
+PATIENCE = 20.0
+"""Seconds for an answer that has to come."""
+SILENT = 5.0
+"""Seconds without an answer that say that none comes."""
+_PORTS = itertools.cycle(range(10_000, 30_000))
 
 Ask = Callable[[Path, str, int], tuple[str, str]]
 
@@ -231,9 +236,12 @@ def ask(
 
 @contextlib.contextmanager
 def datagrams(target: Path, address: str, port: int = 80) -> Iterator[socket.socket]:
-    """A connected UDP socket."""
+    """A connected UDP socket, of a port that none had before: to the kernel's memory of connections
+    a port that comes again within minutes is the same one, and is led where that was.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with netns.call_in(target, lambda: socket.socket(family, socket.SOCK_DGRAM)) as made:
+        made.bind(("", next(_PORTS)))
         made.settimeout(PATIENCE)
         made.connect((address, port))
         yield made

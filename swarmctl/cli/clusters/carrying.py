@@ -114,7 +114,7 @@ async def carry_out(session: Session, plan: Plan, seen: Seen, lock: Lock, talk: 
         _register(session, session.wanted.hosts[name], seen)
     with shown(talk.progress, plan) as report:
         executor = Executor(
-            session.hands(seen), report, together=session.means.together, may_act=lock.check
+            session.hands(seen), report, together=session.means.together, guard=lock.make_sure
         )
         running = asyncio.create_task(executor.run(plan))
         with _interrupts(executor, running):

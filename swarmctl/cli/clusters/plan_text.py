@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from machine.provisioning import Kind
-from machine.swarm.actions import Action, Install, Lane, Phase, Plan
+from machine.swarm.actions import Action, Install, Lane, Phase, Plan, is_hook_after
 from machine.swarm.outcome import Outcome
 
 _WORDS = {
@@ -68,6 +68,12 @@ def standing(plan: Plan, outcome: Outcome) -> Iterator[str]:
     untouched = dict.fromkeys(each.host for each in every if each.host not in begun)
     if untouched:
         yield f"As before: {', '.join(untouched)}"
+    left = [each for each in every if is_hook_after(each) and each.host in begun]
+    for hook in dict.fromkeys(each for each in left if each not in outcome.done):
+        yield (
+            f"Was not run: {hook.host}: {hook.text.removeprefix('run ')}; "
+            "run it there by hand if the same again finds nothing to do with the host"
+        )
 
 
 def document(plan: Plan) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def ls(filters: tuple[str, ...], form: str, quiet: bool) -> None:
 @click.option("--cert-path", default="", help="Folder with ca.pem, cert.pem and key.pem")
 def create(name: str, hosts: tuple[str, ...], cert_path: str) -> None:
     """Create a context."""
-    if name == DEFAULT_CONTEXT or name in contexts.load_all():
+    if name == DEFAULT_CONTEXT or contexts.is_there(name):
         raise SwarmError(
             Code.EXISTS, f"there is a context {name} already", remedy="choose another name"
         )
@@ -106,7 +106,8 @@ def rm(names: tuple[str, ...]) -> None:
             raise SwarmError(
                 Code.REFUSED, f"context {name} cannot be removed", why="it is the local socket"
             )
-        contexts.get(name)
+        if not contexts.is_there(name):
+            contexts.get(name)  # says so
         contexts.remove(name)
         click.echo(name)
 

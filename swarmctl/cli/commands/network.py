@@ -271,14 +271,14 @@ def prune(client: Client, filters: tuple[str, ...], force: bool) -> None:
             abort=True,
             err=True,
         )
-    found = local_networks.listed(client, request)
-    names = [each.spec.annotations.name for each in found]
+    # By their ids: this host and the swarm may have a network of the same name.
+    names = {each.id: each.spec.annotations.name for each in local_networks.listed(client, request)}
     if not names:
         return
 
-    def remove(name: str) -> None:
-        _remove(client, name)
-        click.echo(name)
+    def remove(network_id: str) -> None:
+        _remove(client, network_id)
+        click.echo(names[network_id])
 
     click.echo("Deleted Networks:")
     _, complete = for_each(names, remove)

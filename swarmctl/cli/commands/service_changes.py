@@ -272,8 +272,9 @@ def _of_files(files: Iterable[Path]) -> list[str]:
     found = []
     for path in files:
         try:
-            found += environment_of(path.read_text("utf-8-sig").splitlines(), os.environ)
-        except (OSError, UnicodeDecodeError) as error:
+            # Bytes: read as text, a carriage return within a value would end its line.
+            found += environment_of(path.read_bytes().decode("utf-8-sig"), os.environ)
+        except (OSError, ValueError) as error:
             raise click.BadParameter(
                 f"cannot read {path}: {error}", param_hint="--env-file"
             ) from error

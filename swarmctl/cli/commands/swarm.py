@@ -13,7 +13,7 @@ from api.new_ids import new_id
 from api.times import seconds_of
 from api.v1 import control_pb2, host_pb2, specs_pb2, types_pb2
 from swarmctl.cli import contexts, lists
-from swarmctl.cli.client import Client
+from swarmctl.cli.client import DEFAULT_CONTEXT, Client
 from swarmctl.cli.commands import (
     swarm_ca,
     swarm_inspect,
@@ -274,19 +274,13 @@ def client_cert(
 
 
 def _check_context(name: str | None) -> None:
-    if name is None:
-        return
-    try:
-        contexts.get(name)
-    except SwarmError as error:
-        if error.code is Code.NOT_FOUND:
-            return
-        raise
-    raise SwarmError(
-        Code.EXISTS,
-        f"there is a context {name} already",
-        remedy="choose another name, or remove it with swarmctl context rm",
-    )
+    """Refuses the name of a context that is there already, as the local socket's always is."""
+    if name is not None and (name == DEFAULT_CONTEXT or contexts.is_there(name)):
+        raise SwarmError(
+            Code.EXISTS,
+            f"there is a context {name} already",
+            remedy="choose another name, or remove it with swarmctl context rm",
+        )
 
 
 def _make_certificate(client: Client, name: str, folder: Path) -> list[str]:

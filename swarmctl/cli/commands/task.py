@@ -165,7 +165,13 @@ def list_tasks(client: Client, request: control_pb2.ListTasksRequest, shown: Sho
         request.node_keys[:] = [own if name == _SELF else name for name in request.node_keys]
     found = lists.tasks(client, request)
     hosts = lists.hostnames(client) if shown.resolve and not shown.quiet else {}
-    rows = task_rows(found, hosts, time.time(), full=shown.full)  # noqa: TID251 - a program's shell
+    if not shown.resolve:
+        for each in found:
+            each.service_name = each.service_id
+    now = time.time()  # noqa: TID251 - a program's shell
+    # Ids that are asked for alone are whole, as Docker's; in a template names are names.
+    full, indented = shown.full or shown.quiet, shown.form.startswith("table")
+    rows = task_rows(found, hosts, now, full=full, indented=indented)
     click.echo(TASKS.render(rows, shown.form, quiet=shown.quiet), nl=False)
 
 
@@ -182,16 +188,22 @@ def own_node(client: Client) -> str:
 
 
 def task_rows(
-    tasks: Iterable[objects_pb2.Task], hosts: dict[str, str], now: float, *, full: bool = False
+    tasks: Iterable[objects_pb2.Task],
+    hosts: dict[str, str],
+    now: float,
+    *,
+    full: bool,
+    indented: bool,
 ) -> list[Row]:
-    """Rows of the table of tasks: by service and slot, newest first, history indented."""
+    """Rows of the table of tasks: by service and slot, newest first; `indented`: history is."""
     ordered = sorted(tasks, key=lambda t: -seconds_of(t.meta.created_at))
     ordered.sort(key=lambda t: (natural(t.service_name), t.slot, "" if t.slot else t.node_id))
     rows: list[Row] = []
     previous = ""
     for each in ordered:
         name = task_name(each)
-        rows.append(_row(each, f" \\_ {name}" if name == previous else name, hosts, now, full))
+        shown = f" \\_ {name}" if indented and name == previous else name
+        rows.append(_row(each, shown, hosts, now, full))
         previous = name
     return rows
 

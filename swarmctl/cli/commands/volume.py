@@ -155,8 +155,7 @@ def inspect_(client: Client, names: tuple[str, ...], form: str) -> None:
     check_inspect(form, document(objects_pb2.Volume()))
 
     def show(name: str) -> Document:
-        own = None if (of_swarm := _of_swarm(client, name)) else local_volumes.find(client, name)
-        return document(of_swarm or own or _get(client, name))
+        return document(local_volumes.meant(client, name) or _get(client, name))
 
     found, complete = for_each(names, show)
     click.echo(inspect(found, form), nl=False)
@@ -212,7 +211,7 @@ def rm(client: Client, names: tuple[str, ...], force: bool) -> None:
 
     def remove(name: str) -> None:
         try:
-            if not _of_swarm(client, name) and local_volumes.find(client, name):
+            if local_volumes.meant(client, name) is not None:
                 local_volumes.remove(client, name)
             else:
                 _remove(client, name, force=force)
@@ -288,16 +287,6 @@ def force_release(client: Client, name: str, node_key: str, force: bool) -> None
 def _get(client: Client, name: str) -> objects_pb2.Volume:
     request = control_pb2.GetRequest(key=name)
     return client.call(client.control.GetVolume, request, f"looking up volume {name}")
-
-
-def _of_swarm(client: Client, name: str) -> objects_pb2.Volume | None:
-    """The volume of the swarm; None if there is none, or no swarm."""
-    try:
-        return _get(client, name)
-    except SwarmError as error:
-        if error.code in (Code.NOT_FOUND, Code.REFUSED):
-            return None
-        raise
 
 
 def _remove(client: Client, name: str, *, force: bool = False) -> None:

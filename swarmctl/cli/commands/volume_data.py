@@ -50,7 +50,7 @@ def backup(client: Client, name: str, output: Path, stop: bool, live: bool) -> N
     if target is None and sys.stdout.isatty():
         raise click.UsageError("give a file with -o, or redirect standard output")
     doing = f"saving volume {name}"
-    if _is_own(client, name):
+    if local_volumes.meant(client, name) is not None:
         if stop:
             raise click.UsageError("--stop is for volumes of the swarm: stop its containers first")
         own = containers_pb2.BackupLocalVolumeRequest(name=name, live=live)
@@ -181,21 +181,6 @@ def _restore_own(client: Client, name: str, archive: archives.Source, *, devices
         f"restoring volume {name}",
         timeout=RESTORE_LIMIT,
     )
-
-
-def _is_own(client: Client, name: str) -> bool:
-    """Whether this is no volume of the swarm, but one of this host."""
-    try:
-        client.call(
-            client.control.GetVolume, control_pb2.GetRequest(key=name), f"looking up volume {name}"
-        )
-    except SwarmError as error:
-        if error.code not in (Code.NOT_FOUND, Code.REFUSED):
-            raise
-        if local_volumes.find(client, name) is None:
-            raise
-        return True
-    return False
 
 
 def _wait(client: Client, volume: Volume, limit: float | None) -> None:

@@ -71,10 +71,19 @@ def updated(spec: specs_pb2.ServiceSpec, given: Given) -> None:
         many.add(spec, given[_parameter(many.name)], f"--{many.name}")
 
 
-def environment_of(lines: Iterable[str], present: Mapping[str, str]) -> list[str]:
-    """The variables of an --env-file, as those of --env; empty lines and comments are skipped."""
-    texts = (line.strip() for line in lines)
-    return variables((text for text in texts if text and not text.startswith("#")), present)
+def environment_of(text: str, present: Mapping[str, str]) -> list[str]:
+    """The variables of an --env-file, as those of --env; empty lines and comments are skipped.
+
+    As Docker's: blanks before a name are skipped, those of a value are its own, and a line ends
+    at a line feed alone. ValueError for what is no name.
+    """
+    lines = (line.removesuffix("\r").lstrip() for line in text.split("\n"))
+    told = [line for line in lines if line and not line.startswith("#")]
+    for line in told:
+        name = line.partition("=")[0]
+        if not name or any(character.isspace() for character in name):
+            raise ValueError(f"{name!r} is no name of a variable; write NAME=value")
+    return variables(told, present)
 
 
 def variables(texts: Iterable[str], present: Mapping[str, str]) -> list[str]:

@@ -15,7 +15,15 @@ from api.placeholders import NodeFacts
 from api.states import HEALTHY, UNCHECKED, UNHEALTHY, UNPROVEN
 from api.v1 import exec_pb2, logs_pb2, objects_pb2, types_pb2
 from tests.support.builders import GIB, node
-from worker.executor import Health, HealthState, Progress, RunningCommand, untold
+from worker.executor import (
+    Doubts,
+    Health,
+    HealthState,
+    Progress,
+    RunningCommand,
+    unheard,
+    untold,
+)
 from worker.node_networks import NodeNetworks
 from worker.task_files import gather
 
@@ -128,7 +136,9 @@ class SimExecutor:
         assert container.exit is not None
         return container.exit
 
-    async def health(self, task: Task, known: HealthState) -> Health | None:
+    async def health(
+        self, task: Task, known: HealthState, doubts: Doubts = unheard
+    ) -> Health | None:
         """The first probe tells; after it, as soon as it falls ill."""
         container = self._host.containers.get(task.id)
         if container is None:

@@ -13,6 +13,9 @@ from api.errors import Code, SwarmError
         ("[fd00::1]:2377", ("fd00::1", 2377)),
         ("[fd00::1]", ("fd00::1", 2377)),
         ("fd00::1", ("fd00::1", 2377)),
+        ("[fe80::1%eth0]:1", ("fe80::1%eth0", 1)),
+        ("m1.example.", ("m1.example.", 2377)),
+        ("münchen_1:2377", ("münchen_1", 2377)),
     ],
 )
 def test_addresses_are_split_and_joined_again(text: str, expected: tuple[str, int]) -> None:
@@ -24,6 +27,7 @@ def test_addresses_are_split_and_joined_again(text: str, expected: tuple[str, in
     "text",
     [
         *["", "h h", ":2377", "h:0", "h:65536", "h:x", "h:²", "a:b:c"],
+        *["10.0..0.1", ".", "m1..", "m." + "x" * 64, "ü" * 64, "caf\udce9:2377"],
         *["[fd00::1", "[::1]x", "[]:1", "http://h", "user@h"],
     ],
 )

@@ -69,10 +69,11 @@ def test_a_refusal_is_heard_however_much_is_being_said(tmp_path: Path, answers: 
 
 
 def test_requests_that_break_off_end_the_call(tmp_path: Path) -> None:
-    ended = asyncio.Event()
+    heard, ended = asyncio.Event(), asyncio.Event()
 
     async def broken() -> AsyncIterator[bytes]:
         yield b"hello"
+        await heard.wait()
         raise OSError("torn")
 
     class Listens(grpc.GenericRpcHandler):
@@ -80,6 +81,7 @@ def test_requests_that_break_off_end_the_call(tmp_path: Path) -> None:
             async def talk(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
                 try:
                     async for request in requests:
+                        heard.set()
                         yield request
                 finally:
                     ended.set()
@@ -95,7 +97,7 @@ def test_requests_that_break_off_end_the_call(tmp_path: Path) -> None:
             call: Any = channel.stream_stream(METHOD)()
             with pytest.raises(asyncio.CancelledError):
                 await _hear(call, broken(), [])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await ended.wait()
         await server.stop(None)
 

@@ -1,6 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from manager.ca.roles import ROLES
 from manager.ca.service import CaRenewalService
 from manager.state.changes import batch, copy, update
 from manager.state.proposer import propose_one
+from tests.support.elapsing import elapse
 from tests.support.trust import DAY, TrustedCluster, add_ca, serving
 
 PATIENCE = 20.0
@@ -74,12 +76,15 @@ def control_address(identity_port: int) -> str:
 
 
 @asynccontextmanager
-async def silent_port() -> AsyncIterator[str]:
-    """A port that takes connections and never says a word."""
+async def silent_port(
+    taken: Callable[[], object] = lambda: None,
+) -> AsyncIterator[str]:
+    """A port that takes connections, tells of them, and never says a word."""
     writers: list[asyncio.StreamWriter] = []
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
+        taken()
         await reader.read()
         writer.close()
 
@@ -90,13 +95,12 @@ async def silent_port() -> AsyncIterator[str]:
             writer.transport.abort()
 
 
-async def closed_port() -> str:
-    """An address where nobody listens."""
-    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return control_address(port)
+@contextmanager
+def closed_port() -> Iterator[str]:
+    """An address where nobody listens, nor anybody else may begin to."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        yield control_address(deaf.getsockname()[1])
 
 
 async def failure(managers: list[str], token: str, timeout: float = PATIENCE) -> SwarmError:
@@ -254,8 +258,9 @@ def test_the_next_manager_is_asked_when_one_cannot_help() -> None:
         cluster = await TrustedCluster().start()
         other = await TrustedCluster().start()
         async with identity_port(cluster) as good, identity_port(other) as foreign:
-            managers = [await closed_port(), foreign, good]
-            joined = await enroll(managers, cluster.root.worker_token, timeout=PATIENCE)
+            with closed_port() as closed:
+                managers = [closed, foreign, good]
+                joined = await enroll(managers, cluster.root.worker_token, timeout=PATIENCE)
         assert joined.manager == good
         assert cluster.store.count(objects_pb2.Node) == 2
 
@@ -265,13 +270,13 @@ def test_the_next_manager_is_asked_when_one_cannot_help() -> None:
 def test_when_nobody_helps_each_is_named_with_its_reason() -> None:
     async def run() -> None:
         cluster, other = TrustedCluster(), await TrustedCluster().start()
-        closed = await closed_port()
         token = cluster.root.worker_token
-        alone = await failure([closed], token)
-        assert alone.code is Code.UNAVAILABLE
-        assert "cannot be reached" in alone.what
-        async with identity_port(other) as foreign:
-            refused = await failure([closed, foreign, closed], token)
+        with closed_port() as closed:
+            alone = await failure([closed], token)
+            assert alone.code is Code.UNAVAILABLE
+            assert "cannot be reached" in alone.what
+            async with identity_port(other) as foreign:
+                refused = await failure([closed, foreign, closed], token)
         # What somebody said tells more than that others are silent.
         assert refused.code is Code.UNAUTHENTICATED
         assert refused.why.count(closed) == 2
@@ -283,10 +288,11 @@ def test_when_nobody_helps_each_is_named_with_its_reason() -> None:
 def test_a_silent_manager_costs_its_share_of_the_time_only() -> None:
     async def run() -> None:
         cluster = await TrustedCluster().start()
-        async with silent_port() as silent, identity_port(cluster) as good:
-            refused = await failure([silent], cluster.root.worker_token, timeout=0.2)
+        share = PATIENCE / 2
+        async with silent_port(lambda: elapse(share)) as silent, identity_port(cluster) as good:
+            refused = await failure([silent], cluster.root.worker_token, timeout=share)
             assert refused.code is Code.DEADLINE
-            joined = await enroll([silent, good], cluster.root.worker_token, timeout=4)
+            joined = await enroll([silent, good], cluster.root.worker_token, timeout=PATIENCE)
             assert joined.manager == good
 
     asyncio.run(run())
@@ -356,7 +362,8 @@ def test_a_node_that_was_away_too_long_comes_back() -> None:
                 with pytest.raises(SwarmError) as caught:
                     await renew(channel, old)
             assert caught.value.code is Code.UNAVAILABLE
-            back = await reenroll([await closed_port(), manager], old, timeout=PATIENCE)
+            with closed_port() as closed:
+                back = await reenroll([closed, manager], old, timeout=PATIENCE)
             assert isinstance(back, Enrolment)
             assert (back.node_id, back.role) == (node_id, "worker")
             async with node_channel(address, back.credentials) as channel:

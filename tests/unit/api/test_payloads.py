@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from api.errors import Code, SwarmError
 from api.payloads import LIMIT, Content, check, filled, functions_of
+from api.status import to_grpc
 from api.templates import Values
+from api.v1 import objects_pb2
 
 VALUES: Values = {"Task": {"Slot": "2"}}
 FUNCTIONS = functions_of(
@@ -46,6 +48,15 @@ def test_what_there_is_not_is_an_error(text: bytes, why: str) -> None:
         filled(Content(text, "golang"), VALUES, FUNCTIONS)
     assert (wrong.value.code, wrong.value.field) == (Code.INVALID, "data")
     assert why in wrong.value.why
+
+
+@pytest.mark.parametrize("text", [b'{{ "caf\xe9\\q" }}', b'{{ index .Service.Labels "caf\xe9" }}'])
+def test_an_error_that_quotes_what_is_no_text_can_be_sent_and_stored(text: bytes) -> None:
+    with pytest.raises(SwarmError) as refused:
+        filled(Content(text, "golang"), {"Service": {"Labels": {"a": "b"}}}, FUNCTIONS)
+    assert "caf\\udce9" in refused.value.why
+    to_grpc(refused.value)
+    assert objects_pb2.TaskStatus(error=str(refused.value)).error == str(refused.value)
 
 
 def test_many_secrets_in_one_are_too_much() -> None:

@@ -38,6 +38,17 @@ def test_version_2_even_beside_a_hierarchy_without_controllers(beside: str) -> N
     found = cgroup.parse(beside + V2, {Path("/cg"): "cpu memory pids\n"})
     assert found.version == 2
     assert dict(found.controllers) == dict.fromkeys(("cpu", "memory", "pids"), Path("/cg"))
+    assert found.unified == Path("/cg")
+    assert found.roots == [Path("/cg")]
+
+
+def test_version_2_kills_a_group_as_one(tmp_path: Path) -> None:
+    hierarchies = cgroup.parse(f"cgroup2 {tmp_path} cgroup2 rw 0 0\n", {tmp_path: "pids\n"})
+    (tmp_path / "group").mkdir()
+    order = tmp_path / "group/cgroup.kill"
+    order.touch()
+    assert cgroup.kill(hierarchies, "/group", 0)
+    assert order.read_text() == "1"
 
 
 def test_no_hierarchy_at_all() -> None:

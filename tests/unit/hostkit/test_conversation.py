@@ -8,6 +8,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from hostkit.conversation import converse
+from tests.support.elapsing import elapse
 
 
 def held(
@@ -42,8 +43,9 @@ def test_what_the_program_leaves_behind_is_not_waited_for() -> None:
 
 def test_one_that_takes_too_long_is_asked_to_end_first(tmp_path: Path) -> None:
     left = tmp_path / "left"
+    script = f"trap 'touch {left}; kill $!; exit' TERM; sleep 60 & echo; wait"
     with pytest.raises(SwarmError) as failed:
-        held("sh", "-c", f"trap 'touch {left}; exit' TERM; sleep 60 & wait", timeout=0.5)
+        held("sh", "-c", script, timeout=600, hear=lambda *_: elapse(600))
     assert failed.value.code is Code.DEADLINE
     assert left.exists()
 

@@ -32,7 +32,7 @@ def test_an_end_is_told(
         tasks = LastingTasks(heard.set_result)
         tasks.start(work())
         tasks.start(_lasts())
-        assert isinstance(await asyncio.wait_for(heard, 5), told)
+        assert isinstance(await asyncio.wait_for(heard, 20), told)
         await tasks.stop()
 
     asyncio.run(scenario())

@@ -1,10 +1,28 @@
 """Overlay options, the mount table, and real mounts."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hostkit import mount
+
+LOOK = """
+import os, sys
+from pathlib import Path
+from hostkit import cgroup, mount
+place = Path(os.fsdecode(bytes.fromhex(sys.argv[1])))
+before = cgroup.detect()
+place.mkdir()
+mount.mount("none", place, "tmpfs")
+assert mount.is_mounted(place)
+assert not mount.is_mounted(place.parent)
+assert cgroup.detect() == before
+assert mount.unmount(place)
+"""
+"""What a daemon does while somebody has something mounted in a place of such a name."""
 
 
 def test_the_lowest_layer_comes_last() -> None:
@@ -27,6 +45,19 @@ def test_mount_points_youngest_first_and_unescaped() -> None:
         Path("/x/y z"),
         Path("/x"),
     ]
+
+
+def test_a_line_of_the_table_ends_where_the_kernel_ends_it() -> None:
+    table = "a /x/b\x0c\x0ce ext4 rw 0 0\nb /x/l\u2028 ext4 rw 0 0\n"
+    assert mount.mount_points(Path("/x"), table) == [Path("/x/l\u2028"), Path("/x/b\x0c\x0ce")]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\r\rb", b"form\x0cfeed", "l\u2028s".encode()])
+def test_odd_names_of_what_others_have_mounted(tmp_path: Path, name: bytes) -> None:
+    place = os.fsencode(tmp_path) + b"/" + name
+    command = ["unshare", "--mount", sys.executable, "-c", LOOK, place.hex()]
+    subprocess.run(command, check=True, timeout=60)
 
 
 def test_a_folder_behind_a_link_is_found_by_its_own_name(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from api.errors import Code, SwarmError
 from hostkit import process
+from tests.support.elapsing import elapse
 
 
 def test_output_and_input_are_carried() -> None:
@@ -95,9 +96,17 @@ def test_a_grandchild_that_keeps_the_pipes_does_not_keep_the_caller(
     then: str, tmp_path: Path
 ) -> None:
     """Were it waited for, the test would end by its own time limit."""
-    script = f'sleep 1000 & echo $! >"$1"; {then}'
-    argv = ["sh", "-c", script, "sh", str(tmp_path / "pid")]
-    with pytest.raises(SwarmError) as failed:
-        asyncio.run(process.run(argv, timeout=1.0))
-    assert failed.value.code is Code.DEADLINE
-    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+    async def scenario() -> int:
+        fifo = tmp_path / "fifo"
+        os.mkfifo(fifo)
+        argv = ["sh", "-c", f'sleep 1000 & echo $! >"$1"; {then}', "sh", str(fifo)]
+        call = asyncio.create_task(process.run(argv, timeout=600))
+        pid = int(await asyncio.to_thread(fifo.read_text))
+        elapse(600)
+        with pytest.raises(SwarmError) as failed:
+            await call
+        assert failed.value.code is Code.DEADLINE
+        return pid
+
+    os.kill(asyncio.run(scenario()), signal.SIGKILL)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from machine.facts.facts import Disk, Facts, Listener
-from machine.preflight import FEATURES, judge
+from machine.preflight import FEATURES, judge, ports
 from machine.provisioning import Wanted
 
 GIB = 1024**3
@@ -115,6 +115,9 @@ def test_what_is_not_needed_is_no_problem() -> None:
 def test_the_port_of_the_api_matters_where_there_is_one() -> None:
     with_api = Wanted("0.1.0", {"api_listen": "0.0.0.0:2376"})
     assert "2376/tcp" in said(with_api, listeners=(Listener("tcp", 2376, "dockerd"),))[0][1]
+    without_port = Wanted("0.1.0", {"api_listen": "::1"})
+    assert ("tcp", 2376) in ports(without_port)
+    assert ("tcp", 1) not in ports(without_port)
 
 
 def test_full_disks_do_not_matter_once_all_is_there() -> None:

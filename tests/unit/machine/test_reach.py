@@ -66,8 +66,8 @@ def ports() -> Iterator[tuple[Port, Port]]:
     yield Port(numbers[0]), Port(numbers[1], Protocol.UDP)
 
 
-def found(stations: list[Station], *asked: Port) -> list[Closed]:
-    return asyncio.run(closed(stations, asked, nonce="word", patience=1))
+def found(stations: list[Station], *asked: Port, patience: float = 20) -> list[Closed]:
+    return asyncio.run(closed(stations, asked, nonce="word", patience=patience))
 
 
 STATIONS = [Station(LocalRemote(f"h{n}"), f"127.0.0.{n}") for n in (1, 2, 3)]
@@ -81,7 +81,7 @@ def test_open_ports_are_found_open_and_nobody_listens_afterwards() -> None:
 
 def test_a_port_that_somebody_has_is_reached_all_the_same() -> None:
     with ports() as (tcp, udp), socket.create_server(("127.0.0.2", tcp.number)):
-        assert found(STATIONS, tcp, udp) == []
+        assert found(STATIONS, tcp, udp, patience=3) == []
 
 
 def test_an_address_that_nobody_has_is_closed_for_all_others() -> None:
@@ -102,6 +102,6 @@ def test_who_drops_what_comes_is_told_from_who_rejects_it() -> None:
             caller = stack.enter_context(socket.socket())
             caller.setblocking(False)
             caller.connect_ex(("127.0.0.2", tcp.number))
-        (only,) = found(STATIONS[:2], tcp)
+        (only,) = found(STATIONS[:2], tcp, patience=2)
     assert (only.source, only.goal) == ("h1", "h2")
     assert only.why.startswith("no answer: a firewall drops it")

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,12 @@ async def up(driver: ConmonDriver, request: ContainerRequest) -> str:
 
 
 def watching(
-    driver: ConmonDriver, id: str, known: Health = "starting"
+    driver: ConmonDriver,
+    id: str,
+    known: Health = "starting",
+    doubts: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Awaitable[Verdict | None]:
-    return health_watch.watch(driver, id, known, wall=clock.wall, clock=clock.monotonic)
+    return health_watch.watch(driver, id, known, doubts, wall=clock.wall, clock=clock.monotonic)
 
 
 def probe(box: Box, request: ContainerRequest, *commands: str, timeout: float = 20) -> list[Any]:
@@ -232,6 +235,36 @@ def test_from_starting_to_healthy_to_unhealthy(box: Box) -> None:
         assert (ill.health, ill.reason) == ("unhealthy", "2 probes failed in a row: ill")
         assert [(result.code, result.output) for result in ill.log[-2:]] == [(1, "ill\n")] * 2
         assert len(ill.log) <= health_watch.LOG_LENGTH
+
+    box.run(scenario)
+
+
+def test_what_fails_before_it_is_healthy_is_told(box: Box) -> None:
+    """Failures that do not count yet; and none of those that come once it was healthy."""
+    request = checked(
+        box,
+        "test -e /tmp/well || { echo early; exit 1; }",
+        "exec sleep 1000",
+        start_period=duration(600),
+        start_interval=duration(0.01),
+    )
+    heard = list[Verdict]()
+
+    async def scenario(driver: ConmonDriver) -> None:
+        id = await up(driver, request)
+        starting = asyncio.ensure_future(watching(driver, id, "starting", heard.append))
+        await until(lambda: len(heard) >= 3)
+        await driver.probe(id, ("touch", "/tmp/well"), 20)
+        healthy = await starting
+        assert healthy is not None
+        assert healthy.health == "healthy"
+        assert {(each.health, each.reason) for each in heard} == {("starting", "early")}
+        assert [result.code for result in heard[1].log] == [1, 1]
+        heard.clear()
+        await driver.probe(id, ("rm", "/tmp/well"), 20)
+        ill = await watching(driver, id, "healthy", heard.append)
+        assert ill is not None
+        assert not heard
 
     box.run(scenario)
 

@@ -13,6 +13,7 @@ ONE = LO | {"eth0": ["10.0.0.1"]}
 TWO = ONE | {"eth1": ["10.1.0.1"]}
 TWICE = LO | {"eth0": ["10.0.0.2", "10.0.0.1"]}
 SIX = LO | {"eth0": ["fd00::1"]}
+BRIDGED = ONE | {"swb-gateway": ["172.18.0.1"], "swb-0123456789a": ["172.17.0.1", "fd01::1"]}
 BOTH = LO | {"eth0": ["10.0.0.1", "fd00::1"]}
 SIXES = LO | {"eth0": ["10.0.0.1", "fd00::1", "fd00::2"], "tun0": []}
 
@@ -37,6 +38,8 @@ SIXES = LO | {"eth0": ["10.0.0.1", "fd00::1", "fd00::2"], "tun0": []}
         ("", "eth0:2377", BOTH, "10.0.0.1:2377", "10.0.0.1:2377"),
         ("", "[::]:2377", ONE, "10.0.0.1:2377", "[::]:2377"),
         ("eth9", ANY, ONE, "eth9:2377", ANY),
+        ("", ANY, BRIDGED, "10.0.0.1:2377", ANY),
+        ("swb-gateway", ANY, BRIDGED, "172.18.0.1:2377", ANY),
     ],
 )
 def test_addresses(advertise: str, listen: str, own: Own, told: str, listening: str) -> None:
@@ -53,6 +56,8 @@ def test_addresses(advertise: str, listen: str, own: Own, told: str, listening: 
         ("", "eth0", SIXES, "listen_address", "10.0.0.1, fd00::1, fd00::2"),
         ("", "tun0", SIXES, "listen_address", "tun0 has no address"),
         ("10.0.0.1:0", ANY, ONE, "advertise_address", "no address"),
+        (ANY, ANY, ONE, "advertise_address", "--advertise-addr"),
+        ("[::]", ANY, ONE, "advertise_address", "stands for every address"),
         ("", "nowhere:x", ONE, "listen_address", "no address"),
     ],
 )
@@ -82,7 +87,13 @@ def test_where_tunnels_end(text: str, found: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("eth1", "--data-path-addr"), ("eth9", "neither"), ("1.2.3.4:5", "neither")]
+    ("text", "words"),
+    [
+        ("eth1", "--data-path-addr"),
+        ("eth9", "neither"),
+        ("1.2.3.4:5", "neither"),
+        ("::", "cannot reach this one at ::"),
+    ],
 )
 def test_where_tunnels_cannot_end(text: str, words: str) -> None:
     with pytest.raises(SwarmError, match=words) as refused:

@@ -236,13 +236,17 @@ def test_a_damaged_log_is_refused_each_time_with_the_same_words(tmp_path: Path) 
     asyncio.run(scenario())
 
 
-def test_a_damaged_memory_of_the_agent_stops_the_manager_again(tmp_path: Path) -> None:
+def test_a_damaged_memory_of_the_agent_is_told_before_a_manager_begins(tmp_path: Path) -> None:
     async def scenario() -> None:
         founder = Founder(tmp_path)
+        async with founder.living(founder.first) as life:
+            await until_active(life)
         (tmp_path / "agent.db").write_bytes(b"no database" * 100)
+        life = founder.life(founder.membership, founder.credentials)
         with pytest.raises(SwarmError, match=r"agent\.db cannot be read"):
-            async with founder.living(founder.first):
-                pass
+            await life.prepare(None)
+        assert life.manager is None
+        await life.stop()
         (tmp_path / "agent.db").unlink()
         async with founder.living(None) as life:
             await until_active(life)

@@ -17,8 +17,11 @@ from api.v1 import control_pb2
 from tests.support import builders
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import SILENCE, ScriptedDaemon
+from tests.support.terminal import Terminal
 
 LIMIT = 60
+HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"
+"""What hides the cursor of a terminal, and what shows it."""
 pytestmark = pytest.mark.usefixtures("_own_settings")
 
 
@@ -79,7 +82,8 @@ def test_exit_codes(cli: CommandLine, daemon: ScriptedDaemon, code: int, args: t
     daemon.on("ListServices", control_pb2.ListServicesResponse())
     daemon.on("GetService", SwarmError(Code.NOT_FOUND, "there is no service gone"))
     daemon.on("ListNodes", SwarmError(Code.UNAVAILABLE, "no manager leads"))
-    options = ("-H", daemon.address, "--timeout", "300ms")
+    # What nobody can serve is asked for again until the time is over.
+    options = ("-H", daemon.address, "--timeout", "300ms" if code == 4 else "60s")
     done = run(CommandLine(*options), *args)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
     assert bool(done.stderr) == (code != 0)
@@ -94,12 +98,15 @@ def test_an_interrupt_ends_the_wait_and_not_the_service(
     ) as process:
         assert process.stderr is not None
         assert process.stdout is not None
-        shown = process.stderr.readline() + process.stderr.readline()
+        shown = process.stderr.readline()
+        while "web.1 is pending: no suitable node\n" not in shown:
+            line = process.stderr.readline()
+            assert line, shown
+            shown += line
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait(LIMIT) == 130
         assert process.stdout.read() == "web\n"
-    assert "web.1 is pending: no suitable node" in shown
     assert rest.splitlines()[-2:] == [
         "Operation continuing in background.",
         "See: swarmctl service ps web",
@@ -183,6 +190,59 @@ def test_settings_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stderr.startswith("swarmctl: cannot read the contexts: Not a directory")
 
 
+def shell(words: str, command: CommandLine, *args: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command whose streams a shell has redirected by `words`."""
+    argv = ["sh", "-c", f'exec "$@" {words}', "sh", *command.command(*args)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT)
+
+
+def test_streams_that_are_closed(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    daemon.on("ListServices", control_pb2.ListServicesResponse())
+    for words, args in ((">&-", ("service", "ls")), (">&- 2>&- <&-", ("service", "ls"))):
+        done = shell(words, cli, *args)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = shell("<&-", cli, "swarm", "unlock")
+    assert (done.returncode, "internal error" in done.stderr) == (2, False)
+    done = shell("<&-", cli, "secret", "create", "a", "-")
+    assert "internal error" not in done.stderr
+    assert [request.spec.data for request in daemon.asked("CreateSecret")] == [b""]
+
+
+def test_a_full_disk_is_called_that(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    daemon.on("ListServices", control_pb2.ListServicesResponse())
+    done = shell(">/dev/full", cli, "service", "ls")
+    assert (done.returncode, done.stderr) == (1, "swarmctl: No space left on device\n")
+    debugging = shell(">/dev/full", CommandLine("--debug", "-H", daemon.address), "service", "ls")
+    assert debugging.stderr.startswith("Traceback (most recent call last):")
+
+
+def test_what_the_system_refuses_is_told_with_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "swarmctl").write_text("")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    done = run(CommandLine(), "context", "create", "a", "--host", "unix:///x")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"swarmctl: {tmp_path}/swarmctl: File exists\n",
+    )
+
+
+def test_words_that_are_no_utf_8(cli: CommandLine, daemon: ScriptedDaemon) -> None:
+    done = run(cli, "service", "inspect", os.fsdecode(b"w\xe9b"))
+    assert (done.returncode, daemon.asked("GetService")) == (2, [])
+    assert done.stderr == "swarmctl: what was given is not text in UTF-8: it has '\\udce9' in it\n"
+
+
+def test_a_terminal_that_has_not_all_characters(
+    cli: CommandLine, daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.on("ListServices", control_pb2.ListServicesResponse(services=[builders.service("w…b")]))
+    monkeypatch.setenv("PYTHONIOENCODING", "iso8859-1")
+    done = run(cli, "service", "ls", "--format", "{{.Name}}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "w?b\n", "")
+
+
 def on_terminal(command: list[str], **environment: str) -> str:
     """What a terminal of 80 columns shows of the standard error."""
     ours, theirs = pty.openpty()
@@ -212,13 +272,27 @@ def test_a_terminal_gets_a_picture(
     cli: CommandLine, daemon: ScriptedDaemon, environment: dict[str, str]
 ) -> None:
     waits(daemon)
-    command = cli.command(*CREATE[:2], "--wait-timeout", "1s", *CREATE[2:])
+    command = cli.command(*CREATE[:2], "--wait-timeout", "4s", *CREATE[2:])
     shown = on_terminal(list(command), **environment)
     assert "overall progress: 0 out of 1 tasks" in shown
     assert "1/1: pending   [" in shown
     assert "waiting: no suitable node (1 task)" in shown
-    assert "did not converge within 1s: no suitable node (1 task)" in shown.replace("\r\n", "")
+    assert "did not converge within 4s: no suitable node (1 task)" in shown.replace("\r\n", "")
     assert "\x1b[3" not in shown  # the picture is drawn without colours
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_has_its_cursor_back_however_the_wait_ends(
+    cli: CommandLine, daemon: ScriptedDaemon, number: signal.Signals
+) -> None:
+    waits(daemon)
+    environment = {**os.environ, "TERM": "xterm"}
+    with Terminal(list(cli.command(*CREATE)), environment) as terminal:
+        terminal.until(HIDDEN)
+        terminal.until(b"overall progress")
+        terminal.process.send_signal(number)
+        assert terminal.process.wait(LIMIT) == 128 + number
+        terminal.until(SHOWN)
 
 
 FORBIDDEN = ("rich", "cryptography", "httpx", "pyroute2", "manager", "worker", "runtime", "machine")

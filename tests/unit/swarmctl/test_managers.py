@@ -11,6 +11,8 @@ import pytest
 from api.errors import Code, SwarmError
 from api.status import from_grpc
 from api.v1 import objects_pb2
+from swarmctl.life import ROLE_FIRST
+from swarmctl.managership import Managership
 from swarmctl.wished_role import wished_role
 from tests.support.inner_host import LIMIT
 from tests.support.inner_swarm import MANAGER, WORKER, swarm
@@ -81,6 +83,29 @@ def test_a_worker_becomes_a_manager_and_a_worker_again(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_a_manager_whose_disk_does_not_take_its_place_keeps_its_seat(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=1, workers=1) as s:
+            host, seats = s["w1"], s["m1"].manager.node
+            in_the_way = host.memberships.directory / ".membership.json.new"
+            in_the_way.mkdir()
+            await s["m1"].set_role(host.node_id, MANAGER)
+            await s.until(lambda: s["m1"].voters() == 2)
+            members = seats.members
+            await asyncio.sleep(3 * ROLE_FIRST)  # it tries again
+            assert host.memberships.log.exists()
+            assert seats.members == members
+            in_the_way.rmdir()
+            await s.until(lambda: host.present.membership.manager)
+            await s.full(2)
+            await host.create("by-the-new-one")
+            await host.stop()
+            await host.resume()
+            assert await host.services() == {"by-the-new-one"}
+
+    run(scenario)
+
+
 def test_a_manager_that_is_demoted_and_promoted_at_once_takes_another_seat(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=3) as s:
@@ -92,6 +117,26 @@ def test_a_manager_that_is_demoted_and_promoted_at_once_takes_another_seat(tmp_p
             await s.until_manager_status(s["m1"], host.node_id, True)
             await s.until(lambda: host.present.manager not in (None, before))
             assert host.manager.node.raft_id != before.node.raft_id
+            await s.full(3)
+            await host.create("by-the-new-seat")
+
+    run(scenario)
+
+
+def test_it_takes_another_seat_though_its_disk_was_full_in_between(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            host = s["m3"]
+            before, in_the_way = host.manager, host.memberships.directory / ".membership.json.new"
+            in_the_way.mkdir()
+            await s["m1"].set_role(host.node_id, WORKER)
+            await s.until_manager_status(s["m1"], host.node_id, False)
+            await s["m1"].set_role(host.node_id, MANAGER)
+            await s.until(lambda: host.present.manager is None)
+            await s.until(lambda: not before.node.is_alive)
+            await asyncio.sleep(3 * ROLE_FIRST)  # it tries again
+            in_the_way.rmdir()
+            await s.until(lambda: host.present.manager not in (None, before))
             await s.full(3)
             await host.create("by-the-new-seat")
 
@@ -187,6 +232,27 @@ def test_the_role_to_take_over(
         node.manager.address = "10.0.0.1:2377"
     assert wished_role(node, manager=manager, removed=removed) == wished
     assert wished_role(None, manager=manager) is None
+
+
+def test_a_manager_that_is_killed_as_it_becomes_a_worker_keeps_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path, managers=3) as s:
+            host = s["m3"]
+            await host.create("a-secret")
+            with monkeypatch.context() as killed:
+                killed.setattr(Managership, "forget", lambda _: None)
+                await s["m1"].set_role(host.node_id, WORKER)
+                await s.until(lambda: not host.present.membership.manager)
+                await host.stop()
+            assert host.memberships.keys.exists()
+            await host.resume()
+            assert not host.memberships.keys.exists()
+            assert not host.memberships.log.exists()
+            assert host.memberships.read() == host.present.membership
+
+    run(scenario)
 
 
 def test_a_host_that_stops_in_the_middle_of_a_demotion_leaves_nothing_behind(

@@ -294,6 +294,26 @@ def test_a_manager_that_is_alone_moves_and_its_worker_follows(tmp_path: Path) ->
     run(scenario())
 
 
+def test_who_calls_meanwhile_is_asked_to_come_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with swarm(tmp_path) as s:
+            one, told = s["m1"], set()
+            moving = asyncio.create_task(readdress(one, f"127.0.0.1:{free_pair()}"))
+            while not moving.done():
+                if not one.switch._local:
+                    with pytest.raises(SwarmError) as refused:
+                        one.switch._target()
+                    told.add((refused.value.code, refused.value.what))
+                await asyncio.sleep(0)
+            await moving
+            (answer,) = told
+            assert answer[0] is Code.UNAVAILABLE
+            assert "changing just now" in answer[1]
+            assert one.switch._local
+
+    run(scenario())
+
+
 def test_a_place_where_it_cannot_listen_changes_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with swarm(tmp_path, managers=2) as s:

@@ -14,6 +14,7 @@ from api.errors import Code, SwarmError
 from api.serving import ErrorInterceptor
 from api.v1 import control_pb2, control_pb2_grpc, objects_pb2
 from swarmctl.relay import Relay
+from tests.support.elapsing import elapse
 
 GET = "/swarm.v1.Control/GetService"
 WATCH = "/swarm.v1.Control/Watch"
@@ -131,9 +132,12 @@ def test_what_a_manager_said_tells_more_than_that_time_ran_out_with_the_next(
     tmp_path: Path,
 ) -> None:
     async def scenario() -> None:
-        managers = (manager("a", "follows"), manager("b", "hangs"))
-        async with relayed(tmp_path, *managers, known="ab") as relay:
-            told = await refusal(asked(relay, 0.3))
+        follower = manager("a", "follows")
+        async with relayed(tmp_path, follower, manager("b", "hangs"), known="ab") as relay:
+            telling = asyncio.create_task(refusal(asked(relay)))
+            await follower.called.wait()
+            elapse(LIMIT - 0.5)
+            told = await telling
             assert (told.code, told.what) == (Code.UNAVAILABLE, "this manager does not lead")
 
     asyncio.run(scenario())

@@ -119,5 +119,15 @@ def test_the_hosts_api_is_served_in_secret_or_not_at_all(tmp_path: Path) -> None
     assert Settings().api_listen == ""
     with pytest.raises(SwarmError, match="api_key, api_ca is not"):
         load(written(tmp_path, 'api_listen = "0.0.0.0"\napi_cert = "/c"\n'), {})
-    with pytest.raises(SwarmError, match="api_listen"):
+    with pytest.raises(SwarmError, match=r"api_listen.*10\.0\.0\.1:2376"):
         load(written(tmp_path, ""), {"api_listen": "a:b:c", **files})
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("10.0.0.5", "10.0.0.5:2376"), ("::1", "[::1]:2376"), ("h:1", "h:1")]
+)
+def test_the_hosts_api_keeps_off_the_port_of_managers(
+    tmp_path: Path, said: str, meant: str
+) -> None:
+    files = {"api_cert": "/c", "api_key": "/k", "api_ca": "/a"}
+    assert load(written(tmp_path, ""), {"api_listen": said, **files}).api_listen == meant

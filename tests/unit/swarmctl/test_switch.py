@@ -17,8 +17,10 @@ from api.status import from_grpc
 from api.v1 import control_pb2, control_pb2_grpc, exec_pb2, exec_pb2_grpc, objects_pb2
 from swarmctl.relay import Relay
 from swarmctl.switch import Switch
+from tests.support.elapsing import elapse
 
 Get = control_pb2.GetRequest
+LIMIT = 20.0
 
 
 class Control(control_pb2_grpc.ControlServicer):
@@ -149,11 +151,16 @@ def test_a_worker_passes_calls_on_and_errors_back(tmp_path: Path) -> None:
 def test_a_worker_passes_conversations_on_past_a_manager_that_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swarmctl.relay.READY_LIMIT", 0.5)
+    monkeypatch.setattr("swarmctl.relay.READY_LIMIT", LIMIT)
 
     async def scenario() -> None:
+        def connect(name: str) -> grpc.aio.Channel:
+            if name == "away":
+                asyncio.get_running_loop().call_soon(elapse, LIMIT)  # once it is waited for
+            return unix_channel(tmp_path / name)
+
         switch = Switch()
-        relay = Relay(lambda: ["away", "manager"], lambda name: unix_channel(tmp_path / name))
+        relay = Relay(lambda: ["away", "manager"], connect)
         async with socket(tmp_path / "manager"), socket(tmp_path / "s", switch) as channel:
             switch.pass_on(relay)
             call = exec_pb2_grpc.ExecStub(channel).Run()
@@ -165,7 +172,7 @@ def test_a_worker_passes_conversations_on_past_a_manager_that_is_away(
                 await call.read()
             error = from_grpc(refused.value, "it")
             assert (error.code, error.remedy) == (Code.DENIED, "go away")
-            nobody = Relay(lambda: ["away"], lambda name: unix_channel(tmp_path / name))
+            nobody = Relay(lambda: ["away"], connect)
             switch.pass_on(nobody)
             lonely = exec_pb2_grpc.ExecStub(channel).Run()
             with pytest.raises(grpc.aio.AioRpcError) as lost:

@@ -169,7 +169,9 @@ def test_credentials_that_a_restart_took_are_waited_for(node: Node) -> None:
     node.run(scenario)
 
 
-def test_a_retry_does_not_outwait_a_shutdown(node: Node) -> None:
+def test_a_retry_does_not_outwait_a_shutdown(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_machine, "RETRY_FIRST", 100.0)
+
     async def scenario() -> None:
         busy = TemporaryError(Code.EXHAUSTED, "too many processes")
         node.executor.failures["prepare"] = [busy] * 100

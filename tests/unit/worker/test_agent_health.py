@@ -60,13 +60,25 @@ def test_a_log_tells_each_step_once(node: Node, caplog: pytest.LogCaptureFixture
     async def scenario() -> None:
         node.manager.tasks["a"] = checked()
         async with node.agent():
-            (await started(node)).judge(WELL)
+            container = await started(node)
+            await until(lambda: "a" in node.executor.doubts)
+            for _ in range(2):
+                node.executor.doubts["a"](Health(UNPROVEN, "no database"))
+            container.judge(WELL)
             await node.manager.reported("a", RUNNING)
 
     caplog.set_level(logging.INFO, "worker.task_runner")
     node.run(scenario)
     said = [each.getMessage() for each in caplog.records if each.name == "worker.task_runner"]
-    assert said == ["task a is starting", "task a is not healthy yet", "task a is running"]
+    assert said == [
+        "task a is starting",
+        "task a is not healthy yet",
+        "task a is starting: not healthy yet: no database",
+        "task a is running",
+    ]
+    assert {each.levelname for each in caplog.records if each.name == "worker.task_runner"} == {
+        "INFO"
+    }
 
 
 def test_an_unhealthy_task_is_stopped_and_has_failed(node: Node) -> None:

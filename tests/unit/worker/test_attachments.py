@@ -96,7 +96,7 @@ def test_a_refusal_is_told_and_nothing_is_held(node: Node) -> None:
         async with node.agent():
             with pytest.raises(SwarmError, match="front is for tasks only"):
                 await node.attachments.attach(request("p"))
-            await asyncio.wait_for(node.attachments.given_up("p"), 5)
+            await asyncio.wait_for(node.attachments.given_up("p"), 20)
 
     node.run(scenario)
 

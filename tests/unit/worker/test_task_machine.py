@@ -268,6 +268,27 @@ def test_an_unhealthy_task_fails_when_it_is_stopped(
     assert (failed.container.pid, failed.container.exit_code) == (0, 143)
 
 
+def test_a_task_says_why_it_is_not_healthy_yet() -> None:
+    before = checked(STARTING, UNPROVEN)
+    first = Health(UNPROVEN, "no database", PROBES[:1])
+    found = task_machine.still_unproven(before, first, NOW)
+    assert found is not None
+    assert (found.state, found.message) == (STARTING, "not healthy yet")
+    assert found.error == "not healthy yet: no database"
+    assert tuple(found.container.health_log) == PROBES[:1]
+    assert told(task_machine.next_step(RUNNING, found, NOW)) == "wait"
+    assert task_machine.still_unproven(found, first, NOW + 600) is None, "nothing is new"
+    other = Health(UNPROVEN, "no table")
+    assert task_machine.still_unproven(found, other, NOW + 59.9) is None
+    later = task_machine.still_unproven(found, other, NOW + 60)
+    assert later is not None
+    assert later.error == "not healthy yet: no table"
+    healthy = task_machine.conclude(
+        later, Judged(Health(SERVING, "")), stopping=False, now=NOW + 70
+    )
+    assert (healthy.state, healthy.error) == (RUNNING, "")
+
+
 def test_a_task_that_ends_before_it_is_healthy() -> None:
     before = checked(STARTING, UNPROVEN)
     ended = task_machine.conclude(before, Ended(Exit(1)), stopping=False, now=NOW)

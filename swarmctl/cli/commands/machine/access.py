@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from api.errors import Code, SwarmError, invalid
+from hostkit import mount as mount_table
 from machine.inventory import entered
 from machine.ssh import copying, terminal
 from machine.store.store import Store
@@ -15,7 +16,6 @@ from swarmctl.cli.commands.machine.asking import around, keyring
 from swarmctl.cli.commands.machine.names import machine_names, refuse_without_ssh
 from swarmctl.cli.grammar import Verb
 
-MOUNTS = Path("/proc/self/mountinfo")
 _SHELL = 'exec "$(command -v bash || command -v sh)"'
 """No login shell: /etc/profile would put other programs before those of the host."""
 
@@ -84,19 +84,18 @@ def mount(unmount: bool, place: str, folder: Path | None) -> None:
         raise click.UsageError("a folder is needed: MACHINE:PATH, or one of here beside it")
     here = folder or Path(there.path)
     if unmount:
-        if not is_mounted(here, MOUNTS.read_text(encoding="utf-8")):
+        if not is_shown(here, mount_table.read_mounts()):
             raise SwarmError(Code.NOT_FOUND, f"no machine's folder is shown in {here}")
         raise click.exceptions.Exit(asyncio.run(terminal.run(["fusermount", "-u", str(here)])))
     here.mkdir(parents=True, exist_ok=True)
     _run([there.machine], lambda config: terminal.sshfs(config, there.machine, there.path, here))
 
 
-def is_mounted(folder: Path, mounts: str) -> bool:
-    """Whether sshfs shows something in the folder, by what /proc/self/mountinfo says. Pure."""
-    wanted = str(folder.absolute()).replace(" ", r"\040")
-    return any(
-        line.split()[4] == wanted and " - fuse.sshfs " in line for line in mounts.splitlines()
-    )
+def is_shown(folder: Path, mounts: str) -> bool:
+    """Whether sshfs shows something in the folder, by what /proc/self/mounts says."""
+    lines = mount_table.entries(mounts)
+    of_sshfs = "\n".join(line for line in lines if line.split(" ")[2] == "fuse.sshfs")
+    return mount_table.is_mounted(folder, of_sshfs)
 
 
 def _run(names: Iterable[str], command: Callable[[Path], Sequence[str]]) -> None:

@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -13,7 +12,7 @@ from api.errors import Code, SwarmError
 from machine.ssh.host_keys import HostKey
 from machine.target import Target
 from tests.support.odd_ssh import Manners, answering, odd_listener, odd_server
-from tests.support.ssh_clients import SHORT, Client
+from tests.support.ssh_clients import Client, impatient
 from tests.support.until import until_true
 
 HERE = "127.0.0.1"
@@ -39,9 +38,9 @@ def refused(client: Client, to: Target) -> SwarmError:
 
 
 def test_a_closed_port_is_told_at_once(client: Client) -> None:
-    with socket.create_server((HERE, 0)) as listener:
-        port = listener.getsockname()[1]
-    error = refused(client, target(port))
+    with socket.socket() as deaf:
+        deaf.bind((HERE, 0))  # and nobody else gets the port meanwhile
+        error = refused(client, target(deaf.getsockname()[1]))
     assert error.code is Code.UNAVAILABLE
     assert error.why == "connection refused"
     assert "systemctl start ssh" in error.remedy
@@ -53,7 +52,8 @@ def test_a_name_that_nobody_knows(client: Client) -> None:
     assert "leads to no address" in error.why
 
 
-def test_a_banner_that_never_comes(client: Client) -> None:
+def test_a_banner_that_never_comes(tmp_path: Path) -> None:
+    client = impatient(tmp_path, banner=1)
     begun = time.monotonic()
     with odd_listener(lambda _: None) as port:
         error = refused(client, target(port))
@@ -87,8 +87,7 @@ def test_a_server_that_shuts_this_machine_out_for_a_while(client: Client) -> Non
 
 
 def test_a_banner_that_never_ends(tmp_path: Path) -> None:
-    client = Client(tmp_path, patience=replace(SHORT, handshake=1))
-    client.made_key()
+    client = impatient(tmp_path, banner=1, handshake=1)
 
     def serve(way: socket.socket) -> None:
         way.settimeout(0.05)
@@ -145,8 +144,7 @@ def test_a_server_that_hangs_up_while_keys_are_offered(client: Client) -> None:
 
 
 def test_a_server_that_thinks_about_a_key_for_ever(tmp_path: Path) -> None:
-    client = Client(tmp_path, patience=replace(SHORT, auth=0.5))
-    client.made_key()
+    client = impatient(tmp_path, auth=0.5)
     over = threading.Event()
 
     def accepts(_: paramiko.PKey) -> int:
@@ -204,7 +202,10 @@ def test_the_fingerprint_may_be_of_any_key_that_the_host_has(client: Client) -> 
         given = HostKey("", "", key.asbytes()).fingerprint
         with odd_server(keys=keys) as server:
             client.try_out(target(server.port, host_key=given))
-            assert [each.is_active() for each in server.transports].count(True) <= 1
+            until_true(
+                lambda: not any(each.is_active() for each in server.transports),
+                "every connection is closed",
+            )
 
 
 def test_a_login_shell_that_talks(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,44 @@ def test_outputs_that_nobody_closes_are_left_after_a_while(
 
     manners.serve = serve
     exchange = Exchange("x", io.BytesIO(), now() + FAST * 60, 4, now=now)
+    assert exchange.run(transport) == 4
+    assert exchange.out.kept == b"said"
+
+
+class SilentFor:
+    """A clock that goes on by a minute between a look at the outputs and the one whether it has
+    ended, in which the command says all that it has to say, and ends.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._calls = 0
+        self.begun, self.ends = threading.Event(), threading.Event()
+
+    def __call__(self) -> float:
+        self._calls += 1
+        is_after_the_look = self._calls % 2 == 0
+        if is_after_the_look and self.begun.is_set() and not self.ends.is_set():
+            self.ends.set()
+            (channel,) = self._transport._channels.values()  # type: ignore[attr-defined]
+            until_true(channel.status_event.is_set, "it has ended")
+        return time.monotonic() + (60.0 if self.ends.is_set() else 0.0)
+
+
+def test_what_it_says_after_long_silence_and_at_its_end_is_heard(
+    manners: Manners, transport: Transport
+) -> None:
+    clock = SilentFor(transport)
+
+    def serve(channel: paramiko.Channel, _: str) -> None:
+        clock.begun.set()
+        clock.ends.wait(20)
+        channel.sendall(b"said")
+        channel.send_exit_status(4)
+        until_true(lambda: channel.closed, "it was heard out")
+
+    manners.serve = serve
+    exchange = Exchange("x", io.BytesIO(), time.monotonic() + 600, 4, now=clock)
     assert exchange.run(transport) == 4
     assert exchange.out.kept == b"said"
 

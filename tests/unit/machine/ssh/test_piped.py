@@ -14,7 +14,8 @@ from machine.ssh.piped import PipedWay, through
 from machine.ssh.remote import SshRemote
 from machine.target import Target
 from tests.support.odd_ssh import odd_server
-from tests.support.ssh_clients import Client
+from tests.support.open_files import open_files
+from tests.support.ssh_clients import Client, impatient
 from tests.support.until import until_true
 
 CARRIER = """\
@@ -59,14 +60,14 @@ def connect(client: Client, command: str, port: int) -> list[str]:
 
 
 def test_a_host_is_reached_through_a_program(client: Client) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with odd_server() as server:
         pid = client.folder / "pid"
         carrier = f"{sys.executable} {client.folder}/carrier.py %h %p"
         said = connect(client, f"sh -c 'echo $$ > {pid}; exec {carrier}'", server.port)
     assert said == ["0"]
     assert is_gone(int(pid.read_text()))
-    until_true(lambda: threading.active_count() == before, "no thread of it is left")
+    until_true(lambda: before.issuperset(threading.enumerate()), "no thread of it is left")
 
 
 def test_a_program_that_fails_is_told_in_its_own_words(client: Client) -> None:
@@ -77,10 +78,19 @@ def test_a_program_that_fails_is_told_in_its_own_words(client: Client) -> None:
     assert "try it by hand: sh -c" in failed.value.remedy
 
 
-def test_a_program_that_says_nothing_is_ended_with_all_that_it_started(client: Client) -> None:
-    pids = client.folder / "pids"
+def test_a_program_that_says_nothing_is_ended_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, pids = impatient(tmp_path, banner=1), tmp_path / "pids"
+
+    def begun(command: str) -> PipedWay:
+        way = through(command)
+        until_true(lambda: pids.exists() and pids.read_text()[-1:] == "\n", "it has begun")
+        return way
+
+    monkeypatch.setattr("machine.ssh.piped.through", begun)
     with pytest.raises(SwarmError) as failed:
-        connect(client, f"sh -c 'sleep 600 & echo $$ $! > {pids}; echo log in >&2; wait'", 1)
+        connect(client, f"sh -c 'sleep 600 & echo log in >&2; echo $$ $! > {pids}; wait'", 1)
     assert failed.value.code is Code.UNAVAILABLE
     assert "it said nothing within 1 s; its ProxyCommand: log in" in failed.value.why
     for pid in map(int, pids.read_text().split()):
@@ -112,8 +122,8 @@ def test_no_terminal_and_no_shell(tmp_path: Path) -> None:
         way.settimeout(10)
         assert way.recv(1) == b""
     assert "/dev/tty" in way.why()
-    left = len(os.listdir("/proc/self/fd"))
+    before = set(open_files())
     with pytest.raises(SwarmError) as failed:
         through("cat", {"SHELL": str(tmp_path / "none")})
     assert failed.value.code is Code.UNSUPPORTED
-    assert len(os.listdir("/proc/self/fd")) == left
+    assert before.issuperset(open_files())

@@ -12,6 +12,17 @@ def nothing() -> None:
     pass
 
 
+class Held:
+    """Work that lasts until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.free = threading.Event(), threading.Event()
+
+    def __call__(self) -> bool:
+        self.begun.set()
+        return self.free.wait()
+
+
 def threads() -> Threads:
     """A single one."""
     return Threads(1, "test", stuck=5.0, give_up=nothing)
@@ -39,17 +50,17 @@ def test_after_the_end_nothing_is_begun() -> None:
 
 
 def test_what_no_thread_has_taken_at_the_end_is_ended_and_not_cancelled() -> None:
-    free = threading.Event()
+    held = Held()
 
     async def work() -> None:
         one = threads()
-        first = asyncio.create_task(one.run(free.wait, free.set))
+        first = asyncio.create_task(one.run(held, held.free.set))
         second = asyncio.create_task(one.run(lambda: pytest.fail("it was begun"), nothing))
-        await asyncio.sleep(0)
+        await asyncio.to_thread(held.begun.wait)
         ending = asyncio.create_task(asyncio.to_thread(one.end))
         with pytest.raises(EndedError):
             await second
-        free.set()
+        held.free.set()
         await asyncio.gather(first, ending)
 
     asyncio.run(work())

@@ -21,6 +21,7 @@ from machine.swarm.actions import (
 from machine.swarm.events import Event, Stage
 from machine.swarm.execute import Executor
 from machine.swarm.outcome import Outcome
+from tests.support.unguarded import unguarded
 
 
 class Hands:
@@ -44,7 +45,7 @@ class Hands:
 
 def run(hands: Hands, *phases: Phase, together: int = 4) -> tuple[Outcome, list[Event]]:
     events: list[Event] = []
-    executor = Executor(hands, events.append, together=together, may_act=lambda _: None)
+    executor = Executor(hands, events.append, together=together, guard=unguarded)
     return asyncio.run(executor.run(Plan(phases))), events
 
 
@@ -144,7 +145,7 @@ def test_a_run_that_is_told_to_stop_ends_what_it_does_and_begins_no_more() -> No
     events: list[Event] = []
 
     async def scene() -> Outcome:
-        executor = Executor(hands, events.append, together=1, may_act=lambda _: None)
+        executor = Executor(hands, events.append, together=1, guard=unguarded)
 
         class Stopping(Hands):
             async def do(self, action: Action, tell: Tell) -> None:
@@ -165,10 +166,10 @@ def test_a_run_that_is_told_to_stop_ends_what_it_does_and_begins_no_more() -> No
 def test_without_the_lock_nothing_is_done() -> None:
     hands = Hands()
 
-    def lost(host: str) -> None:
+    async def lost(host: str) -> None:
         raise SwarmError(Code.CONFLICT, "the lock is lost")
 
-    executor = Executor(hands, lambda _: None, together=1, may_act=lost)
+    executor = Executor(hands, lambda _: None, together=1, guard=lost)
     outcome = asyncio.run(executor.run(Plan((Phase("all", joins("a", "b")),))))
     assert list(outcome.failures) == ["a"]
     assert hands.done == []
@@ -195,7 +196,7 @@ class Stopping(Hands):
 
 def stopped(hands: Stopping, *phases: Phase) -> Outcome:
     async def work() -> None:
-        hands.executor = Executor(hands, lambda _: None, together=1, may_act=lambda _: None)
+        hands.executor = Executor(hands, lambda _: None, together=1, guard=unguarded)
         running = asyncio.create_task(hands.executor.run(Plan(phases)))
         await hands.reached.wait()
         if hands._cuts:
@@ -288,6 +289,7 @@ def test_a_hook_that_fails_on_the_way_back_stops_no_other() -> None:
     outcome, _ = run(hands := Hooking([("w1", AwaitReady), ("a", Run)]), Phase("p", (lane,)))
     assert [name for _, name in hands.done] == ["Drain", "Install", "Revert", "b"]
     assert outcome.undone == ["w1"]
+    assert set(ends("w1", "a", "b")) & set(outcome.done) == set(ends("w1", "b"))
 
 
 def test_hooks_after_a_work_that_was_stopped_are_run() -> None:
@@ -301,3 +303,13 @@ def test_hooks_after_a_work_that_was_stopped_are_run() -> None:
         outcome = stopped(hands, Phase("p", (hooked("w1"), hooked("w2"))))
         assert hands.done == [("w1", each) for each in done]
         assert outcome.failures == {}
+
+
+def test_hooks_in_phases_that_a_stop_left_out_are_run_where_work_was_begun() -> None:
+    """But for those around an upgrade that was not begun."""
+    first = Phase("installation", (Lane("w1", (Install("w1"),)),))
+    join = Phase("join", tuple(Lane(h, (Join(h), *ends(h, "out"))) for h in ("w1", "w2")))
+    hands = Stopping(("w1", Install))
+    outcome = stopped(hands, first, Phase("upgrade", (hooked("w1"),)), join)
+    assert hands.done == [("w1", "Install"), ("w1", "Run")]
+    assert outcome.done == [Install("w1"), *ends("w1", "out")]

@@ -24,6 +24,7 @@ from machine.swarm.waits import Patience
 from machine.swarm.wanted import Availability, Hooks, HostWanted, Role, SwarmWanted
 from machine.target import Target
 from tests.support.swarm_hosts import PlayedHost, PlayedProvisioner, PlayedSwarm
+from tests.support.unguarded import unguarded
 
 CARRIED = "1"
 SOON = Patience(ready=0.2, drain=0.5, quorum=0.2, look=0.001)
@@ -72,7 +73,7 @@ class Operator:
             patience=SOON,
             clock=monotonic,
         )
-        executor = Executor(hands, self.events.append, together=3, may_act=lambda _: None)
+        executor = Executor(hands, self.events.append, together=3, guard=unguarded)
         return made, await executor.run(made)
 
     def apply(self, choices: Choices | None = None) -> tuple[Plan, Outcome]:

@@ -20,6 +20,7 @@ from machine.swarm.seen import FORMER, NodeSeen
 from machine.swarm.wanted import Availability, HostWanted, Role, SwarmWanted
 from machine.target import Target
 from tests.support.swarm_model import BROKEN, Model, ModelHost, differences
+from tests.support.unguarded import unguarded
 
 RUNS = 60
 NAMES = tuple(f"h{number}" for number in range(1, 8))
@@ -98,7 +99,7 @@ async def _run_until_quiet(wanted: SwarmWanted, model: Model, choices: Choices) 
             continue
         if made.is_empty:
             return
-        executor = Executor(model, lambda _: None, together=3, may_act=lambda _: None)
+        executor = Executor(model, lambda _: None, together=3, guard=unguarded)
         outcome = await executor.run(made)
         if not outcome.failures:
             model.time_passes()
@@ -179,4 +180,4 @@ async def _once(wanted: SwarmWanted, model: Model, choices: Choices) -> Outcome:
 
 
 async def _execute(made: Plan, model: Model) -> Outcome:
-    return await Executor(model, lambda _: None, together=3, may_act=lambda _: None).run(made)
+    return await Executor(model, lambda _: None, together=3, guard=unguarded).run(made)

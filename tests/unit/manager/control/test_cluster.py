@@ -154,6 +154,16 @@ def test_force_removes_a_node_that_is_up_but_never_a_manager() -> None:
     assert (error.code, "node demote" in error.remedy) == (Code.REFUSED, True)
 
 
+def test_a_manager_that_was_demoted_is_not_to_be_demoted_again_before_it_is_removed() -> None:
+    town = Town()
+    manager = "m" * 25
+    town.update_node(become(types_pb2.NODE_ROLE_WORKER), "u1", manager)
+    error = refusal(lambda: town.remove_node(manager, force=True))
+    assert error.code is Code.REFUSED
+    assert "node demote" not in error.remedy
+    assert "until it has no MANAGER STATUS" in error.remedy
+
+
 @pytest.mark.parametrize("role", types_pb2.NodeRole.values())
 def test_a_rotated_token_replaces_the_old_one(role: types_pb2.NodeRole.ValueType) -> None:
     town = Town()

@@ -13,19 +13,27 @@ from api import states
 from api.errors import Code, SwarmError
 from api.times import duration, seconds_of
 from api.v1 import dispatcher_pb2, dispatcher_pb2_grpc, objects_pb2
-from hostkit.clock import monotonic, wall
+from hostkit.clock import wall
 from manager.dispatcher.service import DispatcherService, host_of
-from manager.dispatcher.sessions import NEW_LEADER, STREAM_BROKE
+from manager.dispatcher.sessions import (
+    MISSED_PERIODS,
+    MISSED_PERIODS_NEW_LEADER,
+    NEW_LEADER,
+    STREAM_BROKE,
+)
 from manager.state.changes import Applied, Batch, StoredObject, copy, create, delete, update
 from manager.state.watch import WatchHub
 from tests.support.builders import DOWN, READY, UNKNOWN, cluster, network, node, service, task
 from tests.support.counter import counter
 from tests.support.direct_proposer import DirectProposer
+from tests.support.elapsing import elapse
 from tests.support.rpc import as_node, ending, failure, holds, read, served, write
 from tests.support.sealed_store import SealedStore
 
-LONG, SHORT = 60.0, 0.1
-"""Heartbeat periods: of tests in which no lease runs out, and of those in which one must."""
+LONG, SHORT = 60.0, 5.0
+"""Heartbeat periods: of tests in which no lease runs out, and of those that let one run out."""
+LATE = 1.2
+"""Times as long as a lease: its end is passed whatever its jitter."""
 
 COMPLETE = dispatcher_pb2.AssignmentsMessage.TYPE_COMPLETE
 INCREMENTAL = dispatcher_pb2.AssignmentsMessage.TYPE_INCREMENTAL
@@ -48,6 +56,7 @@ class Bench:
     """A dispatcher that leads, and what its agents do."""
 
     def __init__(self) -> None:
+        elapse(0)  # the service will take the clock of the loop
         self.store = SealedStore()
         self.hub = WatchHub()
         self.proposer = Quorum(self.store, wall, self.hub)
@@ -62,7 +71,7 @@ class Bench:
             hub=self.hub,
             proposer=self.proposer,
             clock=wall,
-            monotonic=monotonic,
+            monotonic=asyncio.get_running_loop().time,
             ids=counter("s"),
             chance=random.Random(1),
             leader=lambda: self.leader,
@@ -290,6 +299,7 @@ def test_missed_heartbeats_make_a_node_down_and_it_may_come_back() -> None:
         replaced = task("t1", node_id="n1", desired=states.SHUTDOWN)
         async with bench(node("n1"), replaced, period=SHORT) as b:
             call, _ = await b.register("n1")
+            elapse(LATE * MISSED_PERIODS * SHORT)
             found = await b.becomes("n1", DOWN)
             assert found.status.message.startswith("no heartbeat for")
             error = await ending(call)
@@ -317,6 +327,7 @@ def test_a_new_leader_has_heard_of_nobody_and_waits_longer() -> None:
             assert b.get(objects_pb2.Node, "dead").status.state == DOWN
             await b.change(objects_pb2.Cluster, "cluster", slow_down)
             _call, session_id = await b.register("n2")
+            elapse(LATE * MISSED_PERIODS_NEW_LEADER * SHORT)
             await b.becomes("n1", DOWN)
             await b.heartbeat("n2", session_id)
             assert b.get(objects_pb2.Node, "n2").status.state == READY

@@ -18,7 +18,11 @@ from api.v1 import control_pb2, control_pb2_grpc, exec_pb2, exec_pb2_grpc, objec
 from manager.ca.behalf import FORWARDED
 from manager.forwarding.channels import ManagerChannels
 from manager.forwarding.forwarder import Forwarder
+from tests.support.elapsing import elapse
 from tests.support.standing import Standing
+from tests.support.until import until
+
+LIMIT = 20.0
 
 
 class Control:
@@ -93,7 +97,8 @@ class Host:
     def __init__(self, folder: Path, name: str) -> None:
         self.standing = Standing()
         self.control = Control(name)
-        self.channels = ManagerChannels(lambda address: unix_channel(folder / address))
+        self.channels = ManagerChannels(self._connect)
+        self.dialled: list[str] = []
         self.path = folder / name
         self._server: grpc.aio.Server | None = None
 
@@ -111,6 +116,10 @@ class Host:
         self._server.add_insecure_port(socket_target(self.path))
         await self._server.start()
 
+    def _connect(self, address: str) -> grpc.aio.Channel:
+        self.dialled.append(address)
+        return unix_channel(self.path.with_name(address))
+
     async def stop(self) -> None:
         await self.channels.close()
         if self._server is not None:
@@ -125,7 +134,7 @@ class Pair:
         self.channel = unix_channel(self.a.path)
         self.client: Any = control_pb2_grpc.ControlStub(self.channel)
 
-    async def create(self, timeout: float = 20.0) -> str:
+    async def create(self, timeout: float = LIMIT) -> str:
         request = control_pb2.CreateServiceRequest(request_id="1")
         return str((await self.client.CreateService(request, timeout=timeout)).id)
 
@@ -141,7 +150,7 @@ class Pair:
     async def get(self, **metadata: str) -> str:
         request = control_pb2.GetRequest(key="k")
         pairs = tuple((key.replace("_", "-"), value) for key, value in metadata.items())
-        return str((await self.client.GetService(request, timeout=20, metadata=pairs)).id)
+        return str((await self.client.GetService(request, timeout=LIMIT, metadata=pairs)).id)
 
 
 @asynccontextmanager
@@ -169,6 +178,15 @@ async def failure(call: Awaitable[Any]) -> SwarmError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return from_grpc(caught.value, "the call")
+
+
+async def given_up(p: Pair) -> SwarmError:
+    """What is told of a change whose time is over while the first manager looks for a leader."""
+    elapse(0)  # the call will take the clock of the loop
+    failing = asyncio.create_task(failure(p.create()))
+    await until(lambda: bool(p.a.standing.callbacks))
+    elapse(LIMIT)
+    return await failing
 
 
 def refusal(code: Code = Code.CONFLICT) -> Callable[[], Awaitable[None]]:
@@ -205,10 +223,23 @@ def test_what_was_passed_on_is_not_passed_on_again(tmp_path: Path) -> None:
         async with pair(tmp_path) as p:
             p.a.standing.sees("b")
             p.b.standing.sees("a")  # each thinks that the other leads
-            lost = await failure(p.create(timeout=1.0))
+            lost = await given_up(p)
             assert lost.code is Code.UNAVAILABLE
             assert "leader" in lost.why
+            assert (p.a.dialled, p.b.dialled) == (["b"], [])
             assert p.a.control.calls == p.b.control.calls == []
+
+    run(scenario())
+
+
+def test_a_conversation_that_was_passed_on_is_not_passed_on_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pair(tmp_path) as p:
+            p.a.standing.sees("b")
+            p.b.standing.sees("a")
+            call = await p.converse()
+            assert (await failure(call.read())).code is Code.UNAVAILABLE
+            assert (p.a.dialled, p.b.dialled) == (["b"], [])
 
     run(scenario())
 
@@ -334,7 +365,7 @@ def test_a_stale_read_asks_nobody(tmp_path: Path) -> None:
 def test_whether_a_change_was_made_is_said_to_be_unknown_only_where_it_is(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with pair(tmp_path) as p:
-            never_sent = await failure(p.create(timeout=1.0))
+            never_sent = await given_up(p)
             assert "no leader" in never_sent.what
             p.a.standing.sees("a", itself=True)
 
@@ -343,7 +374,7 @@ def test_whether_a_change_was_made_is_said_to_be_unknown_only_where_it_is(tmp_pa
                 raise SwarmError(Code.UNAVAILABLE, "the lead was lost")
 
             p.a.control.answers.append(fall)
-            unknown = await failure(p.create(timeout=1.0))
+            unknown = await given_up(p)
             assert unknown.code is Code.UNAVAILABLE
             assert "not known" in unknown.what
 

@@ -23,7 +23,9 @@ def test_when_a_task_restarts(restarts: int, waits: float, note: str) -> None:
     waiting = task("t", state=states.READY, desired=states.READY, start_after=EPOCH + waits)
     waiting.restarts = restarts
     assert restart_note(waiting, EPOCH) == note
-    assert task_rows([waiting], {}, EPOCH)[0]["Error"] == (f'"{note}"' if note else "")
+    assert task_rows([waiting], {}, EPOCH, full=False, indented=True)[0]["Error"] == (
+        f'"{note}"' if note else ""
+    )
 
 
 def test_what_runs_or_has_ended_does_not_restart() -> None:

@@ -111,3 +111,15 @@ def test_sizes() -> None:
 
 def test_moments_are_written_in_utc() -> None:
     assert units.rfc3339(1_800_000_000.0) == "2027-01-15T08:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("count", "decimal", "binary"),
+    [
+        (10**15, "1PB", "909.5TiB"),
+        (1 << 50, "1.13PB", "1PiB"),
+        ((1 << 63) - 1, "9.22EB", "8EiB"),
+    ],
+)
+def test_whatever_fits_into_a_field_has_a_size(count: int, decimal: str, binary: str) -> None:
+    assert (units.size(count), units.binary_size(count)) == (decimal, binary)

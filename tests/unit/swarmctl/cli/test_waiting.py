@@ -1,11 +1,13 @@
 """The wait for a service: until it is stable, stopped, or time runs out; through broken streams."""
 
+from pathlib import Path
+
 import pytest
 
 from api import states
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, objects_pb2
-from swarmctl.cli import progress
+from swarmctl.cli import contexts, progress
 from tests.support import builders
 from tests.support.command_line import CommandLine, Result
 from tests.support.scripted_daemon import SILENCE, ScriptedDaemon
@@ -41,6 +43,20 @@ def service(
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "STABLE_SECONDS", 0.3)
+
+
+@pytest.fixture
+def _time_is_over_once_something_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before, however slow the daemon is."""
+    take = progress.Watched.take
+    taken: list[control_pb2.WatchMessage] = []
+
+    def noted(watched: progress.Watched, message: control_pb2.WatchMessage) -> None:
+        take(watched, message)
+        taken.append(message)
+
+    monkeypatch.setattr(progress.Watched, "take", noted)
+    monkeypatch.setattr("swarmctl.cli.waiting._now", lambda: 1e6 if taken else 0.0)
 
 
 @pytest.fixture
@@ -89,6 +105,7 @@ def test_quiet_says_nothing(create: Creating) -> None:
     assert (result.code, result.out, result.err) == (0, "web\n", "")
 
 
+@pytest.mark.usefixtures("_time_is_over_once_something_is_known")
 def test_time_runs_out_with_the_reasons_of_waiting_tasks(create: Creating) -> None:
     create.replicas = 3
     why = "no suitable node (insufficient memory on 2 nodes)"
@@ -106,6 +123,7 @@ def test_time_runs_out_with_the_reasons_of_waiting_tasks(create: Creating) -> No
     assert f"web.2 is pending: {why}" in told(result)
 
 
+@pytest.mark.usefixtures("_time_is_over_once_something_is_known")
 def test_time_runs_out_before_it_was_up_for_long_enough(
     create: Creating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +177,7 @@ def test_a_rollback_that_nobody_asked_for_is_waited_for_and_its_cause_told(
     assert "it was rolled back: rolled back: t2 failed. " in result.err
 
 
+@pytest.mark.usefixtures("_time_is_over_once_something_is_known")
 def test_a_rollback_under_way_is_shown_with_its_cause(create: Creating) -> None:
     going_back = service(state=Update.STATE_ROLLBACK_STARTED, text="rolled back: t2 failed")
     result = create([message(going_back), SILENCE], args=("--wait-timeout", "300ms"))
@@ -195,6 +214,23 @@ def test_a_watch_that_stays_broken(create: Creating, monkeypatch: pytest.MonkeyP
     assert (result.code, result.err.splitlines()[-1]) == (4, "swarmctl: the manager is gone")
 
 
+@pytest.mark.parametrize("moved", [BROKEN, SwarmError(Code.CANCELLED, "another one leads")])
+def test_the_wait_goes_on_at_another_manager(tmp_path: Path, moved: SwarmError) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    with ScriptedDaemon(folders[0]) as one, ScriptedDaemon(folders[1]) as two:
+        contexts.save(contexts.Context("both", (one.address, two.address)))
+        starting = builders.task("t1", state=states.STARTING)
+        one.on("CreateService", service())
+        one.on("Watch", [message(service(), starting), moved])
+        two.on("Watch", [message(service(), builders.task("t1")), SILENCE])
+        args = ("service", "create", "--name", "web", "--wait-timeout", "5s", "app:1")
+        result = CommandLine("--context", "both")(*args)
+        assert (result.code, told(result)[-1]) == (0, "web: converged")
+        assert (len(one.asked("Watch")), len(two.asked("Watch"))) == (1, 1)
+
+
 def test_an_update_is_shown(create: Creating) -> None:
     result = create(
         [
@@ -207,6 +243,7 @@ def test_an_update_is_shown(create: Creating) -> None:
     assert told(result)[-1] == "web: converged"
 
 
+@pytest.mark.usefixtures("_time_is_over_once_something_is_known")
 def test_many_tasks_are_summed_up(create: Creating) -> None:
     create.replicas = 25
     tasks = [
@@ -214,10 +251,9 @@ def test_many_tasks_are_summed_up(create: Creating) -> None:
         for n in range(1, 26)
     ]
     result = create([message(service(25), *tasks), SILENCE], args=("--wait-timeout", "300ms"))
-    assert told(result)[-3:-1] == [
-        "web: 0 out of 25 tasks are up",
-        "web: no suitable node (25 tasks)",
-    ]
+    first, *_, last = said = [each for each in told(result) if each.startswith("web")]
+    assert (first, last) == ("web: 0 out of 25 tasks are up", "web: no suitable node (25 tasks)")
+    assert said[1:-1] in ([], ["web: not created yet (25 tasks)"])
 
 
 def test_scaling_several_waits_for_each(cli: CommandLine, daemon: ScriptedDaemon) -> None:

@@ -1,5 +1,6 @@
 """Files of the operator's: whatever goes wrong while they are written, the one before stays."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,22 @@ def test_what_the_system_refuses_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SwarmError, match="cannot write"):
         write_whole(tmp_path / "folder", [b""], lambda _: None)
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_is_no_file_is_never_replaced_by_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "device")
+    (tmp_path / "link").symlink_to("device")
+    for name in ("device", "link"):
+        with pytest.raises(SwarmError, match="it is no regular file") as found:
+            write_whole(tmp_path / name, [b"one"], lambda _: None)
+        assert found.value.code is Code.REFUSED
+    assert (tmp_path / "device").is_fifo()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["device", "link"]
+
+
+def test_a_link_stays_one_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link").symlink_to("store/file")
+    write_whole(tmp_path / "link", [b"one"], lambda _: None)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "store" / "file").read_bytes() == b"one"

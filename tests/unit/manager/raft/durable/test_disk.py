@@ -15,6 +15,7 @@ from manager.raft.durable.disk import DirectoryDisk
 from manager.raft.durable.keyring import FileKeys
 from manager.raft.durable.snapshots import SnapshotStore
 from manager.raft.durable.wal import Wal
+from tests.support.open_files import open_files
 
 ROOT = Path(__file__).parents[4]
 WRITER = """
@@ -118,14 +119,16 @@ def test_files_live_their_lives(disk: DirectoryDisk, tmp_path: Path) -> None:
         disk.append("x", b"")
 
 
-def test_a_rename_over_an_open_file_goes_on_with_the_new_one(disk: DirectoryDisk) -> None:
+def test_a_rename_over_an_open_file_goes_on_with_the_new_one(
+    disk: DirectoryDisk, tmp_path: Path
+) -> None:
     for name in ("old", "new"):
         disk.create(name)
         disk.append(name, name.encode())
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files(tmp_path))
     disk.rename("new", "old")
     disk.append("old", b"er")
-    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert len(open_files(tmp_path)) == before - 1
     assert disk.read("old") == b"newer"
 
 
@@ -155,7 +158,6 @@ def test_a_second_user_is_refused_until_the_first_is_gone(tmp_path: Path) -> Non
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         disk = DirectoryDisk(tmp_path / "raft")
         wal, recovered = Wal.open(disk, cluster_id="c", node_id="n", keys=None)
@@ -167,6 +169,6 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
         wal.roll()
         wal.close()
         assert store.restore(metadata) == Snapshot(metadata=metadata)
-        assert len(os.listdir("/proc/self/fd")) == before + 1, "the folder's own"
+        assert open_files(tmp_path) == [str(tmp_path / "raft")], "the folder's own"
         disk.release()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files(tmp_path) == []

@@ -35,7 +35,11 @@ def test_a_snapshot_arrives_with_its_data(size: int) -> None:
     run(scenario)
 
 
-def test_messages_pass_while_a_snapshot_is_under_way_and_there_is_one_at_a_time() -> None:
+def test_messages_pass_while_a_snapshot_is_under_way_and_there_is_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "STALL_LIMIT", 100.0)
+
     async def scenario() -> None:
         async with stations(3) as (one, two, three):
             one.data = {5: bytes(30 << 20), 6: bytes(10)}

@@ -177,6 +177,7 @@ def test_a_receiver_that_is_busy_holds_its_sender_back_and_loses_nothing() -> No
                     await asyncio.sleep(0.5)
 
             writer = asyncio.create_task(write())
+            await until(lambda: sent > 0)
             await standstill()
             assert 0 < sent < 100
             station.gate.set()

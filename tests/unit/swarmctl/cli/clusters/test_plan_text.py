@@ -16,6 +16,7 @@ from machine.swarm.actions import (
     Phase,
     Plan,
     Remove,
+    Run,
 )
 from machine.swarm.events import Event, Stage
 from machine.swarm.outcome import Outcome
@@ -65,6 +66,19 @@ def test_how_far_a_run_came() -> None:
     assert list(plan_text.standing(PLAN, failed)) == [
         "0 of 7 actions were done.",
         "As before: m2, m3, w9",
+    ]
+
+
+def test_hooks_that_were_left_out_are_named() -> None:
+    lane = Lane("w1", (Install("w1"), *(Run("w1", each, is_after=True) for each in ("a", "b"))))
+    other = Lane("w2", (Install("w2"), Run("w2", "a", is_after=True)))
+    failed = Outcome(
+        failures={"w1": SwarmError(Code.INTERNAL, "no")}, done=[Run("w1", "b", is_after=True)]
+    )
+    assert list(plan_text.standing(Plan((Phase("p", (lane, other)),)), failed))[1:] == [
+        "As before: w2",
+        "Was not run: w1: a; run it there by hand if the same again finds nothing to do with the"
+        " host",
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.v1 import control_pb2
-from swarmctl.cli import contexts
+from swarmctl.cli import configuration, contexts
 from swarmctl.cli.client import DEFAULT_HOST, Client
 from swarmctl.cli.contexts import Context
 from tests.support.command_line import CommandLine
@@ -45,6 +45,20 @@ def test_the_life_of_a_context() -> None:
 def test_what_is_not_well_formed(args: tuple[str, ...]) -> None:
     result = swarmctl("context", *args)
     assert (result.code, "internal" in result.err) == (2, False)
+
+
+def test_what_is_said_to_do_about_a_damaged_context_can_be_done() -> None:
+    for name in ("good", "bad"):
+        contexts.save(Context(name, ("tcp://a:1",)))
+    (configuration.folder() / "contexts/bad.json").write_text("{")
+    listed = swarmctl("context", "ls")
+    assert "remove it with swarmctl context rm bad, and create it again" in listed.err.lower()
+    # Another one can be made all the same, and this one not by chance.
+    assert swarmctl("context", "create", "third", "--host", "tcp://a:1").code == 0
+    assert swarmctl("context", "create", "bad", "--host", "tcp://a:1").code == 1
+    assert swarmctl("context", "rm", "bad").out == "bad\n"
+    assert swarmctl("context", "create", "bad", "--host", "tcp://a:1").code == 0
+    assert swarmctl("context", "ls", "-q").out.split() == ["default", "bad", "good", "third"]
 
 
 def test_the_default_cannot_be_removed_or_made() -> None:

@@ -169,6 +169,20 @@ def test_prune_removes_what_this_host_has_alone(cli: CommandLine, daemon: Script
     assert [each.key for each in daemon.asked("RemoveLocalNetwork")] == [own.id]
 
 
+def test_prune_leaves_a_network_of_the_host_that_has_the_name_of_one_to_be_removed(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    own, of_swarm = made("front", "3" * 25), made("front", "4" * 25)
+    own.spec.driver = "bridge"
+    daemon.on("ListNetworks", control_pb2.ListNetworksResponse(networks=[of_swarm]))
+    daemon.on("ListLocalNetworks", containers_pb2.ListLocalNetworksResponse(networks=[own]))
+    daemon.on("RemoveLocalNetwork", containers_pb2.RemoveLocalNetworkResponse(id=own.id))
+    done = cli("network", "prune", "--force", "--filter", "label=old")
+    assert (done.code, done.out) == (0, "Deleted Networks:\nfront\n")
+    assert daemon.asked("RemoveLocalNetwork") == []
+    assert [each.key for each in daemon.asked("RemoveNetwork")] == [of_swarm.id]
+
+
 def test_connect_and_disconnect(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("ConnectNetwork", containers_pb2.Container())
     daemon.on("DisconnectNetwork", containers_pb2.Container())

@@ -173,6 +173,37 @@ def test_tasks_of_a_service(
     check_golden(f"cli/{name}", result.out)
 
 
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [
+        ("{{.Name}}", ["web.1", "web.1", "web.2", "web.10"]),
+        ('{{"Name:"}} {{.Name}}', ["Name: web.1", "Name: web.1", "Name: web.2", "Name: web.10"]),
+        ("table {{.Name}}", ["NAME", "web.1", r" \_ web.1", "web.2", "web.10"]),
+    ],
+)
+def test_former_tasks_are_indented_in_tables_alone(
+    cli: CommandLine, daemon: ScriptedDaemon, form: str, names: list[str]
+) -> None:
+    daemon.on("GetService", service("web"))
+    daemon.on("ListTasks", tasks())
+    daemon.on("ListNodes", nodes())
+    assert cli("service", "ps", "web", "--format", form).out.splitlines() == names
+    listed = map(json.loads, cli("service", "ps", "web", "--format", "json").out.splitlines())
+    assert [each["Name"] for each in listed] == ["web.1", "web.1", "web.2", "web.10"]
+
+
+def test_without_names_tasks_are_called_by_their_services_id(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    listed = tasks()
+    for each in listed.tasks:
+        each.service_id = "s1"
+    daemon.on("GetService", service("web"))
+    daemon.on("ListTasks", listed)
+    result = cli("service", "ps", "web", "--no-resolve", "--format", "{{.Name}} {{.Node}}")
+    assert result.out == "s1.1 n1\ns1.1 n1\ns1.2 \ns1.10 n2\n"
+
+
 def test_the_health_of_a_task_stands_beside_its_state(
     cli: CommandLine, daemon: ScriptedDaemon
 ) -> None:
@@ -258,6 +289,46 @@ def test_templates_of_inspect(
     daemon.on("GetService", service("web"))
     result = cli("service", "inspect", "--format", form, "web")
     assert (result.code, result.out) == (0, text)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("{{.Spec.Labels.tier}}|{{.Spec.Labels.none}}|", "front||"),
+        ('{{index .Spec.Labels "com.example/x.y"}}', "dotted"),
+        ('{{index .Spec.Labels "com.example/none"}}|', "|"),
+        ('{{index .Spec.Labels "tier" | upper}}', "FRONT"),
+        ("{{index .Spec.Task.Container.Args 1}}", "b"),
+        ("{{index .Spec.Task.Container.Args 2}}|", "|"),
+    ],
+)
+def test_templates_reach_labels_and_parts_of_lists(
+    cli: CommandLine, daemon: ScriptedDaemon, form: str, text: str
+) -> None:
+    web = service("web")
+    web.spec.annotations.labels.update({"tier": "front", "com.example/x.y": "dotted"})
+    web.spec.task.container.args.extend(["a", "b"])
+    daemon.on("GetService", web)
+    result = cli("service", "inspect", "--format", form, "web")
+    assert (result.code, result.out, result.err) == (0, f"{text}\n", "")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{{index .Spec "Name"}}',
+        "{{index .Spec.Labels 1}}",
+        '{{index .Spec.Task.Container.Args "a"}}',
+        "{{index .Spec.Task.Container.Args -1}}",
+        "{{index}}",
+    ],
+)
+def test_what_has_no_parts_is_not_asked_for_them(
+    cli: CommandLine, daemon: ScriptedDaemon, form: str
+) -> None:
+    result = cli("service", "inspect", "--format", form, "web")
+    assert (result.code, daemon.asked("GetService")) == (2, [])
+    assert "wrong arguments for index" in result.err
 
 
 def test_the_state_of_the_last_update_can_be_listed(

@@ -234,6 +234,33 @@ def test_a_variable_without_a_value_takes_the_callers(
     assert list(spec.task.container.env) == ["MINE=of the caller", "FROM_FILE=1", "SPACED=2", "X=1"]
 
 
+def test_values_of_a_file_are_as_they_stand_there(
+    cli: CommandLine, daemon: ScriptedDaemon, tmp_path: Path
+) -> None:
+    values = {
+        "BLANKS": " two \t ",
+        "LINES": "a\u2028b\x0bc\x0cd\x85e",
+        "RETURN": "a\rb",
+        "EMPTY": "",
+        "QUOTED": "'a' \"b\"",
+    }
+    lines = [f"{name}={value}" for name, value in values.items()]
+    file = tmp_path / "env"
+    file.write_bytes("\ufeff".encode() + "\r\n".join(lines).encode())
+    spec = created(cli, daemon, "--env-file", str(file), "app:1")
+    assert list(spec.task.container.env) == lines
+
+
+@pytest.mark.parametrize("line", ["MY NAME=1", "NAME =1", "=1"])
+def test_what_is_no_name_in_a_file_is_refused(
+    cli: CommandLine, daemon: ScriptedDaemon, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "env").write_text(f"A=1\n{line}\n")
+    result = cli("service", "create", "--env-file", str(tmp_path / "env"), "app:1")
+    assert (result.code, daemon.asked("CreateService")) == (2, [])
+    assert "is no name of a variable; write NAME=value" in " ".join(result.err.split())
+
+
 def test_a_made_up_name_that_is_taken_is_replaced(cli: CommandLine, daemon: ScriptedDaemon) -> None:
     daemon.on("CreateService", SwarmError(Code.EXISTS, "the name is taken"), creates)
     assert cli("service", "create", "--detach", "app:1").code == 0

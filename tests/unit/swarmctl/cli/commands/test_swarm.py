@@ -181,6 +181,7 @@ def test_nobody_is_certified_if_the_result_has_no_place(
         ("anna", "--out", str(tmp_path / "full")),
         ("anna", "--out", str(tmp_path / "full" / "file" / "below")),
         ("anna", "--out", str(tmp_path / "a"), "--context", "taken"),
+        ("anna", "--out", str(tmp_path / "a"), "--context", "default"),
         ("anna", "--out", str(tmp_path / "a"), "--context", "not a name"),
         (),
     ):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.errors import Code, SwarmError
-from api.v1 import control_pb2, objects_pb2, specs_pb2
+from api.v1 import containers_pb2, control_pb2, objects_pb2, specs_pb2
 from tests.support.builders import node, volume
 from tests.support.command_line import CommandLine
 from tests.support.scripted_daemon import ScriptedDaemon
@@ -114,7 +114,8 @@ def test_rm_waits_for_the_driver_unless_it_is_forced(
     assert cli("volume", "rm", "data").out == "data\n"
     assert cli("volume", "rm", "-f", "data").out == "data\n"
     assert [each.force for each in daemon.asked("RemoveVolume")] == [False, True]
-    daemon.on("RemoveVolume", SwarmError(Code.NOT_FOUND, "there is no volume 'none'"))
+    daemon.on("GetVolume", SwarmError(Code.NOT_FOUND, "there is no volume 'none'"))
+    daemon.on("ListLocalVolumes", containers_pb2.ListLocalVolumesResponse())
     assert cli("volume", "rm", "none").code == 1
     assert cli("volume", "rm", "-f", "none").code == 0
 

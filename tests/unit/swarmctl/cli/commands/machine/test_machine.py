@@ -12,7 +12,7 @@ from machine.certs.host_papers import host_papers
 from machine.store.machine import Machine, Wish
 from machine.store.store import VARIABLE, Store
 from machine.target import Target
-from swarmctl.cli.commands.machine.access import inside, is_mounted
+from swarmctl.cli.commands.machine.access import inside, is_shown
 from swarmctl.cli.root import swarmctl as root
 from tests.support.command_line import CommandLine
 from tests.support.ports import free_pair
@@ -266,10 +266,10 @@ def test_names_complete(store: Store, h1: Machine) -> None:
 
 
 def test_whether_a_folder_is_shown() -> None:
-    mounts = "36 35 98:0 / /mnt/my\\040folder rw shared:1 - fuse.sshfs h1:/srv rw\n"
-    assert is_mounted(Path("/mnt/my folder"), mounts)
-    assert not is_mounted(Path("/mnt"), mounts)
-    assert not is_mounted(Path("/mnt/my folder"), mounts.replace("fuse.sshfs", "ext4"))
+    mounts = "h1:/srv /mnt/my\\040folder fuse.sshfs rw 0 0\nodd\rname\udcff /odd fuse.x rw 0 0\n"
+    assert is_shown(Path("/mnt/my folder"), mounts)
+    assert not is_shown(Path("/mnt"), mounts)
+    assert not is_shown(Path("/mnt/my folder"), mounts.replace("fuse.sshfs", "ext4"))
 
 
 def test_a_file_that_cannot_be_sealed_makes_nobody_a_certificate(
