@@ -61,14 +61,22 @@ def told(check: Callable[P, None]) -> Callable[P, None]:
     return checked
 
 
+def _but_for_replicas(one: specs_pb2.ServiceSpec, another: specs_pb2.ServiceSpec) -> bool:
+    """Whether both are alike, but for the number of replicas."""
+    scaled = specs_pb2.ServiceSpec()
+    scaled.CopyFrom(one)
+    scaled.replicated.CopyFrom(another.replicated)
+    return scaled == another
+
+
 class Checks:
     """Raises Violation. `wanted`: the spec of each service as its user last had it acknowledged."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self.wanted: dict[str, specs_pb2.ServiceSpec] = {}
-        self._before: dict[str, specs_pb2.ServiceSpec] = {}
-        """The last different spec that was wanted: a failed update goes back there by itself."""
+        self._before: dict[str, list[specs_pb2.ServiceSpec]] = {}
+        """The last different specs that were wanted: a failed update goes back to one by itself."""
         self.going: set[str] = set()
         """Services that somebody asked to remove."""
         self._reported: dict[str, int] = {}
@@ -89,17 +97,19 @@ class Checks:
 
     def updated(self, service: Service, spec: specs_pb2.ServiceSpec) -> None:
         """A user was told that the service has this spec now."""
-        if self.wanted[service.id] != spec:
-            self._before[service.id] = self.wanted[service.id]
+        wanted = self.wanted[service.id]
+        if wanted != spec:
+            # Whether an update was at its end when it was scaled nobody here knows.
+            kept = self._before.get(service.id, []) if _but_for_replicas(wanted, spec) else []
+            self._before[service.id] = [*kept, wanted]
         self.created(service, spec)
 
     def is_as_wanted(self, service: Service) -> bool:
         """Whether the service has the spec that was acknowledged last, or went back by itself."""
         if service.spec == self.wanted[service.id]:
             return True
-        return service.update_status.state in ROLLBACK and service.spec == self._before.get(
-            service.id
-        )
+        before = self._before.get(service.id, [])
+        return service.update_status.state in ROLLBACK and service.spec in before
 
     def removed(self, service_id: str) -> None:
         """A user was told that it is gone."""
