@@ -4,7 +4,8 @@ A session is the leader's memory of one running agent; its id is never stored. A
 one: a new session voids the old, so that two agents with one identity (a cloned machine) show. A
 broken stream makes the node `unknown` at once; the lease runs on, and when three periods pass
 without a heartbeat the node is `down`. A new leader knows of no session: nodes that were not down
-are `unknown` and get six periods to come (SwarmKit, manager/dispatcher/nodes.go).
+are `unknown` and get six periods to come (SwarmKit, manager/dispatcher/nodes.go). A leader that
+stood still heard nobody meanwhile: it finds no node lost for that (SwarmKit would).
 
 Times are monotonic seconds. Writes nothing: callers write what they are told in a Finding.
 """
@@ -69,6 +70,7 @@ class _Lease:
     session: Session | None = None
     deadline: float | None = None
     grace: float = 0.0
+    is_spared: bool = False
     registered: deque[float] = field(default_factory=deque)
 
 
@@ -154,6 +156,15 @@ class Sessions:
         if lease is not None:
             self._end_session(lease)
 
+    def stood_still(self, now: float) -> None:
+        """The leader itself could hear nobody until now: leases that run have their time anew, each
+        once until it is renewed, since a leader may stand still again and again.
+        """
+        for lease in self._leases.values():
+            if lease.deadline is not None and not lease.is_spared:
+                lease.deadline = now + lease.grace
+                lease.is_spared = True
+
     def tick(self, now: float) -> Tick:
         """Ends the leases that ran out, and their sessions with them."""
         findings = []
@@ -167,6 +178,7 @@ class Sessions:
         return Tick(findings, min(running, default=None))
 
     def _extend(self, lease: _Lease, now: float, period: float) -> None:
+        lease.is_spared = False
         lease.grace = MISSED_PERIODS * period
         lease.deadline = now + lease.grace
 

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 Node = objects_pb2.Node
 
+PULSE = 0.5
+"""Seconds between two looks whether this manager itself stands still."""
+
 
 class Term:
     """One time of leading. `run` begins it and ends it."""
@@ -58,6 +61,7 @@ class Term:
         self._links: dict[str, Link] = {}
         self._look_at: float | None = None
         self._lease_changed = asyncio.Event()
+        self._awake_at = monotonic()
         self._node_reports = nodes.NodeReports()
         self._task_reports = statuses.Gathered()
         self._node_writer = Writer(
@@ -107,6 +111,7 @@ class Term:
                 self._rests.run(),
                 self._volumes.run(),
                 self._end_leases(),
+                self._stay_awake(),
                 self._routing.run(),
             )
         finally:
@@ -115,6 +120,7 @@ class Term:
                 link.end(endings.not_leading())
 
     def _begin(self) -> None:
+        self._awake_at = self._monotonic()
         self._routing.begin()
         up = [
             node.id
@@ -270,6 +276,7 @@ class Term:
     async def _end_leases(self) -> None:
         while True:
             await until_due(self._lease_changed, lambda: self._look_at, self._monotonic)
+            self._note_standstill()
             tick = self._sessions.tick(self._monotonic())
             self._look_at = tick.next_at
             for finding in tick.findings:
@@ -277,6 +284,22 @@ class Term:
                 self._node_reports.found(finding, self._clock())
                 self._end(finding.node_id, endings.expired(finding.message))
             self._node_writer.wake()
+
+    async def _stay_awake(self) -> None:
+        while True:
+            self._note_standstill()
+            await asyncio.sleep(PULSE)
+
+    def _note_standstill(self) -> None:
+        """Whoever could not be heard, as the host of this manager was halted or its disk blocked,
+        is not lost for that: what nodes said meanwhile waits to be read.
+        """
+        now = self._monotonic()
+        still, self._awake_at = now - self._awake_at - PULSE, now
+        if still > nodes.heartbeat_period(self._store):
+            logger.warning("this manager stood still for %.1f s; nodes are given time anew", still)
+            self._sessions.stood_still(now)
+            self._look_again()
 
     def _look_again(self) -> None:
         self._look_at = self._monotonic()

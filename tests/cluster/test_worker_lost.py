@@ -3,6 +3,7 @@ yet no other node counts as lost because its host has too much to do for two of 
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -126,6 +127,19 @@ def test_a_worker_whose_daemon_is_gone_is_unknown_at_once_then_down_then_ready(
     swarm.until(lambda: not swarm.on("web", "w1"), "the container that was replaced is stopped")
     swarm.until_node("w1", "Ready")
     assert swarm.doubled() == []
+
+
+def test_a_manager_that_stands_still_takes_nobody_for_lost(swarm: Swarm) -> None:
+    """It hears nobody for longer than the three heartbeats after which a node is down."""
+    swarm.create("web", *COMMAND, replicas=6)
+    before = swarm.on("web")
+    lost = [_states(swarm, host).count("down") for host in swarm.hosts()]
+    swarm.lab("daemon", "m1", "pause")
+    time.sleep(8)
+    swarm.lab("daemon", "m1", "resume")
+    swarm.until(lambda: set(swarm.nodes().values()) == {"Ready"}, "it has heard of all")
+    assert [_states(swarm, host).count("down") for host in swarm.hosts()] == lost
+    assert swarm.on("web") == before
 
 
 def test_a_daemon_that_stands_still_is_replaced_and_catches_up_when_it_goes_on(

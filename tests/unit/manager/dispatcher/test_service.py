@@ -29,6 +29,7 @@ from tests.support.direct_proposer import DirectProposer
 from tests.support.elapsing import elapse
 from tests.support.rpc import as_node, ending, failure, holds, read, served, write
 from tests.support.sealed_store import SealedStore
+from tests.support.until import until
 
 LONG, SHORT = 60.0, 5.0
 """Heartbeat periods: of tests in which no lease runs out, and of those that let one run out."""
@@ -299,7 +300,7 @@ def test_missed_heartbeats_make_a_node_down_and_it_may_come_back() -> None:
         replaced = task("t1", node_id="n1", desired=states.SHUTDOWN)
         async with bench(node("n1"), replaced, period=SHORT) as b:
             call, _ = await b.register("n1")
-            elapse(LATE * MISSED_PERIODS * SHORT)
+            await passes(LATE * MISSED_PERIODS * SHORT)
             found = await b.becomes("n1", DOWN)
             assert found.status.message.startswith("no heartbeat for")
             error = await ending(call)
@@ -312,6 +313,13 @@ def test_missed_heartbeats_make_a_node_down_and_it_may_come_back() -> None:
             assert [c.task.desired_state for c in complete.changes] == [states.SHUTDOWN]
 
     run(scenario)
+
+
+async def passes(seconds: float) -> None:
+    """So much time goes by, through which the manager is awake."""
+    for _ in range(round(seconds)):
+        elapse(1.0)
+        await asyncio.sleep(0.01)
 
 
 def slow_down(changed: objects_pb2.Cluster) -> None:
@@ -327,10 +335,31 @@ def test_a_new_leader_has_heard_of_nobody_and_waits_longer() -> None:
             assert b.get(objects_pb2.Node, "dead").status.state == DOWN
             await b.change(objects_pb2.Cluster, "cluster", slow_down)
             _call, session_id = await b.register("n2")
-            elapse(LATE * MISSED_PERIODS_NEW_LEADER * SHORT)
+            await passes(LATE * MISSED_PERIODS_NEW_LEADER * SHORT)
             await b.becomes("n1", DOWN)
             await b.heartbeat("n2", session_id)
             assert b.get(objects_pb2.Node, "n2").status.state == READY
+
+    run(scenario)
+
+
+def test_a_leader_that_stood_still_finds_no_node_lost_for_that(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        async with bench(node("n1"), node("n2"), period=SHORT) as b:
+            _call, session_id = await b.register("n1")
+            await b.register("n2")
+            elapse(LATE * MISSED_PERIODS * SHORT)
+            await until(lambda: "stood still" in caplog.text)
+            await b.heartbeat("n1", session_id)
+            assert [b.get(objects_pb2.Node, each).status.state for each in ("n1", "n2")] == [
+                READY,
+                READY,
+            ]
+            elapse(LATE * MISSED_PERIODS * SHORT)
+            await b.becomes("n2", DOWN)
+            await b.heartbeat("n1", session_id)
 
     run(scenario)
 

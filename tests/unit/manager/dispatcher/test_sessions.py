@@ -57,6 +57,21 @@ def test_three_missed_periods_make_a_node_down_once() -> None:
     assert code_of(core.heartbeat, session.id, "n1", 7.0, PERIOD) is Code.REFUSED
 
 
+def test_a_leader_that_stood_still_finds_nobody_lost_for_that_but_once() -> None:
+    core = sessions()
+    session, silent = core.register("n1", 0.0, PERIOD), core.register("n2", 0.0, PERIOD)
+    core.stood_still(60.0)
+    tick = core.tick(60.0)
+    assert (tick.findings, tick.next_at) == ([], 66.0)
+    core.heartbeat(session.id, "n1", 61.0, PERIOD)
+    core.stood_still(65.0)
+    assert core.tick(65.9).findings == []
+    assert states(core.tick(66.0).findings) == [("n2", DOWN)], "it was spared before"
+    core.stood_still(200.0)
+    assert states(core.tick(200.0).findings) == [("n1", DOWN)], "as was this one"
+    assert code_of(core.check, silent.id, "n2") is Code.REFUSED
+
+
 def test_a_broken_stream_is_unknown_at_once_and_down_when_the_lease_is_over() -> None:
     core = sessions()
     session = core.register("n1", 0.0, PERIOD)
