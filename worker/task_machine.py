@@ -40,9 +40,10 @@ RETRY_FIRST = 1.0
 RETRY_LONGEST = 30.0
 """Seconds before a step that failed for now is tried again: doubling from the one to the other."""
 
-PREPARING_AGAIN = 60.0
-"""Seconds after which it is told anew how much of an image has come: managers take a task that says
-nothing for five minutes for one that failed (manager/orchestrator/trial.py).
+TOLD_AGAIN = 60.0
+"""Seconds after which it is told anew how much of an image has come, or why a task is not healthy
+yet: managers take a task that says nothing for five minutes for one that failed
+(manager/orchestrator/trial.py).
 """
 _MEGABYTE, _GIGABYTE = 1_000_000, 1_000_000_000
 _WORDS: dict[HealthState, str] = {
@@ -176,8 +177,8 @@ def conclude(status: TaskStatus, outcome: Outcome, *, stopping: bool, now: float
 
 
 def tells_again(told_at: float, now: float) -> bool:
-    """Whether to tell anew how much has come; also where the clock was set back since."""
-    return not told_at <= now < told_at + PREPARING_AGAIN
+    """Whether to tell anew how far it is; also where the clock was set back since."""
+    return not told_at <= now < told_at + TOLD_AGAIN
 
 
 def still_preparing(status: TaskStatus, came: int, total: int, now: float) -> TaskStatus:

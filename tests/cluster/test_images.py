@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from machine.drivers.lab import naming, registry
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.living_files import contents
 
 pytestmark = pytest.mark.cluster
 
@@ -194,16 +193,6 @@ def secrets_on(swarm: Swarm, host: str) -> list[str]:
         sent.append(password.encode())
     return [
         str(path)
-        for path, content in contents(swarm.host(host).paths.state)
+        for path, content in contents(swarm.host(host).paths.state, without={"images"})
         if any(each in content for each in sent)
     ]
-
-
-def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every file below a daemon's folder but those of images; it takes some away meanwhile."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "images"]
-        for path in (Path(parent, name) for name in names):
-            with contextlib.suppress(FileNotFoundError):
-                if path.is_file():
-                    yield path, path.read_bytes()

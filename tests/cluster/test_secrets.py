@@ -1,13 +1,13 @@
 """Secrets and configs: files in containers, and nowhere else."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.cluster import OBEDIENT, TOOLS, Swarm, a_swarm
+from tests.support.living_files import contents
 
 pytestmark = pytest.mark.cluster
 
@@ -56,22 +56,11 @@ def _in_memory(swarm: Swarm) -> list[str]:
 def _on_disk(swarm: Swarm, mark: str) -> list[str]:
     """The files of both hosts that hold the mark. What is mounted in a host is not seen here."""
     folders = [swarm.host(name).paths.directory for name in swarm.hosts()]
-    files = [path for folder in folders for path in _files(folder)]
-    assert any(path.name.startswith("agent.db") for path in files)
-    return [str(path) for path in files if _holds(path, mark.encode())]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Those of daemons that run: any may go meanwhile, and folders too."""
-    for place, _, names in os.walk(folder):
-        yield from (path for name in names if (path := Path(place, name)).is_file())
-
-
-def _holds(path: Path, mark: bytes) -> bool:
-    try:
-        return mark in path.read_bytes()
-    except FileNotFoundError:
-        return False
+    is_held = {
+        path: mark.encode() in content for folder in folders for path, content in contents(folder)
+    }
+    assert any(path.name.startswith("agent.db") for path in is_held)
+    return [str(path) for path, holds in is_held.items() if holds]
 
 
 def test_files_have_their_place_owner_and_mode_and_are_on_no_disk(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hostkit import pidfd
+from tests.support.named_process import process_called
 
 
 @pytest.fixture
@@ -33,20 +34,12 @@ def test_identity_of_a_running_process(sleeper: subprocess.Popen[bytes]) -> None
 
 @pytest.mark.parametrize("name", [b"a) S 1 (b", b"caf\xe9", "über-große-Dünen".encode()])
 def test_a_process_may_be_called_anything(tmp_path: Path, name: bytes) -> None:
-    program = os.fsencode(tmp_path) + b"/" + name
-    shutil.copy(b"/bin/cat", program)
-    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with process.stdin:
-            process.stdin.write(b"begun\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == b"begun\n"
-            shown = Path(f"/proc/{process.pid}/comm").read_bytes()
-            assert shown == name[:15] + b"\n"  # as the kernel cuts it, be it amid a character
-            found = pidfd.identify(process.pid)
-            assert found is not None
-            assert pidfd.is_alive(found)
+    with process_called(name, tmp_path) as pid:
+        shown = Path(f"/proc/{pid}/comm").read_bytes()
+        assert shown == name[:15] + b"\n"  # as the kernel cuts it, be it amid a character
+        found = pidfd.identify(pid)
+        assert found is not None
+        assert pidfd.is_alive(found)
 
 
 def test_another_start_time_is_another_process(sleeper: subprocess.Popen[bytes]) -> None:

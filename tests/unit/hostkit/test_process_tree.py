@@ -1,13 +1,12 @@
 """Killing a process with what it brought forth."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from hostkit import pidfd, process_tree
+from tests.support.named_process import process_called
 
 SCRIPTS = {
     "child": "sleep 60",
@@ -46,23 +45,15 @@ def test_others_are_left_alone() -> None:
 
 
 def test_a_name_of_somebody_else_s_process_is_no_matter(tmp_path: Path) -> None:
-    program = os.fsencode(tmp_path) + b"/caf\xe9"
-    shutil.copy(b"/bin/cat", program)
-    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdin is not None
-        assert other.stdout is not None
-        with other.stdin:
-            other.stdin.write(b"begun\n")
-            other.stdin.flush()
-            assert other.stdout.readline() == b"begun\n"
-            child = subprocess.Popen(["sleep", "60"], start_new_session=True)
-            try:
-                root = pidfd.identify(child.pid)
-                assert root is not None
-                assert process_tree.kill(root, 10)
-            finally:
-                child.kill()
-                child.wait()
+    with process_called(b"caf\xe9", tmp_path):
+        child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        try:
+            root = pidfd.identify(child.pid)
+            assert root is not None
+            assert process_tree.kill(root, 10)
+        finally:
+            child.kill()
+            child.wait()
 
 
 def test_one_that_is_gone_already() -> None:

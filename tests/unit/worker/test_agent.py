@@ -60,7 +60,7 @@ def test_an_image_that_cannot_be_had(node: Node) -> None:
 def test_an_image_that_keeps_coming_is_told_again(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_machine, "PREPARING_AGAIN", 0.0)
+    monkeypatch.setattr(task_machine, "TOLD_AGAIN", 0.0)
 
     async def scenario() -> None:
         node.executor.gates["prepare"] = asyncio.Event()
