@@ -2,7 +2,9 @@
 
 A subscription is answered with the lines of every task it selects, those of ended tasks too while
 their container is kept; one that follows takes in tasks that start later (SwarmKit,
-agent/worker.go, `Subscribe`). Readers stop while the stream to the manager is full. Stores nothing.
+agent/worker.go, `Subscribe`), and these whole, also what they wrote before they are first read,
+where SwarmKit takes the last lines of that. Readers stop while the stream to the manager is full.
+Stores nothing.
 """
 
 import asyncio
@@ -102,6 +104,9 @@ class _Publication:
     def __init__(self, executor: Executor, subscription: Subscription) -> None:
         self._executor = executor
         self._subscription = subscription
+        self._whole = logs_pb2.LogOptions()
+        self._whole.CopyFrom(subscription.options)
+        self._whole.tail = -1
         self._queue: asyncio.Queue[LogMessage | None] = asyncio.Queue(QUEUED)
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._errors: list[str] = []
@@ -110,7 +115,7 @@ class _Publication:
     def offer(self, task: Task) -> None:
         """Reads a task too that has logs only now, if this subscription follows and selects it."""
         if self._subscription.options.follow and not self._closed.is_set():
-            self._read(task)
+            self._read(task, self._whole)
 
     def close(self) -> None:
         """Nobody listens any more."""
@@ -119,7 +124,7 @@ class _Publication:
     async def run(self, broker: Broker, tasks: Iterable[Task]) -> None:
         """Publishes until everything is sent, or the subscription is closed."""
         for task in tasks:
-            self._read(task)
+            self._read(task, self._wanted(task))
         call = broker.Publish()
         end = asyncio.create_task(self._end())
         closed = asyncio.create_task(self._closed.wait())
@@ -135,14 +140,20 @@ class _Publication:
             await asyncio.gather(*helpers, return_exceptions=True)
             call.cancel()
 
-    def _read(self, task: Task) -> None:
+    def _wanted(self, task: Task) -> logs_pb2.LogOptions:
+        """Of a task that has logs when this begins."""
+        asked = self._subscription
+        came_later = asked.options.follow and task.id not in asked.tail_task_ids
+        return self._whole if came_later else asked.options
+
+    def _read(self, task: Task, options: logs_pb2.LogOptions) -> None:
         if task.id not in self._readers and selects(self._subscription.selector, task):
-            reader = asyncio.create_task(self._read_one(task), name=f"logs of {task.id}")
+            reader = asyncio.create_task(self._read_one(task, options), name=f"logs of {task.id}")
             self._readers[task.id] = reader
 
-    async def _read_one(self, task: Task) -> None:
+    async def _read_one(self, task: Task, options: logs_pb2.LogOptions) -> None:
         try:
-            lines = self._executor.logs(task, self._subscription.options)
+            lines = self._executor.logs(task, options)
             async with contextlib.aclosing(lines):
                 async for line in lines:
                     await self._queue.put(line)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/logs.proto\x12\x08swarm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x0bLogSelector\x12\x13\n\x0bservice_ids\x18\x01 \x03(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x10\n\x08node_ids\x18\x03 \x03(\t\"\xf2\x01\n\nLogOptions\x12,\n\x07streams\x18\x01 \x03(\x0e\x32\x1b.swarm.v1.LogOptions.Stream\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\x0c\n\x04tail\x18\x03 \x01(\x03\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x06Stream\x12\x12\n\x0eSTREAM_UNKNOWN\x10\x00\x12\x11\n\rSTREAM_STDOUT\x10\x01\x12\x11\n\rSTREAM_STDERR\x10\x02\"f\n\x14SubscribeLogsRequest\x12\'\n\x08selector\x18\x01 \x01(\x0b\x32\x15.swarm.v1.LogSelector\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.swarm.v1.LogOptions\"\xb6\x01\n\nLogMessage\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06stream\x18\x05 \x01(\x0e\x32\x1b.swarm.v1.LogOptions.Stream\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x12\x0f\n\x07partial\x18\x07 \x01(\x08\"D\n\x08LogBatch\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.swarm.v1.LogMessage\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\x0f\n\rListenRequest\"y\n\x0cSubscription\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x08selector\x18\x02 \x01(\x0b\x32\x15.swarm.v1.LogSelector\x12%\n\x07options\x18\x03 \x01(\x0b\x32\x14.swarm.v1.LogOptions\x12\r\n\x05\x63lose\x18\x04 \x01(\x08\"r\n\x12PublishLogsMessage\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12&\n\x08messages\x18\x02 \x03(\x0b\x32\x14.swarm.v1.LogMessage\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"\x15\n\x13PublishLogsResponse2I\n\x04Logs\x12\x41\n\tSubscribe\x12\x1e.swarm.v1.SubscribeLogsRequest\x1a\x12.swarm.v1.LogBatch0\x01\x32\x92\x01\n\tLogBroker\x12;\n\x06Listen\x12\x17.swarm.v1.ListenRequest\x1a\x16.swarm.v1.Subscription0\x01\x12H\n\x07Publish\x12\x1c.swarm.v1.PublishLogsMessage\x1a\x1d.swarm.v1.PublishLogsResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11\x61pi/v1/logs.proto\x12\x08swarm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"F\n\x0bLogSelector\x12\x13\n\x0bservice_ids\x18\x01 \x03(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x10\n\x08node_ids\x18\x03 \x03(\t\"\xf2\x01\n\nLogOptions\x12,\n\x07streams\x18\x01 \x03(\x0e\x32\x1b.swarm.v1.LogOptions.Stream\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\x0c\n\x04tail\x18\x03 \x01(\x03\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x06Stream\x12\x12\n\x0eSTREAM_UNKNOWN\x10\x00\x12\x11\n\rSTREAM_STDOUT\x10\x01\x12\x11\n\rSTREAM_STDERR\x10\x02\"f\n\x14SubscribeLogsRequest\x12\'\n\x08selector\x18\x01 \x01(\x0b\x32\x15.swarm.v1.LogSelector\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.swarm.v1.LogOptions\"\xb6\x01\n\nLogMessage\x12\x12\n\nservice_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06stream\x18\x05 \x01(\x0e\x32\x1b.swarm.v1.LogOptions.Stream\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x12\x0f\n\x07partial\x18\x07 \x01(\x08\"D\n\x08LogBatch\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.swarm.v1.LogMessage\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\x0f\n\rListenRequest\"\x90\x01\n\x0cSubscription\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x08selector\x18\x02 \x01(\x0b\x32\x15.swarm.v1.LogSelector\x12%\n\x07options\x18\x03 \x01(\x0b\x32\x14.swarm.v1.LogOptions\x12\r\n\x05\x63lose\x18\x04 \x01(\x08\x12\x15\n\rtail_task_ids\x18\x05 \x03(\t\"r\n\x12PublishLogsMessage\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12&\n\x08messages\x18\x02 \x03(\x0b\x32\x14.swarm.v1.LogMessage\x12\x0c\n\x04\x64one\x18\x03 \x01(\x08\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"\x15\n\x13PublishLogsResponse2I\n\x04Logs\x12\x41\n\tSubscribe\x12\x1e.swarm.v1.SubscribeLogsRequest\x1a\x12.swarm.v1.LogBatch0\x01\x32\x92\x01\n\tLogBroker\x12;\n\x06Listen\x12\x17.swarm.v1.ListenRequest\x1a\x16.swarm.v1.Subscription0\x01\x12H\n\x07Publish\x12\x1c.swarm.v1.PublishLogsMessage\x1a\x1d.swarm.v1.PublishLogsResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,14 +46,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGBATCH']._serialized_end=738
   _globals['_LISTENREQUEST']._serialized_start=740
   _globals['_LISTENREQUEST']._serialized_end=755
-  _globals['_SUBSCRIPTION']._serialized_start=757
-  _globals['_SUBSCRIPTION']._serialized_end=878
-  _globals['_PUBLISHLOGSMESSAGE']._serialized_start=880
-  _globals['_PUBLISHLOGSMESSAGE']._serialized_end=994
-  _globals['_PUBLISHLOGSRESPONSE']._serialized_start=996
-  _globals['_PUBLISHLOGSRESPONSE']._serialized_end=1017
-  _globals['_LOGS']._serialized_start=1019
-  _globals['_LOGS']._serialized_end=1092
-  _globals['_LOGBROKER']._serialized_start=1095
-  _globals['_LOGBROKER']._serialized_end=1241
+  _globals['_SUBSCRIPTION']._serialized_start=758
+  _globals['_SUBSCRIPTION']._serialized_end=902
+  _globals['_PUBLISHLOGSMESSAGE']._serialized_start=904
+  _globals['_PUBLISHLOGSMESSAGE']._serialized_end=1018
+  _globals['_PUBLISHLOGSRESPONSE']._serialized_start=1020
+  _globals['_PUBLISHLOGSRESPONSE']._serialized_end=1041
+  _globals['_LOGS']._serialized_start=1043
+  _globals['_LOGS']._serialized_end=1116
+  _globals['_LOGBROKER']._serialized_start=1119
+  _globals['_LOGBROKER']._serialized_end=1265
 # @@protoc_insertion_point(module_scope)

@@ -203,6 +203,7 @@ class Subscription(message.Message):
     SELECTOR_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
     CLOSE_FIELD_NUMBER: builtins.int
+    TAIL_TASK_IDS_FIELD_NUMBER: builtins.int
     id: builtins.str
     close: builtins.bool
     """nobody listens any more"""
@@ -210,6 +211,12 @@ class Subscription(message.Message):
     def selector(self) -> LogSelector: ...
     @builtins.property
     def options(self) -> LogOptions: ...
+    @builtins.property
+    def tail_task_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of a client that follows: the tasks that it found, which options.tail is for. Of those that came later it gets
+        all, however late they are read.
+        """
+
     def __init__(
         self,
         *,
@@ -217,10 +224,11 @@ class Subscription(message.Message):
         selector: LogSelector | None = ...,
         options: LogOptions | None = ...,
         close: builtins.bool = ...,
+        tail_task_ids: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["options", b"options", "selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["close", b"close", "id", b"id", "options", b"options", "selector", b"selector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["close", b"close", "id", b"id", "options", b"options", "selector", b"selector", "tail_task_ids", b"tail_task_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

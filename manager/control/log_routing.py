@@ -6,6 +6,9 @@ reading of logs (moby#41733). Which of its tasks match is for the agent to find 
 that it gets later, so a node is asked once. An agent that begins to listen has forgotten what it
 was asked before: a client that follows has it asked again, for what came after its last lines.
 
+The last lines that a follower asks for are those of the tasks that it found; of a task that comes
+later it gets every line, also where the node is asked, or reads, after some were written.
+
 Times are monotonic seconds.
 """
 
@@ -44,6 +47,8 @@ class _Source:
     progress: Progress = Progress.WAITING
     deadline: float | None = None
     tasks: set[str] = field(default_factory=set)
+    found: frozenset[str] = frozenset()
+    """Those that it had when the client began."""
     seen: Seen = field(default_factory=Seen)
     since: Timestamp | None = None
     """Where it is to go on, if it is asked again."""
@@ -63,6 +68,7 @@ class Route:
         self._nodes = frozenset(selector.node_ids)
         self._sources: dict[str, _Source] = {}
         self._warnings: list[str] = []
+        self._has_begun = False
 
     def matches(self, task: Task) -> bool:
         """Whether the client wants the task's lines: ids of any kind in the selector are ORed."""
@@ -84,10 +90,13 @@ class Route:
         for node_id, task_ids in self._holders(view).items():
             source = self._sources.get(node_id)
             if source is None:
-                source = self._sources[node_id] = _Source(deadline=now + ANSWER_LIMIT)
+                found = frozenset() if self._has_begun else frozenset(task_ids)
+                source = _Source(deadline=now + ANSWER_LIMIT, found=found)
+                self._sources[node_id] = source
             elif self._has_more(source, task_ids):
                 source.progress, source.deadline = Progress.WAITING, now + ANSWER_LIMIT
             source.tasks |= task_ids
+        self._has_begun = True
         for node_id, source in self._sources.items():
             if source.progress is Progress.WAITING and node_id in listening:
                 self._ask(source, now)
@@ -111,10 +120,12 @@ class Route:
     def request(self, node_id: str) -> logs_pb2.Subscription:
         """What to ask the node for."""
         wanted = logs_pb2.Subscription(id=self.id, selector=self._selector, options=self._options)
-        since = self._sources[node_id].since
-        if since is not None:
+        source = self._sources[node_id]
+        if source.since is not None:
             wanted.options.tail = -1
-            wanted.options.since.CopyFrom(since)
+            wanted.options.since.CopyFrom(source.since)
+        elif self._options.follow and self._options.tail >= 0:
+            wanted.tail_task_ids.extend(sorted(source.found))
         return wanted
 
     def asked(self) -> list[str]:

@@ -193,7 +193,7 @@ class FakeExecutor:
         container = self.containers.get(task.id)
         if container is None:
             raise SwarmError(Code.NOT_FOUND, f"no container {task.id}")
-        sent = 0
+        sent = max(0, len(container.lines) - options.tail) if options.tail >= 0 else 0
         while True:
             container.wrote.clear()
             for line in container.lines[sent:]:

@@ -1,8 +1,8 @@
 """A disk of a host's own: a small ext4 in a file, mounted over the host's state directory.
 
 It may be filled, and it may fail as disks do: all writes end with EROFS from one moment on, files
-that are open included. It is mounted on this machine, so that it outlives the host, and each host
-sees its own alone (boot.py).
+that are open included, and what is under way in that moment mostly with EIO. It is mounted on this
+machine, so that it outlives the host, and each host sees its own alone (boot.py).
 """
 
 import asyncio
@@ -52,7 +52,7 @@ async def free(paths: HostPaths) -> None:
 
 
 async def fail(paths: HostPaths) -> None:
-    """Let every write fail with EROFS from now on, until the host's next start."""
+    """Let every write that begins from now on fail with EROFS, until the host's next start."""
     _check(paths)
     await process.run(["mount", "-o", "remount,abort", str(paths.state)], timeout=_TIMEOUT)
 

@@ -20,12 +20,17 @@ def task(task_id: str, service: str = "s") -> objects_pb2.Task:
 
 
 def subscription(
-    name: str = "x", *, follow: bool = False, services: tuple[str, ...] = ("s",)
+    name: str = "x",
+    *,
+    follow: bool = False,
+    services: tuple[str, ...] = ("s",),
+    tail: int = -1,
+    found: tuple[str, ...] = (),
 ) -> Subscription:
-    made = Subscription(id=name)
+    made = Subscription(id=name, tail_task_ids=found)
     made.selector.service_ids.extend(services)
     made.options.follow = follow
-    made.options.tail = -1
+    made.options.tail = tail
     return made
 
 
@@ -96,6 +101,43 @@ def test_following_takes_in_later_lines_and_later_tasks_until_it_is_closed(node:
             node.executor.containers["a"].write(b"late")
         assert manager.lines("x") == [b"first", b"second"]
         assert not any(batch.done for batch in manager.published["x"])
+
+    node.run(scenario)
+
+
+def test_the_last_lines_are_those_of_the_tasks_that_a_follower_found(node: Node) -> None:
+    """Of the others all is sent, though they were read late: here after they had written."""
+
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks |= {"a": task("a"), "b": task("b")}
+        async with node.agent():
+            for name in "ab":
+                await manager.reported(name, RUNNING)
+                node.executor.containers[name].lines = [f"{name}{i}".encode() for i in range(3)]
+            await manager.subscribe(subscription(follow=True, tail=1, found=("a",)))
+            await manager.until(lambda: len(manager.lines("x")) == 4)
+            late = node.executor.gates["logs"] = asyncio.Event()
+            await manager.assign(task("c"))
+            await manager.reported("c", RUNNING)
+            node.executor.containers["c"].lines = [b"c0", b"c1", b"c2"]
+            late.set()
+            await manager.until(lambda: len(manager.lines("x")) == 7)
+        assert sorted(manager.lines("x")) == [b"a2", b"b0", b"b1", b"b2", b"c0", b"c1", b"c2"]
+
+    node.run(scenario)
+
+
+def test_the_last_lines_are_those_of_every_task_where_nobody_follows(node: Node) -> None:
+    async def scenario() -> None:
+        manager = node.manager
+        manager.tasks["a"] = task("a")
+        async with node.agent():
+            await manager.reported("a", RUNNING)
+            node.executor.containers["a"].lines = [b"a0", b"a1", b"a2"]
+            await manager.subscribe(subscription(tail=2))
+            await manager.until(lambda: any(m.done for m in manager.published["x"]))
+        assert manager.lines("x") == [b"a1", b"a2"]
 
     node.run(scenario)
 

@@ -257,6 +257,27 @@ def test_a_follower_has_a_node_asked_for_what_came_since(lost: bool) -> None:
     assert bench.route.heard("n1").fresh([line(EPOCH), line(EPOCH + 1)]) == [line(EPOCH + 1)]
 
 
+def test_the_last_lines_are_asked_of_the_tasks_that_a_follower_found() -> None:
+    bench = Bench(follow=True, tail=1)
+    bench.listening.remove("n2")
+    bench.update()
+    bench.listening |= {"n2", "n3"}
+    bench.store.must(
+        create(node("n3")),
+        create(task("t3", slot=3, node_id="n3", state=states.ASSIGNED)),
+        create(task("t4", slot=4, node_id="n2", state=states.ASSIGNED)),
+        now=EPOCH,
+    )
+    assert bench.update() == ["n2", "n3"]
+    asked = {name: bench.route.request(name) for name in ("n1", "n2", "n3")}
+    assert {name: list(each.tail_task_ids) for name, each in asked.items()} == {
+        "n1": ["t1"],
+        "n2": ["t2"],
+        "n3": [],
+    }
+    assert {each.options.tail for each in asked.values()} == {1}
+
+
 def test_a_follower_takes_lines_of_a_node_that_was_down_for_a_moment() -> None:
     bench = Bench(follow=True, task_ids=["t1"])
     bench.update()
