@@ -287,9 +287,10 @@ class Running:
         self._process.send_signal(2)
 
     def ended(self) -> int | None:
-        """Its exit code, once it has ended."""
+        """Its exit code, once it has ended; `out` and `err` are all that it said then."""
+        code = self._process.poll()
         self.read()
-        return self._process.poll()
+        return code
 
     def lines(self) -> list[str]:
         """Whole lines of its standard output so far."""
