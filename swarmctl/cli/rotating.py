@@ -31,7 +31,10 @@ class Rotating:
         return cls(rotation.id, _digest(rotation.certificate_pem))
 
     def see(self, cluster: objects_pb2.Cluster, nodes: Iterable[objects_pb2.Node]) -> None:
-        """Takes in the state of now; the nodes were read before the cluster."""
+        """Takes in the state of now.
+
+        The nodes were read after the cluster: once that says that it is over, all have followed.
+        """
         present = cluster.root_ca
         under_way = present.HasField("rotation") and present.rotation.id == self.id
         self.is_done = not under_way and _digest(present.certificate_pem) == self.root

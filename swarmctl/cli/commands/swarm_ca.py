@@ -108,9 +108,8 @@ def _wait(
     """The cluster once the rotation has ended; says how far it is whenever that changes."""
     rotating, started, said = Rotating.of(begun), _now(), ""
     while True:
-        nodes = _nodes(client)
         cluster = _cluster(client)
-        rotating.see(cluster, nodes)
+        rotating.see(cluster, _nodes(client))
         if not quiet and (text := summary(rotating)) != said:
             click.echo(text, err=True)
             said = text

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from api.certificates import digest_of, load_certificate
 from api.errors import Code, SwarmError
 from api.v1 import control_pb2, objects_pb2
 from manager.ca.authority import new_root
@@ -55,6 +56,23 @@ def test_rotate_waits_and_prints_the_new_root(cli: CommandLine, daemon: Scripted
     assert request.request_id
     assert request.node_cert_expiry.seconds == 720 * 3600
     assert (request.certificate_pem, request.key_pem) == (b"", b"")
+
+
+def test_nodes_that_follow_between_two_questions_are_counted_at_the_end(
+    cli: CommandLine, daemon: ScriptedDaemon
+) -> None:
+    asked = iter(range(100))
+    digest = digest_of(load_certificate(NEW))
+    followed = objects_pb2.Node(id="n1", certificate=objects_pb2.NodeCertificate(root=digest))
+    daemon.on("RotateRootCa", cluster(OLD, NEW))
+    daemon.on("GetCluster", lambda _: cluster(NEW) if next(asked) else cluster(OLD, NEW))
+    daemon.on(
+        "ListNodes",
+        lambda _: control_pb2.ListNodesResponse(nodes=[followed]) if next(asked) else NODES,
+    )
+    result = cli("swarm", "ca", "--rotate")
+    assert result.code == 0
+    assert "1 of 1 nodes have a certificate of the new root\n" in result.err
 
 
 def test_detached_it_does_not_wait(cli: CommandLine, daemon: ScriptedDaemon) -> None:
