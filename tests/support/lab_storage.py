@@ -6,8 +6,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostkit import netns
 from machine.drivers.lab.host import LabHost
-from tests.support.ssh_server import SFTP, SSHD
+from tests.support.ssh_server import SFTP, SSHD, answers
+from tests.support.until import until_true
 
 PORT = 2200
 
@@ -39,12 +41,13 @@ class LabStorage:
 
 
 async def started_storage(host: LabHost) -> LabStorage:
-    """Starts the SSH server on a host; it ends with that."""
+    """Starts the SSH server on a host, and waits until it listens; it ends with that."""
     folder = host.paths.directory.parent / "storage"
     await asyncio.to_thread(_furnish, folder, host.address)
     await host.run(["mkdir", "-p", "/run/sshd"])
     config, log = folder / "sshd_config", folder / "sshd.log"
-    await host.run([SSHD, "-f", str(config), "-E", str(log)])
+    await host.run([SSHD, "-f", str(config), "-E", str(log)])  # which listens after it has forked
+    await asyncio.to_thread(until_true, lambda: _listens(host), f"the SSH server listens: {log}")
     return LabStorage(folder, host.name, host.address, _host_key(folder))
 
 
@@ -58,6 +61,11 @@ def _furnish(folder: Path, address: str) -> None:
         f"AuthorizedKeysFile {folder / 'client.pub'}\nStrictModes no\nUsePAM no\n"
         f"PermitRootLogin yes\nPasswordAuthentication no\nSubsystem sftp {SFTP}\n"
     )
+
+
+def _listens(host: LabHost) -> bool:
+    namespace = netns.path(host.paths.namespace)
+    return netns.call_in(namespace, lambda: answers(host.address, PORT))
 
 
 def _host_key(folder: Path) -> str:

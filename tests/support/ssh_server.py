@@ -65,7 +65,7 @@ def ssh_server(
     with (work / "sshd.log").open("wb") as log:
         process = subprocess.Popen([*before, SSHD, "-D", "-e", "-f", str(config)], stderr=log)
     try:
-        until_true(lambda: _answers(address, port), "the SSH server answers")
+        until_true(lambda: answers(address, port), "the SSH server answers")
         host_key = " ".join((work / "host.pub").read_text().split()[:2])
         key = (work / "client").read_bytes()
         yield SshServer(process, address, port, key, host_key, folder)
@@ -83,7 +83,8 @@ def _children(pid: int) -> list[int]:
     return [*below, *map(int, found)]
 
 
-def _answers(address: str, port: int) -> bool:
+def answers(address: str, port: int) -> bool:
+    """Whether somebody listens there, as seen from the network of the calling thread."""
     try:
         with socket.create_connection((address, port), 1):
             return True

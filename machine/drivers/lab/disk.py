@@ -20,18 +20,33 @@ MINIMUM = 16
 _BALLAST = "ballast"
 _CHUNK = 64 << 10
 _TIMEOUT = 30.0
+_STEP = 0.05
+_STEPS = 400
 
 
 async def attach(paths: HostPaths, size: int) -> None:
-    """The disk, at its place and writable; made first if there is none. `size` in MiB."""
-    if await asyncio.to_thread(is_mounted, paths.state):
-        if await asyncio.to_thread(_is_writable, paths.state):
-            return
-        await asyncio.to_thread(unmount, paths.state)
+    """The disk, at its place and writable; made first if there is none. `size` in MiB.
+
+    One that failed is not whole before everybody has let go of it, and a host that boots has a copy
+    of all mounts for a moment. UNAVAILABLE if that does not end.
+    """
+    mounted = await asyncio.to_thread(is_mounted, paths.state)
+    if mounted and await asyncio.to_thread(_is_writable, paths.state):
+        return
     if not paths.disk.exists():
         await _make(paths.disk, size)
-    await process.run(["mount", "-o", "loop", str(paths.disk), str(paths.state)], timeout=_TIMEOUT)
-    paths.state.chmod(0o711)
+    for _ in range(_STEPS):
+        why = await _mounted_anew(paths)
+        if not why:
+            paths.state.chmod(0o711)
+            return
+        await asyncio.sleep(_STEP)
+    raise SwarmError(
+        Code.UNAVAILABLE,
+        f"the disk of host {paths.host} cannot be mounted",
+        why=why,
+        remedy=f"see who holds it: findmnt --task PID {paths.state}",
+    )
 
 
 async def detach(paths: HostPaths) -> None:
@@ -55,6 +70,16 @@ async def fail(paths: HostPaths) -> None:
     """Let every write that begins from now on fail with EROFS, until the host's next start."""
     _check(paths)
     await process.run(["mount", "-o", "remount,abort", str(paths.state)], timeout=_TIMEOUT)
+
+
+async def _mounted_anew(paths: HostPaths) -> str:
+    """Why it is not at its place and writable; empty if it is."""
+    await asyncio.to_thread(unmount, paths.state)
+    command = ["mount", "-o", "loop", str(paths.disk), str(paths.state)]
+    done = await process.run(command, timeout=_TIMEOUT, check=False)
+    if done.code != 0:
+        return done.err.decode(errors="replace").strip()
+    return "" if await asyncio.to_thread(_is_writable, paths.state) else "it stays read-only"
 
 
 async def _make(image: Path, size: int) -> None:

@@ -54,6 +54,15 @@ def remove_bridge(lab: str) -> None:
     netns.delete(naming.bridge_namespace(lab))
 
 
+def is_there(lab: str) -> bool:
+    """Whether the lab has its namespace, whole."""
+    try:
+        netns.call_in(netns.path(naming.bridge_namespace(lab)), lambda: None)
+    except SwarmError:
+        return False
+    return True
+
+
 def plug(lab: str, host: str, namespace: str, address: str) -> None:
     """A host's fresh namespace and its link to the bridge. What was left of an old one goes."""
     unplug(lab, host, namespace)

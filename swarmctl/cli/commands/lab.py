@@ -289,7 +289,8 @@ def _each(name: str, hosts: tuple[str, ...], verb: Callable[[LabHost], Any]) -> 
 async def _rows() -> list[dict[str, str]]:
     rows = []
     for name in labs():
-        driver = LabDriver.open(name)
+        if (driver := _found(name)) is None:
+            continue
         whole = await driver.links()
         hosts = driver.hosts()
         looks = await asyncio.gather(*map(_look, hosts))
@@ -297,6 +298,16 @@ async def _rows() -> list[dict[str, str]]:
             link = {True: "up", False: "cut", None: "-"}[whole.get(host.name)]
             rows.append({"Lab": name, "Host": host.name, "Link": link, **look})
     return rows
+
+
+def _found(name: str) -> LabDriver | None:
+    """The lab of that name; None if somebody has taken it down since labs were listed."""
+    try:
+        return LabDriver.open(name)
+    except SwarmError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        return None
 
 
 async def _look(host: LabHost) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """Labs that come and go while others wait for them: their locks and records, without any host."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 from api.errors import Code, SwarmError
+from hostkit import netns
+from hostkit.mount import unmount
 from machine.drivers.lab import cgroups, driver, naming, network, record
 from machine.drivers.lab.driver import LabDriver
 
@@ -59,3 +62,15 @@ def test_what_a_crash_before_the_record_left_goes_as_an_empty_lab_does(base: Pat
     naming.LabPaths(base, NAME).directory.mkdir(parents=True)
     asyncio.run(LabDriver.open(NAME, base=base).down_if_empty())
     assert record.labs(base) == []
+
+
+@pytest.mark.root
+def test_a_lab_whose_network_goes_while_its_links_are_looked_at_has_none(base: Path) -> None:
+    lab = LabDriver.make(f"g{os.getpid()}", base=base, daemon=COMMAND)
+    bridge = naming.bridge_namespace(lab.name)
+    netns.create(bridge)
+    unmount(netns.path(bridge))  # its name goes last
+    try:
+        assert asyncio.run(lab.links()) == {}
+    finally:
+        netns.delete(bridge)

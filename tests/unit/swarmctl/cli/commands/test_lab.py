@@ -37,6 +37,15 @@ def test_an_unknown_lab_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatc
     assert "swarmctl lab up" in done.exception.remedy
 
 
+def test_a_lab_that_is_taken_down_while_labs_are_listed_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("swarmctl.cli.commands.lab.labs", lambda: ["nosuchlab"])
+    done = CliRunner().invoke(lab, ["ls", "-q"])
+    assert (done.exit_code, done.output) == (0, "")
+
+
 def test_anybody_but_root_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(SwarmError, match="needs root"):
