@@ -132,9 +132,10 @@ class VolumeDataService(volume_pb2_grpc.VolumeDataServicer):
                 async with aclosing(pipe.pieces(BEGINNING)) as pieces:
                     async for piece in pieces:
                         yield Piece(data=piece)
-            yield Piece(end=volume_pb2.VolumeEnd())
         finally:
             await self._give_up(volume)
+        # Who is told of the end may go on with the volume, though the node has yet to report.
+        yield Piece(end=volume_pb2.VolumeEnd())
 
     async def Restore(
         self,

@@ -64,7 +64,7 @@ def test_a_limit_per_node_leaves_tasks_pending_until_there_is_another_node(swarm
     # Every node has what it may have: an update that starts first must get on all the same.
     update = ("--update-order", "start-first", "--update-monitor", "0s", "--env-add", "A=1")
     swarm.ctl("service", "update", *update, "--wait-timeout", "60s", "web")
-    assert on(swarm, "web") == {"w1": 1, "w2": 1}
+    swarm.until(lambda: on(swarm, "web") == {"w1": 1, "w2": 1}, "the former tasks are gone")
     for host in ("w1", "w2"):
         swarm.ctl("node", "update", "--label-rm", "pool", host)
 

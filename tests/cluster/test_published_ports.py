@@ -115,19 +115,20 @@ def test_one_client_with_one_port_through_two_nodes_at_once(swarm: Swarm) -> Non
 
 def test_a_port_is_one_services_and_closes_with_it(swarm: Swarm) -> None:
     published(swarm)
+    words = ("--detach", "--name", "second", "--publish", "8080:80", TOOLS, "sh", "-c", QUIET)
+    # The servers go on for as long as anybody may be led to them: it is the port that refuses.
     with serving(swarm, "web"):
         until_all_answer(swarm)
-    words = ("--detach", "--name", "second", "--publish", "8080:80", TOOLS, "sh", "-c", QUIET)
-    refused = swarm.ctl("service", "create", *words, code=None)
-    assert refused.code == 1
-    assert "8080" in refused.err
-    assert "web" in refused.err
-    swarm.ctl("service", "rm", "web")
-    for host, address in targets(swarm).items():
-        swarm.until(
-            lambda a=address: "refused" in fails(lambda: wires.ask(outside(swarm), a, 8080)),  # type: ignore[misc]
-            f"the port of {host} is closed",
-        )
+        refused = swarm.ctl("service", "create", *words, code=None)
+        assert refused.code == 1
+        assert "8080" in refused.err
+        assert "web" in refused.err
+        swarm.ctl("service", "rm", "web")
+        for host, address in targets(swarm).items():
+            swarm.until(
+                lambda a=address: "refused" in fails(lambda: wires.ask(outside(swarm), a, 8080)),  # type: ignore[misc]
+                f"the port of {host} is closed",
+            )
     swarm.clear()
     assert swarm.ctl("service", "create", *words).code == 0
 

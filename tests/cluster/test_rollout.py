@@ -48,6 +48,7 @@ def test_a_rollback_by_hand_goes_back_and_forth(swarm: Swarm) -> None:
     assert _status(swarm, "{{.UpdateStatus.Message}} {{.Spec.Replicated.Replicas}}") == (
         "rollback completed 1"
     )
+    swarm.until(lambda: len(swarm.on("web")) == 1, "the other tasks are gone")
     (running,) = swarm.on("web")
     assert b"COLOUR" not in Path(f"/proc/{running.pid}/environ").read_bytes()
     swarm.ctl("service", "update", "--rollback", "--detach", "web")

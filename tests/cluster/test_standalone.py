@@ -87,7 +87,7 @@ def test_a_running_container_is_connected_and_disconnected(swarm: Swarm, mesh: s
         swarm.ctl("network", "connect", *words, at="w2")
         swarm.until(lambda: lone.says("box", f"{ASK} web 80"), "it reaches the service")
         swarm.until(lambda: found(swarm, "guest") == {address}, "it is found")
-        assert asked(swarm, "guest", 1) != [""]
+        swarm.until(lambda: asked(swarm, "guest", 1) != [""], "its server has begun, and answers")
         swarm.ctl("network", "disconnect", mesh, "box", at="w2")
         assert lone.says("box", f"{ASK} web 80") == []
         swarm.until(lambda: found(swarm, "guest") == set(), "its name is gone")
@@ -129,7 +129,8 @@ def test_a_service_on_its_nodes_default_bridge(swarm: Swarm) -> None:
         swarm.kill_daemon("m1")
         swarm.start_daemon("m1")
         assert lone.says("box", f"{ASK} {own} 80")[-1] == task.id[:12]
-    swarm.until(lambda: swarm.ctl("node", "ls", code=None).code == 0, "a manager answers")
+    # Who is to be asked next for a place in a network has found it again.
+    swarm.until(lambda: set(swarm.nodes().values()) == {"Ready"}, "the manager hears of all")
 
 
 def test_containers_stay_when_their_host_leaves_the_swarm(swarm: Swarm, mesh: str) -> None:

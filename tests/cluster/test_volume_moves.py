@@ -1,5 +1,6 @@
 """Local data follows its service: moved to another node, saved, and made again from that."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -7,7 +8,6 @@ from random import Random
 import pytest
 
 from tests.support.cluster import TOOLS, Swarm, a_swarm
-from tests.support.until import until_true
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -65,6 +65,22 @@ def copies(swarm: Swarm, host: str) -> list[Path]:
     return [each.parent for each in volumes(swarm, host).glob("*/_data/log")]
 
 
+@contextlib.contextmanager
+def slowed(swarm: Swarm, host: str) -> Iterator[None]:
+    """A host sends a mebibyte in a second: what takes long there is not over before it is seen."""
+    limit = ("root", "tbf", "rate", "8mbit", "burst", "64kb", "latency", "400ms")
+    swarm.inside(host, "tc", "qdisc", "add", "dev", "eth0", *limit)
+    try:
+        yield
+    finally:
+        swarm.inside(host, "tc", "qdisc", "del", "dev", "eth0", "root")
+
+
+def until_one_copy(swarm: Swarm) -> None:
+    """Until nothing is left of a copy that does not count: its node is told of that in the end."""
+    swarm.until(lambda: "older copy" not in swarm.ctl("volume", "ls").err, "nothing is left of it")
+
+
 def lines(swarm: Swarm, host: str) -> int:
     """How many records there are, all in order, where the one writer of the host has them."""
     writer = next(each for each in swarm.on("db", host))
@@ -85,6 +101,8 @@ def test_data_moves_with_its_service_and_back(swarm: Swarm, writer: str) -> None
             lambda target=target, before=before: lines(swarm, target) > before,  # type: ignore[misc]
             "it writes on",
         )
+        # Until then it cannot be moved again.
+        until_one_copy(swarm)
 
 
 def test_a_move_to_a_node_that_is_lost_can_be_given_up(swarm: Swarm, writer: str) -> None:
@@ -97,7 +115,7 @@ def test_a_move_to_a_node_that_is_lost_can_be_given_up(swarm: Swarm, writer: str
         swarm.until(lambda: swarm.on("db", writer), "it is back where it was")
     finally:
         swarm.lab("daemon", other, "resume")
-    swarm.until(lambda: "older copy" not in swarm.ctl("volume", "ls").err, "nothing is left of it")
+    until_one_copy(swarm)
 
 
 @pytest.mark.parametrize("victim", ["home", "target", "leader"])
@@ -106,13 +124,14 @@ def test_a_daemon_that_dies_in_the_middle_of_a_copy_harms_nothing(
 ) -> None:
     other = {"w1": "w2", "w2": "w1"}[writer]
     (folder,) = copies(swarm, writer)
-    big = Random(1).randbytes(1 << 20) * 300
+    big = Random(1).randbytes(24 << 20)
     (folder / "big").write_bytes(big)
-    swarm.ctl("volume", "migrate", "--detach", "data", other)
     filling = volumes(swarm, other)
-    until_true(lambda: any(filling.glob("*/_filling/big")), "it is under way")
     host = {"home": writer, "target": other, "leader": "m1"}[victim]
-    swarm.kill_daemon(host)
+    with slowed(swarm, writer):
+        swarm.ctl("volume", "migrate", "--detach", "data", other)
+        swarm.until(lambda: any(filling.glob("*/_filling/big")), "it is under way")
+        swarm.kill_daemon(host)
     swarm.start_daemon(host)
     swarm.until(
         lambda: told(swarm, "data", "{{.Home}}") == other, "it is there in the end", timeout=120

@@ -164,10 +164,11 @@ def test_what_is_changed_while_a_worker_is_away_holds_when_it_is_back(swarm: Swa
     swarm.until_node("w1", "Down")
     swarm.ctl("service", "rm", "old")
     former = {task.id for task in swarm.tasks("web")}
-    swarm.ctl("service", "update", "-d", "--env-add", "COLOUR=red", "web")
-    swarm.until(
-        lambda: not former & {task.id for task in swarm.until_runs("web", 3)}, "all are replaced"
-    )
+    change = ("--update-monitor", "0s", "--env-add", "COLOUR=red")
+    swarm.ctl("service", "update", "-d", *change, "web")
+    state = ("service", "inspect", "-f", "{{.UpdateStatus.State}}", "web")
+    swarm.until(lambda: swarm.ctl(*state).out.strip() == "completed", "all are replaced")
+    assert not former & {task.id for task in swarm.until_runs("web", 3)}
     assert len(swarm.on("old", "w1")) == 1
     swarm.lab("heal", "w1")
     swarm.until(lambda: not swarm.containers("w1"), "nothing old is left on w1")

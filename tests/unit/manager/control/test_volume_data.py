@@ -1,4 +1,6 @@
-"""A restore comes to an end, whatever becomes of the node that is to take the archive."""
+"""A restore comes to an end, whatever becomes of the node that is to take the archive; and who has
+an archive may go on with its volume.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,6 +67,25 @@ class Desk:
             pass
         self.orders.leave(listener)
 
+    async def give(self) -> None:
+        """The node sends a small archive, and has yet to report that it did."""
+        listener = self.orders.listen("n1")
+        order = await listener.next()
+        pipe, _ = self.data.source("n1", order.id)
+        await pipe.put(b"x" * 1000)
+        pipe.end()
+        self.orders.leave(listener)
+
+    async def saved(self) -> Volume | None:
+        """The volume `db` as it is when its operator is told that the archive is whole."""
+        context: Any = None
+        set_caller(Caller(id="olga", role="operator", cluster_id="c", via="tls"))
+        asked = volume_pb2.BackupVolumeRequest(key="db")
+        async for piece in self.service.Backup(asked, context):
+            if piece.WhichOneof("kind") == "end":
+                return self.store.named(Volume, "db")
+        return None
+
 
 async def archive() -> AsyncIterator[Request]:
     head = volume_pb2.RestoreVolumeHead()
@@ -121,5 +142,19 @@ def test_a_restore_ends_with_the_lead() -> None:
         with pytest.raises(SwarmError, match="does not lead any more") as over:
             await restoring
         assert over.value.code is Code.UNAVAILABLE
+
+    run(scenario)
+
+
+def test_who_has_the_archive_of_a_volume_may_save_it_again_at_once() -> None:
+    async def scenario(desk: Desk) -> None:
+        made = Volume(id="v1", home="n1")
+        made.spec.annotations.name = "db"
+        await write(desk.proposer, create(made))
+        giving = asyncio.create_task(desk.give())
+        found = await desk.saved()
+        await giving
+        assert found is not None
+        assert not found.HasField("transfer")
 
     run(scenario)
