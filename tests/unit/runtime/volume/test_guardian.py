@@ -16,6 +16,7 @@ import pytest
 from api.errors import SwarmError
 from hostkit import cgroup, mount, pidfd
 from hostkit.clock import boot
+from runtime.volume import guardians as module
 from runtime.volume.driver import Server
 from runtime.volume.guard import LAPSED
 from runtime.volume.guardians import KILLED, GuardianLink, Guardians
@@ -229,6 +230,17 @@ def test_renewals_are_heard_while_a_server_starts(box: Box) -> None:
         await link.dismiss()
 
     box.run(scenario)
+
+
+def test_a_starter_that_is_long_in_starting_is_waited_for(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 2; exec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    monkeypatch.setattr(module, "_ANSWER", 1.0)
+    box.run(box.started_before)
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(box: Box) -> None:
