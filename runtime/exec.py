@@ -114,7 +114,9 @@ class Command:
             self._signals = asyncio.create_task(self._send_early())
 
     async def _send_early(self) -> None:
-        await self._begun()
+        """However long the runtime takes: a signal that is lost is sent by nobody again."""
+        while exec_spawn.command_of(self._spawned.paths) is None and not self._end.done():
+            await asyncio.wait({self._end}, timeout=_LOOK)
         for number in self._early:
             self._send(number)
         self._early.clear()

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _PROJECT = Path(__file__).resolve().parents[2]
 _ANSWER = 5.0
 """Seconds for an answer to what needs no work."""
+_START = 60.0
+"""The same where a Python has to start first: on a slow processor that takes long."""
 _GRACE = 2.0
 KILLED = "its guardian was killed, which ends the mount: its lease ran out while it could not run"
 _INTERNAL = "the guardian of the volume cannot be started"
@@ -214,11 +216,13 @@ class Guardians:
     async def _order(self, order: Mapping[str, Any]) -> str:
         """Passes it to the nursery, which is started where there is none; what went wrong."""
         async with self._lock:
+            patience = _ANSWER
             try:
                 if self._nursery is None or self._nursery.has_ended:
                     await self._new_nursery()
+                    patience = _START
                 assert self._nursery is not None  # noqa: S101 - it was made
-                async with asyncio.timeout(_ANSWER):
+                async with asyncio.timeout(patience):
                     await self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
                     answer = await line(self._nursery.stdout, LINE_LIMIT)
                 return str(json.loads(answer)["error"])

@@ -44,9 +44,9 @@ class Desk:
         assert code == 0, f"{words}: {out}{err}"
         return out
 
-    def row(self, name: str) -> dict[str, Any]:
-        """A line of `ls`."""
-        rows = map(json.loads, self("ls --format json").splitlines())
+    def row(self, name: str, patience: str = "60s") -> dict[str, Any]:
+        """A line of `ls`, which a host that is busy has time to answer."""
+        rows = map(json.loads, self(f"ls -t {patience} --format json").splitlines())
         return next(row for row in rows if row["Name"] == name)
 
     def until_running(self, name: str) -> None:
@@ -87,7 +87,7 @@ def test_a_machine_of_two_people(
     assert me.row("h1")["State"] == "Running"
     me("stop -y h1")
     until_true(lambda: not host.power.is_on, "it is off", 60.0)
-    assert me.row("h1")["State"] == "Unreachable"
+    assert me.row("h1", "5s")["State"] == "Unreachable"
 
 
 def _a_shell_is_pointed_at_it(me: Desk, host: MachineHost) -> None:

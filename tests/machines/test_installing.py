@@ -44,7 +44,7 @@ def test_a_bare_host_becomes_a_node_and_is_left_as_it_was(
     assert info["Version"] == own().version
     assert info["Description"]["Engine"]["Labels"] == {"rack": "a"}
     assert host.run(["systemctl", "is-enabled", "swarmd"]) == "enabled\n"
-    listed = operator.machine("ls", "--format", "json")
+    listed = operator.machine("ls", "-t", "60s", "--format", "json")
     assert json.loads(listed.out)["State"] == "Running", listed.text
 
     started = swarmd_started(host)

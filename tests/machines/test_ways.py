@@ -66,7 +66,7 @@ def test_ports_that_firewalls_close_are_found_from_each_side(
             stations = [
                 Station(remote, host.address) for remote, host in zip(remotes, hosts, strict=True)
             ]
-            found = await closed(stations, ports, nonce="a word")
+            found = await closed(stations, ports, nonce="a word", patience=10.0)
         finally:
             await asyncio.gather(*(remote.close() for remote in remotes))
         return [

@@ -17,7 +17,8 @@ from tests.support.manual_clock import ManualClock
 from tests.support.nft_command import NftCommand
 
 OURS = ("127.0.0.11", 53)
-PATIENCE = 10.0
+PATIENCE = 20.0
+"""Seconds in which an answer has come, be the machine as busy as it likes."""
 
 
 @contextlib.contextmanager

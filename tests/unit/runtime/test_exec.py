@@ -241,6 +241,24 @@ def test_a_signal_is_not_lost_that_comes_before_the_command_is_known(within: Any
     within(scenario)
 
 
+def test_a_signal_waits_for_a_runtime_that_is_long_in_starting(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, slow = shutil.which("crun"), tmp_path / "crun"
+    words = f'case " $* " in *" exec "*) sleep 2;; esac; exec {real} "$@"'
+    slow.write_text(f"#!/bin/sh\n{words}\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    async def scenario(driver: ConmonDriver) -> None:
+        async with bench(driver, box) as b, b.start("sleep", "1000") as running:
+            running.signal(signal.SIGTERM)
+            async with asyncio.timeout(LIMIT):
+                assert await running.wait() == 128 + signal.SIGTERM
+
+    box.run(scenario)
+
+
 @pytest.mark.parametrize("tty", [False, True])
 def test_a_command_that_nobody_waits_for_ends_with_its_children(within: Any, tty: bool) -> None:
     async def scenario(b: Bench) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,25 +199,38 @@ def test_on_one_host_a_volume_is_filled_once(
 
 
 def test_no_copy_outlives_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _program(tmp_path, monkeypatch, f"echo $$ > {tmp_path}/pid; exec sleep 600")
-    monkeypatch.setattr(module, "_DEADLINE", 6.0)
+    pid = _endless_copy(tmp_path, monkeypatch)
+
+    class Copies(subprocess.Popen[bytes]):
+        """Whose time begins once it copies: until then a Python starts."""
+
+        def communicate(self, *given: Any, **named: Any) -> tuple[bytes, bytes]:
+            until_true(pid.exists, "it copies")
+            return super().communicate(*given, **named)
+
+    monkeypatch.setattr(subprocess, "Popen", Copies)
+    monkeypatch.setattr(module, "_DEADLINE", 0.5)
     fills, fill, paths = _asked(tmp_path)
-    with pytest.raises(SwarmError, match="6 s are over"):
+    with pytest.raises(SwarmError, match=r"0\.5 s are over"):
         fills.fill("c", (fill,), paths)
-    _until_gone(int((tmp_path / "pid").read_text()))
+    _until_gone(int(pid.read_text()))
 
 
 def test_no_copy_outlives_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _program(
-        tmp_path,
-        monkeypatch,
-        f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 600",
-    )
+    pid = _endless_copy(tmp_path, monkeypatch)
     _asked(tmp_path)
     with subprocess.Popen([sys.executable, "-c", _DAEMON, tmp_path], cwd=_PROJECT) as daemon:
-        until_true((tmp_path / "pid").exists, "it copies")
+        until_true(pid.exists, "it copies")
         daemon.kill()
-    _until_gone(int((tmp_path / "pid").read_text()))
+    _until_gone(int(pid.read_text()))
+
+
+def _endless_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every copy takes for ever; where its pid stands once it has begun."""
+    pid = folder / "pid"
+    script = f"echo $$ > {folder}/new; mv {folder}/new {pid}; exec sleep 600"
+    _program(folder, monkeypatch, script)
+    return pid
 
 
 _PROJECT = Path(__file__).parents[3]

@@ -20,10 +20,11 @@ from runtime.conmon_driver import ConmonDriver
 from runtime.driver import ContainerRequest
 from runtime.health import NO_CODE, Health, ProbeResult, Verdict
 from tests.support.containers import Box
-from tests.support.until import until
+from tests.support.until import until, until_true
 
 pytestmark = pytest.mark.root
 
+Mount = specs_pb2.Mount
 FOREVER = "while :; do sleep 1; done"
 
 
@@ -124,18 +125,32 @@ def test_a_command_that_is_not_in_the_image(box: Box) -> None:
     assert "nosuch" in result.last_words
 
 
-def test_a_probe_that_takes_too_long_is_killed_with_its_children(box: Box) -> None:
-    line = "(sleep 60 & echo $$); sleep 60 & echo waiting; wait"
+def test_a_probe_that_takes_too_long_is_killed_with_its_children(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "(sleep 60 & echo $$); sleep 60 & echo waiting; touch /seen/waiting; wait"
+    seen = tmp_path / "seen"
+    seen.mkdir()
+
+    class Waiting(probe_exec._Running):
+        """Whose time begins once the command has come so far: until then the runtime starts."""
+
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            until_true((seen / "waiting").exists, "it waits")
+
+    monkeypatch.setattr(probe_exec, "_Running", Waiting)
+    request = box.shell("exec sleep 1000", mounts=[Mount(source=str(seen), target="/seen")])
 
     async def scenario(driver: ConmonDriver) -> ProbeResult:
-        id = await up(driver, box.shell("exec sleep 1000"))
-        result = await driver.probe(id, ("sh", "-c", line), 3)
+        id = await up(driver, request)
+        result = await driver.probe(id, ("sh", "-c", line), 0.5)
         group = f"{box.cgroup_parent}/{id}"
         await until(lambda: len(cgroup.processes(cgroup.detect(), group)) == 1)
         return result
 
     result = box.run(scenario)
-    assert (result.code, result.last_words) == (NO_CODE, "no answer within 3 s")
+    assert (result.code, result.last_words) == (NO_CODE, "no answer within 0.5 s")
     assert "waiting" in result.output
 
 

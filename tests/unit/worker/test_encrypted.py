@@ -25,6 +25,7 @@ from tests.support.encrypting import (
     until_ended,
 )
 from tests.support.fabric_hosts import (
+    PATIENCE,
     PREFIX,
     Datagrams,
     FabricHost,
@@ -179,7 +180,7 @@ def test_a_frame_in_clear_is_not_heard(workers: list[Worker]) -> None:
     _, b = joined(workers)
     with netns.call_in(b, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as hears:
         hears.bind(("", 7))
-        hears.settimeout(5)
+        hears.settimeout(PATIENCE)
         wire = str(netns.path(WIRE))
         ip(WIRE, "addr add fd99::ff/64 dev br0 nodad")
         target = workers[1].host.address

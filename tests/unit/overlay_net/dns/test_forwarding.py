@@ -9,6 +9,7 @@ import pytest
 from overlay_net.dns.server import DnsServer, Sandbox
 from overlay_net.dns.upstreams import MAX_PER_CONTAINER
 from tests.support.dns_box import (
+    PATIENCE,
     ask_tcp,
     ask_udp,
     client,
@@ -262,7 +263,7 @@ def test_who_asks_too_much_hears_so_and_others_are_answered(
                     for number in range(MAX_PER_CONTAINER + 1):
                         sock.send(question(f"x{number}.example"))
                     loop = asyncio.get_running_loop()
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(PATIENCE):
                         refused = read(await loop.sock_recv(sock, 512))
                     assert (refused.rcode, refused.name) == (2, f"x{MAX_PER_CONTAINER}.example")
                     await until(lambda: len(upstream.asked) >= MAX_PER_CONTAINER)

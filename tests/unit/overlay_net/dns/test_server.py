@@ -16,6 +16,7 @@ from overlay_net.dns.listener import BATCH
 from overlay_net.dns.server import DnsServer, Sandbox
 from tests.support.dns_box import (
     OURS,
+    PATIENCE,
     ask_tcp,
     ask_udp,
     client,
@@ -107,7 +108,7 @@ def test_a_container_may_serve_port_53_itself(spaces: dict[str, Path], tmp_path:
             assert (await asked(spaces["a"], "web")).addresses() == ["10.0.1.2"]
             asking.sendto(b"to the container's own", ("127.0.0.1", 53))
             loop = asyncio.get_running_loop()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 assert await loop.sock_recv(own, 100) == b"to the container's own"
 
     run(scenario)
@@ -157,7 +158,7 @@ def test_bytes_that_are_no_question_end_nothing(spaces: dict[str, Path], tmp_pat
                 for data in (b"", b"x", b"\0" * 12, b"\xff" * 5000, question("web")[:-1]):
                     sock.send(data)
                 loop = asyncio.get_running_loop()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     found = [read(await loop.sock_recv(sock, 4096)) for _ in range(2)]
             assert [message.rcode for message in found] == [1, 1]
             assert (await asked(spaces["a"], "web")).addresses() == ["10.0.1.2"]
@@ -220,7 +221,7 @@ def test_an_overlong_question_by_tcp_ends_the_connection(
         with serving(tmp_path, ManualClock()) as server:
             fill(server)
             await server.attach(Sandbox("a", spaces["a"], ("id-front",)))
-            async with connection(spaces["a"]) as (reader, writer), asyncio.timeout(5):
+            async with connection(spaces["a"]) as (reader, writer), asyncio.timeout(PATIENCE):
                 writer.write((tcp.MAX_QUESTION + 1).to_bytes(2, "big"))
                 assert await reader.read() == b""
 
@@ -248,7 +249,7 @@ def test_a_connection_on_which_nothing_more_comes_is_ended(tmp_path: Path, sent:
         async with impatient(tmp_path) as address:
             reader, writer = await asyncio.open_connection(*address)
             writer.write(sent)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 assert await reader.read() == b""
             writer.close()
             await writer.wait_closed()

@@ -19,6 +19,7 @@ from hostkit import netns
 from overlay_net.fabric.sandboxes import Sandboxes
 from overlay_net.fabric.wanted import Sandbox
 from tests.support.fabric_hosts import (
+    PATIENCE,
     Talk,
     Underlay,
     bridge,
@@ -127,7 +128,7 @@ def largest(source: str, target: str, address: str) -> int:
     def receiver() -> socket.socket:
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         made.bind((address, 0))
-        made.settimeout(5)
+        made.settimeout(PATIENCE)
         return made
 
     with netns.call_in(source, sender) as sent, netns.call_in(target, receiver) as got:

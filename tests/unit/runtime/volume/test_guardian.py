@@ -16,6 +16,7 @@ import pytest
 from api.errors import SwarmError
 from hostkit import cgroup, mount, pidfd
 from hostkit.clock import boot
+from runtime.volume import guardians as module
 from runtime.volume.driver import Server
 from runtime.volume.guard import LAPSED
 from runtime.volume.guardians import KILLED, GuardianLink, Guardians
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.root
 
 ID = "g" * 25
 SOON = 4.0
-"""Seconds in which a mount is made on a busy machine, too, and in which it is let go."""
+"""Seconds in which a mount is let go on a busy machine, too, and between which it is renewed."""
 LEASE, TERM = 2 * SOON, 5 * SOON
 """A lease of these tests, the last half of which is its notice: a fifth of the term."""
 
@@ -60,7 +61,10 @@ class Box:
     async def mounted(
         self, guardians: Guardians, seconds: float | None
     ) -> tuple[GuardianLink, int]:
-        """A guardian whose lease ends in so many seconds, and its server."""
+        """A guardian whose lease ends in so many seconds, and its server.
+
+        It is renewed until the mount is there, which may take its time on a busy machine.
+        """
         await self.started_before(guardians)
         until = None if seconds is None else boot() + seconds
         link = await guardians.start(ID, self.target, until=until, term=TERM)
@@ -70,7 +74,19 @@ class Box:
             command=("sshfs", "-f", "x:" + str(self.storage), str(self.target), "-o", "passive"),
             transport=(SFTP,),
         )
-        return link, await link.serve(server, self.target, 30.0)
+        serving = asyncio.create_task(link.serve(server, self.target, 30.0))
+        await self.renewed_until(serving, link, seconds)
+        return link, await serving
+
+    @staticmethod
+    async def renewed_until(
+        done: "asyncio.Future[Any]", link: GuardianLink, seconds: float | None
+    ) -> None:
+        """Its lease lasts so many seconds longer than until then."""
+        while not done.done():
+            if seconds is not None:
+                link.renew(boot() + seconds)
+            await asyncio.sleep(0.1)
 
     async def started_before(self, guardians: Guardians) -> None:
         """What the first guardian of a daemon waits for, the start of a Python, is over then."""
@@ -220,9 +236,7 @@ def test_renewals_are_heard_while_a_server_starts(box: Box) -> None:
         script = f"sleep {LEASE}; exec sshfs -f x:{box.storage} {box.target} -o passive"
         slow = ["sh", "-c", script]
         serving = asyncio.create_task(link.serve(Server(slow, (SFTP,)), box.target, 30.0))
-        while not serving.done():
-            link.renew(boot() + LEASE)
-            await asyncio.sleep(0.1)
+        await box.renewed_until(serving, link, LEASE)
         assert pidfd.identify(await serving) is not None
         assert _writes(box.target)
         assert mount.unmount(box.target)
@@ -231,13 +245,24 @@ def test_renewals_are_heard_while_a_server_starts(box: Box) -> None:
     box.run(scenario)
 
 
+def test_a_starter_that_is_long_in_starting_is_waited_for(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 2; exec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    monkeypatch.setattr(module, "_ANSWER", 1.0)
+    box.run(box.started_before)
+
+
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(box: Box) -> None:
     async def scenario(guardians: Guardians) -> None:
         link = await guardians.start(ID, box.target, until=None, term=1.0)
         await asyncio.to_thread(box.target.mkdir)
         for command, why in ((("no-such-program",), "No such file"), (("false",), "exit status 1")):
             with pytest.raises(SwarmError, match="serves no mount") as refused:
-                await link.serve(Server(command), box.target, 10.0)
+                await link.serve(Server(command), box.target, 30.0)
             assert why in refused.value.why
         with pytest.raises(SwarmError, match="no answer"):
             await link.serve(Server(("sleep", "100")), box.target, 0.3)
@@ -253,7 +278,7 @@ def test_only_root_sees_a_secret_file_and_it_is_gone_once_the_server_is_ready(bo
         shell = 'stat -L -c "%a %u" "$1" >&2; cat "$1" >&2'
         server = Server(("sh", "-c", shell, "sh", "{file:key}"), files={"key": b"\xffsecret"})
         with pytest.raises(SwarmError) as refused:
-            await link.serve(server, box.target, 10.0)
+            await link.serve(server, box.target, 30.0)
         assert "600 0 | \ufffdsecret" in refused.value.why
         await link.dismiss()
 

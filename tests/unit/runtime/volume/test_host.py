@@ -179,7 +179,12 @@ def test_what_was_lost_while_no_daemon_was_there_is_known_to_the_next(box: Volum
     async def first(host: VolumeHost) -> None:
         await host.use("c2", leased("other"))  # the start of a Python is no part of the lease
         await host.leave("c2")
-        await host.use("c1", leased(seconds=4.0))
+        want = leased(seconds=4.0)
+        using = asyncio.create_task(host.use("c1", want))
+        while not using.done():  # nor is the making of the mount
+            host.renew(want.key, boot() + 4.0)
+            await asyncio.sleep(0.1)
+        await using
 
     async def second(host: VolumeHost) -> None:
         assert "its lease ran out" in host.why("c1")

@@ -93,7 +93,8 @@ def test_one_host_cannot_stand_in_for_another(desk: ApiDesk, daemon: Daemon) -> 
     daemon.start()
     daemon.info()
     until_true(lambda: daemon.health("api") == "", "the API is served")
-    client = Client(host=f"tcp://{desk.address}", cert_path=str(desk.ca.client()), timeout=2.0)
+    papers = str(desk.ca.client())
+    client = Client(host=f"tcp://{desk.address}", cert_path=papers, timeout=LIMIT, retry=False)
     with pytest.raises(SwarmError, match="no secure connection"):
         client.call(client.host.Info, host_pb2.InfoRequest(), "asking")
 

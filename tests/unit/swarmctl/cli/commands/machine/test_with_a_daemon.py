@@ -45,7 +45,8 @@ def test_the_machine_answers_and_the_shell_that_env_made_speaks_to_it(
             monkeypatch.setenv(name, value)
     assert swarmctl("machine", "active").out == "h1\n"
     row = "{{.State}}|{{.Swarm}}|{{.Active}}|{{.Errors}}"
-    assert swarmctl("machine", "ls", "--format", row).out == "Running|-|*|\n"
+    listed = ("machine", "ls", "-t", "60s", "--format", row)
+    assert swarmctl(*listed).out == "Running|-|*|\n"
     assert swarmctl("machine", "status").out == "Running\n"
     assert swarmctl("system", "info").code == 0
     assert swarmctl("image", "ls", "-q").code == 0
@@ -53,7 +54,7 @@ def test_the_machine_answers_and_the_shell_that_env_made_speaks_to_it(
     made = swarmctl("swarm", "init", "--advertise-addr", address, "--listen-addr", address)
     assert made.code == 0, made.err
     until_true(
-        lambda: swarmctl("machine", "ls", "--format", row).out == "Running|manager|*|\n",
+        lambda: swarmctl(*listed).out == "Running|manager|*|\n",
         "it is a manager",
     )
     assert len(swarmctl("node", "ls", "-q").words) == 1
