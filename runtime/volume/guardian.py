@@ -152,8 +152,7 @@ class Guardian:
         self._timer.set(None)
         self._listener.close()
         os.unlink(SOCKET)
-        if self._serving is not None:
-            self._serving.end(1.0)
+        self._end_server(1.0)
         self._dismissed = True
 
     # --- its server -------------------------------------------------------------------------
@@ -187,6 +186,15 @@ class Guardian:
             self._answer(self._asker, {"pid": serving.pid})
             self._asker = None
 
+    def _end_server(self, seconds: float) -> bool:
+        """Waits so long for its end, then kills it. False if its mount could not be taken away: one
+        that was just starting may have mounted after all, when there was nothing to take away yet.
+        """
+        if self._serving is None:
+            return True
+        self._serving.end(seconds)
+        return _detach(self._target)
+
     # --- the end ----------------------------------------------------------------------------
 
     def _let_go(self, step: LetGo) -> None:
@@ -197,8 +205,7 @@ class Guardian:
         end = boot() + step.seconds
         dead = self._kill(step.seconds / 2)
         gone = _detach(self._target)
-        if self._serving is not None:
-            self._serving.end((end - boot()) / 2)
+        gone = self._end_server((end - boot()) / 2) and gone
         dead = dead or self._kill(max(0.0, end - boot()))
         words = {"why": step.why, "killed": dead, "unmounted": gone}
         Path(END + ".new").write_text(json.dumps(words), encoding="utf-8")

@@ -19,6 +19,8 @@ from hostkit.doom import die_with_parent
 
 STEP = 0.02
 """Seconds between two looks at a server that is not ready yet."""
+_GOING = 1.0
+"""Seconds for one that was killed to be gone."""
 _LINES = 5
 _WORDS = 2000
 """Lines of what it said last that go into an error, and bytes that are kept."""
@@ -75,11 +77,14 @@ class Serving:
         return " | ".join(lines[-_LINES:])
 
     def end(self, seconds: float) -> None:
-        """Waits so long until it has ended by itself, then kills it."""
+        """Waits so long until it has ended by itself, else kills it; returns once it has gone."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._children:
                 self._children[0].wait(max(0.0, seconds))
         self.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # what waits for its storage cannot go
+            for child in self._children:
+                child.wait(_GOING)
 
     def close(self) -> None:
         """Kills what runs, and frees everything. May be called again."""

@@ -339,3 +339,29 @@ async def renew(link):
 
 asyncio.run(main())
 """
+
+
+@pytest.mark.parametrize("ends", ["dismissed", "lapsed"])
+def test_what_a_server_mounts_after_all_while_it_is_ended_is_taken_away(
+    box: Box, ends: str
+) -> None:
+    """It was still starting when its mount was given up, so that there was none to take away."""
+    late = f"sleep 0.8; exec sshfs -f x:{box.storage} {box.target} -o passive"
+    server = Server(command=("sh", "-c", late), transport=(SFTP,))
+
+    async def scenario(guardians: Guardians) -> None:
+        await box.started_before(guardians)
+        until = boot() + (0.5 + TERM / 5 if ends == "lapsed" else 3600)
+        link = await guardians.start(ID, box.target, until=until, term=TERM)
+        await asyncio.to_thread(box.target.mkdir)
+        serving = asyncio.create_task(link.serve(server, box.target, 30.0))
+        await asyncio.sleep(0.2)
+        serving.cancel()
+        if ends == "dismissed":
+            await link.leave()
+            await link.dismiss()
+        await asyncio.wait_for(link.gone, 20)
+
+    box.run(scenario)
+    until_true(lambda: box.guardian() == 0, "the guardian is gone")
+    assert not mount.is_mounted(box.target)
