@@ -40,7 +40,7 @@ check: setup ## lint, types, layers, generated code (make check quick: the same,
 sim: setup ## one simulated run of a group of managers (SEED= STEPS= NODES= FAULTS= MUTANT=, LIST=1 lists them)
 	@$(PYTHON) -m tests.sim.raft
 
-sim-night: setup ## simulated runs of fresh seeds until one fails (HOURS=8)
+sim-night: setup ## simulated runs of fresh seeds, of all kinds, until one fails (HOURS=8)
 	@$(PYTHON) -m tests.sim.night
 
 fuzz: setup ## bytes of others, guided by coverage: question, answer, dump, connections, plugin, csi, rules, host (TARGET= MINUTES=5)

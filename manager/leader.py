@@ -1,7 +1,6 @@
 """What runs only while this manager leads: the loops that decide, the dispatcher, the keeper."""
 
 import secrets
-from collections.abc import Callable
 
 from api.ids import IdSource
 from hostkit.together import alongside
@@ -23,6 +22,7 @@ from manager.orchestrator.services import ServicesLoop
 from manager.scheduler.decide import SchedulerLoop
 from manager.state.proposer import Proposer
 from manager.state.store import Store
+from manager.state.swarm_clock import SwarmClock
 from manager.state.watch import WatchHub
 from manager.volumes.loop import VolumesLoop
 
@@ -44,10 +44,10 @@ class Leader:
         volume_data: VolumeData,
         keeper: Keeper,
         ids: IdSource,
-        clock: Callable[[], float],
+        clock: SwarmClock,
     ) -> None:
         loops: list[Loop] = [
-            ServicesLoop(ids),
+            ServicesLoop(ids, waited_since=clock.waited_since),
             AllocatorLoop(),
             SchedulerLoop(),
             EnforcerLoop(),
@@ -59,6 +59,7 @@ class Leader:
         self._tasks = [
             LoopTask(loop, store=store, hub=hub, proposer=proposer, clock=clock) for loop in loops
         ]
+        self._clock = clock
         self._dispatcher = dispatcher
         self._logs = logs
         self._commands = commands
@@ -69,6 +70,7 @@ class Leader:
 
     async def run(self) -> None:
         """Runs every duty. A loop that fails is begun anew; if another does, all stop."""
+        self._clock.begin_to_lead()
         try:
             loops = (task.run() for task in self._tasks)
             await alongside(

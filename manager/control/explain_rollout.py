@@ -19,14 +19,18 @@ NAMED = 3
 
 
 def rollout(
-    service: objects_pb2.Service, slots: Sequence[Slot], fates: Fates, now: float
+    service: objects_pb2.Service,
+    slots: Sequence[Slot],
+    fates: Fates,
+    now: float,
+    waited_since: float = 0.0,
 ) -> Generator[None, None, str]:
     """What is to be said; nothing if no rollout is under way or paused."""
     state = service.update_status.state
     if state not in (*UNDER_WAY, *HALTED):
         return ""
     config = service.spec.rollback if state == ROLLBACK_STARTED else service.spec.update
-    look = Look(Scene(service, fates, _no_ids, now), config)
+    look = Look(Scene(service, fates, _no_ids, now, waited_since=waited_since), config)
     counts: Counter[Progress] = Counter()
     waited_for: list[tuple[objects_pb2.Task, float]] = []  # with the moment when that is over
     for slot in slots:

@@ -59,8 +59,10 @@ class _Group:
         return self.text if self.wait is None else f"{self.text}; the next in {self.wait:.0f} s"
 
 
-def explain_service(view: View, service: Service, now: float) -> Generator[None, None, Answer]:
-    """The explanation."""
+def explain_service(
+    view: View, service: Service, now: float, waited_since: float = 0.0
+) -> Generator[None, None, Answer]:
+    """The explanation. Both times: those of the leader's SwarmClock."""
     answer = Answer(service_id=service.id, name=service.spec.annotations.name)
     slots: dict[SlotKey, Slot] = {}
     on_node: Counter[str] = Counter()
@@ -86,7 +88,7 @@ def explain_service(view: View, service: Service, now: float) -> Generator[None,
             examples=map(states.task_name, group.examples),
             example_id=group.examples[0].id,
         )
-    answer.rollout = yield from rollout(service, filled, fates, now)
+    answer.rollout = yield from rollout(service, filled, fates, now, waited_since)
     nodes = list(view.all(objects_pb2.Node))
     yield from divisions(answer, service, nodes, on_node)
     if is_everywhere(service):

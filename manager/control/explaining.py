@@ -1,7 +1,7 @@
 """Serves ExplainTask and ExplainService: a thin shell, which gives others their turn in between."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TypeVar
 
 from api.v1 import explain_pb2, objects_pb2
@@ -9,6 +9,7 @@ from manager.control.explain_service import explain_service
 from manager.control.explain_task import explain_task, the_task
 from manager.control.resolve import resolve
 from manager.state.store import Store
+from manager.state.swarm_clock import SwarmClock
 
 R = TypeVar("R")
 
@@ -21,8 +22,7 @@ AT_ONCE = 2
 class Explanations:
     """What this manager can explain, by its own state."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        """`clock`: wall time."""
+    def __init__(self, store: Store, clock: SwarmClock) -> None:
         self._store = store
         self._clock = clock
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -37,7 +37,8 @@ class Explanations:
     ) -> explain_pb2.ServiceExplanation:
         """How the service comes along; NOT_FOUND if there is none."""
         service = resolve(self._store, objects_pb2.Service, request.key)
-        return await self._in_pieces(explain_service(self._store, service, self._clock()))
+        now, waited_since = self._clock(), self._clock.waited_since()
+        return await self._in_pieces(explain_service(self._store, service, now, waited_since))
 
     async def _in_pieces(self, steps: Generator[None, None, R]) -> R:
         async with self._room:

@@ -76,7 +76,7 @@ NOTHING = Steps()
 class Scene:
     """What the slots of one service have in common while they are looked at.
 
-    `now` moves on if that takes several steps.
+    `now` moves on if that takes several steps. `waited_since`: the leader's, of the same clock.
     """
 
     service: objects_pb2.Service
@@ -88,6 +88,7 @@ class Scene:
     rollout: "Rollout | None" = (
         None  # where all slots stand in it; None: as those that are looked at
     )
+    waited_since: float = 0.0
 
     @property
     def is_paused(self) -> bool:

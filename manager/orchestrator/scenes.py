@@ -5,6 +5,8 @@ look at all: while a rollout is under way, or slots are on the move. It is good 
 service itself stays as it is. Nothing of it is state: without it, all slots are looked at.
 """
 
+from collections.abc import Callable
+
 from api.ids import IdSource
 from api.v1 import objects_pb2
 from manager.orchestrator.drain import Moves
@@ -20,8 +22,9 @@ from manager.state.store import View
 class Scenes:
     """Makes scenes, and keeps those of services whose slots depend on each other now."""
 
-    def __init__(self, ids: IdSource) -> None:
+    def __init__(self, ids: IdSource, waited_since: Callable[[], float]) -> None:
         self._ids = ids
+        self._waited_since = waited_since
         self._kept: dict[str, Scene] = {}
 
     def of_all(self, view: View, service: objects_pb2.Service, now: float) -> Scene:
@@ -32,7 +35,15 @@ class Scenes:
             found = slots_of(view.tasks_of_slot(service.id, key))
             return found.get(key) or Slot(key)
 
-        return Scene(service, fates, self._ids, now, Moves(service, fates), slot)
+        return Scene(
+            service,
+            fates,
+            self._ids,
+            now,
+            Moves(service, fates),
+            slot,
+            waited_since=self._waited_since(),
+        )
 
     def of_some(self, view: View, service: objects_pb2.Service, now: float) -> Scene | None:
         """For a look at some slots; None if the others have to be looked at too.

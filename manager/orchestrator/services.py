@@ -7,7 +7,7 @@ It places nothing and deletes nothing. A service with very many tasks is looked 
 (passes.py).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 
 from api import states
@@ -42,14 +42,23 @@ class ServicesLoop:
     A service for which something was proposed is left alone until every batch of that was applied
     or refused: a slot is never filled twice, whenever the next decision falls. What it has proposed
     needs no look by itself: the events of it note what they call for, as those of anybody else.
+
+    `waited_since`: that of the clock whose time `decide` is given.
     """
 
     name = "orchestrator"
     kinds = (objects_pb2.Service, objects_pb2.Task, objects_pb2.Node)
     debounce = 0.005
 
-    def __init__(self, ids: IdSource, matches: Matches = matches) -> None:
+    def __init__(
+        self,
+        ids: IdSource,
+        matches: Matches = matches,
+        *,
+        waited_since: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._ids = ids
+        self._waited_since = waited_since
         self._matches = matches
         self._changes = self._looks = 0  # that are left of the step under way
         self._forget()
@@ -58,7 +67,7 @@ class ServicesLoop:
         self._agenda = Agenda()
         self._nodes: dict[str, None] = {}  # whose tasks' slots are to be looked at
         self._everywhere: dict[str, None] = {}  # services that want a task on every node
-        self._scenes = Scenes(self._ids)
+        self._scenes = Scenes(self._ids, self._waited_since)
 
     def reset(self, view: View) -> None:
         """Takes every service as unseen, and every task whose service is gone."""

@@ -78,7 +78,7 @@ class Look:
             return Standing(slot, Progress.FAILED, trial)
         if trial.status.state == states.RUNNING:
             return self._running_standing(slot, trial)
-        return self._waiting_standing(slot, trial, step_deadline(trial, self._scene.now))
+        return self._waiting_standing(slot, trial, self._deadline(trial))
 
     def _standing_of_earlier(self, slot: Slot, task: objects_pb2.Task) -> Standing:
         """Of a slot whose task is of an earlier version, but of just this spec.
@@ -100,11 +100,14 @@ class Look:
             return Standing(slot, Progress.FAILED, task)
         if task.status.state < states.RUNNING:
             now = self._scene.now
-            deadline = max(step_deadline(task, now), believed(began, now) + STEP_DEADLINE)
+            deadline = max(self._deadline(task), believed(began, now) + STEP_DEADLINE)
             return self._waiting_standing(slot, task, deadline)
         if task.status.state == states.RUNNING and is_later:
             return self._running_standing(slot, task)
         return Standing(slot, Progress.SETTLED)
+
+    def _deadline(self, task: objects_pb2.Task) -> float:
+        return step_deadline(task, self._scene.now, self._scene.waited_since)
 
     def _waiting_standing(self, slot: Slot, trial: objects_pb2.Task, deadline: float) -> Standing:
         if trial.desired_state < states.RUNNING:

@@ -1,5 +1,7 @@
 """What must hold after every single write, whatever happens."""
 
+import math
+
 from api import states
 from api.modes import is_everywhere, is_job
 from api.stopping import grace_of
@@ -14,6 +16,10 @@ from tests.support.builders import DOWN, DRAIN
 
 ROUNDING = 1e-6
 """Seconds by which a time may differ after its way through a Timestamp."""
+UNDER_WAY = 5.0
+"""Seconds that a decision may be on its way to the log: it holds although a node that was down when
+it was made is back.
+"""
 DESIRED = (states.READY, states.RUNNING, states.COMPLETE, states.SHUTDOWN, states.REMOVE)
 GOALS = (states.RUNNING, states.COMPLETE)
 """Desired states of tasks that may run."""
@@ -26,11 +32,13 @@ class Watchdog:
         self._view = view
         self.drained: set[str] = set()
         """Ids of tasks whose node was drained under them, or is."""
+        self._back: dict[str, float] = {}  # when a node was found not to be down any more
 
     def check(self, event: Event, now: float) -> None:
         """All invariants that the event could have broken."""
         old, new = event.old, event.new
         self._note_drains(new)
+        self._note_returns(old, new, now)
         if isinstance(new, objects_pb2.Task):
             was_told = states.READY
             if isinstance(old, objects_pb2.Task):
@@ -56,6 +64,12 @@ class Watchdog:
             if node is not None and node.spec.availability == DRAIN:
                 self.drained.add(new.id)
 
+    def _note_returns(self, old: object, new: object, now: float) -> None:
+        if not (isinstance(old, objects_pb2.Node) and isinstance(new, objects_pb2.Node)):
+            return
+        if old.status.state == DOWN != new.status.state:
+            self._back[new.id] = now
+
     def _states_only_grow(self, old: objects_pb2.Task, new: objects_pb2.Task) -> None:
         assert new.status.state >= old.status.state, f"{new.id} went back in its life"
         assert new.desired_state >= old.desired_state, f"{new.id} is wanted again"
@@ -71,7 +85,7 @@ class Watchdog:
         for other in self._view.tasks_of_slot(new.service_id, slot_key(new)):
             if states.is_wanted(other) or waited >= grace_of(other.spec):
                 continue
-            assert not self._holds_its_node(other), (
+            assert not self._holds_its_node(other, now), (
                 f"{new.id} was started while {other.id} still stops"
             )
 
@@ -138,9 +152,11 @@ class Watchdog:
         never_ran = task.status.state < states.ASSIGNED and task.desired_state == states.REMOVE
         assert states.is_terminal(task) or never_ran, f"{task.id} was deleted alive"
 
-    def _holds_its_node(self, task: objects_pb2.Task) -> bool:
+    def _holds_its_node(self, task: objects_pb2.Task, now: float) -> bool:
         node = self._view.get(objects_pb2.Node, task.node_id) if task.node_id else None
-        return node is not None and node.status.state != DOWN and holds_resources(task)
+        if node is None or node.status.state == DOWN or not holds_resources(task):
+            return False
+        return now > self._back.get(node.id, -math.inf) + UNDER_WAY
 
 
 def _orders(service: objects_pb2.Service) -> tuple[int, int]:

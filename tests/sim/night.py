@@ -1,4 +1,4 @@
-"""Simulated runs of fresh seeds, of Raft and of leases, for HOURS (8), on every processor.
+"""Simulated runs of fresh seeds, of Raft, swarms and leases, for HOURS (8), on every processor.
 
 Prints how to have a failing run again, and ends with 1.
 """
@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from secrets import randbelow
 
+from tests.sim.control import runner as swarms
+from tests.sim.control import settings as of_swarms
 from tests.sim.leasing.world import World
 from tests.sim.raft.runner import run
 from tests.sim.raft.settings import Settings
@@ -17,13 +19,16 @@ STEPS = 50_000
 SIZES = (1, 2, 3, 3, 4, 5, 5, 7)
 
 
-LEASES = 3
-"""Of so many runs one is of leases of volumes (tests/sim/leasing), the others are of Raft."""
-
-
 def one(seed: int) -> tuple[int, str]:
     """The events of a run, and its report if it failed."""
-    return _of_leases(seed) if seed % LEASES == 0 else _of_raft(seed)
+    kinds = (_of_raft, _of_swarm, _of_leases)
+    return kinds[seed % len(kinds)](seed)
+
+
+def _of_swarm(seed: int) -> tuple[int, str]:
+    settings = of_swarms.Settings(seed=seed, steps=STEPS, volumes=seed % 4 == 0)
+    verdict = swarms.run(settings)
+    return verdict.steps, "" if verdict.violation is None else verdict.report()
 
 
 def _of_leases(seed: int) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from api.errors import Code, SwarmError
 from api.v1.explain_pb2 import ExplainServiceRequest, ExplainTaskRequest
 from manager.control.explaining import PIECE, Explanations
 from manager.state.changes import StoredObject, create
+from manager.state.swarm_clock import SwarmClock
 from tests.support.builders import EPOCH, node, service, task
 from tests.support.sealed_store import SealedStore
 
@@ -20,7 +21,7 @@ def explanations() -> Explanations:
     waiting = task("t", state=states.PENDING)
     objects: list[StoredObject] = [*hosts, service("web"), waiting]
     store.must(*map(create, objects), now=EPOCH)
-    return Explanations(store, lambda: EPOCH)
+    return Explanations(store, SwarmClock(lambda: EPOCH, lambda: 0.0, lambda: 0.0))
 
 
 def test_others_get_their_turn_meanwhile(explanations: Explanations) -> None:

@@ -310,6 +310,19 @@ def test_deadlines() -> None:
     assert step_deadline(checked, EPOCH) == EPOCH + STEP_DEADLINE + 610
 
 
+def test_a_leader_whose_clock_is_ahead_has_not_waited_for_what_it_skipped() -> None:
+    driver = rollout(2)
+    stop_old(driver)
+    driver.now += 3600
+    began = driver.now
+    driver.loop = ServicesLoop(counter("later"), waited_since=lambda: began)
+    driver.loop.reset(driver.store)
+    driver.run(seconds=STEP_DEADLINE - 1)
+    assert state(driver) == UPDATING
+    driver.run(seconds=1)
+    assert state(driver) == PAUSED
+
+
 def test_a_rollout_that_began_by_a_wholly_wrong_clock_waits_no_longer() -> None:
     driver = rollout(2)
     stop_old(driver)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.state.swarm_clock import FURTHEST, SLOWER, SteadyTime, SwarmClock, believed
+from manager.state.swarm_clock import FURTHEST, LEAP, SLOWER, SteadyTime, SwarmClock, believed
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -86,3 +86,35 @@ def test_what_a_clock_gave_that_was_wholly_wrong_is_old(
     stamp: float, ahead: float, expected: float
 ) -> None:
     assert believed(stamp, NOW, ahead=ahead) == expected
+
+
+# Each reading as above, or None where a manager begins to lead; since when it has waited then.
+WAITS: dict[str, list[tuple[tuple[float, float, float] | None, float]]] = {
+    "from the first reading on": [((NOW, 5, 0), NOW), ((NOW + 300, 305, 0), NOW)],
+    "not for what it skips": [((NOW, 5, 0), NOW), ((NOW + HOUR, 6, 0), NOW + HOUR)],
+    "though it is set forward a little": [((NOW, 5, 0), NOW), ((NOW + LEAP + 1, 6, 0), NOW)],
+    "though it waits for the wall clock": [
+        ((NOW, 0, 0), NOW),
+        ((NOW - HOUR, 1, 0), NOW),
+        ((NOW + 9 * HOUR, 10 * HOUR, 0), NOW),
+    ],
+    "not for what another skipped": [((NOW, 0, 0), NOW), ((NOW + 1, 1, NOW + HOUR), NOW + HOUR)],
+    "from the beginning of its lead": [((NOW, 0, 0), NOW), (None, 0), ((NOW + 9, 9, 0), NOW + 9)],
+    "anew where no clock should have been": [
+        ((NOW, 0, 0), NOW),
+        ((NOW - FURTHEST - 1, 1, NOW), NOW - FURTHEST - 1),
+    ],
+}
+
+
+@pytest.mark.parametrize("readings", WAITS.values(), ids=WAITS)
+def test_since_when_it_has_waited(
+    readings: list[tuple[tuple[float, float, float] | None, float]],
+) -> None:
+    steady = SteadyTime()
+    for reading, since in readings:
+        if reading is None:
+            steady.wait_anew()
+        else:
+            steady.at(*reading)
+        assert steady.waited_since == since
